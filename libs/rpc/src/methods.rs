@@ -1,0 +1,70 @@
+//! Every RPC that the descriptor set knows.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use prost::Message;
+use prost_types::FileDescriptorSet;
+
+/// One RPC, as the middleware needs to know it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Method {
+    /// `agon.auth.v1.UserService/GetUser`; one fixed name for everything unknown, so that made-up
+    /// paths cannot grow logs' and metrics' vocabularies.
+    pub name: &'static str,
+    /// Either side streams: such a call lasts until its caller ends it.
+    pub streaming: bool,
+    /// Health checks and reflection: never shed, and logged quietly.
+    pub plumbing: bool,
+}
+
+static UNKNOWN: Method = Method { name: "unknown", streaming: false, plumbing: false };
+
+/// The RPCs by request path.
+#[derive(Clone, Debug, Default)]
+pub struct Methods(Arc<HashMap<String, &'static Method>>);
+
+impl Methods {
+    /// Reads encoded descriptor sets, which the build made and which therefore decode.
+    pub fn new(descriptor_sets: &[&[u8]]) -> Self {
+        let mut methods = HashMap::new();
+        for encoded in descriptor_sets {
+            let set = FileDescriptorSet::decode(*encoded).expect("a descriptor set of the build");
+            for file in &set.file {
+                for service in &file.service {
+                    for method in &service.method {
+                        let path =
+                            format!("/{}.{}/{}", file.package(), service.name(), method.name());
+                        let streaming = method.client_streaming() || method.server_streaming();
+                        let plumbing = file.package().starts_with("grpc.");
+                        // Made once per process, named in every span and metric from then on.
+                        let name: &'static str = path[1..].to_owned().leak();
+                        let method = Box::leak(Box::new(Method { name, streaming, plumbing }));
+                        methods.insert(path, &*method);
+                    }
+                }
+            }
+        }
+        Self(Arc::new(methods))
+    }
+
+    /// The RPC at a request path.
+    pub fn find(&self, path: &str) -> &'static Method {
+        self.0.get(path).copied().unwrap_or(&UNKNOWN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_known_methods_only() {
+        let methods = Methods::new(&[tonic_health::pb::FILE_DESCRIPTOR_SET]);
+        let watch = methods.find("/grpc.health.v1.Health/Watch");
+        assert_eq!(watch.name, "grpc.health.v1.Health/Watch");
+        assert!(watch.streaming && watch.plumbing);
+        assert!(!methods.find("/grpc.health.v1.Health/Check").streaming);
+        assert_eq!(methods.find("/made/Up"), &UNKNOWN);
+    }
+}

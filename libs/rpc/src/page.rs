@@ -1,0 +1,153 @@
+//! Page tokens: opaque, authenticated, bound to the other arguments of the list.
+//!
+//! A token is a keyset cursor with a MAC over it and over a digest of the call's arguments, so a
+//! client can neither make one up nor carry one to another list.
+
+use aws_lc_rs::{digest, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tonic::Status;
+
+use crate::secret::RootSecret;
+use crate::status;
+
+const MAC_LEN: usize = 16;
+const MAX_TOKEN: usize = 2048;
+
+/// Makes and checks page tokens.
+#[derive(Clone, Debug)]
+pub struct PageKey(hmac::Key);
+
+/// What a page token is bound to: the RPC and every argument but the page's own.
+pub type ArgsDigest = [u8; 32];
+
+/// Digest of a list's arguments. Give the RPC's name and each filter, in a fixed order; include
+/// the viewer when what a list holds depends on who asks.
+pub fn digest(rpc: &str, args: &[&[u8]]) -> ArgsDigest {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in std::iter::once(rpc.as_bytes()).chain(args.iter().copied()) {
+        // Lengths keep ["ab", "c"] and ["a", "bc"] apart.
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(context.finish().as_ref());
+    out
+}
+
+impl PageKey {
+    /// The installation's page key.
+    pub fn new(secret: &RootSecret) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &secret.derive("page-token")))
+    }
+
+    /// The token for the page that starts after `cursor`.
+    pub fn token(&self, args: &ArgsDigest, cursor: &impl Serialize) -> String {
+        let cursor = serde_json::to_vec(cursor).expect("a cursor is plain data");
+        let mut bytes = self.mac(args, &cursor)[..MAC_LEN].to_vec();
+        bytes.extend_from_slice(&cursor);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The cursor in `token`; `None` for the empty token of a first page.
+    #[expect(clippy::result_large_err, reason = "tonic's own error type")]
+    pub fn parse<C: DeserializeOwned>(
+        &self,
+        args: &ArgsDigest,
+        token: &str,
+    ) -> Result<Option<C>, Status> {
+        if token.is_empty() {
+            return Ok(None);
+        }
+        let cursor = self.open(args, token).ok_or_else(|| {
+            status::invalid_argument(
+                "page_token",
+                "is not a token of this list; send next_page_token back unchanged, \
+                 with the same other arguments",
+            )
+        })?;
+        Ok(Some(cursor))
+    }
+
+    fn open<C: DeserializeOwned>(&self, args: &ArgsDigest, token: &str) -> Option<C> {
+        if token.len() > MAX_TOKEN {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (mac, cursor) = bytes.split_at_checked(MAC_LEN)?;
+        let expected = self.mac(args, cursor);
+        aws_lc_rs::constant_time::verify_slices_are_equal(mac, &expected[..MAC_LEN]).ok()?;
+        serde_json::from_slice(cursor).ok()
+    }
+
+    fn mac(&self, args: &ArgsDigest, cursor: &[u8]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.0);
+        context.update(args);
+        context.update(cursor);
+        let mut out = [0; 32];
+        out.copy_from_slice(context.sign().as_ref());
+        out
+    }
+}
+
+/// How many items a page holds: `default` for 0, `max` for anything above it, and INVALID_ARGUMENT
+/// for a negative number.
+#[expect(clippy::result_large_err, reason = "tonic's own error type")]
+pub fn page_size(requested: i32, default: i64, max: i64) -> Result<i64, Status> {
+    match i64::from(requested) {
+        0 => Ok(default),
+        n if n < 0 => Err(status::invalid_argument(
+            "page_size",
+            "is negative; give 0 for the default or a positive number",
+        )),
+        n => Ok(n.min(max)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> PageKey {
+        PageKey::new(&RootSecret::from_bytes([1; 32]))
+    }
+
+    #[test]
+    fn round_trip() {
+        let args = digest("ListThings", &[b"tag", b"dp"]);
+        let token = key().token(&args, &("2026-01-01", 7));
+        let cursor: Option<(String, i64)> = key().parse(&args, &token).unwrap();
+        assert_eq!(cursor, Some(("2026-01-01".into(), 7)));
+        assert_eq!(key().parse::<(String, i64)>(&args, "").unwrap(), None);
+    }
+
+    #[test]
+    fn bound_to_arguments_and_key() {
+        let args = digest("ListThings", &[b"a", b"bc"]);
+        let token = key().token(&args, &7);
+        let other = digest("ListThings", &[b"ab", b"c"]);
+        assert!(key().parse::<i64>(&other, &token).is_err());
+        let foreign = PageKey::new(&RootSecret::from_bytes([2; 32]));
+        assert!(foreign.parse::<i64>(&args, &token).is_err());
+    }
+
+    #[test]
+    fn garbage_names_the_field() {
+        let args = digest("ListThings", &[]);
+        let good = key().token(&args, &7);
+        for bad in ["x", "!!!", "AAAA", &good[1..], &format!("{good}A"), &"A".repeat(9999)] {
+            let status = key().parse::<i64>(&args, bad).unwrap_err();
+            assert_eq!(status::fields(&status)[0].0, "page_token", "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        assert_eq!(page_size(0, 20, 100).unwrap(), 20);
+        assert_eq!(page_size(7, 20, 100).unwrap(), 7);
+        assert_eq!(page_size(i32::MAX, 20, 100).unwrap(), 100);
+        assert_eq!(page_size(-1, 20, 100).unwrap_err().code(), tonic::Code::InvalidArgument);
+    }
+}

@@ -1,0 +1,96 @@
+//! The root secret of an installation, and the keys derived from it.
+
+use std::fmt;
+
+use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
+use aws_lc_rs::rand;
+
+/// 32 random bytes from which every other symmetric key of the installation is derived.
+///
+/// Never used as a key itself: ask [`RootSecret::derive`] for one per purpose.
+#[derive(Clone)]
+pub struct RootSecret([u8; 32]);
+
+/// Why a text is not a root secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// Not 64 hexadecimal digits.
+    #[error("a root secret is 64 hexadecimal digits")]
+    Form,
+}
+
+impl RootSecret {
+    /// A new one, from the system's random source.
+    pub fn generate() -> Self {
+        let mut bytes = [0; 32];
+        rand::fill(&mut bytes).expect("the system's random source answers");
+        Self(bytes)
+    }
+
+    /// The secret with these bytes.
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads the 64 hexadecimal digits that [`RootSecret::to_hex`] writes.
+    pub fn from_hex(text: &str) -> Result<Self, SecretError> {
+        let digits = text.trim().as_bytes();
+        // `from_str_radix` would take a sign.
+        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
+            return Err(SecretError::Form);
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let pair = std::str::from_utf8(pair).map_err(|_| SecretError::Form)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| SecretError::Form)?;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// For writing it to its file.
+    pub fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The key for one purpose (`"page-token"`): HKDF-SHA256 with the purpose as its info.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        let mut key = [0; 32];
+        let info = [purpose.as_bytes()];
+        Salt::new(HKDF_SHA256, b"agon/v1")
+            .extract(&self.0)
+            .expand(&info, HKDF_SHA256)
+            .and_then(|okm| okm.fill(&mut key))
+            .expect("32 bytes are within HKDF's limit");
+        key
+    }
+}
+
+impl fmt::Debug for RootSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RootSecret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purposes_give_different_keys() {
+        let secret = RootSecret::from_bytes([7; 32]);
+        assert_eq!(secret.derive("a"), secret.derive("a"));
+        assert_ne!(secret.derive("a"), secret.derive("b"));
+        assert_ne!(secret.derive("a"), RootSecret::generate().derive("a"));
+    }
+
+    #[test]
+    fn hex_round_trip() {
+        let secret = RootSecret::generate();
+        let again = RootSecret::from_hex(&format!("{}\n", secret.to_hex())).unwrap();
+        assert_eq!(secret.0, again.0);
+        assert!(RootSecret::from_hex("abc").is_err());
+        assert!(RootSecret::from_hex(&"zz".repeat(32)).is_err());
+        assert!(RootSecret::from_hex(&"+1".repeat(32)).is_err());
+        assert_eq!(format!("{secret:?}"), "RootSecret(…)");
+    }
+}

@@ -1,0 +1,212 @@
+//! The middleware around every call, layered once; in-process calls and the listener share it.
+//!
+//! From the outside in: context (request id, trace, deadline) and span, the log line and metrics,
+//! load shedding, deadline, panic catch, the authorising layer, the services.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as Cx, Poll};
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::util::BoxCloneSyncService;
+use tower::{Layer, Service};
+use tracing::Instrument;
+
+use crate::body::{Watched, deadline_exceeded, panicked};
+use crate::channel::InProcess;
+use crate::context::Context;
+use crate::health::{self, Health};
+use crate::methods::{Method, Methods};
+use crate::observe::{Call, code_in};
+use crate::services::Services;
+use crate::{malformed, metadata, status};
+
+/// A process's gRPC services with everything around them: what [`crate::serve`] listens for and
+/// [`crate::Local`] calls.
+pub type Served = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+/// Builds a [`Served`].
+pub struct Stack {
+    descriptor_set: &'static [u8],
+    in_flight: usize,
+    deadline: Duration,
+}
+
+impl Stack {
+    /// A stack for services of this encoded descriptor set.
+    pub fn new(descriptor_set: &'static [u8]) -> Self {
+        Self { descriptor_set, in_flight: 1024, deadline: Duration::from_secs(30) }
+    }
+
+    /// How many calls from outside may be worked on at once; one more is shed.
+    #[must_use]
+    pub fn in_flight(mut self, calls: usize) -> Self {
+        self.in_flight = calls;
+        self
+    }
+
+    /// The deadline of a unary call that brings none.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Puts the stack around `services`, with `authorise` (the authorising layer) innermost. Adds
+    /// health, which starts as NOT_SERVING, and reflection.
+    pub fn build<L>(self, services: Services, authorise: &L) -> (Served, Health)
+    where
+        L: Layer<Served>,
+        L::Service: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        <L::Service as Service<Request<Body>>>::Future: Send + 'static,
+    {
+        let (health, services) = Health::register(services);
+        let services = health::add_reflection(services, self.descriptor_set);
+        let mut sets = health::OWN_SETS.to_vec();
+        sets.push(self.descriptor_set);
+        let shared = Shared {
+            methods: Methods::new(&sets),
+            permits: Arc::new(Semaphore::new(self.in_flight)),
+            deadline: self.deadline,
+        };
+        let inner = authorise.layer(Served::new(services.into_routes()));
+        let guard = Guard { inner: Served::new(inner), shared: Arc::new(shared) };
+        (Served::new(guard), health)
+    }
+}
+
+struct Shared {
+    methods: Methods,
+    permits: Arc<Semaphore>,
+    deadline: Duration,
+}
+
+#[derive(Clone)]
+struct Guard {
+    inner: Served,
+    shared: Arc<Shared>,
+}
+
+impl Service<Request<Body>> for Guard {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The instance that was polled ready is the one to call.
+        let fresh = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, fresh);
+        let shared = self.shared.clone();
+        Box::pin(async move { Ok(shared.answer(inner, request).await) })
+    }
+}
+
+impl Shared {
+    async fn answer(&self, mut inner: Served, request: Request<Body>) -> Response<Body> {
+        if let Some(refusal) = not_grpc(&request) {
+            return refusal;
+        }
+        let in_process = request.extensions().get::<InProcess>().is_some();
+        let method = self.methods.find(request.uri().path());
+        let mut context = Context::incoming(request.headers());
+        if !method.streaming && context.deadline.is_none() {
+            context.deadline = Instant::now().checked_add(self.deadline);
+        }
+        let span = context.span(method.name);
+        let mut call = Call::begin(method, in_process, span.clone());
+
+        let Some(permit) = self.admit(in_process, method) else {
+            let status = overloaded();
+            call.end(status.code());
+            return with_request_id(status.into_http(), &context);
+        };
+        let work = AssertUnwindSafe(inner.call(request)).catch_unwind();
+        let work = context.clone().scope(work.instrument(span.clone()));
+        let response = match within(context.deadline, work).await {
+            Some(Ok(Ok(response))) => response,
+            Some(Ok(Err(never))) => match never {},
+            Some(Err(panic)) => span.in_scope(|| panicked(&*panic)).into_http(),
+            None => deadline_exceeded().into_http(),
+        };
+        drop(permit);
+        with_request_id(watch(response, call, &context, span), &context)
+    }
+
+    /// Calls inside the process belong to calls that were admitted already; shedding them would
+    /// only waste the work done so far.
+    fn admit(&self, in_process: bool, method: &Method) -> Option<Option<OwnedSemaphorePermit>> {
+        if in_process || method.plumbing {
+            return Some(None);
+        }
+        self.permits.clone().try_acquire_owned().ok().map(Some)
+    }
+}
+
+/// What the gRPC protocol answers to plain HTTP.
+fn not_grpc(request: &Request<Body>) -> Option<Response<Body>> {
+    let content_type = request.headers().get(http::header::CONTENT_TYPE);
+    let grpc = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
+    let code = if request.method() != http::Method::POST {
+        StatusCode::METHOD_NOT_ALLOWED
+    } else if !grpc {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    } else {
+        return None;
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = code;
+    Some(response)
+}
+
+fn overloaded() -> Status {
+    let message = "the server is busy; try again shortly";
+    status::retry(Code::Unavailable, "OVERLOADED", message, Duration::from_secs(1))
+}
+
+async fn within<F: Future>(deadline: Option<Instant>, work: F) -> Option<F::Output> {
+    match deadline {
+        Some(at) => tokio::time::timeout_at(at.into(), work).await.ok(),
+        None => Some(work.await),
+    }
+}
+
+fn watch(
+    mut response: Response<Body>,
+    mut call: Call,
+    context: &Context,
+    span: tracing::Span,
+) -> Response<Body> {
+    malformed::rewrite(response.headers_mut());
+    // An error comes as headers alone: the call is over.
+    if let Some(code) = code_in(response.headers()) {
+        call.end(code);
+        return response;
+    }
+    let deadline = context.deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
+    let context = context.clone();
+    response.map(|inner| Body::new(Watched { inner, call, context, span, deadline, ended: false }))
+}
+
+fn with_request_id(mut response: Response<Body>, context: &Context) -> Response<Body> {
+    let headers: &mut HeaderMap = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&context.request_id) {
+        headers.insert(metadata::REQUEST_ID, value);
+    }
+    response
+}
