@@ -1,0 +1,30 @@
+# The development commands. `cargo run --release` runs Agon; everything else is here.
+.PHONY: help test lint soak bench engines engines-down test-cgroup2 generate
+
+help: ## What there is
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+test: ## All tests, on SQLite and PostgreSQL; gets and starts what they need
+	deploy/engines/with.sh cargo test --workspace
+
+soak: ## The same verdicts over 200 runs instead of 20
+	AGON_SOAK=200 deploy/engines/with.sh cargo test --release -p judge
+
+test-cgroup2: ## The sandbox's tests under a kernel with a full cgroup v2 tree (software emulation)
+	deploy/cgroup2/test.sh
+
+engines: ## Start a private PostgreSQL and print its URL
+	@deploy/engines/get.sh
+	@deploy/engines/postgres.sh start SAFE
+
+engines-down: ## Stop it
+	@deploy/engines/postgres.sh stop
+
+lint: ## fmt, clippy, tidy, cargo-deny, buf
+	deploy/lint.sh
+
+generate: ## Write the generated files of the tree: proto/routes.txt and docs/events.md
+	cargo run -q -p xtask -- generate
+
+bench: ## Every figure that README.md quotes
+	cargo bench --workspace

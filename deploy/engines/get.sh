@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs what the tests need and the machine lacks: a PostgreSQL server, the compilers and
+# interpreters that programs are judged with. A no-op where everything is there.
+#   usage: get.sh [GROUP...]     groups: postgres toolchains (both by default)
+set -euo pipefail
+
+have_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; }
+have_toolchains() {
+  command -v gcc >/dev/null && command -v g++ >/dev/null && [ -x /usr/bin/python3 ] && [ -x /usr/bin/javac ]
+}
+
+[ $# -gt 0 ] || set -- postgres toolchains
+packages=()
+for group in "$@"; do
+  case $group in
+    postgres) have_postgres || packages+=(postgresql) ;;
+    toolchains) have_toolchains || packages+=(gcc g++ python3-minimal default-jdk-headless) ;;
+    *) echo "get.sh: unknown group $group (postgres, toolchains)" >&2; exit 2 ;;
+  esac
+done
+[ ${#packages[@]} -gt 0 ] || exit 0
+
+if ! command -v apt-get >/dev/null; then
+  echo "This machine has no apt-get. Please install the equivalents of: ${packages[*]}" >&2
+  exit 1
+fi
+sudo=$([ "$(id -u)" = 0 ] || echo sudo)
+echo "installing ${packages[*]}" >&2
+export DEBIAN_FRONTEND=noninteractive
+$sudo apt-get update -qq >&2
+# policy-rc.d keeps Debian from starting a system cluster that nobody asked for.
+$sudo apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2

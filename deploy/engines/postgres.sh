@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# A private PostgreSQL server for development and tests: own data directory, a free port, loopback
+# only. Never touches a system cluster.
+#   usage: postgres.sh start FAST|SAFE   prints the URL of the running (or started) server
+#          postgres.sh stop
+# FAST turns fsync off: for tests only, never for fault tests or figures.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+state=${CARGO_TARGET_DIR:-target}/engines/postgres
+mkdir -p "$state"
+
+# initdb refuses to run as root, so a root caller becomes the `postgres` user of Debian's package.
+as_owner() { if [ "$(id -u)" = 0 ]; then setpriv --reuid=postgres --regid=postgres --init-groups "$@"; else "$@"; fi; }
+
+binaries() {
+  local found
+  found=$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1) || found=$(command -v initdb)
+  dirname "$found"
+}
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+running() { [ -f "$state/data-dir" ] && as_owner "$(binaries)/pg_ctl" -D "$(cat "$state/data-dir")" status >/dev/null 2>&1; }
+
+start() {
+  if running; then cat "$state/url"; return; fi
+  local bin dir port settings
+  bin=$(binaries)
+  # Outside the tree: the server's own user must be able to reach it.
+  dir=$(mktemp -d /tmp/agon-postgres.XXXXXX)
+  [ "$(id -u)" != 0 ] || chown postgres "$dir"
+  as_owner "$bin/initdb" -D "$dir/data" -U postgres --locale=C.UTF-8 --encoding=UTF8 --auth=trust >"$state/initdb.log"
+  settings="-c listen_addresses=127.0.0.1 -c unix_socket_directories=$dir -c max_connections=400"
+  [ "$1" = SAFE ] || settings+=" -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
+  for _ in 1 2 3 4 5; do # another process may take the port in between
+    port=$(free_port)
+    if (cd "$dir" && as_owner "$bin/pg_ctl" -D "$dir/data" -w -l "$dir/log" -o "$settings -c port=$port" start) >/dev/null; then
+      echo "$dir/data" >"$state/data-dir"
+      echo "postgres://postgres@127.0.0.1:$port/postgres" | tee "$state/url"
+      return
+    fi
+  done
+  echo "PostgreSQL does not start; its log is $dir/log" >&2
+  exit 1
+}
+
+stop() {
+  [ -f "$state/data-dir" ] || return 0
+  local data
+  data=$(cat "$state/data-dir")
+  as_owner "$(binaries)/pg_ctl" -D "$data" -m immediate stop >/dev/null 2>&1 || true
+  rm -rf "$(dirname "$data")" "$state/data-dir" "$state/url"
+}
+
+case ${1:-} in
+  start) start "${2:-FAST}" ;;
+  stop) stop ;;
+  *) sed -n '2,8p' "$0" >&2; exit 2 ;;
+esac
