@@ -1,0 +1,55 @@
+//! The admin listener: for operators and their tools, never for users.
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tokio::net::TcpListener;
+
+use crate::Version;
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
+use crate::shutdown::Shutdown;
+
+/// What the admin listener shows.
+#[derive(Clone)]
+pub struct Admin {
+    /// For `/readyz`.
+    pub readiness: Readiness,
+    /// For `/metrics`.
+    pub metrics: Metrics,
+    /// For `/version`.
+    pub version: Version,
+    /// Once it has begun, `/readyz` says no.
+    pub shutdown: Shutdown,
+}
+
+/// Serves `/livez`, `/readyz`, `/metrics` and `/version` until `stop`.
+///
+/// `stop` is given last, so that operators can watch a process drain.
+pub async fn serve(listener: TcpListener, admin: Admin, stop: Shutdown) -> std::io::Result<()> {
+    let routes = Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/version", get(|State(admin): State<Admin>| async move { Json(admin.version) }))
+        .with_state(admin);
+    axum::serve(listener, routes).with_graceful_shutdown(stop.wait()).await
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    let mut report = admin.readiness.report().await;
+    if admin.shutdown.has_begun() {
+        let why = crate::State::Failed("shutting down".into());
+        report.components.insert("process".into(), why);
+        report.ready = false;
+    }
+    let code = if report.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(report)).into_response()
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    let kind = "text/plain; version=0.0.4; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], admin.metrics.render()).into_response()
+}

@@ -1,0 +1,163 @@
+//! The tree of keys, and how each layer changes it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::{Entry, Error, Source, env_name, redact, suggest};
+
+struct Leaf {
+    value: Value,
+    source: Source,
+}
+
+/// Every key with its value so far.
+pub(super) struct Tree(BTreeMap<String, Leaf>);
+
+impl Tree {
+    /// The defaults, which define the keys and their types.
+    pub(super) fn new(defaults: &Value) -> Self {
+        let mut leaves = BTreeMap::new();
+        each_leaf("", defaults, &mut |key, value| {
+            leaves.insert(key, Leaf { value: value.clone(), source: Source::Default });
+        });
+        Self(leaves)
+    }
+
+    pub(super) fn add_file(&mut self, path: &Path, file: &Value) -> Result<(), Error> {
+        let source = Source::File(path.to_owned());
+        let mut found = Vec::new();
+        each_leaf("", file, &mut |key, value| found.push((key, value.clone())));
+        for (key, value) in found {
+            let old = self.leaf(&key, &source)?;
+            if !same_kind(&old.value, &value) {
+                let reason = format!("expected {}, found {}", kind(&old.value), kind(&value));
+                return Err(Error::Value { origin: source, key, reason });
+            }
+            *old = Leaf { value, source: source.clone() };
+        }
+        Ok(())
+    }
+
+    /// Takes what answers to a key; the names of the rest.
+    pub(super) fn add_env(&mut self, env: &[(String, String)]) -> Result<Vec<String>, Error> {
+        let keys: BTreeMap<String, String> =
+            self.0.keys().map(|key| (env_name(key), key.clone())).collect();
+        let mut ignored = Vec::new();
+        for (name, text) in env.iter().filter(|(name, _)| name.starts_with("AGON_")) {
+            match keys.get(name) {
+                Some(key) => self.set_text(key, text, Source::Env(name.clone()))?,
+                None => ignored.push(name.clone()),
+            }
+        }
+        Ok(ignored)
+    }
+
+    /// Sets a value that came as text; the default's type says how to read it.
+    pub(super) fn set_text(&mut self, key: &str, text: &str, source: Source) -> Result<(), Error> {
+        let leaf = self.leaf(key, &source)?;
+        let value = match &leaf.value {
+            Value::Bool(_) => text.parse().ok().map(Value::Bool),
+            Value::Number(n) if n.is_f64() => {
+                text.parse().ok().and_then(serde_json::Number::from_f64).map(Value::Number)
+            }
+            Value::Number(_) => text.parse::<i64>().ok().map(Value::from),
+            Value::Array(_) => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                Some(items.map(Value::from).collect())
+            }
+            _ => Some(Value::from(text)),
+        };
+        let Some(value) = value else {
+            let reason = format!("expected {}, found {text:?}", kind(&leaf.value));
+            return Err(Error::Value { origin: source, key: key.to_owned(), reason });
+        };
+        *leaf = Leaf { value, source };
+        Ok(())
+    }
+
+    /// The configuration. A value that does not decode is found by trying each on its own.
+    pub(super) fn decode<T: DeserializeOwned>(&self, defaults: &Value) -> Result<T, Error> {
+        let mut whole = defaults.clone();
+        for (key, leaf) in &self.0 {
+            put(&mut whole, key, leaf.value.clone());
+        }
+        let error = match serde_json::from_value(whole) {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        for (key, leaf) in self.0.iter().filter(|(_, leaf)| leaf.source != Source::Default) {
+            let mut one = defaults.clone();
+            put(&mut one, key, leaf.value.clone());
+            if let Err(error) = serde_json::from_value::<T>(one) {
+                let (origin, key) = (leaf.source.clone(), key.clone());
+                return Err(Error::Value { origin, key, reason: error.to_string() });
+            }
+        }
+        let key = "(several keys)".to_owned();
+        Err(Error::Value { origin: Source::Default, key, reason: error.to_string() })
+    }
+
+    pub(super) fn entries(&self) -> Vec<Entry> {
+        let entry = |(key, leaf): (&String, &Leaf)| Entry {
+            key: key.clone(),
+            value: redact(key, &leaf.value),
+            source: leaf.source.clone(),
+        };
+        self.0.iter().map(entry).collect()
+    }
+
+    fn leaf(&mut self, key: &str, origin: &Source) -> Result<&mut Leaf, Error> {
+        if !self.0.contains_key(key) {
+            let near = suggest::nearest(key, self.0.keys().map(String::as_str));
+            let hint = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
+            let (origin, key) = (origin.clone(), key.to_owned());
+            return Err(Error::UnknownKey { origin, key, hint });
+        }
+        Ok(self.0.get_mut(key).expect("just looked"))
+    }
+}
+
+fn each_leaf(path: &str, value: &Value, visit: &mut impl FnMut(String, &Value)) {
+    match value {
+        Value::Object(map) if !map.is_empty() || path.is_empty() => {
+            for (name, value) in map {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                each_leaf(&path, value, visit);
+            }
+        }
+        // An empty table says nothing.
+        Value::Object(_) => {}
+        leaf => visit(path.to_owned(), leaf),
+    }
+}
+
+fn put(tree: &mut Value, key: &str, value: Value) {
+    let mut at = tree;
+    for part in key.split('.') {
+        if !at.is_object() {
+            *at = Value::Object(Map::new());
+        }
+        at = &mut at[part];
+    }
+    *at = value;
+}
+
+/// An absent default (`null`) takes anything, and a whole number is a number too.
+fn same_kind(old: &Value, new: &Value) -> bool {
+    old.is_null() || kind(old) == kind(new) || (old.is_f64() && new.is_i64())
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(n) if n.is_f64() => "a number",
+        Value::Number(_) => "a whole number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
+    }
+}
