@@ -134,13 +134,15 @@ impl Context {
         CURRENT.sync_scope(self.clone(), work)
     }
 
-    /// The span that work in this context logs under.
+    /// The span that work in this context logs under. Its `caller` is for the authorising layer to
+    /// record.
     pub fn span(&self, what: &'static str) -> tracing::Span {
         tracing::info_span!(
             "rpc",
             method = what,
             request_id = %self.request_id,
             trace_id = %format_args!("{:032x}", self.trace.trace_id),
+            caller = tracing::field::Empty,
         )
     }
 

@@ -52,7 +52,6 @@ impl PageKey {
     }
 
     /// The cursor in `token`; `None` for the empty token of a first page.
-    #[expect(clippy::result_large_err, reason = "tonic's own error type")]
     pub fn parse<C: DeserializeOwned>(
         &self,
         args: &ArgsDigest,
@@ -94,7 +93,6 @@ impl PageKey {
 
 /// How many items a page holds: `default` for 0, `max` for anything above it, and INVALID_ARGUMENT
 /// for a negative number.
-#[expect(clippy::result_large_err, reason = "tonic's own error type")]
 pub fn page_size(requested: i32, default: i64, max: i64) -> Result<i64, Status> {
     match i64::from(requested) {
         0 => Ok(default),

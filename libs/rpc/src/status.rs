@@ -103,7 +103,6 @@ impl Violations {
     }
 
     /// INVALID_ARGUMENT when anything was added.
-    #[expect(clippy::result_large_err, reason = "tonic's own error type")]
     pub fn into_result(self) -> Result<(), Status> {
         if self.is_empty() { Ok(()) } else { Err(self.into_status()) }
     }

@@ -1,0 +1,52 @@
+//! Starting, health, and going away without breaking running calls.
+
+use std::time::Duration;
+
+use rpc::{Limits, Stack};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::probe::{Client, Server, get};
+
+#[tokio::test]
+async fn health_follows_the_process() {
+    let server = Server::plain().await;
+    let mut client = HealthClient::new(server.remote());
+    for (service, want) in
+        [("", ServingStatus::Serving), ("agon.problem.v1.ImportService", ServingStatus::Serving)]
+    {
+        let request = HealthCheckRequest { service: service.into() };
+        let answer = client.check(request).await.unwrap().into_inner();
+        assert_eq!(answer.status(), want);
+    }
+    server.health.not_serving().await;
+    let answer = client.check(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert_eq!(answer.status(), ServingStatus::NotServing);
+}
+
+#[tokio::test]
+async fn running_calls_finish_within_the_grace_time() {
+    let mut server = Server::plain().await;
+    let mut client = Client::new(server.remote());
+    assert!(client.get_problem_import(get("x")).await.is_ok());
+    server.stop.take().unwrap().send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), server.ended).await.unwrap().unwrap().unwrap();
+    assert!(client.get_problem_import(get("x")).await.is_err());
+}
+
+#[tokio::test]
+async fn endless_streams_are_cut_after_the_grace_time() {
+    let limits = Limits { grace: Duration::from_millis(200), ..Limits::default() };
+    let mut server = Server::start(Stack::new(proto::DESCRIPTOR_SET), limits).await;
+    let mut client = Client::new(server.remote());
+    let mut stream = client
+        .watch_problem_import(proto::problem::WatchProblemImportRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+    server.stop.take().unwrap().send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(5), server.ended).await.unwrap().unwrap().unwrap();
+    assert!(stream.message().await.is_err());
+}
