@@ -1,1 +1,49 @@
+//! One SQL text, two databases: PostgreSQL and SQLite.
 //!
+//! [`Db`] is the database of one service and only reads; [`Tx`] reads and writes, so that every change can
+//! carry its event. A read function takes `impl Read<'_>` and so serves both: a page outside a transaction, a
+//! decision inside one. Both hand out a [`Query`] that knows its database already, so a value is encoded
+//! once, in that database's native type.
+//!
+//! Rules that keep one text working on both:
+//! - columns are UUID, TEXT, BIGINT (`i64` everywhere), BOOLEAN, BYTEA, TIMESTAMPTZ, DOUBLE PRECISION; JSON
+//!   is TEXT;
+//! - placeholders are `$1`, `$2`, …; lists by [`Query::push_in`], filters by [`Query::push_bind`], pages by
+//!   row values (`AND (created_at, id) < ($3, $4)`);
+//! - time is a parameter (`tx.now()`), never `now()`; `SUM(bigint)` is cast to BIGINT;
+//! - no `ANY($1)`, arrays, `ILIKE`, `DISTINCT ON`, `FOR UPDATE`, data-modifying CTEs;
+//! - `INSERT … ON CONFLICT DO NOTHING RETURNING` instead of reading constraint names.
+//!
+//! This crate is the only one with a database driver, and knows nothing of what the services store.
+
+mod database;
+mod error;
+pub mod lease;
+pub mod migrate;
+mod options;
+mod postgres;
+mod query;
+mod record;
+pub mod requests;
+mod sql;
+mod sqlite;
+pub mod testing;
+mod tx;
+mod value;
+
+pub use database::{Db, Engine, Read, TxGuard};
+pub use error::{Error, Result};
+pub use migrate::{Migration, Migrations};
+pub use options::{Options, Synchronous};
+pub use query::Query;
+pub use sql::{Sql, like_contains};
+pub use tx::{AtCommit, Tx};
+pub use value::{Record, Value};
+
+/// What the macros of this crate need from the driver. Not for use by hand.
+#[doc(hidden)]
+pub mod driver {
+    pub use sqlx::postgres::PgRow;
+    pub use sqlx::sqlite::SqliteRow;
+    pub use sqlx::{Error, FromRow, Row};
+}

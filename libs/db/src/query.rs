@@ -1,0 +1,197 @@
+//! A statement on its way to one of the two databases.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow, Postgres};
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
+use sqlx::{Arguments, AssertSqlSafe};
+
+use crate::tx::Failure;
+use crate::{Error, Record, Result, Sql, Value};
+
+pub(crate) enum Target<'c, P, C> {
+    Pool(&'c P),
+    /// A transaction's connection, and where it remembers that a statement failed.
+    Conn(&'c mut C, &'c mut Failure),
+}
+
+pub(crate) struct Prepared<'c, P, C, A> {
+    on: Target<'c, P, C>,
+    args: A,
+}
+
+/// A statement on its way to one database. Values are bound as `$1`, `$2`, … in order.
+#[must_use = "a query does nothing until it is executed or fetched"]
+pub struct Query<'c> {
+    sql: Cow<'static, str>,
+    // A value that could not be encoded is reported where the query runs.
+    refused: Option<Error>,
+    inner: Inner<'c>,
+}
+
+enum Inner<'c> {
+    Postgres(Prepared<'c, PgPool, PgConnection, PgArguments>),
+    Sqlite(Prepared<'c, SqlitePool, SqliteConnection, SqliteArguments>),
+}
+
+/// Runs one sqlx method on whichever database and executor the query holds.
+macro_rules! run {
+    ($query:ident.$method:ident()) => {{
+        let sql = $query.checked()?;
+        match $query.inner {
+            Inner::Postgres(p) => {
+                let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), p.args);
+                run!(@on p.on, query.$method())
+            }
+            Inner::Sqlite(p) => {
+                let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), p.args);
+                run!(@on p.on, query.$method())
+            }
+        }
+    }};
+    ($query:ident.$method:ident() as $T:ty) => {{
+        let sql = $query.checked()?;
+        match $query.inner {
+            Inner::Postgres(p) => {
+                let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), p.args)
+                    .try_map(|row: PgRow| <$T>::from_row(&row));
+                run!(@on p.on, query.$method())
+            }
+            Inner::Sqlite(p) => {
+                let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), p.args)
+                    .try_map(|row: SqliteRow| <$T>::from_row(&row));
+                run!(@on p.on, query.$method())
+            }
+        }
+    }};
+    (@on $on:expr, $query:ident.$method:ident()) => {
+        match $on {
+            Target::Pool(pool) => $query.$method(pool).await.map(Into::into).map_err(Error::from),
+            Target::Conn(conn, failure) => {
+                let result = $query.$method(conn).await.map(Into::into).map_err(Error::from);
+                failure.note(&result);
+                result
+            }
+        }
+    };
+}
+
+/// How many rows a statement changed.
+struct Affected(u64);
+
+impl From<sqlx::postgres::PgQueryResult> for Affected {
+    fn from(r: sqlx::postgres::PgQueryResult) -> Self {
+        Self(r.rows_affected())
+    }
+}
+
+impl From<sqlx::sqlite::SqliteQueryResult> for Affected {
+    fn from(r: sqlx::sqlite::SqliteQueryResult) -> Self {
+        Self(r.rows_affected())
+    }
+}
+
+impl<'c> Query<'c> {
+    pub(crate) fn postgres(sql: Sql, on: Target<'c, PgPool, PgConnection>) -> Self {
+        let inner = Inner::Postgres(Prepared { on, args: PgArguments::default() });
+        Self { sql: sql.postgres.into(), refused: None, inner }
+    }
+
+    pub(crate) fn sqlite(sql: Sql, on: Target<'c, SqlitePool, SqliteConnection>) -> Self {
+        let inner = Inner::Sqlite(Prepared { on, args: SqliteArguments::default() });
+        Self { sql: sql.sqlite.into(), refused: None, inner }
+    }
+
+    /// Binds the next `$n`.
+    pub fn bind<T: Value>(mut self, value: T) -> Self {
+        let added = match &mut self.inner {
+            Inner::Postgres(p) => Arguments::add(&mut p.args, value),
+            Inner::Sqlite(p) => Arguments::add(&mut p.args, value),
+        };
+        if let Err(e) = added {
+            self.refused = Some(Error::Invalid(e.to_string()));
+        }
+        self
+    }
+
+    /// Appends literal SQL, for filters decided at run time.
+    pub fn push(mut self, sql: &'static str) -> Self {
+        self.sql.to_mut().push_str(sql);
+        self
+    }
+
+    /// Appends a placeholder and binds it.
+    pub fn push_bind<T: Value>(mut self, value: T) -> Self {
+        self = self.bind(value);
+        let n = match &self.inner {
+            Inner::Postgres(p) => Arguments::len(&p.args),
+            Inner::Sqlite(p) => Arguments::len(&p.args),
+        };
+        // Writing to a String cannot fail.
+        let _ = write!(self.sql.to_mut(), "${n}");
+        self
+    }
+
+    /// Appends `(…, …)` with one placeholder for each value: the right side of an `IN`. No value at all
+    /// becomes `(NULL)`, which matches nothing.
+    pub fn push_in<T: Value>(mut self, values: impl IntoIterator<Item = T>) -> Self {
+        let mut separator = "(";
+        for value in values {
+            self = self.push(separator).push_bind(value);
+            separator = ", ";
+        }
+        if separator == "(" { self.push("(NULL)") } else { self.push(")") }
+    }
+
+    /// A query that gives `error` when it is run.
+    pub(crate) fn refuse(mut self, error: Error) -> Self {
+        self.refused = Some(error);
+        self
+    }
+
+    fn checked(&mut self) -> Result<Cow<'static, str>> {
+        match self.refused.take() {
+            Some(error) => Err(error),
+            None => Ok(std::mem::take(&mut self.sql)),
+        }
+    }
+
+    /// Runs the statement; gives the number of rows it changed.
+    pub async fn execute(mut self) -> Result<u64> {
+        let affected: Result<Affected> = run!(self.execute());
+        affected.map(|a| a.0)
+    }
+
+    /// The first row; [`Error::NotFound`] when there is none.
+    pub async fn fetch_one<T: Record>(mut self) -> Result<T> {
+        run!(self.fetch_one() as T)
+    }
+
+    /// The first row, if there is one.
+    pub async fn fetch_optional<T: Record>(mut self) -> Result<Option<T>> {
+        run!(self.fetch_optional() as T)
+    }
+
+    /// All rows.
+    pub async fn fetch_all<T: Record>(mut self) -> Result<Vec<T>> {
+        run!(self.fetch_all() as T)
+    }
+
+    /// The first column of the first row; [`Error::NotFound`] when there is no row.
+    pub async fn fetch_scalar<T>(self) -> Result<T>
+    where
+        (T,): Record,
+    {
+        let (value,) = self.fetch_one().await?;
+        Ok(value)
+    }
+
+    /// The first column of the first row, if there is a row.
+    pub async fn fetch_scalar_optional<T>(self) -> Result<Option<T>>
+    where
+        (T,): Record,
+    {
+        Ok(self.fetch_optional::<(T,)>().await?.map(|(value,)| value))
+    }
+}

@@ -1,0 +1,223 @@
+//! Databases for tests: a SQLite file always, a PostgreSQL schema when there is a server.
+//!
+//! Always compiled, because a feature would make every crate above this one compile twice; nothing but tests
+//! calls it.
+//!
+//! - `AGON_TEST_POSTGRES` is the URL of a database in which tests may create and drop schemas.
+//! - `AGON_TEST_REQUIRE_ENGINES=1` makes a missing URL a failure instead of a skip.
+
+use std::future::Future;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ids::Clock;
+use sqlx::{Connection, Executor};
+
+use crate::{Db, Migrations, Options, Synchronous};
+
+/// A kind of database that tests run on.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// A file in a directory of its own.
+    Sqlite,
+    /// A schema of its own in the database of this URL.
+    Postgres(String),
+}
+
+/// A migrated database of one test, removed when the last clone is dropped. Used like the [`Db`] it holds.
+#[derive(Clone)]
+pub struct TestDb {
+    db: Db,
+    options: Options,
+    // Dropped after `db`.
+    place: Arc<Place>,
+}
+
+enum Place {
+    Directory(PathBuf),
+    Schema { url: String, schema: String },
+}
+
+/// The kinds of database to test on.
+///
+/// # Panics
+/// When PostgreSQL is required but not there.
+#[must_use]
+pub fn kinds() -> Vec<Kind> {
+    let mut kinds = vec![Kind::Sqlite];
+    match std::env::var("AGON_TEST_POSTGRES") {
+        Ok(url) if !url.is_empty() => kinds.push(Kind::Postgres(url)),
+        _ if std::env::var("AGON_TEST_REQUIRE_ENGINES").is_ok_and(|v| v == "1") => {
+            panic!("AGON_TEST_REQUIRE_ENGINES=1, but AGON_TEST_POSTGRES is not set")
+        }
+        _ => {}
+    }
+    kinds
+}
+
+/// Runs a test once on every kind of database, each time on a new one.
+pub async fn each<F, Fut>(migrations: &Migrations, test: F)
+where
+    F: Fn(TestDb) -> Fut,
+    Fut: Future<Output = ()>,
+{
+    for kind in kinds() {
+        let _says = SaysWhere(&kind);
+        test(kind.create(migrations).await).await;
+    }
+}
+
+/// Names the database that a failing test ran on.
+pub struct SaysWhere<'a>(pub &'a Kind);
+
+impl Drop for SaysWhere<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let name = if matches!(self.0, Kind::Sqlite) { "SQLite" } else { "PostgreSQL" };
+            eprintln!("the test failed on {name}");
+        }
+    }
+}
+
+impl Kind {
+    /// A new, migrated database with the system clock.
+    pub async fn create(&self, migrations: &Migrations) -> TestDb {
+        self.create_with(migrations, |_| {}).await
+    }
+
+    /// A new, migrated database whose options were changed by `adjust`, for example to a manual clock.
+    ///
+    /// # Panics
+    /// When it cannot be created.
+    pub async fn create_with(
+        &self,
+        migrations: &Migrations,
+        adjust: impl FnOnce(&mut Options),
+    ) -> TestDb {
+        let service = migrations.service;
+        let name = unique(service);
+        let (url, place) = match self {
+            Kind::Sqlite => {
+                let directory = std::env::temp_dir().join(format!("agon-{name}"));
+                std::fs::create_dir_all(&directory).expect("creating a directory for a test");
+                let file = directory.join("test.db");
+                (format!("sqlite:{}", file.display()), Place::Directory(directory))
+            }
+            Kind::Postgres(url) => {
+                (url.clone(), Place::Schema { url: url.clone(), schema: name.clone() })
+            }
+        };
+        let place = Arc::new(place);
+        let mut options = Options::new(url, service);
+        options.schema = Some(name);
+        // Tests run in parallel against one server, and nothing they write must survive a power cut.
+        options.read_connections = 3;
+        options.write_connections = 4;
+        options.acquire_timeout = Duration::from_secs(30);
+        options.synchronous = Synchronous::Off;
+        adjust(&mut options);
+        let db = Db::open(&options).await.expect("opening a database for a test");
+        db.migrate(migrations).await.expect("migrating a database for a test");
+        TestDb { db, options, place }
+    }
+}
+
+impl TestDb {
+    /// The handle to pass on.
+    #[must_use]
+    pub fn db(&self) -> Db {
+        self.db.clone()
+    }
+
+    /// Opens the same database once more, as another process would, or this one after a crash.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn reopen(&self) -> TestDb {
+        let db = Db::open(&self.options).await.expect("opening a test's database again");
+        TestDb { db, options: self.options.clone(), place: self.place.clone() }
+    }
+
+    /// The options it was opened with.
+    #[must_use]
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Runs SQL as is, past all rules: to put a database into a state that no program would.
+    ///
+    /// # Panics
+    /// When the SQL fails.
+    pub async fn script(&self, sql: impl Into<String>) {
+        let mut tx = self.db.begin().await.expect("beginning a transaction");
+        tx.script(sql.into().into()).await.expect("running a script");
+        tx.commit().await.expect("committing a script");
+    }
+}
+
+impl Deref for TestDb {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.db
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        match self {
+            Place::Directory(path) => drop(std::fs::remove_dir_all(path)),
+            Place::Schema { url, schema } => {
+                let (url, schema) = (url.clone(), schema.clone());
+                // A drop cannot await, and the test's own runtime may be ending.
+                let dropping = std::thread::spawn(move || drop_schema(&url, &schema));
+                let _ = dropping.join();
+            }
+        }
+    }
+}
+
+fn drop_schema(url: &str, schema: &str) {
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        return;
+    };
+    runtime.block_on(async {
+        let Ok(mut connection) = sqlx::PgConnection::connect(url).await else { return };
+        let _ = connection.execute("SET statement_timeout = '20s'").await;
+        // Connections of the test that are still open hold locks only while they are in a transaction.
+        let sql = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
+        let _ = connection.execute(sqlx::AssertSqlSafe(sql)).await;
+        let _ = connection.close().await;
+    });
+}
+
+/// A name that no other test has, in this process or in another.
+fn unique(service: &str) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let id = Clock::system().new_id().simple().to_string();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("t_{service}_{}_{count}_{}", std::process::id(), &id[20..])
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+/// When it does not hold within 20 seconds.
+#[track_caller]
+pub fn eventually<F, Fut>(what: &str, condition: F) -> impl Future<Output = ()>
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = bool>,
+{
+    let caller = std::panic::Location::caller();
+    async move {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !condition().await {
+            assert!(Instant::now() < deadline, "{caller}: waited in vain until {what}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}

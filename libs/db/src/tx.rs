@@ -1,0 +1,250 @@
+//! A write transaction and what happens around its commit.
+
+use std::any::{Any, TypeId};
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+
+use chrono::{DateTime, Utc};
+use ids::{Clock, Uuid};
+use sha2::{Digest, Sha256};
+use sqlx::{AssertSqlSafe, Transaction};
+
+use crate::database::Backend;
+use crate::query::Target;
+use crate::sqlite::WriteTurn;
+use crate::{Db, Engine, Error, Query, Result, Sql};
+
+/// A write transaction; rolled back on drop.
+///
+/// A statement that fails ends the transaction on both databases (PostgreSQL does so by itself, SQLite would
+/// go on): it cannot be committed any more.
+pub struct Tx {
+    db: Db,
+    conn: Conn,
+    failure: Failure,
+    at_commit: Vec<Box<dyn Stage>>,
+    after_commit: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+pub(crate) enum Conn {
+    Postgres(Transaction<'static, sqlx::Postgres>),
+    Sqlite(WriteTurn),
+}
+
+/// Whether a statement of the transaction failed, and how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Failure {
+    #[default]
+    None,
+    /// Because of another transaction; trying again may help.
+    Busy,
+    /// By its own fault.
+    Statement,
+    /// By the connection's.
+    Connection,
+    /// The disk's.
+    Full,
+}
+
+impl Failure {
+    pub(crate) fn note<T>(&mut self, result: &Result<T>) {
+        let Err(error) = result else { return };
+        if *self == Failure::None && error.ends_transaction() {
+            *self = match error {
+                Error::Busy(_) => Failure::Busy,
+                Error::Conflict(_) | Error::Constraint(_) | Error::Invalid(_) => Failure::Statement,
+                Error::Full(_) => Failure::Full,
+                _ => Failure::Connection,
+            };
+        }
+    }
+}
+
+/// Something that collects changes during a transaction and writes them just before its commit, so that what
+/// it locks is locked as briefly as can be. See [`Tx::at_commit`].
+pub trait AtCommit: Default + Send + 'static {
+    /// Writes what was collected. An error rolls the transaction back.
+    fn write(self, tx: &mut Tx) -> impl Future<Output = Result<()>> + Send;
+}
+
+type Written<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
+
+/// [`AtCommit`] as an object.
+trait Stage: Any + Send {
+    fn write_boxed<'a>(self: Box<Self>, tx: &'a mut Tx) -> Written<'a>;
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+    fn id(&self) -> TypeId;
+}
+
+impl<T: AtCommit> Stage for T {
+    fn write_boxed<'a>(self: Box<Self>, tx: &'a mut Tx) -> Written<'a> {
+        Box::pin((*self).write(tx))
+    }
+
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+
+    fn id(&self) -> TypeId {
+        TypeId::of::<T>()
+    }
+}
+
+impl Tx {
+    pub(crate) fn new(db: Db, conn: Conn) -> Self {
+        let failure = Failure::None;
+        Self { db, conn, failure, at_commit: Vec::new(), after_commit: Vec::new() }
+    }
+
+    /// A statement that reads or writes.
+    pub fn query(&mut self, sql: impl Into<Sql>) -> Query<'_> {
+        let sql = sql.into();
+        match &mut self.conn {
+            Conn::Postgres(tx) => Query::postgres(sql, Target::Conn(&mut *tx, &mut self.failure)),
+            Conn::Sqlite(turn) => match turn.connection() {
+                Some(conn) => Query::sqlite(sql, Target::Conn(conn, &mut self.failure)),
+                // The connection is there from `begin` to the end of the transaction.
+                None => self.db.query(sql).refuse(Error::Aborted),
+            },
+        }
+    }
+
+    /// Waits for the lock named `name` of this service's database and keeps it until the transaction has ended
+    /// and its changes are visible. Nothing to wait for on SQLite, where a transaction has the file alone.
+    pub async fn advisory_lock(&mut self, name: &str) -> Result<()> {
+        let Some(schema) = self.schema() else { return Ok(()) };
+        let digest = Sha256::digest(format!("agon/{schema}/{name}"));
+        let mut key = [0; 8];
+        key.copy_from_slice(&digest[..8]);
+        let lock = self.query("SELECT pg_advisory_xact_lock($1)").bind(i64::from_be_bytes(key));
+        lock.execute().await.map(drop)
+    }
+
+    /// Runs several statements without parameters.
+    pub(crate) async fn script(&mut self, text: Cow<'static, str>) -> Result<()> {
+        let script = sqlx::raw_sql(AssertSqlSafe(text));
+        let result = match &mut self.conn {
+            Conn::Postgres(tx) => script.execute(&mut **tx).await.map(drop).map_err(Error::from),
+            Conn::Sqlite(turn) => {
+                let conn = turn.connection().ok_or(Error::Aborted)?;
+                script.execute(conn).await.map(drop).map_err(Error::from)
+            }
+        };
+        self.failure.note(&result);
+        result
+    }
+
+    /// The PostgreSQL schema.
+    pub(crate) fn schema(&self) -> Option<&str> {
+        match self.db.backend() {
+            Backend::Postgres(pg) => Some(&pg.schema),
+            Backend::Sqlite(_) => None,
+        }
+    }
+
+    /// Commits. After an error nothing was committed, except when the connection broke in the very moment of
+    /// committing: then it is not known, which is what request ids are for.
+    pub async fn commit(mut self) -> Result<()> {
+        if let Err(error) = self.write_stages().await {
+            self.rollback().await;
+            return Err(error);
+        }
+        if self.failure != Failure::None {
+            self.rollback().await;
+            return Err(Error::Aborted);
+        }
+        let hooks = std::mem::take(&mut self.after_commit);
+        let db = self.db.clone();
+        let result = match self.conn {
+            Conn::Postgres(tx) => tx.commit().await.map_err(Error::from),
+            Conn::Sqlite(turn) => turn.commit().await,
+        };
+        match &result {
+            Ok(()) => db.note_full(false),
+            Err(Error::Full(_)) => db.note_full(true),
+            Err(_) => {}
+        }
+        result?;
+        for hook in hooks {
+            hook();
+        }
+        Ok(())
+    }
+
+    /// Rolls back now. Dropping does the same, a little later.
+    pub async fn rollback(self) {
+        let keep = !matches!(self.failure, Failure::Connection | Failure::Full);
+        if self.failure == Failure::Full {
+            self.db.note_full(true);
+        }
+        match self.conn {
+            // When the rollback fails the connection is broken, and the server rolls back.
+            Conn::Postgres(tx) => drop(tx.rollback().await),
+            Conn::Sqlite(turn) => turn.rollback(keep).await,
+        }
+    }
+
+    /// Runs `hook` once the transaction is committed, and never otherwise.
+    pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Box::new(hook));
+    }
+
+    /// The transaction's one collector of type `T`, made when first asked for.
+    pub fn at_commit<T: AtCommit>(&mut self) -> &mut T {
+        let id = TypeId::of::<T>();
+        let index = match self.at_commit.iter().position(|stage| stage.as_ref().id() == id) {
+            Some(index) => index,
+            None => {
+                self.at_commit.push(Box::new(T::default()));
+                self.at_commit.len() - 1
+            }
+        };
+        match self.at_commit[index].as_mut().as_any_mut().downcast_mut() {
+            Some(stage) => stage,
+            None => unreachable!("stages are found by their type"),
+        }
+    }
+
+    /// The time, by the clock of the database's options.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.db.clock().now()
+    }
+
+    /// A new id.
+    #[must_use]
+    pub fn new_id(&self) -> Uuid {
+        self.db.clock().new_id()
+    }
+
+    /// The clock of the database's options.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.db.clock()
+    }
+
+    /// The database that this transaction changes.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.db.engine()
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.failure == Failure::Busy
+    }
+
+    async fn write_stages(&mut self) -> Result<()> {
+        while self.failure == Failure::None && !self.at_commit.is_empty() {
+            let stage = self.at_commit.remove(0);
+            stage.write_boxed(self).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+//! What can be bound and read: whatever both drivers know.
+
+use sqlx::postgres::{PgRow, Postgres};
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{Encode, FromRow, Type};
+
+/// A value that can be bound in both databases: `Uuid`, `&str`/`String`, `i64`, `bool`, `&[u8]`/`Vec<u8>`,
+/// `DateTime<Utc>`, `f64`, and `Option` of these.
+pub trait Value:
+    for<'q> Encode<'q, Postgres> + Type<Postgres> + for<'q> Encode<'q, Sqlite> + Type<Sqlite>
+{
+}
+
+impl<T> Value for T where
+    T: for<'q> Encode<'q, Postgres> + Type<Postgres> + for<'q> Encode<'q, Sqlite> + Type<Sqlite>
+{
+}
+
+/// A row type that can be read from both databases; comes with `#[derive(db::FromRow)]`, and tuples have it.
+pub trait Record:
+    for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
+{
+}
+
+impl<T> Record for T where
+    T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
+{
+}

@@ -1,0 +1,20 @@
+//! The promises of `db`, on both databases.
+
+mod lease;
+mod migrate;
+mod requests;
+mod sqlite;
+mod tx;
+
+/// Tables for these tests; no service has them.
+const MIGRATIONS: db::Migrations = db::Migrations {
+    service: "things",
+    files: &[db::Migration::new("0001_things", THINGS, THINGS)],
+};
+
+const THINGS: &str = "
+    CREATE TABLE things (
+      id UUID PRIMARY KEY, name TEXT NOT NULL UNIQUE, size BIGINT NOT NULL, ok BOOLEAN NOT NULL,
+      data BYTEA, made_at TIMESTAMPTZ NOT NULL, weight DOUBLE PRECISION
+    );
+    CREATE TABLE counters (name TEXT PRIMARY KEY, value BIGINT NOT NULL CHECK (value >= 0));";

@@ -1,0 +1,94 @@
+//! Migrations: once, in order, unchanged.
+
+use db::testing::{self, Kind};
+use db::{Error, Migration, Migrations};
+
+use crate::MIGRATIONS;
+
+const ONE: Migration =
+    Migration::new("0001_one", "CREATE TABLE one (a TEXT)", "CREATE TABLE one (a TEXT)");
+const TWO: Migration = Migration::new(
+    "0002_two",
+    "CREATE TABLE two (a TEXT); CREATE TABLE three (a TEXT)",
+    "CREATE TABLE two (a TEXT); CREATE TABLE three (a TEXT)",
+);
+const CHANGED: Migration =
+    Migration::new("0001_one", "CREATE TABLE one (b TEXT)", "CREATE TABLE one (b TEXT)");
+const BROKEN: Migration = Migration::new(
+    "0002_broken",
+    "CREATE TABLE two (a TEXT); NONSENSE",
+    "CREATE TABLE two (a TEXT); NONSENSE",
+);
+
+const fn set(files: &'static [Migration]) -> Migrations {
+    Migrations { service: "steps", files }
+}
+
+const FIRST: Migrations = set(&[ONE]);
+const BOTH: Migrations = set(&[ONE, TWO]);
+
+#[tokio::test]
+async fn forward_once() {
+    testing::each(&FIRST, |db| async move {
+        assert_eq!(db.migrate(&FIRST).await.unwrap(), 0);
+        let pending = db.migration_status(&BOTH).await.unwrap();
+        assert!(pending.iter().any(|s| s.scope == "every" && s.applied_at.is_some()));
+        let two = pending.iter().find(|s| s.name == "0002_two").unwrap();
+        assert!(two.applied_at.is_none());
+        assert_eq!(db.migrate(&BOTH).await.unwrap(), 1);
+        db.script("INSERT INTO three VALUES ('x')").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused() {
+    testing::each(&BOTH, |db| async move {
+        let message = async |migrations: &Migrations| match db.migrate(migrations).await {
+            Err(Error::Migration(message)) => message,
+            other => panic!("{other:?}"),
+        };
+        assert!(message(&set(&[CHANGED, TWO])).await.contains("was changed"));
+        assert!(message(&FIRST).await.contains("newer than the program"));
+        assert!(message(&set(&[TWO])).await.contains("wrong number"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_broken_migration_leaves_nothing() {
+    testing::each(&FIRST, |db| async move {
+        let error = db.migrate(&set(&[ONE, BROKEN])).await.unwrap_err().to_string();
+        assert!(error.contains("steps/0002_broken"), "{error}");
+        assert_eq!(db.migrate(&BOTH).await.unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_processes_at_once() {
+    for kind in testing::kinds() {
+        let _says = testing::SaysWhere(&kind);
+        let empty = kind.create(&set(&[])).await;
+        let mut tasks = Vec::new();
+        for _ in 0..6 {
+            let db = empty.reopen().await;
+            tasks.push(tokio::spawn(async move { db.migrate(&BOTH).await.unwrap() }));
+        }
+        let mut applied = 0;
+        for task in tasks {
+            applied += task.await.unwrap();
+        }
+        assert_eq!(applied, 2);
+    }
+}
+
+#[tokio::test]
+async fn postgres_databases_do_not_see_each_other() {
+    for kind in testing::kinds().into_iter().filter(|k| matches!(k, Kind::Postgres(_))) {
+        let (one, two) = (kind.create(&MIGRATIONS).await, kind.create(&MIGRATIONS).await);
+        one.script("INSERT INTO counters VALUES ('a', 1)").await;
+        let count: i64 = two.query("SELECT count(*) FROM counters").fetch_scalar().await.unwrap();
+        assert_eq!(count, 0);
+    }
+}

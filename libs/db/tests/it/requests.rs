@@ -1,0 +1,82 @@
+//! Request ids: replay, conflict, expiry and concurrent claims.
+
+use chrono::TimeDelta;
+use db::requests::{self, Claim};
+use db::testing;
+use ids::Clock;
+
+use crate::MIGRATIONS;
+
+#[tokio::test]
+async fn the_second_arrival_gets_the_first_response() {
+    testing::each(&MIGRATIONS, |db| async move {
+        let now = Clock::system().now();
+        let claim = async |caller: &str, id: &str, digest: &[u8], now| {
+            let mut tx = db.begin().await.unwrap();
+            let claim = requests::claim(&mut tx, caller, "Create", id, digest, now).await.unwrap();
+            if claim == Claim::New {
+                requests::store(&mut tx, caller, "Create", id, b"response").await.unwrap();
+            }
+            tx.commit().await.unwrap();
+            claim
+        };
+        assert_eq!(claim("ann", "1", b"x", now).await, Claim::New);
+        assert_eq!(claim("ann", "1", b"x", now).await, Claim::Replay(b"response".to_vec()));
+        assert_eq!(claim("ann", "1", b"y", now).await, Claim::Conflict);
+        assert_eq!(claim("bob", "1", b"y", now).await, Claim::New);
+        assert_eq!(claim("ann", "2", b"y", now).await, Claim::New);
+        let later = now + requests::KEPT;
+        assert_eq!(claim("ann", "1", b"y", later - TimeDelta::seconds(1)).await, Claim::Conflict);
+        assert_eq!(claim("ann", "1", b"y", later).await, Claim::New);
+        assert_eq!(requests::purge(&db, later).await.unwrap(), 2);
+        assert_eq!(claim("ann", "1", b"y", later).await, Claim::Replay(b"response".to_vec()));
+        assert_eq!(claim("ann", "2", b"z", later).await, Claim::New);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_rolled_back_claim_was_never_made() {
+    testing::each(&MIGRATIONS, |db| async move {
+        let now = Clock::system().now();
+        let mut tx = db.begin().await.unwrap();
+        requests::claim(&mut tx, "ann", "Create", "1", b"x", now).await.unwrap();
+        tx.rollback().await;
+        let mut tx = db.begin().await.unwrap();
+        let claim = requests::claim(&mut tx, "ann", "Create", "1", b"y", now).await.unwrap();
+        assert_eq!(claim, Claim::New);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_concurrent_claims_one_does_the_work() {
+    testing::each(&MIGRATIONS, |db| async move {
+        let now = Clock::system().now();
+        let mut tasks = Vec::new();
+        for _ in 0..16 {
+            let db = db.db();
+            tasks.push(tokio::spawn(async move {
+                db.transact(|mut tx| async move {
+                    let claim = requests::claim(&mut tx, "ann", "Create", "1", b"x", now).await?;
+                    if claim == Claim::New {
+                        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                        requests::store(&mut tx, "ann", "Create", "1", b"done").await?;
+                    }
+                    Ok::<_, db::Error>(claim)
+                })
+                .await
+                .unwrap()
+            }));
+        }
+        let mut new = 0;
+        for task in tasks {
+            match task.await.unwrap() {
+                Claim::New => new += 1,
+                claim => assert_eq!(claim, Claim::Replay(b"done".to_vec())),
+            }
+        }
+        assert_eq!(new, 1);
+    })
+    .await;
+}

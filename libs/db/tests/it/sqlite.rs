@@ -1,0 +1,108 @@
+//! What only concerns the SQLite file.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use db::testing::{Kind, TestDb};
+use db::{Error, Synchronous};
+
+use crate::MIGRATIONS;
+
+async fn fill(db: &TestDb) -> db::Result<()> {
+    db.transact(|mut tx| async move {
+        tx.query("INSERT INTO counters SELECT hex(randomblob(4000)), 1 FROM things_numbers")
+            .execute()
+            .await
+            .map(drop)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn the_files_are_private_and_writes_are_synced() {
+    let db = Kind::Sqlite.create_with(&MIGRATIONS, |o| o.synchronous = Synchronous::Full).await;
+    db.script("INSERT INTO counters VALUES ('a', 1)").await;
+    let path = std::path::PathBuf::from(db.options().url.trim_start_matches("sqlite:"));
+    for name in ["", "-wal", "-shm"] {
+        let file = format!("{}{name}", path.display());
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let mut tx = db.begin().await.unwrap();
+    assert_eq!(tx.query("PRAGMA synchronous").fetch_scalar::<i64>().await.unwrap(), 2);
+    assert_eq!(tx.query("PRAGMA journal_mode").fetch_scalar::<String>().await.unwrap(), "wal");
+    assert_eq!(tx.query("PRAGMA foreign_keys").fetch_scalar::<i64>().await.unwrap(), 1);
+}
+
+/// `max_page_count` fails writes with the very error of a full disk, which also ends SQLite's transaction.
+#[tokio::test]
+async fn a_full_disk_refuses_writes_and_heals() {
+    let db = Kind::Sqlite.create(&MIGRATIONS).await;
+    db.script(
+        "CREATE TABLE things_numbers (n BIGINT);
+         INSERT INTO things_numbers WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50)
+         SELECT i FROM n",
+    )
+    .await;
+    let mut tx = db.begin().await.unwrap();
+    let pages: i64 = tx.query("PRAGMA page_count").fetch_scalar().await.unwrap();
+    drop(tx);
+    assert!(db.health().await.is_ok());
+    for _ in 0..3 {
+        // The limit belongs to the connection, which is replaced after such an error.
+        let mut tx = db.begin().await.unwrap();
+        tx.query(
+            Box::leak(format!("PRAGMA max_page_count = {pages}").into_boxed_str()) as &'static str
+        )
+        .fetch_scalar::<i64>()
+        .await
+        .unwrap();
+        tx.rollback().await;
+        let error = fill(&db).await.unwrap_err();
+        assert!(matches!(error, Error::Full(_)), "{error:?}");
+        let count: i64 = db.query("SELECT count(*) FROM counters").fetch_scalar().await.unwrap();
+        assert_eq!(count, 0, "reads go on, and nothing was written");
+    }
+    assert!(db.health().await.is_ok(), "a write works again");
+    fill(&db).await.unwrap();
+}
+
+#[tokio::test]
+async fn writers_wait_for_their_turn_in_order() {
+    let db = Kind::Sqlite.create(&MIGRATIONS).await;
+    db.script("INSERT INTO counters VALUES ('a', 0)").await;
+    let first = db.begin().await.unwrap();
+    let mut waiting = Vec::new();
+    for n in 1..=5_i64 {
+        let db = db.db();
+        waiting.push(tokio::spawn(async move {
+            let mut tx = db.begin().await.unwrap();
+            let was: i64 = tx.query("SELECT value FROM counters").fetch_scalar().await.unwrap();
+            tx.query("UPDATE counters SET value = $1").bind(n).execute().await.unwrap();
+            tx.commit().await.unwrap();
+            was
+        }));
+        tokio::task::yield_now().await;
+    }
+    drop(first);
+    for (task, expected) in waiting.into_iter().zip(0..) {
+        assert_eq!(task.await.unwrap(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_does_not_come_is_unavailable() {
+    let db = Kind::Sqlite
+        .create_with(&MIGRATIONS, |o| o.acquire_timeout = Duration::from_millis(20))
+        .await;
+    let _held = db.begin().await.unwrap();
+    assert!(matches!(db.begin().await.err(), Some(Error::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn after_close_nothing_works() {
+    let db = Kind::Sqlite.create(&MIGRATIONS).await;
+    db.close().await;
+    assert!(matches!(db.begin().await.err(), Some(Error::Unavailable(_))));
+    assert!(db.query("SELECT 1").fetch_scalar::<i64>().await.is_err());
+}
