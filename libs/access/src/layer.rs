@@ -1,0 +1,230 @@
+//! The authorising layer: verifies credentials, applies the policy, leaves a [`Caller`].
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll};
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use proto::agon::options::v1::Level;
+use rpc::{metadata, status};
+use tonic::body::Body;
+use tonic::transport::server::TcpConnectInfo;
+use tonic::{Code, Status};
+use tower::Service;
+
+use crate::caller::{self, Caller};
+use crate::policy::{Policy, Rule};
+use crate::principal::{Kind, Principal};
+use crate::token::Rejection;
+use crate::verifier::{Refusal, Verifier};
+
+/// Metadata with which the edge proves itself: `Bearer <its service token>`. It makes the layer
+/// believe the client address that comes with it, and grants nothing else.
+pub const EDGE_AUTHORIZATION: &str = "agon-edge-authorization";
+
+/// The service whose word about client addresses counts.
+const EDGE: &str = "gateway";
+
+static NOBODY: LazyLock<Arc<Principal>> = LazyLock::new(|| Arc::new(Principal::anonymous()));
+
+/// Puts authorisation around a server. See the crate's text.
+#[derive(Clone)]
+pub struct Layer(Arc<Shared>);
+
+struct Shared {
+    policy: Policy,
+    verifier: Verifier,
+}
+
+impl Layer {
+    /// Applies a policy to what the verifier says.
+    #[must_use]
+    pub fn new(policy: Policy, verifier: Verifier) -> Self {
+        Self(Arc::new(Shared { policy, verifier }))
+    }
+}
+
+impl<S> tower::Layer<S> for Layer {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Guarded<S> {
+        Guarded { inner, shared: self.0.clone() }
+    }
+}
+
+/// A server behind the layer.
+#[derive(Clone)]
+pub struct Guarded<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Service<Request<Body>> for Guarded<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The instance that was polled ready is the one to call.
+        let fresh = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, fresh);
+        let shared = self.shared.clone();
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            match shared.admit(&parts).await {
+                Ok(caller) => {
+                    parts.extensions.insert(caller);
+                    inner.call(Request::from_parts(parts, body)).await
+                }
+                Err(status) => Ok(status.into_http()),
+            }
+        })
+    }
+}
+
+impl Shared {
+    async fn admit(&self, request: &Parts) -> Result<Caller, Status> {
+        let path = request.uri.path();
+        let Some(rule) = self.policy.find(path) else {
+            // Health and reflection are open; anything else that nobody described is closed.
+            if path.starts_with("/grpc.") {
+                return Ok(Caller::anonymous());
+            }
+            return Err(Status::unimplemented("there is no such method"));
+        };
+        let caller = self.caller(request).await?;
+        check(rule, &caller)?;
+        Ok(caller)
+    }
+
+    async fn caller(&self, request: &Parts) -> Result<Caller, Status> {
+        let headers = &request.headers;
+        let token = bearer(headers, metadata::AUTHORIZATION)?;
+        let principal = match &token {
+            Some(token) => self.verify(token).await?,
+            None => NOBODY.clone(),
+        };
+        let user_token = bearer(headers, metadata::ON_BEHALF_OF)?;
+        let on_behalf_of = match &user_token {
+            Some(_) if principal.kind != Kind::Service => {
+                return Err(service_only("only services act on behalf of users"));
+            }
+            Some(token) => Some(self.verify(token).await?),
+            None => None,
+        };
+        if on_behalf_of.as_ref().is_some_and(|user| !user.is_user()) {
+            return Err(service_only("agon-on-behalf-of holds a user's token"));
+        }
+        let address = self.address(request).await?;
+        let acting = if principal.is_user() { token } else { user_token };
+        Ok(Caller { principal, on_behalf_of, address, token: acting.map(Bearer::into_value) })
+    }
+
+    /// The client's address: the edge's word, where the edge proves that it is the edge.
+    async fn address(&self, request: &Parts) -> Result<Option<IpAddr>, Status> {
+        let headers = &request.headers;
+        if let Some(proof) = bearer(headers, EDGE_AUTHORIZATION)? {
+            let edge = self.verify(&proof).await?;
+            if edge.kind != Kind::Service || edge.name != EDGE {
+                return Err(service_only("only the edge speaks of client addresses"));
+            }
+            let told = headers.get(metadata::CLIENT_ADDRESS);
+            return Ok(told.and_then(|value| value.to_str().ok()?.parse().ok()));
+        }
+        let info = request.extensions.get::<TcpConnectInfo>();
+        Ok(info.and_then(TcpConnectInfo::remote_addr).map(|peer| peer.ip().to_canonical()))
+    }
+
+    async fn verify(&self, token: &Bearer<'_>) -> Result<Arc<Principal>, Status> {
+        self.verifier.verify(token.text).await.map_err(|refusal| match refusal {
+            Refusal::Rejected(rejection) => refused(rejection),
+            Refusal::Unknown(status) => {
+                tracing::warn!(error = %status, "the auth service does not answer");
+                let text = "credentials cannot be checked just now; try again shortly";
+                let after = std::time::Duration::from_secs(1);
+                status::retry(Code::Unavailable, "AUTH_UNAVAILABLE", text, after)
+            }
+        })
+    }
+}
+
+/// A token, with or without its scheme in front.
+struct Bearer<'h> {
+    text: &'h str,
+    value: &'h HeaderValue,
+}
+
+impl Bearer<'_> {
+    fn into_value(self) -> HeaderValue {
+        self.value.clone()
+    }
+}
+
+/// The bearer token in a header; an error for anything else that stands there.
+fn bearer<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<Bearer<'h>>, Status> {
+    let mut values = headers.get_all(HeaderName::from_static(name)).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let malformed = || status::unauthenticated("TOKEN_MALFORMED", not_bearer(name));
+    if values.next().is_some() {
+        return Err(malformed());
+    }
+    let text = value.to_str().map_err(|_| malformed())?;
+    let (scheme, token) = text.split_once(' ').ok_or_else(malformed)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(malformed());
+    }
+    Ok(Some(Bearer { text: token, value }))
+}
+
+fn not_bearer(name: &str) -> String {
+    format!("{name} must be given once, as `Bearer <access token>`")
+}
+
+fn check(rule: &Rule, caller: &Caller) -> Result<(), Status> {
+    let kind = caller.principal.kind;
+    match rule.level {
+        Level::None => Ok(()),
+        _ if kind == Kind::Anonymous => {
+            Err(status::unauthenticated("TOKEN_MISSING", "this call needs an access token"))
+        }
+        Level::User => Ok(()),
+        Level::Service if kind == Kind::Service => Ok(()),
+        Level::Service => Err(service_only("this call is for services")),
+        Level::Permission if caller.has(&rule.permission) => Ok(()),
+        Level::Permission => Err(caller::missing(&rule.permission)),
+        // A policy has no such rule; nobody gets through if it did.
+        Level::Unspecified => Err(service_only("this call is for nobody")),
+    }
+}
+
+fn service_only(message: &str) -> Status {
+    status::permission_denied("SERVICE_ONLY", message)
+}
+
+fn refused(rejection: Rejection) -> Status {
+    let (reason, message) = match rejection {
+        Rejection::Expired => ("TOKEN_EXPIRED", "the access token has expired; refresh it"),
+        Rejection::Revoked => ("TOKEN_REVOKED", "the access token was revoked; refresh or log in"),
+        Rejection::Malformed => ("TOKEN_MALFORMED", "this is not an access token of this server"),
+        Rejection::WrongAudience => {
+            ("TOKEN_WRONG_AUDIENCE", "the access token is meant for another audience")
+        }
+        Rejection::Suspended => ("USER_SUSPENDED", "the account is suspended"),
+    };
+    status::unauthenticated(reason, message)
+}

@@ -1,0 +1,106 @@
+//! Tokens and a layer for the tests of other services, without the auth service.
+
+use chrono::Utc;
+use ids::Clock;
+use tonic::Request;
+use uuid::Uuid;
+
+use crate::credentials::Credentials;
+use crate::key::SigningKey;
+use crate::layer::Layer;
+use crate::policy::Policy;
+use crate::roles::Role;
+use crate::token::{self, Claims, KeySet};
+use crate::verifier::Verifier;
+
+/// Issues tokens that its own layer accepts, and nobody else's.
+#[derive(Clone)]
+pub struct Issuer {
+    key: std::sync::Arc<SigningKey>,
+    clock: Clock,
+    verifier: Verifier,
+}
+
+impl Issuer {
+    /// An issuer with a new key.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        let key = SigningKey::generate();
+        let verifier = Verifier::local(clock.clone());
+        verifier.set_keys(KeySet::new(token::ACCESS, [key.public()]));
+        Self { key: key.into(), clock, verifier }
+    }
+
+    /// A token of a user with these global roles (`player` is implied), good for five minutes.
+    #[must_use]
+    pub fn user(&self, id: Uuid, name: &str, roles: &[Role]) -> String {
+        let mut names = vec![Role::Player.name().to_owned()];
+        names.extend(roles.iter().map(|role| role.name().to_owned()));
+        let session = Some(self.clock.new_id());
+        self.sign(&Claims { sid: session, roles: names, ..self.claims("user", id, name) })
+    }
+
+    /// A token of a service, good for five minutes.
+    #[must_use]
+    pub fn service(&self, name: &str) -> String {
+        self.sign(&self.claims("service", self.clock.new_id(), name))
+    }
+
+    /// A service's credential with such a token.
+    #[must_use]
+    pub fn credentials(&self, name: &str) -> Credentials {
+        Credentials::fixed(&self.service(name))
+    }
+
+    /// Signs any claims.
+    #[must_use]
+    pub fn sign(&self, claims: &Claims) -> String {
+        token::sign(&self.key, token::ACCESS, claims)
+    }
+
+    /// The verifier that accepts the tokens; its revocations can be set.
+    #[must_use]
+    pub fn verifier(&self) -> Verifier {
+        self.verifier.clone()
+    }
+
+    /// The layer of a server that accepts the tokens, with Agon's policy.
+    #[must_use]
+    pub fn layer(&self) -> Layer {
+        Layer::new(Policy::of_agon(), self.verifier())
+    }
+
+    /// Claims of a good token, to be changed.
+    #[must_use]
+    pub fn claims(&self, kind: &str, id: Uuid, name: &str) -> Claims {
+        let now: chrono::DateTime<Utc> = self.clock.now();
+        Claims {
+            iss: token::ISSUER.to_owned(),
+            aud: token::ISSUER.to_owned(),
+            sub: id,
+            client_id: name.to_owned(),
+            kind: kind.to_owned(),
+            sid: None,
+            iat: now.timestamp(),
+            exp: now.timestamp() + 300,
+            auth_time: now.timestamp(),
+            jti: self.clock.new_id(),
+            roles: Vec::new(),
+            scope: String::new(),
+            epoch: 0,
+            amr: Vec::new(),
+        }
+    }
+}
+
+/// A request that carries a token.
+///
+/// # Panics
+/// When the token cannot stand in metadata.
+#[must_use]
+pub fn bearer<T>(token: &str, message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    let value = format!("Bearer {token}").parse().expect("a token is ASCII");
+    request.metadata_mut().insert("authorization", value);
+    request
+}
