@@ -17,15 +17,24 @@
 //! (read-only for it, kept until [`Slot::reset`]). What a run leaves in `/box` can be
 //! taken out until the next [`Slot::put`] into `/box`, [`Slot::run`] or [`Slot::reset`].
 #![cfg(target_os = "linux")]
+#![expect(
+    unsafe_code,
+    reason = "namespaces, filters and processes are made by calls that Rust has no words for"
+)]
 
 pub mod boxed;
+mod cgroup;
 mod config;
 pub mod doctor;
 mod error;
+mod machine;
 mod outcome;
 mod pool;
 mod slot;
 mod spec;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod wire;
 
 pub use config::{Config, Mount};
 pub use doctor::{Feature, Level};

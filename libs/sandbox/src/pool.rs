@@ -1,13 +1,49 @@
 //! The slots of this process and who holds them.
 
-use crate::{Config, Error, Slot, doctor::Report};
-use std::sync::Arc;
+use crate::{
+    Config, Error, Slot,
+    cgroup::{Base, Lock},
+    doctor::Report,
+    machine::Machine,
+    wire::{Facts, Setup},
+};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
 
-/// All slots of a machine; cheap to clone.
+/// All slots of a machine; cheap to clone. Its control groups go with the last clone.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
+    pool: Arc<Pool>,
     report: Arc<Report>,
     slots: usize,
+}
+
+/// The slots that nobody has leased.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    free: Mutex<Vec<Machine>>,
+    leases: Arc<Semaphore>,
+    base: Base,
+    _lock: Lock,
+}
+
+impl Pool {
+    pub(crate) fn give_back(&self, machine: Machine) {
+        self.free().push(machine);
+    }
+
+    // A std mutex, as it is never held across an await.
+    fn free(&self) -> MutexGuard<'_, Vec<Machine>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // Boxes end with their sockets, and take their groups along; what is left after that is swept.
+        self.free().clear();
+        self.base.remove();
+    }
 }
 
 impl Sandbox {
@@ -16,8 +52,34 @@ impl Sandbox {
     /// Fails with [`Error::Unavailable`] where no sandbox is possible, and with [`Error::Degraded`] where
     /// features miss that `config.allow_degraded` does not name.
     pub async fn start(config: Config) -> Result<Sandbox, Error> {
-        let _ = config;
-        Err(Error::Unavailable("not built in".into()))
+        let (sandbox, _) = Sandbox::open(&config).await?;
+        Ok(sandbox)
+    }
+
+    pub(crate) async fn open(config: &Config) -> Result<(Sandbox, Facts), Error> {
+        let (base, lock) = tokio::task::spawn_blocking(Base::create)
+            .await
+            .map_err(|error| Error::Internal(error.to_string()))?
+            .map_err(Error::Unavailable)?;
+        let cores = cores(config);
+        let slots = if config.slots == 0 { cores.len() } else { config.slots };
+        let pool = Arc::new(Pool {
+            free: Mutex::new(Vec::new()),
+            leases: Arc::new(Semaphore::new(slots)),
+            base: base.clone(),
+            _lock: lock,
+        });
+        let mut facts = Facts::default();
+        for slot in 0..slots {
+            let setup = setup(config, slot, &cores, &base)?;
+            let mut machine = Machine::new(setup, config.program.clone(), config.arguments.clone());
+            if let Some(found) = machine.start().await? {
+                facts = found;
+            }
+            pool.give_back(machine);
+        }
+        let report = Report { level: crate::Level::Full, cgroup: base.version(), checks: vec![] };
+        Ok((Sandbox { pool, report: Arc::new(report), slots }, facts))
     }
 
     /// How many runs may happen at a time.
@@ -32,14 +94,55 @@ impl Sandbox {
 
     /// Waits for a free slot, with a container as new.
     pub async fn lease(&self) -> Result<Slot, Error> {
-        Err(Error::Unavailable("not built in".into()))
+        let leases = Arc::clone(&self.pool.leases);
+        let permit = leases.acquire_owned().await.map_err(|_| closed())?;
+        let machine = self.pool.free().pop().ok_or_else(closed)?;
+        let mut slot = Slot::new(machine, Arc::clone(&self.pool), permit);
+        slot.freshen().await?;
+        Ok(slot)
     }
 
-    /// A free slot, if there is one now.
-    pub fn try_lease(&self) -> Option<Slot> {
-        None
+    /// Ends all boxes and removes their control groups, after waiting for the leases there are. Leases
+    /// fail from now on.
+    pub async fn shutdown(&self) {
+        self.pool.leases.close();
+        loop {
+            let Some(mut machine) = self.pool.free().pop() else { break };
+            machine.end().await;
+        }
+        let base = self.pool.base.clone();
+        tokio::task::spawn_blocking(move || base.remove()).await.ok();
     }
+}
 
-    /// Ends all boxes and removes their cgroups. Leases fail from now on.
-    pub async fn shutdown(&self) {}
+fn closed() -> Error {
+    Error::Unavailable("the sandbox is shut down".into())
+}
+
+/// The cores to use.
+fn cores(config: &Config) -> Vec<usize> {
+    if !config.cores.is_empty() {
+        return config.cores.clone();
+    }
+    let usable = rustix::thread::sched_getaffinity(None);
+    let usable: Vec<_> = usable.map_or(Vec::new(), |set| {
+        (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect()
+    });
+    if usable.is_empty() { vec![0] } else { usable }
+}
+
+fn setup(config: &Config, slot: usize, cores: &[usize], base: &Base) -> Result<Setup, Error> {
+    let number = u32::try_from(slot).map_err(|_| Error::Invalid("too many slots".into()))?;
+    Ok(Setup {
+        slot,
+        core: Some(cores[slot % cores.len()]),
+        all_cores: cores.to_vec(),
+        uid: config.first_uid + number,
+        root: config.root.clone(),
+        mounts: config.mounts.clone(),
+        disk_bytes: config.disk_bytes,
+        disk_files: config.disk_files,
+        cgroups: base.clone(),
+        without: config.allow_degraded.iter().copied().collect(),
+    })
 }

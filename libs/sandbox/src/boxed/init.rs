@@ -1,0 +1,275 @@
+//! The init of one run: PID 1 of its namespace. It is made ahead of its run, restricts itself as far as the
+//! program is to be, waits for the word, starts the program as PID 2 and reaps until that ends.
+//!
+//! It stays root (without anything to use that for), so the program can neither signal nor look into it.
+
+use super::process::{limit, spawn_borrowing};
+use crate::{
+    cgroup::Group,
+    wire::{self, End, Request},
+};
+use rustix::{
+    mount::{MountFlags, mount},
+    net::RecvFlags,
+    process::{Pid, Resource, Signal, WaitOptions, set_parent_process_death_signal, wait},
+    thread::{CpuSet, UnshareFlags, sched_setaffinity, set_no_new_privs},
+};
+use serde::{Deserialize, Serialize};
+use std::{
+    ffi::CString,
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    ptr,
+};
+
+/// What an init is made with.
+#[derive(Debug)]
+pub struct Context<'a> {
+    pub socket: OwnedFd,
+    pub group: &'a Group,
+    pub filter: Option<&'a [libc::sock_filter]>,
+    pub rules: Option<BorrowedFd<'a>>,
+    pub core: Option<usize>,
+    pub uid: u32,
+}
+
+/// From the init to its box.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Note {
+    /// The program is about to start; the init itself used this much CPU time in the group until now.
+    Starting(u64),
+    Ended(End),
+    /// The init could not do its part.
+    Failed(String),
+}
+
+/// The init's whole life.
+pub fn main(context: &Context<'_>) -> ! {
+    let note = match prepare(context).and_then(|()| run(context)) {
+        Ok(Some(end)) => Some(Note::Ended(end)),
+        Ok(None) => None,
+        Err(error) => Some(Note::Failed(error.to_string())),
+    };
+    if let Some(note) = note {
+        wire::send(&context.socket, &note, &[], &[]).ok();
+    }
+    // SAFETY: ends the process at once. Exit handlers belong to the box, of which this is a copy.
+    unsafe { libc::_exit(0) }
+}
+
+/// Everything that can be done before it is known what to run.
+fn prepare(context: &Context<'_>) -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // Not even a program with the same user may look into this process.
+    // SAFETY: takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
+    mount_processes()?;
+    if let Some(core) = context.core {
+        let mut cores = CpuSet::new();
+        cores.set(core);
+        sched_setaffinity(None, &cores).ok();
+    }
+    context.group.join()?;
+    // SAFETY: this process has one thread. The group just joined becomes the root of what programs see.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }?;
+    let rules = context.rules.map(|rules| rules.try_clone_to_owned()).transpose()?;
+    close_others(&[Some(context.socket.as_raw_fd()), rules.as_ref().map(AsRawFd::as_raw_fd)]);
+    set_no_new_privs(true)?;
+    if let Some(filter) = context.filter {
+        install(filter)?;
+    }
+    rules.map_or(Ok(()), |rules| super::rules::restrict_self(rules.as_fd()))
+}
+
+/// `/proc` of this namespace, with nothing but the program's own processes.
+fn mount_processes() -> io::Result<()> {
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    let options = [c"hidepid=2,subset=pid", c"hidepid=2"];
+    let mut mounted = Ok(());
+    for options in options {
+        mounted = mount("proc", "/proc", "proc", flags, options);
+        if mounted.is_ok() {
+            break;
+        }
+    }
+    Ok(mounted?)
+}
+
+/// Closes all descriptors but these and the standard ones. In particular the box's own socket, whose end must be seen when the box dies.
+fn close_others(keep: &[Option<RawFd>]) {
+    let mut keep: Vec<u32> = keep.iter().flatten().map(|fd| fd.cast_unsigned()).collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep.into_iter().chain([u32::MAX]) {
+        if fd > first {
+            // SAFETY: the descriptors of the box's objects, which this copy of the box never touches again.
+            unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
+        }
+        first = fd.saturating_add(1);
+    }
+}
+
+fn install(filter: &[libc::sock_filter]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(filter.len()).map_err(io::Error::other)?,
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // SAFETY: the kernel copies the program during the call.
+    let result = unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Waits for the request, runs the program, and returns how it ended; `None` if there is nothing to run.
+fn run(context: &Context<'_>) -> io::Result<Option<End>> {
+    let mut buffer = vec![0; wire::PACKET];
+    let request = wire::receive::<Request>(&context.socket, &mut buffer, RecvFlags::empty())?;
+    let Some(packet) = request else { return Ok(None) };
+    let Request::Run(run) = packet.head else { return Ok(None) };
+    // Only the program has a stack as large as its memory: this process is small.
+    let mut program = Program::new(&run, &packet.fds, context.uid)?;
+    wire::send(&context.socket, &Note::Starting(own_cpu()), &[], &[])?;
+    // SAFETY: `Program::start` makes system calls only and writes only to the given program's error.
+    let child = unsafe { spawn_borrowing(start, &mut program) }?;
+    drop(packet.fds);
+    let status = reap_until(child)?;
+    if let Some(error) = program.error {
+        let error = io::Error::from_raw_os_error(error);
+        return Ok(Some(End::NotStarted(format!("{}: {error}", run.argv[0]))));
+    }
+    Ok(Some(status))
+}
+
+fn own_cpu() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes the given structure.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    let part = |part: i64| u64::try_from(part).unwrap_or(0);
+    part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
+}
+
+/// Reaps orphans until the program itself has ended. What is still running then ends with this process.
+fn reap_until(child: Pid) -> io::Result<End> {
+    loop {
+        match wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == child => {
+                return Ok(match (status.exit_status(), status.terminating_signal()) {
+                    (Some(code), _) => End::Code(code),
+                    (None, Some(signal)) => End::Signal(signal),
+                    (None, None) => continue,
+                });
+            }
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Everything the program's process needs, laid out before it exists.
+struct Program {
+    candidates: Vec<CString>,
+    argv: Vec<*const libc::c_char>,
+    envp: Vec<*const libc::c_char>,
+    cwd: CString,
+    stdio: [RawFd; 3],
+    uid: u32,
+    stack: u64,
+    file_size: u64,
+    open_files: u64,
+    /// Why it could not be started.
+    error: Option<i32>,
+    _strings: Vec<CString>,
+}
+
+impl Program {
+    fn new(run: &wire::Run, fds: &[OwnedFd], uid: u32) -> io::Result<Program> {
+        let text = |text: &str| CString::new(text).map_err(io::Error::from);
+        let [stdin, stdout, stderr] = fds else {
+            return Err(io::Error::other("a program needs three descriptors"));
+        };
+        let mut strings = run.argv.iter().map(|part| text(part)).collect::<io::Result<Vec<_>>>()?;
+        let environment = run.env.iter().map(|(name, value)| text(&format!("{name}={value}")));
+        strings.extend(environment.collect::<io::Result<Vec<_>>>()?);
+        let pointers = |strings: &[CString]| {
+            strings.iter().map(|text| text.as_ptr()).chain([ptr::null()]).collect()
+        };
+        Ok(Program {
+            candidates: candidates(run)?,
+            argv: pointers(&strings[..run.argv.len()]),
+            envp: pointers(&strings[run.argv.len()..]),
+            cwd: text(&run.cwd)?,
+            stdio: [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()],
+            uid,
+            stack: run.memory,
+            file_size: run.file_size,
+            open_files: run.open_files,
+            error: None,
+            _strings: strings,
+        })
+    }
+
+    /// Becomes the program; returns only the error when that failed. System calls only.
+    fn start(&self) -> io::Error {
+        let last = io::Error::last_os_error;
+        // SAFETY: every pointer is into this object, which the parent keeps while it sleeps; the raw
+        // calls (not the library's wrappers, which know of threads) change this process alone.
+        unsafe {
+            libc::setsid();
+            limit(Resource::Stack, self.stack);
+            limit(Resource::Fsize, self.file_size);
+            limit(Resource::Nofile, self.open_files);
+            for (target, fd) in (0..).zip(self.stdio) {
+                if libc::dup2(fd, target) < 0 {
+                    return last();
+                }
+            }
+            libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0);
+            if libc::syscall(libc::SYS_setresgid, self.uid, self.uid, self.uid) != 0
+                || libc::syscall(libc::SYS_setresuid, self.uid, self.uid, self.uid) != 0
+                || !drop_capabilities()
+                || libc::chdir(self.cwd.as_ptr()) != 0
+            {
+                return last();
+            }
+            let mut error = io::Error::from_raw_os_error(libc::ENOENT);
+            for path in &self.candidates {
+                libc::execve(path.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr());
+                error = last();
+                if error.raw_os_error() != Some(libc::ENOENT) {
+                    break;
+                }
+            }
+            error
+        }
+    }
+}
+
+extern "C" fn start(program: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: this is the pointer which `run` passed, to an object that nobody else uses meanwhile.
+    let program = unsafe { &mut *program.cast::<Program>() };
+    program.error = program.start().raw_os_error();
+    // SAFETY: ends this process without running anything of the parent, whose memory it shares.
+    unsafe { libc::_exit(127) }
+}
+
+/// No capability is left in any set, also where the user is still root (in a user namespace).
+fn drop_capabilities() -> bool {
+    const VERSION_3: u32 = 0x2008_0522;
+    let header = [VERSION_3, 0];
+    let sets = [0u32; 6];
+    // SAFETY: the arrays have the layouts of the kernel's header and of its two sets.
+    unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) == 0 }
+}
+
+/// The paths to try: the given one, or the name in every directory of the program's `PATH`.
+fn candidates(run: &wire::Run) -> io::Result<Vec<CString>> {
+    let name = run.argv.first().ok_or_else(|| io::Error::other("no program"))?;
+    let path = run.env.iter().find(|(name, _)| name == "PATH").map_or("/usr/bin", |(_, path)| path);
+    let paths = if name.contains('/') {
+        vec![name.clone()]
+    } else {
+        path.split(':').map(|directory| format!("{directory}/{name}")).collect()
+    };
+    paths.into_iter().map(|path| CString::new(path).map_err(io::Error::from)).collect()
+}

@@ -1,0 +1,327 @@
+//! One run, from the word to the init until its answer.
+//!
+//! The box sleeps until something happens or until the CPU time that is left could have been used up,
+//! whichever is first. The limit that is noticed first is the one reported.
+
+use super::{
+    files::{self, Place, Refusal},
+    init::Note,
+    output::{Collector, Sink},
+    process::Child,
+    serve::{Box_, Prepared},
+};
+use crate::{
+    cgroup::Group,
+    outcome::{Limit, Violation},
+    wire::{self, End, Ran, Reply, Request, Run, Source, Target},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags},
+    net::RecvFlags,
+    thread::{CpuSet, sched_setaffinity},
+};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+/// The shortest sleep between two looks at the CPU time; the kernel updates it about as often.
+const SHORTEST: Duration = Duration::from_millis(1);
+/// How long a talking program's output is left alone, so that its every line does not wake the box.
+const QUIET: Duration = Duration::from_millis(1);
+
+/// Runs a program and answers.
+pub fn answer(
+    served: &mut Box_,
+    owner: BorrowedFd<'_>,
+    run: Run,
+    fds: Vec<OwnedFd>,
+) -> io::Result<()> {
+    let cores = if run.all_cores { served.setup.all_cores.len().max(1) } else { 1 };
+    let started = match start(served, &run, fds) {
+        Ok(started) => started,
+        Err(refusal) => return wire::send(owner, &Reply::from(refusal), &[], &[]),
+    };
+    // While the program runs, the next run's init gets ready.
+    served.make_ready();
+    let Started { prepared, began, outputs } = started;
+    let watch = Watch {
+        child: &prepared.child,
+        group: &prepared.group,
+        owner,
+        run: &run,
+        cores: u32::try_from(cores).unwrap_or(1),
+        began,
+        outputs,
+        limit: None,
+        cancelled: false,
+        notes: prepared.socket.as_fd(),
+        own_ns: 0,
+        end: None,
+    };
+    let (ran, outputs) = watch.to_end()?;
+    served.ended();
+    let result = reply(owner, ran, outputs);
+    served.retire(prepared);
+    result
+}
+
+struct Started {
+    prepared: Prepared,
+    began: Instant,
+    outputs: [Collector; 2],
+}
+
+fn start(served: &mut Box_, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, Refusal> {
+    served.begin(run.keep_files)?;
+    let mut attached = fds.into_iter();
+    let mut attached = || attached.next().ok_or(Refusal::Invalid("a descriptor is missing".into()));
+    let null = |flags| rustix::fs::open("/dev/null", flags | OFlags::CLOEXEC, Mode::empty());
+    let stdin = match &run.stdin {
+        Source::Null => null(OFlags::RDONLY)?,
+        Source::Attached => attached()?,
+        Source::File(path) => files::read(&served.container, &Place::parse(path)?)?,
+    };
+    let mut open = |target: &Target| -> Result<(Collector, Option<OwnedFd>), Refusal> {
+        Ok(match target {
+            Target::Null => (Collector::none(), Some(null(OFlags::WRONLY)?)),
+            Target::Attached => (Collector::none(), Some(attached()?)),
+            Target::Stdout => (Collector::none(), None),
+            Target::File(path) => {
+                let place = Place::parse(path)?;
+                let (mode, uid) = (Mode::from(0o666), Some(served.setup.uid));
+                (Collector::none(), Some(files::create(&served.container, &place, mode, uid)?))
+            }
+            Target::Capture(limit) => {
+                let (collector, write) = Collector::pipe(*limit)?;
+                (collector, Some(write))
+            }
+        })
+    };
+    let (out, stdout) = open(&run.stdout)?;
+    let (err, stderr) = open(&run.stderr)?;
+    let stdout = stdout.ok_or(Refusal::Invalid("standard output cannot go to itself".into()))?;
+    let prepared = served.next(run)?;
+    if run.all_cores {
+        let mut cores = CpuSet::new();
+        served.setup.all_cores.iter().for_each(|core| cores.set(*core));
+        sched_setaffinity(Some(prepared.child.pid), &cores).ok();
+    }
+    let began = Instant::now();
+    let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_ref().unwrap_or(&stdout).as_fd()];
+    let word = Request::Run(Box::new(run.clone()));
+    wire::send(&prepared.socket, &word, &[], &stdio)?;
+    Ok(Started { prepared, began, outputs: [out, err] })
+}
+
+/// A run under way.
+struct Watch<'a> {
+    child: &'a Child,
+    group: &'a Group,
+    owner: BorrowedFd<'a>,
+    run: &'a Run,
+    cores: u32,
+    began: Instant,
+    outputs: [Collector; 2],
+    limit: Option<Limit>,
+    cancelled: bool,
+    notes: BorrowedFd<'a>,
+    /// CPU time which the init used before the program, in the same group.
+    own_ns: u64,
+    /// How the program ended, once the init has said so.
+    end: Option<End>,
+}
+
+impl Watch<'_> {
+    /// Watches until the init has ended, which is after all processes of the run.
+    fn to_end(mut self) -> io::Result<(Ran, [Collector; 2])> {
+        let mut quiet_until = self.began;
+        let mut next_look = self.began + self.cpu_left(Duration::ZERO);
+        let wall = self.began + Duration::from_nanos(self.run.wall_ns);
+        loop {
+            let now = Instant::now();
+            if now >= wall {
+                self.stop(Some(Limit::Wall));
+            }
+            if now >= next_look {
+                let used = self.cpu()?;
+                if used > Duration::from_nanos(self.run.cpu_ns) {
+                    self.stop(Some(Limit::Cpu));
+                }
+                next_look = now + self.cpu_left(used).max(SHORTEST);
+            }
+            let until = if self.stopped() { None } else { Some(next_look.min(wall)) };
+            let events = self.sleep(until, now < quiet_until, quiet_until)?;
+            if events.alarm {
+                self.stop(Some(Limit::Memory));
+            }
+            if events.owner {
+                self.hear();
+            }
+            if events.output {
+                self.collect()?;
+                quiet_until = Instant::now() + QUIET;
+            }
+            if events.ended {
+                return self.finish();
+            }
+        }
+    }
+
+    /// What the program and its children have used.
+    fn cpu(&mut self) -> io::Result<Duration> {
+        self.read_notes()?;
+        Ok(self.group.cpu()?.saturating_sub(Duration::from_nanos(self.own_ns)))
+    }
+
+    /// The least time in which the CPU time that is left can be used.
+    fn cpu_left(&self, used: Duration) -> Duration {
+        Duration::from_nanos(self.run.cpu_ns).saturating_sub(used) / self.cores
+    }
+
+    fn stopped(&self) -> bool {
+        self.limit.is_some() || self.cancelled
+    }
+
+    /// Kills the run for a limit, or for its owner's wish. Only the first reason counts.
+    fn stop(&mut self, limit: Option<Limit>) {
+        if !self.stopped() {
+            self.limit = limit;
+            self.cancelled = limit.is_none();
+            self.child.kill();
+            self.group.kill();
+        }
+    }
+
+    fn sleep(
+        &self,
+        until: Option<Instant>,
+        quiet: bool,
+        quiet_until: Instant,
+    ) -> io::Result<Events> {
+        let until = match until {
+            Some(until) if quiet => Some(until.min(quiet_until)),
+            None if quiet => Some(quiet_until),
+            until => until,
+        };
+        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let stopped = self.stopped();
+        let mut fds = vec![PollFd::new(&self.child.handle, PollFlags::IN)];
+        let alarm = self.group.memory_alarm().filter(|_| !stopped);
+        let owner = Some(self.owner).filter(|_| !self.cancelled);
+        let outputs = self.outputs.iter().filter_map(Collector::pipe_end).filter(|_| !quiet);
+        fds.extend(alarm.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        fds.extend(owner.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        fds.extend(outputs.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        match poll(&mut fds, left.as_ref()) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
+        let mut next = || ready.next().unwrap_or(false);
+        let ended = next();
+        let alarm = alarm.is_some() && next();
+        let owner = owner.is_some() && next();
+        Ok(Events { ended, alarm, owner, output: ready.any(|ready| ready) })
+    }
+
+    /// The owner wants the run to end, or is gone.
+    fn hear(&mut self) {
+        let mut buffer = [0; 256];
+        let heard = wire::receive::<Request>(self.owner, &mut buffer, RecvFlags::DONTWAIT);
+        if !heard.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.stop(None);
+        }
+    }
+
+    fn collect(&mut self) -> io::Result<()> {
+        for output in &mut self.outputs {
+            output.read()?;
+        }
+        let total: u64 = self.outputs.iter().map(Collector::total).sum();
+        if total > self.run.output {
+            self.stop(Some(Limit::Output));
+        }
+        Ok(())
+    }
+
+    /// Everything has ended: what was it?
+    fn finish(mut self) -> io::Result<(Ran, [Collector; 2])> {
+        let wall_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.child.wait()?;
+        let cpu_ns = u64::try_from(self.cpu()?.as_nanos()).unwrap_or(u64::MAX);
+        let late = self.late_limit(cpu_ns);
+        // Too much CPU time is that, also where the clock or the program itself ended it first.
+        if !self.stopped() || self.limit == Some(Limit::Wall) && late == Some(Limit::Cpu) {
+            self.limit = late;
+        }
+        self.collect()?;
+        let killed = self.stopped();
+        let end = match self.end.take() {
+            Some(end) => end,
+            None if killed => End::Killed,
+            None => return Err(io::Error::other("the init of a run died by itself")),
+        };
+        let sigsys = end == End::Signal(libc::SIGSYS);
+        let ran = Ran {
+            violation: sigsys.then_some(Violation::SystemCall),
+            end,
+            limit: self.limit,
+            cpu_ns,
+            wall_ns,
+            memory_peak: self.group.memory_peak().unwrap_or(0),
+            processes_refused: self.group.processes_refused(),
+            stdout: self.outputs[0].captured(),
+            stderr: self.outputs[1].captured(),
+        };
+        Ok((ran, self.outputs))
+    }
+
+    /// A limit that was reached without the box having to act.
+    fn late_limit(&self, cpu_ns: u64) -> Option<Limit> {
+        if self.group.out_of_memory() {
+            return Some(Limit::Memory);
+        }
+        if cpu_ns > self.run.cpu_ns {
+            return Some(Limit::Cpu);
+        }
+        (self.end == Some(End::Signal(libc::SIGXFSZ))).then_some(Limit::Output)
+    }
+
+    /// Hears what the init said: its own CPU time before the program, and how the program ended.
+    fn read_notes(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        let flags = RecvFlags::DONTWAIT;
+        while let Ok(Some(packet)) = wire::receive::<Note>(self.notes, &mut buffer, flags) {
+            match packet.head {
+                Note::Starting(used) => self.own_ns = used,
+                Note::Ended(how) => self.end = Some(how),
+                Note::Failed(why) => return Err(io::Error::other(format!("init: {why}"))),
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Events {
+    ended: bool,
+    alarm: bool,
+    owner: bool,
+    output: bool,
+}
+
+fn reply(owner: BorrowedFd<'_>, ran: Ran, outputs: [Collector; 2]) -> io::Result<()> {
+    let mut inline = Vec::new();
+    let mut files = Vec::new();
+    for output in outputs {
+        match output.into_sink() {
+            Sink::Memory(bytes) => inline.extend(bytes),
+            Sink::File(file) => files.push(file),
+        }
+    }
+    let fds: Vec<_> = files.iter().map(AsFd::as_fd).collect();
+    wire::send(owner, &Reply::Ran(Box::new(ran)), &inline, &fds)
+}

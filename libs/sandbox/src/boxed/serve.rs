@@ -1,0 +1,292 @@
+//! The box's loop: a request, an answer.
+
+use super::{
+    container::{Area, Container, Home},
+    files::{self, Place, Refusal},
+    filter, init,
+    process::{Child, fork_init},
+    rules, run, users,
+};
+use crate::{
+    Feature,
+    cgroup::{Bounds, Group, Tree},
+    wire::{self, Facts, Packet, Reply, Request, Run, Setup},
+};
+use rustix::{
+    fs::{Mode, OFlags, openat},
+    net::RecvFlags,
+};
+use std::{
+    io::{
+        self,
+        ErrorKind::{BrokenPipe, ConnectionReset},
+    },
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+/// Serves one owner to its end.
+pub fn main(socket: OwnedFd) -> io::Result<()> {
+    let mut buffer = vec![0; wire::PACKET];
+    let first = wire::receive::<Request>(&socket, &mut buffer, RecvFlags::empty())?;
+    let Some(Packet { head: Request::Setup(setup), .. }) = first else {
+        return Err(io::Error::other("not started as a box"));
+    };
+    let mut served = match Box_::open(*setup) {
+        Ok((served, facts)) => {
+            wire::send(&socket, &Reply::Ready(facts), &[], &[])?;
+            served
+        }
+        Err(error) => {
+            return wire::send(&socket, &Reply::Failed(error.to_string()), &[], &[]);
+        }
+    };
+    match served.serve(&socket, &mut buffer) {
+        // The owner is gone, perhaps with a message of ours unread.
+        Err(error) if matches!(error.kind(), ConnectionReset | BrokenPipe) => Ok(()),
+        result => result,
+    }
+}
+
+/// An init that waits for its run.
+#[derive(Debug)]
+pub struct Prepared {
+    pub child: Child,
+    pub socket: OwnedFd,
+    pub group: Group,
+    /// Keeps the mount namespace until the run was answered: its end takes the kernel a while.
+    pub mounts: Option<OwnedFd>,
+}
+
+/// The state of a box.
+#[derive(Debug)]
+pub struct Box_ {
+    pub setup: Setup,
+    home: Home,
+    pub container: Container,
+    rules: Option<OwnedFd>,
+    filter: Option<Vec<libc::sock_filter>>,
+    tree: Tree,
+    /// Groups that were still busy when they were to be removed.
+    busy: Vec<Group>,
+    prepared: Option<Prepared>,
+    /// What the run before asked for, a good guess for the next one.
+    bounds: Bounds,
+    /// A run has ended, and its files lie about.
+    ended: bool,
+}
+
+impl Box_ {
+    fn open(mut setup: Setup) -> io::Result<(Box_, Facts)> {
+        // Opened while control groups are in sight.
+        let tree = Tree::open(&setup.cgroups, setup.slot).map_err(|e| explain("cgroups", e))?;
+        let identity = users::become_root(setup.uid).map_err(|e| explain("user namespace", e))?;
+        users::settle();
+        setup.uid = identity.uid;
+        let home = Home::leave().map_err(|e| explain("namespaces", e))?;
+        let container = Container::enter(&home, &setup).map_err(|e| explain("container", e))?;
+        let mut facts = Facts {
+            landlock_abi: rules::version(),
+            missing: identity.missing,
+            rootless: identity.rootless,
+        };
+        let filter = (!setup.without.contains(&Feature::Seccomp)).then(filter::program);
+        let bounds = Bounds { memory: 256 << 20, processes: 65 };
+        let mut served = Box_ {
+            home,
+            container,
+            rules: None,
+            filter,
+            tree,
+            bounds,
+            setup,
+            busy: Vec::new(),
+            prepared: None,
+            ended: false,
+        };
+        served.rules = served.make_rules()?;
+        if served.rules.is_none() {
+            facts.missing.push((Feature::Landlock, "the kernel has no landlock".into()));
+        }
+        served.prepare()?;
+        if served.prepared.as_ref().is_some_and(|next| !next.group.without_swap()) && swaps() {
+            let message = "swap is on and the kernel does not count it per group";
+            facts.missing.push((Feature::NoSwap, message.into()));
+        }
+        Ok((served, facts))
+    }
+
+    fn make_rules(&self) -> io::Result<Option<OwnedFd>> {
+        let open = |path| {
+            let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+            openat(rustix::fs::CWD, path, flags, Mode::empty())
+        };
+        let (root, devices) = (open("/")?, open("/dev")?);
+        let writable = [self.container.area(Area::Box), self.container.area(Area::Tmp)];
+        rules::create(root.as_fd(), devices.as_fd(), writable)
+    }
+
+    /// Answers until the socket's end.
+    fn serve(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<()> {
+        loop {
+            self.make_ready();
+            match wire::receive::<Request>(socket, buffer, RecvFlags::empty())? {
+                Some(packet) => self.answer(socket.as_fd(), packet)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Answers one request.
+    fn answer(&mut self, socket: BorrowedFd<'_>, packet: Packet<Request>) -> io::Result<()> {
+        let Packet { head, fds, .. } = packet;
+        let reply = match head {
+            Request::Run(run) => return run::answer(self, socket, *run, fds),
+            // The run it was for has just been answered.
+            Request::Cancel => return Ok(()),
+            Request::Setup(_) => Err(Refusal::Invalid("set up already".into())),
+            Request::Put { path, mode } => self.put(&path, mode, fds),
+            Request::Take { path, limit } => {
+                let taken = Place::parse(&path)
+                    .and_then(|place| files::take(&self.container, &place, limit));
+                match taken {
+                    Ok(file) => return wire::send(socket, &Reply::File, &[], &[file.as_fd()]),
+                    Err(refusal) => Err(refusal),
+                }
+            }
+            Request::List { path, limit } => Place::parse(&path)
+                .and_then(|place| files::list(&self.container, &place, limit))
+                .map(Reply::Names),
+            Request::Reset => self.reset().map(|()| Reply::Done).map_err(Refusal::from),
+        };
+        wire::send(socket, &reply.unwrap_or_else(Reply::from), &[], &[])
+    }
+
+    fn put(&mut self, path: &str, mode: u32, fds: Vec<OwnedFd>) -> Result<Reply, Refusal> {
+        let place = Place::parse(path)?;
+        if place.area != Area::App {
+            self.begin(false)?;
+        }
+        let content = fds.into_iter().next().ok_or(Refusal::Invalid("no content".into()))?;
+        files::put(&self.container, &place, content, mode)?;
+        Ok(Reply::Done)
+    }
+
+    /// Empties what an ended run left, unless it is to be kept.
+    pub fn begin(&mut self, keep_files: bool) -> io::Result<()> {
+        if std::mem::take(&mut self.ended) && !keep_files {
+            files::wipe(self.container.area(Area::Box))?;
+            files::wipe(self.container.area(Area::Tmp))?;
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) -> io::Result<()> {
+        self.discard();
+        self.container = Container::enter(&self.home, &self.setup)?;
+        self.rules = self.make_rules()?;
+        self.ended = false;
+        Ok(())
+    }
+
+    /// The init for a run, with the run's mounts and bounds.
+    pub fn next(&mut self, run: &Run) -> io::Result<Prepared> {
+        if self.container.show(&self.home, &run.mounts)? {
+            self.discard();
+        }
+        // The init is one process more.
+        self.bounds = Bounds { memory: run.memory, processes: run.processes.saturating_add(1) };
+        self.prepare()?;
+        let mut next = self.prepared.take().ok_or_else(|| io::Error::other("no init"))?;
+        next.group.bound(self.bounds)?;
+        Ok(next)
+    }
+
+    /// Makes the next init if there is none. A failure shows when a run needs it.
+    pub fn make_ready(&mut self) {
+        if let Err(error) = self.prepare() {
+            eprintln!("agon-box: cannot prepare the next run: {error}");
+        }
+        let busy = std::mem::take(&mut self.busy);
+        self.busy = busy.into_iter().filter_map(|group| self.tree.remove(group)).collect();
+    }
+
+    fn prepare(&mut self) -> io::Result<()> {
+        if self.prepared.is_some() {
+            return Ok(());
+        }
+        let mut group = self.tree.group().map_err(|e| explain("control group", e))?;
+        if let Err(error) = group.bound(self.bounds) {
+            self.busy.push(group);
+            return Err(explain("control group", error));
+        }
+        let (own, theirs) = wire::pair()?;
+        let Some(child) = fork_init(group.birthplace()).map_err(|e| explain("fork", e))? else {
+            drop(own);
+            init::main(&init::Context {
+                socket: theirs,
+                group: &group,
+                filter: self.filter.as_deref(),
+                rules: self.rules.as_ref().map(AsFd::as_fd),
+                core: self.setup.core,
+                uid: self.setup.uid,
+            })
+        };
+        let name = format!("{}/ns/mnt", child.pid.as_raw_nonzero());
+        let mounts = openat(&self.home.processes, name, OFlags::CLOEXEC, Mode::empty()).ok();
+        self.prepared = Some(Prepared { child, socket: own, group, mounts });
+        Ok(())
+    }
+
+    /// Ends the prepared init, which was made for another state of the container.
+    fn discard(&mut self) {
+        if let Some(prepared) = self.prepared.take() {
+            prepared.child.kill();
+            self.retire(prepared);
+        }
+    }
+
+    /// Cleans up after an init that ended or was killed.
+    pub fn retire(&mut self, prepared: Prepared) {
+        prepared.group.kill();
+        prepared.child.wait().ok();
+        self.busy.extend(self.tree.remove(prepared.group));
+    }
+
+    /// Says that a run has ended, so that its files go before the next.
+    pub fn ended(&mut self) {
+        self.ended = true;
+    }
+}
+
+impl Drop for Box_ {
+    fn drop(&mut self) {
+        self.discard();
+        for _ in 0..1000 {
+            let busy = std::mem::take(&mut self.busy);
+            self.busy = busy.into_iter().filter_map(|group| self.tree.remove(group)).collect();
+            if self.busy.is_empty() {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Reply {
+        match refusal {
+            Refusal::Invalid(text) => Reply::Invalid(text),
+            Refusal::NoFile(text) => Reply::NoFile(text),
+            Refusal::Failed(error) => Reply::Failed(error.to_string()),
+        }
+    }
+}
+
+fn explain(what: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// Whether this machine swaps at all.
+fn swaps() -> bool {
+    rustix::system::sysinfo().totalswap > 0
+}

@@ -1,0 +1,159 @@
+//! Control groups: what counts and bounds the resources of one run, on both versions of the kernel interface.
+//!
+//! The owner makes a [`Base`] (one directory, or one per controller on version 1), holds a lock on it
+//! for its lifetime, and sweeps the bases whose lock nobody holds. Boxes make one [`Group`] per run
+//! below it, by directory handles only, since a box does not see the host's file system.
+
+mod base;
+mod dir;
+mod v1;
+mod v2;
+
+pub use base::{Base, Lock};
+use dir::Dir;
+
+use std::{io, os::fd::BorrowedFd, time::Duration};
+
+/// The base as a box holds it.
+#[derive(Debug)]
+pub struct Tree {
+    dirs: Vec<(base::Controller, Dir)>,
+    version: u8,
+    prefix: String,
+    made: u64,
+}
+
+impl Tree {
+    /// Opens the base's directories; the groups of this tree are named after the slot.
+    pub fn open(base: &Base, slot: usize) -> io::Result<Tree> {
+        let mut dirs = Vec::new();
+        for (controller, path) in &base.dirs {
+            dirs.push((*controller, Dir::open(path)?));
+        }
+        Ok(Tree { dirs, version: base.version, prefix: Base::prefix(slot), made: 0 })
+    }
+
+    /// A fresh group for one run.
+    pub fn group(&mut self) -> io::Result<Group> {
+        self.made += 1;
+        let name = format!("{}{}", self.prefix, self.made);
+        Ok(match self.version {
+            2 => Group::V2(v2::Group::new(&self.dirs[0].1, name)?),
+            _ => Group::V1(v1::Group::new(&self.dirs, name)?),
+        })
+    }
+
+    /// Removes a group whose processes are gone. The kernel may need a moment for the last of them, so
+    /// a busy group is handed back to be tried again.
+    pub fn remove(&self, group: Group) -> Option<Group> {
+        let removed = self.dirs.iter().all(|(_, dir)| dir.remove(group.name()).is_ok());
+        (!removed).then_some(group)
+    }
+}
+
+/// What bounds a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Bytes.
+    pub memory: u64,
+    /// Processes and threads, the init included.
+    pub processes: u32,
+}
+
+/// One run's group.
+#[derive(Debug)]
+pub enum Group {
+    /// One directory per controller.
+    V1(v1::Group),
+    /// One directory.
+    V2(v2::Group),
+}
+
+impl Group {
+    fn name(&self) -> &str {
+        match self {
+            Group::V1(group) => &group.name,
+            Group::V2(group) => &group.name,
+        }
+    }
+
+    /// Sets the bounds; costs nothing when they are set already.
+    pub fn bound(&mut self, bounds: Bounds) -> io::Result<()> {
+        match self {
+            Group::V1(group) => group.bound(bounds),
+            Group::V2(group) => group.bound(bounds),
+        }
+    }
+
+    /// The directory to create a process in, where the kernel can do that.
+    pub fn birthplace(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Group::V1(_) => None,
+            Group::V2(group) => Some(group.dir.fd()),
+        }
+    }
+
+    /// Moves the calling process into the group, where it was not created in it.
+    pub fn join(&self) -> io::Result<()> {
+        match self {
+            Group::V1(group) => group.join(),
+            Group::V2(_) => Ok(()),
+        }
+    }
+
+    /// CPU time of all processes so far, those that ended included.
+    pub fn cpu(&self) -> io::Result<Duration> {
+        match self {
+            Group::V1(group) => group.cpu(),
+            Group::V2(group) => group.cpu(),
+        }
+    }
+
+    /// The most memory used at a time.
+    pub fn memory_peak(&self) -> io::Result<u64> {
+        match self {
+            Group::V1(group) => group.memory_peak(),
+            Group::V2(group) => group.memory_peak(),
+        }
+    }
+
+    /// Whether the kernel found no memory within the bound.
+    pub fn out_of_memory(&self) -> bool {
+        match self {
+            Group::V1(group) => group.out_of_memory(),
+            Group::V2(group) => group.out_of_memory(),
+        }
+    }
+
+    /// Whether a process was refused for the bound.
+    pub fn processes_refused(&self) -> bool {
+        let count = match self {
+            Group::V1(group) => group.refused(),
+            Group::V2(group) => group.refused(),
+        };
+        count.is_ok_and(|count| count > 0)
+    }
+
+    /// Becomes readable when memory runs out, where the kernel does not kill the whole group by itself.
+    pub fn memory_alarm(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Group::V1(group) => group.alarm(),
+            Group::V2(_) => None,
+        }
+    }
+
+    /// Kills whatever is in the group, where the kernel can do that at once.
+    pub fn kill(&self) {
+        if let Group::V2(group) = self {
+            group.kill();
+        }
+    }
+
+    /// Whether swap is out of reach for the group.
+    pub fn without_swap(&self) -> bool {
+        match self {
+            Group::V1(group) => group.without_swap,
+            Group::V2(group) => group.without_swap,
+        }
+    }
+}
