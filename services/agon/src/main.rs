@@ -1,1 +1,68 @@
-fn main() {}
+//! The program `agon`: every role of the platform, and the commands for people and operators.
+//!
+//! Owns how the roles are wired into a process, the data directory, and the command line. Holds no
+//! rules of its own: those live in the services.
+
+mod banner;
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod credentials;
+mod data;
+mod failure;
+mod listeners;
+mod progress;
+mod secrets;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use failure::Failure;
+
+/// What `--version` and `/version` say.
+pub const VERSION: runtime::Version = runtime::Version {
+    name: "agon",
+    version: env!("CARGO_PKG_VERSION"),
+    commit: match option_env!("AGON_COMMIT") {
+        Some(commit) => commit,
+        None => "unknown",
+    },
+};
+
+fn main() -> ExitCode {
+    // The sandbox runs this same program as its helper, which has to be alone in its process:
+    // nothing may start a thread before this line.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == "box") {
+        std::process::exit(sandbox::boxed::main());
+    }
+    match run(Cli::parse()) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("agon: {failure}");
+            failure.code()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    let done = match cli.command.unwrap_or_default() {
+        Command::Serve(arguments) => runtime.block_on(serve::run(&arguments)),
+        Command::Config(arguments) => commands::config::run(&arguments),
+        Command::Doctor(arguments) => runtime.block_on(commands::doctor::run(&arguments)),
+        Command::Login(arguments) => runtime.block_on(commands::login::run(arguments)),
+        Command::Submit(arguments) => runtime.block_on(commands::submit::run(arguments)),
+        Command::Problem(arguments) => runtime.block_on(commands::problem::run(arguments)),
+        Command::Migrate(_) | Command::Token(_) | Command::Admin(_) => Err(Failure::new("soon")),
+    };
+    // What still runs (a blocked read of the terminal) must not hold up the end.
+    runtime.shutdown_background();
+    done
+}

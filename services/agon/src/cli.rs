@@ -1,0 +1,227 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A competitive-programming platform that anyone can host.
+///
+/// Without a command, `agon` serves: every role in one process, data in ./data, gRPC on
+/// 127.0.0.1:50051, REST on 127.0.0.1:8080.
+#[derive(Debug, Parser)]
+#[command(name = "agon", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do; `serve` when nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the platform.
+    Serve(Settings),
+    /// Log in and keep the session for the other commands.
+    Login(Login),
+    /// Submit a program and follow it to its verdict.
+    ///
+    /// Exit code 0: accepted; 1: any other verdict; others: it could not be judged.
+    Submit(Submit),
+    /// Import problem packages.
+    Problem(Problem),
+    /// Say what this machine's sandbox can and cannot isolate.
+    Doctor(Doctor),
+    /// Print the configuration and where each value comes from.
+    Config(Settings),
+    /// Look after the databases' schemas.
+    Migrate(Migrate),
+    /// Print an access token of a service, for scripts and grpcurl.
+    Token(Token),
+    /// What administrators do.
+    Admin(Admin),
+}
+
+impl Default for Command {
+    fn default() -> Self {
+        Self::Serve(Settings::default())
+    }
+}
+
+/// Configuration: defaults < file < AGON_* environment < flags.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Settings {
+    /// Configuration file [default: agon.toml, when there is one]
+    #[arg(long, value_name = "FILE", env = "AGON_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Directory of databases, keys and test data [default: data]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<String>,
+    /// Address of the gRPC listener [default: 127.0.0.1:50051]
+    #[arg(long, value_name = "ADDRESS")]
+    pub grpc: Option<String>,
+    /// Address of the REST listener [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    pub rest: Option<String>,
+    /// Address of the admin listener (/livez, /readyz, /metrics, /version) [default: 127.0.0.1:9464]
+    #[arg(long, value_name = "ADDRESS")]
+    pub admin: Option<String>,
+    /// `sqlite:` (files in the data directory) or the postgres:// URL of a database
+    #[arg(long, value_name = "URL")]
+    pub database: Option<String>,
+    /// Look of the logs: auto, pretty or json
+    #[arg(long, value_name = "FORMAT")]
+    pub log_format: Option<String>,
+    /// What is logged, such as info,rpc=debug
+    #[arg(long, value_name = "FILTER")]
+    pub log: Option<String>,
+    /// Any other setting by its key, such as auth.registration=invite (see `agon config`)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Which server a command talks to.
+#[derive(Clone, Debug, Args)]
+pub struct Remote {
+    /// Address of the server's gRPC listener
+    #[arg(long, env = "AGON_SERVER", default_value = "http://127.0.0.1:50051", value_name = "URL")]
+    pub server: String,
+}
+
+/// `agon login`
+#[derive(Debug, Args)]
+pub struct Login {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Username or e-mail address [asked for when missing]
+    pub identifier: Option<String>,
+    /// Read the password from this file, instead of asking for it
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+}
+
+/// `agon submit`
+#[derive(Debug, Args)]
+pub struct Submit {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Slug or id of the problem
+    pub problem: String,
+    /// The program's source
+    pub file: PathBuf,
+    /// Language [default: by the file's extension]
+    #[arg(long, short)]
+    pub language: Option<String>,
+    /// Print the submission's id and leave, without waiting for the verdict
+    #[arg(long)]
+    pub no_wait: bool,
+}
+
+/// `agon problem`
+#[derive(Debug, Args)]
+pub struct Problem {
+    #[command(subcommand)]
+    pub command: ProblemCommand,
+}
+
+/// The commands about problems.
+#[derive(Debug, Subcommand)]
+pub enum ProblemCommand {
+    /// Import an ICPC 2025-09 package and follow its verification to the end.
+    Import(Import),
+}
+
+/// `agon problem import`
+#[derive(Debug, Args)]
+pub struct Import {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// A folder, a .zip or a .tar
+    pub path: PathBuf,
+    /// Slug or id of the problem that gets a new version [default: the package's name]
+    #[arg(long, default_value = "")]
+    pub problem: String,
+    /// Publish the version as soon as it is verified
+    #[arg(long)]
+    pub publish: bool,
+}
+
+/// `agon doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `agon migrate`
+#[derive(Debug, Args)]
+pub struct Migrate {
+    #[command(subcommand)]
+    pub command: MigrateCommand,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// The commands about schemas.
+#[derive(Debug, Subcommand)]
+pub enum MigrateCommand {
+    /// Show which migrations are applied.
+    Status,
+    /// Apply what is missing.
+    Up,
+}
+
+/// `agon token`
+#[derive(Debug, Args)]
+pub struct Token {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Name of the service account, such as judge
+    #[arg(long, value_name = "NAME")]
+    pub service: String,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `agon admin`
+#[derive(Debug, Args)]
+pub struct Admin {
+    #[command(subcommand)]
+    pub command: AdminCommand,
+}
+
+/// The administrators' commands.
+#[derive(Debug, Subcommand)]
+pub enum AdminCommand {
+    /// Make a one-time code with which USER can set a new password.
+    ResetPassword(ResetPassword),
+}
+
+/// `agon admin reset-password`
+#[derive(Debug, Args)]
+pub struct ResetPassword {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Username or id
+    pub user: String,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serves_without_arguments() {
+        let cli = Cli::parse_from(["agon"]);
+        assert!(matches!(cli.command.unwrap_or_default(), Command::Serve(_)));
+    }
+}

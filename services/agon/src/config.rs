@@ -1,0 +1,209 @@
+//! What can be configured, with the defaults of a laptop.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use runtime::config::{Loaded, Sources};
+use runtime::logs::Format;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::Settings;
+use crate::failure::Failure;
+
+/// The whole configuration. `agon config` prints it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// Directory of databases, keys and test data. One process uses it at a time.
+    pub data: PathBuf,
+    /// 64 hexadecimal digits from which page tokens and other keys are derived; made in the data
+    /// directory when absent. Give it when several processes have to agree.
+    pub root_secret: Option<String>,
+    /// gRPC: all services, health, reflection.
+    pub grpc: Grpc,
+    /// REST.
+    pub rest: Rest,
+    /// `/livez`, `/readyz`, `/metrics`, `/version`.
+    pub admin: Admin,
+    /// Where the services keep their data.
+    pub database: Database,
+    /// Logs.
+    pub log: Log,
+    /// The sample problems that come with the program.
+    pub samples: Samples,
+    /// Stopping.
+    pub shutdown: Stopping,
+}
+
+/// The gRPC listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Grpc {
+    /// Its address.
+    pub listen: SocketAddr,
+    /// Calls worked on at once; one more is answered UNAVAILABLE.
+    pub in_flight: usize,
+    /// Deadline of a call that brings none, in seconds.
+    pub deadline_seconds: u64,
+}
+
+/// The REST listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rest {
+    /// Its address.
+    pub listen: SocketAddr,
+}
+
+/// The admin listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Admin {
+    /// Its address. It shows no secrets, but is not meant for the public.
+    pub listen: SocketAddr,
+}
+
+/// The databases.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Database {
+    /// `sqlite:` keeps one file per service in the data directory; `postgres://…` one schema per
+    /// service in that database.
+    pub url: String,
+    /// Connections for reading, per service.
+    pub read_connections: u32,
+}
+
+/// Logs, which go to standard error.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Log {
+    /// `auto` (pretty on a terminal, JSON otherwise), `pretty` or `json`.
+    pub format: Format,
+    /// What is logged: a level, and exceptions by target (`info,rpc=debug`).
+    pub filter: String,
+}
+
+/// Sample problems.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Samples {
+    /// Import them at the first start.
+    pub import: bool,
+}
+
+/// Stopping.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stopping {
+    /// How long running calls and tasks may take to finish, in seconds.
+    pub grace_seconds: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self {
+            data: "data".into(),
+            root_secret: None,
+            grpc: Grpc { listen: local(50051), in_flight: 1024, deadline_seconds: 30 },
+            rest: Rest { listen: local(8080) },
+            admin: Admin { listen: local(9464) },
+            database: Database { url: "sqlite:".into(), read_connections: 4 },
+            log: Log { format: Format::Auto, filter: "info".into() },
+            samples: Samples { import: true },
+            shutdown: Stopping { grace_seconds: 10 },
+        }
+    }
+}
+
+/// Variables that commands and tests read, and that are no settings.
+const OTHER_VARIABLES: [&str; 4] = ["AGON_CONFIG", "AGON_HOME", "AGON_SERVER", "AGON_PASSWORD"];
+
+/// Loads the configuration that `settings` and the environment ask for.
+pub fn load(settings: &Settings) -> Result<Loaded<Config>, Failure> {
+    let env = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .filter(|(name, _)| {
+            !OTHER_VARIABLES.contains(&name.as_str()) && !name.starts_with("AGON_TEST_")
+        });
+    let sources = Sources {
+        file: settings.config.clone(),
+        default_file: Some("agon.toml".into()),
+        env: env.collect(),
+        flags: flags(settings)?,
+    };
+    Ok(runtime::config::load(&sources)?)
+}
+
+fn flags(settings: &Settings) -> Result<Vec<(String, String, String)>, Failure> {
+    let named = [
+        ("--data", "data", &settings.data),
+        ("--grpc", "grpc.listen", &settings.grpc),
+        ("--rest", "rest.listen", &settings.rest),
+        ("--admin", "admin.listen", &settings.admin),
+        ("--database", "database.url", &settings.database),
+        ("--log-format", "log.format", &settings.log_format),
+        ("--log", "log.filter", &settings.log),
+    ];
+    let mut flags = Vec::new();
+    for (flag, key, value) in named {
+        if let Some(value) = value {
+            flags.push((flag.to_owned(), key.to_owned(), value.clone()));
+        }
+    }
+    for pair in &settings.set {
+        let (key, value) = pair.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("--set {pair}: give KEY=VALUE, such as log.filter=debug"))
+        })?;
+        flags.push((format!("--set {key}"), key.to_owned(), value.to_owned()));
+    }
+    Ok(flags)
+}
+
+impl Config {
+    /// Where a service's database is.
+    pub fn database_url(&self, data: &Path, service: &str) -> String {
+        match self.database.url.as_str() {
+            "sqlite:" => format!("sqlite:{}", data.join(format!("{service}.db")).display()),
+            url => url.to_owned(),
+        }
+    }
+
+    /// Checks what no single value's type can.
+    pub fn check(&self) -> Result<(), Failure> {
+        let url = &self.database.url;
+        let known =
+            url == "sqlite:" || url.starts_with("postgres://") || url.starts_with("postgresql://");
+        if !known {
+            return Err(Failure::config(
+                "database.url: give `sqlite:` (files in the data directory) or postgres://…",
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_become_settings() {
+        let settings = Settings {
+            data: Some("elsewhere".into()),
+            set: vec!["log.filter=debug".into()],
+            ..Settings::default()
+        };
+        let loaded = load(&settings).unwrap();
+        assert_eq!(loaded.value.data, Path::new("elsewhere"));
+        assert_eq!(loaded.value.log.filter, "debug");
+        assert_eq!(loaded.source("log.filter").unwrap().to_string(), "--set log.filter");
+        let bad = Settings { set: vec!["x".into()], ..Settings::default() };
+        assert!(load(&bad).is_err());
+    }
+
+    #[test]
+    fn databases_by_url() {
+        let mut config = Config::default();
+        config.check().unwrap();
+        assert_eq!(config.database_url(Path::new("/d"), "auth"), "sqlite:/d/auth.db");
+        config.database.url = "postgres://localhost/agon".into();
+        config.check().unwrap();
+        assert_eq!(config.database_url(Path::new("/d"), "auth"), "postgres://localhost/agon");
+        config.database.url = "mysql://localhost".into();
+        assert!(config.check().is_err());
+    }
+}
