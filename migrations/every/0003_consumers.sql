@@ -10,7 +10,8 @@ CREATE TABLE consumer_cursors (
   PRIMARY KEY (consumer, topic)
 );
 
--- Events that a consumer could not apply, and the later events of their keys, which wait behind them.
+-- Events that a consumer could not apply, and the later events of their keys, which wait behind them (held).
+-- The consumer itself tries again what is marked for replay, the oldest of a key first.
 CREATE TABLE dead_letters (
   consumer TEXT NOT NULL,
   topic TEXT NOT NULL,
@@ -24,8 +25,10 @@ CREATE TABLE dead_letters (
   data BYTEA NOT NULL,
   reason TEXT NOT NULL,
   attempt_count BIGINT NOT NULL,
+  held BOOLEAN NOT NULL,
+  replay BOOLEAN NOT NULL,
   parked_at TIMESTAMPTZ NOT NULL,
   PRIMARY KEY (consumer, topic, log_id)
 );
 CREATE INDEX dead_letters_key ON dead_letters (consumer, topic, aggregate_id, log_id);
-CREATE INDEX dead_letters_event ON dead_letters (event_id);
+CREATE INDEX dead_letters_parked ON dead_letters (parked_at, event_id);

@@ -163,23 +163,19 @@ impl WriteTurn {
 
 impl Drop for WriteTurn {
     fn drop(&mut self) {
-        let Some(guard) = self.guard.take() else { return };
-        let turn = WriteTurn { guard: Some(guard) };
+        let Some(mut guard) = self.guard.take() else { return };
         match tokio::runtime::Handle::try_current() {
             // The turn goes to the next one only after the rollback.
-            Ok(runtime) => drop(runtime.spawn(turn.rollback(true))),
-            Err(_) => turn.abandon(),
+            Ok(runtime) => drop(runtime.spawn(async move {
+                if let Some(connection) = &mut guard.connection
+                    && connection.execute("ROLLBACK").await.is_err()
+                {
+                    guard.connection = None;
+                }
+            })),
+            // Outside a runtime nothing can be awaited: the connection closes by itself.
+            Err(_) => guard.connection = None,
         }
-    }
-}
-
-impl WriteTurn {
-    /// Outside a runtime nothing can be awaited: the connection closes by itself.
-    fn abandon(mut self) {
-        if let Some(guard) = &mut self.guard {
-            guard.connection = None;
-        }
-        self.guard = None;
     }
 }
 

@@ -5,7 +5,7 @@ use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{Encode, FromRow, Type};
 
 /// A value that can be bound in both databases: `Uuid`, `&str`/`String`, `i64`, `bool`, `&[u8]`/`Vec<u8>`,
-/// `DateTime<Utc>`, `f64`, and `Option` of these.
+/// `DateTime<Utc>`, `f64`, and `Option` of the owned ones (an `Option<&str>` is cloned into an `Option<String>`).
 pub trait Value:
     for<'q> Encode<'q, Postgres> + Type<Postgres> + for<'q> Encode<'q, Sqlite> + Type<Sqlite>
 {

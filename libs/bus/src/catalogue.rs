@@ -1,0 +1,69 @@
+//! The catalogue of events, for people: which topics there are, who publishes and who consumes them.
+
+use std::fmt::Write as _;
+
+use crate::Topic;
+
+/// What a consumer reads; each service declares those that it runs.
+#[derive(Clone, Copy, Debug)]
+pub struct Consumes {
+    /// The consumer's name.
+    pub consumer: &'static str,
+    /// The names of its topics.
+    pub topics: &'static [&'static str],
+}
+
+/// The catalogue as Markdown, sorted by topic.
+#[must_use]
+pub fn catalogue(topics: &[Topic], consumers: &[Consumes]) -> String {
+    let mut topics: Vec<&Topic> = topics.iter().collect();
+    topics.sort_by_key(|topic| topic.name);
+    let mut text = String::from(
+        "# Events\n\n\
+         Generated from the topics that the services declare; do not edit. The messages are in\n\
+         `proto/agon/event/v1`. Events of one key come in order.\n",
+    );
+    for topic in topics {
+        let consumers: Vec<&str> = consumers
+            .iter()
+            .filter(|consumes| consumes.topics.contains(&topic.name))
+            .map(|consumes| consumes.consumer)
+            .collect();
+        let consumers = if consumers.is_empty() { "none".into() } else { consumers.join(", ") };
+        let shown =
+            if topic.projection.is_some() { "as each viewer may see it" } else { "to services" };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "\n## {}\n\n- key: `{}`\n- producer: {}\n- consumers: {consumers}\n- Subscribe shows it: {shown}\n- types:\n",
+            topic.name, topic.key, topic.producer
+        );
+        for name in topic.types {
+            let _ = writeln!(text, "  - `{name}`");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_what_is_declared() {
+        let topics = [
+            Topic::new("agon.user.v1", "auth")
+                .key("user_id")
+                .types(&["agon.event.v1.UserRegistered"]),
+            Topic::new("agon.judgement.v1", "judge").key("submission_id"),
+        ];
+        let consumes = [Consumes { consumer: "challenge", topics: &["agon.judgement.v1"] }];
+        let text = catalogue(&topics, &consumes);
+        let judgement = text.find("## agon.judgement.v1").unwrap();
+        let user = text.find("## agon.user.v1").unwrap();
+        assert!(judgement < user);
+        assert!(text[judgement..user].contains("consumers: challenge"));
+        assert!(text[user..].contains("consumers: none"));
+        assert!(text[user..].contains("  - `agon.event.v1.UserRegistered`"));
+    }
+}

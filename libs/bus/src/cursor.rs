@@ -1,0 +1,96 @@
+//! How far a consumer has come, kept in its own database.
+
+use db::{Db, Tx};
+use ids::Uuid;
+
+use crate::{Error, log};
+
+/// The last event of a topic that a consumer has dealt with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cursor {
+    pub log_id: i64,
+    pub event_id: Uuid,
+}
+
+/// Before the first event.
+pub(crate) const START: Cursor = Cursor { log_id: 0, event_id: Uuid::nil() };
+
+/// The cursor; a new consumer's is made.
+pub(crate) async fn load(db: &Db, consumer: &str, topic: &str) -> db::Result<Cursor> {
+    let found = db
+        .query("SELECT log_id, event_id FROM consumer_cursors WHERE consumer = $1 AND topic = $2")
+        .bind(consumer)
+        .bind(topic)
+        .fetch_optional::<(i64, Uuid)>()
+        .await?;
+    if let Some((log_id, event_id)) = found {
+        return Ok(Cursor { log_id, event_id });
+    }
+    db.transact(|mut tx| async move {
+        let now = tx.now();
+        tx.query(
+            "INSERT INTO consumer_cursors (consumer, topic, log_id, event_id, updated_at)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        )
+        .bind(consumer)
+        .bind(topic)
+        .bind(START.log_id)
+        .bind(START.event_id)
+        .bind(now)
+        .execute()
+        .await
+        .map(drop)
+    })
+    .await?;
+    // Another process may have made it and gone on.
+    let (log_id, event_id) = db
+        .query("SELECT log_id, event_id FROM consumer_cursors WHERE consumer = $1 AND topic = $2")
+        .bind(consumer)
+        .bind(topic)
+        .fetch_one()
+        .await?;
+    Ok(Cursor { log_id, event_id })
+}
+
+/// Moves the cursor from one place to another; false when it is not (or no longer) at `from`. It is locked until the
+/// transaction ends, so two processes cannot apply the same event.
+pub(crate) async fn advance(
+    tx: &mut Tx,
+    consumer: &str,
+    topic: &str,
+    from: Cursor,
+    to: Cursor,
+) -> db::Result<bool> {
+    let now = tx.now();
+    let moved = tx
+        .query(
+            "UPDATE consumer_cursors SET log_id = $1, event_id = $2, updated_at = $3
+             WHERE consumer = $4 AND topic = $5 AND log_id = $6 AND event_id = $7",
+        )
+        .bind(to.log_id)
+        .bind(to.event_id)
+        .bind(now)
+        .bind(consumer)
+        .bind(topic)
+        .bind(from.log_id)
+        .bind(from.event_id)
+        .execute()
+        .await?;
+    Ok(moved == 1)
+}
+
+/// Sets a consumer's cursor to the end of a topic's log: what is there counts as dealt with. For operators, after
+/// databases were restored to different moments.
+///
+/// # Errors
+/// When a database fails.
+pub async fn reset(db: &Db, log: &Db, consumer: &str, topic: &str) -> Result<(), Error> {
+    let last = log::last(log, topic).await?;
+    let end = last.map_or(START, |(log_id, event_id)| Cursor { log_id, event_id });
+    let current = load(db, consumer, topic).await?;
+    db.transact(
+        |mut tx| async move { advance(&mut tx, consumer, topic, current, end).await.map(drop) },
+    )
+    .await?;
+    Ok(())
+}

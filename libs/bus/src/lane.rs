@@ -1,0 +1,391 @@
+//! One consumer in one topic: reads its log in order, applies it, and never passes a failure of the same key.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
+
+use db::{Db, Engine, Tx};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use ids::Uuid;
+use metrics::{counter, gauge};
+use tokio::sync::watch;
+use tracing::Instrument as _;
+
+use crate::consumer::{Consumer, Handler};
+use crate::cursor::{self, Cursor};
+use crate::{Fault, Received, Topic, dead_letters, log};
+
+/// Events of one transaction.
+const BATCH: i64 = 200;
+/// After this a transaction takes no further event: on SQLite the service cannot write meanwhile.
+const BATCH_TIME: Duration = Duration::from_millis(50);
+/// How long to wait, when a consumer stands still, until looking whether it was mended.
+const STOPPED: Duration = Duration::from_secs(2);
+
+pub(crate) type Stop<'a> = Shared<BoxFuture<'a, ()>>;
+
+pub(crate) struct Lane<'a, H> {
+    pub(super) consumer: &'a Consumer<H>,
+    pub(super) topic: &'a Topic,
+    log: &'a Db,
+    stop: Stop<'a>,
+    appended: watch::Receiver<u64>,
+    wake: watch::Receiver<u64>,
+    // Known while `at` is: a change of either by another process moves the cursor under us, which is noticed.
+    pub(super) at: Option<Cursor>,
+    pub(super) parked: HashSet<Uuid>,
+}
+
+/// What came of a step.
+enum Step {
+    /// There is nothing to do.
+    Idle,
+    /// There may be more.
+    Went,
+    /// The log and the cursor contradict each other.
+    Contradiction(String),
+}
+
+/// What came of one transaction.
+pub(super) enum Applied {
+    /// The cursor is now at this event.
+    To(Cursor),
+    /// Somebody else moved the cursor; nothing was done.
+    Elsewhere,
+}
+
+impl<'a, H: Handler> Lane<'a, H> {
+    pub fn new(consumer: &'a Consumer<H>, topic: &'a Topic, log: &'a Db, stop: Stop<'a>) -> Self {
+        let (appended, wake) = (log.appended(), consumer.state.wake.subscribe());
+        Self { consumer, topic, log, stop, appended, wake, at: None, parked: HashSet::new() }
+    }
+
+    pub async fn run(mut self) {
+        let mut failures = 0;
+        while !self.is_stopping() {
+            let pause = match self.step().await {
+                Ok(Step::Went) => {
+                    failures = 0;
+                    continue;
+                }
+                Ok(Step::Idle) => {
+                    failures = 0;
+                    self.wait().await;
+                    continue;
+                }
+                Ok(Step::Contradiction(why)) => {
+                    self.at = None;
+                    if self.consumer.state.stopped(self.topic.name, &why) {
+                        tracing::error!(consumer = self.name(), topic = self.topic.name, "{why}");
+                    }
+                    STOPPED
+                }
+                Err(error) => {
+                    failures += 1;
+                    if failures == 1 {
+                        let (consumer, topic) = (self.name(), self.topic.name);
+                        tracing::warn!(consumer, topic, %error, "the consumer cannot go on");
+                    }
+                    self.at = None;
+                    self.consumer.retry.pause(failures, rand::random())
+                }
+            };
+            self.pause(pause).await;
+        }
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        self.consumer.state.name
+    }
+
+    pub(super) fn db(&self) -> &Db {
+        &self.consumer.state.db
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stop.clone().now_or_never().is_some()
+    }
+
+    async fn pause(&self, time: Duration) {
+        let _ = tokio::time::timeout(time, self.stop.clone()).await;
+    }
+
+    /// Waits for an append, a replay or the stop; and not too long, as another process may append too.
+    async fn wait(&mut self) {
+        let poll = match self.log.engine() {
+            Engine::Sqlite => Duration::from_secs(1),
+            Engine::Postgres => Duration::from_millis(250),
+        };
+        tokio::select! {
+            _ = self.appended.changed() => {}
+            _ = self.wake.changed() => {}
+            () = self.stop.clone() => {}
+            () = tokio::time::sleep(poll) => {}
+        }
+    }
+
+    async fn step(&mut self) -> db::Result<Step> {
+        self.appended.borrow_and_update();
+        self.wake.borrow_and_update();
+        let at = self.position().await?;
+        if !self.parked.is_empty() {
+            self.replay().await?;
+        }
+        // The event at the cursor is read again, to see that it is still there.
+        let known = i64::from(at != cursor::START);
+        let mut events = log::read(self.log, self.topic, at.log_id, BATCH + known).await?;
+        if known == 1 {
+            let there = !events.is_empty() && events[0].log_id == at.log_id;
+            if !there || events.remove(0).id != at.event_id {
+                return Ok(Step::Contradiction(self.contradiction(at)));
+            }
+        }
+        self.consumer.state.goes_on(self.topic.name);
+        self.measure(&events).await?;
+        if events.is_empty() {
+            return Ok(Step::Idle);
+        }
+        self.process(&events).await;
+        Ok(Step::Went)
+    }
+
+    /// Where the cursor is; asked of the database when it is not known.
+    async fn position(&mut self) -> db::Result<Cursor> {
+        if let Some(at) = self.at {
+            return Ok(at);
+        }
+        let at = cursor::load(self.db(), self.name(), self.topic.name).await?;
+        self.parked = dead_letters::keys(self.db(), self.name(), self.topic.name).await?;
+        self.at = Some(at);
+        self.show_parked();
+        Ok(at)
+    }
+
+    fn contradiction(&self, at: Cursor) -> String {
+        format!(
+            "the log of {} does not have event {} at {}, the last one that was applied: one of the two databases \
+             was restored to another moment. Restore both to the same moment; or accept the difference and set \
+             the cursor (table consumer_cursors, consumer {:?}, topic {:?}) to an event of the log, or delete \
+             its row to apply the whole log again",
+            self.topic.producer,
+            at.event_id,
+            at.log_id,
+            self.name(),
+            self.topic.name
+        )
+    }
+
+    /// Applies events until all are dealt with, the consumer is to stop, or the cursor was moved by somebody else.
+    async fn process(&mut self, events: &[Received]) {
+        let mut rest = events;
+        while !rest.is_empty() && !self.is_stopping() {
+            match self.apply(rest).await {
+                Ok(applied) => rest = self.after(applied, rest),
+                Err(fault) if rest.len() == 1 => return self.failing(&rest[0], fault).await,
+                Err(_) => {
+                    for event in rest {
+                        if self.at.is_none() || self.is_stopping() {
+                            return;
+                        }
+                        self.one(event).await;
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn one(&mut self, event: &Received) {
+        match self.apply(std::slice::from_ref(event)).await {
+            Ok(applied) => drop(self.after(applied, std::slice::from_ref(event))),
+            Err(fault) => self.failing(event, fault).await,
+        }
+    }
+
+    /// Notes what a transaction did; gives the events that are still to be dealt with.
+    fn after<'e>(&mut self, applied: Applied, events: &'e [Received]) -> &'e [Received] {
+        match applied {
+            Applied::To(cursor) => {
+                self.at = Some(cursor);
+                let done = events.partition_point(|event| event.log_id <= cursor.log_id);
+                &events[done..]
+            }
+            Applied::Elsewhere => {
+                self.at = None;
+                &[]
+            }
+        }
+    }
+
+    /// Tries an event again until it works or is parked.
+    async fn failing(&mut self, event: &Received, mut fault: Fault) {
+        let (mut failures, mut tries) = (0, 0);
+        loop {
+            tries += 1;
+            failures += u32::from(!matches!(fault, Fault::Transient(_)));
+            self.count("failed", 1);
+            let hopeless =
+                matches!(fault, Fault::Park(_)) || failures >= self.consumer.retry.attempts;
+            if hopeless && self.park(event, &fault, failures).await {
+                return;
+            }
+            if tries == 1 {
+                let (consumer, topic) = (self.name(), self.topic.name);
+                let (event_id, key) = (event.id, event.aggregate_id);
+                tracing::warn!(consumer, topic, %event_id, %key, %fault, "an event failed; trying again");
+            }
+            self.pause(self.consumer.retry.pause(tries, rand::random())).await;
+            if self.is_stopping() {
+                return;
+            }
+            match self.apply(std::slice::from_ref(event)).await {
+                Ok(applied) => return drop(self.after(applied, std::slice::from_ref(event))),
+                Err(next) => fault = next,
+            }
+        }
+    }
+
+    /// Parks an event and its key, moving on; false when that could not be written.
+    async fn park(&mut self, event: &Received, fault: &Fault, attempts: u32) -> bool {
+        let (consumer, topic) = (self.name(), self.topic.name);
+        let Some(at) = self.at else { return true };
+        let to = Cursor { log_id: event.log_id, event_id: event.id };
+        let reason = &fault.to_string();
+        let parked = self
+            .db()
+            .transact(|mut tx| async move {
+                if !cursor::advance(&mut tx, consumer, topic, at, to).await? {
+                    return Ok(Applied::Elsewhere);
+                }
+                dead_letters::add(&mut tx, consumer, event, reason, i64::from(attempts), false)
+                    .await?;
+                Ok::<_, db::Error>(Applied::To(to))
+            })
+            .await;
+        match parked {
+            Ok(applied) => {
+                if matches!(applied, Applied::To(_)) {
+                    let (event_id, key) = (event.id, event.aggregate_id);
+                    tracing::error!(consumer, topic, %event_id, %key, reason, "an event was parked, and its key");
+                    self.parked.insert(event.aggregate_id);
+                    self.count("parked", 1);
+                    self.show_parked();
+                }
+                self.after(applied, &[]);
+                true
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Applies as many of `events` as fit in one transaction, and moves the cursor with them.
+    async fn apply(&self, events: &[Received]) -> Result<Applied, Fault> {
+        let Some(at) = self.at else { return Ok(Applied::Elsewhere) };
+        let mut tx = self.db().begin().await?;
+        match self.apply_in(&mut tx, at, events).await {
+            Ok(Some((to, held))) => {
+                tx.commit().await?;
+                let done = events.partition_point(|event| event.log_id <= to.log_id);
+                self.count("applied", done - held);
+                self.count("held", held);
+                Ok(Applied::To(to))
+            }
+            Ok(None) => {
+                tx.rollback().await;
+                Ok(Applied::Elsewhere)
+            }
+            Err(fault) => {
+                tx.rollback().await;
+                Err(fault)
+            }
+        }
+    }
+
+    async fn apply_in(
+        &self,
+        tx: &mut Tx,
+        at: Cursor,
+        events: &[Received],
+    ) -> Result<Option<(Cursor, usize)>, Fault> {
+        let (consumer, topic, started) = (self.name(), self.topic.name, Instant::now());
+        // Locks the cursor: what follows happens in one process only.
+        if !cursor::advance(tx, consumer, topic, at, at).await? {
+            return Ok(None);
+        }
+        let parked = match self.parked.is_empty() {
+            true => HashSet::new(),
+            false => dead_letters::keys(&mut *tx, consumer, topic).await?,
+        };
+        let (mut to, mut held) = (at, 0);
+        for event in events {
+            if parked.contains(&event.aggregate_id) {
+                let reason = "waits behind an earlier dead letter of its key";
+                dead_letters::add(tx, consumer, event, reason, 0, true).await?;
+                held += 1;
+            } else {
+                self.handle(tx, event).await?;
+            }
+            to = Cursor { log_id: event.log_id, event_id: event.id };
+            if started.elapsed() > BATCH_TIME {
+                break;
+            }
+        }
+        cursor::advance(tx, consumer, topic, at, to).await?;
+        Ok(Some((to, held)))
+    }
+
+    /// Runs the handler in the trace of the event. A panic is a failure like another.
+    pub(super) async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
+        let context = rpc::Context::continuing(event.traceparent.as_deref());
+        let span = tracing::info_span!(
+            "event",
+            consumer = self.name(),
+            topic = self.topic.name,
+            event_id = %event.id,
+            trace_id = %format_args!("{:032x}", context.trace.trace_id),
+        );
+        let handled = self.consumer.handler.handle(tx, event).instrument(span);
+        let handled = AssertUnwindSafe(context.scope(handled)).catch_unwind().await;
+        handled.unwrap_or_else(|panic| Err(Fault::Retry(format!("panicked: {}", words(&*panic)))))
+    }
+
+    async fn measure(&self, events: &[Received]) -> db::Result<()> {
+        let behind = match events {
+            [.., last] if events.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX) => {
+                log::count_after(self.log, self.topic.name, last.log_id).await?
+            }
+            _ => 0,
+        };
+        let now = self.log.clock().now();
+        let age = events.first().map_or(0, |event| (now - event.time).num_milliseconds().max(0));
+        let (consumer, topic) = (self.name(), self.topic.name);
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        {
+            gauge!("agon_bus_lag_events", "consumer" => consumer, "topic" => topic)
+                .set((behind + events.len() as i64) as f64);
+            gauge!("agon_bus_lag_seconds", "consumer" => consumer, "topic" => topic)
+                .set(age as f64 / 1000.0);
+        }
+        Ok(())
+    }
+
+    pub(super) fn show_parked(&self) {
+        let (consumer, topic) = (self.name(), self.topic.name);
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        gauge!("agon_bus_parked_keys", "consumer" => consumer, "topic" => topic)
+            .set(self.parked.len() as f64);
+    }
+
+    fn count(&self, outcome: &'static str, events: usize) {
+        let (consumer, topic) = (self.name(), self.topic.name);
+        counter!("agon_bus_events_total", "consumer" => consumer, "topic" => topic, "outcome" => outcome)
+            .increment(events as u64);
+    }
+}
+
+/// What a panic said.
+fn words(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words")
+}

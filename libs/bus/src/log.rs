@@ -1,0 +1,79 @@
+//! Reading a service's event log.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use db::{Db, Read};
+use ids::Uuid;
+
+use crate::{Received, Topic};
+
+db::record! {
+    /// A row of `event_log` or of `dead_letters`.
+    pub(crate) struct Row {
+        pub log_id: i64,
+        pub event_id: Uuid,
+        pub type_name: String,
+        pub aggregate_id: Uuid,
+        pub aggregate_version: i64,
+        pub occurred_at: DateTime<Utc>,
+        pub traceparent: Option<String>,
+        pub data: Vec<u8>,
+    }
+}
+
+impl Row {
+    pub(crate) fn received(self, topic: &'static str) -> Received {
+        Received {
+            log_id: self.log_id,
+            id: self.event_id,
+            topic,
+            type_name: self.type_name,
+            aggregate_id: self.aggregate_id,
+            version: self.aggregate_version,
+            time: self.occurred_at,
+            traceparent: self.traceparent,
+            data: Bytes::from(self.data),
+        }
+    }
+}
+
+/// Up to `limit` events of a topic with ids from `from` on, in order.
+pub(crate) async fn read(
+    db: &Db,
+    topic: &Topic,
+    from: i64,
+    limit: i64,
+) -> db::Result<Vec<Received>> {
+    let rows: Vec<Row> = db
+        .query(
+            "SELECT id AS log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
+                    occurred_at, traceparent, data
+             FROM event_log WHERE topic = $1 AND id >= $2 ORDER BY id LIMIT $3",
+        )
+        .bind(topic.name)
+        .bind(from)
+        .bind(limit)
+        .fetch_all()
+        .await?;
+    Ok(rows.into_iter().map(|row| row.received(topic.name)).collect())
+}
+
+/// The last event of a topic: its place and id.
+pub(crate) async fn last(read: impl Read<'_>, topic: &str) -> db::Result<Option<(i64, Uuid)>> {
+    read.query("SELECT id, event_id FROM event_log WHERE topic = $1 ORDER BY id DESC LIMIT 1")
+        .bind(topic)
+        .fetch_optional()
+        .await
+}
+
+/// How many events of a topic are behind `log_id`, counting to 10,000 only.
+pub(crate) async fn count_after(db: &Db, topic: &str, log_id: i64) -> db::Result<i64> {
+    db.query(
+        "SELECT count(*) FROM
+         (SELECT 1 FROM event_log WHERE topic = $1 AND id > $2 LIMIT 10000) AS behind",
+    )
+    .bind(topic)
+    .bind(log_id)
+    .fetch_scalar()
+    .await
+}

@@ -1,0 +1,151 @@
+//! One subscription: reads the logs from its places on, for as long as the subscriber listens.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::Db;
+use futures_util::future::select_all;
+use futures_util::{FutureExt as _, Stream, stream};
+use proto::event::{SubscribeRequest, SubscribeResponse};
+use rpc::{PageKey, page};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tonic::{Code, Status};
+
+use super::cursor::{self, Places};
+use super::filter::Filter;
+use super::{message, unavailable};
+use crate::{Bus, Topic, log};
+
+/// Events read at once, per topic.
+const READ: i64 = 100;
+/// A sign of life after this long without an event.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Another process may append without this one noticing.
+const POLL: Duration = Duration::from_millis(500);
+
+pub(super) struct Feed {
+    sources: Vec<(Topic, Db)>,
+    filter: Filter,
+    key: Arc<PageKey>,
+    digest: page::ArgsDigest,
+    places: Places,
+    appended: Vec<watch::Receiver<u64>>,
+    closing: watch::Receiver<bool>,
+    ready: VecDeque<SubscribeResponse>,
+    heartbeat: Instant,
+    ended: bool,
+}
+
+impl Feed {
+    pub async fn open(
+        bus: &Bus,
+        key: Arc<PageKey>,
+        filter: Filter,
+        request: &SubscribeRequest,
+    ) -> Result<Self, Status> {
+        let source = |topic: &Topic| bus.shared.topics.get(topic.name).cloned();
+        let sources: Vec<(Topic, Db)> = filter.topics.iter().filter_map(source).collect();
+        let mut places = cursor::read(&key, &filter.topics, &request.cursor)?;
+        if request.cursor.is_empty() && !request.from_start {
+            for (topic, db) in &sources {
+                let last = log::last(db, topic.name).await.map_err(|e| unavailable(&e))?;
+                places.insert(topic.name.to_owned(), last.map_or(0, |(log_id, _)| log_id));
+            }
+        }
+        let mut logs: Vec<&Db> = Vec::new();
+        for (_, db) in &sources {
+            if !logs.iter().any(|known| known.is_same(db)) {
+                logs.push(db);
+            }
+        }
+        let appended = logs.into_iter().map(Db::appended).collect();
+        let digest = cursor::digest(&filter.topics);
+        let (closing, heartbeat) = (bus.shared.closing.subscribe(), Instant::now() + HEARTBEAT);
+        let (ready, ended) = (VecDeque::new(), false);
+        let feed = Self {
+            sources,
+            filter,
+            key,
+            digest,
+            places,
+            appended,
+            closing,
+            ready,
+            heartbeat,
+            ended,
+        };
+        Ok(feed)
+    }
+
+    pub fn stream(self) -> impl Stream<Item = Result<SubscribeResponse, Status>> + Send {
+        stream::unfold(self, |mut feed| async move {
+            let next = feed.next().await?;
+            feed.ended = next.is_err();
+            Some((next, feed))
+        })
+    }
+
+    /// The next response; none behind an error.
+    async fn next(&mut self) -> Option<Result<SubscribeResponse, Status>> {
+        if self.ended {
+            return None;
+        }
+        loop {
+            if *self.closing.borrow_and_update() {
+                let message = "the server stops; subscribe again with the last cursor";
+                let after = Duration::from_secs(1);
+                let stops = rpc::status::retry(Code::Unavailable, "STOPPING", message, after);
+                return Some(Err(stops));
+            }
+            if let Some(response) = self.ready.pop_front() {
+                self.heartbeat = Instant::now() + HEARTBEAT;
+                return Some(Ok(response));
+            }
+            match self.read().await {
+                Err(error) => return Some(Err(unavailable(&error))),
+                Ok(true) => {}
+                Ok(false) if Instant::now() >= self.heartbeat => {
+                    self.heartbeat = Instant::now() + HEARTBEAT;
+                    return Some(Ok(self.sign_of_life()));
+                }
+                Ok(false) => self.wait().await,
+            }
+        }
+    }
+
+    /// Reads on in every topic; false when there was nothing new in any.
+    async fn read(&mut self) -> db::Result<bool> {
+        for appended in &mut self.appended {
+            appended.borrow_and_update();
+        }
+        let mut any = false;
+        for (topic, db) in &self.sources {
+            let from = self.places.get(topic.name).copied().unwrap_or(0) + 1;
+            for event in log::read(db, topic, from, READ).await? {
+                any = true;
+                self.places.insert(topic.name.to_owned(), event.log_id);
+                if let Some(seen) = self.filter.project(topic, event) {
+                    let cursor = self.key.token(&self.digest, &self.places);
+                    let event = Some(message(&seen));
+                    self.ready.push_back(SubscribeResponse { event, cursor });
+                }
+            }
+        }
+        Ok(any)
+    }
+
+    /// Its cursor also passes events that the subscriber may not see.
+    fn sign_of_life(&self) -> SubscribeResponse {
+        SubscribeResponse { event: None, cursor: self.key.token(&self.digest, &self.places) }
+    }
+
+    async fn wait(&mut self) {
+        let until = self.heartbeat.min(Instant::now() + POLL);
+        let appended = self.appended.iter_mut().map(|log| log.changed().boxed());
+        let closing = self.closing.changed().boxed();
+        let any = select_all(appended.chain([closing]));
+        let _ = tokio::time::timeout_at(until, any).await;
+    }
+}

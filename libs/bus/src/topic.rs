@@ -1,0 +1,59 @@
+//! Topics: what a service publishes.
+
+use access::Caller;
+
+use crate::Received;
+
+/// What a viewer may see of an event: the event itself, a reduced one, or nothing.
+pub type Projection = fn(&Received, &Caller) -> Option<Received>;
+
+/// A topic. Each service declares those that it produces:
+///
+/// ```
+/// pub const SUBMISSIONS: bus::Topic = bus::Topic::new("agon.submission.v1", "challenge")
+///     .key("submission_id")
+///     .types(&["agon.event.v1.SubmissionCreated", "agon.event.v1.SubmissionJudged"]);
+/// pub const TOPICS: &[bus::Topic] = &[SUBMISSIONS];
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Topic {
+    /// `agon.<aggregate>.v1`.
+    pub name: &'static str,
+    /// The one service that publishes it.
+    pub producer: &'static str,
+    /// What the key of its events is, such as `submission_id`.
+    pub key: &'static str,
+    /// The full names of its messages.
+    pub types: &'static [&'static str],
+    /// What others than services may see of its events; nothing, where there is none.
+    pub projection: Option<Projection>,
+}
+
+impl Topic {
+    /// A topic of `producer`.
+    #[must_use]
+    pub const fn new(name: &'static str, producer: &'static str) -> Self {
+        Self { name, producer, key: "", types: &[], projection: None }
+    }
+
+    /// With the name of its key.
+    #[must_use]
+    pub const fn key(mut self, key: &'static str) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// With its message types: full names.
+    #[must_use]
+    pub const fn types(mut self, types: &'static [&'static str]) -> Self {
+        self.types = types;
+        self
+    }
+
+    /// With a view for others than services.
+    #[must_use]
+    pub const fn projection(mut self, projection: Projection) -> Self {
+        self.projection = Some(projection);
+        self
+    }
+}
