@@ -198,7 +198,9 @@ impl<'a, H: Handler> Lane<'a, H> {
 
     async fn one(&mut self, event: &Received) {
         match self.apply(std::slice::from_ref(event)).await {
-            Ok(applied) => drop(self.after(applied, std::slice::from_ref(event))),
+            Ok(applied) => {
+                self.after(applied, &[]);
+            }
             Err(fault) => self.failing(event, fault).await,
         }
     }
@@ -240,7 +242,10 @@ impl<'a, H: Handler> Lane<'a, H> {
                 return;
             }
             match self.apply(std::slice::from_ref(event)).await {
-                Ok(applied) => return drop(self.after(applied, std::slice::from_ref(event))),
+                Ok(applied) => {
+                    self.after(applied, &[]);
+                    return;
+                }
                 Err(next) => fault = next,
             }
         }
