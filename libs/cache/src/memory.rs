@@ -1,0 +1,97 @@
+//! The cache in the memory of one process.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use ids::Clock;
+
+use crate::channels::Channels;
+use crate::rate::{Decision, Rate, Spent};
+use crate::table::Table;
+use crate::values::Values;
+
+/// How much memory a cache may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of values, with their keys.
+    pub value_bytes: usize,
+    /// Rate limits and counters, each; beyond that they share counts.
+    pub counts: usize,
+    /// Channels with listeners.
+    pub channels: usize,
+    /// Messages that a listener may be behind.
+    pub backlog: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { value_bytes: 32 << 20, counts: 200_000, channels: 50_000, backlog: 64 }
+    }
+}
+
+pub(crate) struct Memory {
+    clock: Clock,
+    values: Mutex<Values>,
+    counters: Mutex<Table<u64>>,
+    rates: Mutex<Table<Spent>>,
+    pub channels: Channels,
+}
+
+impl Memory {
+    pub fn new(clock: Clock, limits: Limits) -> Self {
+        Self {
+            clock,
+            values: Mutex::new(Values::new(limits.value_bytes)),
+            counters: Mutex::new(Table::new(limits.counts)),
+            rates: Mutex::new(Table::new(limits.counts)),
+            channels: Channels::new(limits.channels, limits.backlog),
+        }
+    }
+
+    pub fn get(&self, key: &str) -> Option<Bytes> {
+        lock(&self.values).get(key, self.clock.now())
+    }
+
+    pub fn set(&self, key: &str, value: Bytes, ttl: Duration) {
+        let now = self.clock.now();
+        lock(&self.values).set(key, value, after(now, ttl));
+    }
+
+    pub fn delete(&self, key: &str) {
+        lock(&self.values).delete(key);
+        lock(&self.counters).remove(key);
+    }
+
+    pub fn increment(&self, key: &str, by: u32, ttl: Duration) -> u64 {
+        let now = self.clock.now();
+        let mut counters = lock(&self.counters);
+        let sum = counters.entry(key, now, after(now, ttl));
+        *sum = sum.saturating_add(u64::from(by));
+        *sum
+    }
+
+    pub fn count(&self, key: &str) -> u64 {
+        lock(&self.counters).get(key, self.clock.now()).copied().unwrap_or(0)
+    }
+
+    pub fn rate(&self, key: &str, rate: Rate) -> Decision {
+        let now = self.clock.now();
+        let mut rates = lock(&self.rates);
+        let spent = rates.entry(key, now, after(now, rate.window));
+        let decision = spent.take(rate, now);
+        // A bucket is full again, and so can be forgotten, a window after it was last taken from.
+        rates.extend(key, after(now, rate.window));
+        decision
+    }
+}
+
+fn after(now: DateTime<Utc>, time: Duration) -> DateTime<Utc> {
+    let time = chrono::TimeDelta::from_std(time).unwrap_or(chrono::TimeDelta::MAX);
+    now.checked_add_signed(time).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
