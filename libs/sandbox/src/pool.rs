@@ -115,6 +115,14 @@ impl Sandbox {
     }
 }
 
+#[cfg(feature = "testing")]
+impl Sandbox {
+    /// The control groups that exist for runs and for the sandbox, for tests to see that none is left.
+    pub fn control_groups(&self) -> Vec<std::path::PathBuf> {
+        self.pool.base.groups()
+    }
+}
+
 fn closed() -> Error {
     Error::Unavailable("the sandbox is shut down".into())
 }

@@ -54,7 +54,7 @@ pub struct Prepared {
     pub socket: OwnedFd,
     pub group: Group,
     /// Keeps the mount namespace until the run was answered: its end takes the kernel a while.
-    pub mounts: Option<OwnedFd>,
+    _mounts: Option<OwnedFd>,
 }
 
 /// The state of a box.
@@ -233,7 +233,7 @@ impl Box_ {
         };
         let name = format!("{}/ns/mnt", child.pid.as_raw_nonzero());
         let mounts = openat(&self.home.processes, name, OFlags::CLOEXEC, Mode::empty()).ok();
-        self.prepared = Some(Prepared { child, socket: own, group, mounts });
+        self.prepared = Some(Prepared { child, socket: own, group, _mounts: mounts });
         Ok(())
     }
 

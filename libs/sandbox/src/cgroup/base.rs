@@ -74,9 +74,11 @@ impl Base {
         self.dirs.iter().rev().fold(true, |clean, (_, dir)| remove_tree(dir) && clean)
     }
 
-    /// Groups there are now; 0 between runs once everything settled, but for prepared ones.
-    pub fn groups(&self) -> usize {
-        self.dirs.first().map_or(0, |(_, dir)| children(dir).count())
+    /// The directories there are now: the base's own, and one per run and controller.
+    #[cfg(feature = "testing")]
+    pub fn groups(&self) -> Vec<PathBuf> {
+        let own = self.dirs.iter().map(|(_, dir)| dir.clone()).filter(|dir| dir.exists());
+        own.flat_map(|dir| children(&dir).chain([dir]).collect::<Vec<_>>()).collect()
     }
 }
 
@@ -253,7 +255,7 @@ impl<'a> Mount<'a> {
     }
 }
 
-fn children(dir: &Path) -> impl Iterator<Item = PathBuf> {
+fn children(dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path())
 }

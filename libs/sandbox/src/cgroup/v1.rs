@@ -56,12 +56,12 @@ impl Group {
         }
         let memory = bounds.memory.to_string();
         let dir = self.dir(Controller::MEMORY);
-        // Memory with swap may never be below memory: when lowering it goes first, when raising last.
-        let raising = self.bounds.is_none_or(|before| before.memory < bounds.memory);
+        // Memory with swap may never be below memory: when raising it goes first, when lowering last.
+        let lowering = self.bounds.is_none_or(|before| before.memory > bounds.memory);
         let names = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"];
         let mut limited = Ok(());
         let mut with_swap = Ok(());
-        for name in if raising { names } else { [names[1], names[0]] } {
+        for name in if lowering { names } else { [names[1], names[0]] } {
             let result = dir.write(name, &memory);
             *(if name == names[0] { &mut limited } else { &mut with_swap }) = result;
         }

@@ -1,15 +1,8 @@
-//! Runs programs, friendly and not, in real boxes.
+//! Runs programs, friendly and not, in real boxes; says what came of it, and looks at what is left.
 
-use sandbox::{RunSpec, Sandbox};
-
-#[tokio::test]
-async fn runs_true() {
-    let sandbox = Sandbox::start(sandbox::testing::config()).await.unwrap();
-    let mut slot = sandbox.lease().await.unwrap();
-    for _ in 0..3 {
-        let outcome = slot.run(RunSpec::new(["/bin/true"])).await.unwrap();
-        assert!(outcome.is_success(), "{outcome:?}");
-    }
-    drop(slot);
-    sandbox.shutdown().await;
-}
+mod arena;
+mod files;
+mod isolation;
+mod languages;
+mod lifecycle;
+mod limits;

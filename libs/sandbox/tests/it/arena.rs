@@ -1,0 +1,155 @@
+//! What every test needs: a sandbox of its own, a program to run in it, and a look at what is left.
+
+use sandbox::{Config, Content, Error, Limits, Outcome, RunSpec, Sandbox, Slot, testing};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+/// A sandbox with one slot, leased, and users that no other test has.
+pub struct Arena {
+    pub sandbox: Sandbox,
+    pub slot: Option<Slot>,
+    uid: u32,
+}
+
+impl Arena {
+    /// `None` (and a loud word) where this machine gives no rights to sandbox.
+    pub async fn open() -> Option<Arena> {
+        Arena::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Option<Arena> {
+        static USERS: AtomicU32 = AtomicU32::new(0);
+        let uid = 2_000_000
+            + 16 * (std::process::id() % 100_000)
+            + 16 * 100_000 * USERS.fetch_add(1, Relaxed);
+        let mut config = Config { slots: 1, first_uid: uid, ..testing::config() };
+        change(&mut config);
+        let sandbox = match Sandbox::start(config).await {
+            Ok(sandbox) => sandbox,
+            Err(Error::Unavailable(why)) if !required() => {
+                eprintln!("\n*** SKIPPED, nothing was tested: no sandbox here: {why} ***\n");
+                return None;
+            }
+            Err(error) => panic!("the sandbox does not start: {error}"),
+        };
+        let slot = sandbox.lease().await.unwrap();
+        let mut arena = Arena { sandbox, slot: Some(slot), uid };
+        arena.arm().await;
+        Some(arena)
+    }
+
+    pub fn slot(&mut self) -> &mut Slot {
+        self.slot.as_mut().unwrap()
+    }
+
+    /// Puts the rogue program where runs find it.
+    pub async fn arm(&mut self) {
+        let program = Content::Path(rogue().to_owned());
+        self.slot().put("/app/rogue", program, 0o755).await.unwrap();
+    }
+
+    pub async fn run(&mut self, spec: RunSpec) -> Outcome {
+        self.slot().run(spec).await.unwrap()
+    }
+
+    /// Runs the rogue program with these arguments and limits.
+    pub async fn rogue(&mut self, arguments: &[&str], change: impl FnOnce(&mut Limits)) -> Outcome {
+        let mut spec = rogue_spec(arguments);
+        change(&mut spec.limits);
+        let outcome = self.run(spec).await;
+        println!("{arguments:?}: {outcome:?}");
+        outcome
+    }
+
+    /// The next run is a normal one, and then nothing is left: no process, mount, control group or file.
+    pub async fn finish(mut self) {
+        let spec = RunSpec::new(["/bin/sh", "-c", "ls -A /box /tmp; echo fine"]);
+        let outcome = self.run(spec).await;
+        assert!(outcome.is_success(), "the next run: {outcome:?}");
+        let text = outcome.stdout.into_text().unwrap();
+        assert_eq!(text, "/box:\n\n/tmp:\nfine\n", "files are left");
+        self.finish_without_run().await;
+    }
+
+    pub async fn finish_without_run(self) {
+        // The one init that waits for the next run is no remains.
+        let process = self.slot.as_ref().unwrap().process().unwrap();
+        eventually("processes are left", || descendants(process).len() <= 1).await;
+        assert_eq!(processes_of(self.uid), 0, "programs are left");
+        drop(self.slot);
+        self.sandbox.shutdown().await;
+        eventually("the box is left", || !PathBuf::from(format!("/proc/{process}")).exists()).await;
+        assert_eq!(self.sandbox.control_groups(), Vec::<PathBuf>::new(), "control groups are left");
+        assert!(!fs::read_to_string("/proc/self/mountinfo").unwrap().contains("nr_inodes=16384"));
+    }
+}
+
+/// A run of the rogue program, short of everything.
+pub fn rogue_spec(arguments: &[&str]) -> RunSpec {
+    let mut spec = RunSpec::new(["/app/rogue"].iter().chain(arguments).copied());
+    spec.limits = Limits {
+        cpu: Duration::from_secs(4),
+        wall: Duration::from_secs(20),
+        memory: 64 << 20,
+        output: 1 << 20,
+        processes: 32,
+        ..Limits::default()
+    };
+    spec
+}
+
+pub fn required() -> bool {
+    std::env::var("AGON_TEST_REQUIRE_ENGINES").is_ok_and(|value| value == "1")
+}
+
+/// Whether the machine is so slow that times mean nothing.
+pub fn emulated() -> bool {
+    std::env::var("AGON_TEST_EMULATED").is_ok_and(|value| value == "1")
+}
+
+/// The compiled rogue program.
+fn rogue() -> &'static PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let directory = Box::leak(Box::new(tempfile::tempdir().unwrap()));
+        let program = directory.path().join("rogue");
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/programs/rogue.c");
+        let arguments = ["-O1", "-w", "-pthread", "-o"];
+        let status = Command::new("gcc").args(arguments).arg(&program).arg(source).status();
+        assert!(status.expect("these tests need gcc").success());
+        program
+    })
+}
+
+/// Waits for what must become true soon.
+pub async fn eventually(failure: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{failure}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// All children of a process, and theirs.
+pub fn descendants(process: u32) -> Vec<u32> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
+    let children = children.unwrap_or_default();
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    children.flat_map(|child| [vec![child], descendants(child)].concat()).collect()
+}
+
+fn processes_of(uid: u32) -> usize {
+    let line = format!("\nUid:\t{uid}\t");
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let statuses =
+        processes.filter_map(|entry| fs::read_to_string(entry.path().join("status")).ok());
+    statuses.filter(|status| status.contains(&line)).count()
+}

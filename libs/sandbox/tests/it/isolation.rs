@@ -1,0 +1,115 @@
+//! Programs that reach for what is not theirs.
+
+use crate::arena::Arena;
+use sandbox::{Exit, Violation};
+
+#[tokio::test]
+async fn network() {
+    let Some(mut arena) = Arena::open().await else { return };
+    let outcome = arena.rogue(&["sockets"], |_| {}).await;
+    let expected = "inet: EACCES\ninet datagram: EACCES\ninet6: EACCES\nvsock: EACCES\n\
+        netlink: EACCES\npacket: EACCES\nraw: EACCES\nunix: ok\n";
+    assert_eq!(outcome.stdout.into_text().unwrap(), expected);
+    arena.finish().await;
+}
+
+#[tokio::test]
+async fn secrets_of_the_host() {
+    let Some(mut arena) = Arena::open().await else { return };
+    // Answers as a judge might have them: readable for everybody on the host.
+    let answers = tempfile::tempdir().unwrap();
+    let answer = answers.path().join("1.ans");
+    std::fs::write(&answer, "42\n").unwrap();
+    let own = format!("/proc/{}/mem", std::process::id());
+    let own_root = format!("/proc/{}/root/etc/shadow", std::process::id());
+    let paths = [
+        "/etc/shadow",
+        "/etc/hostname",
+        "/root",
+        "/home",
+        "/var",
+        "/sys",
+        "/run",
+        "/opt",
+        "/mnt",
+        "/proc/1/mem",
+        "/proc/1/environ",
+        "/proc/cpuinfo",
+        "/proc/kcore",
+        "/proc/sys",
+        "/dev/mem",
+        "/dev/kmsg",
+        "/dev/vda",
+        "/dev/tty",
+        "/proc/self/root/etc/shadow",
+        "/box/../../etc/shadow",
+        "/proc/self/cwd/../etc/shadow",
+        &own,
+        &own_root,
+        answer.to_str().unwrap(),
+    ];
+    let outcome = arena.rogue(&[&["open"], &paths[..]].concat(), |_| {}).await;
+    let text = outcome.stdout.into_text().unwrap();
+    assert_eq!(text.lines().count(), paths.len());
+    assert!(text.lines().all(|line| line.ends_with(": ENOENT")), "{text}");
+    arena.finish().await;
+}
+
+#[tokio::test]
+async fn other_processes() {
+    let Some(mut arena) = Arena::open().await else { return };
+    let outcome = arena.rogue(&["others"], |_| {}).await;
+    let expected = "kill init: EPERM\nkill parent: EPERM\nstop parent: EPERM\n\
+        terminate init: EPERM\nmemory of init: ENOENT\nstatus of init: ENOENT\npriority: EACCES\n\
+        everybody: ESRCH\n";
+    assert_eq!(outcome.exit, Exit::Code(0));
+    assert_eq!(outcome.stdout.into_text().unwrap(), expected);
+    arena.finish().await;
+}
+
+#[tokio::test]
+async fn privileges() {
+    let Some(mut arena) = Arena::open().await else { return };
+    let outcome = arena.rogue(&["privileges"], |_| {}).await;
+    let text = outcome.stdout.into_text().unwrap();
+    for line in text.lines().filter(|line| !line.starts_with("open files")) {
+        assert!(!line.ends_with(": ok"), "{text}");
+    }
+    assert!(text.ends_with("open files: 3\n"), "{text}");
+    arena.finish().await;
+}
+
+#[tokio::test]
+async fn forbidden_calls() {
+    let Some(mut arena) = Arena::open().await else { return };
+    let mut calls =
+        vec!["ptrace", "traceme", "vm_read", "mount", "unshare", "userns", "keyctl", "bpf"];
+    if cfg!(target_arch = "x86_64") {
+        calls.extend(["x32", "i386"]);
+    }
+    for call in calls {
+        let outcome = arena.rogue(&["forbidden", call], |_| {}).await;
+        // A kernel without 32-bit programs ends those that try by itself.
+        if call == "i386" && outcome.exit == Exit::Signal(11) {
+            continue;
+        }
+        assert_eq!(outcome.violation, Some(Violation::SystemCall), "{call}");
+        assert_eq!(outcome.exit, Exit::Signal(31), "{call}");
+        assert!(outcome.stdout.is_empty());
+    }
+    arena.finish().await;
+}
+
+#[tokio::test]
+async fn exit_codes_and_signals() {
+    let Some(mut arena) = Arena::open().await else { return };
+    for code in [0, 1, 42, 43, 127, 255] {
+        let outcome = arena.rogue(&["exit", &code.to_string()], |_| {}).await;
+        assert_eq!((outcome.exit, outcome.limit), (Exit::Code(code), None));
+    }
+    for signal in [6, 8, 9, 11, 13, 15] {
+        let outcome = arena.rogue(&["signal", &signal.to_string()], |_| {}).await;
+        assert_eq!((outcome.exit, outcome.limit), (Exit::Signal(signal), None));
+    }
+    arena.finish().await;
+}
