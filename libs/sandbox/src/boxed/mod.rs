@@ -22,7 +22,7 @@ use std::{io, os::fd::OwnedFd};
 /// The helper's whole life. A program whose first argument is `box` calls this first of all, before any
 /// thread or runtime exists; it returns the code to exit with.
 pub fn main() -> i32 {
-    match socket().and_then(serve::main) {
+    match socket().and_then(|socket| serve::main(&socket)) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("agon-box: {error}");

@@ -36,11 +36,11 @@ const QUIET: Duration = Duration::from_millis(1);
 pub fn answer(
     served: &mut Box_,
     owner: BorrowedFd<'_>,
-    run: Run,
+    run: &Run,
     fds: Vec<OwnedFd>,
 ) -> io::Result<()> {
     let cores = if run.all_cores { served.setup.all_cores.len().max(1) } else { 1 };
-    let started = match start(served, &run, fds) {
+    let started = match start(served, run, fds) {
         Ok(started) => started,
         Err(refusal) => return wire::send(owner, &Reply::from(refusal), &[], &[]),
     };
@@ -51,7 +51,7 @@ pub fn answer(
         child: &prepared.child,
         group: &prepared.group,
         owner,
-        run: &run,
+        run,
         cores: u32::try_from(cores).unwrap_or(1),
         began,
         outputs,
@@ -61,8 +61,7 @@ pub fn answer(
         own_ns: 0,
         end: None,
     };
-    let (ran, outputs) = watch.to_end()?;
-    served.ended();
+    let (ran, outputs) = watch.until_end()?;
     let result = reply(owner, ran, outputs);
     served.retire(prepared);
     result
@@ -76,6 +75,7 @@ struct Started {
 
 fn start(served: &mut Box_, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, Refusal> {
     served.begin(run.keep_files)?;
+    served.ran();
     let mut attached = fds.into_iter();
     let mut attached = || attached.next().ok_or(Refusal::Invalid("a descriptor is missing".into()));
     let null = |flags| rustix::fs::open("/dev/null", flags | OFlags::CLOEXEC, Mode::empty());
@@ -136,7 +136,7 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     /// Watches until the init has ended, which is after all processes of the run.
-    fn to_end(mut self) -> io::Result<(Ran, [Collector; 2])> {
+    fn until_end(mut self) -> io::Result<(Ran, [Collector; 2])> {
         let mut quiet_until = self.began;
         let mut next_look = self.began + self.cpu_left(Duration::ZERO);
         let wall = self.began + Duration::from_nanos(self.run.wall_ns);

@@ -25,22 +25,22 @@ use std::{
 };
 
 /// Serves one owner to its end.
-pub fn main(socket: OwnedFd) -> io::Result<()> {
+pub fn main(socket: &OwnedFd) -> io::Result<()> {
     let mut buffer = vec![0; wire::PACKET];
-    let first = wire::receive::<Request>(&socket, &mut buffer, RecvFlags::empty())?;
+    let first = wire::receive::<Request>(socket, &mut buffer, RecvFlags::empty())?;
     let Some(Packet { head: Request::Setup(setup), .. }) = first else {
         return Err(io::Error::other("not started as a box"));
     };
     let mut served = match Box_::open(*setup) {
         Ok((served, facts)) => {
-            wire::send(&socket, &Reply::Ready(facts), &[], &[])?;
+            wire::send(socket, &Reply::Ready(facts), &[], &[])?;
             served
         }
         Err(error) => {
-            return wire::send(&socket, &Reply::Failed(error.to_string()), &[], &[]);
+            return wire::send(socket, &Reply::Failed(error.to_string()), &[], &[]);
         }
     };
-    match served.serve(&socket, &mut buffer) {
+    match served.serve(socket, &mut buffer) {
         // The owner is gone, perhaps with a message of ours unread.
         Err(error) if matches!(error.kind(), ConnectionReset | BrokenPipe) => Ok(()),
         result => result,
@@ -71,19 +71,19 @@ pub struct Box_ {
     prepared: Option<Prepared>,
     /// What the run before asked for, a good guess for the next one.
     bounds: Bounds,
-    /// A run has ended, and its files lie about.
+    /// There was a run, and its files lie about.
     ended: bool,
 }
 
 impl Box_ {
     fn open(mut setup: Setup) -> io::Result<(Box_, Facts)> {
         // Opened while control groups are in sight.
-        let tree = Tree::open(&setup.cgroups, setup.slot).map_err(|e| explain("cgroups", e))?;
-        let identity = users::become_root(setup.uid).map_err(|e| explain("user namespace", e))?;
+        let tree = Tree::open(&setup.cgroups, setup.slot).map_err(explain("cgroups"))?;
+        let identity = users::become_root(setup.uid).map_err(explain("user namespace"))?;
         users::settle();
         setup.uid = identity.uid;
-        let home = Home::leave().map_err(|e| explain("namespaces", e))?;
-        let container = Container::enter(&home, &setup).map_err(|e| explain("container", e))?;
+        let home = Home::leave().map_err(explain("namespaces"))?;
+        let container = Container::enter(&home, &setup).map_err(explain("container"))?;
         let mut facts = Facts {
             landlock_abi: rules::version(),
             missing: identity.missing,
@@ -140,7 +140,7 @@ impl Box_ {
     fn answer(&mut self, socket: BorrowedFd<'_>, packet: Packet<Request>) -> io::Result<()> {
         let Packet { head, fds, .. } = packet;
         let reply = match head {
-            Request::Run(run) => return run::answer(self, socket, *run, fds),
+            Request::Run(run) => return run::answer(self, socket, &run, fds),
             // The run it was for has just been answered.
             Request::Cancel => return Ok(()),
             Request::Setup(_) => Err(Refusal::Invalid("set up already".into())),
@@ -173,9 +173,10 @@ impl Box_ {
 
     /// Empties what an ended run left, unless it is to be kept.
     pub fn begin(&mut self, keep_files: bool) -> io::Result<()> {
-        if std::mem::take(&mut self.ended) && !keep_files {
+        if self.ended && !keep_files {
             files::wipe(self.container.area(Area::Box))?;
             files::wipe(self.container.area(Area::Tmp))?;
+            self.ended = false;
         }
         Ok(())
     }
@@ -214,13 +215,13 @@ impl Box_ {
         if self.prepared.is_some() {
             return Ok(());
         }
-        let mut group = self.tree.group().map_err(|e| explain("control group", e))?;
+        let mut group = self.tree.group().map_err(explain("control group"))?;
         if let Err(error) = group.bound(self.bounds) {
             self.busy.push(group);
-            return Err(explain("control group", error));
+            return Err(explain("control group")(error));
         }
         let (own, theirs) = wire::pair()?;
-        let Some(child) = fork_init(group.birthplace()).map_err(|e| explain("fork", e))? else {
+        let Some(child) = fork_init(group.birthplace()).map_err(explain("fork"))? else {
             drop(own);
             init::main(&init::Context {
                 socket: theirs,
@@ -252,8 +253,8 @@ impl Box_ {
         self.busy.extend(self.tree.remove(prepared.group));
     }
 
-    /// Says that a run has ended, so that its files go before the next.
-    pub fn ended(&mut self) {
+    /// Says that there was a run, so that its files go before the next.
+    pub fn ran(&mut self) {
         self.ended = true;
     }
 }
@@ -282,8 +283,8 @@ impl From<Refusal> for Reply {
     }
 }
 
-fn explain(what: &str, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
+fn explain(what: &str) -> impl FnOnce(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 /// Whether this machine swaps at all.

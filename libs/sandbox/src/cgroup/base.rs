@@ -71,7 +71,11 @@ impl Base {
     /// Kills and removes everything. True when nothing is left.
     pub fn remove(&self) -> bool {
         // The locked directory goes last: as long as it exists, the others have an owner.
-        self.dirs.iter().rev().fold(true, |clean, (_, dir)| remove_tree(dir) && clean)
+        let mut clean = true;
+        for (_, dir) in self.dirs.iter().rev() {
+            clean &= remove_tree(dir);
+        }
+        clean
     }
 
     /// The directories there are now: the base's own, and one per run and controller.
@@ -266,8 +270,10 @@ fn starts_with(path: &Path, prefix: &str) -> bool {
 
 /// Kills all processes below and removes the directories. False when something stays after two seconds.
 fn remove_tree(dir: &Path) -> bool {
-    let below: Vec<_> = children(dir).collect();
-    let clean = below.iter().fold(true, |clean, child| remove_tree(child) && clean);
+    let mut clean = true;
+    for child in children(dir).collect::<Vec<_>>() {
+        clean &= remove_tree(&child);
+    }
     let deadline = Instant::now() + Duration::from_secs(2);
     loop {
         match fs::remove_dir(dir) {
