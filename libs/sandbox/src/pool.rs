@@ -3,7 +3,7 @@
 use crate::{
     Config, Error, Slot,
     cgroup::{Base, Lock},
-    doctor::Report,
+    doctor::{self, Depth, Report},
     machine::Machine,
     wire::{Facts, Setup},
 };
@@ -52,8 +52,33 @@ impl Sandbox {
     /// Fails with [`Error::Unavailable`] where no sandbox is possible, and with [`Error::Degraded`] where
     /// features miss that `config.allow_degraded` does not name.
     pub async fn start(config: Config) -> Result<Sandbox, Error> {
-        let (sandbox, _) = Sandbox::open(&config).await?;
-        Ok(sandbox)
+        let (mut sandbox, facts) = Sandbox::open(&config).await?;
+        let report = doctor::all(&sandbox, &config, &facts, Depth::Quick).await;
+        let refused = match report {
+            Ok(report) => {
+                sandbox.report = Arc::new(report);
+                sandbox.refusal(&config)
+            }
+            Err(error) => Some(error),
+        };
+        match refused {
+            None => Ok(sandbox),
+            Some(error) => {
+                sandbox.shutdown().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Why this machine will not do for the configuration.
+    fn refusal(&self, config: &Config) -> Option<Error> {
+        let mut missing = self.report.missing();
+        missing.retain(|feature| !config.allow_degraded.contains(feature));
+        let failed = self.report.checks.iter().filter(|check| missing.contains(&check.feature));
+        let failed = failed.filter(|check| !check.passed);
+        let advice: Vec<_> =
+            failed.map(|check| format!("{}: {}", check.name, check.detail)).collect();
+        (!missing.is_empty()).then(|| Error::Degraded { missing, advice: advice.join("; ") })
     }
 
     pub(crate) async fn open(config: &Config) -> Result<(Sandbox, Facts), Error> {
@@ -87,7 +112,12 @@ impl Sandbox {
         self.slots
     }
 
-    /// What this machine gives: the isolation level and every check, as found at start.
+    /// 1 or 2.
+    pub(crate) fn cgroup_version(&self) -> u8 {
+        self.pool.base.version()
+    }
+
+    /// What this machine gives: the isolation level, and what was tried at start.
     pub fn report(&self) -> &Report {
         &self.report
     }

@@ -3,7 +3,7 @@
 //!
 //! It stays root (without anything to use that for), so the program can neither signal nor look into it.
 
-use super::process::{limit, spawn_borrowing};
+use super::process::{limit, own_cpu, spawn_borrowing};
 use crate::{
     cgroup::Group,
     wire::{self, End, Request},
@@ -129,7 +129,8 @@ fn run(context: &Context<'_>) -> io::Result<Option<End>> {
     let Request::Run(run) = packet.head else { return Ok(None) };
     // Only the program has a stack as large as its memory: this process is small.
     let mut program = Program::new(&run, &packet.fds, context.uid)?;
-    wire::send(&context.socket, &Note::Starting(own_cpu()), &[], &[])?;
+    let own_ns = u64::try_from(own_cpu().as_nanos()).unwrap_or(0);
+    wire::send(&context.socket, &Note::Starting(own_ns), &[], &[])?;
     // SAFETY: `Program::start` makes system calls only and writes only to the given program's error.
     let child = unsafe { spawn_borrowing(start, &mut program) }?;
     drop(packet.fds);
@@ -139,14 +140,6 @@ fn run(context: &Context<'_>) -> io::Result<Option<End>> {
         return Ok(Some(End::NotStarted(format!("{}: {error}", run.argv[0]))));
     }
     Ok(Some(status))
-}
-
-fn own_cpu() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel writes the given structure.
-    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
-    let part = |part: i64| u64::try_from(part).unwrap_or(0);
-    part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
 }
 
 /// Reaps orphans until the program itself has ended. What is still running then ends with this process.

@@ -9,6 +9,7 @@ mod filter;
 mod init;
 mod mounts;
 mod output;
+pub(crate) mod probe;
 mod process;
 mod root;
 mod rules;
@@ -19,9 +20,18 @@ mod users;
 use rustix::fs::{Mode, OFlags};
 use std::{io, os::fd::OwnedFd};
 
+/// The word with which the executable is a probe of the self-test instead of a box; its name and argument follow.
+pub(crate) const PROBE: &str = "probe";
+
 /// The helper's whole life. A program whose first argument is `box` calls this first of all, before any
 /// thread or runtime exists; it returns the code to exit with.
 pub fn main() -> i32 {
+    let arguments: Vec<_> = std::env::args().collect();
+    if let [.., word, name, argument] = arguments.as_slice()
+        && word == PROBE
+    {
+        return probe::main(name, argument);
+    }
     match socket().and_then(|socket| serve::main(&socket)) {
         Ok(()) => 0,
         Err(error) => {

@@ -4,6 +4,7 @@ use rustix::process::Pid;
 use std::{
     io,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    time::Duration,
 };
 
 /// The kernel's `struct clone_args`.
@@ -62,6 +63,25 @@ pub fn fork_init(group: Option<BorrowedFd<'_>>) -> io::Result<Option<Child>> {
         }
         _ => Err(io::Error::last_os_error()),
     }
+}
+
+/// A plain fork, true in the child. The caller must have one thread.
+pub fn fork() -> io::Result<bool> {
+    // SAFETY: with one thread there is no lock that the child could find held.
+    match unsafe { libc::fork() } {
+        0 => Ok(true),
+        pid if pid > 0 => Ok(false),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The CPU time which this process has used.
+pub fn own_cpu() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes the given structure.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+    seconds + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 impl Child {

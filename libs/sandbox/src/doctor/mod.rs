@@ -1,8 +1,12 @@
 //! What this machine can isolate, by trying it.
 
-use crate::{Config, Error};
+mod checks;
+
+use crate::{Config, Error, Sandbox};
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
+
+pub(crate) use checks::all;
 
 /// An isolation feature which a machine may miss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -135,8 +139,59 @@ impl Report {
     }
 }
 
-/// Tries everything on this machine: a few seconds. For `agon doctor`.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for check in &self.checks {
+            let mark = if check.passed { "ok  " } else { "FAIL" };
+            writeln!(f, "{mark}  {}: {}", check.name, check.detail)?;
+            if let Some(remedy) = &check.remedy {
+                writeln!(f, "      {remedy}")?;
+            }
+        }
+        let groups = match self.cgroup {
+            0 => "no control groups".to_owned(),
+            version => format!("control groups of version {version}"),
+        };
+        write!(f, "isolation level: {} ({groups})", self.level)
+    }
+}
+
+/// Tries everything on this machine: about a second. For `agon doctor`.
+///
+/// Only a failure to try is an error; a machine that cannot isolate gets a report of level [`Level::None`].
 pub async fn check(config: Config) -> Result<Report, Error> {
-    let _ = config;
-    Err(Error::Unavailable("not built in".into()))
+    let config = Config { slots: 1, ..config };
+    match Sandbox::open(&config).await {
+        Ok((sandbox, facts)) => {
+            let report = checks::all(&sandbox, &config, &facts, Depth::Whole).await;
+            sandbox.shutdown().await;
+            report
+        }
+        Err(Error::Unavailable(why)) => Ok(impossible(&why)),
+        Err(error) => Err(error),
+    }
+}
+
+/// How much is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// What takes a moment, at each start.
+    Quick,
+    /// Everything.
+    Whole,
+}
+
+fn impossible(why: &str) -> Report {
+    let check = Check {
+        name: "a container can be made".into(),
+        feature: Feature::Namespaces,
+        passed: false,
+        detail: why.to_owned(),
+        remedy: Some(
+            "run as root, or as a user with a delegated version 2 control group and user \
+             namespaces; in a container engine, that takes --privileged"
+                .into(),
+        ),
+    };
+    Report { level: Level::None, cgroup: 0, checks: vec![check] }
 }
