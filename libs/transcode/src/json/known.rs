@@ -1,0 +1,313 @@
+//! The text forms of Timestamp, Duration and FieldMask in proto JSON.
+
+use std::fmt::Write as _;
+
+/// The seconds and nanoseconds of a Timestamp or Duration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Whole seconds.
+    pub seconds: i64,
+    /// The rest; of the same sign in a Duration, never negative in a Timestamp.
+    pub nanos: i32,
+}
+
+/// 0001-01-01T00:00:00Z
+const FIRST_SECOND: i64 = -62_135_596_800;
+/// 9999-12-31T23:59:59Z
+const LAST_SECOND: i64 = 253_402_300_799;
+/// About ten thousand years.
+const LONGEST: i64 = 315_576_000_000;
+
+/// Reads an RFC 3339 time such as `2026-01-31T09:30:00.25Z`.
+pub fn parse_timestamp(text: &str) -> Result<Span, &'static str> {
+    let wrong = "must be a time such as 2026-01-31T09:30:00Z";
+    let span = rfc3339(text).ok_or(wrong)?;
+    if (FIRST_SECOND..=LAST_SECOND).contains(&span.seconds) {
+        Ok(span)
+    } else {
+        Err("must be a time of the years 1 to 9999")
+    }
+}
+
+fn rfc3339(text: &str) -> Option<Span> {
+    let (date, rest) = text.split_at_checked(10)?;
+    let (year, month, day) =
+        (digits(&date[..4])?, digits(date.get(5..7)?)?, digits(date.get(8..10)?)?);
+    let separators = [(4, b'-'), (7, b'-')];
+    let time = rest.strip_prefix('T')?;
+    let (clock, rest) = time.split_at_checked(8)?;
+    let (hour, minute, second) =
+        (digits(&clock[..2])?, digits(clock.get(3..5)?)?, digits(clock.get(6..8)?)?);
+    let shaped = separators.iter().all(|(at, byte)| date.as_bytes()[*at] == *byte)
+        && clock.as_bytes()[2] == b':'
+        && clock.as_bytes()[5] == b':';
+    let valid = shaped
+        && (1..=12).contains(&month)
+        && (1..=days_of_month(year, month)).contains(&day)
+        && hour < 24
+        && minute < 60
+        && second < 60;
+    if !valid {
+        return None;
+    }
+    let (nanos, zone) = match rest.strip_prefix('.') {
+        Some(rest) => {
+            let length = rest.bytes().take_while(u8::is_ascii_digit).count();
+            (fraction(&rest[..length])?, &rest[length..])
+        }
+        None => (0, rest),
+    };
+    let local = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
+    Some(Span { seconds: local - zone_offset(zone)?, nanos })
+}
+
+fn zone_offset(zone: &str) -> Option<i64> {
+    if zone == "Z" {
+        return Some(0);
+    }
+    let (sign, rest) = match zone.as_bytes().first()? {
+        b'+' => (1, &zone[1..]),
+        b'-' => (-1, &zone[1..]),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':')?;
+    if hours.len() != 2 || minutes.len() != 2 {
+        return None;
+    }
+    let (hours, minutes) = (digits(hours)?, digits(minutes)?);
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+/// Writes a time, or `None` when it is out of range.
+pub fn timestamp_text(span: Span) -> Option<String> {
+    if !(FIRST_SECOND..=LAST_SECOND).contains(&span.seconds)
+        || !(0..1_000_000_000).contains(&span.nanos)
+    {
+        return None;
+    }
+    let (days, clock) = (span.seconds.div_euclid(86_400), span.seconds.rem_euclid(86_400));
+    let (year, month, day) = civil_from_days(days);
+    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
+    let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    put_fraction(&mut text, span.nanos.unsigned_abs());
+    text.push('Z');
+    Some(text)
+}
+
+/// Reads a duration such as `1.5s`.
+pub fn parse_duration(text: &str) -> Result<Span, &'static str> {
+    let wrong = "must be a duration such as 1.5s";
+    let number = text.strip_suffix('s').ok_or(wrong)?;
+    let (sign, number) = match number.strip_prefix('-') {
+        Some(rest) => (-1, rest),
+        None => (1, number),
+    };
+    let (whole, nanos) = match number.split_once('.') {
+        Some((whole, rest)) => (whole, fraction(rest).ok_or(wrong)?),
+        None => (number, 0),
+    };
+    let seconds = digits(whole).ok_or(wrong)?;
+    if seconds > LONGEST {
+        return Err("must be a duration of at most 315576000000s");
+    }
+    Ok(Span { seconds: sign * seconds, nanos: sign as i32 * nanos })
+}
+
+/// Writes a duration, or `None` when it is out of range or its signs differ.
+pub fn duration_text(span: Span) -> Option<String> {
+    let Span { seconds, nanos } = span;
+    let same_sign = seconds == 0 || nanos == 0 || (seconds < 0) == (nanos < 0);
+    if seconds.unsigned_abs() > LONGEST as u64 || nanos.unsigned_abs() > 999_999_999 || !same_sign {
+        return None;
+    }
+    let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
+    let mut text = format!("{sign}{}", seconds.unsigned_abs());
+    put_fraction(&mut text, nanos.unsigned_abs());
+    text.push('s');
+    Some(text)
+}
+
+/// Reads a field mask such as `title,timeLimit.seconds` into proto paths. `lenient` also takes
+/// proto names as they are, which people write in queries.
+pub fn parse_field_mask(text: &str, lenient: bool) -> Result<Vec<String>, &'static str> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    text.split(',').map(|path| snake_path(path.trim_matches(' '), lenient)).collect()
+}
+
+fn snake_path(path: &str, lenient: bool) -> Result<String, &'static str> {
+    let wrong = "must be a list of field paths such as title,timeLimit";
+    if path == "*" {
+        return Ok(path.to_owned());
+    }
+    let mut snake = String::with_capacity(path.len() + 4);
+    for (index, part) in path.split('.').enumerate() {
+        if index > 0 {
+            snake.push('.');
+        }
+        if part.is_empty() {
+            return Err(wrong);
+        }
+        for letter in part.chars() {
+            match letter {
+                'a'..='z' | '0'..='9' => snake.push(letter),
+                'A'..='Z' => snake.extend(['_', letter.to_ascii_lowercase()]),
+                '_' if lenient => snake.push('_'),
+                _ => return Err(wrong),
+            }
+        }
+    }
+    Ok(snake)
+}
+
+/// Writes a path of a field mask, or `None` when reading it would give another one.
+pub fn camel_path(path: &str) -> Option<String> {
+    let mut camel = String::with_capacity(path.len());
+    let mut letters = path.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            'A'..='Z' => return None,
+            '_' => camel.push(letters.next().filter(char::is_ascii_lowercase)?.to_ascii_uppercase()),
+            other => camel.push(other),
+        }
+    }
+    Some(camel)
+}
+
+fn digits(text: &str) -> Option<i64> {
+    let plain = !text.is_empty() && text.len() <= 15 && text.bytes().all(|b| b.is_ascii_digit());
+    if plain { text.parse().ok() } else { None }
+}
+
+fn fraction(text: &str) -> Option<i32> {
+    if text.len() > 9 {
+        return None;
+    }
+    let value = i32::try_from(digits(text)?).ok()?;
+    Some(value * 10_i32.pow(9 - text.len() as u32))
+}
+
+/// No digits, or three, six or nine.
+fn put_fraction(text: &mut String, nanos: u32) {
+    let result = if nanos == 0 {
+        Ok(())
+    } else if nanos % 1_000_000 == 0 {
+        write!(text, ".{:03}", nanos / 1_000_000)
+    } else if nanos % 1000 == 0 {
+        write!(text, ".{:06}", nanos / 1000)
+    } else {
+        write!(text, ".{nanos:09}")
+    };
+    result.expect("writing to a string does not fail");
+}
+
+fn days_of_month(year: i64, month: i64) -> i64 {
+    match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 => 28,
+        _ => 31,
+    }
+}
+
+/// Days since 1970-01-01 in the proleptic Gregorian calendar (years counted from March).
+fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = (march_month + 2) % 12 + 1;
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_round_trip() {
+        for (text, seconds, nanos) in [
+            ("1970-01-01T00:00:00Z", 0, 0),
+            ("0001-01-01T00:00:00Z", FIRST_SECOND, 0),
+            ("9999-12-31T23:59:59.999999999Z", LAST_SECOND, 999_999_999),
+            ("2000-02-29T12:30:15.250Z", 951_827_415, 250_000_000),
+            ("1969-12-31T23:59:59.000001Z", -1, 1000),
+        ] {
+            let span = Span { seconds, nanos };
+            assert_eq!(parse_timestamp(text), Ok(span), "{text}");
+            assert_eq!(timestamp_text(span).as_deref(), Some(text));
+        }
+        assert_eq!(parse_timestamp("1970-01-01T08:00:01+08:00").unwrap().seconds, 1);
+        assert_eq!(parse_timestamp("1969-12-31T16:00:01.1-08:00").unwrap().nanos, 100_000_000);
+        for step in 0..4000 {
+            let seconds = FIRST_SECOND + step * 78_900_123;
+            let text = timestamp_text(Span { seconds, nanos: 0 }).unwrap();
+            assert_eq!(parse_timestamp(&text).unwrap().seconds, seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_timestamps() {
+        for text in [
+            "", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "1970-01-01T00:00:00",
+            "1970-01-01 00:00:00Z", "1970-01-01t00:00:00Z", "1970-01-01T00:00:00z",
+            "1970-13-01T00:00:00Z", "1970-02-29T00:00:00Z", "1970-01-01T24:00:00Z",
+            "1970-01-01T00:00:60Z", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00.1234567890Z",
+            "1970-01-01T00:00:00+0800", "1970-01-01T00:00:00+08:60", "1970-1-1T00:00:00Z",
+            "9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00+00:01", "1970-01-01T00:00Z",
+            "é970-01-01T00:00:00Z", "1970-01-01T00:00:0éZ", "197é-01-01T00:00:00Z", "+970-01-01T00:00:00Z",
+        ] {
+            assert!(parse_timestamp(text).is_err(), "{text}");
+        }
+        assert_eq!(timestamp_text(Span { seconds: LAST_SECOND + 1, nanos: 0 }), None);
+        assert_eq!(timestamp_text(Span { seconds: 0, nanos: -1 }), None);
+    }
+
+    #[test]
+    fn durations() {
+        for (text, seconds, nanos) in [
+            ("0s", 0, 0), ("1.500s", 1, 500_000_000), ("-0.000001s", 0, -1000),
+            ("315576000000.999999999s", LONGEST, 999_999_999),
+            ("-315576000000.999999999s", -LONGEST, -999_999_999),
+        ] {
+            let span = Span { seconds, nanos };
+            assert_eq!(parse_duration(text), Ok(span), "{text}");
+            assert_eq!(duration_text(span).as_deref(), Some(text));
+        }
+        for text in ["", "s", "1", "1 s", "1.s", ".5s", "+1s", "--1s", "1.0000000001s", "1e3s",
+            "315576000001s", "99999999999999999999s"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+        assert_eq!(duration_text(Span { seconds: 1, nanos: -1 }), None);
+        assert_eq!(duration_text(Span { seconds: LONGEST + 1, nanos: 0 }), None);
+    }
+
+    #[test]
+    fn field_masks() {
+        let paths = |text| parse_field_mask(text, false);
+        assert_eq!(paths(""), Ok(vec![]));
+        assert_eq!(paths("foo,barBaz.quX"), Ok(vec!["foo".into(), "bar_baz.qu_x".into()]));
+        assert_eq!(paths("*"), Ok(vec!["*".into()]));
+        assert_eq!(parse_field_mask("bar_baz", true), Ok(vec!["bar_baz".into()]));
+        for text in ["bar_baz", "a,,b", ",", "a.", "a b", "é"] {
+            assert!(paths(text).is_err(), "{text}");
+        }
+        assert_eq!(camel_path("bar_baz.qu_x").as_deref(), Some("barBaz.quX"));
+        for path in ["fooBar", "foo_3_bar", "foo__bar", "foo_", "foo_B"] {
+            assert_eq!(camel_path(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,475 @@
+//! The wire to proto JSON, without building a message.
+//!
+//! Fields may come in any order and more than once on the wire (messages merge, lists append, the
+//! last scalar wins), so a message is first indexed, then written in the order of its descriptor.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::error::Unwritable;
+use crate::json::known::{self, Span};
+use crate::scalar::unzigzag;
+use crate::shape::{Field, Form, Kind, Label, Message, MessageId, Shapes};
+use crate::wire::{self, Malformed, Raw};
+
+const MAX_DEPTH: usize = 100;
+
+/// What to do with fields that hold their default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Defaults {
+    /// Write every field without presence.
+    #[default]
+    Emit,
+    /// Leave them out.
+    Omit,
+}
+
+/// Writes messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Writer<'p> {
+    shapes: &'p Shapes,
+    defaults: Defaults,
+    depth: usize,
+}
+
+/// A message's fields as they stand on the wire: field index and value, ordered by field.
+type Index<'w> = Vec<(usize, Raw<'w>)>;
+
+impl From<Malformed> for Unwritable {
+    fn from(_: Malformed) -> Self {
+        Unwritable("malformed protobuf")
+    }
+}
+
+impl<'p> Writer<'p> {
+    /// A writer.
+    pub fn new(shapes: &'p Shapes, defaults: Defaults) -> Self {
+        Writer { shapes, defaults, depth: 0 }
+    }
+
+    /// Appends a message.
+    pub fn message(self, id: MessageId, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Unwritable> {
+        let it = Writer { depth: self.depth + 1, ..self };
+        if it.depth > MAX_DEPTH {
+            return Err(Unwritable("the message is nested too deeply"));
+        }
+        let message = it.shapes.message(id);
+        match message.form {
+            Form::Any => return it.any(bytes, out),
+            Form::Object => return it.object(message, bytes, b'{', out),
+            _ => {}
+        }
+        let index = index(message, bytes)?;
+        match message.form {
+            Form::Timestamp => {
+                let text = known::timestamp_text(span(&index)).ok_or(Unwritable("time out of range"))?;
+                put_quoted(out, &text);
+            }
+            Form::Duration => {
+                let text =
+                    known::duration_text(span(&index)).ok_or(Unwritable("duration out of range"))?;
+                put_quoted(out, &text);
+            }
+            Form::FieldMask => put_quoted(out, &field_mask(&index)?),
+            Form::Wrapper => return it.single(&message.fields[0], &index, out),
+            Form::Struct => return it.map(&message.fields[0], &index, out),
+            Form::ListValue => return it.list(&message.fields[0], &index, out),
+            Form::Value => return it.value(message, &index, out),
+            Form::Object | Form::Any => {}
+        }
+        Ok(())
+    }
+
+    /// Appends the value of one field of a message; `null` for an absent optional scalar, an empty
+    /// object for an absent message.
+    pub fn field(
+        self,
+        id: MessageId,
+        field: usize,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unwritable> {
+        let message = self.shapes.message(id);
+        let mut index = index(message, bytes)?;
+        index.retain(|(number, _)| *number == field);
+        let field = &message.fields[field];
+        match (field.label, field.kind) {
+            (Label::Explicit, Kind::Message(id)) if index.is_empty() => {
+                if self.shapes.message(id).form == Form::Object {
+                    self.message(id, &[], out)
+                } else {
+                    out.extend_from_slice(b"null");
+                    Ok(())
+                }
+            }
+            (Label::Explicit, _) if index.is_empty() => {
+                out.extend_from_slice(b"null");
+                Ok(())
+            }
+            _ => self.field_value(field, &index, out),
+        }
+    }
+
+    /// `open` is `{`, or `,` when the caller began the object.
+    fn object(
+        self,
+        message: &Message,
+        bytes: &[u8],
+        open: u8,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unwritable> {
+        let index = index(message, bytes)?;
+        let mut rest = &index[..];
+        let mut separator = open;
+        for (number, field) in message.fields.iter().enumerate() {
+            let count = rest.iter().take_while(|(found, _)| *found == number).count();
+            let (values, after) = rest.split_at(count);
+            rest = after;
+            if self.omits(field, values) {
+                continue;
+            }
+            out.push(separator);
+            separator = b',';
+            out.extend_from_slice(field.key.as_bytes());
+            self.field_value(field, values, out)?;
+        }
+        if separator == b'{' {
+            out.push(b'{');
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn omits(self, field: &Field, values: &[(usize, Raw<'_>)]) -> bool {
+        match field.label {
+            Label::Explicit => values.is_empty(),
+            Label::Repeated { .. } | Label::Map => {
+                self.defaults == Defaults::Omit && values.is_empty()
+            }
+            Label::Implicit => {
+                self.defaults == Defaults::Omit && values.last().is_none_or(|(_, raw)| is_zero(raw))
+            }
+        }
+    }
+
+    fn field_value(
+        self,
+        field: &Field,
+        values: &[(usize, Raw<'_>)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unwritable> {
+        match field.label {
+            Label::Repeated { .. } => self.list(field, values, out),
+            Label::Map => self.map(field, values, out),
+            Label::Implicit | Label::Explicit => self.single(field, values, out),
+        }
+    }
+
+    fn single(
+        self,
+        field: &Field,
+        values: &[(usize, Raw<'_>)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unwritable> {
+        if let Kind::Message(id) = field.kind {
+            return self.message(id, &merged(values)?, out);
+        }
+        let raw = values.last().map(|(_, raw)| *raw);
+        self.scalar(field.kind, raw.unwrap_or_else(|| zero(field.kind)), out)
+    }
+
+    fn list(
+        self,
+        field: &Field,
+        values: &[(usize, Raw<'_>)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unwritable> {
+        let mut separator = b'[';
+        let mut put = |raw: Raw<'_>, out: &mut Vec<u8>| {
+            out.push(separator);
+            separator = b',';
+            match (field.kind, raw) {
+                (Kind::Message(id), Raw::Bytes(bytes)) => self.message(id, bytes, out),
+                (kind, raw) => self.scalar(kind, raw, out),
+            }
+        };
+        for (_, raw) in values {
+            match raw {
+                Raw::Bytes(packed) if is_packable(field.kind) => {
+                    let mut reader = wire::Reader::new(packed);
+                    while !reader.is_empty() {
+                        let raw = match zero(field.kind) {
+                            Raw::Fixed64(_) => Raw::Fixed64(reader.fixed64()?),
+                            Raw::Fixed32(_) => Raw::Fixed32(reader.fixed32()?),
+                            _ => Raw::Varint(reader.varint()?),
+                        };
+                        put(raw, out)?;
+                    }
+                }
+                raw => put(*raw, out)?,
+            }
+        }
+        if separator == b'[' {
+            out.push(b'[');
+        }
+        out.push(b']');
+        Ok(())
+    }
+
+    fn map(
+        self,
+        field: &Field,
+        values: &[(usize, Raw<'_>)],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unwritable> {
+        let Kind::Message(entry) = field.kind else { return Err(Unwritable("is not a map")) };
+        let entry = self.shapes.message(entry);
+        let [key_field, value_field] = &entry.fields[..] else {
+            return Err(Unwritable("is not a map"));
+        };
+        // The last entry of a key wins; the order of the first ones is kept.
+        let mut entries: Vec<(String, Index<'_>)> = Vec::new();
+        let mut places = std::collections::HashMap::new();
+        for (_, raw) in values {
+            let Raw::Bytes(bytes) = raw else { return Err(Malformed.into()) };
+            let entry = index(entry, bytes)?;
+            let key = entry.iter().rfind(|(field, _)| *field == 0).map(|(_, raw)| *raw);
+            let mut text = Vec::new();
+            self.scalar(key_field.kind, key.unwrap_or_else(|| zero(key_field.kind)), &mut text)?;
+            let mut text = String::from_utf8(text).map_err(|_| Unwritable("text is not UTF-8"))?;
+            if !text.starts_with('"') {
+                text = format!("\"{text}\"");
+            }
+            match places.get(&text) {
+                Some(place) => {
+                    let place: &mut (String, Index<'_>) = &mut entries[*place];
+                    place.1 = entry;
+                }
+                None => {
+                    places.insert(text.clone(), entries.len());
+                    entries.push((text, entry));
+                }
+            }
+        }
+        out.push(b'{');
+        for (place, (key, entry)) in entries.iter().enumerate() {
+            if place > 0 {
+                out.push(b',');
+            }
+            out.extend_from_slice(key.as_bytes());
+            out.push(b':');
+            let value = entry.iter().position(|(field, _)| *field == 1).unwrap_or(entry.len());
+            self.single(value_field, &entry[value..], out)?;
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn value(
+        self,
+        message: &Message,
+        index: &Index<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unwritable> {
+        let Some((field, raw)) = index.last() else {
+            out.extend_from_slice(b"null");
+            return Ok(());
+        };
+        let field = &message.fields[*field];
+        if let (Kind::Double, Raw::Fixed64(bits)) = (field.kind, raw)
+            && !f64::from_bits(*bits).is_finite()
+        {
+            return Err(Unwritable("a Value holds a number that JSON does not have"));
+        }
+        let from = index.iter().position(|(found, _)| message.fields[*found].number == field.number);
+        self.single(field, &index[from.unwrap_or(0)..], out)
+    }
+
+    /// An Any of an unknown type, or one whose content is not what its type says, keeps its bytes.
+    fn any(self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Unwritable> {
+        let (mut url, mut value): (&[u8], &[u8]) = (b"", b"");
+        let mut reader = wire::Reader::new(bytes);
+        while let Some((number, raw)) = reader.field()? {
+            match (number, raw) {
+                (1, Raw::Bytes(bytes)) => url = bytes,
+                (2, Raw::Bytes(bytes)) => value = bytes,
+                _ => {}
+            }
+        }
+        let url = std::str::from_utf8(url).map_err(|_| Unwritable("text is not UTF-8"))?;
+        if url.is_empty() && value.is_empty() {
+            out.extend_from_slice(b"{}");
+            return Ok(());
+        }
+        out.extend_from_slice(b"{\"@type\":");
+        put_string(out, url);
+        let start = out.len();
+        let known = url.rsplit('/').next().and_then(|name| self.shapes.find(name));
+        if let Some(id) = known {
+            match self.any_value(id, value, out) {
+                Ok(()) => return Ok(()),
+                Err(_) => out.truncate(start),
+            }
+        }
+        out.extend_from_slice(b",\"value\":");
+        put_quoted(out, &STANDARD.encode(value));
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn any_value(self, id: MessageId, value: &[u8], out: &mut Vec<u8>) -> Result<(), Unwritable> {
+        let message = self.shapes.message(id);
+        if !message.is_special() {
+            if self.depth >= MAX_DEPTH {
+                return Err(Unwritable("the message is nested too deeply"));
+            }
+            let it = Writer { depth: self.depth + 1, ..self };
+            return it.object(message, value, b',', out);
+        }
+        out.extend_from_slice(b",\"value\":");
+        self.message(id, value, out)?;
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn scalar(self, kind: Kind, raw: Raw<'_>, out: &mut Vec<u8>) -> Result<(), Unwritable> {
+        match (kind, raw) {
+            (Kind::Double, Raw::Fixed64(bits)) => {
+                let value = f64::from_bits(bits);
+                put_float(out, value, serde_json::Number::from_f64(value).map(|n| n.to_string()));
+            }
+            (Kind::Float, Raw::Fixed32(bits)) => {
+                let value = f32::from_bits(bits);
+                let text = value.is_finite().then(|| serde_json::to_string(&value).ok()).flatten();
+                put_float(out, f64::from(value), text);
+            }
+            (Kind::Int32, Raw::Varint(bits)) => put_display(out, bits as i32),
+            (Kind::Uint32, Raw::Varint(bits)) => put_display(out, bits as u32),
+            (Kind::Sint32, Raw::Varint(bits)) => put_display(out, unzigzag(bits) as i32),
+            (Kind::Int64, Raw::Varint(bits)) => put_quoted(out, &(bits as i64).to_string()),
+            (Kind::Uint64, Raw::Varint(bits)) => put_quoted(out, &bits.to_string()),
+            (Kind::Sint64, Raw::Varint(bits)) => put_quoted(out, &unzigzag(bits).to_string()),
+            (Kind::Fixed32, Raw::Fixed32(bits)) => put_display(out, bits),
+            (Kind::Sfixed32, Raw::Fixed32(bits)) => put_display(out, bits as i32),
+            (Kind::Fixed64, Raw::Fixed64(bits)) => put_quoted(out, &bits.to_string()),
+            (Kind::Sfixed64, Raw::Fixed64(bits)) => put_quoted(out, &(bits as i64).to_string()),
+            (Kind::Bool, Raw::Varint(bits)) => put_display(out, bits != 0),
+            (Kind::String, Raw::Bytes(bytes)) => {
+                let text = std::str::from_utf8(bytes);
+                put_string(out, text.map_err(|_| Unwritable("text is not UTF-8"))?);
+            }
+            (Kind::Bytes, Raw::Bytes(bytes)) => put_quoted(out, &STANDARD.encode(bytes)),
+            (Kind::Enum(id), Raw::Varint(bits)) => {
+                let of = self.shapes.enumeration(id);
+                match of.name_of(bits as i32) {
+                    _ if of.is_null => out.extend_from_slice(b"null"),
+                    Some(name) => put_quoted(out, name),
+                    None => put_display(out, bits as i32),
+                }
+            }
+            _ => return Err(Malformed.into()),
+        }
+        Ok(())
+    }
+}
+
+/// Indexes a message. Of a oneof only the last member given stays.
+fn index<'w>(message: &Message, bytes: &'w [u8]) -> Result<Index<'w>, Malformed> {
+    let mut index: Index<'w> = Vec::with_capacity(message.fields.len());
+    let mut sorted = true;
+    let mut reader = wire::Reader::new(bytes);
+    while let Some((number, raw)) = reader.field()? {
+        let Some(field) = message.field_index(number) else { continue };
+        if let Some(oneof) = message.fields[field].oneof {
+            index.retain(|(earlier, _)| {
+                *earlier == field || message.fields[*earlier].oneof != Some(oneof)
+            });
+        }
+        sorted &= index.last().is_none_or(|(last, _)| *last <= field);
+        index.push((field, raw));
+    }
+    if !sorted {
+        index.sort_by_key(|(field, _)| *field);
+    }
+    Ok(index)
+}
+
+/// The content of a message field: its occurrences merge, which on the wire is concatenation.
+fn merged<'w>(values: &[(usize, Raw<'w>)]) -> Result<Cow<'w, [u8]>, Malformed> {
+    let bytes = |raw: &(usize, Raw<'w>)| match raw.1 {
+        Raw::Bytes(bytes) => Ok(bytes),
+        _ => Err(Malformed),
+    };
+    match values {
+        [] => Ok(Cow::Borrowed(&[])),
+        [one] => bytes(one).map(Cow::Borrowed),
+        many => Ok(Cow::Owned(many.iter().map(bytes).collect::<Result<Vec<_>, _>>()?.concat())),
+    }
+}
+
+fn span(index: &Index<'_>) -> Span {
+    let number = |wanted: usize| match index.iter().rfind(|(field, _)| *field == wanted) {
+        Some((_, Raw::Varint(bits))) => *bits as i64,
+        _ => 0,
+    };
+    Span { seconds: number(0), nanos: number(1) as i32 }
+}
+
+fn field_mask(index: &Index<'_>) -> Result<String, Unwritable> {
+    let mut paths = Vec::with_capacity(index.len());
+    for (_, raw) in index {
+        let Raw::Bytes(bytes) = raw else { return Err(Malformed.into()) };
+        let path = std::str::from_utf8(bytes).ok().and_then(known::camel_path);
+        paths.push(path.ok_or(Unwritable("a field mask holds a path that JSON cannot hold"))?);
+    }
+    Ok(paths.join(","))
+}
+
+fn is_zero(raw: &Raw<'_>) -> bool {
+    match raw {
+        Raw::Varint(bits) | Raw::Fixed64(bits) => *bits == 0,
+        Raw::Fixed32(bits) => *bits == 0,
+        Raw::Bytes(bytes) => bytes.is_empty(),
+    }
+}
+
+fn zero(kind: Kind) -> Raw<'static> {
+    match kind {
+        Kind::Double | Kind::Fixed64 | Kind::Sfixed64 => Raw::Fixed64(0),
+        Kind::Float | Kind::Fixed32 | Kind::Sfixed32 => Raw::Fixed32(0),
+        Kind::String | Kind::Bytes | Kind::Message(_) => Raw::Bytes(&[]),
+        _ => Raw::Varint(0),
+    }
+}
+
+fn is_packable(kind: Kind) -> bool {
+    !matches!(kind, Kind::String | Kind::Bytes | Kind::Message(_))
+}
+
+fn put_display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
+    use std::io::Write as _;
+    write!(out, "{value}").expect("writing to a vector does not fail");
+}
+
+fn put_float(out: &mut Vec<u8>, value: f64, finite: Option<String>) {
+    match finite {
+        Some(text) => out.extend_from_slice(text.strip_suffix(".0").unwrap_or(&text).as_bytes()),
+        None if value.is_nan() => put_quoted(out, "NaN"),
+        None if value > 0.0 => put_quoted(out, "Infinity"),
+        None => put_quoted(out, "-Infinity"),
+    }
+}
+
+/// Appends a text that needs no escapes.
+fn put_quoted(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// Appends any text as a JSON string.
+pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
+    serde_json::to_writer(out, text).expect("writing a string to a vector does not fail");
+}

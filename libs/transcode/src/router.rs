@@ -1,0 +1,351 @@
+//! Finds the route of a path: a trie in which a literal beats `*` and `*` beats `**`.
+//!
+//! A failed branch is left for the next best one, so `/a/{x}/c` is found although `/a/b` exists. The
+//! trie is a tree, so a lookup visits every node at most once, whatever the path.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::percent::{self, Keep};
+use crate::template::{Segment, Template};
+
+/// The HTTP method that matches every method (`custom { kind: "*" }`).
+pub const ANY_METHOD: &str = "*";
+
+/// Routes by method and path; the values are the caller's route numbers.
+#[derive(Debug, Default)]
+pub struct Router {
+    root: Node,
+    /// The registered custom verbs, longest first.
+    verbs: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    literals: HashMap<String, Node>,
+    star: Option<Box<Node>>,
+    /// What follows `**` (literals only), longest first.
+    deep: Vec<(Vec<String>, Vec<Leaf>)>,
+    leaves: Vec<Leaf>,
+}
+
+#[derive(Debug)]
+struct Leaf {
+    method: String,
+    verb: String,
+    route: usize,
+}
+
+/// What a lookup found.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'p> {
+    /// This route, and the raw segments of the path without its verb.
+    Route(usize, Vec<&'p str>),
+    /// The path exists, for these methods only.
+    OtherMethods(BTreeSet<String>),
+    /// The path holds a malformed percent-encoding, or does not start with `/`.
+    Malformed,
+    /// Nothing.
+    Nothing,
+}
+
+impl Router {
+    /// Adds a route; `Err` holds the number of the route that already answers the same requests.
+    pub fn add(&mut self, method: &str, template: &Template, route: usize) -> Result<(), usize> {
+        let mut node = &mut self.root;
+        let mut segments = template.segments.iter();
+        let mut leaves = None;
+        for segment in segments.by_ref() {
+            node = match segment {
+                Segment::Literal(text) => node.literals.entry(text.clone()).or_default(),
+                Segment::Star => node.star.get_or_insert_default(),
+                Segment::DeepStar => {
+                    leaves = Some(node.deep_leaves(template));
+                    break;
+                }
+            };
+        }
+        let leaves = match leaves {
+            Some(leaves) => leaves,
+            None => &mut node.leaves,
+        };
+        let same = |leaf: &&Leaf| leaf.verb == template.verb && leaf.method == method;
+        if let Some(leaf) = leaves.iter().find(same) {
+            return Err(leaf.route);
+        }
+        leaves.push(Leaf { method: method.to_owned(), verb: template.verb.clone(), route });
+        if !template.verb.is_empty() && !self.verbs.contains(&template.verb) {
+            self.verbs.push(template.verb.clone());
+            self.verbs.sort_by_key(|verb| std::cmp::Reverse(verb.len()));
+        }
+        Ok(())
+    }
+
+    /// Finds the route for a method and a raw (still encoded) path without its query.
+    pub fn find<'p>(&self, method: &str, path: &'p str) -> Found<'p> {
+        let Some(path) = path.strip_prefix('/') else { return Found::Malformed };
+        let segments: Vec<&str> =
+            if path.is_empty() { Vec::new() } else { path.split('/').collect() };
+        let decoded: Option<Vec<String>> =
+            segments.iter().map(|segment| percent::decode(segment, Keep::Nothing)).collect();
+        let Some(mut decoded) = decoded else { return Found::Malformed };
+
+        let mut methods = BTreeSet::new();
+        let last = segments.last().copied().unwrap_or_default();
+        for verb in &self.verbs {
+            let Some(stem) = last.strip_suffix(verb.as_str()).and_then(|s| s.strip_suffix(':'))
+            else {
+                continue;
+            };
+            let Some(stem_decoded) = percent::decode(stem, Keep::Nothing) else { continue };
+            let whole = std::mem::replace(&mut decoded[segments.len() - 1], stem_decoded);
+            let mut search = Search { method, verb, methods: &mut methods };
+            if let Some(route) = search.walk(&self.root, &decoded) {
+                let mut raw = segments;
+                *raw.last_mut().expect("a verb was split off the last segment") = stem;
+                return Found::Route(route, raw);
+            }
+            *decoded.last_mut().expect("a verb was split off the last segment") = whole;
+        }
+        let mut search = Search { method, verb: "", methods: &mut methods };
+        match search.walk(&self.root, &decoded) {
+            Some(route) => Found::Route(route, segments),
+            None if methods.is_empty() => Found::Nothing,
+            None => Found::OtherMethods(methods),
+        }
+    }
+}
+
+impl Node {
+    fn deep_leaves(&mut self, template: &Template) -> &mut Vec<Leaf> {
+        let start = template.deep_star().map_or(template.segments.len(), |deep| deep + 1);
+        let suffix: Vec<String> = template.segments[start..]
+            .iter()
+            .filter_map(|segment| match segment {
+                Segment::Literal(text) => Some(text.clone()),
+                _ => None,
+            })
+            .collect();
+        let index = match self.deep.iter().position(|(known, _)| *known == suffix) {
+            Some(index) => index,
+            None => {
+                let at = self.deep.partition_point(|(known, _)| known.len() >= suffix.len());
+                self.deep.insert(at, (suffix, Vec::new()));
+                at
+            }
+        };
+        &mut self.deep[index].1
+    }
+}
+
+struct Search<'s> {
+    method: &'s str,
+    verb: &'s str,
+    methods: &'s mut BTreeSet<String>,
+}
+
+impl Search<'_> {
+    fn walk(&mut self, node: &Node, path: &[String]) -> Option<usize> {
+        if let Some((first, rest)) = path.split_first() {
+            if let Some(child) = node.literals.get(first)
+                && let Some(route) = self.walk(child, rest)
+            {
+                return Some(route);
+            }
+            if let Some(child) = &node.star
+                && !first.is_empty()
+                && let Some(route) = self.walk(child, rest)
+            {
+                return Some(route);
+            }
+        } else if let Some(route) = self.leaf(&node.leaves) {
+            return Some(route);
+        }
+        node.deep
+            .iter()
+            .filter(|(suffix, _)| path.ends_with(suffix))
+            .find_map(|(_, leaves)| self.leaf(leaves))
+    }
+
+    fn leaf(&mut self, leaves: &[Leaf]) -> Option<usize> {
+        let mut any = None;
+        for leaf in leaves.iter().filter(|leaf| leaf.verb == self.verb) {
+            if leaf.method == self.method {
+                return Some(leaf.route);
+            }
+            if leaf.method == ANY_METHOD {
+                any = Some(leaf.route);
+            } else {
+                self.methods.insert(leaf.method.clone());
+            }
+        }
+        any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixture {
+        router: Router,
+        templates: Vec<Template>,
+    }
+
+    fn routes(all: &[(&str, &str)]) -> Fixture {
+        let mut fixture = Fixture { router: Router::default(), templates: Vec::new() };
+        for (index, (method, text)) in all.iter().enumerate() {
+            let template: Template = text.parse().unwrap();
+            fixture.router.add(method, &template, index).unwrap();
+            fixture.templates.push(template);
+        }
+        fixture
+    }
+
+    fn gets(all: &[&str]) -> Fixture {
+        routes(&all.iter().map(|text| ("GET", *text)).collect::<Vec<_>>())
+    }
+
+    impl Fixture {
+        /// `expected`: the template found and its `name=value` bindings; empty for none.
+        #[track_caller]
+        fn check(&self, path: &str, expected: &str, bindings: &[&str]) {
+            let found = self.router.find("GET", path);
+            let Found::Route(index, raw) = found else {
+                assert_eq!("", expected, "{path} was not found");
+                return;
+            };
+            let template = &self.templates[index];
+            assert_eq!(template.as_str(), expected, "{path}");
+            let bound: Vec<String> = template
+                .variables
+                .iter()
+                .map(|v| format!("{}={}", v.field_path.join("."), template.value(v, &raw).unwrap()))
+                .collect();
+            assert_eq!(bound, bindings, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_more_specific_wins() {
+        let all = gets(&["/a/**", "/b/*", "/c/*/d/**", "/c/*/d/e", "/c/f/d/e", "/"]);
+        all.check("/a/b", "/a/**", &[]);
+        all.check("/a/b/c", "/a/**", &[]);
+        all.check("/a", "/a/**", &[]);
+        all.check("/b/c", "/b/*", &[]);
+        all.check("b/c/d", "", &[]);
+        all.check("/b/", "", &[]);
+        all.check("/c/u/d/v", "/c/*/d/**", &[]);
+        all.check("/c/v/d/w/x", "/c/*/d/**", &[]);
+        all.check("/c/x/y/d/z", "", &[]);
+        all.check("/c//d/w/x", "", &[]);
+        all.check("/c/x/d/e", "/c/*/d/e", &[]);
+        all.check("/c/f/d/e", "/c/f/d/e", &[]);
+        all.check("/", "/", &[]);
+        gets(&["/**"]).check("/a/", "/**", &[]);
+        gets(&["/**"]).check("/", "/**", &[]);
+        gets(&[]).check("/a", "", &[]);
+    }
+
+    #[test]
+    fn variables_bind() {
+        let all = gets(&[
+            "/a/{x}/c/d/e", "/{x=a/*}/b/{y=*}/c", "/a/{x=b/*}/{y=d/**}",
+            "/alpha/{x=*}/beta/{y=**}/gamma", "/{x=*}/a", "/{x=**}/a/b", "/a/b/{x=*}",
+            "/a/b/c/{x=**}", "/{x=*}/d/e/f/{y=**}",
+        ]);
+        all.check("/a/book/c/d/e", "/a/{x}/c/d/e", &["x=book"]);
+        all.check("/a/hello/b/world/c", "/{x=a/*}/b/{y=*}/c", &["x=a/hello", "y=world"]);
+        all.check("/a/b/zoo/d/animal/tiger", "/a/{x=b/*}/{y=d/**}", &["x=b/zoo", "y=d/animal/tiger"]);
+        all.check("/alpha/dog/beta/eat/bones/gamma", "/alpha/{x=*}/beta/{y=**}/gamma", &[
+            "x=dog",
+            "y=eat/bones",
+        ]);
+        all.check("/foo/a", "/{x=*}/a", &["x=foo"]);
+        all.check("/foo/bar/a/b", "/{x=**}/a/b", &["x=foo/bar"]);
+        all.check("/a/b/foo", "/a/b/{x=*}", &["x=foo"]);
+        all.check("/a/b/c/foo/bar/baz", "/a/b/c/{x=**}", &["x=foo/bar/baz"]);
+        all.check("/foo/d/e/f/bar/baz", "/{x=*}/d/e/f/{y=**}", &["x=foo", "y=bar/baz"]);
+    }
+
+    #[test]
+    fn literals_after_the_deep_wildcard() {
+        let all = gets(&[
+            "/a/{x=b/**}", "/a/{x=b/**}/z", "/a/{x=b/**}/y/z", "/a/{x=b/**}:verb", "/a/{x=**}",
+            "/c/{x=*}/{y=d/**}/e", "/c/{x=*}/{y=d/**}/e:verb", "/f/{x=*}/{y=**}/g",
+            "/f/{x=*}/{y=**}/g:verb", "/a/{x=b/*/y/z/**}/foo", "/a/{x=b/*/**/y/z}/foo",
+        ]);
+        all.check("/a/b/hello/world/c", "/a/{x=b/**}", &["x=b/hello/world/c"]);
+        all.check("/a/b/world/c/z", "/a/{x=b/**}/z", &["x=b/world/c"]);
+        all.check("/a/b/world/c/y/z", "/a/{x=b/**}/y/z", &["x=b/world/c"]);
+        all.check("/a/b/world/c:verb", "/a/{x=b/**}:verb", &["x=b/world/c"]);
+        all.check("/a/hello/b/world/c", "/a/{x=**}", &["x=hello/b/world/c"]);
+        all.check("/c/hello/d/esp/world/e", "/c/{x=*}/{y=d/**}/e", &["x=hello", "y=d/esp/world"]);
+        all.check("/c/hola/d/esp/mundo/e:verb", "/c/{x=*}/{y=d/**}/e:verb", &[
+            "x=hola",
+            "y=d/esp/mundo",
+        ]);
+        all.check("/f/foo/bar/baz/g", "/f/{x=*}/{y=**}/g", &["x=foo", "y=bar/baz"]);
+        all.check("/f/foo/bar/baz/g:verb", "/f/{x=*}/{y=**}/g:verb", &["x=foo", "y=bar/baz"]);
+        all.check("/a/b/foo/y/z/bar/baz/foo", "/a/{x=b/*/y/z/**}/foo", &["x=b/foo/y/z/bar/baz"]);
+        all.check("/a/b/foo/bar/baz/y/z/foo", "/a/{x=b/*/**/y/z}/foo", &["x=b/foo/bar/baz/y/z"]);
+    }
+
+    #[test]
+    fn verbs_are_suffixes_only_when_registered() {
+        let all = gets(&["/person", "/person/{id=*}", "/{x=**}:verb"]);
+        all.check("/person:verb", "/{x=**}:verb", &["x=person"]);
+        all.check("/person/jason:verb", "/{x=**}:verb", &["x=person/jason"]);
+        all.check("/person/jason:other", "/person/{id=*}", &["id=jason:other"]);
+        all.check("/person:other", "", &[]);
+        all.check("/animal/cat", "", &[]);
+        let two = gets(&["/{a=*}/{b=*}:verb", "/foo/*/hello"]);
+        two.check("/some:verb/const:verb", "/{a=*}/{b=*}:verb", &["a=some:verb", "b=const"]);
+        two.check("/foo/other:verb/hello", "/foo/*/hello", &[]);
+        let fallback = gets(&["/x/{id}", "/y/{id}:cancel"]);
+        fallback.check("/x/1:cancel", "/x/{id}", &["id=1:cancel"]);
+        fallback.check("/y/1%3Acancel", "", &[]);
+        fallback.check("/y/:cancel", "", &[]);
+        let long = gets(&["/x/{id}:b:c", "/x/{id}:c"]);
+        long.check("/x/1:b:c", "/x/{id}:b:c", &["id=1"]);
+        long.check("/x/1:c", "/x/{id}:c", &["id=1"]);
+        gets(&["/some/*:verb"]).check("/some/other:verb/", "", &[]);
+    }
+
+    #[test]
+    fn encoded_paths() {
+        let all = gets(&["/a/{x=*}/{y=**}/c", "/%e7%ac%ac", "/v1/{x}"]);
+        let reserved = "%21%23%24%26%27%28%29%2A%2B%2C%2F%3A%3B%3D%3F%40%5B%5D";
+        all.check(&format!("/a/{reserved}/{reserved}/c"), "/a/{x=*}/{y=**}/c", &[
+            "x=!#$&'()*+,/:;=?@[]",
+            "y=!#$&'()*+,%2F:;=?@[]",
+        ]);
+        all.check("/%E7%AC%AC", "/%e7%ac%ac", &[]);
+        all.check("/%761/p%20q", "/v1/{x}", &["x=p q"]);
+        for path in ["/v1/%", "/v1/%2", "/v1/%zz", "/v1/%ff", "*"] {
+            assert_eq!(all.router.find("GET", path), Found::Malformed, "{path}");
+        }
+    }
+
+    #[test]
+    fn methods() {
+        let all = routes(&[("GET", "/v1/{x}"), ("POST", "/v1/me"), ("DELETE", "/v1/{x}"), ("*", "/any")]);
+        assert!(matches!(all.router.find("GET", "/v1/me"), Found::Route(0, _)));
+        assert!(matches!(all.router.find("POST", "/v1/me"), Found::Route(1, _)));
+        assert!(matches!(all.router.find("PURGE", "/any"), Found::Route(3, _)));
+        let Found::OtherMethods(methods) = all.router.find("PATCH", "/v1/me") else { panic!() };
+        assert_eq!(methods.into_iter().collect::<Vec<_>>(), ["DELETE", "GET", "POST"]);
+        assert_eq!(all.router.find("GET", "/v2"), Found::Nothing);
+    }
+
+    #[test]
+    fn ambiguity_is_an_error() {
+        let mut router = Router::default();
+        let mut add = |method, text: &str, n| router.add(method, &text.parse().unwrap(), n);
+        assert_eq!(add("GET", "/a/{x}", 0), Ok(()));
+        assert_eq!(add("GET", "/a/{y}", 1), Err(0));
+        assert_eq!(add("GET", "/a/{y}:verb", 1), Ok(()));
+        assert_eq!(add("POST", "/a/{y}", 2), Ok(()));
+        assert_eq!(add("GET", "/{x=b/**}/c", 3), Ok(()));
+        assert_eq!(add("GET", "/b/{y=**}/c", 4), Err(3));
+    }
+}
