@@ -1,0 +1,283 @@
+//! Puts a request message together from path, query, body and the headers that stand for fields.
+//!
+//! Everything is appended to one encoded message: the body, then the query, then the path. Encoded
+//! messages merge by concatenation, so the path wins where values are the same; where they differ
+//! the request is refused.
+
+use crate::error::{Fault, Unwritable};
+use crate::json::write::{Defaults, Writer};
+use crate::json::{known, read};
+use crate::plan::{Body, HttpBody, Plan, Route};
+use crate::query;
+use crate::scalar::{self, Payload};
+use crate::shape::{Form, Kind, Shapes};
+use crate::wire::{self, Raw};
+
+/// The parts of an HTTP request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parts<'r> {
+    /// The raw segments that the router found.
+    pub segments: &'r [&'r str],
+    /// The raw query, without `?`.
+    pub query: &'r str,
+    /// The body; empty when there is none.
+    pub body: &'r [u8],
+    /// The media type of a raw body.
+    pub content_type: &'r str,
+    /// `Idempotency-Key`: becomes the request's `request_id`.
+    pub idempotency_key: Option<&'r str>,
+    /// The entity tag of `If-Match`: becomes the request's `etag`.
+    pub etag: Option<&'r str>,
+    /// `Last-Event-ID`: becomes the request's `cursor`.
+    pub last_event_id: Option<&'r str>,
+}
+
+/// A field's value, encoded without its tag.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Encoded {
+    Scalar(Payload),
+    Message(Vec<u8>),
+}
+
+impl Encoded {
+    /// The field with its tag, inside the messages above it.
+    pub fn field(&self, numbers: &[u32]) -> Vec<u8> {
+        let Some((last, above)) = numbers.split_last() else { return Vec::new() };
+        let mut field = Vec::new();
+        match self {
+            Encoded::Scalar(payload) => payload.put(&mut field, *last),
+            Encoded::Message(bytes) => wire::put_bytes(&mut field, *last, bytes),
+        }
+        wire::nest(above, field)
+    }
+
+    fn raw(&self) -> Raw<'_> {
+        match self {
+            Encoded::Scalar(payload) => payload.raw(),
+            Encoded::Message(bytes) => Raw::Bytes(bytes),
+        }
+    }
+}
+
+impl Plan {
+    /// The encoded request message.
+    pub fn bind(&self, route: &Route, parts: &Parts<'_>) -> Result<Vec<u8>, Fault> {
+        let (mut message, touched) = self.body(route, parts)?;
+        message.extend(query::bind(self, route, parts.query)?);
+        if let Some(mask) = &route.mask
+            && wire::lookup(&message, &[mask.number]).is_none()
+        {
+            let below = |path: &str, skip: &str| {
+                path.strip_prefix(skip).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            let mut paths = Vec::new();
+            for path in touched.iter().filter(|path| !mask.skip.iter().any(|s| below(path, s))) {
+                wire::put_bytes(&mut paths, 1, path.as_bytes());
+            }
+            wire::put_bytes(&mut message, mask.number, &paths);
+        }
+        for (variable, target) in route.template.variables.iter().zip(&route.variables) {
+            let text = route.template.value(variable, parts.segments).ok_or_else(|| {
+                Fault::new(&*target.name, "the path holds a malformed percent-encoding")
+            })?;
+            let value = from_text(&self.shapes, target.kind, &text)
+                .map_err(|wrong| Fault::new(&*target.name, wrong))?;
+            let wrong = "differs from the value in the path";
+            append(&mut message, &target.numbers, &value, &target.name, wrong)?;
+        }
+        fill(&mut message, route.request_id.as_slice(), parts.idempotency_key, "request_id", "Idempotency-Key")?;
+        fill(&mut message, route.etag.as_deref().unwrap_or_default(), parts.etag, "etag", "If-Match")?;
+        if let (Some((cursor, _)), Some(id)) = (route.cursor, parts.last_event_id) {
+            // A browser that reconnects sends the URL it began with: the header is newer.
+            wire::put_bytes(&mut message, cursor, id.as_bytes());
+        }
+        Ok(message)
+    }
+
+    fn body(&self, route: &Route, parts: &Parts<'_>) -> Result<(Vec<u8>, Vec<String>), Fault> {
+        if let Some(upload) = route.upload {
+            return Ok((http_body(upload, parts.content_type, parts.body), Vec::new()));
+        }
+        let read = match route.body {
+            _ if parts.body.is_empty() => return Ok(Default::default()),
+            Body::None => return Err(Fault::new("", "this request takes no body")),
+            Body::All => read::message(&self.shapes, route.input, parts.body, self.limits)?,
+            Body::Field(field) => {
+                read::field(&self.shapes, route.input, field, parts.body, self.limits)?
+            }
+        };
+        Ok((read.wire, read.touched))
+    }
+
+    /// A further message of an upload: only the next bytes.
+    pub fn chunk(&self, route: &Route, data: &[u8]) -> Vec<u8> {
+        route.upload.map(|upload| http_body(upload, "", data)).unwrap_or_default()
+    }
+
+    /// Appends the HTTP body of a response message as JSON.
+    pub fn reply(
+        &self,
+        route: &Route,
+        message: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unwritable> {
+        let writer = Writer::new(&self.shapes, Defaults::Emit);
+        match route.response_body {
+            Some(field) => writer.field(route.output, field, message, out),
+            None => writer.message(route.output, message, out),
+        }
+    }
+
+    /// The content type and the bytes of a response's `google.api.HttpBody`.
+    pub fn download<'m>(
+        &self,
+        route: &Route,
+        message: &'m [u8],
+    ) -> Result<(&'m str, &'m [u8]), Unwritable> {
+        let body = match route.download {
+            Some(HttpBody::Field(number)) => bytes_at(message, &[number]).unwrap_or_default(),
+            _ => message,
+        };
+        let content_type = std::str::from_utf8(bytes_at(body, &[1]).unwrap_or_default())
+            .map_err(|_| Unwritable("a content type is not UTF-8"))?;
+        Ok((content_type, bytes_at(body, &[2]).unwrap_or_default()))
+    }
+
+    /// The etag of a response, when it has one.
+    pub fn etag<'m>(&self, route: &Route, message: &'m [u8]) -> Option<&'m str> {
+        text_at(message, route.reply_etag.as_deref()?)
+    }
+
+    /// Where a resumable stream stands behind a response.
+    pub fn cursor<'m>(&self, route: &Route, message: &'m [u8]) -> Option<&'m str> {
+        text_at(message, &[route.cursor?.1])
+    }
+
+    /// Reads a message from proto JSON; the part of the converter that knows no routes.
+    pub fn json_to_wire(&self, name: &str, json: &[u8]) -> Result<Vec<u8>, Fault> {
+        let unknown = || Fault::new("", "the message type is unknown");
+        let id = self.shapes.find(name).ok_or_else(unknown)?;
+        Ok(read::message(&self.shapes, id, json, self.limits)?.wire)
+    }
+
+    /// Writes a message as proto JSON; the part of the converter that knows no routes.
+    pub fn wire_to_json(
+        &self,
+        name: &str,
+        message: &[u8],
+        defaults: Defaults,
+    ) -> Result<Vec<u8>, Unwritable> {
+        let id = self.shapes.find(name).ok_or(Unwritable("the message type is unknown"))?;
+        let mut out = Vec::new();
+        Writer::new(&self.shapes, defaults).message(id, message, &mut out)?;
+        Ok(out)
+    }
+}
+
+/// Appends a value, unless the message already holds another one there.
+fn append(
+    message: &mut Vec<u8>,
+    numbers: &[u32],
+    value: &Encoded,
+    name: &str,
+    wrong: &str,
+) -> Result<(), Fault> {
+    match wire::lookup(message, numbers) {
+        Some(other) if other != value.raw() => return Err(Fault::new(name, wrong)),
+        _ => message.extend(value.field(numbers)),
+    }
+    Ok(())
+}
+
+fn fill(
+    message: &mut Vec<u8>,
+    numbers: &[u32],
+    value: Option<&str>,
+    name: &str,
+    header: &str,
+) -> Result<(), Fault> {
+    let Some(value) = value.filter(|_| !numbers.is_empty()) else { return Ok(()) };
+    let value = Encoded::Scalar(Payload::Bytes(value.as_bytes().to_vec()));
+    append(message, numbers, &value, name, &format!("differs from the header {header}"))
+}
+
+fn http_body(place: HttpBody, content_type: &str, data: &[u8]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
+    if !content_type.is_empty() {
+        wire::put_bytes(&mut body, 1, content_type.as_bytes());
+    }
+    wire::put_bytes(&mut body, 2, data);
+    match place {
+        HttpBody::Whole => body,
+        HttpBody::Field(number) => wire::nest(&[number], body),
+    }
+}
+
+fn bytes_at<'m>(message: &'m [u8], path: &[u32]) -> Option<&'m [u8]> {
+    match wire::lookup(message, path)? {
+        Raw::Bytes(bytes) => Some(bytes),
+        _ => None,
+    }
+}
+
+fn text_at<'m>(message: &'m [u8], path: &[u32]) -> Option<&'m str> {
+    let text = std::str::from_utf8(bytes_at(message, path)?).ok()?;
+    (!text.is_empty()).then_some(text)
+}
+
+/// Reads the text of a path segment or query parameter.
+pub(crate) fn from_text(shapes: &Shapes, kind: Kind, text: &str) -> Result<Encoded, String> {
+    let scalar = match kind {
+        Kind::String => Ok(Payload::Bytes(text.as_bytes().to_vec())),
+        Kind::Bool => scalar::boolean(text),
+        Kind::Bytes => scalar::bytes(text),
+        Kind::Enum(id) => scalar::enum_name(shapes.enumeration(id), text)
+            .or_else(|_| scalar::enum_number(text)),
+        Kind::Message(id) => return well_known(shapes, id, text).map(Encoded::Message),
+        kind => scalar::number(kind, text),
+    };
+    scalar.map(Encoded::Scalar).map_err(str::to_owned)
+}
+
+fn well_known(
+    shapes: &Shapes,
+    id: crate::shape::MessageId,
+    text: &str,
+) -> Result<Vec<u8>, String> {
+    let message = shapes.message(id);
+    let mut out = Vec::new();
+    match message.form {
+        Form::Timestamp => put_span(&mut out, known::parse_timestamp(text)?),
+        Form::Duration => put_span(&mut out, known::parse_duration(text)?),
+        Form::FieldMask => {
+            for path in known::parse_field_mask(text, true)? {
+                wire::put_bytes(&mut out, 1, path.as_bytes());
+            }
+        }
+        Form::Wrapper => {
+            let Encoded::Scalar(payload) = from_text(shapes, message.fields[0].kind, text)? else {
+                return Err("is not a scalar".into());
+            };
+            if !payload.is_default() {
+                payload.put(&mut out, 1);
+            }
+        }
+        Form::Struct | Form::Value | Form::ListValue => {
+            let limits = crate::json::lexer::Limits::default();
+            let read = read::message(shapes, id, text.as_bytes(), limits);
+            out = read.map_err(|fault| format!("must be JSON: {}", fault.message))?.wire;
+        }
+        Form::Object | Form::Any => {
+            return Err("is a message: name one of its fields, such as a.b".into());
+        }
+    }
+    Ok(out)
+}
+
+fn put_span(out: &mut Vec<u8>, span: known::Span) {
+    for (number, part) in [(1, span.seconds), (2, i64::from(span.nanos))] {
+        if part != 0 {
+            Payload::Varint(part as u64).put(out, number);
+        }
+    }
+}
