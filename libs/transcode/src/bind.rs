@@ -85,8 +85,20 @@ impl Plan {
             let wrong = "differs from the value in the path";
             append(&mut message, &target.numbers, &value, &target.name, wrong)?;
         }
-        fill(&mut message, route.request_id.as_slice(), parts.idempotency_key, "request_id", "Idempotency-Key")?;
-        fill(&mut message, route.etag.as_deref().unwrap_or_default(), parts.etag, "etag", "If-Match")?;
+        fill(
+            &mut message,
+            route.request_id.as_slice(),
+            parts.idempotency_key,
+            "request_id",
+            "Idempotency-Key",
+        )?;
+        fill(
+            &mut message,
+            route.etag.as_deref().unwrap_or_default(),
+            parts.etag,
+            "etag",
+            "If-Match",
+        )?;
         if let (Some((cursor, _)), Some(id)) = (route.cursor, parts.last_event_id) {
             // A browser that reconnects sends the URL it began with: the header is newer.
             wire::put_bytes(&mut message, cursor, id.as_bytes());
@@ -231,19 +243,16 @@ pub(crate) fn from_text(shapes: &Shapes, kind: Kind, text: &str) -> Result<Encod
         Kind::String => Ok(Payload::Bytes(text.as_bytes().to_vec())),
         Kind::Bool => scalar::boolean(text),
         Kind::Bytes => scalar::bytes(text),
-        Kind::Enum(id) => scalar::enum_name(shapes.enumeration(id), text)
-            .or_else(|_| scalar::enum_number(text)),
+        Kind::Enum(id) => {
+            scalar::enum_name(shapes.enumeration(id), text).or_else(|_| scalar::enum_number(text))
+        }
         Kind::Message(id) => return well_known(shapes, id, text).map(Encoded::Message),
         kind => scalar::number(kind, text),
     };
     scalar.map(Encoded::Scalar).map_err(str::to_owned)
 }
 
-fn well_known(
-    shapes: &Shapes,
-    id: crate::shape::MessageId,
-    text: &str,
-) -> Result<Vec<u8>, String> {
+fn well_known(shapes: &Shapes, id: crate::shape::MessageId, text: &str) -> Result<Vec<u8>, String> {
     let message = shapes.message(id);
     let mut out = Vec::new();
     match message.form {

@@ -102,7 +102,8 @@ impl Plan {
     /// Reads the bindings of an encoded `FileDescriptorSet`. It must hold its imports; with source
     /// information the OpenAPI document carries the comments.
     pub fn new(descriptor_set: &[u8]) -> Result<Plan, PlanError> {
-        let wrong = |error: prost_reflect::DescriptorError| PlanError::Descriptors(error.to_string());
+        let wrong =
+            |error: prost_reflect::DescriptorError| PlanError::Descriptors(error.to_string());
         let mut pool = DescriptorPool::decode(descriptor_set).map_err(wrong)?;
         status::add_types(&mut pool).map_err(wrong)?;
         let shapes = Shapes::new(&pool);

@@ -47,7 +47,9 @@ struct Named<'p> {
 impl<'p> Binder<'p> {
     fn parameter(&mut self, route: &Route, name: &str, value: &str) -> Result<(), String> {
         if route.body == Body::All {
-            return Err("there is no such query parameter: this request's fields stand in its body".into());
+            return Err(
+                "there is no such query parameter: this request's fields stand in its body".into(),
+            );
         }
         let (path, key) = match name.split_once('[') {
             Some((path, rest)) => (path, Some(rest.strip_suffix(']').ok_or("`]` is missing")?)),
@@ -127,7 +129,8 @@ impl<'p> Binder<'p> {
         let [key_field, value_field] = &self.plan.shapes.message(entry).fields[..] else {
             return Err("is not a map".into());
         };
-        let key = map_key(key_field.kind, key.into()).map_err(|wrong| format!("the key {wrong}"))?;
+        let key =
+            map_key(key_field.kind, key.into()).map_err(|wrong| format!("the key {wrong}"))?;
         let key = Encoded::Scalar(key).field(&[1]);
         let mut content = key.clone();
         content.extend(self.value(value_field.kind, value)?.field(&[2]));

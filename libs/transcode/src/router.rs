@@ -249,17 +249,28 @@ mod tests {
     #[test]
     fn variables_bind() {
         let all = gets(&[
-            "/a/{x}/c/d/e", "/{x=a/*}/b/{y=*}/c", "/a/{x=b/*}/{y=d/**}",
-            "/alpha/{x=*}/beta/{y=**}/gamma", "/{x=*}/a", "/{x=**}/a/b", "/a/b/{x=*}",
-            "/a/b/c/{x=**}", "/{x=*}/d/e/f/{y=**}",
+            "/a/{x}/c/d/e",
+            "/{x=a/*}/b/{y=*}/c",
+            "/a/{x=b/*}/{y=d/**}",
+            "/alpha/{x=*}/beta/{y=**}/gamma",
+            "/{x=*}/a",
+            "/{x=**}/a/b",
+            "/a/b/{x=*}",
+            "/a/b/c/{x=**}",
+            "/{x=*}/d/e/f/{y=**}",
         ]);
         all.check("/a/book/c/d/e", "/a/{x}/c/d/e", &["x=book"]);
         all.check("/a/hello/b/world/c", "/{x=a/*}/b/{y=*}/c", &["x=a/hello", "y=world"]);
-        all.check("/a/b/zoo/d/animal/tiger", "/a/{x=b/*}/{y=d/**}", &["x=b/zoo", "y=d/animal/tiger"]);
-        all.check("/alpha/dog/beta/eat/bones/gamma", "/alpha/{x=*}/beta/{y=**}/gamma", &[
-            "x=dog",
-            "y=eat/bones",
-        ]);
+        all.check(
+            "/a/b/zoo/d/animal/tiger",
+            "/a/{x=b/*}/{y=d/**}",
+            &["x=b/zoo", "y=d/animal/tiger"],
+        );
+        all.check(
+            "/alpha/dog/beta/eat/bones/gamma",
+            "/alpha/{x=*}/beta/{y=**}/gamma",
+            &["x=dog", "y=eat/bones"],
+        );
         all.check("/foo/a", "/{x=*}/a", &["x=foo"]);
         all.check("/foo/bar/a/b", "/{x=**}/a/b", &["x=foo/bar"]);
         all.check("/a/b/foo", "/a/b/{x=*}", &["x=foo"]);
@@ -270,9 +281,17 @@ mod tests {
     #[test]
     fn literals_after_the_deep_wildcard() {
         let all = gets(&[
-            "/a/{x=b/**}", "/a/{x=b/**}/z", "/a/{x=b/**}/y/z", "/a/{x=b/**}:verb", "/a/{x=**}",
-            "/c/{x=*}/{y=d/**}/e", "/c/{x=*}/{y=d/**}/e:verb", "/f/{x=*}/{y=**}/g",
-            "/f/{x=*}/{y=**}/g:verb", "/a/{x=b/*/y/z/**}/foo", "/a/{x=b/*/**/y/z}/foo",
+            "/a/{x=b/**}",
+            "/a/{x=b/**}/z",
+            "/a/{x=b/**}/y/z",
+            "/a/{x=b/**}:verb",
+            "/a/{x=**}",
+            "/c/{x=*}/{y=d/**}/e",
+            "/c/{x=*}/{y=d/**}/e:verb",
+            "/f/{x=*}/{y=**}/g",
+            "/f/{x=*}/{y=**}/g:verb",
+            "/a/{x=b/*/y/z/**}/foo",
+            "/a/{x=b/*/**/y/z}/foo",
         ]);
         all.check("/a/b/hello/world/c", "/a/{x=b/**}", &["x=b/hello/world/c"]);
         all.check("/a/b/world/c/z", "/a/{x=b/**}/z", &["x=b/world/c"]);
@@ -280,10 +299,11 @@ mod tests {
         all.check("/a/b/world/c:verb", "/a/{x=b/**}:verb", &["x=b/world/c"]);
         all.check("/a/hello/b/world/c", "/a/{x=**}", &["x=hello/b/world/c"]);
         all.check("/c/hello/d/esp/world/e", "/c/{x=*}/{y=d/**}/e", &["x=hello", "y=d/esp/world"]);
-        all.check("/c/hola/d/esp/mundo/e:verb", "/c/{x=*}/{y=d/**}/e:verb", &[
-            "x=hola",
-            "y=d/esp/mundo",
-        ]);
+        all.check(
+            "/c/hola/d/esp/mundo/e:verb",
+            "/c/{x=*}/{y=d/**}/e:verb",
+            &["x=hola", "y=d/esp/mundo"],
+        );
         all.check("/f/foo/bar/baz/g", "/f/{x=*}/{y=**}/g", &["x=foo", "y=bar/baz"]);
         all.check("/f/foo/bar/baz/g:verb", "/f/{x=*}/{y=**}/g:verb", &["x=foo", "y=bar/baz"]);
         all.check("/a/b/foo/y/z/bar/baz/foo", "/a/{x=b/*/y/z/**}/foo", &["x=b/foo/y/z/bar/baz"]);
@@ -315,10 +335,11 @@ mod tests {
     fn encoded_paths() {
         let all = gets(&["/a/{x=*}/{y=**}/c", "/%e7%ac%ac", "/v1/{x}"]);
         let reserved = "%21%23%24%26%27%28%29%2A%2B%2C%2F%3A%3B%3D%3F%40%5B%5D";
-        all.check(&format!("/a/{reserved}/{reserved}/c"), "/a/{x=*}/{y=**}/c", &[
-            "x=!#$&'()*+,/:;=?@[]",
-            "y=!#$&'()*+,%2F:;=?@[]",
-        ]);
+        all.check(
+            &format!("/a/{reserved}/{reserved}/c"),
+            "/a/{x=*}/{y=**}/c",
+            &["x=!#$&'()*+,/:;=?@[]", "y=!#$&'()*+,%2F:;=?@[]"],
+        );
         all.check("/%E7%AC%AC", "/%e7%ac%ac", &[]);
         all.check("/%761/p%20q", "/v1/{x}", &["x=p q"]);
         for path in ["/v1/%", "/v1/%2", "/v1/%zz", "/v1/%ff", "*"] {
@@ -328,7 +349,8 @@ mod tests {
 
     #[test]
     fn methods() {
-        let all = routes(&[("GET", "/v1/{x}"), ("POST", "/v1/me"), ("DELETE", "/v1/{x}"), ("*", "/any")]);
+        let all =
+            routes(&[("GET", "/v1/{x}"), ("POST", "/v1/me"), ("DELETE", "/v1/{x}"), ("*", "/any")]);
         assert!(matches!(all.router.find("GET", "/v1/me"), Found::Route(0, _)));
         assert!(matches!(all.router.find("POST", "/v1/me"), Found::Route(1, _)));
         assert!(matches!(all.router.find("PURGE", "/any"), Found::Route(3, _)));

@@ -188,21 +188,38 @@ mod tests {
 
     #[test]
     fn ranges() {
-        assert_eq!(number(Kind::Int32, "-2147483648"), Ok(Payload::Varint(-2_147_483_648_i64 as u64)));
+        assert_eq!(
+            number(Kind::Int32, "-2147483648"),
+            Ok(Payload::Varint(-2_147_483_648_i64 as u64))
+        );
         assert_eq!(number(Kind::Uint32, "4294967295.0"), Ok(Payload::Varint(4_294_967_295)));
         assert_eq!(number(Kind::Sint32, "-1"), Ok(Payload::Varint(1)));
         for (kind, text) in [
-            (Kind::Int32, "2147483648"), (Kind::Int32, "-2147483649"), (Kind::Uint32, "-1"),
-            (Kind::Uint32, "4294967296"), (Kind::Int64, "9223372036854775808"),
-            (Kind::Uint64, "18446744073709551616"), (Kind::Float, "3.502823e+38"),
-            (Kind::Float, "-3.502823e+38"), (Kind::Double, "1.89769e+308"), (Kind::Int32, "0.5"),
-            (Kind::Int32, "12abc"), (Kind::Double, "inf"), (Kind::Double, "nan"), (Kind::Float, ""),
-            (Kind::Int32, "NaN"), (Kind::Fixed32, "-1"), (Kind::Sfixed32, "2147483648"),
+            (Kind::Int32, "2147483648"),
+            (Kind::Int32, "-2147483649"),
+            (Kind::Uint32, "-1"),
+            (Kind::Uint32, "4294967296"),
+            (Kind::Int64, "9223372036854775808"),
+            (Kind::Uint64, "18446744073709551616"),
+            (Kind::Float, "3.502823e+38"),
+            (Kind::Float, "-3.502823e+38"),
+            (Kind::Double, "1.89769e+308"),
+            (Kind::Int32, "0.5"),
+            (Kind::Int32, "12abc"),
+            (Kind::Double, "inf"),
+            (Kind::Double, "nan"),
+            (Kind::Float, ""),
+            (Kind::Int32, "NaN"),
+            (Kind::Fixed32, "-1"),
+            (Kind::Sfixed32, "2147483648"),
         ] {
             assert!(number(kind, text).is_err(), "{kind:?} {text}");
         }
         assert_eq!(number(Kind::Float, "3.4028235e+38"), Ok(Payload::Fixed32(f32::MAX.to_bits())));
-        assert_eq!(number(Kind::Double, "-Infinity"), Ok(Payload::Fixed64(f64::NEG_INFINITY.to_bits())));
+        assert_eq!(
+            number(Kind::Double, "-Infinity"),
+            Ok(Payload::Fixed64(f64::NEG_INFINITY.to_bits()))
+        );
     }
 
     #[test]

@@ -2,9 +2,7 @@
 
 use prost_reflect::{DescriptorError, DescriptorPool};
 use prost_types::field_descriptor_proto::{Label, Type};
-use prost_types::{
-    DescriptorProto, FieldDescriptorProto, FileDescriptorProto, MessageOptions,
-};
+use prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, MessageOptions};
 use serde_json::{Value, json};
 
 use crate::json::write::Defaults;
@@ -140,7 +138,10 @@ pub(crate) fn add_types(pool: &mut DescriptorPool) -> Result<(), DescriptorError
     pool.add_file_descriptor_proto(FileDescriptorProto {
         name: Some("agon/edge/google_rpc.proto".into()),
         package: Some("google.rpc".into()),
-        dependency: vec!["google/protobuf/any.proto".into(), "google/protobuf/duration.proto".into()],
+        dependency: vec![
+            "google/protobuf/any.proto".into(),
+            "google/protobuf/duration.proto".into(),
+        ],
         message_type: messages,
         syntax: Some("proto3".into()),
         ..Default::default()

@@ -30,6 +30,9 @@ pub fn parse_timestamp(text: &str) -> Result<Span, &'static str> {
 }
 
 fn rfc3339(text: &str) -> Option<Span> {
+    if !text.is_ascii() {
+        return None;
+    }
     let (date, rest) = text.split_at_checked(10)?;
     let (year, month, day) =
         (digits(&date[..4])?, digits(date.get(5..7)?)?, digits(date.get(8..10)?)?);
@@ -168,7 +171,9 @@ pub fn camel_path(path: &str) -> Option<String> {
     while let Some(letter) = letters.next() {
         match letter {
             'A'..='Z' => return None,
-            '_' => camel.push(letters.next().filter(char::is_ascii_lowercase)?.to_ascii_uppercase()),
+            '_' => {
+                camel.push(letters.next().filter(char::is_ascii_lowercase)?.to_ascii_uppercase())
+            }
             other => camel.push(other),
         }
     }
@@ -262,13 +267,29 @@ mod tests {
     #[test]
     fn wrong_timestamps() {
         for text in [
-            "", "0000-01-01T00:00:00Z", "10000-01-01T00:00:00Z", "1970-01-01T00:00:00",
-            "1970-01-01 00:00:00Z", "1970-01-01t00:00:00Z", "1970-01-01T00:00:00z",
-            "1970-13-01T00:00:00Z", "1970-02-29T00:00:00Z", "1970-01-01T24:00:00Z",
-            "1970-01-01T00:00:60Z", "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00.1234567890Z",
-            "1970-01-01T00:00:00+0800", "1970-01-01T00:00:00+08:60", "1970-1-1T00:00:00Z",
-            "9999-12-31T23:59:59-00:01", "0001-01-01T00:00:00+00:01", "1970-01-01T00:00Z",
-            "é970-01-01T00:00:00Z", "1970-01-01T00:00:0éZ", "197é-01-01T00:00:00Z", "+970-01-01T00:00:00Z",
+            "",
+            "0000-01-01T00:00:00Z",
+            "10000-01-01T00:00:00Z",
+            "1970-01-01T00:00:00",
+            "1970-01-01 00:00:00Z",
+            "1970-01-01t00:00:00Z",
+            "1970-01-01T00:00:00z",
+            "1970-13-01T00:00:00Z",
+            "1970-02-29T00:00:00Z",
+            "1970-01-01T24:00:00Z",
+            "1970-01-01T00:00:60Z",
+            "1970-01-01T00:00:00.Z",
+            "1970-01-01T00:00:00.1234567890Z",
+            "1970-01-01T00:00:00+0800",
+            "1970-01-01T00:00:00+08:60",
+            "1970-1-1T00:00:00Z",
+            "9999-12-31T23:59:59-00:01",
+            "0001-01-01T00:00:00+00:01",
+            "1970-01-01T00:00Z",
+            "é970-01-01T00:00:00Z",
+            "1970-01-01T00:00:0éZ",
+            "197é-01-01T00:00:00Z",
+            "+970-01-01T00:00:00Z",
         ] {
             assert!(parse_timestamp(text).is_err(), "{text}");
         }
@@ -279,7 +300,9 @@ mod tests {
     #[test]
     fn durations() {
         for (text, seconds, nanos) in [
-            ("0s", 0, 0), ("1.500s", 1, 500_000_000), ("-0.000001s", 0, -1000),
+            ("0s", 0, 0),
+            ("1.500s", 1, 500_000_000),
+            ("-0.000001s", 0, -1000),
             ("315576000000.999999999s", LONGEST, 999_999_999),
             ("-315576000000.999999999s", -LONGEST, -999_999_999),
         ] {
@@ -287,8 +310,20 @@ mod tests {
             assert_eq!(parse_duration(text), Ok(span), "{text}");
             assert_eq!(duration_text(span).as_deref(), Some(text));
         }
-        for text in ["", "s", "1", "1 s", "1.s", ".5s", "+1s", "--1s", "1.0000000001s", "1e3s",
-            "315576000001s", "99999999999999999999s"] {
+        for text in [
+            "",
+            "s",
+            "1",
+            "1 s",
+            "1.s",
+            ".5s",
+            "+1s",
+            "--1s",
+            "1.0000000001s",
+            "1e3s",
+            "315576000001s",
+            "99999999999999999999s",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
         assert_eq!(duration_text(Span { seconds: 1, nanos: -1 }), None);

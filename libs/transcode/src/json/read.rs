@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::error::Fault;
-use crate::json::lexer::{Lexer, Limits, Token, Wrong};
 use crate::json::known;
+use crate::json::lexer::{Lexer, Limits, Token, Wrong};
 use crate::scalar::{self, Payload};
 use crate::shape::{Field, Form, Kind, Label, Message, MessageId, Shapes};
 use crate::wire;
@@ -44,12 +44,7 @@ pub struct Read {
 }
 
 /// Reads a whole message.
-pub fn message(
-    shapes: &Shapes,
-    id: MessageId,
-    json: &[u8],
-    limits: Limits,
-) -> Result<Read, Fault> {
+pub fn message(shapes: &Shapes, id: MessageId, json: &[u8], limits: Limits) -> Result<Read, Fault> {
     let mut reader = Reader::new(shapes, json, limits)?;
     let result = reader.message(id).and_then(|()| reader.lexer.end());
     reader.finish(result)
@@ -74,7 +69,8 @@ pub fn field(
 
 impl<'p, 'j> Reader<'p, 'j> {
     fn new(shapes: &'p Shapes, json: &'j [u8], limits: Limits) -> Result<Self, Fault> {
-        let text = std::str::from_utf8(json).map_err(|_| Fault::new("", "the body is not UTF-8"))?;
+        let text =
+            std::str::from_utf8(json).map_err(|_| Fault::new("", "the body is not UTF-8"))?;
         Ok(Reader {
             shapes,
             lexer: Lexer::new(text, limits),
@@ -391,7 +387,8 @@ impl<'p, 'j> Reader<'p, 'j> {
                 Some(_) => Err("an Any needs @type"),
             };
         };
-        let (_, name) = url.rsplit_once('/').ok_or("@type must be a URL that ends in a type name")?;
+        let (_, name) =
+            url.rsplit_once('/').ok_or("@type must be a URL that ends in a type name")?;
         let id = self.shapes.find(name).ok_or("@type names an unknown type")?;
         wire::put_bytes(&mut self.out, 1, url.as_bytes());
         let message = self.shapes.message(id);

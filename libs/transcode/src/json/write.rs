@@ -64,12 +64,13 @@ impl<'p> Writer<'p> {
         let index = index(message, bytes)?;
         match message.form {
             Form::Timestamp => {
-                let text = known::timestamp_text(span(&index)).ok_or(Unwritable("time out of range"))?;
+                let text =
+                    known::timestamp_text(span(&index)).ok_or(Unwritable("time out of range"))?;
                 put_quoted(out, &text);
             }
             Form::Duration => {
-                let text =
-                    known::duration_text(span(&index)).ok_or(Unwritable("duration out of range"))?;
+                let text = known::duration_text(span(&index))
+                    .ok_or(Unwritable("duration out of range"))?;
                 put_quoted(out, &text);
             }
             Form::FieldMask => put_quoted(out, &field_mask(&index)?),
@@ -283,7 +284,8 @@ impl<'p> Writer<'p> {
         {
             return Err(Unwritable("a Value holds a number that JSON does not have"));
         }
-        let from = index.iter().position(|(found, _)| message.fields[*found].number == field.number);
+        let from =
+            index.iter().position(|(found, _)| message.fields[*found].number == field.number);
         self.single(field, &index[from.unwrap_or(0)..], out)
     }
 
