@@ -7,6 +7,7 @@ mod letters;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::Caller;
 use futures_util::Stream;
@@ -23,12 +24,26 @@ use crate::{Bus, Received};
 /// The server of the events on `bus`. Cursors and page tokens are authenticated with `key`.
 #[must_use]
 pub fn server(bus: Bus, key: PageKey) -> EventServiceServer<impl EventService> {
-    EventServiceServer::new(Events { bus, key: Arc::new(key) })
+    server_with(bus, key, HEARTBEAT)
 }
+
+/// [`server`], with a sign of life in every subscription after `heartbeat` without an event.
+#[must_use]
+pub fn server_with(
+    bus: Bus,
+    key: PageKey,
+    heartbeat: Duration,
+) -> EventServiceServer<impl EventService> {
+    EventServiceServer::new(Events { bus, key: Arc::new(key), heartbeat })
+}
+
+/// Shorter than what proxies take for a dead connection.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 struct Events {
     bus: Bus,
     key: Arc<PageKey>,
+    heartbeat: Duration,
 }
 
 type Responses = Pin<Box<dyn Stream<Item = Result<SubscribeResponse, Status>> + Send>>;
@@ -44,7 +59,8 @@ impl EventService for Events {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
         let filter = filter::Filter::new(&self.bus, &request, caller)?;
-        let feed = feed::Feed::open(&self.bus, self.key.clone(), filter, &request).await?;
+        let key = self.key.clone();
+        let feed = feed::Feed::open(&self.bus, key, filter, &request, self.heartbeat).await?;
         Ok(Response::new(Box::pin(feed.stream())))
     }
 
@@ -90,7 +106,7 @@ fn unavailable(error: &db::Error) -> Status {
     match error.is_transient() {
         true => {
             tracing::warn!(%error, "the event log cannot be read");
-            let wait = std::time::Duration::from_secs(1);
+            let wait = Duration::from_secs(1);
             rpc::status::retry(
                 tonic::Code::Unavailable,
                 "EVENTS_UNAVAILABLE",

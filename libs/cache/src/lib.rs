@@ -70,9 +70,9 @@ impl Cache {
     }
 
     /// Keeps a value for at most `ttl`.
-    pub async fn set(&self, key: &str, value: impl Into<Bytes>, ttl: Duration) {
+    pub async fn set(&self, key: &str, value: impl AsRef<[u8]>, ttl: Duration) {
         match &self.backend {
-            Backend::Memory(memory) => memory.set(key, value.into(), ttl),
+            Backend::Memory(memory) => memory.set(key, value.as_ref(), ttl),
         }
     }
 

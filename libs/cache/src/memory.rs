@@ -54,7 +54,7 @@ impl Memory {
         lock(&self.values).get(key, self.clock.now())
     }
 
-    pub fn set(&self, key: &str, value: Bytes, ttl: Duration) {
+    pub fn set(&self, key: &str, value: &[u8], ttl: Duration) {
         let now = self.clock.now();
         lock(&self.values).set(key, value, after(now, ttl));
     }

@@ -40,10 +40,10 @@ impl Values {
         Some(entry.value.clone())
     }
 
-    pub fn set(&mut self, key: &str, value: Bytes, expires_at: DateTime<Utc>) {
+    pub fn set(&mut self, key: &str, value: &[u8], expires_at: DateTime<Utc>) {
         self.delete(key);
-        // A slice of something large would keep all of it alive.
-        let value = Bytes::copy_from_slice(&value);
+        // Copied, because a slice of something large would keep all of it alive.
+        let value = Bytes::copy_from_slice(value);
         self.insert(key.into(), Entry { value, expires_at });
     }
 
@@ -83,10 +83,10 @@ mod tests {
     #[test]
     fn values_live_and_die() {
         let mut values = Values::new(10_000);
-        values.set("a", Bytes::from_static(b"1"), at(10));
+        values.set("a", b"1", at(10));
         assert_eq!(values.get("a", at(9)).as_deref(), Some(&b"1"[..]));
         assert_eq!(values.get("a", at(10)), None);
-        values.set("a", Bytes::from_static(b"2"), at(20));
+        values.set("a", b"2", at(20));
         assert_eq!(values.get("a", at(10)).as_deref(), Some(&b"2"[..]));
         values.delete("a");
         assert_eq!(values.get("a", at(10)), None);
@@ -95,15 +95,15 @@ mod tests {
     #[test]
     fn what_is_used_stays_and_memory_is_bounded() {
         let mut values = Values::new(20_000);
-        values.set("used", Bytes::from_static(b"x"), at(10));
-        values.set("unused", Bytes::from_static(b"x"), at(10));
+        values.set("used", b"x", at(10));
+        values.set("unused", b"x", at(10));
         for i in 0..1000 {
-            values.set(&format!("{i}"), Bytes::from(vec![0; 100]), at(10));
+            values.set(&format!("{i}"), &[0; 100], at(10));
             assert!(values.get("used", at(0)).is_some());
             assert!(values.young.len() + values.old.len() < 100);
         }
         assert_eq!(values.get("unused", at(0)), None);
-        values.set("huge", Bytes::from(vec![0; 50_000]), at(10));
+        values.set("huge", &[0; 50_000], at(10));
         assert_eq!(values.get("huge", at(0)), None);
         assert!(values.get("used", at(0)).is_some());
     }

@@ -20,8 +20,6 @@ use crate::{Bus, Topic, log};
 
 /// Events read at once, per topic.
 const READ: i64 = 100;
-/// A sign of life after this long without an event.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Another process may append without this one noticing.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -34,7 +32,8 @@ pub(super) struct Feed {
     appended: Vec<watch::Receiver<u64>>,
     closing: watch::Receiver<bool>,
     ready: VecDeque<SubscribeResponse>,
-    heartbeat: Instant,
+    heartbeat: Duration,
+    sign_due: Instant,
     ended: bool,
 }
 
@@ -44,6 +43,7 @@ impl Feed {
         key: Arc<PageKey>,
         filter: Filter,
         request: &SubscribeRequest,
+        heartbeat: Duration,
     ) -> Result<Self, Status> {
         let source = |topic: &Topic| bus.shared.topics.get(topic.name).cloned();
         let sources: Vec<(Topic, Db)> = filter.topics.iter().filter_map(source).collect();
@@ -62,8 +62,7 @@ impl Feed {
         }
         let appended = logs.into_iter().map(Db::appended).collect();
         let digest = cursor::digest(&filter.topics);
-        let (closing, heartbeat) = (bus.shared.closing.subscribe(), Instant::now() + HEARTBEAT);
-        let (ready, ended) = (VecDeque::new(), false);
+        let closing = bus.shared.closing.subscribe();
         let feed = Self {
             sources,
             filter,
@@ -72,9 +71,10 @@ impl Feed {
             places,
             appended,
             closing,
-            ready,
+            ready: VecDeque::new(),
             heartbeat,
-            ended,
+            sign_due: Instant::now() + heartbeat,
+            ended: false,
         };
         Ok(feed)
     }
@@ -100,14 +100,14 @@ impl Feed {
                 return Some(Err(stops));
             }
             if let Some(response) = self.ready.pop_front() {
-                self.heartbeat = Instant::now() + HEARTBEAT;
+                self.sign_due = Instant::now() + self.heartbeat;
                 return Some(Ok(response));
             }
             match self.read().await {
                 Err(error) => return Some(Err(unavailable(&error))),
                 Ok(true) => {}
-                Ok(false) if Instant::now() >= self.heartbeat => {
-                    self.heartbeat = Instant::now() + HEARTBEAT;
+                Ok(false) if Instant::now() >= self.sign_due => {
+                    self.sign_due = Instant::now() + self.heartbeat;
                     return Some(Ok(self.sign_of_life()));
                 }
                 Ok(false) => self.wait().await,
@@ -142,7 +142,7 @@ impl Feed {
     }
 
     async fn wait(&mut self) {
-        let until = self.heartbeat.min(Instant::now() + POLL);
+        let until = self.sign_due.min(Instant::now() + POLL);
         let appended = self.appended.iter_mut().map(|log| log.changed().boxed());
         let closing = self.closing.changed().boxed();
         let any = select_all(appended.chain([closing]));

@@ -1,4 +1,5 @@
 //! The cache through its interface.
+#![expect(clippy::disallowed_methods, reason = "tests spawn as they like")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
 //! The promises of `db`, on both databases.
+#![expect(clippy::disallowed_methods, reason = "tests spawn as they like")]
 
 mod lease;
 mod migrate;

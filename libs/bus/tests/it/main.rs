@@ -1,0 +1,7 @@
+//! The promises of the bus, on both databases.
+#![expect(clippy::disallowed_methods, reason = "tests spawn as they like")]
+
+mod concurrency;
+mod failures;
+mod subscribe;
+mod world;

@@ -1,0 +1,271 @@
+//! A producing service, a consuming one, and a handler that misbehaves when told to.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bus::{Bus, Consumer, Event, Fault, Handler, Received, Retry, Topic, outbox};
+use db::testing::{Kind, TestDb};
+use db::{Db, Migration, Migrations, Tx};
+use ids::Uuid;
+use proto::event::{UserRegistered, UserUpdated};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub const USERS: Topic = Topic::new("agon.user.v1", "auth")
+    .key("user_id")
+    .types(&["agon.event.v1.UserRegistered", "agon.event.v1.UserUpdated"])
+    .projection(|event, caller| (caller.acting().id == event.aggregate_id).then(|| event.clone()));
+/// A topic that nobody but services may see.
+pub const SECRETS: Topic =
+    Topic::new("agon.secret.v1", "auth").key("user_id").types(&["agon.event.v1.UserUpdated"]);
+pub const TOPICS: &[Topic] = &[USERS, SECRETS];
+
+const USERS_TABLE: &str = "CREATE TABLE users (id UUID PRIMARY KEY, version BIGINT NOT NULL)";
+const PRODUCER: Migrations = Migrations {
+    service: "auth",
+    files: &[Migration::new("0001_users", USERS_TABLE, USERS_TABLE)],
+};
+
+/// What was applied; the primary key refuses a second time, `seen` tells whether it was in order.
+const APPLIED: &str = "
+    CREATE TABLE applied (event_id UUID PRIMARY KEY, id UUID NOT NULL, version BIGINT NOT NULL);
+    CREATE TABLE seen (id UUID PRIMARY KEY, version BIGINT NOT NULL, disorder BIGINT NOT NULL)";
+const READER: Migrations =
+    Migrations { service: "reader", files: &[Migration::new("0001_applied", APPLIED, APPLIED)] };
+
+pub const CONSUMER: &str = "reader";
+
+/// Patience for tests.
+pub const FAST: Retry =
+    Retry { first: Duration::from_millis(1), most: Duration::from_millis(5), attempts: 8 };
+
+pub struct World {
+    pub auth: TestDb,
+    pub reader: TestDb,
+    pub bus: Bus,
+    pub mischief: Mischief,
+}
+
+/// What the handler does to whom. Shared with the test.
+#[derive(Clone, Default)]
+pub struct Mischief(Arc<Mutex<Bad>>);
+
+#[derive(Default)]
+struct Bad {
+    park: HashSet<Uuid>,
+    panic: HashSet<Uuid>,
+    fail: BTreeMap<Uuid, u32>,
+    transient: BTreeMap<Uuid, u32>,
+    hang: HashSet<Uuid>,
+    calls: BTreeMap<Uuid, u32>,
+}
+
+impl World {
+    pub async fn new(kind: &Kind) -> Self {
+        let auth = kind.create_with(&PRODUCER, |o| o.write_connections = 16).await;
+        let reader = kind.create(&READER).await;
+        let bus = Bus::embedded(vec![(TOPICS, auth.db())]).unwrap();
+        Self { auth, reader, bus, mischief: Mischief::default() }
+    }
+
+    /// The same databases, as another process (or this one after a crash) sees them.
+    pub async fn reopen(&self) -> Self {
+        let (auth, reader) = (self.auth.reopen().await, self.reader.reopen().await);
+        let bus = Bus::embedded(vec![(TOPICS, auth.db())]).unwrap();
+        Self { auth, reader, bus, mischief: self.mischief.clone() }
+    }
+
+    pub async fn user(&self) -> Uuid {
+        let id = self.auth.clock().new_id();
+        self.auth
+            .transact(|mut tx| async move {
+                tx.query("INSERT INTO users VALUES ($1, 1)").bind(id).execute().await?;
+                let event = UserRegistered { user_id: id.to_string(), country: String::new() };
+                outbox::append(&mut tx, Event::new(&USERS, id, 1, &event));
+                Ok::<_, db::Error>(())
+            })
+            .await
+            .unwrap();
+        id
+    }
+
+    /// One more change of a user.
+    pub async fn update(&self, id: Uuid) {
+        self.auth
+            .transact(|mut tx| async move { update_in(&mut tx, id).await.map(drop) })
+            .await
+            .unwrap();
+    }
+
+    pub fn consumer(&self) -> Consumer<Applier> {
+        let applier = Applier(self.mischief.clone());
+        let topics = &["agon.user.v1"];
+        self.bus.consumer(CONSUMER, self.reader.db(), topics, applier).unwrap().retry(FAST)
+    }
+
+    /// Runs a consumer until the guard is dropped or stopped.
+    pub fn start(&self) -> Running {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let consumer = self.consumer();
+        let task = tokio::spawn(consumer.run(async move { drop(stopped.await) }));
+        Running { stop: Some(stop), task }
+    }
+
+    /// Waits until all events of all users, but for `except`, were applied.
+    pub async fn all_applied(&self, except: &[Uuid]) {
+        db::testing::eventually("all events are applied", || async {
+            self.committed(except).await == self.seen().await
+        })
+        .await;
+    }
+
+    pub async fn committed(&self, except: &[Uuid]) -> BTreeMap<Uuid, i64> {
+        let users: Vec<(Uuid, i64)> =
+            self.auth.query("SELECT id, version FROM users").fetch_all().await.unwrap();
+        users.into_iter().filter(|(id, _)| !except.contains(id)).collect()
+    }
+
+    /// The last applied version of each user.
+    pub async fn seen(&self) -> BTreeMap<Uuid, i64> {
+        let users: Vec<(Uuid, i64)> =
+            self.reader.query("SELECT id, version FROM seen").fetch_all().await.unwrap();
+        users.into_iter().collect()
+    }
+
+    /// Every event once, and per key in order.
+    pub async fn assert_exactly_once(&self) {
+        let number = async |db: &Db, sql: &'static str| -> i64 {
+            db.query(sql).fetch_scalar().await.unwrap()
+        };
+        let logged = number(&self.auth, "SELECT count(*) FROM event_log").await;
+        let committed = number(&self.auth, "SELECT CAST(sum(version) AS BIGINT) FROM users").await;
+        assert_eq!(logged, committed, "one event for each change, none of what was rolled back");
+        assert_eq!(number(&self.reader, "SELECT count(*) FROM applied").await, logged);
+        let disorder = "SELECT CAST(sum(disorder) AS BIGINT) FROM seen";
+        assert_eq!(number(&self.reader, disorder).await, 0);
+    }
+
+    pub async fn dead_letters(&self) -> i64 {
+        self.reader.query("SELECT count(*) FROM dead_letters").fetch_scalar().await.unwrap()
+    }
+}
+
+pub async fn update_in(tx: &mut Tx, id: Uuid) -> db::Result<i64> {
+    let version: i64 = tx
+        .query("UPDATE users SET version = version + 1 WHERE id = $1 RETURNING version")
+        .bind(id)
+        .fetch_scalar()
+        .await?;
+    let event = UserUpdated { user_id: id.to_string(), country: version.to_string() };
+    outbox::append(tx, Event::new(&USERS, id, version, &event));
+    Ok(version)
+}
+
+pub struct Running {
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Ends it in an orderly way.
+    pub async fn stop(mut self) {
+        drop(self.stop.take());
+        (&mut self.task).await.unwrap();
+    }
+
+    /// Ends it at once, whatever it is doing.
+    pub async fn kill(self) {
+        self.task.abort();
+        db::testing::eventually("the consumer is gone", || async { self.task.is_finished() }).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Mischief {
+    fn with<T>(&self, change: impl FnOnce(&mut Bad) -> T) -> T {
+        change(&mut self.0.lock().unwrap())
+    }
+
+    pub fn park(&self, id: Uuid) {
+        self.with(|bad| bad.park.insert(id));
+    }
+
+    pub fn panic(&self, id: Uuid) {
+        self.with(|bad| bad.panic.insert(id));
+    }
+
+    pub fn fail(&self, id: Uuid, times: u32) {
+        self.with(|bad| bad.fail.insert(id, times));
+    }
+
+    pub fn transient(&self, id: Uuid, times: u32) {
+        self.with(|bad| bad.transient.insert(id, times));
+    }
+
+    pub fn hang(&self, id: Uuid) {
+        self.with(|bad| bad.hang.insert(id));
+    }
+
+    pub fn behave(&self) {
+        self.with(|bad| *bad = Bad::default());
+    }
+
+    pub fn calls(&self, id: Uuid) -> u32 {
+        self.with(|bad| bad.calls.get(&id).copied().unwrap_or(0))
+    }
+}
+
+pub struct Applier(Mischief);
+
+impl Handler for Applier {
+    async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
+        let id = event.aggregate_id;
+        // First the effect, so that what fails has something to roll back.
+        tx.query("INSERT INTO applied VALUES ($1, $2, $3)")
+            .bind(event.id)
+            .bind(id)
+            .bind(event.version)
+            .execute()
+            .await?;
+        tx.query(
+            "INSERT INTO seen VALUES ($1, $2, CASE WHEN $2 = 1 THEN 0 ELSE 1 END)
+             ON CONFLICT (id) DO UPDATE SET version = excluded.version,
+               disorder = seen.disorder
+                        + CASE WHEN excluded.version = seen.version + 1 THEN 0 ELSE 1 END",
+        )
+        .bind(id)
+        .bind(event.version)
+        .execute()
+        .await?;
+        if self.0.with(|bad| bad.hang.contains(&id)) {
+            std::future::pending::<()>().await;
+        }
+        self.0.with(|bad| {
+            *bad.calls.entry(id).or_default() += 1;
+            assert!(!bad.panic.contains(&id), "the handler was told to panic");
+            let mut takes = |times: Option<&mut u32>| {
+                times.is_some_and(|left| {
+                    let some = *left > 0;
+                    *left = left.saturating_sub(1);
+                    some
+                })
+            };
+            if bad.park.contains(&id) {
+                return Err(Fault::park("told to"));
+            }
+            if takes(bad.transient.get_mut(&id)) {
+                return Err(Fault::Transient("told to".into()));
+            }
+            if takes(bad.fail.get_mut(&id)) {
+                return Err(Fault::retry("told to"));
+            }
+            Ok(())
+        })
+    }
+}
