@@ -9,9 +9,10 @@ use futures_util::future::select_all;
 use futures_util::{FutureExt as _, Stream, stream};
 use proto::event::{SubscribeRequest, SubscribeResponse};
 use rpc::{PageKey, page};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Code, Status};
+use tracing::Instrument as _;
 
 use super::cursor::{self, Places};
 use super::filter::Filter;
@@ -20,6 +21,8 @@ use crate::{Bus, Topic, log};
 
 /// Events read at once, per topic.
 const READ: i64 = 100;
+/// Responses made before the subscriber has taken them.
+const AHEAD: usize = 16;
 /// Another process may append without this one noticing.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -34,7 +37,6 @@ pub(super) struct Feed {
     ready: VecDeque<SubscribeResponse>,
     heartbeat: Duration,
     sign_due: Instant,
-    ended: bool,
 }
 
 impl Feed {
@@ -74,41 +76,51 @@ impl Feed {
             ready: VecDeque::new(),
             heartbeat,
             sign_due: Instant::now() + heartbeat,
-            ended: false,
         };
         Ok(feed)
     }
 
-    pub fn stream(self) -> impl Stream<Item = Result<SubscribeResponse, Status>> + Send {
-        stream::unfold(self, |mut feed| async move {
-            let next = feed.next().await?;
-            feed.ended = next.is_err();
-            Some((next, feed))
+    /// The responses. They are made in a task of their own: a subscriber that does not read must not freeze a query, and
+    /// with it a connection of the pool, in the middle.
+    pub fn stream(mut self) -> impl Stream<Item = Result<SubscribeResponse, Status>> + Send {
+        let (sender, receiver) = mpsc::channel(AHEAD);
+        let feeding = async move {
+            loop {
+                let next = tokio::select! {
+                    next = self.next() => next,
+                    () = sender.closed() => return,
+                };
+                let ended = next.is_err();
+                if sender.send(next).await.is_err() || ended {
+                    return;
+                }
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "ends with its subscriber or with the bus")]
+        tokio::spawn(feeding.in_current_span());
+        stream::unfold(receiver, |mut receiver| async {
+            receiver.recv().await.map(|next| (next, receiver))
         })
     }
 
-    /// The next response; none behind an error.
-    async fn next(&mut self) -> Option<Result<SubscribeResponse, Status>> {
-        if self.ended {
-            return None;
-        }
+    /// The next response; nothing comes behind an error.
+    async fn next(&mut self) -> Result<SubscribeResponse, Status> {
         loop {
             if *self.closing.borrow_and_update() {
                 let message = "the server stops; subscribe again with the last cursor";
                 let after = Duration::from_secs(1);
-                let stops = rpc::status::retry(Code::Unavailable, "STOPPING", message, after);
-                return Some(Err(stops));
+                return Err(rpc::status::retry(Code::Unavailable, "STOPPING", message, after));
             }
             if let Some(response) = self.ready.pop_front() {
                 self.sign_due = Instant::now() + self.heartbeat;
-                return Some(Ok(response));
+                return Ok(response);
             }
             match self.read().await {
-                Err(error) => return Some(Err(unavailable(&error))),
+                Err(error) => return Err(unavailable(&error)),
                 Ok(true) => {}
                 Ok(false) if Instant::now() >= self.sign_due => {
                     self.sign_due = Instant::now() + self.heartbeat;
-                    return Some(Ok(self.sign_of_life()));
+                    return Ok(self.sign_of_life());
                 }
                 Ok(false) => self.wait().await,
             }

@@ -20,12 +20,16 @@ async fn write(world: &World, rounds: usize) {
         let (db, users) = (world.auth.db(), users.clone());
         writers.push(tokio::spawn(async move {
             for _ in 0..rounds {
-                let users = &users;
+                // In one order, because waiting for PostgreSQL to find deadlocks takes a second each.
+                let mut some: Vec<usize> = (0..rand::random_range(1..4))
+                    .map(|_| rand::random_range(0..users.len()))
+                    .collect();
+                some.sort_unstable();
+                let (users, some) = (&users, &some);
                 let result: db::Result<()> = db
                     .transact(|mut tx| async move {
-                        for _ in 0..rand::random_range(1..4) {
-                            let id = users[rand::random_range(0..users.len())];
-                            update_in(&mut tx, id).await?;
+                        for i in some {
+                            update_in(&mut tx, users[*i]).await?;
                             let pause = rand::random_range(0..1500);
                             tokio::time::sleep(Duration::from_micros(pause)).await;
                         }

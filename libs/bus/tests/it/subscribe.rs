@@ -19,7 +19,9 @@ use crate::world::{CONSUMER, SECRETS, World};
 
 fn caller(kind: Kind, id: Uuid) -> Caller {
     let principal = Principal { kind, id, ..Principal::anonymous() };
-    Caller { principal: Arc::new(principal), ..Caller::anonymous() }
+    let mut caller = Caller::anonymous();
+    caller.principal = Arc::new(principal);
+    caller
 }
 
 fn service() -> Caller {
@@ -116,8 +118,8 @@ async fn a_viewer_sees_what_concerns_them() {
         let mut stream = listen(&world, caller(Kind::User, ann), secrets).await.unwrap();
         assert!(stream.message().await.unwrap().unwrap().event.is_none());
         // A service that acts for a user sees what the user sees.
-        let on_behalf_of = Some(caller(Kind::User, bob).principal);
-        let acting = Caller { on_behalf_of, ..service() };
+        let mut acting = service();
+        acting.on_behalf_of = Some(caller(Kind::User, bob).principal);
         let mut stream = listen(&world, acting, from_start()).await.unwrap();
         assert_eq!(next(&mut stream).await.1, bob);
     }

@@ -243,13 +243,13 @@ impl Handler for Applier {
         .bind(event.version)
         .execute()
         .await?;
+        self.0.with(|bad| *bad.calls.entry(id).or_default() += 1);
         if self.0.with(|bad| bad.hang.contains(&id)) {
             std::future::pending::<()>().await;
         }
+        assert!(!self.0.with(|bad| bad.panic.contains(&id)), "the handler was told to panic");
         self.0.with(|bad| {
-            *bad.calls.entry(id).or_default() += 1;
-            assert!(!bad.panic.contains(&id), "the handler was told to panic");
-            let mut takes = |times: Option<&mut u32>| {
+            let takes = |times: Option<&mut u32>| {
                 times.is_some_and(|left| {
                     let some = *left > 0;
                     *left = left.saturating_sub(1);
