@@ -1,0 +1,262 @@
+//! Every SQL statement of the service.
+
+use chrono::{DateTime, Utc};
+use db::{Read, Tx};
+use prost::Message;
+use proto::event;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::submission::{Outcome, Submission, Test};
+use crate::verdict::Verdict;
+use crate::wire;
+
+db::record! {
+    struct Row {
+        submission_id: Uuid,
+        version: i64,
+        user_id: Uuid,
+        problem_id: Uuid,
+        problem_version: i64,
+        language: String,
+        source_size: i64,
+        created_at: DateTime<Utc>,
+        judgement_id: Option<Uuid>,
+        verdict: Option<String>,
+        cpu_time_us: Option<i64>,
+        memory_bytes: Option<i64>,
+        test_count: Option<i64>,
+        isolation: Option<String>,
+        judged_at: Option<DateTime<Utc>>,
+    }
+}
+
+const COLUMNS: &str = "submission_id, version, user_id, problem_id, problem_version, language, \
+     source_size, created_at, judgement_id, verdict, cpu_time_us, memory_bytes, test_count, \
+     isolation, judged_at";
+
+impl Row {
+    fn into_submission(self) -> Result<Submission, Error> {
+        let outcome = match (self.judgement_id, self.verdict, self.judged_at) {
+            (Some(judgement_id), Some(code), Some(judged_at)) => Some(Outcome {
+                judgement_id,
+                verdict: Verdict::from_code(&code).ok_or(Error::UnknownVerdict(code))?,
+                cpu_time_us: self.cpu_time_us.unwrap_or_default(),
+                memory_bytes: self.memory_bytes.unwrap_or_default(),
+                test_count: clamp(self.test_count.unwrap_or_default()),
+                isolation: self.isolation.unwrap_or_default(),
+                judged_at,
+                tests: Vec::new(),
+            }),
+            _ => None,
+        };
+        Ok(Submission {
+            id: self.submission_id,
+            version: self.version,
+            user_id: self.user_id,
+            problem_id: self.problem_id,
+            problem_version: self.problem_version,
+            language: self.language,
+            source_size: self.source_size,
+            created_at: self.created_at,
+            outcome,
+        })
+    }
+}
+
+fn clamp(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// Makes all other submissions of this person wait for the end of the transaction.
+pub async fn lock_submitter(tx: &mut Tx, user_id: Uuid) -> db::Result<()> {
+    let upsert = tx.query(
+        "INSERT INTO submitters (user_id, submission_count) VALUES ($1, 1)
+         ON CONFLICT (user_id) DO UPDATE SET submission_count = submitters.submission_count + 1",
+    );
+    upsert.bind(user_id).execute().await.map(drop)
+}
+
+/// When somebody's latest submissions since a moment came, the newest first.
+pub async fn recent_times(
+    read: impl Read<'_>,
+    user_id: Uuid,
+    since: DateTime<Utc>,
+    limit: u32,
+) -> db::Result<Vec<DateTime<Utc>>> {
+    let times: Vec<(DateTime<Utc>,)> = read
+        .query(
+            "SELECT created_at FROM submissions WHERE user_id = $1 AND created_at > $2
+             ORDER BY created_at DESC LIMIT $3",
+        )
+        .bind(user_id)
+        .bind(since)
+        .bind(i64::from(limit))
+        .fetch_all()
+        .await?;
+    Ok(times.into_iter().map(|(time,)| time).collect())
+}
+
+/// Stores a new submission and its program.
+pub async fn insert(tx: &mut Tx, new: &Submission, source: &str) -> db::Result<()> {
+    tx.query(
+        "INSERT INTO submissions (submission_id, version, user_id, problem_id, problem_version,
+           language, source_size, created_at, requested_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+    )
+    .bind(new.id)
+    .bind(new.version)
+    .bind(new.user_id)
+    .bind(new.problem_id)
+    .bind(new.problem_version)
+    .bind(new.language.as_str())
+    .bind(new.source_size)
+    .bind(new.created_at)
+    .execute()
+    .await?;
+    let source = tx
+        .query("INSERT INTO submission_sources (submission_id, source) VALUES ($1, $2)")
+        .bind(new.id)
+        .bind(source.as_bytes());
+    source.execute().await.map(drop)
+}
+
+/// A submission without its tests.
+pub async fn find(read: impl Read<'_>, id: Uuid) -> Result<Option<Submission>, Error> {
+    let query = read.query("SELECT ").push(COLUMNS).push(" FROM submissions WHERE submission_id = ");
+    let row: Option<Row> = query.push_bind(id).fetch_optional().await?;
+    row.map(Row::into_submission).transpose()
+}
+
+/// The outcomes of a submission's tests; none before its verdict.
+pub async fn tests(read: impl Read<'_>, id: Uuid) -> Result<Vec<Test>, Error> {
+    let query = read.query("SELECT tests FROM submission_tests WHERE submission_id = $1").bind(id);
+    let bytes: Option<Vec<u8>> = query.fetch_scalar_optional().await?;
+    let stored = event::JudgementCompleted::decode(bytes.unwrap_or_default().as_slice())?;
+    Ok(stored.tests.iter().filter_map(wire::test_of_event).collect())
+}
+
+/// The program of a submission.
+pub async fn source(read: impl Read<'_>, id: Uuid) -> Result<Option<String>, Error> {
+    let query = read.query("SELECT source FROM submission_sources WHERE submission_id = $1");
+    let bytes: Option<Vec<u8>> = query.bind(id).fetch_scalar_optional().await?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Which submissions a list holds.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this person.
+    pub user_id: Option<Uuid>,
+    /// For this problem.
+    pub problem_id: Option<Uuid>,
+    /// With this verdict.
+    pub verdict: Option<Verdict>,
+    /// In this language.
+    pub language: Option<String>,
+    /// Older than this one.
+    pub before: Option<Uuid>,
+}
+
+/// Submissions without their tests, the newest first.
+pub async fn list(
+    read: impl Read<'_>,
+    filter: &Filter,
+    limit: i64,
+) -> Result<Vec<Submission>, Error> {
+    let mut query = read.query("SELECT ").push(COLUMNS).push(" FROM submissions WHERE TRUE");
+    if let Some(user_id) = filter.user_id {
+        query = query.push(" AND user_id = ").push_bind(user_id);
+    }
+    if let Some(problem_id) = filter.problem_id {
+        query = query.push(" AND problem_id = ").push_bind(problem_id);
+    }
+    if let Some(verdict) = filter.verdict {
+        query = query.push(" AND verdict = ").push_bind(verdict.code());
+    }
+    if let Some(language) = &filter.language {
+        query = query.push(" AND language = ").push_bind(language.clone());
+    }
+    if let Some(before) = filter.before {
+        query = query.push(" AND submission_id < ").push_bind(before);
+    }
+    query = query.push(" ORDER BY submission_id DESC LIMIT ").push_bind(limit);
+    let rows: Vec<Row> = query.fetch_all().await?;
+    rows.into_iter().map(Row::into_submission).collect()
+}
+
+/// Gives a submission its outcome and returns it as it is now; `None` when it has one already, or
+/// does not exist.
+pub async fn judge(tx: &mut Tx, id: Uuid, outcome: &Outcome) -> Result<Option<Submission>, Error> {
+    let row: Option<Row> = tx
+        .query(
+            "UPDATE submissions SET version = version + 1, judgement_id = $2, verdict = $3,
+               cpu_time_us = $4, memory_bytes = $5, test_count = $6, isolation = $7, judged_at = $8
+             WHERE submission_id = $1 AND verdict IS NULL RETURNING ",
+        )
+        .push(COLUMNS)
+        .bind(id)
+        .bind(outcome.judgement_id)
+        .bind(outcome.verdict.code())
+        .bind(outcome.cpu_time_us)
+        .bind(outcome.memory_bytes)
+        .bind(i64::from(outcome.test_count))
+        .bind(outcome.isolation.as_str())
+        .bind(outcome.judged_at)
+        .fetch_optional()
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let tests = outcome.tests.iter().map(wire::test_to_event).collect();
+    let stored = event::JudgementCompleted { tests, ..Default::default() };
+    tx.query("INSERT INTO submission_tests (submission_id, tests) VALUES ($1, $2)")
+        .bind(id)
+        .bind(stored.encode_to_vec())
+        .execute()
+        .await?;
+    row.into_submission().map(Some)
+}
+
+/// Notes that the judge is asked again for a submission that still waits since before `before`,
+/// and returns it as it is now.
+pub async fn ask_again(
+    tx: &mut Tx,
+    id: Uuid,
+    before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Option<Submission>, Error> {
+    let query = tx
+        .query(
+            "UPDATE submissions SET version = version + 1, requested_at = $3
+             WHERE submission_id = $1 AND verdict IS NULL AND requested_at < $2 RETURNING ",
+        )
+        .push(COLUMNS);
+    let row: Option<Row> = query.bind(id).bind(before).bind(now).fetch_optional().await?;
+    row.map(Row::into_submission).transpose()
+}
+
+/// Submissions without a verdict that were last requested before a moment, in the order of ids,
+/// behind `after`.
+pub async fn overdue(
+    read: impl Read<'_>,
+    before: DateTime<Utc>,
+    after: Uuid,
+    limit: i64,
+) -> db::Result<Vec<Uuid>> {
+    let rows: Vec<(Uuid,)> = read
+        .query(
+            "SELECT submission_id FROM submissions
+             WHERE verdict IS NULL AND requested_at < $1 AND submission_id > $2
+             ORDER BY submission_id LIMIT $3",
+        )
+        .bind(before)
+        .bind(after)
+        .bind(limit)
+        .fetch_all()
+        .await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+/// How many submissions have no verdict yet.
+pub async fn waiting_count(read: impl Read<'_>) -> db::Result<i64> {
+    read.query("SELECT COUNT(*) FROM submissions WHERE verdict IS NULL").fetch_scalar().await
+}
