@@ -40,7 +40,7 @@ const ORGANISER: &[&str] = &[
 const JUDGE: &[&str] = &[
     "challenge.source.get",
     "challenge.submission.create",
-    "challenge.submission.list",
+    "challenge.submission.get",
     "challenge.submission.rejudge",
     "judge.judgement.get",
     "judge.queue.get",
@@ -66,7 +66,7 @@ const ADMIN: &[&str] = &[
     "challenge.challenge.update",
     "challenge.source.get",
     "challenge.submission.create",
-    "challenge.submission.list",
+    "challenge.submission.get",
     "challenge.submission.rejudge",
     "event.dead-letter.list",
     "event.dead-letter.replay",

@@ -78,15 +78,17 @@ impl Judging {
         changed
     }
 
-    /// Takes in an answer of the judge, unless glimpses have overtaken it.
+    /// Takes in an answer of the judge, unless glimpses have overtaken it; false when it brought
+    /// nothing new.
     pub fn hear(&mut self, answer: Self) -> bool {
         let place = |judging: &Self| (judging.attempt, judging.state, judging.done_count);
-        if place(&answer) < place(self) || answer == *self {
+        let last_word = answer.state == State::Done && answer.attempt >= self.attempt;
+        if answer == *self || (!last_word && place(&answer) < place(self)) {
             return false;
         }
-        // An answer about tests under way may know fewer of them than the glimpses told.
         let seen = std::mem::replace(self, answer);
-        if seen.attempt == self.attempt {
+        // An answer about tests under way may know fewer of them than the glimpses told.
+        if !last_word && seen.attempt == self.attempt {
             for (index, test) in seen.tests {
                 self.tests.entry(index).or_insert(test);
             }
@@ -156,5 +158,8 @@ mod tests {
         assert!(!judging.hear(answer));
         assert_eq!(indexes(&judging), [0, 1, 2, 4, 5, 6]);
         assert!(!judging.hear(Judging::default()));
+        let last = Judging { attempt: 1, state: State::Done, ..Judging::default() };
+        assert!(judging.hear(last.clone()), "the last word stands, whatever was glimpsed");
+        assert_eq!(judging, last);
     }
 }

@@ -56,9 +56,9 @@ impl Challenge {
             return Ok(answer);
         }
         let (problem_id, problem_version) = self.resolve(caller, draft).await?;
-        let draw = |version| Submission {
+        let new = Submission {
             id: self.clock.new_id(),
-            version,
+            version: 1,
             user_id: author,
             problem_id,
             problem_version,
@@ -67,10 +67,11 @@ impl Challenge {
             created_at: self.clock.now(),
             outcome: None,
         };
-        let answer = self
+        let new = &new;
+        let work = self
             .db
-            .transact(|mut tx| async move { self.accept(&mut tx, draft, draw(1)).await })
-            .await?;
+            .transact(|mut tx| async move { self.accept(&mut tx, draft, new.clone()).await });
+        let answer = work.await?;
         metrics::counter!("agon_submissions_created_total").increment(1);
         Ok(answer)
     }
@@ -137,7 +138,7 @@ impl Challenge {
             .check(&recent.await?, now)
             .map_err(|retry_after| Error::TooMany { count: limit.count, retry_after })?;
         store::insert(tx, &new, &draft.source).await?;
-        events::submission_created(tx, &new).await?;
+        events::submission_created(tx, &new);
         let sight = own(new.user_id).sight(new.user_id);
         let view = View::new(new, &Judging::default(), sight).ok_or(Error::NotFound)?;
         let answer = CreateSubmissionResponse { submission: Some(wire::submission(view)) };
@@ -264,7 +265,7 @@ impl Challenge {
                 None => Err(Error::NotFound),
             };
         };
-        events::submission_judged(tx, &submission, outcome).await?;
+        events::submission_judged(tx, &submission, outcome);
         let this = self.clone();
         let verdict = outcome.verdict.code();
         tx.after_commit(move || {

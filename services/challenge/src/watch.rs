@@ -109,7 +109,7 @@ impl Watch {
         let shutdown = self.challenge.shutdown.clone();
         tokio::select! {
             () = shutdown.begun() => Err(Error::ShuttingDown),
-            glimpse = self.glimpses.next() => self.see(glimpse).await,
+            Some(glimpse) = self.glimpses.next() => self.see(glimpse).await,
             () = tokio::time::sleep_until(self.refresh_at) => {
                 let silent = !std::mem::take(&mut self.heard);
                 self.look(silent).await
@@ -118,9 +118,9 @@ impl Watch {
     }
 
     /// Takes in a glimpse and all that have come meanwhile: a slow reader gets fewer, newer views.
-    async fn see(&mut self, first: Option<Bytes>) -> Result<(), Error> {
+    async fn see(&mut self, first: Bytes) -> Result<(), Error> {
         let mut look = false;
-        let mut next = first;
+        let mut next = Some(first);
         while let Some(bytes) = next {
             look |= bytes.is_empty();
             if let Ok(progress) = JudgementProgress::decode(bytes) {
