@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::{Db, Error, Result, Tx};
+use crate::{Db, Error, Read, Result, Tx};
 
 /// How long a request id is remembered.
 pub const KEPT: TimeDelta = TimeDelta::hours(24);
@@ -53,21 +53,59 @@ pub async fn claim(
     if claimed.is_some() {
         return Ok(Claim::New);
     }
-    let (stored, response): (Vec<u8>, Option<Vec<u8>>) = tx
-        .query(
-            "SELECT digest, response FROM requests
-             WHERE caller = $1 AND rpc = $2 AND request_id = $3",
-        )
-        .bind(caller)
-        .bind(rpc)
-        .bind(request_id)
-        .fetch_one()
-        .await?;
-    if stored != digest {
+    match recorded(&mut *tx, caller, rpc, request_id).await? {
+        Some(row) => judge(row, digest, rpc, request_id),
+        None => Err(Error::NotFound),
+    }
+}
+
+/// What is known of a request id, without claiming it: for answering a retry before anything else is looked at.
+/// Only [`claim`] makes sure that there is no other request at the same time.
+pub async fn find(
+    read: impl Read<'_>,
+    caller: &str,
+    rpc: &str,
+    request_id: &str,
+    digest: &[u8],
+    now: DateTime<Utc>,
+) -> Result<Claim> {
+    match recorded(read, caller, rpc, request_id).await? {
+        Some(row) if row.expires_at > now => judge(row, digest, rpc, request_id),
+        _ => Ok(Claim::New),
+    }
+}
+
+crate::record! {
+    struct Recorded {
+        digest: Vec<u8>,
+        response: Option<Vec<u8>>,
+        expires_at: DateTime<Utc>,
+    }
+}
+
+async fn recorded(
+    read: impl Read<'_>,
+    caller: &str,
+    rpc: &str,
+    request_id: &str,
+) -> Result<Option<Recorded>> {
+    read.query(
+        "SELECT digest, response, expires_at FROM requests
+         WHERE caller = $1 AND rpc = $2 AND request_id = $3",
+    )
+    .bind(caller)
+    .bind(rpc)
+    .bind(request_id)
+    .fetch_optional()
+    .await
+}
+
+fn judge(row: Recorded, digest: &[u8], rpc: &str, request_id: &str) -> Result<Claim> {
+    if row.digest != digest {
         return Ok(Claim::Conflict);
     }
     // Claimed earlier in this very transaction, or committed without a response: a defect of the caller.
-    response.map(Claim::Replay).ok_or_else(|| {
+    row.response.map(Claim::Replay).ok_or_else(|| {
         Error::Invalid(format!("request {request_id:?} of {rpc} was claimed but never answered"))
     })
 }

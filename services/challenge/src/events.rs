@@ -24,11 +24,9 @@ pub const SUBMISSION: Topic = Topic::new("agon.submission.v1", "challenge")
 /// The topics that this service produces.
 pub const TOPICS: &[Topic] = &[SUBMISSION];
 
-/// The topics that this service consumes.
-pub const CONSUMES: &[&str] = &["agon.judgement.v1"];
-
-/// The name of the consumer.
-pub const CONSUMER: &str = "challenge";
+/// What this service consumes.
+pub const CONSUMES: &[bus::Consumes] =
+    &[bus::Consumes { consumer: "challenge", topics: &["agon.judgement.v1"] }];
 
 /// Says that a submission wants to be judged.
 pub fn submission_created(tx: &mut Tx, submission: &Submission) {

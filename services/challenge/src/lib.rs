@@ -41,7 +41,7 @@ mod wire;
 
 pub use config::Config;
 pub use error::Error;
-pub use events::TOPICS;
+pub use events::{CONSUMES, TOPICS};
 pub use overdue::Found;
 
 /// The service's tables.
@@ -103,10 +103,12 @@ impl Challenge {
 
     /// Starts the background work: judgements are applied, the overdue is looked after.
     pub fn workers(&self, bus: &Bus, tasks: &Tasks) -> Result<(), bus::Error> {
-        let handler = events::Judgements(self.clone());
-        let consumer =
-            bus.consumer(events::CONSUMER, self.db.clone(), events::CONSUMES, handler)?;
-        tasks.spawn("challenge consumer", consumer.run(tasks.shutdown().wait()));
+        for consumes in CONSUMES {
+            let handler = events::Judgements(self.clone());
+            let (name, topics) = (consumes.consumer, consumes.topics);
+            let consumer = bus.consumer(name, self.db.clone(), topics, handler)?;
+            tasks.spawn("challenge consumer", consumer.run(tasks.shutdown().wait()));
+        }
         let health = tasks.readiness().component("submissions");
         tasks.spawn("overdue submissions", self.clone().look_after_overdue(health));
         Ok(())

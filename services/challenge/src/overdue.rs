@@ -56,7 +56,7 @@ impl Challenge {
     async fn as_the_only_one(&self, owner: &str) -> Result<Found, Error> {
         self.count_waiting().await?;
         let ttl = self.config.overdue_check() * 2 + Duration::from_secs(60);
-        let Some(_lease) = lease::take(&self.db, LEASE, owner, ttl).await? else {
+        let Some(_lease) = lease::acquire(&self.db, LEASE, owner, ttl).await? else {
             return Ok(Found::default());
         };
         db::requests::purge(&self.db, self.clock.now()).await?;
