@@ -102,7 +102,12 @@ mod tests {
         check(
             |d| {
                 let request_id = "r".repeat(200);
-                *d = Draft { problem: "".into(), language: "".into(), source: "".into(), request_id };
+                *d = Draft {
+                    problem: "".into(),
+                    language: "".into(),
+                    source: "".into(),
+                    request_id,
+                };
             },
             all,
         );

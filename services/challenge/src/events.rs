@@ -73,7 +73,9 @@ impl bus::Handler for Judgements {
             return Ok(());
         }
         let Some((id, outcome)) = wire::outcome_of_event(&judged, tx.now()) else {
-            return Err(Fault::park("the judgement has an id or a verdict unknown to this version"));
+            return Err(Fault::park(
+                "the judgement has an id or a verdict unknown to this version",
+            ));
         };
         match self.0.judge(tx, id, &outcome).await {
             Ok(true) => Ok(()),

@@ -130,7 +130,11 @@ mod tests {
         assert!(judging.see(running(1, [2, 0])));
         assert!(judging.see(running(1, [1])));
         assert!(!judging.see(running(1, [0])), "doubled");
-        assert!(!judging.see(Glimpse { attempt: 1, state: State::Compiling, ..Glimpse::default() }));
+        assert!(!judging.see(Glimpse {
+            attempt: 1,
+            state: State::Compiling,
+            ..Glimpse::default()
+        }));
         assert_eq!(indexes(&judging), [0, 1, 2]);
         assert_eq!((judging.state, judging.done_count, judging.test_count), (State::Running, 3, 9));
     }

@@ -13,13 +13,13 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use ::rpc::{PageKey, Services};
 use access::Authorised;
 use bus::Bus;
 use cache::Cache;
 use db::Db;
 use ids::Clock;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
-use ::rpc::{PageKey, Services};
 use runtime::{Shutdown, Tasks};
 
 mod config;

@@ -26,7 +26,11 @@ impl Limit {
 
     /// Whether one more may come now, given the times of the latest submissions (the newest first,
     /// at least `count` of them where there are so many); otherwise how long to wait.
-    pub fn check(&self, newest_first: &[DateTime<Utc>], now: DateTime<Utc>) -> Result<(), Duration> {
+    pub fn check(
+        &self,
+        newest_first: &[DateTime<Utc>],
+        now: DateTime<Utc>,
+    ) -> Result<(), Duration> {
         let Some(last) = (self.count as usize).checked_sub(1) else { return Ok(()) };
         // Room comes when the oldest of the last `count` leaves the window.
         let Some(oldest) = newest_first.get(last) else { return Ok(()) };

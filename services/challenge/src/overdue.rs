@@ -104,9 +104,7 @@ impl Challenge {
             return Ok(Answer::Waiting);
         };
         let (this, outcome) = (self, &outcome);
-        let work = self
-            .db
-            .transact(|mut tx| async move { this.judge(&mut tx, id, outcome).await });
+        let work = self.db.transact(|mut tx| async move { this.judge(&mut tx, id, outcome).await });
         if work.await? {
             tracing::warn!(submission_id = %id, "took over a verdict whose event did not arrive");
         }

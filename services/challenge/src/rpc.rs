@@ -57,9 +57,8 @@ impl SubmissionService for Challenge {
     ) -> Result<Response<Watched>, Status> {
         let viewer = viewer(Caller::of(&request));
         let views = self.watch(&viewer, &request.get_ref().submission_id).await?;
-        let responses = views.map(|view| {
-            Ok(WatchSubmissionResponse { submission: Some(wire::submission(view?)) })
-        });
+        let responses = views
+            .map(|view| Ok(WatchSubmissionResponse { submission: Some(wire::submission(view?)) }));
         Ok(Response::new(Box::pin(responses)))
     }
 

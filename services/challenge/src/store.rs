@@ -123,7 +123,8 @@ pub async fn insert(tx: &mut Tx, new: &Submission, source: &str) -> db::Result<(
 
 /// A submission without its tests.
 pub async fn find(read: impl Read<'_>, id: Uuid) -> Result<Option<Submission>, Error> {
-    let query = read.query("SELECT ").push(COLUMNS).push(" FROM submissions WHERE submission_id = ");
+    let query =
+        read.query("SELECT ").push(COLUMNS).push(" FROM submissions WHERE submission_id = ");
     let row: Option<Row> = query.push_bind(id).fetch_optional().await?;
     row.map(Row::into_submission).transpose()
 }

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, Stream};
-use futures_util::{FutureExt, StreamExt};
 use prost::Message;
 use proto::judge::JudgementProgress;
 use tokio::time::Instant;
@@ -27,9 +27,32 @@ pub fn channel(id: Uuid) -> String {
     format!("submission/{id}")
 }
 
+/// Live messages; none at all where they cannot be had.
+struct Glimpses(Option<cache::Subscription>);
+
+impl Glimpses {
+    async fn of(cache: &cache::Cache, id: Uuid) -> Self {
+        let subscription = cache.subscribe(&channel(id)).await;
+        if let Err(error) = &subscription {
+            tracing::warn!(%error, "watching without live messages");
+        }
+        Self(subscription.ok())
+    }
+
+    async fn next(&mut self) -> Bytes {
+        if let Some(subscription) = &mut self.0 {
+            if let Some(message) = subscription.next().await {
+                return message;
+            }
+            self.0 = None;
+        }
+        std::future::pending().await
+    }
+}
+
 struct Watch {
     challenge: Challenge,
-    glimpses: cache::Subscription,
+    glimpses: Glimpses,
     sight: Sight,
     submission: Submission,
     judging: Judging,
@@ -53,7 +76,7 @@ impl Challenge {
         id: &str,
     ) -> Result<impl Stream<Item = Result<View, Error>> + Send + use<>, Error> {
         let id = parse_id(id)?;
-        let glimpses = self.cache.subscribe(&channel(id));
+        let glimpses = Glimpses::of(&self.cache, id).await;
         let submission = self.find(id).await?;
         let sight = viewer.sight(submission.user_id);
         if !sight.submission {
@@ -109,7 +132,7 @@ impl Watch {
         let shutdown = self.challenge.shutdown.clone();
         tokio::select! {
             () = shutdown.begun() => Err(Error::ShuttingDown),
-            Some(glimpse) = self.glimpses.next() => self.see(glimpse).await,
+            glimpse = self.glimpses.next() => self.see(glimpse).await,
             () = tokio::time::sleep_until(self.refresh_at) => {
                 let silent = !std::mem::take(&mut self.heard);
                 self.look(silent).await
@@ -127,7 +150,7 @@ impl Watch {
                 self.judging.see(wire::glimpse(progress));
             }
             self.heard = true;
-            next = self.glimpses.next().now_or_never().flatten();
+            next = self.glimpses.next().now_or_never();
         }
         if look { self.look(true).await } else { Ok(()) }
     }
