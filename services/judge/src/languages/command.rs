@@ -1,0 +1,171 @@
+//! Commands: the words of `languages.toml` with their placeholders filled in.
+
+use super::{Entry, Language, Toolchain, java};
+
+/// Where precompiled headers are shown to compilers.
+pub const PRECOMPILED: &str = "/precompiled";
+
+/// The files of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// Path (relative, without `..`) and content, sorted by path.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// The file to start with.
+    pub main: String,
+    /// The class to start with, where the language has them.
+    pub class: String,
+}
+
+impl Files {
+    /// A submission: one file, named as the language wants.
+    pub fn single(language: &Language, source: Vec<u8>) -> Files {
+        let (name, class) = match language.entry {
+            Entry::File => (language.source_name.clone(), String::new()),
+            Entry::Java => {
+                let class = java::main_class(&source).unwrap_or_else(|| "Main".into());
+                let simple = class.rsplit('.').next().unwrap_or("Main").to_owned();
+                (format!("{simple}.java"), class)
+            }
+        };
+        Files { files: vec![(name.clone(), source)], main: name, class }
+    }
+
+    /// A package's program: `entry_point` names a file, or a class; empty = the only source, or the one
+    /// called `main`.
+    pub fn many(
+        language: &Language,
+        mut files: Vec<(String, Vec<u8>)>,
+        entry_point: &str,
+    ) -> Result<Files, String> {
+        files.sort();
+        let sources: Vec<&(String, Vec<u8>)> =
+            files.iter().filter(|(path, _)| language.is_source(path)).collect();
+        let named = |path: &str| path == entry_point || stem(path) == entry_point;
+        let main = match sources.as_slice() {
+            [] => return Err(format!("no file is a {} source", language.name)),
+            _ if !entry_point.is_empty() => sources.iter().find(|(path, _)| named(path)),
+            [only] => Some(only),
+            many => many.iter().find(|(path, _)| stem(path).eq_ignore_ascii_case("main")),
+        };
+        let Some((main, text)) = main else {
+            return Err(match entry_point {
+                "" => "several sources, and none is called main".to_owned(),
+                name => format!("the entry point {name} is no source file"),
+            });
+        };
+        let class = match language.entry {
+            Entry::File => String::new(),
+            Entry::Java => java::main_class(text).unwrap_or_else(|| stem(main).to_owned()),
+        };
+        Ok(Files { main: main.clone(), class, files })
+    }
+
+    fn sources<'a>(&'a self, language: &'a Language) -> impl Iterator<Item = &'a str> {
+        let paths = self.files.iter().map(|(path, _)| path.as_str());
+        paths.filter(|path| language.is_source(path))
+    }
+}
+
+fn stem(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+/// Fills in the commands of one language for one program.
+#[derive(Clone, Copy, Debug)]
+pub struct Commands<'a> {
+    /// The language.
+    pub language: &'a Language,
+    /// Where its programs are.
+    pub toolchain: &'a Toolchain,
+    /// The program.
+    pub files: &'a Files,
+}
+
+impl Commands<'_> {
+    /// One command. `memory` is the limit for a run, in bytes.
+    pub fn fill(&self, words: &[String], memory: u64, precompiled: bool) -> Vec<String> {
+        let mut filled = Vec::new();
+        for word in words {
+            match word.as_str() {
+                "{sources}" => {
+                    // A file must not pass for an option.
+                    let safe = |path: &str| match path.starts_with('-') {
+                        true => format!("./{path}"),
+                        false => path.to_owned(),
+                    };
+                    filled.extend(self.files.sources(self.language).map(safe));
+                }
+                "{precompiled}" if precompiled => filled.push(format!("-I{PRECOMPILED}")),
+                "{precompiled}" => {}
+                word => filled.push(self.word(word, memory)),
+            }
+        }
+        filled
+    }
+
+    fn word(&self, word: &str, memory: u64) -> String {
+        let mut text = word
+            .replace("{main}", &self.files.main)
+            .replace("{class}", &self.files.class)
+            .replace("{memory_mib}", &(memory >> 20).to_string());
+        for (name, path) in self.toolchain.programs() {
+            text = text.replace(&format!("{{{name}}}"), path);
+        }
+        text
+    }
+}
+
+/// Refuses placeholders that nobody fills in.
+pub(super) fn check(word: &str, language: &Language) -> Result<(), String> {
+    let Some((_, rest)) = word.split_once('{') else { return Ok(()) };
+    let Some((name, rest)) = rest.split_once('}') else { return Ok(()) };
+    let known = ["sources", "precompiled", "main", "class", "memory_mib"];
+    if !known.contains(&name) && !language.programs.contains_key(name) {
+        return Err(format!("{{{name}}} means nothing"));
+    }
+    check(rest, language)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::languages::parse;
+
+    fn fill(id: &str, files: &Files, words: impl Fn(&Language) -> Vec<String>) -> String {
+        let language = parse("").unwrap().remove(id).unwrap();
+        let toolchain = Toolchain::testing(&[("cxx", "/usr/bin/g++"), ("java", "/usr/bin/java")]);
+        let commands = Commands { language: &language, toolchain: &toolchain, files };
+        commands.fill(&words(&language), 256 << 20, true).join(" ")
+    }
+
+    #[test]
+    fn commands_are_filled_in() {
+        let languages = parse("").unwrap();
+        let files = vec![("b.h".into(), vec![]), ("main.cpp".into(), vec![]), ("a.cc".into(), vec![])];
+        let files = Files::many(&languages["cpp20"], files, "").unwrap();
+        let text = fill("cpp20", &files, |l| l.compile[0].clone());
+        assert!(text.starts_with("/usr/bin/g++ -std=gnu++20 "), "{text}");
+        assert!(text.ends_with(" -I/precompiled -o /box/main a.cc main.cpp"), "{text}");
+        let files = Files::single(&languages["java"], b"package p; public class Foo {}".into());
+        assert_eq!(files.main, "Foo.java");
+        let text = fill("java", &files, |l| l.run.clone());
+        assert!(text.contains(" -Xmx256m ") && text.ends_with(" -cp /app p.Foo"), "{text}");
+    }
+
+    #[test]
+    fn the_file_to_start_with() {
+        let python = &parse("").unwrap()["python3"];
+        let files = |names: &[&str]| -> Vec<(String, Vec<u8>)> {
+            names.iter().map(|name| ((*name).to_owned(), Vec::new())).collect()
+        };
+        let main = |names: &[&str], entry| Files::many(python, files(names), entry).map(|f| f.main);
+        assert_eq!(main(&["x.py", "data.txt"], ""), Ok("x.py".into()));
+        assert_eq!(main(&["x.py", "Main.py"], ""), Ok("Main.py".into()));
+        assert_eq!(main(&["x.py", "y.py"], "y"), Ok("y.py".into()));
+        assert_eq!(main(&["x.py", "y.py"], "y.py"), Ok("y.py".into()));
+        assert!(main(&["x.py", "y.py"], "").is_err());
+        assert!(main(&["x.py"], "z").is_err());
+        assert!(main(&["x.txt"], "").is_err());
+    }
+}
