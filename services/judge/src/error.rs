@@ -22,6 +22,9 @@ pub enum Error {
     /// The database failed.
     #[error(transparent)]
     Db(#[from] db::Error),
+    /// The languages are configured wrongly.
+    #[error("{0}")]
+    Languages(String),
     /// What is stored cannot be read.
     #[error("stored judgement: {0}")]
     Stored(String),

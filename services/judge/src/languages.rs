@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-pub use command::{Commands, Files};
+pub use command::{Commands, Files, PRECOMPILED};
 pub use toolchain::Toolchain;
 
 /// What comes with Agon.

@@ -278,6 +278,16 @@ pub async fn latest(read: impl Read<'_>, subject: Subject) -> Result<Option<Row>
     .await
 }
 
+/// What a judgement is of.
+pub async fn subject(read: impl Read<'_>, id: Uuid) -> Result<Option<Subject>> {
+    let found: Option<(Option<Uuid>, Option<Uuid>)> = read
+        .query("SELECT submission_id, verification_id FROM judgements WHERE id = $1")
+        .bind(id)
+        .fetch_optional()
+        .await?;
+    Ok(found.and_then(|(submission, verification)| Subject::of(submission, verification)))
+}
+
 /// Jobs that wait, jobs that run, and since when the oldest waits.
 pub async fn counts(read: impl Read<'_>) -> Result<(i64, i64, Option<DateTime<Utc>>)> {
     let (queued, leased, oldest): (i64, i64, Option<DateTime<Utc>>) = read

@@ -1,0 +1,60 @@
+//! What callers may ask about judgements.
+
+use db::Db;
+use prost::Message;
+use proto::judge as pb;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::judgement::{Subject, timestamp};
+use crate::queue::{Live, Queue};
+use crate::store::{self, Row};
+
+/// The latest judgement of something, with what is known of it while it runs.
+pub async fn get(db: &Db, queue: &Queue, subject: Subject) -> Result<pb::Judgement, Error> {
+    let row = store::latest(db, subject).await?.ok_or(Error::NotFound)?;
+    let live = queue.live(row.id);
+    let live = live.filter(|live| row.state == "leased" && live.attempt == row.attempt);
+    wire(row, live)
+}
+
+fn wire(row: Row, live: Option<Live>) -> Result<pb::Judgement, Error> {
+    let stored = pb::Judgement::decode(row.tests.as_slice());
+    let stored = stored.map_err(|error| Error::Stored(error.to_string()))?;
+    let state = match (row.state.as_str(), &live) {
+        ("done", _) => pb::JudgementState::Done,
+        ("leased", Some(live)) => live.state,
+        _ => pb::JudgementState::Queued,
+    };
+    let verdict = pb::Verdict::from_str_name(&row.verdict).unwrap_or_default();
+    let count = i32::try_from(row.test_count).unwrap_or(i32::MAX);
+    let (tests, test_count) = match live {
+        Some(live) => (live.tests.into_values().collect(), live.test_count),
+        None => (stored.tests, count),
+    };
+    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    Ok(pb::Judgement {
+        judgement_id: row.id.to_string(),
+        submission_id: text(row.submission_id),
+        verification_id: text(row.verification_id),
+        state: state.into(),
+        verdict: verdict.into(),
+        cpu_time_us: row.cpu_time_us,
+        memory_bytes: row.memory_bytes,
+        tests,
+        test_count,
+        compile_output: row.compile_output,
+        message: row.message,
+        isolation: row.isolation,
+        worker: row.worker,
+        attempt: i32::try_from(row.attempt).unwrap_or(i32::MAX),
+        create_time: Some(timestamp(row.created_at)),
+        done_time: row.done_at.map(timestamp),
+    })
+}
+
+/// How much there is to do.
+pub async fn queue(db: &Db) -> Result<pb::Queue, Error> {
+    let (queued_count, running_count, oldest) = store::counts(db).await?;
+    Ok(pb::Queue { queued_count, running_count, oldest_time: oldest.map(timestamp) })
+}

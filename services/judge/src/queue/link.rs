@@ -1,0 +1,235 @@
+//! One worker's stream.
+
+use std::pin::Pin;
+
+use futures_util::{Stream, StreamExt, stream};
+use proto::judge as pb;
+use proto::judge::work_request::Message;
+use proto::judge::work_response;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::dispatch::{cancel, response};
+use super::{Held, Link, Queue};
+use crate::error::Error;
+use crate::judgement::{Lease, Outcome};
+use crate::store;
+
+/// What a worker says.
+pub type Said = Pin<Box<dyn Stream<Item = Result<pb::WorkRequest, Status>> + Send>>;
+/// What a worker is told.
+pub type Told = Pin<Box<dyn Stream<Item = Result<pb::WorkResponse, Status>> + Send>>;
+
+/// Serves a worker: whoever polls the answers also moves the work on, and dropping them hangs up.
+pub fn serve(queue: Queue, said: Said) -> Told {
+    let (sender, told) = mpsc::unbounded_channel();
+    let talk = Talk { connected: Connected { queue, id: None }, sender, said, told, over: false };
+    Box::pin(stream::unfold(talk, |mut talk| async move {
+        if talk.over {
+            return None;
+        }
+        let next = talk.next().await?;
+        talk.over = next.is_err();
+        Some((next, talk))
+    }))
+}
+
+struct Talk {
+    connected: Connected,
+    sender: mpsc::UnboundedSender<pb::WorkResponse>,
+    said: Said,
+    told: mpsc::UnboundedReceiver<pb::WorkResponse>,
+    over: bool,
+}
+
+/// A link's place in the queue's state, given up on drop.
+struct Connected {
+    queue: Queue,
+    id: Option<u64>,
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        let Some(id) = self.id else { return };
+        let mut state = self.queue.state();
+        if let Some(link) = state.links.remove(&id) {
+            tracing::info!(worker = link.hello.worker_id, "a worker disconnected");
+            state.gone.push(link.hello.worker_id);
+        }
+        drop(state);
+        self.queue.0.wake.notify_one();
+    }
+}
+
+impl Talk {
+    async fn next(&mut self) -> Option<Result<pb::WorkResponse, Status>> {
+        loop {
+            tokio::select! {
+                told = self.told.recv() => return told.map(Ok),
+                said = self.said.next() => match said? {
+                    Ok(request) => {
+                        if let Err(error) = self.hear(request).await {
+                            return Some(Err(error.into()));
+                        }
+                    }
+                    // The worker is gone; there is nobody to tell.
+                    Err(_) => return None,
+                },
+            }
+        }
+    }
+
+    async fn hear(&mut self, request: pb::WorkRequest) -> Result<(), Error> {
+        let Some(message) = request.message else { return Ok(()) };
+        if let Message::Hello(hello) = message {
+            return self.hello(hello).await;
+        }
+        let Some(id) = self.connected.id else {
+            return Err(Error::invalid("message", "must be `hello` at first"));
+        };
+        let queue = self.connected.queue.clone();
+        if let Some(link) = queue.state().links.get_mut(&id) {
+            link.seen = queue.0.db.clock().now();
+        }
+        match message {
+            Message::Hello(_) => Ok(()),
+            Message::Heartbeat(heartbeat) => self.heartbeat(id, &heartbeat).await,
+            Message::Progress(progress) => {
+                self.progress(id, &progress);
+                Ok(())
+            }
+            Message::Ready(ready) => {
+                if let Some(link) = queue.state().links.get_mut(&id) {
+                    link.ready += i64::from(ready.job_count.clamp(0, 4096));
+                }
+                queue.0.wake.notify_one();
+                Ok(())
+            }
+            Message::Result(result) => self.result(id, result).await,
+            Message::Failure(failure) => self.failure(id, failure).await,
+        }
+    }
+
+    async fn hello(&mut self, hello: pb::WorkerHello) -> Result<(), Error> {
+        if hello.worker_id.is_empty() || hello.worker_id.len() > 128 {
+            return Err(Error::invalid("hello.worker_id", "give a name of 1 to 128 bytes"));
+        }
+        let queue = self.connected.queue.clone();
+        {
+            let mut state = queue.state();
+            let now = queue.0.db.clock().now();
+            let id = self.connected.id.unwrap_or(state.next_link);
+            state.next_link = state.next_link.max(id + 1);
+            let (sender, first) = (self.sender.clone(), self.connected.id.is_none());
+            self.connected.id = Some(id);
+            let link = state.links.entry(id).or_insert_with(|| Link {
+                hello: pb::WorkerHello::default(),
+                ready: 0,
+                jobs: Default::default(),
+                sender,
+                seen: now,
+            });
+            link.hello = hello.clone();
+            if first {
+                let (worker, slots) = (&hello.worker_id, hello.slot_count);
+                tracing::info!(worker, slots, isolation = hello.isolation, "a worker connected");
+            }
+        }
+        queue.offer(&hello).await?;
+        queue.0.wake.notify_one();
+        Ok(())
+    }
+
+    /// Keeps leases, also those from before the stream broke.
+    async fn heartbeat(&self, id: u64, heartbeat: &pb::WorkerHeartbeat) -> Result<(), Error> {
+        let queue = &self.connected.queue;
+        let leases: Vec<Lease> =
+            heartbeat.leases.iter().filter_map(|lease| Lease::read(Some(lease))).collect();
+        if leases.is_empty() {
+            return Ok(());
+        }
+        let asked = &leases;
+        let lease = queue.0.config.lease();
+        let renew = |mut tx: db::TxGuard| async move {
+            let until = tx.now() + lease;
+            store::renew(&mut tx, asked, until).await
+        };
+        let kept = queue.0.db.transact(renew).await?;
+        for lost in leases.iter().filter(|lease| !kept.contains(lease)) {
+            self.sender.send(cancel(*lost)).ok();
+        }
+        let mut unknown = Vec::new();
+        if let Some(link) = queue.state().links.get(&id) {
+            unknown.extend(kept.iter().filter(|lease| !link.jobs.contains_key(&lease.id)).copied());
+        }
+        for lease in unknown {
+            self.take_up(id, lease).await?;
+        }
+        Ok(())
+    }
+
+    /// A worker came back with a job from before.
+    async fn take_up(&self, id: u64, lease: Lease) -> Result<(), Error> {
+        let queue = &self.connected.queue;
+        let Some(subject) = store::subject(&queue.0.db, lease.id).await? else { return Ok(()) };
+        if let Some(link) = queue.state().links.get_mut(&id) {
+            link.jobs.insert(lease.id, Held { attempt: lease.attempt, subject });
+        }
+        Ok(())
+    }
+
+    fn progress(&self, id: u64, progress: &pb::JobProgress) {
+        let queue = &self.connected.queue;
+        let Some(lease) = Lease::read(progress.lease.as_ref()) else { return };
+        let held = queue.state().links.get(&id).and_then(|link| link.jobs.get(&lease.id).copied());
+        let held = held.filter(|held| held.attempt == lease.attempt);
+        if let (Some(held), Some(progress)) = (held, &progress.progress) {
+            queue.progress(held, lease.id, progress);
+        }
+    }
+
+    async fn result(&self, id: u64, result: pb::JobResult) -> Result<(), Error> {
+        let lease = Lease::read(result.lease.as_ref())
+            .ok_or_else(|| Error::invalid("result.lease", "is no lease"))?;
+        let judgement = result
+            .judgement
+            .ok_or_else(|| Error::invalid("result.judgement", "is required"))?;
+        if judgement.verdict() == pb::Verdict::Unspecified {
+            return Err(Error::invalid("result.judgement.verdict", "is required"));
+        }
+        let outcome = Outcome { judgement, worker: self.worker(id) };
+        let finished = self.connected.queue.finish(lease, &outcome).await?;
+        self.answer(id, lease, finished);
+        Ok(())
+    }
+
+    async fn failure(&self, id: u64, failure: pb::JobFailure) -> Result<(), Error> {
+        let lease = Lease::read(failure.lease.as_ref())
+            .ok_or_else(|| Error::invalid("failure.lease", "is no lease"))?;
+        let worker = self.worker(id);
+        let put_back = self.connected.queue.put_back(lease, &failure, &worker).await?;
+        self.answer(id, lease, put_back);
+        Ok(())
+    }
+
+    /// Durable, or no longer the worker's concern: it can forget the job either way.
+    fn answer(&self, id: u64, lease: Lease, durable: bool) {
+        if let Some(link) = self.connected.queue.state().links.get_mut(&id)
+            && link.jobs.get(&lease.id).is_some_and(|held| held.attempt == lease.attempt)
+        {
+            link.jobs.remove(&lease.id);
+        }
+        let message = match durable {
+            true => {
+                response(work_response::Message::Ack(pb::JobAck { lease: Some(lease.wire()) }))
+            }
+            false => cancel(lease),
+        };
+        self.sender.send(message).ok();
+    }
+
+    fn worker(&self, id: u64) -> String {
+        let state = self.connected.queue.state();
+        state.links.get(&id).map(|link| link.hello.worker_id.clone()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,78 @@
+//! The RPCs, one line each.
+
+use proto::judge as pb;
+use proto::judge::get_judgement_request::Subject as Asked;
+use proto::judge::judgement_service_server::JudgementService;
+use proto::judge::language_service_server::LanguageService;
+use proto::judge::worker_service_server::WorkerService;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use crate::Judge;
+use crate::error::Error;
+use crate::judgement::Subject;
+use crate::{judgements, queue};
+
+#[async_trait]
+impl JudgementService for Judge {
+    async fn get_judgement(
+        &self,
+        request: Request<pb::GetJudgementRequest>,
+    ) -> Result<Response<pb::GetJudgementResponse>, Status> {
+        let subject = subject(request.into_inner().subject)?;
+        let judgement = judgements::get(&self.db, &self.queue, subject).await?;
+        Ok(Response::new(pb::GetJudgementResponse { judgement: Some(judgement) }))
+    }
+
+    async fn list_workers(
+        &self,
+        _: Request<pb::ListWorkersRequest>,
+    ) -> Result<Response<pb::ListWorkersResponse>, Status> {
+        Ok(Response::new(pb::ListWorkersResponse { workers: self.queue.workers() }))
+    }
+
+    async fn get_queue(
+        &self,
+        _: Request<pb::GetQueueRequest>,
+    ) -> Result<Response<pb::GetQueueResponse>, Status> {
+        let queue = judgements::queue(&self.db).await?;
+        Ok(Response::new(pb::GetQueueResponse { queue: Some(queue) }))
+    }
+}
+
+#[async_trait]
+impl LanguageService for Judge {
+    async fn list_languages(
+        &self,
+        _: Request<pb::ListLanguagesRequest>,
+    ) -> Result<Response<pb::ListLanguagesResponse>, Status> {
+        Ok(Response::new(pb::ListLanguagesResponse { languages: self.queue.languages() }))
+    }
+}
+
+#[async_trait]
+impl WorkerService for Judge {
+    type WorkStream = queue::Told;
+
+    async fn work(
+        &self,
+        request: Request<Streaming<pb::WorkRequest>>,
+    ) -> Result<Response<queue::Told>, Status> {
+        let said = Box::pin(request.into_inner());
+        Ok(Response::new(queue::serve(self.queue.clone(), said)))
+    }
+}
+
+fn subject(asked: Option<Asked>) -> Result<Subject, Error> {
+    let read = |field, text: &str| {
+        ids::parse(text).ok_or_else(|| Error::invalid(field, "is no id; give a UUID in lower case"))
+    };
+    match asked {
+        Some(Asked::SubmissionId(text)) => {
+            read("submission_id", &text).map(Subject::Submission)
+        }
+        Some(Asked::VerificationId(text)) => {
+            read("verification_id", &text).map(Subject::Verification)
+        }
+        None => Err(Error::invalid("subject", "is required")),
+    }
+}

@@ -1,0 +1,154 @@
+//! A worker: takes jobs from the queue and runs them in the sandbox of this machine.
+//!
+//! Reaches the queue, the problems and the programs by gRPC alone, so it can live anywhere.
+
+mod artefacts;
+mod cases;
+mod compile;
+mod disk;
+mod failure;
+mod job;
+mod lanes;
+mod link;
+mod objects;
+mod offer;
+mod peers;
+mod probe;
+mod run;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use access::Authorised;
+use ids::Clock;
+use runtime::{Component, Shutdown};
+use sandbox::Sandbox;
+use tokio::sync::{RwLock, Semaphore};
+
+use crate::config::Config;
+use crate::languages::Languages;
+
+pub use offer::untried;
+
+/// What a worker is given.
+#[derive(Clone)]
+pub struct Parts {
+    /// Its name, unique among the living.
+    pub name: String,
+    /// Time and ids.
+    pub clock: Clock,
+    /// A directory for caches.
+    pub directory: PathBuf,
+    /// The problem service.
+    pub problem: Authorised,
+    /// The challenge service.
+    pub challenge: Authorised,
+    /// The judge's queue.
+    pub judge: Authorised,
+    /// How the sandbox starts; what [`Config`] says is filled in.
+    pub sandbox: sandbox::Config,
+    /// The languages to try.
+    pub languages: Languages,
+}
+
+/// A worker that has not started yet.
+pub struct Worker {
+    config: Config,
+    parts: Parts,
+}
+
+/// A worker at work.
+pub(crate) struct Bench {
+    config: Config,
+    name: String,
+    clock: Clock,
+    sandbox: Sandbox,
+    isolation: String,
+    /// One permit per slot: whoever holds one gets a slot without waiting.
+    slots: Arc<Semaphore>,
+    /// Jobs that wait for their first slot.
+    waiting: AtomicUsize,
+    /// Held for reading by every run, for writing by those that want to be alone.
+    quiet: RwLock<()>,
+    peers: peers::Peers,
+    objects: objects::Objects,
+    artefacts: artefacts::Artefacts,
+    offer: offer::Offer,
+}
+
+impl Worker {
+    /// A worker of this configuration.
+    pub fn new(config: Config, parts: Parts) -> Self {
+        Self { config, parts }
+    }
+
+    /// Works until the shutdown. Where no sandbox is possible it says so and ends: jobs wait for
+    /// another worker.
+    pub async fn run(self, component: Component, shutdown: Shutdown) {
+        let sandbox = match Sandbox::start(self.sandbox_config()).await {
+            Ok(sandbox) => sandbox,
+            Err(error) => {
+                tracing::error!(%error, "this machine judges nothing; submissions wait");
+                component.degraded(format!("no programs are judged here: {error}"));
+                return;
+            }
+        };
+        let judge = self.parts.judge.clone();
+        let bench = match self.bench(sandbox.clone()).await {
+            Ok(bench) => Arc::new(bench),
+            Err(error) => {
+                tracing::error!(%error, "the caches of the judge cannot be used");
+                component.failed(format!("the caches of the judge cannot be used: {error}"));
+                sandbox.shutdown().await;
+                return;
+            }
+        };
+        if bench.isolation == "full" {
+            component.ready();
+        } else {
+            component.degraded(format!("isolation is {}", bench.isolation));
+        }
+        let probing = probe::all(&bench, &shutdown);
+        let working = link::run(&bench, judge, &shutdown);
+        tokio::join!(probing, working);
+        sandbox.shutdown().await;
+    }
+
+    fn sandbox_config(&self) -> sandbox::Config {
+        let config = &self.config;
+        sandbox::Config {
+            slots: config.slots,
+            cores: config.cores.clone(),
+            root: config.root(),
+            allow_degraded: config.allow_degraded.clone(),
+            ..self.parts.sandbox.clone()
+        }
+    }
+
+    async fn bench(self, sandbox: Sandbox) -> std::io::Result<Bench> {
+        let Parts { name, clock, directory, problem, challenge, languages, .. } = self.parts;
+        let config = self.config;
+        let objects = directory.join("objects");
+        let objects = objects::Objects::open(objects, config.object_cache_mib << 20).await?;
+        let artefacts = directory.join("artefacts");
+        let artefacts =
+            artefacts::Artefacts::open(artefacts, config.artefact_cache_mib << 20).await?;
+        let root = config.root();
+        let offer = offer::Offer::open(directory.join("languages"), languages, root.as_deref());
+        Ok(Bench {
+            name,
+            clock,
+            isolation: sandbox.report().level.to_string(),
+            slots: Arc::new(Semaphore::new(sandbox.slots())),
+            sandbox,
+            waiting: AtomicUsize::new(0),
+            quiet: RwLock::new(()),
+            peers: peers::Peers::new(problem, challenge),
+            objects,
+            artefacts,
+            offer,
+            config,
+        })
+    }
+}

@@ -1,0 +1,168 @@
+//! What a job runs: tests of a submission, or what a check of an import asks for.
+
+use std::time::Duration;
+
+use proto::problem as pb;
+
+use super::compile::Budget;
+use crate::checker::{Checker, Tolerance};
+use crate::config::Config;
+
+/// Everything about the runs of one program.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// The runs, by index.
+    pub cases: Vec<Case>,
+    /// Go on after a failure.
+    pub run_all: bool,
+    /// So many of the cases decide on the verdict, from the first on.
+    pub deciding: usize,
+    /// CPU time of a run, before any language's multiplier.
+    pub time: Duration,
+    /// Memory of a run.
+    pub memory: u64,
+    /// Output of a run.
+    pub output: u64,
+    /// Command-line arguments.
+    pub arguments: Vec<String>,
+    /// What compiling may use.
+    pub compile: Budget,
+}
+
+/// One run.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    /// Its index in the answer.
+    pub index: i32,
+    /// Whether everyone may see it.
+    pub sample: bool,
+    /// Standard input.
+    pub input: Option<pb::ObjectRef>,
+    /// What must come of it.
+    pub expected: Expected,
+}
+
+/// What must come of a run.
+#[derive(Clone, Debug)]
+pub(super) enum Expected {
+    /// Output that the checker accepts for this answer.
+    Answer(Option<pb::ObjectRef>, Checker),
+    /// Exit code 42: a validator accepts the input.
+    Accepted,
+    /// Any other exit code: a validator refuses the input.
+    Refused,
+}
+
+/// The tests of a version, for a submission or a jury solution.
+pub(super) fn solution(config: &Config, data: &pb::JudgeData) -> Option<Plan> {
+    let limits = data.limits.clone().unwrap_or_default();
+    let default = checker(data.checker.as_ref());
+    let case = |test: &pb::JudgeTest| {
+        let own = test.checker.as_ref().map(|own| checker(Some(own)));
+        let checker = own.unwrap_or_else(|| default.clone());
+        Case {
+            index: test.index,
+            sample: test.sample,
+            input: test.input.clone(),
+            expected: Expected::Answer(test.answer.clone(), checker),
+        }
+    };
+    let compile = Budget {
+        cpu: duration(limits.compile_time_limit)
+            .unwrap_or(Duration::from_secs(config.compile_seconds)),
+        wall: Duration::from_secs(config.compile_wall_seconds),
+        memory: positive(limits.compile_memory_limit_bytes)
+            .unwrap_or(config.compile_memory_mib << 20),
+    };
+    let wall = compile.wall.max(compile.cpu * 2);
+    Some(Plan {
+        cases: data.tests.iter().map(case).collect(),
+        run_all: false,
+        deciding: data.tests.len(),
+        time: duration(limits.time_limit)?,
+        memory: positive(limits.memory_limit_bytes).unwrap_or(512 << 20),
+        output: positive(limits.output_limit_bytes).unwrap_or(64 << 20),
+        arguments: Vec::new(),
+        compile: Budget { wall, ..compile },
+    })
+}
+
+/// The inputs that a validator is shown.
+pub(super) fn validator(config: &Config, verification: &pb::Verification) -> Plan {
+    let case = |test: &pb::JudgeTest, expected: Expected| Case {
+        index: test.index,
+        sample: test.sample,
+        input: test.input.clone(),
+        expected,
+    };
+    let valid = verification.inputs.iter().map(|test| case(test, Expected::Accepted));
+    let invalid = verification.invalid_inputs.iter().map(|test| case(test, Expected::Refused));
+    Plan {
+        cases: valid.chain(invalid).collect(),
+        run_all: true,
+        deciding: verification.inputs.len(),
+        time: positive(verification.time_limit_us)
+            .map_or(Duration::from_secs(config.validator_seconds), Duration::from_micros),
+        memory: positive(verification.memory_limit_bytes)
+            .unwrap_or(config.validator_memory_mib << 20),
+        output: 64 << 20,
+        arguments: verification.arguments.clone(),
+        compile: Budget {
+            cpu: Duration::from_secs(config.compile_seconds),
+            wall: Duration::from_secs(config.compile_wall_seconds),
+            memory: config.compile_memory_mib << 20,
+        },
+    }
+}
+
+/// The default checker with a problem's flags.
+pub(super) fn checker(flags: Option<&pb::Checker>) -> Checker {
+    let Some(flags) = flags else { return Checker::default() };
+    let tolerance = Tolerance {
+        absolute: flags.float_absolute_tolerance,
+        relative: flags.float_relative_tolerance,
+    };
+    Checker {
+        case_sensitive: flags.case_sensitive,
+        space_change_sensitive: flags.space_change_sensitive,
+        tolerance: (tolerance != Tolerance::default()).then_some(tolerance),
+    }
+}
+
+fn duration(duration: Option<prost_types::Duration>) -> Option<Duration> {
+    duration.and_then(|duration| duration.try_into().ok()).filter(|d: &Duration| !d.is_zero())
+}
+
+fn positive(number: i64) -> Option<u64> {
+    u64::try_from(number).ok().filter(|&number| number > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tests_own_checker_wins() {
+        let second = prost_types::Duration { seconds: 1, nanos: 0 };
+        let own = pb::Checker { case_sensitive: true, ..pb::Checker::default() };
+        let all = pb::Checker { float_absolute_tolerance: Some(0.5), ..pb::Checker::default() };
+        let data = pb::JudgeData {
+            limits: Some(pb::Limits { time_limit: Some(second), ..pb::Limits::default() }),
+            checker: Some(all),
+            tests: vec![
+                pb::JudgeTest { checker: Some(own), ..pb::JudgeTest::default() },
+                pb::JudgeTest { index: 1, ..pb::JudgeTest::default() },
+            ],
+            ..pb::JudgeData::default()
+        };
+        let plan = solution(&Config::default(), &data).unwrap();
+        let tolerant = |case: &Case| match &case.expected {
+            Expected::Answer(_, checker) => checker.tolerance.is_some(),
+            _ => false,
+        };
+        assert_eq!(plan.cases.iter().map(tolerant).collect::<Vec<_>>(), [false, true]);
+        assert_eq!(plan.time, Duration::from_secs(1));
+        let unknown = pb::JudgeData { limits: None, ..data };
+        assert!(solution(&Config::default(), &unknown).is_none());
+    }
+}

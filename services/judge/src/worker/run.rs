@@ -1,0 +1,257 @@
+//! One run of a program on one input, and what it means.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use proto::judge as pb;
+use proto::judge::Verdict;
+use sandbox::{Capture, Exit, Limits, Outcome, Output, RunSpec, Slot, Stdin};
+
+use super::Bench;
+use super::cases::{Case, Expected, Plan};
+use super::failure::Failure;
+use super::offer::Offered;
+use crate::checker::{Checker, Finding};
+use crate::judgement::bounded;
+use crate::languages::{self, Commands, Files};
+use crate::verdict;
+
+/// What is kept of an output, for people.
+const SHOWN: usize = 4 << 10;
+/// Outputs up to this size are compared at once, larger ones on a thread for blocking work.
+const SMALL: u64 = 64 << 10;
+/// So many runs of one program may be repeated for being close to the limit.
+const REPEATS: u32 = 8;
+
+/// Runs one program.
+pub(super) struct Runner<'a> {
+    bench: &'a Bench,
+    offered: &'a Offered,
+    plan: &'a Plan,
+    command: Vec<String>,
+    limits: languages::Limits,
+    repeats: AtomicU32,
+}
+
+impl<'a> Runner<'a> {
+    pub fn new(bench: &'a Bench, offered: &'a Offered, files: &Files, plan: &'a Plan) -> Self {
+        let Offered { language, toolchain, .. } = offered;
+        let limits = language.limits(plan.time, plan.memory);
+        let commands = Commands { language, toolchain, files };
+        let mut command = commands.fill(&language.run, limits.memory, false);
+        command.extend(plan.arguments.iter().cloned());
+        Runner { bench, offered, plan, command, limits, repeats: AtomicU32::new(0) }
+    }
+
+    /// Runs one case in a slot that has the program.
+    pub async fn case(&self, slot: &mut Slot, case: &Case) -> Result<pb::TestResult, Failure> {
+        let input = self.bench.objects.get(&self.bench.peers, case.input.as_ref()).await?;
+        match &case.expected {
+            Expected::Answer(answer, checker) => {
+                let answer = self.bench.objects.get(&self.bench.peers, answer.as_ref()).await?;
+                let outcome = self.measured(slot, input.path()).await?;
+                self.solved(case, outcome, answer.path(), checker).await
+            }
+            Expected::Accepted | Expected::Refused => {
+                let _quiet = self.bench.quiet.read().await;
+                let outcome = slot.run(self.spec(input.path(), self.limits.time)).await?;
+                self.validated(case, outcome)
+            }
+        }
+    }
+
+    /// A run, and another one on a quiet machine when it is close to the time limit.
+    async fn measured(&self, slot: &mut Slot, input: PathBuf) -> Result<Outcome, Failure> {
+        let limit = verdict::stretched(self.limits.time);
+        let outcome = {
+            let _quiet = self.bench.quiet.read().await;
+            slot.run(self.spec(input.clone(), limit)).await?
+        };
+        let decided_by_time = outcome.limit.is_none() && outcome.violation.is_none();
+        if !decided_by_time
+            || !verdict::is_close(outcome.cpu_time, self.limits.time)
+            || self.repeats.fetch_add(1, Ordering::Relaxed) >= REPEATS
+        {
+            return Ok(outcome);
+        }
+        let _alone = self.bench.quiet.write().await;
+        let again = slot.run(self.spec(input, limit)).await?;
+        Ok(if again.cpu_time < outcome.cpu_time { again } else { outcome })
+    }
+
+    fn spec(&self, input: PathBuf, cpu: Duration) -> RunSpec {
+        let language = &self.offered.language;
+        let mut spec = RunSpec::new(self.command.iter().cloned());
+        spec.env.push(("ONLINE_JUDGE".into(), "1".into()));
+        spec.env.extend(language.env.clone());
+        spec.stdin = Stdin::Path(input);
+        spec.stdout = Output::Capture { limit: self.plan.output };
+        spec.stderr = Output::Capture { limit: SHOWN as u64 };
+        spec.limits = Limits {
+            cpu,
+            wall: verdict::wall_limit(self.limits.time),
+            memory: self.limits.memory_with_runtime,
+            output: self.plan.output,
+            processes: language.processes,
+            file_size: self.plan.output,
+            ..Limits::default()
+        };
+        spec
+    }
+
+    async fn solved(
+        &self,
+        case: &Case,
+        outcome: Outcome,
+        answer: PathBuf,
+        checker: &Checker,
+    ) -> Result<pb::TestResult, Failure> {
+        let mut result = measures(case, &outcome);
+        let stderr = text(outcome.stderr)?;
+        let run = verdict::Run {
+            out_of_memory: self.ran_out_of_memory(&outcome.exit, &stderr),
+            exit: outcome.exit,
+            limit: outcome.limit,
+            violation: outcome.violation,
+            cpu_time: outcome.cpu_time,
+        };
+        let mut stdout = outcome.stdout;
+        let output = head(&mut stdout)?;
+        let decided = verdict::of_run(&run, self.limits.time);
+        let (verdict, message) = match decided {
+            Some(Verdict::JudgeError) => {
+                return Err(Failure::Broken(format!("a run ended as {:?}", run.exit)));
+            }
+            Some(Verdict::RuntimeError) => {
+                (Verdict::RuntimeError, ending(&run.exit, &stderr))
+            }
+            Some(verdict) => (verdict, String::new()),
+            None => said(compare(checker.clone(), stdout, answer).await?),
+        };
+        result.verdict = verdict.into();
+        result.message = bounded(&message, SHOWN);
+        if case.sample || verdict != Verdict::Accepted {
+            result.output = output;
+        }
+        Ok(result)
+    }
+
+    fn validated(&self, case: &Case, outcome: Outcome) -> Result<pb::TestResult, Failure> {
+        let mut result = measures(case, &outcome);
+        let ended = outcome.limit.is_none() && outcome.violation.is_none();
+        if let Exit::NotStarted(why) = &outcome.exit {
+            return Err(Failure::Broken(format!("the validator did not start: {why}")));
+        }
+        let held = match (&case.expected, &outcome.exit) {
+            (Expected::Accepted, Exit::Code(42)) => ended,
+            (Expected::Refused, Exit::Code(code)) => ended && *code != 42,
+            _ => false,
+        };
+        let verdict = if held { Verdict::Accepted } else { Verdict::WrongAnswer };
+        result.verdict = verdict.into();
+        if !held {
+            let (mut stdout, stderr) = (outcome.stdout, text(outcome.stderr)?);
+            let words = format!("{}\n{stderr}", head(&mut stdout)?);
+            let ending = match outcome.limit {
+                Some(limit) => format!("the validator met its {limit:?} limit").to_lowercase(),
+                None => ending(&outcome.exit, words.trim()),
+            };
+            result.message = bounded(&ending, SHOWN);
+        }
+        Ok(result)
+    }
+
+    fn ran_out_of_memory(&self, exit: &Exit, stderr: &str) -> bool {
+        let rule = self.offered.language.out_of_memory.as_ref();
+        rule.is_some_and(|rule| *exit == Exit::Code(rule.exit_code) && stderr.contains(&rule.stderr))
+    }
+}
+
+fn measures(case: &Case, outcome: &Outcome) -> pb::TestResult {
+    let micros = |time: Duration| i64::try_from(time.as_micros()).unwrap_or(i64::MAX);
+    let (exit_code, signal) = match outcome.exit {
+        Exit::Code(code) => (Some(code), None),
+        Exit::Signal(signal) => (None, Some(signal)),
+        Exit::Killed | Exit::NotStarted(_) => (None, None),
+    };
+    pb::TestResult {
+        index: case.index,
+        cpu_time_us: micros(outcome.cpu_time),
+        wall_time_us: micros(outcome.wall_time),
+        memory_bytes: i64::try_from(outcome.memory_peak).unwrap_or(i64::MAX),
+        exit_code,
+        signal,
+        sample: case.sample,
+        ..pb::TestResult::default()
+    }
+}
+
+/// Compares an output with an answer.
+pub(super) async fn compare(
+    checker: Checker,
+    mut output: Capture,
+    answer: PathBuf,
+) -> Result<Finding, Failure> {
+    let size = output.len();
+    let work = move || {
+        let answer = File::open(answer)?;
+        checker.check(output.reader()?, answer)
+    };
+    let finding = if size <= SMALL {
+        work()
+    } else {
+        let joined = tokio::task::spawn_blocking(work).await;
+        joined.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+    };
+    finding.map_err(|error| Failure::of_disk("comparing", &error))
+}
+
+fn said(finding: Finding) -> (Verdict, String) {
+    match finding {
+        Finding::Accepted => (Verdict::Accepted, String::new()),
+        Finding::NoOutput => (Verdict::NoOutput, "there is no output".into()),
+        Finding::Wrong(text) => (Verdict::WrongAnswer, text),
+    }
+}
+
+/// How a program ended that should not have, with what it said.
+fn ending(exit: &Exit, stderr: &str) -> String {
+    let how = match exit {
+        Exit::Code(code) => format!("exited with code {code}"),
+        Exit::Signal(signal) => format!("died of signal {signal}{}", name(*signal)),
+        Exit::Killed | Exit::NotStarted(_) => "was stopped".to_owned(),
+    };
+    match stderr.trim_end() {
+        "" => how,
+        words => format!("{how}\n{words}"),
+    }
+}
+
+fn name(signal: i32) -> &'static str {
+    match signal {
+        4 => " (SIGILL)",
+        6 => " (SIGABRT)",
+        7 => " (SIGBUS)",
+        8 => " (SIGFPE)",
+        9 => " (SIGKILL)",
+        11 => " (SIGSEGV)",
+        13 => " (SIGPIPE)",
+        15 => " (SIGTERM)",
+        _ => "",
+    }
+}
+
+fn text(capture: Capture) -> Result<String, Failure> {
+    capture.into_text().map_err(|error| Failure::of_disk("standard error", &error))
+}
+
+/// The start of an output, as text.
+fn head(capture: &mut Capture) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let read = capture.reader().and_then(|reader| reader.take(SHOWN as u64).read_to_end(&mut bytes));
+    read.map_err(|error| Failure::of_disk("output", &error))?;
+    Ok(bounded(&String::from_utf8_lossy(&bytes), SHOWN))
+}
