@@ -193,5 +193,8 @@ fn quote(token: &[u8]) -> String {
 }
 
 fn space(byte: Option<u8>) -> String {
-    byte.map_or_else(|| "no white space".to_owned(), |b| format!("white space `{}`", b.escape_ascii()))
+    byte.map_or_else(
+        || "no white space".to_owned(),
+        |b| format!("white space `{}`", b.escape_ascii()),
+    )
 }

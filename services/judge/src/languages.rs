@@ -206,8 +206,7 @@ impl Language {
         let own = Path::new(&self.source_name).extension();
         let extension = Path::new(path).extension().and_then(|text| text.to_str());
         extension.is_some_and(|text| {
-            self.extensions.iter().any(|known| known == text)
-                || own.is_some_and(|own| own == text)
+            self.extensions.iter().any(|known| known == text) || own.is_some_and(|own| own == text)
         })
     }
 }

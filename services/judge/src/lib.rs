@@ -111,14 +111,13 @@ impl Judge {
         }
         let name = format!("{EMBEDDED}{}", clock.new_id());
         let worker =
-            worker::Parts { name, clock, directory, problem, challenge, judge, sandbox, languages };
+            worker::Parts { name, directory, problem, challenge, judge, sandbox, languages };
         Ok(Self(Arc::new(Inner { config, db, queue, worker })))
     }
 
     /// The gRPC services.
     pub fn services(&self) -> Services {
-        let worker =
-            WorkerServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE);
+        let worker = WorkerServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE);
         Services::new()
             .add(JudgementServiceServer::new(self.clone()))
             .add(LanguageServiceServer::new(self.clone()))

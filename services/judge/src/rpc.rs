@@ -67,9 +67,7 @@ fn subject(asked: Option<Asked>) -> Result<Subject, Error> {
         ids::parse(text).ok_or_else(|| Error::invalid(field, "is no id; give a UUID in lower case"))
     };
     match asked {
-        Some(Asked::SubmissionId(text)) => {
-            read("submission_id", &text).map(Subject::Submission)
-        }
+        Some(Asked::SubmissionId(text)) => read("submission_id", &text).map(Subject::Submission),
         Some(Asked::VerificationId(text)) => {
             read("verification_id", &text).map(Subject::Verification)
         }

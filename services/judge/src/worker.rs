@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use access::Authorised;
-use ids::Clock;
 use runtime::{Component, Shutdown};
 use sandbox::Sandbox;
 use tokio::sync::{RwLock, Semaphore};
@@ -36,8 +35,6 @@ pub use offer::untried;
 pub struct Parts {
     /// Its name, unique among the living.
     pub name: String,
-    /// Time and ids.
-    pub clock: Clock,
     /// A directory for caches.
     pub directory: PathBuf,
     /// The problem service.
@@ -62,7 +59,6 @@ pub struct Worker {
 pub(crate) struct Bench {
     config: Config,
     name: String,
-    clock: Clock,
     sandbox: Sandbox,
     isolation: String,
     /// One permit per slot: whoever holds one gets a slot without waiting.
@@ -127,7 +123,7 @@ impl Worker {
     }
 
     async fn bench(self, sandbox: Sandbox) -> std::io::Result<Bench> {
-        let Parts { name, clock, directory, problem, challenge, languages, .. } = self.parts;
+        let Parts { name, directory, problem, challenge, languages, .. } = self.parts;
         let config = self.config;
         let objects = directory.join("objects");
         let objects = objects::Objects::open(objects, config.object_cache_mib << 20).await?;
@@ -138,7 +134,6 @@ impl Worker {
         let offer = offer::Offer::open(directory.join("languages"), languages, root.as_deref());
         Ok(Bench {
             name,
-            clock,
             isolation: sandbox.report().level.to_string(),
             slots: Arc::new(Semaphore::new(sandbox.slots())),
             sandbox,

@@ -71,10 +71,8 @@ impl Tolerance {
     fn accepts_exactly(&self, got: &[u8], want: &[u8]) -> bool {
         let (s, a) = (Decimal::parse(got), Decimal::parse(want));
         let shortest = |value: f64| Decimal::parse(format!("{value:e}").as_bytes());
-        let bounds = [
-            self.absolute.map(shortest),
-            self.relative.map(|share| shortest(share).times(&a)),
-        ];
+        let bounds =
+            [self.absolute.map(shortest), self.relative.map(|share| shortest(share).times(&a))];
         bounds.into_iter().flatten().any(|bound| s.is_within(&bound, &a))
     }
 }

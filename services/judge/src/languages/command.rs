@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn commands_are_filled_in() {
         let languages = parse("").unwrap();
-        let files = vec![("b.h".into(), vec![]), ("main.cpp".into(), vec![]), ("a.cc".into(), vec![])];
+        let files =
+            vec![("b.h".into(), vec![]), ("main.cpp".into(), vec![]), ("a.cc".into(), vec![])];
         let files = Files::many(&languages["cpp20"], files, "").unwrap();
         let text = fill("cpp20", &files, |l| l.compile[0].clone());
         assert!(text.starts_with("/usr/bin/g++ -std=gnu++20 "), "{text}");

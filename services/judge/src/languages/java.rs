@@ -44,7 +44,9 @@ fn tokens(text: &str) -> Vec<String> {
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
         match c {
-            '/' if chars.peek() == Some(&'/') => drop(chars.by_ref().find(|&c| c == '\n')),
+            '/' if chars.peek() == Some(&'/') => {
+                let _ = chars.by_ref().find(|&c| c == '\n');
+            }
             '/' if chars.peek() == Some(&'*') => {
                 chars.next();
                 let mut star = false;
@@ -58,11 +60,11 @@ fn tokens(text: &str) -> Vec<String> {
             '"' | '\'' => {
                 let mut escaped = false;
                 // A quote that is never closed does not compile; a line's end bounds the damage.
-                drop(chars.by_ref().find(|&d| {
+                let _ = chars.by_ref().find(|&d| {
                     let end = !escaped && (d == c || d == '\n');
                     escaped = !escaped && d == '\\';
                     end
-                }));
+                });
             }
             '{' | '}' | ';' => tokens.push(c.to_string()),
             c if is_word(c) => {
@@ -101,9 +103,15 @@ mod tests {
         check("package a.b;\nclass A { static void main(String... x) {} }", "a.b.A");
         check("class Main { class Inner { void main() {} } }", "Main");
         check("/* public class No {} */ // public class No\npublic class Yes {}", "Yes");
-        check("class A { String s = \"} public class No {\"; char c = '{'; }\npublic class B {}", "B");
+        check(
+            "class A { String s = \"} public class No {\"; char c = '{'; }\npublic class B {}",
+            "B",
+        );
         check("class A { char c = '\\''; }\npublic record R(int x) {}", "R");
-        check("class Helper { public static int x; }\nclass Main { public static void main(String[] a) {} }", "Main");
+        check(
+            "class Helper { public static int x; }\nclass Main { public static void main(String[] a) {} }",
+            "Main",
+        );
         check("interface I { public void f(); }\nenum E {}", "I");
         check("", None);
         check("int x = 5;", None);

@@ -61,8 +61,7 @@ impl Queue {
     /// The worker that wants most, apart from those that no job waits for.
     fn next_worker(&self, idle: &BTreeSet<u64>) -> Option<(u64, String, Vec<String>)> {
         let state = self.state();
-        let wanting =
-            state.links.iter().filter(|(id, link)| link.ready > 0 && !idle.contains(id));
+        let wanting = state.links.iter().filter(|(id, link)| link.ready > 0 && !idle.contains(id));
         let (id, link) = wanting.max_by_key(|(_, link)| link.ready)?;
         let languages = link.hello.languages.iter().map(|l| l.language_id.clone()).collect();
         Some((*id, link.hello.worker_id.clone(), languages))
@@ -117,8 +116,7 @@ impl Queue {
     }
 
     async fn expire(&self) -> db::Result<()> {
-        let lost =
-            self.0.db.transact(|mut tx| async move { store::expire(&mut tx).await }).await?;
+        let lost = self.0.db.transact(|mut tx| async move { store::expire(&mut tx).await }).await?;
         for job in lost {
             let worker = job.worker.as_str();
             tracing::warn!(job = %job.id, attempt = job.attempt, worker, "a worker lost its job");

@@ -141,7 +141,7 @@ impl Talk {
     }
 
     /// Keeps leases, also those from before the stream broke.
-    async fn heartbeat(&self, id: u64, heartbeat: &pb::WorkerHeartbeat) -> Result<(), Error> {
+    async fn heartbeat(&mut self, id: u64, heartbeat: &pb::WorkerHeartbeat) -> Result<(), Error> {
         let queue = &self.connected.queue;
         let leases: Vec<Lease> =
             heartbeat.leases.iter().filter_map(|lease| Lease::read(Some(lease))).collect();
@@ -169,7 +169,7 @@ impl Talk {
     }
 
     /// A worker came back with a job from before.
-    async fn take_up(&self, id: u64, lease: Lease) -> Result<(), Error> {
+    async fn take_up(&mut self, id: u64, lease: Lease) -> Result<(), Error> {
         let queue = &self.connected.queue;
         let Some(subject) = store::subject(&queue.0.db, lease.id).await? else { return Ok(()) };
         if let Some(link) = queue.state().links.get_mut(&id) {
@@ -188,12 +188,11 @@ impl Talk {
         }
     }
 
-    async fn result(&self, id: u64, result: pb::JobResult) -> Result<(), Error> {
+    async fn result(&mut self, id: u64, result: pb::JobResult) -> Result<(), Error> {
         let lease = Lease::read(result.lease.as_ref())
             .ok_or_else(|| Error::invalid("result.lease", "is no lease"))?;
-        let judgement = result
-            .judgement
-            .ok_or_else(|| Error::invalid("result.judgement", "is required"))?;
+        let judgement =
+            result.judgement.ok_or_else(|| Error::invalid("result.judgement", "is required"))?;
         if judgement.verdict() == pb::Verdict::Unspecified {
             return Err(Error::invalid("result.judgement.verdict", "is required"));
         }
@@ -203,7 +202,7 @@ impl Talk {
         Ok(())
     }
 
-    async fn failure(&self, id: u64, failure: pb::JobFailure) -> Result<(), Error> {
+    async fn failure(&mut self, id: u64, failure: pb::JobFailure) -> Result<(), Error> {
         let lease = Lease::read(failure.lease.as_ref())
             .ok_or_else(|| Error::invalid("failure.lease", "is no lease"))?;
         let worker = self.worker(id);
@@ -220,9 +219,7 @@ impl Talk {
             link.jobs.remove(&lease.id);
         }
         let message = match durable {
-            true => {
-                response(work_response::Message::Ack(pb::JobAck { lease: Some(lease.wire()) }))
-            }
+            true => response(work_response::Message::Ack(pb::JobAck { lease: Some(lease.wire()) })),
             false => cancel(lease),
         };
         self.sender.send(message).ok();

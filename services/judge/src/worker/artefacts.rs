@@ -167,7 +167,8 @@ mod tests {
         let cache = open().await.unwrap();
         cache.save("aa1".into(), Program::new(vec![file("made"), text]).into()).await;
         let found = open().await.unwrap().get("aa1").await.unwrap();
-        let found: Vec<_> = found.files.iter().map(|f| (&*f.path, f.mode, f.read().unwrap())).collect();
+        let found: Vec<_> =
+            found.files.iter().map(|f| (&*f.path, f.mode, f.read().unwrap())).collect();
         assert_eq!(found, [("main", 0o755, b"binary".to_vec()), ("a/b", 0o644, b"x".to_vec())]);
         fs::write(directory.path().join("aa/aa1/1"), "y").unwrap();
         assert!(open().await.unwrap().get("aa1").await.is_none());

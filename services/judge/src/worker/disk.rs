@@ -172,7 +172,8 @@ fn scan(root: &Path) -> io::Result<Index> {
             let Ok(key) = entry.file_name().into_string() else { continue };
             let metadata = entry.metadata()?;
             let times = [metadata.accessed(), metadata.modified()];
-            let times = times.into_iter().flatten().filter_map(|t| t.duration_since(UNIX_EPOCH).ok());
+            let times =
+                times.into_iter().flatten().filter_map(|t| t.duration_since(UNIX_EPOCH).ok());
             found.push((times.max(), key, size(&entry.path())?));
         }
     }

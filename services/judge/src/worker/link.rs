@@ -222,7 +222,8 @@ impl Desk {
         for (key, task) in self.running.drain() {
             task.abort();
             let message = "the worker stopped".to_owned();
-            let failure = pb::JobFailure { lease: Some(lease(&key)), message, ..Default::default() };
+            let failure =
+                pb::JobFailure { lease: Some(lease(&key)), message, ..Default::default() };
             let message = Message::Failure(failure);
             self.undelivered.insert(key, message.clone());
             send(say, message);

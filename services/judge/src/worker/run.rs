@@ -125,9 +125,7 @@ impl<'a> Runner<'a> {
             Some(Verdict::JudgeError) => {
                 return Err(Failure::Broken(format!("a run ended as {:?}", run.exit)));
             }
-            Some(Verdict::RuntimeError) => {
-                (Verdict::RuntimeError, ending(&run.exit, &stderr))
-            }
+            Some(Verdict::RuntimeError) => (Verdict::RuntimeError, ending(&run.exit, &stderr)),
             Some(verdict) => (verdict, String::new()),
             None => said(compare(checker.clone(), stdout, answer).await?),
         };
@@ -166,7 +164,9 @@ impl<'a> Runner<'a> {
 
     fn ran_out_of_memory(&self, exit: &Exit, stderr: &str) -> bool {
         let rule = self.offered.language.out_of_memory.as_ref();
-        rule.is_some_and(|rule| *exit == Exit::Code(rule.exit_code) && stderr.contains(&rule.stderr))
+        rule.is_some_and(|rule| {
+            *exit == Exit::Code(rule.exit_code) && stderr.contains(&rule.stderr)
+        })
     }
 }
 
@@ -251,7 +251,8 @@ fn text(capture: Capture) -> Result<String, Failure> {
 /// The start of an output, as text.
 fn head(capture: &mut Capture) -> Result<String, Failure> {
     let mut bytes = Vec::new();
-    let read = capture.reader().and_then(|reader| reader.take(SHOWN as u64).read_to_end(&mut bytes));
+    let read =
+        capture.reader().and_then(|reader| reader.take(SHOWN as u64).read_to_end(&mut bytes));
     read.map_err(|error| Failure::of_disk("output", &error))?;
     Ok(bounded(&String::from_utf8_lossy(&bytes), SHOWN))
 }
