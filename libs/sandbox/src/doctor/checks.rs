@@ -197,19 +197,18 @@ impl Patient<'_> {
         Ok(())
     }
 
-    /// Compares with the process's own clocks, several times: one reading may be disturbed.
+    /// Compares with the process's own clocks. What starting and ending costs is measured and left out, and a
+    /// disturbed reading is taken again.
     async fn cpu_counted(&mut self) -> Result<(), Error> {
         let mut best = f64::MAX;
         let mut detail = String::new();
         for _ in 0..5 {
-            let limits = Limits::cpu(Duration::from_secs(5));
-            let outcome = self.probe("spin", 200, limits).await?;
-            let counted = outcome.cpu_time;
-            let text = outcome.stdout.into_text().map_err(Error::io("reading a probe's answer"))?;
-            let own = Duration::from_nanos(text.trim().parse().unwrap_or(1));
-            let error = counted.as_secs_f64() / own.as_secs_f64() - 1.0;
-            if error.abs() < best {
-                best = error.abs();
+            let (idle, own_idle) = self.spin(0).await?;
+            let (busy, own_busy) = self.spin(200).await?;
+            let (counted, own) = (busy.saturating_sub(idle), own_busy.saturating_sub(own_idle));
+            let error = (counted.as_secs_f64() / own.as_secs_f64().max(1e-9) - 1.0).abs();
+            if error < best {
+                best = error;
                 detail =
                     format!("{counted:.1?} counted of {own:.1?} used by a program and its child");
             }
@@ -220,6 +219,15 @@ impl Patient<'_> {
         let remedy = "the cpuacct controller (version 1) or cpu.stat (version 2) must count";
         self.note(Feature::Cpu, "CPU time", best <= 0.02, detail, remedy);
         Ok(())
+    }
+
+    /// What was counted for a probe, and what it says it used.
+    async fn spin(&mut self, milliseconds: u64) -> Result<(Duration, Duration), Error> {
+        let limits = Limits::cpu(Duration::from_secs(20));
+        let outcome = self.probe("spin", milliseconds, limits).await?;
+        let text = outcome.stdout.into_text().map_err(Error::io("reading a probe's answer"))?;
+        let own = Duration::from_nanos(text.trim().parse().unwrap_or(0));
+        Ok((outcome.cpu_time, own))
     }
 
     async fn cpu_limit(&mut self) -> Result<(), Error> {
