@@ -42,19 +42,28 @@ impl Machine {
         Machine { setup, program, arguments, running: None, unheard: 0, fresh: true }
     }
 
-    /// Starts the box if it is not running.
+    /// Starts the box if it is not running, and waits for its container.
     pub async fn start(&mut self) -> Result<Option<Facts>, Error> {
         if self.running.is_some() {
             return Ok(None);
         }
+        self.launch().await?;
+        self.greet().await.map(Some)
+    }
+
+    /// Starts the box without waiting for it; [`Machine::greet`] does that.
+    pub async fn launch(&mut self) -> Result<(), Error> {
         self.running = Some(self.spawn().map_err(Error::io("starting agon-box"))?);
         (self.unheard, self.fresh) = (0, true);
-        match self
-            .ask(&Request::Setup(Box::new(self.setup.clone())), &[], Wish::Nothing)
-            .await?
-            .head
-        {
-            Reply::Ready(facts) => Ok(Some(facts)),
+        let setup = Request::Setup(Box::new(self.setup.clone()));
+        let packet = wire::encode(&setup, &[]).map_err(|e| Error::Invalid(e.to_string()))?;
+        self.say(&packet, &[]).await
+    }
+
+    /// Waits for a launched box's container.
+    pub async fn greet(&mut self) -> Result<Facts, Error> {
+        match self.hear().await?.head {
+            Reply::Ready(facts) => Ok(facts),
             Reply::Failed(text) => {
                 self.end().await;
                 Err(Error::Unavailable(text))
@@ -88,14 +97,23 @@ impl Machine {
         wish: Wish,
     ) -> Result<Packet<Reply>, Error> {
         let packet = wire::encode(request, &[]).map_err(|e| Error::Invalid(e.to_string()))?;
-        while self.unheard > 0 {
-            self.hear().await?;
-        }
+        self.settle().await?;
         self.say(&packet, fds).await?;
         let mut waiting = Waiting { machine: self, wish, heard: false };
         let reply = waiting.machine.hear().await;
         waiting.heard = true;
         reply
+    }
+
+    /// Skips the answers that nobody waits for any more.
+    pub async fn settle(&mut self) -> Result<(), Error> {
+        while self.unheard > 0 {
+            // Perhaps the reset of the lease before.
+            if let Reply::Failed(_) = self.hear().await?.head {
+                self.fresh = false;
+            }
+        }
+        Ok(())
     }
 
     async fn say(&mut self, packet: &[u8], fds: &[BorrowedFd<'_>]) -> Result<(), Error> {
@@ -159,6 +177,14 @@ impl Machine {
             status
         });
         ended.await.unwrap_or_else(|error| error.to_string())
+    }
+
+    /// The same without waiting for anything to be cleaned up by itself, for when nobody can wait long.
+    pub fn abandon(&mut self) {
+        if let Some(Running { mut child, socket, .. }) = self.running.take() {
+            drop(socket);
+            wait_a_while(&mut child);
+        }
     }
 
     /// The process id of the running box.

@@ -41,7 +41,9 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         // Boxes end with their sockets, and take their groups along; what is left after that is swept.
-        self.free().clear();
+        for machine in self.free().iter_mut() {
+            machine.abandon();
+        }
         self.base.remove();
     }
 }
@@ -94,13 +96,16 @@ impl Sandbox {
             base: base.clone(),
             _lock: lock,
         });
-        let mut facts = Facts::default();
+        let mut machines = Vec::new();
         for slot in 0..slots {
             let setup = setup(config, slot, &cores, &base)?;
             let mut machine = Machine::new(setup, config.program.clone(), config.arguments.clone());
-            if let Some(found) = machine.start().await? {
-                facts = found;
-            }
+            machine.launch().await?;
+            machines.push(machine);
+        }
+        let mut facts = Facts::default();
+        for mut machine in machines {
+            facts = machine.greet().await?;
             pool.give_back(machine);
         }
         let report = Report { level: crate::Level::Full, cgroup: base.version(), checks: vec![] };

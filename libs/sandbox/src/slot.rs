@@ -108,7 +108,12 @@ impl Slot {
     pub(crate) async fn freshen(&mut self) -> Result<(), Error> {
         let Some(machine) = &mut self.machine else { return Err(unexpected()) };
         machine.start().await?;
-        if machine.fresh { Ok(()) } else { self.reset().await }
+        match machine.settle().await {
+            // It died since its last lease: that is nobody's failure but its own.
+            Err(Error::Crashed(_)) => machine.start().await.map(drop),
+            Ok(()) if !machine.fresh => self.reset().await,
+            other => other,
+        }
     }
 
     async fn ask(
