@@ -46,6 +46,7 @@ pub fn answer(
     };
     // While the program runs, the next run's init gets ready.
     served.make_ready();
+    served.clean();
     let Started { prepared, began, outputs } = started;
     let watch = Watch {
         child: &prepared.child,
@@ -61,8 +62,14 @@ pub fn answer(
         own_ns: 0,
         end: None,
     };
-    let (ran, outputs) = watch.until_end()?;
-    let result = reply(owner, ran, outputs);
+    let result = match watch.until_end() {
+        Ok((ran, outputs)) => reply(owner, ran, outputs),
+        Err(error) => {
+            prepared.child.kill();
+            prepared.child.wait().ok();
+            wire::send(owner, &Reply::Failed(error.to_string()), &[], &[])
+        }
+    };
     served.retire(prepared);
     result
 }

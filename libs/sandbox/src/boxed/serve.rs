@@ -66,6 +66,8 @@ pub struct Box_ {
     rules: Option<OwnedFd>,
     filter: Option<Vec<libc::sock_filter>>,
     tree: Tree,
+    /// Inits that have ended.
+    retired: Vec<Prepared>,
     /// Groups that were still busy when they were to be removed.
     busy: Vec<Group>,
     prepared: Option<Prepared>,
@@ -100,6 +102,7 @@ impl Box_ {
             bounds,
             setup,
             busy: Vec::new(),
+            retired: Vec::new(),
             prepared: None,
             ended: false,
         };
@@ -128,7 +131,11 @@ impl Box_ {
     /// Answers until the socket's end.
     fn serve(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<()> {
         loop {
-            self.make_ready();
+            // A request that is here already comes first; tidying is done while its program runs.
+            if !waiting(socket.as_fd())? {
+                self.make_ready();
+                self.clean();
+            }
             match wire::receive::<Request>(socket, buffer, RecvFlags::empty())? {
                 Some(packet) => self.answer(socket.as_fd(), packet)?,
                 None => return Ok(()),
@@ -207,6 +214,11 @@ impl Box_ {
         if let Err(error) = self.prepare() {
             eprintln!("agon-box: cannot prepare the next run: {error}");
         }
+    }
+
+    /// Removes what is left of ended runs. None of it has a process any more: it only costs time.
+    pub fn clean(&mut self) {
+        self.busy.extend(self.retired.drain(..).map(|prepared| prepared.group));
         let busy = std::mem::take(&mut self.busy);
         self.busy = busy.into_iter().filter_map(|group| self.tree.remove(group)).collect();
     }
@@ -242,15 +254,14 @@ impl Box_ {
     fn discard(&mut self) {
         if let Some(prepared) = self.prepared.take() {
             prepared.child.kill();
+            prepared.child.wait().ok();
             self.retire(prepared);
         }
     }
 
-    /// Cleans up after an init that ended or was killed.
+    /// Takes an init that has ended, with all that was in its namespace, to be cleaned up after.
     pub fn retire(&mut self, prepared: Prepared) {
-        prepared.group.kill();
-        prepared.child.wait().ok();
-        self.busy.extend(self.tree.remove(prepared.group));
+        self.retired.push(prepared);
     }
 
     /// Says that there was a run, so that its files go before the next.
@@ -263,8 +274,7 @@ impl Drop for Box_ {
     fn drop(&mut self) {
         self.discard();
         for _ in 0..1000 {
-            let busy = std::mem::take(&mut self.busy);
-            self.busy = busy.into_iter().filter_map(|group| self.tree.remove(group)).collect();
+            self.clean();
             if self.busy.is_empty() {
                 break;
             }
@@ -285,6 +295,13 @@ impl From<Refusal> for Reply {
 
 fn explain(what: &str) -> impl FnOnce(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// Whether a request is there.
+fn waiting(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut sockets = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+    Ok(poll(&mut sockets, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)
 }
 
 /// Whether this machine swaps at all.
