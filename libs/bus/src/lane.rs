@@ -221,8 +221,8 @@ impl<'a, H: Handler> Lane<'a, H> {
     }
 
     /// Tries an event again until it works or is parked.
-    async fn failing(&mut self, event: &Received, mut fault: Fault) {
-        let (mut failures, mut tries) = (0, 0);
+    async fn failing(&mut self, event: &Received, first: Fault) {
+        let (mut fault, mut failures, mut tries) = (first, 0, 0);
         loop {
             tries += 1;
             failures += u32::from(!matches!(fault, Fault::Transient(_)));
@@ -237,6 +237,8 @@ impl<'a, H: Handler> Lane<'a, H> {
                 let (event_id, key) = (event.id, event.aggregate_id);
                 tracing::warn!(consumer, topic, %event_id, %key, %fault, "an event failed; trying again");
             }
+            let why = format!("event {} fails and is tried again: {fault}", event.id);
+            self.consumer.state.stopped(self.topic.name, &why);
             self.pause(self.consumer.retry.pause(tries, rand::random())).await;
             if self.is_stopping() {
                 return;
@@ -377,6 +379,7 @@ impl<'a, H: Handler> Lane<'a, H> {
 
     pub(super) fn show_parked(&self) {
         let (consumer, topic) = (self.name(), self.topic.name);
+        self.consumer.state.parked(topic, self.parked.len());
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         gauge!("agon_bus_parked_keys", "consumer" => consumer, "topic" => topic)
             .set(self.parked.len() as f64);

@@ -105,7 +105,8 @@ impl Bus {
         self.shared.topics.values().map(|(topic, _)| topic)
     }
 
-    /// Whether every consumer goes on; the error says for people which does not, and what to do.
+    /// Whether every consumer goes on with every key; the error says for people which does not, and what to do. The
+    /// process serves all the same.
     pub fn health(&self) -> Result<(), String> {
         self.shared.consumers.health()
     }

@@ -20,12 +20,15 @@ pub(crate) struct State {
     pub wake: watch::Sender<u64>,
     // What keeps a topic from going on, in words.
     stopped: Mutex<BTreeMap<&'static str, String>>,
+    // How many keys are parked, by topic.
+    parked: Mutex<BTreeMap<&'static str, usize>>,
 }
 
 impl Registry {
     pub fn add(&self, name: &'static str, db: Db) -> Arc<State> {
         let wake = watch::Sender::new(0);
-        let state = Arc::new(State { name, db, wake, stopped: Mutex::default() });
+        let state =
+            Arc::new(State { name, db, wake, stopped: Mutex::default(), parked: Mutex::default() });
         lock(&self.consumers).push(state.clone());
         state
     }
@@ -35,17 +38,19 @@ impl Registry {
     }
 
     pub fn health(&self) -> Result<(), String> {
-        let words: Vec<String> = self
-            .all()
-            .iter()
-            .flat_map(|state| {
-                let stopped = lock(&state.stopped);
-                let say = |(topic, why): (&&str, &String)| {
-                    format!("consumer {} stands still in {topic}: {why}", state.name)
-                };
-                stopped.iter().map(say).collect::<Vec<_>>()
-            })
-            .collect();
+        let mut words = Vec::new();
+        for state in self.all() {
+            let name = state.name;
+            for (topic, why) in lock(&state.stopped).iter() {
+                words.push(format!("consumer {name} stands still in {topic}: {why}"));
+            }
+            for (topic, keys) in lock(&state.parked).iter().filter(|(_, keys)| **keys > 0) {
+                words.push(format!(
+                    "consumer {name} has parked {keys} keys of {topic}: see its dead letters, mend the cause and \
+                     replay them"
+                ));
+            }
+        }
         if words.is_empty() { Ok(()) } else { Err(words.join("; ")) }
     }
 }
@@ -55,6 +60,10 @@ impl State {
     pub fn stopped(&self, topic: &'static str, why: &str) -> bool {
         let before = lock(&self.stopped).insert(topic, why.to_owned());
         before.as_deref() != Some(why)
+    }
+
+    pub fn parked(&self, topic: &'static str, keys: usize) {
+        lock(&self.parked).insert(topic, keys);
     }
 
     pub fn goes_on(&self, topic: &'static str) {

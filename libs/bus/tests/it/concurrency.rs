@@ -6,7 +6,7 @@ use bus::{Event, outbox};
 use db::testing;
 use proto::event::{SubmissionCreated, UserUpdated};
 
-use crate::world::{SECRETS, USERS, World, update_in};
+use crate::world::{SECRETS, Slow, USERS, World, update_in};
 
 /// Sixteen writers with transactions of random length over a few hot rows, one in ten rolled back.
 async fn write(world: &World, rounds: usize) {
@@ -33,6 +33,8 @@ async fn write(world: &World, rounds: usize) {
                             let pause = rand::random_range(0..1500);
                             tokio::time::sleep(Duration::from_micros(pause)).await;
                         }
+                        tx.at_commit::<Slow>().0 =
+                            Duration::from_micros(rand::random_range(0..1500));
                         if rand::random_range(0..10) == 0 {
                             Err(db::Error::NotFound)
                         } else {
@@ -57,6 +59,33 @@ async fn every_committed_event_once_and_in_order() {
         let running = world.start();
         write(&world, 25).await;
         world.all_applied(&[]).await;
+        running.stop().await;
+        world.assert_exactly_once().await;
+    }
+}
+
+/// The hazard of a sequence: a later id that is visible earlier.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_commit_is_not_overtaken() {
+    for kind in testing::kinds() {
+        let _says = testing::SaysWhere(&kind);
+        let world = World::new(&kind).await;
+        let (slow, fast) = (world.user().await, world.user().await);
+        let running = world.start();
+        world.all_applied(&[]).await;
+        for _ in 0..5 {
+            let db = world.auth.db();
+            let slowly = tokio::spawn(async move {
+                let mut tx = db.begin().await.unwrap();
+                update_in(&mut tx, slow).await.unwrap();
+                tx.at_commit::<Slow>().0 = Duration::from_millis(60);
+                tx.commit().await.unwrap();
+            });
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            world.update(fast).await;
+            slowly.await.unwrap();
+            world.all_applied(&[]).await;
+        }
         running.stop().await;
         world.assert_exactly_once().await;
     }

@@ -19,6 +19,8 @@ async fn a_poisonous_event_holds_its_key_and_no_other() {
         world.all_applied(&[bad]).await;
         eventually("all of the bad key are parked", || async { world.dead_letters().await == 6 })
             .await;
+        let words = world.bus.health().unwrap_err();
+        assert!(words.contains("parked 1 keys of agon.user.v1"), "{words}");
         assert_eq!(
             world.mischief.calls(bad),
             2,
@@ -87,6 +89,7 @@ async fn a_consumer_can_be_stopped_while_it_tries_again() {
         world.mischief.transient(id, u32::MAX);
         let running = world.start();
         eventually("it has failed", || async { world.mischief.calls(id) > 3 }).await;
+        assert!(world.bus.health().unwrap_err().contains("is tried again: told to"));
         running.stop().await;
         world.mischief.behave();
         let running = world.start();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bus::{Bus, Consumer, Event, Fault, Handler, Received, Retry, Topic, outbox};
 use db::testing::{Kind, TestDb};
-use db::{Db, Migration, Migrations, Tx};
+use db::{AtCommit, Db, Migration, Migrations, Tx};
 use ids::Uuid;
 use proto::event::{UserRegistered, UserUpdated};
 use tokio::sync::oneshot;
@@ -160,6 +160,17 @@ pub async fn update_in(tx: &mut Tx, id: Uuid) -> db::Result<i64> {
     let event = UserUpdated { user_id: id.to_string(), country: version.to_string() };
     outbox::append(tx, Event::new(&USERS, id, version, &event));
     Ok(version)
+}
+
+/// Lies between the append and the commit: where a reader could pass an event that is not visible yet.
+#[derive(Default)]
+pub struct Slow(pub Duration);
+
+impl AtCommit for Slow {
+    async fn write(self, _: &mut Tx) -> db::Result<()> {
+        tokio::time::sleep(self.0).await;
+        Ok(())
+    }
 }
 
 pub struct Running {
