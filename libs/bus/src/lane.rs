@@ -181,7 +181,7 @@ impl<'a, H: Handler> Lane<'a, H> {
         let mut rest = events;
         while !rest.is_empty() && !self.is_stopping() {
             match self.apply(rest).await {
-                Ok(applied) => rest = self.after(applied, rest),
+                Ok(applied) => rest = self.after(&applied, rest),
                 Err(fault) if rest.len() == 1 => return self.failing(&rest[0], fault).await,
                 Err(_) => {
                     for event in rest {
@@ -199,17 +199,17 @@ impl<'a, H: Handler> Lane<'a, H> {
     async fn one(&mut self, event: &Received) {
         match self.apply(std::slice::from_ref(event)).await {
             Ok(applied) => {
-                self.after(applied, &[]);
+                self.after(&applied, &[]);
             }
             Err(fault) => self.failing(event, fault).await,
         }
     }
 
     /// Notes what a transaction did; gives the events that are still to be dealt with.
-    fn after<'e>(&mut self, applied: Applied, events: &'e [Received]) -> &'e [Received] {
+    fn after<'e>(&mut self, applied: &Applied, events: &'e [Received]) -> &'e [Received] {
         match applied {
             Applied::To(cursor) => {
-                self.at = Some(cursor);
+                self.at = Some(*cursor);
                 let done = events.partition_point(|event| event.log_id <= cursor.log_id);
                 &events[done..]
             }
@@ -245,7 +245,7 @@ impl<'a, H: Handler> Lane<'a, H> {
             }
             match self.apply(std::slice::from_ref(event)).await {
                 Ok(applied) => {
-                    self.after(applied, &[]);
+                    self.after(&applied, &[]);
                     return;
                 }
                 Err(next) => fault = next,
@@ -279,7 +279,7 @@ impl<'a, H: Handler> Lane<'a, H> {
                     self.count("parked", 1);
                     self.show_parked();
                 }
-                self.after(applied, &[]);
+                self.after(&applied, &[]);
                 true
             }
             Err(_) => false,
