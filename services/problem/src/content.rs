@@ -1,0 +1,143 @@
+//! What a version shows and hands out: statements, attachments, judging data.
+
+use uuid::Uuid;
+
+use crate::Service;
+use crate::check::Check;
+use crate::error::{Error, Result};
+use crate::objects::{Pieces, is_digest};
+use crate::problem::Problem;
+use crate::store::{self, imports::Import, versions::Statement, versions::Version};
+use crate::version::{Attachment, Manifest};
+use crate::viewer::{self, Viewer};
+
+impl Service {
+    /// The version whose content a viewer sees: the published one; while there is none, the newest, for
+    /// those who may edit the problem.
+    async fn shown(
+        &self,
+        viewer: &Viewer,
+        problem: &Problem,
+    ) -> Result<Option<(Version, Manifest)>> {
+        let number = match problem.published_version {
+            0 if self.may(viewer, problem, viewer::UPDATE).await? => problem.last_version,
+            number => number,
+        };
+        let version = store::versions::get(&self.db, problem.id, number).await?;
+        let Some(version) = version else { return Ok(None) };
+        let manifest = version.manifest()?;
+        Ok(Some((version, manifest)))
+    }
+
+    /// The statement in a language, or in the one that fits `accepted` best.
+    pub async fn statement(
+        &self,
+        viewer: &Viewer,
+        name: &str,
+        language: &str,
+        accepted: &str,
+    ) -> Result<(Statement, Manifest)> {
+        let problem = self.find(viewer, name).await?;
+        let shown = self.shown(viewer, &problem).await?;
+        let (version, manifest) = shown.ok_or(Error::NotFound("statement"))?;
+        let language = match language {
+            "" => choose(&manifest.languages, accepted),
+            wanted => manifest.languages.iter().find(|have| have.eq_ignore_ascii_case(wanted)),
+        };
+        let language = language.ok_or(Error::NotFound("statement"))?;
+        let (id, number) = (problem.id, version.version);
+        let statement = store::versions::statement(&self.db, id, number, language).await?;
+        Ok((statement.ok_or(Error::NotFound("statement"))?, manifest))
+    }
+
+    /// An attachment and its bytes.
+    pub async fn attachment(
+        &self,
+        viewer: &Viewer,
+        name: &str,
+        file: &str,
+    ) -> Result<(Attachment, Pieces)> {
+        let problem = self.find(viewer, name).await?;
+        let shown = self.shown(viewer, &problem).await?;
+        let (_, manifest) = shown.ok_or(Error::NotFound("attachment"))?;
+        let found = manifest.attachments.into_iter().find(|attachment| attachment.name == file);
+        let attachment = found.ok_or(Error::NotFound("attachment"))?;
+        let pieces = self.objects.get(&attachment.object.digest).await?;
+        Ok((attachment, pieces))
+    }
+
+    /// A version by its problem's id, for services.
+    pub async fn judge_data(&self, problem: &str, version: i64) -> Result<(Version, Manifest)> {
+        let id = ids::parse(problem).ok_or(Error::NotFound("version"))?;
+        let found = store::versions::get(&self.db, id, version).await?;
+        let version = found.ok_or(Error::NotFound("version"))?;
+        let manifest = version.manifest()?;
+        Ok((version, manifest))
+    }
+
+    /// An object that some version needs, for services.
+    pub async fn object(&self, digest: &str) -> Result<Pieces> {
+        if !is_digest(digest) {
+            return Err(Error::invalid("digest", "is not a SHA-256 in lower-case hexadecimal"));
+        }
+        if !store::objects::is_named(&self.db, digest).await? {
+            return Err(Error::NotFound("object"));
+        }
+        self.objects.get(digest).await
+    }
+
+    /// A check with its import and limits, for services.
+    pub async fn verification(&self, id: &str) -> Result<(Check, Import, Manifest)> {
+        let missing = || Error::NotFound("verification");
+        let id: Uuid = ids::parse(id).ok_or_else(missing)?;
+        let check = store::imports::check(&self.db, id).await?.ok_or_else(missing)?;
+        let import = store::imports::get(&self.db, check.import_id).await?.ok_or_else(missing)?;
+        let version = store::versions::get(&self.db, import.problem_id, import.version).await?;
+        let manifest = version.ok_or_else(missing)?.manifest()?;
+        Ok((check, import, manifest))
+    }
+}
+
+/// The language that fits an `accept-language` best; the first one when none does.
+fn choose<'l>(have: &'l [String], accepted: &str) -> Option<&'l String> {
+    let mut wanted: Vec<(&str, f32)> = accepted
+        .split(',')
+        .take(20)
+        .filter_map(|part| {
+            let (tag, quality) = part.split_once(";q=").unwrap_or((part, "1"));
+            Some((tag.trim(), quality.trim().parse().ok()?))
+        })
+        .filter(|(tag, quality)| !tag.is_empty() && *quality > 0.0)
+        .collect();
+    wanted.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let primary = |tag: &str| tag.split('-').next().unwrap_or_default().to_ascii_lowercase();
+    for (tag, _) in wanted {
+        let exact = have.iter().find(|have| have.eq_ignore_ascii_case(tag));
+        let found = exact.or_else(|| have.iter().find(|have| primary(have) == primary(tag)));
+        if found.is_some() {
+            return found;
+        }
+    }
+    have.first()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn languages() {
+        let have = ["en", "de", "pt-BR"].map(str::to_owned);
+        let check = |accepted, language: &str| {
+            assert_eq!(choose(&have, accepted).unwrap(), language, "{accepted}");
+        };
+        check("", "en");
+        check("de", "de");
+        check("DE-at, en;q=0.5", "de");
+        check("fr, de;q=0.3, pt;q=0.4", "pt-BR");
+        check("fr", "en");
+        check("de;q=0", "en");
+        check(";;;q=,,=", "en");
+        assert!(choose(&[], "de").is_none());
+    }
+}

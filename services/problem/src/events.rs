@@ -1,0 +1,133 @@
+//! What the service publishes and consumes.
+//!
+//! Publishes agon.problem.v1 and agon.verification.v1, which asks the judge to run jury solutions and
+//! validators. Consumes agon.judgement.v1, which brings the answers.
+
+use access::Caller;
+use bus::{Event, Fault, Received, Topic};
+use db::Tx;
+use prost::{Message, Name};
+use proto::event as pb;
+use uuid::Uuid;
+
+use crate::Service;
+use crate::check::Check;
+use crate::error::Error;
+use crate::problem::Problem;
+
+/// Problems: made, changed, published, deleted.
+pub const PROBLEM: Topic = Topic::new("agon.problem.v1", "problem")
+    .key("problem_id")
+    .types(&[
+        "agon.event.v1.ProblemCreated",
+        "agon.event.v1.ProblemUpdated",
+        "agon.event.v1.ProblemPublished",
+        "agon.event.v1.ProblemDeleted",
+        "agon.event.v1.ProblemUndeleted",
+    ])
+    .projection(project);
+
+/// What packages want checked; for the judge.
+pub const VERIFICATION: Topic = Topic::new("agon.verification.v1", "problem")
+    .key("verification_id")
+    .types(&["agon.event.v1.VerificationRequested"]);
+
+/// The topics that this service produces.
+pub const TOPICS: &[Topic] = &[PROBLEM, VERIFICATION];
+
+/// What this service consumes.
+pub const CONSUMES: &[bus::Consumes] =
+    &[bus::Consumes { consumer: "problem", topics: &["agon.judgement.v1"] }];
+
+fn append<M: Message + Name>(tx: &mut Tx, problem: &Problem, message: &M) {
+    bus::outbox::append(tx, Event::new(&PROBLEM, problem.id, problem.version, message));
+}
+
+/// Says that a problem was made.
+pub fn created(tx: &mut Tx, problem: &Problem) {
+    let (problem_id, owner_id) = (problem.id.to_string(), problem.owner_id.to_string());
+    append(tx, problem, &pb::ProblemCreated { problem_id, owner_id });
+}
+
+/// Says that a problem changed.
+pub fn updated(tx: &mut Tx, problem: &Problem) {
+    let message = pb::ProblemUpdated {
+        problem_id: problem.id.to_string(),
+        public: problem.is_public(),
+        difficulty: i32::try_from(problem.difficulty).unwrap_or(0),
+        tags: problem.tags.clone(),
+    };
+    append(tx, problem, &message);
+}
+
+/// Says which version contestants get.
+pub fn published(tx: &mut Tx, problem: &Problem) {
+    let message = pb::ProblemPublished {
+        problem_id: problem.id.to_string(),
+        version: problem.published_version,
+        public: problem.is_public(),
+        difficulty: i32::try_from(problem.difficulty).unwrap_or(0),
+        tags: problem.tags.clone(),
+    };
+    append(tx, problem, &message);
+}
+
+/// Says that a problem was deleted.
+pub fn deleted(tx: &mut Tx, problem: &Problem) {
+    append(tx, problem, &pb::ProblemDeleted { problem_id: problem.id.to_string() });
+}
+
+/// Says that a problem came back.
+pub fn undeleted(tx: &mut Tx, problem: &Problem) {
+    let (problem_id, public) = (problem.id.to_string(), problem.is_public());
+    append(tx, problem, &pb::ProblemUndeleted { problem_id, public });
+}
+
+/// Asks the judge for a check.
+pub fn verification_requested(tx: &mut Tx, problem: Uuid, version: i64, check: &Check) {
+    let message = pb::VerificationRequested {
+        verification_id: check.id.to_string(),
+        problem_id: problem.to_string(),
+        version,
+        language: check.spec.language.clone(),
+    };
+    bus::outbox::append(tx, Event::new(&VERIFICATION, check.id, 1, &message));
+}
+
+/// Everyone may hear of public problems; of others those who may read all.
+fn project(event: &Received, caller: &Caller) -> Option<Received> {
+    let public = if event.is::<pb::ProblemPublished>() {
+        pb::ProblemPublished::decode(event.data.clone()).is_ok_and(|message| message.public)
+    } else if event.is::<pb::ProblemUpdated>() {
+        pb::ProblemUpdated::decode(event.data.clone()).is_ok_and(|message| message.public)
+    } else if event.is::<pb::ProblemUndeleted>() {
+        pb::ProblemUndeleted::decode(event.data.clone()).is_ok_and(|message| message.public)
+    } else if event.is::<pb::ProblemCreated>() {
+        let owner = pb::ProblemCreated::decode(event.data.clone()).ok()?.owner_id;
+        caller.acting().is_user() && caller.acting().id.to_string() == owner
+    } else {
+        false
+    };
+    (public || caller.has("problem.problem.get")).then(|| event.clone())
+}
+
+/// Applies judgements of checks.
+pub struct Judgements(pub Service);
+
+impl bus::Handler for Judgements {
+    async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
+        // The topic may grow messages that are not for us.
+        if !event.is::<pb::JudgementCompleted>() {
+            return Ok(());
+        }
+        let judged: pb::JudgementCompleted = event.decode()?;
+        if judged.verification_id.is_empty() {
+            return Ok(());
+        }
+        match self.0.answer(tx, &judged).await {
+            Ok(()) => Ok(()),
+            Err(Error::Db(error)) => Err(error.into()),
+            Err(error) => Err(Fault::retry(error)),
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! Imports: a package becomes a version, and its checks begin.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use db::{Tx, requests};
+use prost::Message as _;
+use proto::problem as pb;
+use uuid::Uuid;
+
+use crate::Service;
+use crate::check::{self, Check, Pace, State};
+use crate::error::{Error, Result};
+use crate::events;
+use crate::package::{Blob, Finding, Package};
+use crate::problem::{self, Problem};
+use crate::problems::{claim, free_slug};
+use crate::progress::{self, Next, TimeLimit};
+use crate::store::{self, imports::Import, versions::Version};
+use crate::upload::Upload;
+use crate::version::{self, Manifest};
+use crate::viewer::{self, Viewer};
+use crate::wire;
+
+const RPC: &str = "ImportProblem";
+
+/// What the first message of an upload says.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The problem's id or slug, or nothing.
+    pub problem: String,
+    /// Publish the version once it is verified.
+    pub publish: bool,
+    /// Makes a retry safe.
+    pub request_id: String,
+}
+
+/// Which problem an upload is for.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// This one.
+    Existing(Uuid),
+    /// A new one of this slug.
+    New(String),
+    /// Whatever the package says.
+    Package,
+}
+
+/// An import with its checks.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The import.
+    pub import: Import,
+    /// The problem's slug.
+    pub slug: String,
+    /// The checks, in order.
+    pub checks: Vec<Check>,
+}
+
+/// What goes into the transaction that makes a version.
+struct Prepared {
+    user: Uuid,
+    options: Options,
+    target: Target,
+    upload: Upload,
+    manifest: Manifest,
+    pin: Uuid,
+    digests: BTreeSet<String>,
+    paces: BTreeMap<String, Pace>,
+}
+
+impl Service {
+    /// Finds out which problem an upload is for, before its bytes arrive.
+    pub async fn target(&self, viewer: &Viewer, name: &str) -> Result<Target> {
+        if name.is_empty() {
+            return Ok(Target::Package);
+        }
+        match self.find_live(viewer, name, viewer::UPDATE).await {
+            Ok(problem) => Ok(Target::Existing(problem.id)),
+            Err(Error::NotFound(_)) if ids::parse(name).is_none() => {
+                let checked = ids::slug::check(name);
+                checked
+                    .map_err(|what| Error::invalid("problem_id", format!("as a slug, {what}")))?;
+                Ok(Target::New(name.to_owned()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a version of an upload and lets it be checked.
+    pub async fn import(
+        &self,
+        user: Uuid,
+        options: Options,
+        target: Target,
+        upload: Upload,
+    ) -> Result<pb::ImportProblemResponse> {
+        let manifest = Manifest::of(&upload.package);
+        let blobs = blobs(&upload.package);
+        let digests: BTreeSet<String> = blobs.keys().cloned().collect();
+        let (pin, paces) = (self.clock.new_id(), self.peers.paces().await);
+        self.pin(pin, &digests).await?;
+        let done = async {
+            self.objects.put_all(&blobs).await?;
+            let prepared =
+                Prepared { user, options, target, upload, manifest, pin, digests, paces };
+            let prepared = &prepared;
+            let work =
+                self.db.transact(|mut tx| async move { self.commit(&mut tx, prepared).await });
+            work.await
+        };
+        let done = done.await;
+        if done.is_err() {
+            // What cannot be let go now is let go when the pin has expired.
+            let unpin =
+                self.db.transact(|mut tx| async move { store::objects::unpin(&mut tx, pin).await });
+            unpin.await.ok();
+        }
+        done
+    }
+
+    async fn pin(&self, pin: Uuid, digests: &BTreeSet<String>) -> Result<()> {
+        let pinned = self
+            .db
+            .transact(|mut tx| async move { store::objects::pin(&mut tx, pin, digests).await });
+        pinned.await
+    }
+
+    /// Makes problem, version, import and checks, and asks the judge.
+    async fn commit(&self, tx: &mut Tx, prepared: &Prepared) -> Result<pb::ImportProblemResponse> {
+        store::objects::unpin(tx, prepared.pin).await?;
+        let (caller, options) = (prepared.user.to_string(), &prepared.options);
+        let digest = format!("{} {} {}", prepared.upload.digest, options.problem, options.publish);
+        let digest = version::digest(digest.as_bytes());
+        if let Some(replay) =
+            claim(tx, &caller, RPC, &options.request_id, digest.as_bytes()).await?
+        {
+            let decoded = pb::ImportProblemResponse::decode(replay.as_slice());
+            return decoded.map_err(|_| Error::NotFound("import"));
+        }
+        let problem = self.problem_for(tx, prepared).await?;
+        let import = new_import(tx, &problem, prepared)?;
+        let mut checks = new_checks(tx, import.id, prepared);
+        self.save_version(tx, &problem, &import, prepared).await?;
+        store::imports::insert(tx, &import).await?;
+        let time =
+            time_limit(prepared.upload.package.metadata.limits.time_us, &prepared.manifest, self);
+        let next = progress::next(&mut checks, time);
+        if let Next::Request { checks: wanted, .. } = &next {
+            request(tx, &problem, import.version, &mut checks, wanted);
+        }
+        for check in &checks {
+            store::imports::insert_check(tx, check).await?;
+        }
+        let report = Report { import, slug: problem.slug, checks };
+        let response = pb::ImportProblemResponse { problem_import: Some(wire::import(&report)?) };
+        if !options.request_id.is_empty() {
+            let bytes = response.encode_to_vec();
+            requests::store(tx, &caller, RPC, &options.request_id, &bytes).await?;
+        }
+        Ok(response)
+    }
+
+    /// The problem that gets the version, locked, with that version as its last.
+    async fn problem_for(&self, tx: &mut Tx, prepared: &Prepared) -> Result<Problem> {
+        let package = &prepared.upload.package;
+        let uuid = &package.metadata.uuid;
+        let existing = match &prepared.target {
+            Target::Existing(id) => Some(*id),
+            Target::New(_) => None,
+            Target::Package => store::problems::by_package(&mut *tx, prepared.user, uuid)
+                .await?
+                .map(|problem| problem.id),
+        };
+        if let Some(id) = existing {
+            let problem = store::problems::lock(tx, id).await?;
+            let problem = problem.filter(|problem| problem.deleted_at.is_none());
+            let mut problem = problem.ok_or(Error::NotFound("problem"))?;
+            problem.last_version += 1;
+            problem.package_id = Some(uuid.clone());
+            store::problems::save(tx, &problem).await?;
+            return Ok(problem);
+        }
+        let mut problem = self.blank(prepared.user);
+        problem.slug = match &prepared.target {
+            Target::New(slug) => slug.clone(),
+            _ => free_slug(tx, &slug_for(package, problem.id), problem.id).await?,
+        };
+        problem.title.clone_from(&prepared.manifest.title);
+        problem.authors.clone_from(&prepared.manifest.authors);
+        problem.tags = problem::tags_of(&prepared.manifest.keywords);
+        problem.package_id = Some(uuid.clone());
+        problem.last_version = 1;
+        if !store::problems::insert(tx, &problem).await? {
+            return Err(Error::SlugTaken);
+        }
+        events::created(tx, &problem);
+        Ok(problem)
+    }
+
+    async fn save_version(
+        &self,
+        tx: &mut Tx,
+        problem: &Problem,
+        import: &Import,
+        prepared: &Prepared,
+    ) -> Result<()> {
+        let manifest = serde_json::to_string(&prepared.manifest)?;
+        let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        let version = Version {
+            problem_id: problem.id,
+            version: import.version,
+            state: "verifying".to_owned(),
+            time_limit_us: prepared.upload.package.metadata.limits.time_us,
+            digest: version::digest(manifest.as_bytes()),
+            manifest,
+            import_id: import.id,
+            test_count: count(prepared.manifest.tests.len()),
+            sample_count: count(prepared.manifest.sample_count()),
+            created_at: import.created_at,
+        };
+        store::versions::insert(tx, &version).await?;
+        for (position, statement) in prepared.upload.package.statements.iter().enumerate() {
+            // A zero byte is no text in any database.
+            let clean = |text: &str| text.replace('\0', "\u{fffd}");
+            let statement = store::versions::Statement {
+                language: statement.language.clone(),
+                title: statement.title.clone(),
+                html: clean(&statement.html),
+                markdown: clean(&statement.markdown),
+            };
+            let (id, n, at) = (problem.id, import.version, count(position));
+            store::versions::insert_statement(tx, id, n, at, &statement).await?;
+        }
+        store::objects::name(tx, problem.id, import.version, &prepared.digests).await
+    }
+
+    /// An import that the viewer may see: its maker's, or of a problem that they may edit.
+    pub async fn report(&self, viewer: &Viewer, id: &str) -> Result<Report> {
+        let id = ids::parse(id).ok_or(Error::NotFound("import"))?;
+        let import = store::imports::get(&self.db, id).await?.ok_or(Error::NotFound("import"))?;
+        let problem = store::problems::by_id(&self.db, import.problem_id).await?;
+        let problem = problem.ok_or(Error::NotFound("import"))?;
+        let seen = viewer.user == Some(import.user_id)
+            || self.may(viewer, &problem, viewer::UPDATE).await?;
+        if !seen {
+            return Err(Error::NotFound("import"));
+        }
+        let checks = store::imports::checks(&self.db, id).await?;
+        Ok(Report { import, slug: problem.slug, checks })
+    }
+
+    /// Somebody's imports, the newest first, and whether there are more.
+    pub async fn reports(
+        &self,
+        user: Uuid,
+        after: Option<(DateTime<Utc>, Uuid)>,
+        size: i64,
+    ) -> Result<(Vec<Report>, bool)> {
+        let mut imports = store::imports::list(&self.db, user, after, size + 1).await?;
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let more = imports.len() > size;
+        imports.truncate(size);
+        let mut reports = Vec::new();
+        for import in imports {
+            let problem = store::problems::by_id(&self.db, import.problem_id).await?;
+            let slug = problem.map(|problem| problem.slug).unwrap_or_default();
+            let checks = store::imports::checks(&self.db, import.id).await?;
+            reports.push(Report { import, slug, checks });
+        }
+        Ok((reports, more))
+    }
+}
+
+/// What is known of a version's time limit.
+pub(crate) fn time_limit(
+    limit_us: Option<i64>,
+    manifest: &Manifest,
+    service: &Service,
+) -> TimeLimit {
+    let max_us = service.config.maxima().time_us;
+    TimeLimit { limit_us, max_us, margins: manifest.limits.margins() }
+}
+
+/// Asks the judge for checks, each under its limit.
+pub(crate) fn request(
+    tx: &mut Tx,
+    problem: &Problem,
+    version: i64,
+    checks: &mut [Check],
+    wanted: &[(usize, i64)],
+) {
+    for (at, limit_us) in wanted {
+        let check = &mut checks[*at];
+        check.state = State::Requested;
+        check.limit_us = *limit_us;
+        events::verification_requested(tx, problem.id, version, check);
+    }
+}
+
+fn slug_for(package: &Package, id: Uuid) -> String {
+    let name = package.name.as_deref().and_then(problem::slug_of);
+    let names = &package.metadata.names;
+    let titles = names.get("en").into_iter().chain(names.values());
+    let of_title = || titles.into_iter().find_map(|title| problem::slug_of(title));
+    // Titles in other scripts give no slug; an id's end does.
+    name.or_else(of_title).unwrap_or_else(|| {
+        let id = id.simple().to_string();
+        format!("problem-{}", &id[24..])
+    })
+}
+
+fn new_import(tx: &Tx, problem: &Problem, prepared: &Prepared) -> Result<Import> {
+    let mut findings: Vec<Finding> = prepared.upload.package.findings.clone();
+    for finding in &mut findings {
+        finding.message = finding.message.replace('\0', "\u{fffd}");
+    }
+    Ok(Import {
+        id: tx.new_id(),
+        problem_id: problem.id,
+        version: problem.last_version,
+        user_id: prepared.user,
+        state: "verifying".to_owned(),
+        publish: prepared.options.publish,
+        findings: serde_json::to_string(&findings)?,
+        revision: 1,
+        created_at: tx.now(),
+        done_at: None,
+    })
+}
+
+fn new_checks(tx: &Tx, import: Uuid, prepared: &Prepared) -> Vec<Check> {
+    let pace = |language: &str| prepared.paces.get(language).copied();
+    let specs = check::of_package(&prepared.upload.package, pace).into_iter().enumerate();
+    let new = |(position, (kind, file, spec))| Check {
+        id: tx.new_id(),
+        import_id: import,
+        position: i64::try_from(position).unwrap_or(i64::MAX),
+        kind,
+        file,
+        spec,
+        state: State::Waiting,
+        limit_us: 0,
+        runs: Vec::new(),
+        actual: String::new(),
+        passed: false,
+        cpu_time_us: 0,
+        memory_bytes: 0,
+        message: String::new(),
+    };
+    specs.map(new).collect()
+}
+
+/// Every file that the judge or a contestant will ask for, by digest.
+fn blobs(package: &Package) -> BTreeMap<String, Blob> {
+    let data = &package.data;
+    let programs =
+        package.validators.iter().chain(package.solutions.iter().map(|solution| &solution.program));
+    let tests = data.tests.iter().flat_map(|test| [&test.input, &test.answer]);
+    let outputs = data
+        .outputs
+        .iter()
+        .flat_map(|output| output.input.iter().chain([&output.answer, &output.output]));
+    let all = tests
+        .chain(outputs)
+        .chain(data.invalid_inputs.iter().map(|invalid| &invalid.input))
+        .chain(programs.flat_map(|program| program.sources.iter().map(|source| &source.blob)))
+        .chain(package.attachments.iter().map(|attachment| &attachment.blob))
+        .chain(package.statements.iter().filter_map(|statement| statement.pdf.as_ref()));
+    all.map(|blob| (blob.digest.clone(), blob.clone())).collect()
+}

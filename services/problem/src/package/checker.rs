@@ -1,0 +1,119 @@
+//! The flags of the default checker, as `output_validator_args` spell them.
+
+use serde::{Deserialize, Serialize};
+
+/// How outputs are compared.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Checker {
+    /// Compare letters with case.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub case_sensitive: bool,
+    /// Compare white space too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub space_change_sensitive: bool,
+    /// Numbers may differ by this much.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absolute: Option<f64>,
+    /// Numbers may differ by this share of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relative: Option<f64>,
+}
+
+impl Checker {
+    /// Reads arguments; the error says which one is wrong and why.
+    pub fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut checker = Self::default();
+        // A sequence may hold a flag and its value in one string or in two.
+        let mut words = arguments.iter().flat_map(|argument| argument.split_ascii_whitespace());
+        while let Some(word) = words.next() {
+            match word {
+                "case_sensitive" => checker.case_sensitive = true,
+                "space_change_sensitive" => checker.space_change_sensitive = true,
+                "float_absolute_tolerance" => set(&mut checker.absolute, word, words.next())?,
+                "float_relative_tolerance" => set(&mut checker.relative, word, words.next())?,
+                "float_tolerance" => {
+                    let value = words.next();
+                    set(&mut checker.absolute, word, value)?;
+                    set(&mut checker.relative, word, value)?;
+                }
+                other => {
+                    return Err(format!(
+                        "`{other}` is not an argument of the default checker; known are \
+                         case_sensitive, space_change_sensitive, float_absolute_tolerance E, \
+                         float_relative_tolerance E and float_tolerance E"
+                    ));
+                }
+            }
+        }
+        Ok(checker)
+    }
+}
+
+fn set(place: &mut Option<f64>, word: &str, value: Option<&str>) -> Result<(), String> {
+    let value = value.ok_or_else(|| format!("`{word}` wants a number after it"))?;
+    let number = decimal(value).filter(|n| n.is_finite() && *n >= 0.0);
+    let number = number.ok_or_else(|| {
+        format!("`{word} {value}`: the tolerance must be a decimal number that is not negative")
+    })?;
+    if place.replace(number).is_some() {
+        return Err(format!("`{word}`: a tolerance is given twice"));
+    }
+    Ok(())
+}
+
+/// A number in the format's grammar: digits, point, exponent; no `inf`, `nan` or hexadecimal.
+fn decimal(text: &str) -> Option<f64> {
+    let plain = |b: u8| b.is_ascii_digit() || matches!(b, b'+' | b'-' | b'.' | b'e' | b'E');
+    text.bytes().all(plain).then(|| text.parse().ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(arguments: &[&str], expected: Option<Checker>) {
+        let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
+        assert_eq!(Checker::parse(&arguments).ok(), expected, "{arguments:?}");
+    }
+
+    #[test]
+    fn reads_every_flag() {
+        check(&[], Some(Checker::default()));
+        let both = Checker { case_sensitive: true, space_change_sensitive: true, ..default() };
+        check(&["case_sensitive", "space_change_sensitive"], Some(both));
+        let tolerance = Checker { absolute: Some(1e-6), relative: Some(1e-6), ..default() };
+        check(&["float_tolerance", "1e-6"], Some(tolerance.clone()));
+        check(&["float_tolerance 1e-6"], Some(tolerance.clone()));
+        check(
+            &["float_absolute_tolerance", "1E-6", "float_relative_tolerance", ".000001"],
+            Some(tolerance),
+        );
+        check(
+            &["float_relative_tolerance", "0"],
+            Some(Checker { relative: Some(0.0), ..default() }),
+        );
+    }
+
+    #[test]
+    fn refuses_what_the_format_calls_an_error() {
+        check(&["float_tolerance"], None);
+        check(&["float_tolerance", "x"], None);
+        check(&["float_tolerance", "-1"], None);
+        check(&["float_tolerance", "inf"], None);
+        check(&["float_tolerance", "nan"], None);
+        check(&["float_tolerance", "0x1p-3"], None);
+        check(&["float_tolerance", "1e999"], None);
+        check(&["float_tolerance", "1e-6", "float_tolerance", "1e-6"], None);
+        check(&["float_tolerance", "1e-6", "float_absolute_tolerance", "1e-6"], None);
+        check(&["float_relative_tolerance", "1", "float_relative_tolerance", "1"], None);
+        check(&["case_insensitive"], None);
+        check(&["--case_sensitive"], None);
+        check(&["1e-6"], None);
+    }
+
+    fn default() -> Checker {
+        Checker::default()
+    }
+}

@@ -1,0 +1,299 @@
+//! `data/`: tests, their settings, and the examples that validators and checker must judge rightly.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::checker::Checker;
+use super::program::Program;
+use super::read::Reader;
+use super::settings::{self, Settings, ValidatorArguments};
+use super::spool::Blob;
+
+/// A test.
+#[derive(Clone, Debug)]
+pub struct Test {
+    /// Its path below `data/`, without extension.
+    pub name: String,
+    /// The input.
+    pub input: Blob,
+    /// The answer.
+    pub answer: Blob,
+    /// Whether everyone may see it.
+    pub sample: bool,
+    /// How its output is compared.
+    pub checker: Checker,
+    /// What input validators are told.
+    pub validator_arguments: ValidatorArguments,
+    /// What it is about.
+    pub description: String,
+    /// What the statement shows instead of input and answer.
+    pub shown_input: Option<Blob>,
+    /// See `shown_input`.
+    pub shown_answer: Option<Blob>,
+}
+
+/// An input that validators must refuse.
+#[derive(Clone, Debug)]
+pub struct InvalidInput {
+    /// Its path below `data/`, without extension.
+    pub name: String,
+    /// The input.
+    pub input: Blob,
+    /// What input validators are told.
+    pub validator_arguments: ValidatorArguments,
+}
+
+/// An output that the checker must accept or refuse.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its path below `data/`, without extension.
+    pub name: String,
+    /// The input, which must be valid; absent for a test's own output.
+    pub input: Option<Blob>,
+    /// The answer.
+    pub answer: Blob,
+    /// The output.
+    pub output: Blob,
+    /// Whether the checker must accept it.
+    pub valid: bool,
+    /// How they are compared.
+    pub checker: Checker,
+    /// What input validators are told.
+    pub validator_arguments: ValidatorArguments,
+}
+
+/// Everything below `data/`.
+#[derive(Clone, Debug, Default)]
+pub struct Data {
+    /// Samples first, then in the order of their names.
+    pub tests: Vec<Test>,
+    /// `invalid_input`.
+    pub invalid_inputs: Vec<InvalidInput>,
+    /// `valid_output`, `invalid_output` and outputs of samples.
+    pub outputs: Vec<Output>,
+}
+
+/// Endings that belong to a test, the longer before the shorter.
+const ENDINGS: [&str; 16] = [
+    ".in.statement",
+    ".ans.statement",
+    ".in.download",
+    ".ans.download",
+    ".interaction",
+    ".in",
+    ".ans",
+    ".out",
+    ".yaml",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".svg",
+    ".hint",
+    ".desc",
+    ".files",
+];
+
+/// The files of one test, by ending.
+type Files = BTreeMap<&'static str, Blob>;
+
+/// Reads the directory.
+pub fn read(reader: &Reader<'_>) -> Data {
+    let mut data = Data::default();
+    for (name, is_directory) in reader.tree.children("data") {
+        let path = format!("data/{name}");
+        match name.as_str() {
+            "sample" | "secret" | "invalid_input" | "invalid_output" | "valid_output"
+                if is_directory => {}
+            "testdata.yaml" => {
+                reader.report.error(&path, "belongs to the legacy format; use test_group.yaml");
+            }
+            "test_group.yaml" => {
+                reader.report.error(&path, "belongs into data/sample, data/secret or a group");
+            }
+            _ => reader.report.warn(&path, "is not part of the format and is ignored"),
+        }
+    }
+    for sample in [true, false] {
+        let directory = if sample { "data/sample" } else { "data/secret" };
+        check_groups(reader, directory, sample);
+        for (name, files) in cases(reader, directory) {
+            data.add_test(reader, name, &files, sample);
+        }
+    }
+    if !data.tests.iter().any(|test| !test.sample) {
+        reader.report.error("data/secret", "has no test; at least one is required");
+    }
+    if data.tests.len() > reader.bounds.tests {
+        let max = reader.bounds.tests;
+        reader.report.error("data", format!("has more than {max} tests"));
+    }
+    for (name, files) in cases(reader, "data/invalid_input") {
+        data.add_invalid_input(reader, name, &files);
+    }
+    for (directory, valid) in [("data/invalid_output", false), ("data/valid_output", true)] {
+        for (name, files) in cases(reader, directory) {
+            data.add_output(reader, name, &files, valid);
+        }
+    }
+    data
+}
+
+/// Groups stand directly in `data/secret`, and only when no test does.
+fn check_groups(reader: &Reader<'_>, directory: &str, sample: bool) {
+    let children = reader.tree.children(directory);
+    let is_group = |name: &str| !name.ends_with(".files");
+    let groups: Vec<&str> =
+        children.iter().filter(|(name, d)| *d && is_group(name)).map(|(n, _)| n.as_str()).collect();
+    let has_test = children.iter().any(|(name, d)| !d && name.ends_with(".in"));
+    for group in groups {
+        let path = format!("{directory}/{group}");
+        if sample {
+            reader.report.error(&path, "samples cannot be in groups");
+        } else if has_test {
+            reader.report.error(&path, "data/secret holds tests or groups, not both");
+        } else if !reader.tree.below(&path).any(|(file, _)| file.ends_with(".in")) {
+            reader.report.error(&path, "is a group without a test");
+        }
+        for (file, _) in reader.tree.below(&path) {
+            let inner = &file[path.len() + 1..];
+            if inner.contains('/') && inner.ends_with("/test_group.yaml") {
+                reader.report.error(file, "groups cannot hold further groups");
+            }
+        }
+    }
+}
+
+/// The tests below a directory, in order; files that belong to none are reported.
+fn cases(reader: &Reader<'_>, directory: &str) -> Vec<(String, Files)> {
+    let mut cases: BTreeMap<Vec<&str>, Files> = BTreeMap::new();
+    let mut told = BTreeSet::new();
+    for (path, blob) in reader.tree.below(directory) {
+        if let Some(at) = path.find(".files/") {
+            if told.insert(&path[..at]) {
+                let path = &path[..at + 6];
+                reader.report.error(path, "tests with files are not supported yet");
+            }
+            continue;
+        }
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if matches!(name, "test_group.yaml") {
+            continue;
+        }
+        if name == "testdata.yaml" {
+            reader.report.error(path, "belongs to the legacy format; use test_group.yaml");
+            continue;
+        }
+        match ENDINGS.iter().find_map(|ending| Some((path.strip_suffix(ending)?, *ending))) {
+            Some((base, ending)) => {
+                let key = base["data/".len()..].split('/').collect();
+                cases.entry(key).or_default().insert(ending, blob.clone());
+            }
+            None => reader.report.warn(path, "is not part of a test and is ignored"),
+        }
+    }
+    let joined = cases.into_iter().map(|(parts, files)| (parts.join("/"), files));
+    joined.filter(|(name, files)| has_input(reader, name, files)).collect()
+}
+
+fn has_input(reader: &Reader<'_>, name: &str, files: &Files) -> bool {
+    if files.contains_key(".in") {
+        return true;
+    }
+    if let Some(ending) = files.keys().next() {
+        let message = format!("has no data/{name}.in beside it");
+        reader.report.error(&format!("data/{name}{ending}"), message);
+    }
+    false
+}
+
+impl Data {
+    fn add_test(&mut self, reader: &Reader<'_>, name: String, files: &Files, sample: bool) {
+        let path = |ending: &str| format!("data/{name}{ending}");
+        if files.contains_key(".interaction") {
+            reader.report.error(&path(".interaction"), "is for interactive problems only");
+        }
+        if files.contains_key(".out") && files.contains_key(".ans.statement") {
+            reader.report.error(&path(".out"), "cannot stand beside .ans.statement");
+        }
+        let settings = settings::of_test(reader, &name, files.contains_key(".yaml"));
+        let Some(answer) = files.get(".ans").cloned() else {
+            reader.report.error(&path(".ans"), "is missing; every test has an answer");
+            return;
+        };
+        let Settings { checker, validator_arguments, mut description, .. } = settings;
+        if description.is_empty() && files.contains_key(".desc") {
+            description = reader.text(&path(".desc")).unwrap_or_default();
+        }
+        if let Some(output) = files.get(".out") {
+            self.outputs.push(Output {
+                name: format!("{name}.out"),
+                input: None,
+                answer: answer.clone(),
+                output: output.clone(),
+                valid: true,
+                checker: checker.clone(),
+                validator_arguments: ValidatorArguments::default(),
+            });
+        }
+        let shown = |first: &str| files.get(first).cloned();
+        self.tests.push(Test {
+            input: files[".in"].clone(),
+            answer,
+            sample,
+            checker,
+            validator_arguments,
+            description,
+            shown_input: shown(".in.statement"),
+            shown_answer: shown(".ans.statement").or_else(|| shown(".out")),
+            name,
+        });
+    }
+
+    fn add_invalid_input(&mut self, reader: &Reader<'_>, name: String, files: &Files) {
+        let settings = settings::of_test(reader, &name, files.contains_key(".yaml"));
+        let validator_arguments = settings.validator_arguments;
+        let input = files[".in"].clone();
+        self.invalid_inputs.push(InvalidInput { name, input, validator_arguments });
+    }
+
+    fn add_output(&mut self, reader: &Reader<'_>, name: String, files: &Files, valid: bool) {
+        let settings = settings::of_test(reader, &name, files.contains_key(".yaml"));
+        let need = |ending: &str| {
+            if !files.contains_key(ending) {
+                reader.report.error(&format!("data/{name}{ending}"), "is missing");
+            }
+            files.get(ending).cloned()
+        };
+        let (Some(answer), Some(output)) = (need(".ans"), need(".out")) else { return };
+        self.outputs.push(Output {
+            input: Some(files[".in"].clone()),
+            answer,
+            output,
+            valid,
+            checker: settings.checker,
+            validator_arguments: settings.validator_arguments,
+            name,
+        });
+    }
+}
+
+/// Arguments by validator must name validators that exist.
+pub fn check_validator_names(reader: &Reader<'_>, data: &Data, validators: &[Program]) {
+    let known: BTreeSet<&str> = validators.iter().map(validator_name).collect();
+    let mut told = BTreeSet::new();
+    for test in &data.tests {
+        let ValidatorArguments::Each(map) = &test.validator_arguments else { continue };
+        for name in map.keys().filter(|name| !known.contains(name.as_str())) {
+            if told.insert(name.clone()) {
+                let message = format!("names the input validator `{name}`, which is not there");
+                reader.report.error(&format!("data/{}.yaml", test.name), message);
+            }
+        }
+    }
+}
+
+/// A program's name: its file's base name, or its directory's name.
+pub fn validator_name(program: &Program) -> &str {
+    let name = program.file.rsplit('/').next().unwrap_or(&program.file);
+    let single = program.sources.len() == 1 && program.sources[0].path == name;
+    if single { name.rsplit_once('.').map_or(name, |(base, _)| base) } else { name }
+}

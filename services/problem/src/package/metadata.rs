@@ -1,0 +1,257 @@
+//! `problem.yaml`.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+
+use super::finding::Report;
+use super::limits::{self, Declared};
+use super::yaml::{self, Fields, Node, Value};
+
+/// The file this module reads.
+pub const FILE: &str = "problem.yaml";
+
+/// What `problem.yaml` says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metadata {
+    /// Titles by language.
+    pub names: BTreeMap<String, String>,
+    /// Follows a problem through renaming.
+    pub uuid: String,
+    /// Names of the authors.
+    pub authors: Vec<String>,
+    /// Topics.
+    pub keywords: Vec<String>,
+    /// Nobody else may see it before.
+    pub embargo_until: Option<DateTime<Utc>>,
+    /// The declared limits.
+    pub limits: Declared,
+    /// Values of `{{name}}`.
+    pub constants: BTreeMap<String, String>,
+}
+
+/// Reads the file; whatever is wrong or cannot be kept is reported.
+pub fn read(text: &str, maxima: &limits::Maxima, report: &Report) -> Option<Metadata> {
+    let mut fields = yaml::read(FILE, text, report)?;
+    // Another version's keys would only make noise.
+    if !version_is_right(&mut fields) {
+        return None;
+    }
+    read_type(&mut fields);
+    let metadata = Metadata {
+        names: names(&mut fields),
+        uuid: uuid(&mut fields),
+        keywords: fields.take("keywords").and_then(Value::texts).unwrap_or_default(),
+        embargo_until: fields.take("embargo_until").and_then(embargo),
+        limits: limits::read(fields.take("limits"), maxima),
+        constants: fields.take("constants").map(constants).unwrap_or_default(),
+        authors: rights(&mut fields),
+    };
+    fields.take("version").and_then(Value::text);
+    languages(fields.take("languages"));
+    if let Some(value) = fields.take("allow_file_writing")
+        && value.clone().bool() == Some(true)
+    {
+        value.error("not supported yet: programs cannot write files here; only `false` is taken");
+    }
+    fields.finish();
+    Some(metadata)
+}
+
+fn version_is_right(fields: &mut Fields<'_>) -> bool {
+    const KEY: &str = "problem_format_version";
+    let Some(value) = fields.take(KEY) else {
+        fields.error(KEY, "is missing (the legacy format?); only `2025-09` is supported yet");
+        return false;
+    };
+    let Some(version) = value.clone().scalar() else { return false };
+    if version != "2025-09" {
+        value.error(format!("`{version}` is not supported yet; only `2025-09` is"));
+    }
+    version == "2025-09"
+}
+
+fn read_type(fields: &mut Fields<'_>) {
+    let Some(value) = fields.take("type") else { return };
+    for value in value.one_or_many() {
+        match value.clone().text().as_deref() {
+            None | Some("pass-fail") => {}
+            Some(kind @ ("scoring" | "multi-pass" | "interactive" | "submit-answer")) => {
+                value.error(format!("`{kind}` is not supported yet; only `pass-fail` is"));
+            }
+            Some(other) => value.error(format!("`{other}` is not a type of the format")),
+        }
+    }
+}
+
+fn names(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
+    let Some(value) = fields.take("name") else {
+        fields.error("name", "is missing");
+        return BTreeMap::new();
+    };
+    if let Node::Map(_) = value.node {
+        let all = value.fields().map(|mut map| map.take_all()).unwrap_or_default();
+        let name = |(language, value): (String, Value<'_>)| {
+            if !is_language(&language) {
+                value.error("is not a language code such as `en` or `pt-BR`");
+            }
+            title(value).map(|title| (language, title))
+        };
+        return all.into_iter().filter_map(name).collect();
+    }
+    title(value).map(|title| ("en".to_owned(), title)).into_iter().collect()
+}
+
+fn title(value: Value<'_>) -> Option<String> {
+    let title = value.clone().scalar()?.trim().to_owned();
+    if title.is_empty() || title.chars().count() > 200 || title.chars().any(char::is_control) {
+        value.error("must have 1 to 200 characters and no control characters");
+        return None;
+    }
+    Some(title)
+}
+
+/// `xx`, `xxx`, either with `-XX`.
+pub fn is_language(code: &str) -> bool {
+    let (language, region) = code.split_once('-').unwrap_or((code, "XX"));
+    matches!(language.len(), 2 | 3)
+        && language.bytes().all(|b| b.is_ascii_lowercase())
+        && region.len() == 2
+        && region.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+fn uuid(fields: &mut Fields<'_>) -> String {
+    let Some(value) = fields.take("uuid") else {
+        fields.error("uuid", "is missing; make one and keep it for the life of the problem");
+        return String::new();
+    };
+    let Some(text) = value.clone().text() else { return String::new() };
+    match uuid::Uuid::try_parse(&text) {
+        Ok(id) => id.to_string(),
+        Err(_) => {
+            value.error("is not a UUID such as 8ee7605a-d1ce-47b3-be37-15de5acd757e");
+            String::new()
+        }
+    }
+}
+
+/// Credits, source, license and owner; gives the authors.
+fn rights(fields: &mut Fields<'_>) -> Vec<String> {
+    const LICENSES: [&str; 7] =
+        ["unknown", "public domain", "cc0", "cc by", "cc by-sa", "educational", "permission"];
+    let authors = fields.take("credits").map(credits).unwrap_or_default();
+    let sources = fields.take("source").map(Value::one_or_many).unwrap_or_default();
+    let known_source = !sources.is_empty();
+    sources.into_iter().for_each(source);
+    let license = fields.take("license");
+    let owner = fields.take("rights_owner");
+    let name = license.clone().and_then(Value::text).unwrap_or_else(|| "unknown".to_owned());
+    if let Some(value) = license
+        && !LICENSES.contains(&name.as_str())
+    {
+        value.error(format!("`{name}` is not one of {}", LICENSES.join(", ")));
+    }
+    match owner {
+        Some(value) if name == "public domain" => {
+            value.error("must not be set when the license is `public domain`");
+        }
+        Some(value) => {
+            value.text();
+        }
+        None if matches!(name.as_str(), "unknown" | "public domain") => {}
+        None if authors.is_empty() && !known_source => {
+            fields.error("rights_owner", format!("is missing; the license `{name}` needs one"));
+        }
+        None => {}
+    }
+    authors
+}
+
+fn source(value: Value<'_>) {
+    if let Node::Map(_) = value.node {
+        let Some(mut fields) = value.fields() else { return };
+        if fields.take("name").and_then(Value::scalar).is_none() {
+            fields.error("name", "is missing");
+        }
+        fields.take("url").and_then(Value::text);
+        return fields.finish();
+    }
+    value.scalar();
+}
+
+fn credits(value: Value<'_>) -> Vec<String> {
+    if let Node::Text(_) = value.node {
+        return person(value).into_iter().collect();
+    }
+    let Some(mut fields) = value.fields() else { return Vec::new() };
+    let authors = fields.take("authors").map(people).unwrap_or_default();
+    for key in ["contributors", "testers", "packagers", "acknowledgements"] {
+        fields.take(key).map(people);
+    }
+    if let Some(mut translators) = fields.take("translators").and_then(Value::fields) {
+        for (language, value) in translators.take_all() {
+            if !is_language(&language) {
+                value.error("is not a language code such as `en` or `pt-BR`");
+            }
+            people(value);
+        }
+    }
+    fields.finish();
+    authors
+}
+
+/// One person or several.
+pub fn people(value: Value<'_>) -> Vec<String> {
+    value.one_or_many().into_iter().filter_map(person).collect()
+}
+
+/// `Full Name <address>`, or a map; gives the name.
+fn person(value: Value<'_>) -> Option<String> {
+    let name = if let Node::Map(_) = value.node {
+        let mut fields = value.fields()?;
+        let name = fields.take("name").and_then(Value::text);
+        if name.is_none() {
+            fields.error("name", "is missing");
+        }
+        for key in ["email", "orcid", "kattis"] {
+            fields.take(key).and_then(Value::text);
+        }
+        fields.finish();
+        name?
+    } else {
+        value.text()?
+    };
+    let name = name.split('<').next().unwrap_or_default().trim();
+    (!name.is_empty()).then(|| name.chars().take(200).collect())
+}
+
+fn embargo(value: Value<'_>) -> Option<DateTime<Utc>> {
+    let text = value.clone().text()?;
+    let time = NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%SZ")
+        .ok()
+        .or_else(|| NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0));
+    if time.is_none() {
+        value.error("must be a date, or a UTC time such as 2026-02-01T12:00:00Z");
+    }
+    time.map(|time| time.and_utc())
+}
+
+fn languages(value: Option<Value<'_>>) {
+    let Some(value) = value else { return };
+    let codes = value.clone().one_or_many().into_iter().map(Value::text);
+    let codes: Option<Vec<String>> = codes.collect();
+    if codes.is_some_and(|codes| codes != ["all"]) {
+        value.error("a choice of languages is not supported yet; only `all` is taken");
+    }
+}
+
+fn constants(value: Value<'_>) -> BTreeMap<String, String> {
+    let Some(mut fields) = value.fields() else { return BTreeMap::new() };
+    let constant = |(name, value): (String, Value<'_>)| {
+        if !super::constants::is_name(&name) {
+            value.error("must be named by letters, digits and `_`, not starting with a digit");
+        }
+        value.scalar().map(|text| (name, text))
+    };
+    fields.take_all().into_iter().filter_map(constant).collect()
+}

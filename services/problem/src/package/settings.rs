@@ -1,0 +1,156 @@
+//! Settings of tests: `test_group.yaml` and `<test>.yaml`. A test's own file goes before its
+//! directory's, that before the one above, key by key.
+
+use std::collections::BTreeMap;
+
+use super::checker::Checker;
+use super::finding::Report;
+use super::read::Reader;
+use super::yaml::{self, Fields, Node, Value};
+
+/// What input validators are told on their command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValidatorArguments {
+    /// All of them the same.
+    All(Vec<String>),
+    /// By name; those not named get none.
+    Each(BTreeMap<String, Vec<String>>),
+}
+
+impl Default for ValidatorArguments {
+    fn default() -> Self {
+        Self::All(Vec::new())
+    }
+}
+
+impl ValidatorArguments {
+    /// What the validator of this name is told.
+    pub fn of(&self, name: &str) -> &[String] {
+        match self {
+            Self::All(arguments) => arguments,
+            Self::Each(map) => map.get(name).map_or(&[], Vec::as_slice),
+        }
+    }
+}
+
+/// The settings of one test.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// `output_validator_args`.
+    pub checker: Checker,
+    /// `input_validator_args`.
+    pub validator_arguments: ValidatorArguments,
+    /// `description`, or else `hint`.
+    pub description: String,
+}
+
+/// What one file says.
+#[derive(Default)]
+struct Part {
+    checker: Option<Checker>,
+    validator_arguments: Option<ValidatorArguments>,
+    description: Option<String>,
+}
+
+/// The settings of the test `name` (below `data/`), from all files that speak of it.
+///
+/// A group's file is read once for each of its tests; findings are only told once.
+pub fn of_test(reader: &Reader<'_>, name: &str, has_own: bool) -> Settings {
+    let mut settings = Settings::default();
+    let parts: Vec<&str> = name.split('/').collect();
+    for depth in 1..parts.len() {
+        let file = format!("data/{}/test_group.yaml", parts[..depth].join("/"));
+        if reader.tree.file(&file).is_some() {
+            settings.apply(read(reader, &file, true));
+        }
+    }
+    if has_own {
+        settings.apply(read(reader, &format!("data/{name}.yaml"), false));
+    }
+    settings
+}
+
+impl Settings {
+    fn apply(&mut self, part: Part) {
+        if let Some(checker) = part.checker {
+            self.checker = checker;
+        }
+        if let Some(arguments) = part.validator_arguments {
+            self.validator_arguments = arguments;
+        }
+        if let Some(description) = part.description {
+            self.description = description;
+        }
+    }
+}
+
+fn read(reader: &Reader<'_>, file: &str, group: bool) -> Part {
+    let quiet;
+    let mut report = reader.report;
+    if group && !reader.first_time(file) {
+        quiet = Report::default();
+        report = &quiet;
+    }
+    let Some(text) = reader.text_for(file, report) else { return Part::default() };
+    let text = if group { super::constants::replace(&text, reader.constants) } else { text };
+    let Some(mut fields) = yaml::read(file, &text, report) else { return Part::default() };
+    let part = keys(&mut fields, group);
+    if group {
+        refuse_scoring(&mut fields);
+    }
+    fields.finish();
+    part
+}
+
+fn keys(fields: &mut Fields<'_>, group: bool) -> Part {
+    if let Some(value) = fields.take("args")
+        && value.clone().texts().is_some_and(|args| !args.is_empty())
+    {
+        value.error("command-line arguments of tests are not supported yet");
+    }
+    let sample = fields.file.starts_with("data/sample/");
+    if let Some(value) = fields.take("full_feedback")
+        && value.clone().bool() == Some(true)
+        && !sample
+    {
+        value.error("is not supported yet: secret data is never shown");
+    }
+    for key in ["input_visualizer_args", "output_visualizer_args"] {
+        fields.take(key).and_then(Value::texts);
+    }
+    let checker = fields.take("output_validator_args").and_then(|value| {
+        let parsed = Checker::parse(&value.clone().texts()?);
+        parsed.map_err(|message| value.error(message)).ok()
+    });
+    let validator_arguments = fields.take("input_validator_args").and_then(validator_arguments);
+    let mut description = None;
+    if !group {
+        let hint = fields.take("hint").and_then(Value::text);
+        description = fields.take("description").and_then(Value::text).or(hint);
+    }
+    Part { checker, validator_arguments, description }
+}
+
+fn refuse_scoring(fields: &mut Fields<'_>) {
+    for key in ["max_score", "score_aggregation", "require_pass"] {
+        if let Some(value) = fields.take(key) {
+            value.error("is for scoring problems; this one is pass-fail");
+        }
+    }
+    for key in ["static_validation_score", "static_validator_args"] {
+        if let Some(value) = fields.take(key) {
+            value.error("static validators are not supported yet");
+        }
+    }
+}
+
+fn validator_arguments(value: Value<'_>) -> Option<ValidatorArguments> {
+    if let Node::Map(_) = value.node {
+        let mut map = BTreeMap::new();
+        for (name, value) in value.fields()?.take_all() {
+            map.insert(name, value.texts()?);
+        }
+        return Some(ValidatorArguments::Each(map));
+    }
+    value.texts().map(ValidatorArguments::All)
+}

@@ -1,0 +1,216 @@
+//! `submissions/`: the jury's solutions and what must come of them.
+
+use std::collections::BTreeMap;
+
+use super::data::Data;
+use super::finding::Severity;
+use super::glob;
+use super::program::{self, Hints, Program};
+use super::read::Reader;
+use super::yaml::{self, Fields, Node, Value};
+use crate::expectation::{Class, Requirement, UseForTimeLimit};
+
+const FILE: &str = "submissions/submissions.yaml";
+
+/// A jury solution.
+#[derive(Clone, Debug)]
+pub struct Solution {
+    /// The program.
+    pub program: Program,
+    /// What must come of it.
+    pub requirements: Vec<Requirement>,
+}
+
+/// What `submissions.yaml` says about those that a pattern matches.
+#[derive(Clone, Debug, Default)]
+struct Rule {
+    language: Option<String>,
+    entry_point: Option<String>,
+    requirements: Vec<Requirement>,
+}
+
+/// Reads the directory.
+pub fn read(reader: &Reader<'_>, data: &Data) -> Vec<Solution> {
+    let rules = rules(reader, data);
+    let mut solutions = Vec::new();
+    for (directory, is_directory) in reader.tree.children("submissions") {
+        if !is_directory {
+            if directory != "submissions.yaml" && !program::is_side_file(&directory) {
+                let file = format!("submissions/{directory}");
+                reader.report.error(&file, "must be in a directory such as submissions/accepted");
+            }
+            continue;
+        }
+        for (name, is_directory) in reader.tree.children(&format!("submissions/{directory}")) {
+            let path = format!("{directory}/{name}");
+            if !is_directory && program::is_side_file(&name) {
+                continue;
+            }
+            solutions.extend(solution(reader, &rules, &path));
+        }
+    }
+    check(reader, &rules, &solutions);
+    solutions
+}
+
+fn solution(reader: &Reader<'_>, rules: &BTreeMap<String, Rule>, path: &str) -> Option<Solution> {
+    let matching: Vec<&Rule> =
+        rules.iter().filter(|(pattern, _)| glob::matches(pattern, path)).map(|(_, r)| r).collect();
+    let hints = Hints {
+        language: matching.iter().find_map(|rule| rule.language.as_deref()),
+        entry_point: matching.iter().find_map(|rule| rule.entry_point.as_deref()),
+    };
+    let program = program::read(reader, &format!("submissions/{path}"), hints)?;
+    let requirements = matching.iter().flat_map(|rule| rule.requirements.clone()).collect();
+    Some(Solution { program, requirements })
+}
+
+fn check(reader: &Reader<'_>, rules: &BTreeMap<String, Rule>, solutions: &[Solution]) {
+    let name = |s: &Solution| s.program.file["submissions/".len()..].to_owned();
+    if !reader.tree.children("submissions/accepted").iter().any(|(n, _)| !program::is_side_file(n))
+    {
+        let message = "is missing; at least one accepted solution is required";
+        reader.report.error("submissions/accepted", message);
+    }
+    if solutions.len() > reader.bounds.solutions {
+        let max = reader.bounds.solutions;
+        reader.report.error("submissions", format!("has more than {max} solutions"));
+    }
+    for pattern in rules.keys() {
+        let known = DEFAULTS.iter().any(|(directory, ..)| directory == pattern);
+        if !known && !solutions.iter().any(|s| glob::matches(pattern, &name(s))) {
+            reader.report.add(Severity::Warning, FILE, pattern, "matches no solution");
+        }
+    }
+    for solution in solutions.iter().filter(|s| s.requirements.is_empty()) {
+        let message = "has no expectation: its directory is not one of the format's";
+        reader.report.warn(&solution.program.file, message);
+    }
+}
+
+use Class::{Ac, Rte, Tle, Wa};
+
+/// The directories of the format: permitted and required verdicts, empty = any.
+const DEFAULTS: [(&str, &[Class], &[Class]); 6] = [
+    ("accepted", &[Ac], &[]),
+    ("rejected", &[], &[Rte, Tle, Wa]),
+    ("wrong_answer", &[Ac, Wa], &[Wa]),
+    ("time_limit_exceeded", &[Ac, Tle], &[Tle]),
+    ("run_time_error", &[Ac, Rte], &[Rte]),
+    ("brute_force", &[Ac, Rte, Tle], &[Rte, Tle]),
+];
+
+fn defaults() -> BTreeMap<String, Rule> {
+    let rule = |(directory, permitted, required): (&str, &[Class], &[Class])| {
+        let some = |set: &[Class]| (!set.is_empty()).then(|| set.to_vec());
+        let requirement = Requirement {
+            tests: None,
+            permitted: some(permitted),
+            required: some(required),
+            time_limit: UseForTimeLimit::Default,
+        };
+        (directory.to_owned(), Rule { requirements: vec![requirement], ..Rule::default() })
+    };
+    DEFAULTS.into_iter().map(rule).collect()
+}
+
+fn rules(reader: &Reader<'_>, data: &Data) -> BTreeMap<String, Rule> {
+    let mut rules = defaults();
+    if reader.tree.file(FILE).is_none() {
+        return rules;
+    }
+    let Some(text) = reader.text(FILE) else { return rules };
+    let Some(mut fields) = yaml::read(FILE, &text, reader.report) else { return rules };
+    for (pattern, value) in fields.take_all() {
+        if !glob::is_valid(&pattern) {
+            value.error("is not a pattern of the format: `*` and `{a,b}` are known");
+            continue;
+        }
+        if let Some(fields) = value.fields() {
+            let base = rules.remove(&pattern).unwrap_or_default();
+            rules.insert(pattern, rule(fields, base, data));
+        }
+    }
+    rules
+}
+
+/// Reads a rule; what it does not say is as in `base`.
+fn rule(mut fields: Fields<'_>, base: Rule, data: &Data) -> Rule {
+    let language = fields.take("language").and_then(Value::text).or(base.language);
+    let entry_point = fields.take("entrypoint").and_then(Value::text).or(base.entry_point);
+    fields.take("authors").map(super::metadata::people);
+    fields.take("model_solution").and_then(Value::bool);
+    let mut requirements: Vec<Requirement> = Vec::new();
+    let own = requirement(&mut fields, None, base.requirements.first());
+    let mut others = Vec::new();
+    for (key, value) in fields.take_all() {
+        let of_tests = key
+            .split('/')
+            .next()
+            .is_some_and(|top| matches!(top, "sample" | "secret") || top.contains(['*', '{']));
+        if !of_tests || !glob::is_valid(&key) {
+            value.error("unknown key; it is neither a setting nor a pattern of tests");
+            continue;
+        }
+        if !data.tests.iter().any(|test| glob::matches(&key, &test.name)) {
+            value.warn("matches no test");
+        }
+        if let Some(mut fields) = value.fields() {
+            others.extend(requirement(&mut fields, Some(key), None));
+            fields.finish();
+        }
+    }
+    requirements.extend(own);
+    requirements.extend(others);
+    Rule { language, entry_point, requirements }
+}
+
+fn requirement(
+    fields: &mut Fields<'_>,
+    tests: Option<String>,
+    base: Option<&Requirement>,
+) -> Option<Requirement> {
+    let permitted = fields.take("permitted").and_then(classes);
+    let required = fields.take("required").and_then(classes);
+    let time_limit = fields.take("use_for_time_limit").and_then(use_for_time_limit);
+    if let Some(value) = fields.take("score") {
+        value.error("is for scoring problems; this one is pass-fail");
+    }
+    if let Some(value) = fields.take("message")
+        && value.node != Node::Text(String::new())
+    {
+        value.error("is not supported yet: messages of the checker are not compared");
+    }
+    let requirement = Requirement {
+        tests,
+        permitted: permitted.or_else(|| base?.permitted.clone()),
+        required: required.or_else(|| base?.required.clone()),
+        time_limit: time_limit.or_else(|| Some(base?.time_limit)).unwrap_or_default(),
+    };
+    (!requirement.is_empty()).then_some(requirement)
+}
+
+fn classes(value: Value<'_>) -> Option<Vec<Class>> {
+    let mut classes = Vec::new();
+    for value in value.list()? {
+        let text = value.clone().text()?;
+        match Class::parse(&text) {
+            Some(class) => classes.push(class),
+            None => value.error(format!("`{text}` is not one of AC, WA, TLE, RTE")),
+        }
+    }
+    Some(classes)
+}
+
+fn use_for_time_limit(value: Value<'_>) -> Option<UseForTimeLimit> {
+    match &value.node {
+        Node::Bool(false) => Some(UseForTimeLimit::No),
+        Node::Bool(true) => Some(UseForTimeLimit::Default),
+        Node::Text(text) if text == "lower" => Some(UseForTimeLimit::Lower),
+        Node::Text(text) if text == "upper" => Some(UseForTimeLimit::Upper),
+        _ => {
+            value.error("must be true, false, `lower` or `upper`");
+            None
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Strict YAML: every key is known or an error that names file and key.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::finding::{Report, Severity};
+
+/// A YAML value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Node {
+    /// `null`, or nothing at all.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Another number.
+    Float(f64),
+    /// A text.
+    Text(String),
+    /// A sequence.
+    List(Vec<Node>),
+    /// A map, in the order of the file.
+    Map(Vec<(String, Node)>),
+}
+
+impl Node {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "nothing",
+            Self::Bool(_) => "a boolean",
+            Self::Int(_) => "an integer",
+            Self::Float(_) => "a float",
+            Self::Text(_) => "a string",
+            Self::List(_) => "a sequence",
+            Self::Map(_) => "a map",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NodeVisitor)
+    }
+}
+
+struct NodeVisitor;
+
+impl<'de> Visitor<'de> for NodeVisitor {
+    type Value = Node;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a YAML value")
+    }
+    fn visit_unit<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+    fn visit_none<E>(self) -> Result<Node, E> {
+        Ok(Node::Null)
+    }
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
+        Node::deserialize(deserializer)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
+        Ok(Node::Bool(value))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
+        Ok(Node::Int(value))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
+        Ok(i64::try_from(value).map_or_else(|_| Node::Text(value.to_string()), Node::Int))
+    }
+    fn visit_i128<E>(self, value: i128) -> Result<Node, E> {
+        Ok(i64::try_from(value).map_or_else(|_| Node::Text(value.to_string()), Node::Int))
+    }
+    fn visit_u128<E>(self, value: u128) -> Result<Node, E> {
+        Ok(i64::try_from(value).map_or_else(|_| Node::Text(value.to_string()), Node::Int))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
+        Ok(Node::Float(value))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
+        Ok(Node::Text(value.to_owned()))
+    }
+    fn visit_string<E>(self, value: String) -> Result<Node, E> {
+        Ok(Node::Text(value))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Node, A::Error> {
+        let mut list = Vec::new();
+        while let Some(node) = seq.next_element()? {
+            list.push(node);
+        }
+        Ok(Node::List(list))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+        let mut entries: Vec<(String, Node)> = Vec::new();
+        while let Some((key, node)) = map.next_entry::<Node, Node>()? {
+            let key = match key {
+                Node::Text(key) => key,
+                Node::Int(key) => key.to_string(),
+                Node::Float(key) => key.to_string(),
+                Node::Bool(key) => key.to_string(),
+                other => {
+                    let message = format!("{} cannot be a key", other.kind());
+                    return Err(serde::de::Error::custom(message));
+                }
+            };
+            entries.push((key, node));
+        }
+        Ok(Node::Map(entries))
+    }
+}
+
+/// Reads a file that must be a map; a wrong one is reported.
+pub fn read<'r>(file: &str, text: &str, report: &'r Report) -> Option<Fields<'r>> {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    match serde_saphyr::from_str_with_options::<Node>(text, options) {
+        Ok(node) => Value { file: file.to_owned(), key: String::new(), node, report }.fields(),
+        Err(error) => {
+            let message: String = error.to_string().chars().take(300).collect();
+            report.error(file, format!("is not valid YAML: {message}"));
+            None
+        }
+    }
+}
+
+/// The entries of a map that nobody has asked for yet.
+pub struct Fields<'r> {
+    /// The file they stand in.
+    pub file: String,
+    prefix: String,
+    entries: Vec<(String, Node)>,
+    asked: BTreeSet<String>,
+    report: &'r Report,
+}
+
+impl<'r> Fields<'r> {
+    /// The value of a key, once; nothing and `null` are the same.
+    pub fn take(&mut self, key: &str) -> Option<Value<'r>> {
+        self.asked.insert(key.to_owned());
+        let at = self.entries.iter().position(|(name, _)| name == key)?;
+        let (_, node) = self.entries.remove(at);
+        (node != Node::Null).then(|| self.value(key, node))
+    }
+
+    /// All entries, whatever their keys.
+    pub fn take_all(&mut self) -> Vec<(String, Value<'r>)> {
+        let entries = std::mem::take(&mut self.entries);
+        entries.into_iter().map(|(key, node)| (key.clone(), self.value(&key, node))).collect()
+    }
+
+    /// Reports what is missing or wrong at a key.
+    pub fn error(&self, key: &str, message: impl Into<String>) {
+        self.report.add(Severity::Error, &self.file, &self.path(key), message);
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub fn finish(self) {
+        for (key, _) in &self.entries {
+            let known: Vec<&str> = self.asked.iter().map(String::as_str).collect();
+            self.error(key, format!("unknown key; known are {}", known.join(", ")));
+        }
+    }
+
+    fn path(&self, key: &str) -> String {
+        // Keys come from strangers; a finding is not the place for a novel.
+        let key: String = key.chars().take(80).collect();
+        if self.prefix.is_empty() { key } else { format!("{}.{key}", self.prefix) }
+    }
+
+    fn value(&self, key: &str, node: Node) -> Value<'r> {
+        Value { file: self.file.clone(), key: self.path(key), node, report: self.report }
+    }
+}
+
+/// A value that knows where it stands.
+#[derive(Clone)]
+pub struct Value<'r> {
+    file: String,
+    key: String,
+    /// The value itself.
+    pub node: Node,
+    report: &'r Report,
+}
+
+impl<'r> Value<'r> {
+    /// Reports something wrong with this value.
+    pub fn error(&self, message: impl Into<String>) {
+        self.report.add(Severity::Error, &self.file, &self.key, message);
+    }
+
+    /// Reports something odd about this value.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.report.add(Severity::Warning, &self.file, &self.key, message);
+    }
+
+    fn wrong<T>(&self, wanted: &str) -> Option<T> {
+        self.error(format!("is {}, must be {wanted}", self.node.kind()));
+        None
+    }
+
+    /// A non-empty string.
+    pub fn text(self) -> Option<String> {
+        match &self.node {
+            Node::Text(text) if text.len() > 10_000 => self.wrong("shorter"),
+            Node::Text(text) if !text.trim().is_empty() => Some(text.clone()),
+            Node::Text(_) => {
+                self.error("is empty");
+                None
+            }
+            Node::Int(_) | Node::Float(_) => self.wrong("a string; put it in quotes"),
+            _ => self.wrong("a string"),
+        }
+    }
+
+    /// A boolean.
+    pub fn bool(self) -> Option<bool> {
+        match self.node {
+            Node::Bool(value) => Some(value),
+            _ => self.wrong("true or false"),
+        }
+    }
+
+    /// An integer from `min` to `max`.
+    pub fn int(self, min: i64, max: i64) -> Option<i64> {
+        match self.node {
+            Node::Int(value) if (min..=max).contains(&value) => Some(value),
+            Node::Int(value) if value > max => {
+                self.error(format!("{value} is more than this server can give ({max})"));
+                None
+            }
+            Node::Int(value) => {
+                self.error(format!("{value} is less than {min}"));
+                None
+            }
+            _ => self.wrong("an integer"),
+        }
+    }
+
+    /// A finite number.
+    #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^53")]
+    pub fn float(self) -> Option<f64> {
+        match self.node {
+            Node::Float(value) if value.is_finite() => Some(value),
+            Node::Int(value) => Some(value as f64),
+            _ => self.wrong("a number"),
+        }
+    }
+
+    /// A sequence.
+    pub fn list(self) -> Option<Vec<Value<'r>>> {
+        let Self { file, key, node, report } = self;
+        match node {
+            Node::List(nodes) => {
+                let value = |(i, node)| {
+                    let (file, key) = (file.clone(), format!("{key}[{i}]"));
+                    Value { file, key, node, report }
+                };
+                Some(nodes.into_iter().enumerate().map(value).collect())
+            }
+            node => Value { file, key, node, report }.wrong("a sequence"),
+        }
+    }
+
+    /// A sequence of strings; numbers in it are taken as they are written.
+    pub fn texts(self) -> Option<Vec<String>> {
+        self.list()?.into_iter().map(Value::scalar).collect()
+    }
+
+    /// A single string or number, as text.
+    pub fn scalar(self) -> Option<String> {
+        match &self.node {
+            Node::Text(text) => Some(text.clone()),
+            Node::Int(value) => Some(value.to_string()),
+            Node::Float(value) => Some(value.to_string()),
+            _ => self.wrong("a string"),
+        }
+    }
+
+    /// One value, or a non-empty sequence of them.
+    pub fn one_or_many(self) -> Vec<Value<'r>> {
+        match &self.node {
+            Node::List(list) if list.is_empty() => {
+                self.error("is an empty sequence");
+                Vec::new()
+            }
+            Node::List(_) => self.list().unwrap_or_default(),
+            _ => vec![self],
+        }
+    }
+
+    /// A map.
+    pub fn fields(self) -> Option<Fields<'r>> {
+        match self.node {
+            Node::Map(entries) => Some(Fields {
+                file: self.file,
+                prefix: self.key,
+                entries,
+                asked: BTreeSet::new(),
+                report: self.report,
+            }),
+            Node::Null if self.key.is_empty() => Some(Fields {
+                file: self.file,
+                prefix: String::new(),
+                entries: Vec::new(),
+                asked: BTreeSet::new(),
+                report: self.report,
+            }),
+            _ => self.wrong("a map"),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+use uuid::Uuid;
+
+use super::*;
+use crate::check::{Answer, Input, Spec};
+use crate::expectation::{Requirement, Run};
+use crate::version::Object;
+use Class::{Ac, Tle, Wa};
+
+const MAX: i64 = 60_000_000;
+
+fn time(limit_us: Option<i64>) -> TimeLimit {
+    let margins =
+        Margins { resolution_us: 1_000_000, ac_to_time_limit: 2.0, time_limit_to_tle: 1.5 };
+    TimeLimit { limit_us, max_us: MAX, margins }
+}
+
+fn check(kind: Kind, file: &str, permitted: &[Class], required: &[Class]) -> Check {
+    let some = |set: &[Class]| (!set.is_empty()).then(|| set.to_vec());
+    let requirement = Requirement {
+        permitted: some(permitted),
+        required: some(required),
+        ..Requirement::default()
+    };
+    let requirements = if kind == Kind::Solution { vec![requirement] } else { Vec::new() };
+    Check {
+        id: Uuid::nil(),
+        import_id: Uuid::nil(),
+        position: 0,
+        kind,
+        file: file.to_owned(),
+        spec: Spec { requirements, ..Spec::default() },
+        state: State::Waiting,
+        limit_us: 0,
+        runs: Vec::new(),
+        actual: String::new(),
+        passed: false,
+        cpu_time_us: 0,
+        memory_bytes: 0,
+        message: String::new(),
+    }
+}
+
+fn accepted() -> Check {
+    check(Kind::Solution, "accepted", &[Ac], &[])
+}
+
+fn slow() -> Check {
+    check(Kind::Solution, "slow", &[Ac, Tle], &[Tle])
+}
+
+fn validator() -> Check {
+    check(Kind::InputValidator, "validator", &[], &[])
+}
+
+fn answer(check: &mut Check, limit_us: i64, class: Class, time_us: i64) {
+    check.state = State::Requested;
+    check.limit_us = limit_us;
+    let run = Run { test: "secret/1".into(), class: Some(class), time_us };
+    check.answer(Answer { verdict: "AC", runs: vec![run], cpu_time_us: 0, memory_bytes: 0 });
+}
+
+#[test]
+fn a_declared_limit_runs_everything_at_once() {
+    let mut checks = [validator(), accepted(), slow()];
+    let limits = vec![(0, 0), (1, 2_000_000), (2, 3_000_000)];
+    let wanted = Next::Request { found_us: None, checks: limits };
+    assert_eq!(next(&mut checks, time(Some(2_000_000))), wanted);
+    checks[0].state = State::Requested;
+    assert_eq!(next(&mut checks, time(Some(2_000_000))), Next::Wait);
+}
+
+#[test]
+fn a_limit_is_found_in_two_phases() {
+    let mut checks = [validator(), accepted(), slow()];
+    let wanted = Next::Request { found_us: None, checks: vec![(0, 0), (1, MAX)] };
+    assert_eq!(next(&mut checks, time(None)), wanted);
+    answer(&mut checks[0], 0, Ac, 0);
+    answer(&mut checks[1], MAX, Ac, 1_200_000);
+    let wanted = Next::Request { found_us: Some(3_000_000), checks: vec![(2, 4_500_000)] };
+    assert_eq!(next(&mut checks, time(None)), wanted);
+    answer(&mut checks[2], 4_500_000, Tle, 4_499_000);
+    let done = next(&mut checks, time(Some(3_000_000)));
+    assert_eq!(done, Next::Done { found_us: None, passed: true, findings: vec![] });
+    assert_eq!((checks[1].actual.as_str(), checks[2].actual.as_str()), ("AC", "TLE"));
+}
+
+#[test]
+fn without_a_slow_solution_one_phase_is_enough() {
+    let mut checks = [accepted()];
+    answer(&mut checks[0], MAX, Ac, 100);
+    let done = next(&mut checks, time(None));
+    assert_eq!(done, Next::Done { found_us: Some(1_000_000), passed: true, findings: vec![] });
+}
+
+#[test]
+fn runs_under_a_higher_limit_are_judged_by_the_real_one() {
+    let mut checks = [accepted(), slow()];
+    answer(&mut checks[0], 2_000_000, Ac, 10);
+    answer(&mut checks[1], 3_000_000, Ac, 2_500_000);
+    let Next::Done { passed, findings, .. } = next(&mut checks, time(Some(2_000_000))) else {
+        panic!()
+    };
+    assert!(passed, "{:?}", checks[1]);
+    assert_eq!(findings[0].severity, Severity::Warning);
+    assert!(findings[0].message.contains("1.5 times"));
+}
+
+#[test]
+fn surprises_fail() {
+    let mut checks = [accepted()];
+    answer(&mut checks[0], 2_000_000, Wa, 10);
+    let Next::Done { passed, .. } = next(&mut checks, time(Some(2_000_000))) else { panic!() };
+    assert!(!passed);
+    assert_eq!(checks[0].message, "test secret/1: WA, expected AC");
+}
+
+#[test]
+fn a_limit_above_the_highest_fails() {
+    let mut checks = [accepted(), slow()];
+    answer(&mut checks[0], MAX, Tle, MAX);
+    let Next::Done { passed: false, findings, .. } = next(&mut checks, time(None)) else {
+        panic!()
+    };
+    assert!(findings[0].message.contains("highest"));
+    let mut checks = [slow()];
+    let Next::Done { passed: false, findings, .. } = next(&mut checks, time(None)) else {
+        panic!()
+    };
+    assert!(findings[0].message.contains("not known"));
+}
+
+#[test]
+fn one_validator_must_refuse_an_invalid_input() {
+    let object = Object { digest: String::new(), size: 0 };
+    let invalid = || Input { name: "invalid_input/x".into(), object: object.clone() };
+    let mut checks = [validator(), validator(), accepted()];
+    for (check, class) in checks.iter_mut().zip([Wa, Ac]) {
+        check.spec.invalid_inputs.push(invalid());
+        answer(check, 0, class, 0);
+        check.runs[0].test = "invalid_input/x".into();
+    }
+    answer(&mut checks[2], 1_000_000, Ac, 0);
+    assert!(matches!(next(&mut checks, time(Some(1_000_000))), Next::Done { passed: true, .. }));
+    checks[1].runs[0].class = Some(Wa);
+    assert!(matches!(next(&mut checks, time(Some(1_000_000))), Next::Done { passed: false, .. }));
+}

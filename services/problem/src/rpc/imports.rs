@@ -1,0 +1,101 @@
+//! `agon.problem.v1.ImportService`.
+
+use std::pin::Pin;
+
+use access::Caller;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::{Stream, StreamExt as _, stream};
+use proto::problem as pb;
+use proto::problem::import_service_server::ImportService;
+use tonic::{Request, Response, Status, Streaming};
+use uuid::Uuid;
+
+use super::{size, user};
+use crate::Service;
+use crate::error::{Error, Result as Answer};
+use crate::imports::Options;
+use crate::problems::check_request_id;
+use crate::viewer::Viewer;
+use crate::wire;
+
+type Watched = Pin<Box<dyn Stream<Item = Result<pb::WatchProblemImportResponse, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl ImportService for Service {
+    async fn import_problem(
+        &self,
+        request: Request<Streaming<pb::ImportProblemRequest>>,
+    ) -> Result<Response<pb::ImportProblemResponse>, Status> {
+        let (viewer, user) = (Viewer::of(Caller::of(&request)), user(&request)?);
+        let mut messages = request.into_inner();
+        let Some(first) = messages.message().await? else {
+            return Err(Error::invalid("content", "is missing; send a package").into());
+        };
+        let pb::ImportProblemRequest { problem_id, publish, request_id, content } = first;
+        let mut wrong = Vec::new();
+        check_request_id(&request_id, &mut wrong);
+        if !wrong.is_empty() {
+            return Err(Error::Invalid(wrong).into());
+        }
+        let target = self.target(&viewer, &problem_id).await?;
+        let first = stream::iter(content.map(|content| Ok(Bytes::from(content.data))));
+        let upload = self.receive(first.chain(pieces(messages))).await?;
+        let options = Options { problem: problem_id, publish, request_id };
+        Ok(Response::new(self.import(user, options, target, upload).await?))
+    }
+
+    async fn get_problem_import(
+        &self,
+        request: Request<pb::GetProblemImportRequest>,
+    ) -> Result<Response<pb::GetProblemImportResponse>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let report = self.report(&viewer, &request.get_ref().problem_import_id).await?;
+        let problem_import = Some(wire::import(&report)?);
+        Ok(Response::new(pb::GetProblemImportResponse { problem_import }))
+    }
+
+    async fn list_problem_imports(
+        &self,
+        request: Request<pb::ListProblemImportsRequest>,
+    ) -> Result<Response<pb::ListProblemImportsResponse>, Status> {
+        let user = user(&request)?;
+        let message = request.get_ref();
+        let size = size(message.page_size)?;
+        let args = rpc::page::digest("ListProblemImports", &[user.as_bytes()]);
+        let after: Option<(DateTime<Utc>, Uuid)> =
+            self.page_key.parse(&args, &message.page_token)?;
+        let (reports, more) = self.reports(user, after, size).await?;
+        let last = reports.last().filter(|_| more);
+        let next_page_token = last.map_or_else(String::new, |report| {
+            self.page_key.token(&args, &(report.import.created_at, report.import.id))
+        });
+        let problem_imports = reports.iter().map(wire::import).collect::<Answer<_>>()?;
+        Ok(Response::new(pb::ListProblemImportsResponse { problem_imports, next_page_token }))
+    }
+
+    type WatchProblemImportStream = Watched;
+
+    async fn watch_problem_import(
+        &self,
+        request: Request<pb::WatchProblemImportRequest>,
+    ) -> Result<Response<Watched>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let reports = self.watch(viewer, request.into_inner().problem_import_id).await?;
+        let responses = reports.map(|report| {
+            let problem_import = Some(wire::import(&report?)?);
+            Ok(pb::WatchProblemImportResponse { problem_import })
+        });
+        Ok(Response::new(Box::pin(responses)))
+    }
+}
+
+/// The bytes of all further messages.
+fn pieces(
+    messages: Streaming<pb::ImportProblemRequest>,
+) -> impl Stream<Item = Answer<Bytes>> + Send {
+    messages.map(|message| {
+        let content = message?.content.unwrap_or_default();
+        Ok(Bytes::from(content.data))
+    })
+}

@@ -1,0 +1,225 @@
+//! `agon.problem.v1.ProblemService`.
+
+use std::pin::Pin;
+
+use access::Caller;
+use futures_util::{Stream, StreamExt as _};
+use proto::google::api::HttpBody;
+use proto::problem as pb;
+use proto::problem::problem_service_server::ProblemService;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{size, user};
+use crate::Service;
+use crate::error::Error;
+use crate::problem::{Problem, check_tags};
+use crate::store::problems::Filter;
+use crate::viewer::{self, Viewer};
+use crate::{store, wire};
+
+type Bodies = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
+
+impl Service {
+    async fn shown_problem(&self, problem: Problem) -> Result<Option<pb::Problem>, Status> {
+        Ok(Some(wire::problem(self.view(problem).await?)))
+    }
+}
+
+#[tonic::async_trait]
+impl ProblemService for Service {
+    async fn create_problem(
+        &self,
+        request: Request<pb::CreateProblemRequest>,
+    ) -> Result<Response<pb::CreateProblemResponse>, Status> {
+        let owner = user(&request)?;
+        let problem = self.create(owner, request.get_ref()).await?;
+        let problem = self.shown_problem(problem).await?;
+        Ok(Response::new(pb::CreateProblemResponse { problem }))
+    }
+
+    async fn get_problem(
+        &self,
+        request: Request<pb::GetProblemRequest>,
+    ) -> Result<Response<pb::GetProblemResponse>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let problem = self.find(&viewer, &request.get_ref().problem_id).await?;
+        let problem = self.shown_problem(problem).await?;
+        Ok(Response::new(pb::GetProblemResponse { problem }))
+    }
+
+    async fn list_problems(
+        &self,
+        request: Request<pb::ListProblemsRequest>,
+    ) -> Result<Response<pb::ListProblemsResponse>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let message = request.get_ref();
+        let filter = filter(&viewer, message)?;
+        let size = size(message.page_size)?;
+        // What a page holds depends on who asks.
+        let args = rpc::page::digest("ListProblems", &[format!("{filter:?}").as_bytes()]);
+        let after: Option<(String, Uuid)> = self.page_key.parse(&args, &message.page_token)?;
+        let (views, more) = self.list(&Filter { after, ..filter }, size).await?;
+        let last = views.last().filter(|_| more);
+        let next_page_token = last.map_or_else(String::new, |view| {
+            self.page_key.token(&args, &(&view.problem.slug, view.problem.id))
+        });
+        let problems = views.into_iter().map(wire::problem).collect();
+        Ok(Response::new(pb::ListProblemsResponse { problems, next_page_token }))
+    }
+
+    async fn update_problem(
+        &self,
+        request: Request<pb::UpdateProblemRequest>,
+    ) -> Result<Response<pb::UpdateProblemResponse>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let problem = self.update(&viewer, request.get_ref()).await?;
+        let problem = self.shown_problem(problem).await?;
+        Ok(Response::new(pb::UpdateProblemResponse { problem }))
+    }
+
+    async fn delete_problem(
+        &self,
+        request: Request<pb::DeleteProblemRequest>,
+    ) -> Result<Response<pb::DeleteProblemResponse>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let pb::DeleteProblemRequest { problem_id, etag } = request.get_ref();
+        self.delete(&viewer, problem_id, etag).await?;
+        Ok(Response::new(pb::DeleteProblemResponse {}))
+    }
+
+    async fn undelete_problem(
+        &self,
+        request: Request<pb::UndeleteProblemRequest>,
+    ) -> Result<Response<pb::UndeleteProblemResponse>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let problem = self.undelete(&viewer, &request.get_ref().problem_id).await?;
+        let problem = self.shown_problem(problem).await?;
+        Ok(Response::new(pb::UndeleteProblemResponse { problem }))
+    }
+
+    async fn publish_problem(
+        &self,
+        request: Request<pb::PublishProblemRequest>,
+    ) -> Result<Response<pb::PublishProblemResponse>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let problem = self.publish(&viewer, request.get_ref()).await?;
+        let problem = self.shown_problem(problem).await?;
+        Ok(Response::new(pb::PublishProblemResponse { problem }))
+    }
+
+    async fn list_problem_versions(
+        &self,
+        request: Request<pb::ListProblemVersionsRequest>,
+    ) -> Result<Response<pb::ListProblemVersionsResponse>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let message = request.get_ref();
+        let problem = self.find_for(&viewer, &message.problem_id, viewer::UPDATE).await?;
+        let size = size(message.page_size)?;
+        let args = rpc::page::digest("ListProblemVersions", &[problem.id.as_bytes()]);
+        let before = self.page_key.parse(&args, &message.page_token)?.unwrap_or(i64::MAX);
+        let found = store::versions::list(&self.db, problem.id, before, size + 1).await?;
+        let taken = found.iter().take(usize::try_from(size).unwrap_or(usize::MAX));
+        let versions: Vec<_> = taken.collect();
+        let next_page_token = match versions.last() {
+            Some(last) if found.len() > versions.len() => self.page_key.token(&args, &last.version),
+            _ => String::new(),
+        };
+        let shown = versions.into_iter().map(|v| wire::version(v, problem.published_version));
+        let problem_versions = shown.collect::<Result<_, _>>()?;
+        Ok(Response::new(pb::ListProblemVersionsResponse { problem_versions, next_page_token }))
+    }
+
+    async fn get_problem_version(
+        &self,
+        request: Request<pb::GetProblemVersionRequest>,
+    ) -> Result<Response<pb::GetProblemVersionResponse>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let message = request.get_ref();
+        let problem = self.find_for(&viewer, &message.problem_id, viewer::UPDATE).await?;
+        let found = store::versions::get(&self.db, problem.id, message.version).await?;
+        let version = found.ok_or(Error::NotFound("version"))?;
+        let problem_version = Some(wire::version(&version, problem.published_version)?);
+        Ok(Response::new(pb::GetProblemVersionResponse { problem_version }))
+    }
+
+    async fn get_statement(
+        &self,
+        request: Request<pb::GetStatementRequest>,
+    ) -> Result<Response<pb::GetStatementResponse>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let accepted = request.metadata().get("accept-language").and_then(|v| v.to_str().ok());
+        let pb::GetStatementRequest { problem_id, language } = request.get_ref();
+        let found = self.statement(&viewer, problem_id, language, accepted.unwrap_or("")).await?;
+        let statement = Some(wire::statement(found.0, found.1.samples));
+        Ok(Response::new(pb::GetStatementResponse { statement }))
+    }
+
+    type DownloadAttachmentStream = Bodies;
+
+    async fn download_attachment(
+        &self,
+        request: Request<pb::DownloadAttachmentRequest>,
+    ) -> Result<Response<Bodies>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let pb::DownloadAttachmentRequest { problem_id, name } = request.get_ref();
+        let (attachment, pieces) = self.attachment(&viewer, problem_id, name).await?;
+        // The first message has the type, also of an empty file.
+        let first = HttpBody { content_type: attachment.content_type, ..HttpBody::default() };
+        let first = futures_util::stream::iter([Ok(first)]);
+        let rest = pieces.map(|piece| Ok(HttpBody { data: piece?.into(), ..HttpBody::default() }));
+        Ok(Response::new(Box::pin(first.chain(rest))))
+    }
+}
+
+#[expect(clippy::result_large_err, reason = "tonic's own error type")]
+fn filter(viewer: &Viewer, message: &pb::ListProblemsRequest) -> Result<Filter, Status> {
+    let mut wrong = crate::problem::Wrong::new();
+    let mut note = |field: &str, what: &str| wrong.push((field.to_owned(), what.to_owned()));
+    let tags = check_tags(&message.tags).unwrap_or_else(|what| {
+        note("tags", &what);
+        Vec::new()
+    });
+    if message.min_difficulty < 0 {
+        note("min_difficulty", "is negative; give 0 for any");
+    }
+    if message.max_difficulty < 0 {
+        note("max_difficulty", "is negative; give 0 for any");
+    }
+    if message.query.chars().count() > 100 || message.query.contains('\0') {
+        note("query", "must have at most 100 characters, none of them zero");
+    }
+    let owner = match message.owner_id.as_str() {
+        "" => None,
+        "me" => match viewer.user {
+            Some(me) => Some(me),
+            None => {
+                note("owner_id", "`me` needs a signed-in user");
+                None
+            }
+        },
+        id => match ids::parse(id) {
+            Some(id) => Some(id),
+            None => {
+                note("owner_id", "is not an id; give one, or `me`");
+                None
+            }
+        },
+    };
+    if !wrong.is_empty() {
+        return Err(Error::Invalid(wrong).into());
+    }
+    Ok(Filter {
+        viewer: viewer.user,
+        all: viewer.lists_all(),
+        edits_all: viewer.edits_all(),
+        deleted: message.show_deleted,
+        tags,
+        min_difficulty: i64::from(message.min_difficulty),
+        max_difficulty: i64::from(message.max_difficulty),
+        text: message.query.clone(),
+        owner,
+        after: None,
+        limit: 0,
+    })
+}

@@ -1,0 +1,173 @@
+//! Versions and their statements.
+
+use chrono::{DateTime, Utc};
+use db::{Read, Tx};
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::version::Manifest;
+
+db::record! {
+    /// A version, but for its content.
+    #[derive(Clone, Debug)]
+    pub struct Version {
+        /// The problem.
+        pub problem_id: Uuid,
+        /// Its number.
+        pub version: i64,
+        /// `verifying`, `verified` or `rejected`.
+        pub state: String,
+        /// `None` while it is being found.
+        pub time_limit_us: Option<i64>,
+        /// [`Manifest`] as JSON.
+        pub manifest: String,
+        /// SHA-256 of the manifest.
+        pub digest: String,
+        /// The import that made it.
+        pub import_id: Uuid,
+        /// Tests, samples included.
+        pub test_count: i64,
+        /// Samples.
+        pub sample_count: i64,
+        /// When it was made.
+        pub created_at: DateTime<Utc>,
+    }
+}
+
+impl Version {
+    /// Its content.
+    pub fn manifest(&self) -> Result<Manifest> {
+        Ok(serde_json::from_str(&self.manifest)?)
+    }
+}
+
+const SELECT: &str =
+    "SELECT problem_id, version, state, time_limit_us, manifest, digest, import_id,
+        test_count, sample_count, created_at FROM versions ";
+
+/// Inserts a version.
+pub async fn insert(tx: &mut Tx, version: &Version) -> Result<()> {
+    tx.query(
+        "INSERT INTO versions (problem_id, version, state, time_limit_us, manifest, digest,
+            import_id, test_count, sample_count, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    )
+    .bind(version.problem_id)
+    .bind(version.version)
+    .bind(version.state.as_str())
+    .bind(version.time_limit_us)
+    .bind(version.manifest.as_str())
+    .bind(version.digest.as_str())
+    .bind(version.import_id)
+    .bind(version.test_count)
+    .bind(version.sample_count)
+    .bind(version.created_at)
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// A version.
+pub async fn get(db: impl Read<'_>, problem: Uuid, version: i64) -> Result<Option<Version>> {
+    let query = db.query(SELECT).push("WHERE problem_id = ").push_bind(problem);
+    Ok(query.push(" AND version = ").push_bind(version).fetch_optional().await?)
+}
+
+/// The newest verified version.
+pub async fn newest_verified(db: impl Read<'_>, problem: Uuid) -> Result<Option<Version>> {
+    let query = db.query(SELECT).push("WHERE state = 'verified' AND problem_id = ");
+    let query = query.push_bind(problem).push(" ORDER BY version DESC LIMIT 1");
+    Ok(query.fetch_optional().await?)
+}
+
+/// The versions of a problem below `before`, the newest first.
+pub async fn list(
+    db: impl Read<'_>,
+    problem: Uuid,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<Version>> {
+    let query = db.query(SELECT).push("WHERE problem_id = ").push_bind(problem);
+    let query = query.push(" AND version < ").push_bind(before);
+    Ok(query.push(" ORDER BY version DESC LIMIT ").push_bind(limit).fetch_all().await?)
+}
+
+/// Notes the time limit that was found.
+pub async fn set_time_limit(tx: &mut Tx, problem: Uuid, version: i64, limit_us: i64) -> Result<()> {
+    tx.query("UPDATE versions SET time_limit_us = $3 WHERE problem_id = $1 AND version = $2")
+        .bind(problem)
+        .bind(version)
+        .bind(limit_us)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+/// Notes what came of the verification.
+pub async fn set_state(tx: &mut Tx, problem: Uuid, version: i64, state: &str) -> Result<()> {
+    tx.query("UPDATE versions SET state = $3 WHERE problem_id = $1 AND version = $2")
+        .bind(problem)
+        .bind(version)
+        .bind(state)
+        .execute()
+        .await?;
+    Ok(())
+}
+
+db::record! {
+    /// A statement.
+    #[derive(Clone, Debug)]
+    pub struct Statement {
+        /// BCP 47.
+        pub language: String,
+        /// The title.
+        pub title: String,
+        /// Sanitised.
+        pub html: String,
+        /// The Markdown it was made from, or empty.
+        pub markdown: String,
+    }
+}
+
+/// Inserts a statement.
+pub async fn insert_statement(
+    tx: &mut Tx,
+    problem: Uuid,
+    version: i64,
+    position: i64,
+    statement: &Statement,
+) -> Result<()> {
+    tx.query(
+        "INSERT INTO statements (problem_id, version, position, language, title, html, markdown)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(problem)
+    .bind(version)
+    .bind(position)
+    .bind(statement.language.as_str())
+    .bind(statement.title.as_str())
+    .bind(statement.html.as_str())
+    .bind(statement.markdown.as_str())
+    .execute()
+    .await?;
+    Ok(())
+}
+
+/// The statement of a version in a language.
+pub async fn statement(
+    db: impl Read<'_>,
+    problem: Uuid,
+    version: i64,
+    language: &str,
+) -> Result<Option<Statement>> {
+    Ok(db
+        .query(
+            "SELECT language, title, html, markdown FROM statements
+             WHERE problem_id = $1 AND version = $2 AND language = $3",
+        )
+        .bind(problem)
+        .bind(version)
+        .bind(language)
+        .fetch_optional()
+        .await?)
+}
