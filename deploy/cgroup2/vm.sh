@@ -65,7 +65,7 @@ INIT
 chmod +x "$image/init"
 
 {
-  echo 'export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root'
+  echo 'export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb'
   echo 'export AGON_TEST_EMULATED=1 AGON_TEST_REQUIRE_ENGINES=1'
   printf 'cd %q\n' "$directory"
   printf '%q ' "$@"
@@ -75,10 +75,10 @@ chmod +x "$image/init"
 (cd "$image" && find . | cpio --create --format=newc --quiet | gzip -1) > "$work/initrd"
 
 qemu-system-x86_64 -accel "${ACCEL:-tcg,thread=multi}" -cpu max -smp 2 -m "${MEMORY:-4096}" \
-  -nographic -no-reboot -nic none \
+  -display none -vga none -monitor none -serial stdio -no-reboot -nic none \
   -kernel "/boot/vmlinuz-$kernel" -initrd "$work/initrd" \
-  -append 'console=ttyS0 quiet panic=-1' \
+  -append 'console=ttyS0 quiet loglevel=1 panic=-1' \
   -virtfs local,path=/,mount_tag=machine,security_model=none,readonly=on,multidevs=remap \
-  </dev/null | tr -d '\r' | tee "$work/log"
+  </dev/null | sed -u 's/\r//g' | tee "$work/log"
 code=$(sed -n 's/^.*the command ended with \([0-9]*\)$/\1/p' "$work/log" | tail -n 1)
 exit "${code:-70}"

@@ -182,7 +182,12 @@ pub fn list(
     let mut found = Vec::new();
     let mut pending = vec![place.below.to_path_buf()];
     while let Some(directory) = pending.pop() {
-        let opened = open(area, &directory, OFlags::DIRECTORY, Mode::empty())?;
+        let opened = match open(area, &directory, OFlags::DIRECTORY, Mode::empty()) {
+            Ok(opened) => opened,
+            // Deeper than any path, which is no place for a file that somebody wants.
+            Err(Errno::NAMETOOLONG) => continue,
+            Err(error) => return Err(error.into()),
+        };
         for (name, kind) in entries(opened.as_fd())? {
             let path = directory.join(&name);
             match kind {

@@ -19,6 +19,8 @@ enum Fate {
     LocalSocket,
     /// No new namespaces.
     SameNamespaces,
+    /// Fails with "no memory" when an argument, by its position, has one of these bits.
+    Without(u32, u32),
 }
 
 const KILLED: &[c_long] = &[
@@ -132,6 +134,12 @@ pub fn program() -> Vec<sock_filter> {
     rules.push((number(libc::SYS_socket), Fate::LocalSocket));
     rules.push((number(libc::SYS_socketpair), Fate::LocalSocket));
     rules.push((number(libc::SYS_clone), Fate::SameNamespaces));
+    // Huge pages come from the machine's own pool, which no control group of memory counts.
+    let huge = [
+        (libc::SYS_mmap, 3, libc::MAP_HUGETLB.cast_unsigned()),
+        (libc::SYS_memfd_create, 1, libc::MFD_HUGETLB),
+    ];
+    rules.extend(huge.map(|(call, position, bit)| (number(call), Fate::Without(position, bit))));
     rules.sort_by_key(|rule| rule.0);
     let kill = step(RETURN, libc::SECCOMP_RET_KILL_PROCESS);
     let mut program = vec![
@@ -167,16 +175,19 @@ fn body(fate: Fate) -> Vec<sock_filter> {
     let fail = |error: i32| step(RETURN, libc::SECCOMP_RET_ERRNO | error.cast_unsigned());
     let allow = step(RETURN, libc::SECCOMP_RET_ALLOW);
     let kill = step(RETURN, libc::SECCOMP_RET_KILL_PROCESS);
-    let load = step(LOAD, FIRST_ARGUMENT);
+    let argument = |position: u32| step(LOAD, FIRST_ARGUMENT + 8 * position);
     match fate {
         Fate::Kill => vec![kill],
         Fate::Fail(error) => vec![fail(error)],
         Fate::LocalSocket => {
             let local = libc::AF_UNIX.cast_unsigned();
-            vec![load, branch(EQUAL, local, 1, 0), fail(libc::EACCES), allow]
+            vec![argument(0), branch(EQUAL, local, 1, 0), fail(libc::EACCES), allow]
         }
         Fate::SameNamespaces => {
-            vec![load, branch(ANY_BIT, NAMESPACES.cast_unsigned(), 0, 1), kill, allow]
+            vec![argument(0), branch(ANY_BIT, NAMESPACES.cast_unsigned(), 0, 1), kill, allow]
+        }
+        Fate::Without(position, bits) => {
+            vec![argument(position), branch(ANY_BIT, bits, 0, 1), fail(libc::ENOMEM), allow]
         }
     }
 }
@@ -251,6 +262,8 @@ mod tests {
         }
         check(libc::SYS_clone, libc::SIGCHLD | libc::CLONE_VM | libc::CLONE_THREAD, allow);
         check(libc::SYS_clone, libc::SIGCHLD | libc::CLONE_NEWUSER, kill);
+        check(libc::SYS_mmap, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, allow);
+        check(libc::SYS_mmap, libc::MAP_PRIVATE | libc::MAP_HUGETLB, errno(libc::ENOMEM));
     }
 
     #[test]

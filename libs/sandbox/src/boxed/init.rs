@@ -12,7 +12,7 @@ use rustix::{
     mount::{MountFlags, mount},
     net::RecvFlags,
     process::{Pid, Resource, Signal, WaitOptions, set_parent_process_death_signal, wait},
-    thread::{CpuSet, UnshareFlags, sched_setaffinity, set_no_new_privs},
+    thread::{UnshareFlags, set_no_new_privs},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -29,7 +29,6 @@ pub struct Context<'a> {
     pub group: &'a Group,
     pub filter: Option<&'a [libc::sock_filter]>,
     pub rules: Option<BorrowedFd<'a>>,
-    pub core: Option<usize>,
     pub uid: u32,
 }
 
@@ -64,11 +63,6 @@ fn prepare(context: &Context<'_>) -> io::Result<()> {
     // SAFETY: takes numbers only.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
     mount_processes()?;
-    if let Some(core) = context.core {
-        let mut cores = CpuSet::new();
-        cores.set(core);
-        sched_setaffinity(None, &cores).ok();
-    }
     context.group.join()?;
     // SAFETY: this process has one thread. The group just joined becomes the root of what programs see.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }?;

@@ -111,16 +111,24 @@ fn start(served: &mut Box_, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, Ref
     let (err, stderr) = open(&run.stderr)?;
     let stdout = stdout.ok_or(Refusal::Invalid("standard output cannot go to itself".into()))?;
     let prepared = served.next(run)?;
-    if run.all_cores {
-        let mut cores = CpuSet::new();
-        served.setup.all_cores.iter().for_each(|core| cores.set(*core));
-        sched_setaffinity(Some(prepared.child.pid), &cores).ok();
-    }
+    pin(served, run, &prepared.child);
     let began = Instant::now();
     let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_ref().unwrap_or(&stdout).as_fd()];
     let word = Request::Run(Box::new(run.clone()));
     wire::send(&prepared.socket, &word, &[], &stdio)?;
     Ok(Started { prepared, began, outputs: [out, err] })
+}
+
+/// Gives the run its cores. Not before it starts, so that an init gets ready wherever there is time and not
+/// where the program before it is running.
+fn pin(served: &Box_, run: &Run, init: &Child) {
+    let mut cores = CpuSet::new();
+    match served.setup.core.filter(|_| !run.all_cores) {
+        Some(core) => cores.set(core),
+        None => served.setup.all_cores.iter().for_each(|core| cores.set(*core)),
+    }
+    // A machine without this right runs programs anywhere; the self-test says so.
+    sched_setaffinity(Some(init.pid), &cores).ok();
 }
 
 /// A run under way.

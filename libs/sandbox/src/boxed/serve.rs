@@ -240,7 +240,6 @@ impl Box_ {
                 group: &group,
                 filter: self.filter.as_deref(),
                 rules: self.rules.as_ref().map(AsFd::as_fd),
-                core: self.setup.core,
                 uid: self.setup.uid,
             })
         };

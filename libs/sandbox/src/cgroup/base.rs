@@ -35,9 +35,9 @@ pub struct Base {
 
 /// Held by a base's owner; the kernel lets go of it when the owner dies in any way.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] Vec<File>);
 
-const PREFIX: &str = "agon-";
+const PREFIX: &str = "agon.";
 
 impl Base {
     /// Finds where groups can be made, sweeps what earlier owners left there, and makes a base.
@@ -70,9 +70,8 @@ impl Base {
 
     /// Kills and removes everything. True when nothing is left.
     pub fn remove(&self) -> bool {
-        // The locked directory goes last: as long as it exists, the others have an owner.
         let mut clean = true;
-        for (_, dir) in self.dirs.iter().rev() {
+        for (_, dir) in &self.dirs {
             clean &= remove_tree(dir);
         }
         clean
@@ -141,20 +140,14 @@ impl Parents {
         Ok(Parents { version: 1, dirs })
     }
 
-    /// Removes the bases whose owner is gone.
+    /// Removes the bases whose owner is gone. Every directory is judged by its own lock: on version 1 another
+    /// process may share this one's group for one controller and not for the next.
     fn sweep(&self) {
-        let (first, others) = (&self.dirs[0].1, &self.dirs[1..]);
-        for base in children(first).filter(|path| starts_with(path, PREFIX)) {
-            let Ok(lock) = File::open(&base) else { continue };
-            if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                tracing::info!(cgroup = %base.display(), "sweeping what an earlier process left");
-                remove_tree(&base);
-            }
-        }
-        for (_, parent) in others {
+        for (_, parent) in &self.dirs {
             for base in children(parent).filter(|path| starts_with(path, PREFIX)) {
-                let owned = base.file_name().is_some_and(|name| first.join(name).exists());
-                if !owned {
+                let Ok(lock) = File::open(&base) else { continue };
+                if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                    tracing::info!(cgroup = %base.display(), "sweeping what an earlier process left");
                     remove_tree(&base);
                 }
             }
@@ -165,42 +158,17 @@ impl Parents {
         if self.version == 2 {
             self.delegate()?;
         }
-        let (name, lock) = self.claim()?;
-        let dirs: Vec<_> = self.dirs.iter().map(|(has, dir)| (*has, dir.join(&name))).collect();
-        for (_, dir) in &dirs[1..] {
-            fs::create_dir(dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+        let mut base = Base { version: self.version, dirs: Vec::new() };
+        let mut locks = Vec::new();
+        for (controller, parent) in &self.dirs {
+            let (dir, lock) = claim(parent)?;
+            base.dirs.push((*controller, dir));
+            locks.push(lock);
         }
-        let base = Base { version: self.version, dirs };
         if base.version == 2 {
             enable(&base.dirs[0].1).map_err(|e| format!("{}: {e}", base.dirs[0].1.display()))?;
         }
-        Ok((base, lock))
-    }
-
-    /// Makes a directory of a new name and locks it.
-    fn claim(&self) -> Result<(String, Lock), String> {
-        let parent = &self.dirs[0].1;
-        let explain = |path: &Path, e: io::Error| {
-            format!(
-                "{}: {e} (the own group must be writable, as root or delegated)",
-                path.display()
-            )
-        };
-        for number in 0.. {
-            let name = format!("{PREFIX}{}-{number}", std::process::id());
-            let path = parent.join(&name);
-            match fs::create_dir(&path) {
-                Ok(()) => {}
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(e) => return Err(explain(&path, e)),
-            }
-            let Ok(file) = File::open(&path) else { continue };
-            // A sweeper may have taken the directory before it was locked: then the name is gone.
-            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && path.exists() {
-                return Ok((name, Lock(file)));
-            }
-        }
-        Err("no free name".into())
+        Ok((base, Lock(locks)))
     }
 
     /// Lets the own group give controllers to its children. It may then hold no processes itself (but for the
@@ -210,7 +178,7 @@ impl Parents {
         if enable(own).is_ok() {
             return Ok(());
         }
-        let leaf = own.join("agon.main");
+        let leaf = own.join("agon-main");
         fs::create_dir(&leaf)
             .or_else(|e| if e.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) })
             .map_err(|e| {
@@ -222,6 +190,27 @@ impl Parents {
         }
         enable(own).map_err(|e| format!("{}: {e}", own.join("cgroup.subtree_control").display()))
     }
+}
+
+/// Makes a directory of a new name and locks it.
+fn claim(parent: &Path) -> Result<(PathBuf, File), String> {
+    for number in 0.. {
+        let path = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
+        match fs::create_dir(&path) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(e) => {
+                let advice = "the own group must be writable, as root or delegated";
+                return Err(format!("{}: {e} ({advice})", path.display()));
+            }
+        }
+        let Ok(file) = File::open(&path) else { continue };
+        // A sweeper may have taken the directory before it was locked: then the name is gone.
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && path.exists() {
+            return Ok((path, file));
+        }
+    }
+    Err("no free name".into())
 }
 
 fn enable(dir: &Path) -> io::Result<()> {

@@ -11,6 +11,12 @@ use std::time::Duration;
 /// Where containers see this executable during checks.
 const PROGRAM: &str = "/opt/agon/probe";
 
+/// For probes whose time is not the question, also on a slow or busy machine.
+fn ample() -> Limits {
+    let (cpu, wall) = (Duration::from_secs(60), Duration::from_secs(120));
+    Limits { cpu, wall, ..Limits::default() }
+}
+
 /// Runs the checks and sums them up.
 pub(crate) async fn all(
     sandbox: &Sandbox,
@@ -95,7 +101,7 @@ impl Patient<'_> {
 
     /// What a program sees, and what it is allowed.
     async fn look(&mut self, facts: &Facts) -> Result<(), Error> {
-        let outcome = self.probe("look", 0, Limits::default()).await?;
+        let outcome = self.probe("look", 0, ample()).await?;
         let text = outcome.stdout.into_bytes().map_err(Error::io("reading a probe's answer"))?;
         let look = probe::parse(&text).map_err(Error::io("reading a probe's answer"))?;
         let status = |name: &str| {
@@ -162,7 +168,7 @@ impl Patient<'_> {
 
     async fn memory(&mut self, depth: Depth) -> Result<(), Error> {
         let limit = 32 << 20;
-        let limits = || Limits { memory: limit, ..Limits::default() };
+        let limits = || Limits { memory: limit, ..ample() };
         let outcome = self.probe("memory", 64 << 20, limits()).await?;
         let (found, peak) = (outcome.limit, outcome.memory_peak >> 10);
         let bound = found == Some(Limit::Memory) && outcome.memory_peak <= limit;
@@ -183,7 +189,7 @@ impl Patient<'_> {
     }
 
     async fn processes(&mut self) -> Result<(), Error> {
-        let limits = Limits { processes: 8, ..Limits::default() };
+        let limits = Limits { processes: 8, ..ample() };
         let outcome = self.probe("processes", 100, limits).await?;
         let contained = outcome.processes_refused && outcome.exit == Exit::Code(7);
         let detail = match outcome.exit {
@@ -223,8 +229,7 @@ impl Patient<'_> {
 
     /// What was counted for a probe, and what it says it used.
     async fn spin(&mut self, milliseconds: u64) -> Result<(Duration, Duration), Error> {
-        let limits = Limits::cpu(Duration::from_secs(20));
-        let outcome = self.probe("spin", milliseconds, limits).await?;
+        let outcome = self.probe("spin", milliseconds, ample()).await?;
         let text = outcome.stdout.into_text().map_err(Error::io("reading a probe's answer"))?;
         let own = Duration::from_nanos(text.trim().parse().unwrap_or(0));
         Ok((outcome.cpu_time, own))
@@ -232,8 +237,7 @@ impl Patient<'_> {
 
     async fn cpu_limit(&mut self) -> Result<(), Error> {
         let limit = Duration::from_millis(100);
-        let outcome =
-            self.probe("spin", 60_000, Limits { cpu: limit, ..Limits::default() }).await?;
+        let outcome = self.probe("spin", 60_000, Limits { cpu: limit, ..ample() }).await?;
         let bound = outcome.limit == Some(Limit::Cpu) && outcome.cpu_time > limit;
         let detail = format!("stopped after {:.1?} of {limit:.1?}", outcome.cpu_time);
         self.note(Feature::Cpu, "CPU limit", bound, detail, "CPU time must be counted");
@@ -242,8 +246,7 @@ impl Patient<'_> {
 
     async fn wall_limit(&mut self) -> Result<(), Error> {
         let limit = Duration::from_millis(100);
-        let outcome =
-            self.probe("sleep", 60_000, Limits { wall: limit, ..Limits::default() }).await?;
+        let outcome = self.probe("sleep", 60_000, Limits { wall: limit, ..ample() }).await?;
         let bound = outcome.limit == Some(Limit::Wall) && outcome.exit == Exit::Killed;
         let detail =
             format!("a sleeper was stopped after {:.1?} of {limit:.1?}", outcome.wall_time);
@@ -258,7 +261,7 @@ impl Patient<'_> {
     }
 
     async fn filter(&mut self) -> Result<(), Error> {
-        let outcome = self.probe("trace", 0, Limits::default()).await?;
+        let outcome = self.probe("trace", 0, ample()).await?;
         let killed = outcome.violation == Some(Violation::SystemCall);
         let detail = format!("a program that traced ended with {:?}", outcome.exit);
         let remedy = "the kernel needs CONFIG_SECCOMP_FILTER";

@@ -1,6 +1,6 @@
 //! Compilers and runtimes, and what is done to them.
 
-use crate::arena::{Arena, emulated};
+use crate::arena::{Arena, slow};
 use sandbox::{Content, Cores, Exit, Limits, Outcome, RunSpec};
 use std::{path::Path, time::Duration};
 
@@ -10,8 +10,8 @@ async fn compile(arena: &mut Arena, name: &str, source: &str, command: &[&str]) 
     let mut spec = RunSpec::new(command.iter().copied());
     spec.cores = Cores::All;
     spec.limits = Limits {
-        cpu: Duration::from_secs(if emulated() { 60 } else { 4 }),
-        wall: Duration::from_secs(300),
+        cpu: slow(Duration::from_secs(4)),
+        wall: slow(Duration::from_secs(60)),
         memory: 512 << 20,
         processes: 128,
         ..Limits::default()
@@ -90,8 +90,8 @@ async fn java() {
         Scanner in = new Scanner(System.in); System.out.println(in.nextInt() + in.nextInt()); } }";
     arena.slot().put("/box/Main.java", Content::Bytes(source.into()), 0o644).await.unwrap();
     let limits = Limits {
-        cpu: Duration::from_secs(if emulated() { 600 } else { 30 }),
-        wall: Duration::from_secs(900),
+        cpu: slow(Duration::from_secs(30)),
+        wall: slow(Duration::from_secs(100)),
         memory: 1 << 30,
         processes: 256,
         ..Limits::default()

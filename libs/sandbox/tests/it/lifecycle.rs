@@ -1,6 +1,6 @@
 //! Cancelling, crashing, sweeping.
 
-use crate::arena::{Arena, descendants, eventually, rogue_spec};
+use crate::arena::{Arena, descendants, eventually, rogue_spec, slow};
 use sandbox::{Config, Error, RunSpec, Sandbox, testing};
 use std::{
     os::unix::process::ExitStatusExt,
@@ -17,11 +17,11 @@ async fn a_dropped_run_is_killed() {
         let run = arena.slot().run(rogue_spec(&["forever"]));
         assert!(tokio::time::timeout(Duration::from_millis(100), run).await.is_err());
         eventually("the program runs on", || descendants(process).len() <= 1).await;
-        assert!(began.elapsed() < Duration::from_secs(3), "killed by its CPU limit only");
+        assert!(began.elapsed() < slow(Duration::from_secs(3)), "killed by its CPU limit only");
         assert!(arena.rogue(&["exit", "0"], |_| {}).await.is_success());
     }
     // A lease that ends in the middle of a run is as good.
-    let run = arena.slot().run(rogue_spec(&["sleep", "15"]));
+    let run = arena.slot().run(rogue_spec(&["sleep", "600"]));
     assert!(tokio::time::timeout(Duration::from_millis(50), run).await.is_err());
     arena.slot = None;
     arena.slot = Some(arena.sandbox.lease().await.unwrap());
@@ -52,7 +52,9 @@ async fn slots_run_at_the_same_time() {
     let Some(arena) = Arena::with(|config| config.slots = 3).await else { return };
     let run = async || {
         let mut slot = arena.sandbox.lease().await.unwrap();
-        slot.run(RunSpec::new(["/bin/sleep", "0.5"])).await.unwrap()
+        let mut spec = RunSpec::new(["/bin/sleep", "0.5"]);
+        (spec.limits.cpu, spec.limits.wall) = (slow(spec.limits.cpu), slow(spec.limits.wall));
+        slot.run(spec).await.unwrap()
     };
     let began = Instant::now();
     let (one, two) = tokio::join!(run(), run());
@@ -76,7 +78,9 @@ async fn victim() {
         println!("group {}", group.display());
     }
     println!("ready");
-    slot.run(RunSpec::new(["/bin/sleep", "60"])).await.unwrap();
+    let mut spec = RunSpec::new(["/bin/sh", "-c", "while :; do :; done"]);
+    (spec.limits.cpu, spec.limits.wall) = (Duration::from_secs(600), Duration::from_secs(600));
+    slot.run(spec).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
 //! Programs that use too much.
 
-use crate::arena::{Arena, emulated};
+use crate::arena::{Arena, emulated, slow};
 use sandbox::{Exit, Limit};
 use std::time::Duration;
 
 #[tokio::test]
 async fn fork_bomb() {
     let Some(mut arena) = Arena::open().await else { return };
-    let outcome = arena.rogue(&["fork-bomb"], |limits| limits.cpu = Duration::from_secs(1)).await;
+    let outcome =
+        arena.rogue(&["fork-bomb"], |limits| limits.cpu = slow(Duration::from_secs(1))).await;
     assert!(matches!(outcome.limit, Some(Limit::Cpu | Limit::Wall)), "{outcome:?}");
     assert!(outcome.processes_refused);
     arena.finish().await;
@@ -68,10 +69,10 @@ async fn sleep_and_stop() {
     let Some(mut arena) = Arena::open().await else { return };
     for arguments in [&["sleep", "60"][..], &["stop"]] {
         let outcome =
-            arena.rogue(arguments, |limits| limits.wall = Duration::from_millis(300)).await;
+            arena.rogue(arguments, |limits| limits.wall = slow(Duration::from_millis(300))).await;
         assert_eq!(outcome.limit, Some(Limit::Wall));
-        assert!(outcome.cpu_time < Duration::from_millis(200));
-        assert!(outcome.wall_time >= Duration::from_millis(300));
+        assert!(outcome.cpu_time < slow(Duration::from_millis(200)));
+        assert!(outcome.wall_time >= slow(Duration::from_millis(300)));
     }
     arena.finish().await;
 }
