@@ -63,11 +63,20 @@ impl Config {
             AllowOrigin::list(valid)
         };
         let sent = [
-            "accept", "accept-language", "authorization", "content-type", "grpc-timeout",
-            "idempotency-key", "if-match", "if-none-match", "last-event-id", "traceparent",
+            "accept",
+            "accept-language",
+            "authorization",
+            "content-type",
+            "grpc-timeout",
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "last-event-id",
+            "traceparent",
             "x-request-id",
         ];
-        let shown = ["etag", "location", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"];
+        let shown =
+            ["etag", "location", "ratelimit", "ratelimit-policy", "retry-after", "x-request-id"];
         CorsLayer::new()
             .allow_origin(origins)
             .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::PUT, Method::DELETE])

@@ -101,7 +101,8 @@ impl Failure {
 
 /// An error in the middle of a stream, as JSON.
 pub(crate) fn status_text(plan: &Plan, status: &Status) -> String {
-    transcode::status_json(plan, status.code() as i32, status.message(), status.details()).to_string()
+    transcode::status_json(plan, status.code() as i32, status.message(), status.details())
+        .to_string()
 }
 
 /// The path exists, but not for this method: 405, or the answer to OPTIONS.
@@ -117,7 +118,9 @@ pub(crate) fn other_methods(
     if method == Method::OPTIONS {
         let mut response = Response::default();
         *response.status_mut() = StatusCode::NO_CONTENT;
-        response.headers_mut().extend(HeaderValue::from_str(&allow).ok().map(|v| (header::ALLOW, v)));
+        response
+            .headers_mut()
+            .extend(HeaderValue::from_str(&allow).ok().map(|v| (header::ALLOW, v)));
         return Ok(response);
     }
     let text = format!("{method} is not possible here; possible are {allow}");

@@ -129,7 +129,11 @@ async fn route(
     let uri = request.uri().clone();
     let whole = uri.path_and_query().map_or("/", |text| text.as_str());
     if whole.len() > edge.config.uri_limit_bytes {
-        return Err(Failure::http(StatusCode::URI_TOO_LONG, "URI_TOO_LONG", "the address is too long"));
+        return Err(Failure::http(
+            StatusCode::URI_TOO_LONG,
+            "URI_TOO_LONG",
+            "the address is too long",
+        ));
     }
     let method = match request.method() {
         &Method::HEAD => Method::GET,
@@ -150,7 +154,8 @@ async fn route(
     let route = edge.plan.route(index);
     observed.route(route);
     let forwarded = forward::metadata(edge, request.headers(), peer);
-    let call = unary::Call { edge, route, segments: &segments, query: uri.query().unwrap_or_default() };
+    let call =
+        unary::Call { edge, route, segments: &segments, query: uri.query().unwrap_or_default() };
     if route.server_streaming {
         streams::answer(call, request, forwarded).await
     } else if route.client_streaming {

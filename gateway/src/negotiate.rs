@@ -24,9 +24,9 @@ impl Framing {
             ("application/json", Self::Array),
             ("application/jsonl", Self::Lines),
         ];
-        best(headers, &offers.map(|(name, _)| name))
-            .map(|index| offers[index].1)
-            .ok_or_else(|| not_acceptable("application/x-ndjson, text/event-stream or application/json"))
+        best(headers, &offers.map(|(name, _)| name)).map(|index| offers[index].1).ok_or_else(|| {
+            not_acceptable("application/x-ndjson, text/event-stream or application/json")
+        })
     }
 
     pub(crate) fn content_type(self) -> &'static str {
@@ -135,16 +135,26 @@ mod tests {
 
     #[test]
     fn json_or_not() {
-        for yes in ["application/json", "Application/JSON; charset=UTF-8", "application/merge-patch+json"] {
+        for yes in
+            ["application/json", "Application/JSON; charset=UTF-8", "application/merge-patch+json"]
+        {
             assert!(is_json(&headers(header::CONTENT_TYPE, yes)).is_ok(), "{yes}");
         }
-        for no in ["text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", ""] {
+        for no in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/json; charset=latin1",
+            "",
+        ] {
             assert!(is_json(&headers(header::CONTENT_TYPE, no)).is_err(), "{no}");
         }
         assert!(is_json(&HeaderMap::new()).is_ok());
         assert!(accepts_json(&headers(header::ACCEPT, "text/html, */*;q=0.1")).is_ok());
         assert!(accepts_json(&headers(header::ACCEPT, "text/html")).is_err());
         assert!(wants_problem(&headers(header::ACCEPT, "application/problem+json")));
-        assert!(!wants_problem(&headers(header::ACCEPT, "application/json, application/problem+json")));
+        assert!(!wants_problem(&headers(
+            header::ACCEPT,
+            "application/json, application/problem+json"
+        )));
     }
 }

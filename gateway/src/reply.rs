@@ -39,10 +39,8 @@ pub(crate) fn media_type(text: &str) -> HeaderValue {
 pub(crate) async fn finish(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    let always = [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
+    let always =
+        [(header::X_CONTENT_TYPE_OPTIONS, "nosniff"), (header::REFERRER_POLICY, "no-referrer")];
     for (name, value) in always {
         headers.insert(name, HeaderValue::from_static(value));
     }

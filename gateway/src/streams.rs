@@ -64,10 +64,8 @@ fn download(
     let data = Bytes::copy_from_slice(data);
     let rest = messages.map(move |message| {
         let message = message?;
-        let (_, data) = edge
-            .plan
-            .download(edge.plan.route(route), &message)
-            .map_err(rpc::status::internal)?;
+        let (_, data) =
+            edge.plan.download(edge.plan.route(route), &message).map_err(rpc::status::internal)?;
         Ok::<_, Status>(Bytes::copy_from_slice(data))
     });
     // An error breaks the connection off, so that a part is never taken for the whole.

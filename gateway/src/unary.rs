@@ -135,9 +135,9 @@ fn structured_string(text: &str) -> &str {
 
 fn header_text<'h>(name: &str, value: &'h HeaderValue) -> Result<&'h str, Failure> {
     let text = format!("the header {name} holds other characters than visible ASCII");
-    value.to_str().map_err(|_| {
-        status::error(tonic::Code::InvalidArgument, "MALFORMED_HEADER", text).into()
-    })
+    value
+        .to_str()
+        .map_err(|_| status::error(tonic::Code::InvalidArgument, "MALFORMED_HEADER", text).into())
 }
 
 async fn collect(body: Body, limit: usize) -> Result<Bytes, Failure> {
@@ -159,4 +159,3 @@ pub(crate) fn unreadable() -> Failure {
     let text = "the body cannot be read to its end";
     status::error(tonic::Code::InvalidArgument, "MALFORMED_BODY", text).into()
 }
-

@@ -109,7 +109,12 @@ async fn file_part(request: Request, headers: &mut HeaderMap) -> Result<Pieces, 
     .flatten();
     let mut pieces: Pieces = Box::pin(pieces);
     let first = pieces.next().await;
-    let missing = || rpc::status::invalid_argument("file", "is missing; send the package in the form part `file`");
+    let missing = || {
+        rpc::status::invalid_argument(
+            "file",
+            "is missing; send the package in the form part `file`",
+        )
+    };
     let Ok(content_type) = file.await else { return Err(missing().into()) };
     let value = HeaderValue::from_str(&content_type)
         .unwrap_or(HeaderValue::from_static("application/octet-stream"));
@@ -127,7 +132,8 @@ fn messages(
     broken: oneshot::Sender<Failure>,
 ) -> impl Stream<Item = Bytes> + Send + 'static {
     let edge = call.edge.clone();
-    let rpc_route = call.edge.plan.routes().iter().position(|route| std::ptr::eq(route, call.route));
+    let rpc_route =
+        call.edge.plan.routes().iter().position(|route| std::ptr::eq(route, call.route));
     let rpc_route = rpc_route.unwrap_or_default();
     let state = (pieces, Bytes::new(), 0_u64, Some(broken));
     let chunks = stream::unfold(state, move |(mut pieces, mut rest, mut total, mut broken)| {
