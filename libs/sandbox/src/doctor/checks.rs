@@ -210,7 +210,10 @@ impl Patient<'_> {
         let mut detail = String::new();
         for _ in 0..5 {
             let (idle, own_idle) = self.spin(0).await?;
-            let (busy, own_busy) = self.spin(200).await?;
+            // Long enough that starting and ending, which vary, weigh little: on a slow machine too.
+            let time = (idle * 10).clamp(Duration::from_millis(200), Duration::from_secs(5));
+            let (busy, own_busy) =
+                self.spin(u64::try_from(time.as_millis()).unwrap_or(200)).await?;
             let (counted, own) = (busy.saturating_sub(idle), own_busy.saturating_sub(own_idle));
             let error = (counted.as_secs_f64() / own.as_secs_f64().max(1e-9) - 1.0).abs();
             if error < best {
