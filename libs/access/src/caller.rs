@@ -36,6 +36,12 @@ impl Caller {
         }
     }
 
+    /// A caller of this principal, from nowhere; for tests of what callers may do.
+    #[must_use]
+    pub fn of_principal(principal: Principal) -> Self {
+        Self { principal: Arc::new(principal), ..Self::anonymous() }
+    }
+
     /// The caller of a request. Where no layer stands, it is nobody.
     pub fn of<T>(request: &Request<T>) -> &Self {
         request.extensions().get::<Self>().unwrap_or(&NOBODY)

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
+use cache::Cache;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use proto::agon::options::v1::Level;
@@ -17,6 +18,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use crate::caller::{self, Caller};
+use crate::limits::Limits;
 use crate::policy::{Policy, Rule};
 use crate::principal::{Kind, Principal};
 use crate::token::Rejection;
@@ -35,16 +37,25 @@ static NOBODY: LazyLock<Arc<Principal>> = LazyLock::new(|| Arc::new(Principal::a
 #[derive(Clone)]
 pub struct Layer(Arc<Shared>);
 
+#[derive(Clone)]
 struct Shared {
     policy: Policy,
     verifier: Verifier,
+    limits: Option<(Limits, Cache)>,
 }
 
 impl Layer {
     /// Applies a policy to what the verifier says.
     #[must_use]
     pub fn new(policy: Policy, verifier: Verifier) -> Self {
-        Self(Arc::new(Shared { policy, verifier }))
+        Self(Arc::new(Shared { policy, verifier, limits: None }))
+    }
+
+    /// Also counts calls, and refuses those that are too many.
+    #[must_use]
+    pub fn limited(self, limits: Limits, cache: Cache) -> Self {
+        let limits = Some((limits, cache));
+        Self(Arc::new(Shared { limits, ..Shared::clone(&self.0) }))
     }
 }
 
@@ -109,6 +120,9 @@ impl Shared {
         };
         let caller = self.caller(request).await?;
         check(rule, &caller)?;
+        if let Some((limits, cache)) = &self.limits {
+            limits.count(cache, rule.rate_class, &caller).await?;
+        }
         Ok(caller)
     }
 

@@ -62,13 +62,12 @@ impl Revocations {
     /// Whether the principal's token is still good.
     pub fn check(&self, principal: &Principal) -> Result<(), Rejection> {
         let map = self.by_subject.read().unwrap_or_else(PoisonError::into_inner);
-        if map.contains_key(&principal.session_id) {
-            return Err(Rejection::Revoked);
-        }
+        // The user first: a suspension ends the sessions too, and is the better reason.
         match map.get(&principal.id) {
             Some(found) if principal.auth_epoch < found.below_epoch => {
                 Err(if found.suspended { Rejection::Suspended } else { Rejection::Revoked })
             }
+            _ if map.contains_key(&principal.session_id) => Err(Rejection::Revoked),
             _ => Ok(()),
         }
     }

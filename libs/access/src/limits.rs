@@ -1,0 +1,86 @@
+//! Rate limits per class of RPC: against programs that run wild, generous for people.
+
+use std::time::Duration;
+
+use cache::{Cache, Rate};
+use proto::agon::options::v1::RateClass;
+use rpc::status;
+use serde::{Deserialize, Serialize};
+use tonic::{Code, Status};
+
+use crate::caller::Caller;
+use crate::principal::Kind;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Calls a minute of one user, by class; 0 = no limit. Calls without a user are counted by address,
+/// and an address may call `address_factor` times as often as a user: many people can stand behind
+/// it. Calls of services are not counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Reads.
+    pub read: u32,
+    /// Ordinary changes.
+    pub write: u32,
+    /// Whatever tries a secret; the auth service has stricter limits of its own.
+    pub credential: u32,
+    /// Submissions of programs.
+    pub submit: u32,
+    /// Uploads and downloads of files.
+    pub transfer: u32,
+    /// How many users an address counts for.
+    pub address_factor: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            read: 6000,
+            write: 1200,
+            credential: 600,
+            submit: 600,
+            transfer: 600,
+            address_factor: 10,
+        }
+    }
+}
+
+impl Limits {
+    fn of(&self, class: RateClass) -> u32 {
+        match class {
+            RateClass::Unspecified | RateClass::Read => self.read,
+            RateClass::Write => self.write,
+            RateClass::Credential => self.credential,
+            RateClass::Submit => self.submit,
+            RateClass::Transfer => self.transfer,
+            RateClass::Internal => 0,
+        }
+    }
+
+    /// Counts a call; an error when it is one too many.
+    pub(crate) async fn count(
+        &self,
+        cache: &Cache,
+        class: RateClass,
+        caller: &Caller,
+    ) -> Result<(), Status> {
+        let limit = self.of(class);
+        let (limit, who) = match (caller.principal.kind, caller.address) {
+            _ if limit == 0 => return Ok(()),
+            (Kind::User, _) => (limit, caller.principal.id.to_string()),
+            (Kind::Anonymous, Some(address)) => {
+                (limit.saturating_mul(self.address_factor.max(1)), address.to_string())
+            }
+            _ => return Ok(()),
+        };
+        let key = format!("access/{}/{who}", class.as_str_name());
+        let decision = cache.rate(&key, Rate::new(limit, MINUTE)).await;
+        if decision.allowed {
+            return Ok(());
+        }
+        let text = "too many calls; slow down";
+        let after = decision.retry_after;
+        Err(status::retry(Code::ResourceExhausted, "RATE_LIMITED", text, after))
+    }
+}

@@ -1,0 +1,4 @@
+//! The layer and the verifiers, as requests meet them.
+
+mod layer;
+mod remote;

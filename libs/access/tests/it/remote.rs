@@ -1,0 +1,186 @@
+//! A verifier in a process without the auth service.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use access::testing::{Issuer, bearer};
+use access::{Credentials, Layer, Policy, Rejection, SigningKey, Verifier};
+use ids::{Clock, Uuid};
+use proto::auth as pb;
+use proto::auth::token_service_client::TokenServiceClient;
+use proto::auth::token_service_server::{TokenService, TokenServiceServer};
+use rpc::{Channel, Local, Services, Stack, status};
+use tonic::{Code, Request, Response, Status};
+
+/// An auth service of little: it stands by whatever its issuer signed and nobody revoked.
+#[derive(Clone)]
+struct Stub {
+    issuer: Issuer,
+    key_fetches: Arc<AtomicUsize>,
+    confirmations: Arc<AtomicUsize>,
+    exchanges: Arc<AtomicUsize>,
+}
+
+#[tonic::async_trait]
+impl TokenService for Stub {
+    async fn validate_token(
+        &self,
+        request: Request<pb::ValidateTokenRequest>,
+    ) -> Result<Response<pb::ValidateTokenResponse>, Status> {
+        self.confirmations.fetch_add(1, Ordering::Relaxed);
+        let result = match self.issuer.verifier().check(&request.into_inner().token) {
+            Ok(_) => pb::validate_token_response::Result::Principal(pb::Principal::default()),
+            Err(rejection) => {
+                assert_eq!(rejection, Rejection::Revoked);
+                pb::validate_token_response::Result::Rejection(pb::Rejection::Revoked.into())
+            }
+        };
+        Ok(Response::new(pb::ValidateTokenResponse { result: Some(result) }))
+    }
+
+    async fn batch_validate_tokens(
+        &self,
+        _: Request<pb::BatchValidateTokensRequest>,
+    ) -> Result<Response<pb::BatchValidateTokensResponse>, Status> {
+        Err(Status::unimplemented("not needed"))
+    }
+
+    async fn exchange_service_assertion(
+        &self,
+        request: Request<pb::ExchangeServiceAssertionRequest>,
+    ) -> Result<Response<pb::ExchangeServiceAssertionResponse>, Status> {
+        self.exchanges.fetch_add(1, Ordering::Relaxed);
+        assert_eq!(request.into_inner().assertion.split('.').count(), 3);
+        Ok(Response::new(pb::ExchangeServiceAssertionResponse {
+            access_token: self.issuer.service("problem"),
+            token_type: "Bearer".into(),
+            expires_in: 300,
+        }))
+    }
+
+    async fn get_json_web_key_set(
+        &self,
+        _: Request<pb::GetJsonWebKeySetRequest>,
+    ) -> Result<Response<pb::GetJsonWebKeySetResponse>, Status> {
+        self.key_fetches.fetch_add(1, Ordering::Relaxed);
+        let keys = self.issuer.verifier().keys();
+        let key = |key: &access::PublicKey| pb::JsonWebKey {
+            kty: "OKP".into(),
+            crv: "Ed25519".into(),
+            x: key.x(),
+            kid: key.kid(),
+            r#use: "sig".into(),
+            alg: "EdDSA".into(),
+        };
+        Ok(Response::new(pb::GetJsonWebKeySetResponse { keys: keys.keys().map(key).collect() }))
+    }
+}
+
+struct World {
+    clock: Clock,
+    stub: Stub,
+    /// The server of another process, whose only service is the stub again.
+    other: Channel,
+}
+
+/// One process with the auth service, and one without.
+fn world() -> World {
+    let clock = Clock::manual(Clock::system().now());
+    let stub = Stub {
+        issuer: Issuer::new(clock.clone()),
+        key_fetches: Arc::default(),
+        confirmations: Arc::default(),
+        exchanges: Arc::default(),
+    };
+    let auth = serve(&stub, &stub.issuer.layer());
+    let key = SigningKey::generate();
+    let credentials = Credentials::new("problem", key, auth.clone(), clock.clone());
+    let verifier = Verifier::remote(clock.clone(), auth, &credentials);
+    let other = serve(&stub, &Layer::new(Policy::of_agon(), verifier));
+    World { clock, stub, other }
+}
+
+fn serve(stub: &Stub, layer: &Layer) -> Channel {
+    let services = Services::new().add(TokenServiceServer::new(stub.clone()));
+    let (served, _) = Stack::new(proto::DESCRIPTOR_SET).build(services, layer);
+    let local = Local::new();
+    local.set(served);
+    local.into()
+}
+
+impl World {
+    async fn call(&self, token: &str) -> Result<(), Status> {
+        let mut client = TokenServiceClient::new(self.other.clone());
+        let request = bearer(token, pb::GetJsonWebKeySetRequest {});
+        client.get_json_web_key_set(request).await.map(drop)
+    }
+}
+
+fn count(counter: &AtomicUsize) -> usize {
+    counter.load(Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn keys_and_answers_are_fetched_once() {
+    let world = world();
+    let token = world.stub.issuer.user(Uuid::from_u128(1), "ada", &[]);
+    for _ in 0..10 {
+        world.call(&token).await.unwrap();
+    }
+    // One fetch of keys by the verifier; the other ten are the calls themselves.
+    assert_eq!(count(&world.stub.key_fetches), 11);
+    assert_eq!(count(&world.stub.confirmations), 1);
+    assert_eq!(count(&world.stub.exchanges), 1);
+    world.clock.advance(Duration::from_secs(2));
+    world.call(&token).await.unwrap();
+    assert_eq!(count(&world.stub.confirmations), 2);
+}
+
+#[tokio::test]
+async fn a_revocation_shows_within_a_second() {
+    let world = world();
+    let id = Uuid::from_u128(1);
+    let token = world.stub.issuer.user(id, "ada", &[]);
+    world.call(&token).await.unwrap();
+    let until = world.clock.now() + Duration::from_secs(600);
+    let (below_epoch, suspended) = (1, false);
+    let revocation = access::Revocation { subject: id, below_epoch, suspended, until };
+    world.stub.issuer.verifier().revocations().add([revocation]);
+    world.clock.advance(Duration::from_secs(1));
+    let status = world.call(&token).await.unwrap_err();
+    assert_eq!(status::reason(&status).as_deref(), Some("TOKEN_REVOKED"));
+}
+
+#[tokio::test]
+async fn made_up_keys_make_no_storm() {
+    let world = world();
+    let forger = Issuer::new(world.clock.clone());
+    for n in 0..20 {
+        let token = forger.user(Uuid::from_u128(n), "eve", &[]);
+        let status = world.call(&token).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated);
+    }
+    assert_eq!(count(&world.stub.key_fetches), 1);
+    assert_eq!(count(&world.stub.confirmations), 0, "garbage never reaches the auth service");
+}
+
+#[tokio::test]
+async fn without_the_auth_service_nobody_is_let_in() {
+    let clock = Clock::system();
+    let issuer = Issuer::new(clock.clone());
+    let nowhere = Channel::from(Local::new());
+    let credentials = issuer.credentials("problem");
+    let verifier = Verifier::remote(clock.clone(), nowhere, &credentials);
+    let stub = Stub {
+        issuer: issuer.clone(),
+        key_fetches: Arc::default(),
+        confirmations: Arc::default(),
+        exchanges: Arc::default(),
+    };
+    let other = serve(&stub, &Layer::new(Policy::of_agon(), verifier));
+    let world = World { clock, stub, other };
+    let status = world.call(&issuer.user(Uuid::from_u128(1), "ada", &[])).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(status::reason(&status).as_deref(), Some("AUTH_UNAVAILABLE"));
+}

@@ -1,0 +1,142 @@
+//! ValidateToken with everything warm, against an empty unary RPC on the same server: calls per
+//! second over gRPC on loopback, and their ratio.
+//!
+//! `cargo bench -p auth` prints the ratio after criterion's own figures; it comes from rounds that
+//! alternate between the two, so that whatever else the machine does hits both.
+
+use std::time::{Duration, Instant};
+
+use access::testing::bearer;
+use access::{Credentials, Layer, Policy, SigningKey};
+use auth::{Config, MIGRATIONS};
+use cache::Cache;
+use criterion::Criterion;
+use db::testing::{Kind, TestDb};
+use futures_util::future::join_all;
+use ids::Clock;
+use proto::auth as pb;
+use proto::auth::session_service_client::SessionServiceClient;
+use proto::auth::token_service_client::TokenServiceClient;
+use proto::auth::user_service_client::UserServiceClient;
+use rpc::{Channel, Local, RootSecret, Stack};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+/// Calls in flight at once, on one connection.
+const CONCURRENCY: usize = 32;
+const ROUNDS: usize = 40;
+const ROUND: Duration = Duration::from_millis(150);
+
+struct Bench {
+    health: HealthClient<Channel>,
+    tokens: TokenServiceClient<Channel>,
+    service: String,
+    token: String,
+    _db: TestDb,
+}
+
+async fn serve() -> Bench {
+    let clock = Clock::system();
+    let db = Kind::Sqlite.create(&MIGRATIONS).await;
+    let cache = Cache::memory(clock.clone());
+    let secret = RootSecret::generate();
+    let auth = auth::open(Config::default(), db.db(), cache.clone(), &secret).await.unwrap();
+    let layer =
+        Layer::new(Policy::of_agon(), auth.verifier()).limited(access::Limits::default(), cache);
+    let (served, health) = Stack::new(proto::DESCRIPTOR_SET).build(auth.services(), &layer);
+    health.serving().await;
+    let local = Local::new();
+    local.set(served.clone());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let tasks = runtime::Tasks::default();
+    let shutdown = tasks.shutdown().wait();
+    tasks.spawn("server", async move {
+        rpc::serve(listener, served, rpc::Limits::default(), shutdown).await.unwrap();
+    });
+
+    let key = SigningKey::generate();
+    auth.ensure_service("bench", &key.public()).await.unwrap();
+    let service = Credentials::new("bench", key, Channel::from(local.clone()), clock);
+    let service = service.token().await.unwrap();
+    let (username, password) = ("ada".to_owned(), "correct horse battery staple".to_owned());
+    let request = pb::RegisterUserRequest {
+        username: username.clone(),
+        password: password.clone(),
+        ..Default::default()
+    };
+    UserServiceClient::new(Channel::from(local.clone())).register_user(request).await.unwrap();
+    let request = pb::CreateSessionRequest { identifier: username, password };
+    let mut sessions = SessionServiceClient::new(Channel::from(local));
+    let token = sessions.create_session(request).await.unwrap().into_inner().access_token;
+    let channel = Channel::connect(&url).unwrap();
+    Bench {
+        health: HealthClient::new(channel.clone()),
+        tokens: TokenServiceClient::new(channel),
+        service,
+        token,
+        _db: db,
+    }
+}
+
+impl Bench {
+    async fn empty(&self) {
+        let request = HealthCheckRequest { service: String::new() };
+        self.health.clone().check(request).await.unwrap();
+    }
+
+    async fn validate(&self) {
+        let request = pb::ValidateTokenRequest { token: self.token.clone(), ..Default::default() };
+        let answer = self.tokens.clone().validate_token(bearer(&self.service, request)).await;
+        let result = answer.unwrap().into_inner().result;
+        assert!(matches!(result, Some(pb::validate_token_response::Result::Principal(_))));
+    }
+}
+
+/// Calls per second while `call` is made again and again by [`CONCURRENCY`] loops.
+async fn rate<F: Future<Output = ()>>(call: impl Fn() -> F) -> f64 {
+    let started = Instant::now();
+    let loops = (0..CONCURRENCY).map(|_| async {
+        let mut count = 0_u32;
+        while started.elapsed() < ROUND {
+            call().await;
+            count += 1;
+        }
+        f64::from(count)
+    });
+    let count: f64 = join_all(loops).await.into_iter().sum();
+    count / started.elapsed().as_secs_f64()
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+async fn ratio(bench: &Bench) {
+    let (mut empty, mut validate, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (one, other) = (rate(|| bench.empty()).await, rate(|| bench.validate()).await);
+        empty.push(one);
+        validate.push(other);
+        ratios.push(other / one);
+    }
+    println!(
+        "empty unary RPC {:.0}/s, ValidateToken {:.0}/s, ratio {:.3} (medians of {ROUNDS} rounds)",
+        median(empty),
+        median(validate),
+        median(ratios),
+    );
+}
+
+fn main() {
+    let runtime = Runtime::new().unwrap();
+    let bench = runtime.block_on(serve());
+    let mut criterion = Criterion::default().configure_from_args();
+    criterion.bench_function("empty unary RPC", |b| b.to_async(&runtime).iter(|| bench.empty()));
+    criterion.bench_function("ValidateToken", |b| b.to_async(&runtime).iter(|| bench.validate()));
+    criterion.final_summary();
+    runtime.block_on(ratio(&bench));
+}

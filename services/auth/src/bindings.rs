@@ -1,0 +1,194 @@
+//! Roles: giving, taking, listing, and whether somebody may do something.
+
+use access::{Caller, Role, roles};
+use db::Tx;
+use prost::Message;
+use proto::auth as pb;
+use rpc::{Violations, page};
+use uuid::Uuid;
+
+use crate::binding::{Binding, check_resource};
+use crate::error::{Error, Result, checked};
+use crate::requests::{Once, check_id};
+use crate::user::global_roles;
+use crate::users::{next_page, note, parse_id};
+use crate::{State, events, store};
+
+impl State {
+    /// The built-in roles.
+    pub fn list_roles(&self) -> pb::ListRolesResponse {
+        let role = |role: &Role| pb::Role {
+            name: role.name().to_owned(),
+            description: role.description().to_owned(),
+            permissions: role.permissions().iter().map(|name| (*name).to_owned()).collect(),
+        };
+        pb::ListRolesResponse { roles: roles::ALL.iter().map(role).collect() }
+    }
+
+    /// Gives a user a role.
+    pub async fn create_binding(
+        &self,
+        caller: &Caller,
+        request: pb::CreateRoleBindingRequest,
+    ) -> Result<pb::RoleBinding> {
+        let mut violations = Violations::default();
+        let role = match request.role.parse::<Role>() {
+            Ok(Role::Player) => Err("is every user's role; give another one".to_owned()),
+            other => other.map_err(|error| error.to_string()),
+        };
+        let role = role.map_err(|what| violations.add("role", what)).ok();
+        if let Err(what) = check_resource(&request.resource) {
+            violations.add("resource", what);
+        }
+        check_id(&mut violations, &request.request_id);
+        checked(violations)?;
+        let role = role.ok_or_else(|| Error::field("role", "is missing"))?;
+        check_grant(caller, role)?;
+        let user_id = self.find_user(&self.db, caller, "user_id", &request.user_id).await?.id;
+        let parts = [&user_id.to_string(), role.name(), request.resource.as_str()];
+        let once = Once::new(caller, "CreateRoleBinding", &request.request_id, &parts);
+        let (once, resource) = (&once, request.resource.as_str());
+        let creating = self.db.transact(|mut tx| async move {
+            if let Some(before) = once.begin(&mut tx).await? {
+                return pb::RoleBinding::decode(before.as_slice())
+                    .map_err(|error| Error::internal(&error));
+            }
+            let binding = Binding {
+                id: tx.new_id(),
+                user_id,
+                role: role.name().to_owned(),
+                resource: resource.to_owned(),
+                created_by: caller.acting().id,
+                created_at: tx.now(),
+            };
+            if !store::bindings::insert(&mut tx, &binding).await? {
+                return Err(Error::BindingExists);
+            }
+            self.roles_changed(&mut tx, caller, "role.given", &binding).await?;
+            let response = binding.to_proto();
+            once.finish(&mut tx, &response).await?;
+            Ok(response)
+        });
+        creating.await
+    }
+
+    /// Takes a role back.
+    pub async fn delete_binding(&self, caller: &Caller, reference: &str) -> Result<()> {
+        let id = parse_id("role_binding_id", reference)?;
+        let deleting = self.db.transact(|mut tx| async move {
+            let binding = store::bindings::get(&mut tx, id).await?;
+            let binding = binding.ok_or(Error::BindingNotFound)?;
+            if let Ok(role) = binding.role.parse() {
+                check_grant(caller, role)?;
+            }
+            if binding.is_global_admin() {
+                self.lock_admins(&mut tx).await?;
+                // A suspended administrator is not the one that keeps the place running.
+                let user = store::users::hold(&mut tx, binding.user_id).await?;
+                if user.is_some_and(|user| !user.is_suspended()) {
+                    self.refuse_last_admin(&mut tx, binding.user_id).await?;
+                }
+            }
+            if !store::bindings::delete(&mut tx, id).await? {
+                return Err(Error::BindingNotFound);
+            }
+            self.roles_changed(&mut tx, caller, "role.taken", &binding).await
+        });
+        deleting.await
+    }
+
+    /// Tokens carry global roles, so those of before are refused. Roles on a resource are asked
+    /// for when they are needed.
+    async fn roles_changed(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        kind: &'static str,
+        binding: &Binding,
+    ) -> Result<()> {
+        if binding.resource.is_empty() {
+            let user = store::users::lock(tx, binding.user_id).await?;
+            let mut user = user.ok_or(Error::UserNotFound)?;
+            user.auth_epoch += 1;
+            store::users::save(tx, &user).await?;
+            self.revoke_user(tx, &user).await?;
+            let roles = self.roles_of(&mut *tx, user.id).await?;
+            events::access_changed(tx, &user, &roles);
+        }
+        let detail = serde_json::json!({ "role": binding.role, "resource": binding.resource });
+        note(tx, kind, caller, binding.user_id, detail);
+        Ok(())
+    }
+
+    /// A page of bindings.
+    pub async fn list_bindings(
+        &self,
+        caller: &Caller,
+        request: pb::ListRoleBindingsRequest,
+    ) -> Result<pb::ListRoleBindingsResponse> {
+        let size = page::page_size(request.page_size, 50, 200)?;
+        if !request.role.is_empty()
+            && let Err(error) = request.role.parse::<Role>()
+        {
+            return Err(Error::field("role", &error.to_string()));
+        }
+        let user_id = match request.user_id.as_str() {
+            "" => None,
+            reference => Some(self.find_user(&self.db, caller, "user_id", reference).await?.id),
+        };
+        let of_user = user_id.unwrap_or_default();
+        let parts: [&[u8]; 2] = [of_user.as_bytes(), request.role.as_bytes()];
+        let args = page::digest("ListRoleBindings", &parts);
+        let before: Option<Uuid> = self.pages.parse(&args, &request.page_token)?;
+        let before = before.unwrap_or(Uuid::max());
+        let mut bindings =
+            store::bindings::page(&self.db, user_id, &request.role, before, size + 1).await?;
+        let next = next_page(&mut bindings, size, |last| self.pages.token(&args, &last.id));
+        let role_bindings = bindings.iter().map(Binding::to_proto).collect();
+        Ok(pb::ListRoleBindingsResponse { role_bindings, next_page_token: next })
+    }
+
+    /// Whether a user may do something somewhere.
+    pub async fn check_permission(&self, request: pb::CheckPermissionRequest) -> Result<bool> {
+        let user_id = parse_id("user_id", &request.user_id)?;
+        let mut violations = Violations::default();
+        if !is_permission(&request.permission) {
+            violations.add("permission", "must be a permission such as problem.problem.update");
+        }
+        if let Err(what) = check_resource(&request.resource) {
+            violations.add("resource", what);
+        }
+        checked(violations)?;
+        let user = store::users::get(&self.db, user_id).await?;
+        if user.is_none_or(|user| user.is_suspended()) {
+            return Ok(false);
+        }
+        let bound = store::bindings::roles_on(&self.db, user_id, &request.resource).await?;
+        let roles = global_roles(bound.iter().map(|(role,)| role.as_str()));
+        Ok(roles.iter().any(|role| role.grants(&request.permission)))
+    }
+
+    /// Makes transactions that could remove administrators take turns: two of them, each of
+    /// which sees the other's administrator, would together remove both.
+    pub async fn lock_admins(&self, tx: &mut Tx) -> Result<()> {
+        Ok(tx.advisory_lock("administrators").await?)
+    }
+
+    /// An error when nobody but this user is an active administrator.
+    pub async fn refuse_last_admin(&self, tx: &mut Tx, user_id: Uuid) -> Result<()> {
+        let others = store::bindings::others_with(tx, Role::Admin.name(), user_id).await?;
+        if others == 0 { Err(Error::LastAdmin) } else { Ok(()) }
+    }
+}
+
+/// Nobody gives or takes more than they hold.
+fn check_grant(caller: &Caller, role: Role) -> Result<()> {
+    let holds = role.permissions().iter().all(|permission| caller.has(permission));
+    if holds { Ok(()) } else { Err(Error::GrantExceedsOwn) }
+}
+
+fn is_permission(text: &str) -> bool {
+    let plain =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    text.len() <= 128 && text.split('.').count() == 3 && text.split('.').all(plain)
+}

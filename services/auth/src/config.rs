@@ -1,0 +1,165 @@
+//! What a deployer may decide.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Registration {
+    /// Everybody.
+    #[default]
+    Open,
+    /// Who has an invitation code.
+    Invite,
+    /// Nobody.
+    Closed,
+}
+
+/// The configuration of auth.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Who may make an account: `open`, `invite` or `closed`.
+    pub registration: Registration,
+    /// Fewest characters of a new password; 8 to 64.
+    pub password_min_length: usize,
+    /// Passwords hashed at once, each by one core in 19 MiB; 0 = one per core.
+    pub hash_threads: usize,
+    /// Passwords that may wait to be hashed; further ones are refused for the moment.
+    pub hash_queue: usize,
+    /// Lifetime of access tokens, in seconds; up to a tenth less by chance.
+    pub access_token_seconds: i64,
+    /// A session ends when it was not refreshed for this many days.
+    pub session_idle_days: i64,
+    /// How long a used refresh token still gets its successor, in seconds; 0 = not at all.
+    pub refresh_grace_seconds: i64,
+    /// The signing key changes after this many days.
+    pub signing_key_days: i64,
+    /// Registrations per address and hour.
+    pub registrations_per_hour: u32,
+    /// Failed sign-ins per address and minute.
+    pub failures_per_minute: u32,
+    /// Failed sign-ins per identifier and hour, from all addresses together.
+    pub failures_per_identifier: u32,
+    /// Networks (`10.0.0.0/8`) whose registrations are not counted and whose addresses may fail ten
+    /// times as often: a contest lab is many people behind one address. Loopback always is one.
+    pub trusted_networks: Vec<String>,
+    /// A sign-in that fails answers no sooner than this, in milliseconds.
+    pub reply_floor_milliseconds: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            registration: Registration::Open,
+            password_min_length: 15,
+            hash_threads: 0,
+            hash_queue: 64,
+            access_token_seconds: 300,
+            session_idle_days: 30,
+            refresh_grace_seconds: 60,
+            signing_key_days: 30,
+            registrations_per_hour: 20,
+            failures_per_minute: 60,
+            failures_per_identifier: 10,
+            trusted_networks: Vec::new(),
+            reply_floor_milliseconds: 100,
+        }
+    }
+}
+
+impl Config {
+    /// Checks what the types do not say. The error names the key.
+    pub fn check(&self) -> Result<(), String> {
+        let within = |name: &str, value: i64, from: i64, to: i64| {
+            let holds = (from..=to).contains(&value);
+            if holds { Ok(()) } else { Err(format!("auth.{name}: give {from} to {to}")) }
+        };
+        let length = i64::try_from(self.password_min_length).unwrap_or(i64::MAX);
+        within("password_min_length", length, 8, 64)?;
+        within("access_token_seconds", self.access_token_seconds, 30, 3600)?;
+        within("session_idle_days", self.session_idle_days, 1, 3650)?;
+        within("refresh_grace_seconds", self.refresh_grace_seconds, 0, 300)?;
+        within("signing_key_days", self.signing_key_days, 1, 3650)?;
+        for network in &self.trusted_networks {
+            if Network::parse(network).is_none() {
+                return Err(format!(
+                    "auth.trusted_networks: {network:?} is no network; give 10.0.0.0/8"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an address is loopback or in a trusted network.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let mut networks = self.trusted_networks.iter().filter_map(|text| Network::parse(text));
+        address.is_loopback() || networks.any(|network| network.contains(address))
+    }
+}
+
+/// A range of addresses.
+struct Network {
+    base: u128,
+    bits: u32,
+    v4: bool,
+}
+
+impl Network {
+    fn parse(text: &str) -> Option<Self> {
+        let (base, bits) = text.split_once('/').map_or((text, None), |(base, n)| (base, Some(n)));
+        let base: IpAddr = base.parse().ok()?;
+        let v4 = base.is_ipv4();
+        let width = if v4 { 32 } else { 128 };
+        let bits = bits.map_or(Some(width), |n| n.parse().ok())?;
+        (bits <= width).then(|| Self { base: number(base), bits: 128 - width + bits, v4 })
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        let differing = (number(address) ^ self.base).leading_zeros();
+        address.is_ipv4() == self.v4 && differing >= self.bits
+    }
+}
+
+/// IPv4 addresses fill the low 32 bits, above which all are equal.
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks() {
+        let config = Config {
+            trusted_networks: vec!["10.1.0.0/16".into(), "2001:db8::/32".into(), "9.9.9.9".into()],
+            ..Config::default()
+        };
+        assert_eq!(config.check(), Ok(()));
+        let trusts = |text: &str| config.trusts(text.parse().unwrap());
+        assert!(trusts("127.0.0.1") && trusts("::1") && trusts("10.1.255.1"));
+        assert!(trusts("2001:db8:1::1") && trusts("9.9.9.9"));
+        assert!(!trusts("10.2.0.1") && !trusts("2001:db9::1") && !trusts("9.9.9.8"));
+        assert!(!trusts("::a01:1"));
+    }
+
+    #[test]
+    fn wrong_values_name_their_key() {
+        let bad = |change: fn(&mut Config), key: &str| {
+            let mut config = Config::default();
+            change(&mut config);
+            assert!(config.check().unwrap_err().starts_with(&format!("auth.{key}")));
+        };
+        bad(|c| c.password_min_length = 7, "password_min_length");
+        bad(|c| c.access_token_seconds = 1, "access_token_seconds");
+        bad(|c| c.trusted_networks = vec!["10.0.0.0/33".into()], "trusted_networks");
+        bad(|c| c.trusted_networks = vec!["home".into()], "trusted_networks");
+        assert_eq!(Config::default().check(), Ok(()));
+    }
+}

@@ -1,0 +1,86 @@
+//! What auth publishes: facts about users. It consumes nothing.
+
+use access::{Caller, Role};
+use bus::{Event, Received, Topic, outbox};
+use db::Tx;
+use proto::event as pb;
+use uuid::Uuid;
+
+use crate::user::{User, role_names};
+
+const USERS: Topic = Topic::new("agon.user.v1", "auth")
+    .key("user_id")
+    .types(&[
+        "agon.event.v1.UserRegistered",
+        "agon.event.v1.UserUpdated",
+        "agon.event.v1.UserAccessChanged",
+        "agon.event.v1.SessionEnded",
+    ])
+    .projection(project);
+
+/// The topics of auth.
+pub const TOPICS: &[Topic] = &[USERS];
+
+/// Everybody sees who is there; what concerns access, only the user and who manages users.
+fn project(event: &Received, viewer: &Caller) -> Option<Received> {
+    let public = event.is::<pb::UserRegistered>() || event.is::<pb::UserUpdated>();
+    let own = viewer.acting().is_user() && viewer.acting().id == event.aggregate_id;
+    (public || own || viewer.has("auth.user.suspend")).then(|| event.clone())
+}
+
+/// An account was made.
+pub fn registered(tx: &mut Tx, user: &User) {
+    let (user_id, country) = (user.id.to_string(), user.country.clone());
+    let message = pb::UserRegistered { user_id, country };
+    outbox::append(tx, Event::new(&USERS, user.id, user.version, &message));
+}
+
+/// A profile changed.
+pub fn updated(tx: &mut Tx, user: &User) {
+    let (user_id, country) = (user.id.to_string(), user.country.clone());
+    let message = pb::UserUpdated { user_id, country };
+    outbox::append(tx, Event::new(&USERS, user.id, user.version, &message));
+}
+
+/// A user's tokens are refused from now on.
+pub fn access_changed(tx: &mut Tx, user: &User, roles: &[Role]) {
+    let message = pb::UserAccessChanged {
+        user_id: user.id.to_string(),
+        auth_epoch: user.auth_epoch,
+        suspended: user.is_suspended(),
+        roles: role_names(roles),
+    };
+    outbox::append(tx, Event::new(&USERS, user.id, user.version, &message));
+}
+
+/// A session ended.
+pub fn session_ended(tx: &mut Tx, user: &User, session_id: Uuid, reason: pb::SessionEndReason) {
+    let (user_id, session_id) = (user.id.to_string(), session_id.to_string());
+    let message = pb::SessionEnded { user_id, session_id, reason: reason.into() };
+    outbox::append(tx, Event::new(&USERS, user.id, user.version, &message));
+}
+
+#[cfg(test)]
+mod tests {
+    use access::{Kind, Principal};
+
+    use super::*;
+
+    fn viewer(kind: Kind, id: u128) -> Caller {
+        let principal = Principal { kind, id: Uuid::from_u128(id), ..Principal::anonymous() };
+        Caller::of_principal(principal)
+    }
+
+    #[test]
+    fn who_sees_what() {
+        let user = Uuid::from_u128(1);
+        let registered = Event::new(&USERS, user, 1, &pb::UserRegistered::default());
+        let ended = Event::new(&USERS, user, 2, &pb::SessionEnded::default());
+        let sees =
+            |event: &Event, viewer: &Caller| project(&Received::testing(event), viewer).is_some();
+        let (own, other) = (viewer(Kind::User, 1), viewer(Kind::User, 2));
+        assert!(sees(&registered, &other) && sees(&registered, &Caller::anonymous()));
+        assert!(sees(&ended, &own) && !sees(&ended, &other));
+        assert!(!sees(&ended, &viewer(Kind::Anonymous, 1)));
+    }
+}

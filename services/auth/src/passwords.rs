@@ -1,0 +1,143 @@
+//! Changing passwords: one's own, and with a code that an administrator hands over.
+
+use access::Caller;
+use chrono::{DateTime, Duration, Utc};
+use db::Tx;
+use proto::auth as pb;
+use proto::event::SessionEndReason;
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::user::User;
+use crate::users::note;
+use crate::{State, events, password, secret, store};
+
+/// How long a code can be used, in hours.
+const CODE_HOURS: i64 = 24;
+
+/// A code with which a user can set a new password.
+pub struct Reset {
+    /// The code.
+    pub code: String,
+    /// Until when it can be used.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl State {
+    /// Changes one's own password; every other session ends.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        request: pb::ChangePasswordRequest,
+    ) -> Result<()> {
+        let own = caller.user()?;
+        if request.old_password.is_empty() {
+            return Err(Error::field("old_password", "is missing"));
+        }
+        let user = store::users::get(&self.db, own.id).await?.ok_or(Error::UserNotFound)?;
+        let new = self.check_password(&user, &request.new_password)?;
+        // A stolen access token must not become a way to guess the password.
+        let attempt = self.limits.attempt(&format!("user/{}", user.id), caller.address)?;
+        let old = password::normalise(&request.old_password).unwrap_or_default();
+        match self.hasher.verify(old, user.password_hash.clone()).await {
+            Ok(true) => attempt.succeeded(),
+            Ok(false) => {
+                attempt.failed();
+                return Err(Error::InvalidCredentials);
+            }
+            Err(error) => {
+                attempt.abandoned();
+                return Err(error);
+            }
+        }
+        let hash = self.hasher.hash(new).await?;
+        let (hash, old_hash) = (hash.as_str(), user.password_hash.as_str());
+        let changing = self.db.transact(|mut tx| async move {
+            let user = store::users::lock(&mut tx, own.id).await?.ok_or(Error::UserNotFound)?;
+            // Changed meanwhile, by somebody who knew the old one, too.
+            if user.password_hash != old_hash {
+                return Err(Error::InvalidCredentials);
+            }
+            self.set_password(&mut tx, caller, user, hash, Some(own.session_id)).await
+        });
+        changing.await
+    }
+
+    fn check_password(&self, user: &User, new: &str) -> Result<String> {
+        let min = self.config.password_min_length;
+        password::check_new(new, min, &user.password_context())
+            .map_err(|what| Error::field("new_password", &what))
+    }
+
+    async fn set_password(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        mut user: User,
+        hash: &str,
+        keep: Option<Uuid>,
+    ) -> Result<()> {
+        user.password_hash = hash.to_owned();
+        user.password_changed_at = tx.now();
+        user.auth_epoch += 1;
+        store::users::save(tx, &user).await?;
+        self.revoke_user(tx, &user).await?;
+        let reason = SessionEndReason::PasswordChanged;
+        self.end_sessions(tx, &user, keep, reason).await?;
+        let roles = self.roles_of(&mut *tx, user.id).await?;
+        events::access_changed(tx, &user, &roles);
+        note(tx, "user.password-changed", caller, user.id, serde_json::json!({}));
+        Ok(())
+    }
+
+    /// Makes a code for a user; an earlier one dies. Without a caller it is an operator's.
+    pub async fn create_reset(&self, caller: Option<&Caller>, reference: &str) -> Result<Reset> {
+        let nobody = Caller::anonymous();
+        let caller = caller.unwrap_or(&nobody);
+        let id = self.find_user(&self.db, caller, "user_id", reference).await?.id;
+        let code = secret::new_code();
+        let hash = secret::code_hash(&code);
+        let hash = hash.as_slice();
+        let making = self.db.transact(|mut tx| async move {
+            let now = tx.now();
+            let expires_at = now + Duration::hours(CODE_HOURS);
+            store::users::put_reset(&mut tx, id, hash, now, expires_at).await?;
+            note(&mut tx, "user.password-reset-made", caller, id, serde_json::json!({}));
+            Ok::<_, Error>(expires_at)
+        });
+        Ok(Reset { expires_at: making.await?, code })
+    }
+
+    /// Sets a new password with a code; every session ends.
+    pub async fn complete_reset(
+        &self,
+        caller: &Caller,
+        request: pb::CompletePasswordResetRequest,
+    ) -> Result<()> {
+        if request.code.is_empty() || request.code.len() > 64 {
+            return Err(Error::field("code", "must be the code as it was handed over"));
+        }
+        self.limits.check_address(caller.address)?;
+        let code_hash = secret::code_hash(&request.code);
+        let owner = store::users::reset_of(&self.db, &code_hash, self.clock.now()).await?;
+        let user = match owner {
+            Some(id) => store::users::get(&self.db, id).await?,
+            None => None,
+        };
+        let Some(user) = user else {
+            self.limits.failed(caller.address);
+            return Err(Error::InvalidCode);
+        };
+        let new = self.check_password(&user, &request.new_password)?;
+        let hash = self.hasher.hash(new).await?;
+        let (id, hash, code_hash) = (user.id, hash.as_str(), code_hash.as_slice());
+        let completing = self.db.transact(|mut tx| async move {
+            let user = store::users::lock(&mut tx, id).await?.ok_or(Error::InvalidCode)?;
+            if !store::users::take_reset(&mut tx, code_hash).await? {
+                return Err(Error::InvalidCode);
+            }
+            self.set_password(&mut tx, caller, user, hash, None).await
+        });
+        completing.await
+    }
+}

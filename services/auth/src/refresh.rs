@@ -1,0 +1,175 @@
+//! Refresh tokens: the text, and what to do with one that is shown.
+//!
+//! `agnr_` and the base64url of session id, 256 random bits and a tag. The tag is a MAC with a key
+//! of ours, so that a token that is not the session's current one is known to have been: shown
+//! again it means theft, and made up it means nothing. Only SHA-256 of the tokens is stored.
+
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, Duration, Utc};
+use uuid::Uuid;
+
+use crate::secret::{self, sha256};
+
+const PREFIX: &str = "agnr_";
+const ID: usize = 16;
+const SECRET: usize = 32;
+const TAG: usize = 16;
+
+/// A refresh token. Has no `Debug`: it is a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RefreshToken {
+    bytes: [u8; ID + SECRET + TAG],
+}
+
+impl RefreshToken {
+    /// A new token of a session.
+    pub fn new(key: &hmac::Key, session_id: Uuid) -> Self {
+        let mut bytes = [0; ID + SECRET + TAG];
+        bytes[..ID].copy_from_slice(session_id.as_bytes());
+        bytes[ID..ID + SECRET].copy_from_slice(&secret::random::<SECRET>());
+        let tag = hmac::sign(key, &bytes[..ID + SECRET]);
+        bytes[ID + SECRET..].copy_from_slice(&tag.as_ref()[..TAG]);
+        Self { bytes }
+    }
+
+    /// Reads a token; `None` for what we never made.
+    pub fn parse(key: &hmac::Key, text: &str) -> Option<Self> {
+        let body = text.strip_prefix(PREFIX).filter(|body| body.len() < 100)?;
+        let bytes = URL_SAFE_NO_PAD.decode(body).ok()?.try_into().ok()?;
+        let token = Self { bytes };
+        let tag = hmac::sign(key, &token.bytes[..ID + SECRET]);
+        let (ours, theirs) = (&tag.as_ref()[..TAG], &token.bytes[ID + SECRET..]);
+        aws_lc_rs::constant_time::verify_slices_are_equal(ours, theirs).ok()?;
+        Some(token)
+    }
+
+    /// Whose it is.
+    pub fn session_id(&self) -> Uuid {
+        let mut id = [0; ID];
+        id.copy_from_slice(&self.bytes[..ID]);
+        Uuid::from_bytes(id)
+    }
+
+    /// What is stored.
+    pub fn hash(&self) -> Vec<u8> {
+        sha256(&self.bytes)
+    }
+
+    /// For the client.
+    pub fn text(&self) -> String {
+        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(self.bytes))
+    }
+
+    /// Seals this token so that only who holds `predecessor` can read it.
+    pub fn seal_under(&self, predecessor: &Self) -> Vec<u8> {
+        secret::seal(&predecessor.sealing_key(), b"refresh-successor", &self.bytes)
+    }
+
+    /// Opens the successor that was sealed under this token.
+    pub fn open_successor(&self, sealed: &[u8]) -> Option<Self> {
+        let bytes = secret::open(&self.sealing_key(), b"refresh-successor", sealed)?;
+        Some(Self { bytes: bytes.try_into().ok()? })
+    }
+
+    /// Differs from the stored hash, from which it cannot be computed.
+    fn sealing_key(&self) -> [u8; 32] {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &self.bytes[ID..ID + SECRET]);
+        let mut out = [0; 32];
+        out.copy_from_slice(hmac::sign(&key, b"agon/refresh-sealing").as_ref());
+        out
+    }
+}
+
+/// What a session remembers of its refresh tokens.
+pub struct Remembered<'a> {
+    /// Hash of the one that is good.
+    pub current: &'a [u8],
+    /// Hash of the one before it.
+    pub previous: Option<&'a [u8]>,
+    /// When the good one was made.
+    pub rotated_at: DateTime<Utc>,
+}
+
+/// What to do with a token of a live session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is the good one: give a new one for it.
+    Rotate,
+    /// Its answer was probably lost: give the same successor again, which nobody has used.
+    Repeat,
+    /// It was used long ago, or its successor was: end the session.
+    Reused,
+}
+
+/// Decides about a token of ours by its hash. That `previous` is known means that the current one,
+/// its successor, is unused: the next rotation forgets it.
+pub fn decide(
+    hash: &[u8],
+    remembered: &Remembered<'_>,
+    grace: Duration,
+    now: DateTime<Utc>,
+) -> Decision {
+    if hash == remembered.current {
+        return Decision::Rotate;
+    }
+    let in_time = grace > Duration::zero() && now <= remembered.rotated_at + grace;
+    if remembered.previous == Some(hash) && in_time { Decision::Repeat } else { Decision::Reused }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &[1; 32])
+    }
+
+    #[test]
+    fn round_trip() {
+        let session = Uuid::from_u128(9);
+        let token = RefreshToken::new(&key(), session);
+        let text = token.text();
+        let read = RefreshToken::parse(&key(), &text).unwrap();
+        assert!(read == token && read.session_id() == session);
+        assert_ne!(token.hash(), RefreshToken::new(&key(), session).hash());
+        let other = hmac::Key::new(hmac::HMAC_SHA256, &[2; 32]);
+        assert!(RefreshToken::parse(&other, &text).is_none());
+    }
+
+    #[test]
+    fn what_we_never_made() {
+        let text = RefreshToken::new(&key(), Uuid::from_u128(9)).text();
+        let mut tampered = text.clone().into_bytes();
+        tampered[30] = if tampered[30] == b'A' { b'B' } else { b'A' };
+        let tampered = String::from_utf8(tampered).unwrap();
+        for bad in ["", "agnr_", &text[5..], &text[..50], &format!("{text}A"), &tampered, "ü"] {
+            assert!(RefreshToken::parse(&key(), bad).is_none(), "{bad}");
+        }
+        assert!(RefreshToken::parse(&key(), &format!("agnr_{}", "A".repeat(100_000))).is_none());
+    }
+
+    #[test]
+    fn only_the_predecessor_opens_its_successor() {
+        let first = RefreshToken::new(&key(), Uuid::from_u128(9));
+        let second = RefreshToken::new(&key(), Uuid::from_u128(9));
+        let sealed = second.seal_under(&first);
+        assert!(first.open_successor(&sealed).unwrap() == second);
+        assert!(second.open_successor(&sealed).is_none());
+    }
+
+    #[test]
+    fn decisions() {
+        let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
+        let remembered =
+            Remembered { current: b"new", previous: Some(b"old"), rotated_at: at(1000) };
+        let check =
+            |hash: &[u8], grace, now| decide(hash, &remembered, Duration::seconds(grace), at(now));
+        assert_eq!(check(b"new", 60, 9000), Decision::Rotate);
+        assert_eq!(check(b"old", 60, 1060), Decision::Repeat);
+        assert_eq!(check(b"old", 60, 1061), Decision::Reused);
+        assert_eq!(check(b"old", 0, 1000), Decision::Reused);
+        assert_eq!(check(b"older", 60, 1000), Decision::Reused);
+    }
+}

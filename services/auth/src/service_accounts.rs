@@ -1,0 +1,64 @@
+//! Service accounts: kept by the program itself, proven by assertions.
+
+use access::{Caller, PublicKey};
+use chrono::{DateTime, Duration, Utc};
+use proto::auth as pb;
+
+use crate::error::{Error, Result};
+use crate::service_account::{ServiceAccount, verify};
+use crate::{State, store};
+
+/// How long a used assertion is remembered beyond its expiry, in seconds.
+const REMEMBERED: i64 = 600;
+
+impl State {
+    /// See [`crate::Auth::ensure_service`].
+    pub async fn ensure_service(&self, name: &str, key: &PublicKey) -> Result<()> {
+        let services = store::keys::services(&self.db).await?;
+        let public_key = key.bytes().to_vec();
+        if services.iter().any(|one| one.name == name && one.public_key == public_key) {
+            return Ok(());
+        }
+        let public_key = public_key.as_slice();
+        let adding = self.db.transact(|mut tx| async move {
+            let account = ServiceAccount {
+                id: tx.new_id(),
+                name: name.to_owned(),
+                public_key: public_key.to_vec(),
+                created_at: tx.now(),
+            };
+            store::keys::put_service(&mut tx, &account).await
+        });
+        Ok(adding.await?)
+    }
+
+    /// Exchanges a service's assertion for a token.
+    pub async fn exchange(
+        &self,
+        caller: &Caller,
+        assertion: &str,
+    ) -> Result<pb::ExchangeServiceAssertionResponse> {
+        if assertion.is_empty() {
+            return Err(Error::field("assertion", "is missing"));
+        }
+        self.limits.check_address(caller.address)?;
+        let services = store::keys::services(&self.db).await?;
+        let Some((service, claims)) = verify(&services, assertion, self.clock.now()) else {
+            self.limits.failed(caller.address);
+            return Err(Error::InvalidAssertion);
+        };
+        let expires_at = DateTime::<Utc>::from_timestamp(claims.exp, 0);
+        let forget_at = expires_at.ok_or(Error::InvalidAssertion)? + Duration::seconds(REMEMBERED);
+        let using = self.db.transact(|mut tx| async move {
+            store::keys::use_assertion(&mut tx, service.id, claims.jti, forget_at).await
+        });
+        if !using.await? {
+            self.limits.failed(caller.address);
+            tracing::warn!(service = %service.name, "an assertion was shown twice");
+            return Err(Error::InvalidAssertion);
+        }
+        let (access_token, expires_in) = self.service_token(service.id, &service.name)?;
+        let token_type = "Bearer".to_owned();
+        Ok(pb::ExchangeServiceAssertionResponse { access_token, token_type, expires_in })
+    }
+}

@@ -1,0 +1,364 @@
+//! Signing in, staying signed in, and signing out.
+
+use std::net::IpAddr;
+use std::time::{Duration as StdDuration, Instant};
+
+use access::Caller;
+use chrono::{DateTime, Duration, Utc};
+use db::Tx;
+use proto::auth as pb;
+use proto::event::SessionEndReason;
+use rpc::{Violations, page};
+use uuid::Uuid;
+
+use crate::error::{Error, Result, checked};
+use crate::refresh::{Decision, RefreshToken, Remembered, decide};
+use crate::session::{Session, client_name};
+use crate::user::User;
+use crate::users::{next_page, note, parse_id};
+use crate::{State, email, events, hashing, password, store, username};
+
+/// Longest identifier that is looked at.
+const MAX_IDENTIFIER: usize = email::MAX;
+
+/// What a client gets for signing in or refreshing.
+pub struct Issued {
+    /// The session.
+    pub session: Session,
+    /// The access token.
+    pub access_token: String,
+    /// Seconds until it expires.
+    pub expires_in: i32,
+    /// The refresh token.
+    pub refresh_token: String,
+}
+
+/// What came of showing a refresh token.
+enum Refreshed {
+    Issued(Box<Issued>),
+    Reused,
+}
+
+impl State {
+    /// Signs in with a password.
+    pub async fn log_in(
+        &self,
+        caller: &Caller,
+        client: &str,
+        request: pb::CreateSessionRequest,
+    ) -> Result<Issued> {
+        let mut violations = Violations::default();
+        let (identifier, secret) = (request.identifier.trim(), request.password);
+        let length = 1..=MAX_IDENTIFIER;
+        let fine = length.contains(&identifier.len()) && !identifier.contains('\0');
+        violations.check(fine, "identifier", "must be a username or an e-mail address");
+        violations.check(!secret.is_empty(), "password", "is missing");
+        checked(violations)?;
+        let started = Instant::now();
+        let attempt = self.limits.attempt(&identifier.to_lowercase(), caller.address)?;
+        match self.prove(identifier, &secret).await {
+            Ok(Some(user)) => {
+                attempt.succeeded();
+                self.sign_in(caller, client, user, secret).await
+            }
+            Ok(None) => {
+                attempt.failed();
+                let floor = StdDuration::from_millis(self.config.reply_floor_milliseconds);
+                tokio::time::sleep(floor.saturating_sub(started.elapsed())).await;
+                Err(Error::InvalidCredentials)
+            }
+            Err(error) => {
+                attempt.abandoned();
+                Err(error)
+            }
+        }
+    }
+
+    /// The user whose password this is. Takes as long for an unknown user as for a known one.
+    async fn prove(&self, identifier: &str, secret: &str) -> Result<Option<User>> {
+        let user = if identifier.contains('@') {
+            store::users::by_email(&self.db, &email::key(identifier)).await?
+        } else {
+            store::users::by_username(&self.db, &username::key(identifier)).await?
+        };
+        // What cannot be a password is hashed as something else that nobody has.
+        let normal = password::normalise(secret);
+        let (known, secret) = (normal.is_some(), normal.unwrap_or_default());
+        let Some(user) = user else {
+            self.hasher.verify_nobody(secret).await?;
+            return Ok(None);
+        };
+        let right = self.hasher.verify(secret, user.password_hash.clone()).await?;
+        Ok((right && known).then_some(user))
+    }
+
+    async fn sign_in(
+        &self,
+        caller: &Caller,
+        client: &str,
+        user: User,
+        secret: String,
+    ) -> Result<Issued> {
+        if user.is_suspended() {
+            return Err(Error::UserSuspended);
+        }
+        let stronger = match password::normalise(&secret) {
+            Some(normal) if hashing::is_outdated(&user.password_hash) => {
+                Some(self.hasher.hash(normal).await?)
+            }
+            _ => None,
+        };
+        let (user, stronger) = (&user, stronger.as_deref());
+        let signing_in = self.db.transact(|mut tx| async move {
+            if let Some(hash) = stronger {
+                store::users::rehash(&mut tx, user.id, &user.password_hash, hash).await?;
+            }
+            let (session, token) = self.new_session(&mut tx, user.id, client, caller.address);
+            store::sessions::insert(&mut tx, &session).await?;
+            self.issue_session(&mut tx, session, &token).await
+        });
+        signing_in.await
+    }
+
+    fn new_session(
+        &self,
+        tx: &mut Tx,
+        user_id: Uuid,
+        client: &str,
+        address: Option<IpAddr>,
+    ) -> (Session, RefreshToken) {
+        let (id, now) = (tx.new_id(), tx.now());
+        let token = RefreshToken::new(&self.secrets.refresh, id);
+        let session = Session {
+            id,
+            user_id,
+            client: client_name(client),
+            address: address.map(|address| address.to_string()).unwrap_or_default(),
+            methods: "pwd".to_owned(),
+            token_hash: token.hash(),
+            previous_hash: None,
+            sealed_token: None,
+            created_at: now,
+            refreshed_at: now,
+            expires_at: self.session_end(now),
+            ended_at: None,
+            version: 1,
+        };
+        (session, token)
+    }
+
+    fn session_end(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + Duration::days(self.config.session_idle_days)
+    }
+
+    /// The only way to a user's access token: reads the user anew, under a lock that keeps a
+    /// suspension or a change of roles from slipping in between.
+    async fn issue_session(
+        &self,
+        tx: &mut Tx,
+        session: Session,
+        token: &RefreshToken,
+    ) -> Result<Issued> {
+        let user = store::users::hold(tx, session.user_id).await?;
+        let user = user.ok_or(Error::InvalidRefreshToken)?;
+        if user.is_suspended() {
+            return Err(Error::UserSuspended);
+        }
+        let roles = self.roles_of(&mut *tx, user.id).await?;
+        let (access_token, expires_in) = self.user_token(&user, &roles, &session)?;
+        Ok(Issued { session, access_token, expires_in, refresh_token: token.text() })
+    }
+
+    /// Exchanges a refresh token for new tokens.
+    pub async fn refresh(&self, caller: &Caller, text: &str) -> Result<Issued> {
+        if text.is_empty() {
+            return Err(Error::field("refresh_token", "is missing"));
+        }
+        self.limits.check_address(caller.address)?;
+        let Some(token) = RefreshToken::parse(&self.secrets.refresh, text) else {
+            self.limits.failed(caller.address);
+            return Err(Error::InvalidRefreshToken);
+        };
+        let token = &token;
+        let refreshing =
+            self.db.transact(|mut tx| async move { self.refresh_in(&mut tx, caller, token).await });
+        match refreshing.await? {
+            Refreshed::Issued(issued) => Ok(*issued),
+            Refreshed::Reused => Err(Error::RefreshTokenReused),
+        }
+    }
+
+    async fn refresh_in(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        token: &RefreshToken,
+    ) -> Result<Refreshed> {
+        let session = store::sessions::get(&mut *tx, token.session_id()).await?;
+        let session = session.ok_or(Error::InvalidRefreshToken)?;
+        let user = store::users::hold(tx, session.user_id).await?;
+        let user = user.ok_or(Error::InvalidRefreshToken)?;
+        let session = store::sessions::lock(tx, session.id).await?;
+        let session = session.filter(|session| session.is_live(tx.now()));
+        let mut session = session.ok_or(Error::InvalidRefreshToken)?;
+        let remembered = Remembered {
+            current: &session.token_hash,
+            previous: session.previous_hash.as_deref(),
+            rotated_at: session.refreshed_at,
+        };
+        let grace = Duration::seconds(self.config.refresh_grace_seconds);
+        let sealed = session.sealed_token.as_deref();
+        let successor = match decide(&token.hash(), &remembered, grace, tx.now()) {
+            Decision::Rotate => None,
+            Decision::Repeat => sealed.and_then(|sealed| token.open_successor(sealed)),
+            Decision::Reused => {
+                // Committed, although the call fails.
+                self.end_reused(tx, caller, &user, &session).await?;
+                return Ok(Refreshed::Reused);
+            }
+        };
+        let successor = match successor {
+            Some(successor) => successor,
+            None => self.rotate(tx, caller, token, &mut session).await?,
+        };
+        let issued = self.issue_session(tx, session, &successor).await?;
+        Ok(Refreshed::Issued(Box::new(issued)))
+    }
+
+    async fn rotate(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        token: &RefreshToken,
+        session: &mut Session,
+    ) -> Result<RefreshToken> {
+        let now = tx.now();
+        let successor = RefreshToken::new(&self.secrets.refresh, session.id);
+        session.previous_hash = Some(token.hash());
+        session.token_hash = successor.hash();
+        session.sealed_token = Some(successor.seal_under(token));
+        session.address = caller.address.map(|a| a.to_string()).unwrap_or_default();
+        session.refreshed_at = now;
+        session.expires_at = self.session_end(now);
+        store::sessions::rotate(tx, session).await?;
+        Ok(successor)
+    }
+
+    async fn end_reused(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        user: &User,
+        session: &Session,
+    ) -> Result<()> {
+        tracing::warn!(session_id = %session.id, "a refresh token was used twice; session ended");
+        let reason = SessionEndReason::RefreshTokenReused;
+        self.end_one(tx, user, session.id, reason).await?;
+        let detail = serde_json::json!({
+            "session_id": session.id,
+            "address": caller.address.map(|address| address.to_string()),
+        });
+        note(tx, "session.refresh-token-reused", caller, user.id, detail);
+        Ok(())
+    }
+
+    /// One's own session.
+    pub async fn get_session(&self, caller: &Caller, reference: &str) -> Result<pb::Session> {
+        let user = caller.user()?;
+        let id = session_id(caller, reference)?;
+        let session = store::sessions::get(&self.db, id).await?;
+        let session = session.filter(|s| s.user_id == user.id && s.is_live(self.clock.now()));
+        Ok(session.ok_or(Error::SessionNotFound)?.to_proto(user.session_id))
+    }
+
+    /// One's own live sessions.
+    pub async fn list_sessions(
+        &self,
+        caller: &Caller,
+        request: pb::ListSessionsRequest,
+    ) -> Result<pb::ListSessionsResponse> {
+        let user = caller.user()?;
+        let size = page::page_size(request.page_size, 50, 200)?;
+        let args = page::digest("ListSessions", &[user.id.as_bytes()]);
+        let before: Option<Uuid> = self.pages.parse(&args, &request.page_token)?;
+        let before = before.unwrap_or(Uuid::max());
+        let now = self.clock.now();
+        let mut sessions = store::sessions::page(&self.db, user.id, before, now, size + 1).await?;
+        let next = next_page(&mut sessions, size, |last| self.pages.token(&args, &last.id));
+        let sessions = sessions.iter().map(|session| session.to_proto(user.session_id));
+        Ok(pb::ListSessionsResponse { sessions: sessions.collect(), next_page_token: next })
+    }
+
+    /// Ends one of one's own sessions.
+    pub async fn log_out(&self, caller: &Caller, reference: &str) -> Result<()> {
+        let user_id = caller.user()?.id;
+        let id = session_id(caller, reference)?;
+        let ending = self.db.transact(|mut tx| async move {
+            let user = store::users::lock(&mut tx, user_id).await?.ok_or(Error::SessionNotFound)?;
+            let session = store::sessions::get(&mut tx, id).await?;
+            let live = session.filter(|s| s.user_id == user_id && s.is_live(tx.now()));
+            let session = live.ok_or(Error::SessionNotFound)?;
+            self.end_one(&mut tx, &user, session.id, SessionEndReason::LoggedOut).await
+        });
+        ending.await
+    }
+
+    /// Ends all of one's own sessions, but for this one if it is to be kept; how many.
+    pub async fn log_out_everywhere(&self, caller: &Caller, keep_current: bool) -> Result<i32> {
+        let own = caller.user()?;
+        let except = keep_current.then_some(own.session_id);
+        let ending = self.db.transact(|mut tx| async move {
+            let user = store::users::lock(&mut tx, own.id).await?;
+            let mut user = user.ok_or(Error::SessionNotFound)?;
+            if !keep_current {
+                user.auth_epoch += 1;
+                store::users::save(&mut tx, &user).await?;
+                self.revoke_user(&mut tx, &user).await?;
+            }
+            let reason = SessionEndReason::LoggedOut;
+            let ended = self.end_sessions(&mut tx, &user, except, reason).await?;
+            note(&mut tx, "session.all-ended", caller, own.id, serde_json::json!({}));
+            Ok(i32::try_from(ended).unwrap_or(i32::MAX))
+        });
+        ending.await
+    }
+
+    async fn end_one(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        id: Uuid,
+        reason: SessionEndReason,
+    ) -> Result<()> {
+        if !store::sessions::end(tx, id, tx.now()).await? {
+            return Err(Error::SessionNotFound);
+        }
+        self.revoke_sessions(tx, &[id]).await?;
+        events::session_ended(tx, user, id, reason);
+        Ok(())
+    }
+
+    /// Ends a user's sessions but one, whose row the caller has locked; how many.
+    pub async fn end_sessions(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        except: Option<Uuid>,
+        reason: SessionEndReason,
+    ) -> Result<usize> {
+        let ended = store::sessions::end_all(tx, user.id, except, tx.now()).await?;
+        self.revoke_sessions(tx, &ended).await?;
+        for id in &ended {
+            events::session_ended(tx, user, *id, reason);
+        }
+        Ok(ended.len())
+    }
+}
+
+/// The session that a request names: by id or as `current`.
+fn session_id(caller: &Caller, reference: &str) -> Result<Uuid> {
+    if reference == "current" {
+        return Ok(caller.user()?.session_id);
+    }
+    parse_id("session_id", reference)
+}

@@ -1,0 +1,56 @@
+//! Revocations: what other processes and the next start of this one learn them from.
+
+use access::Revocation;
+use chrono::{DateTime, Utc};
+use db::{Read, Result, Tx};
+use uuid::Uuid;
+
+/// Writes revocations; a newer one of the same subject wins.
+pub async fn put(tx: &mut Tx, revocations: &[Revocation], now: DateTime<Utc>) -> Result<()> {
+    for revocation in revocations {
+        tx.query(
+            "INSERT INTO revocations (subject, below_epoch, suspended, revoked_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (subject) DO UPDATE SET below_epoch = excluded.below_epoch,
+               suspended = excluded.suspended, revoked_at = excluded.revoked_at,
+               expires_at = excluded.expires_at",
+        )
+        .bind(revocation.subject)
+        .bind(revocation.below_epoch)
+        .bind(revocation.suspended)
+        .bind(now)
+        .bind(revocation.until)
+        .execute()
+        .await?;
+    }
+    Ok(())
+}
+
+/// What was revoked after a time and still matters.
+pub async fn since(
+    read: impl Read<'_>,
+    after: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Revocation>> {
+    let rows: Vec<(Uuid, i64, bool, DateTime<Utc>)> = read
+        .query(
+            "SELECT subject, below_epoch, suspended, expires_at FROM revocations
+             WHERE revoked_at > $1 AND expires_at > $2",
+        )
+        .bind(after)
+        .bind(now)
+        .fetch_all()
+        .await?;
+    let row = |(subject, below_epoch, suspended, until)| Revocation {
+        subject,
+        below_epoch,
+        suspended,
+        until,
+    };
+    Ok(rows.into_iter().map(row).collect())
+}
+
+/// Forgets what concerns expired tokens only.
+pub async fn purge(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64> {
+    tx.query("DELETE FROM revocations WHERE expires_at < $1").bind(now).execute().await
+}

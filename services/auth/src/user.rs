@@ -1,0 +1,221 @@
+//! A user and the rules of profiles.
+
+use access::Role;
+use chrono::{DateTime, Utc};
+use proto::auth as pb;
+use rpc::Violations;
+use uuid::Uuid;
+
+use crate::{country, email};
+
+/// Most code points of a display name.
+pub const MAX_DISPLAY_NAME: usize = 64;
+
+db::record! {
+    /// A user as stored.
+    #[derive(Clone)]
+    pub struct User {
+        /// The id.
+        pub id: Uuid,
+        /// As its owner writes it.
+        pub username: String,
+        /// In lower case.
+        pub username_key: String,
+        /// Empty: the username.
+        pub display_name: String,
+        /// Empty: not told.
+        pub country: String,
+        /// Empty: none.
+        pub email: String,
+        /// PHC string.
+        pub password_hash: String,
+        /// When the password was set.
+        pub password_changed_at: DateTime<Utc>,
+        /// Since when the user is suspended.
+        pub suspended_at: Option<DateTime<Utc>>,
+        /// Why.
+        pub suspend_reason: String,
+        /// Tokens of a lower epoch are refused.
+        pub auth_epoch: i64,
+        /// Moves on with every change.
+        pub version: i64,
+        /// When the account was made.
+        pub created_at: DateTime<Utc>,
+        /// When the profile last changed.
+        pub updated_at: DateTime<Utc>,
+    }
+}
+
+impl User {
+    /// Whether every token is refused.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended_at.is_some()
+    }
+
+    /// Changes with every change of the user.
+    pub fn etag(&self) -> String {
+        self.version.to_string()
+    }
+
+    /// What an attacker who knows the user would try as a password.
+    pub fn password_context(&self) -> [&str; 3] {
+        [&self.username, &self.email, &self.display_name]
+    }
+
+    /// As others see it; with what only its owner and administrators see, if `private`.
+    pub fn to_proto(&self, roles: &[Role], private: bool) -> pb::User {
+        let state = match self.suspended_at {
+            None => pb::UserState::Active,
+            Some(_) => pb::UserState::Suspended,
+        };
+        pb::User {
+            user_id: self.id.to_string(),
+            username: self.username.clone(),
+            display_name: self.display_name.clone(),
+            country: self.country.clone(),
+            email: if private { self.email.clone() } else { String::new() },
+            roles: role_names(roles),
+            state: state.into(),
+            create_time: Some(timestamp(self.created_at)),
+            update_time: Some(timestamp(self.updated_at)),
+            etag: self.etag(),
+        }
+    }
+}
+
+/// Names of roles, sorted.
+pub fn role_names(roles: &[Role]) -> Vec<String> {
+    let mut names: Vec<String> = roles.iter().map(|role| role.name().to_owned()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The global roles of a user with these bindings: everybody is a player.
+pub fn global_roles<'a>(bound: impl IntoIterator<Item = &'a str>) -> Vec<Role> {
+    let mut roles = vec![Role::Player];
+    roles.extend(bound.into_iter().filter_map(|name| name.parse::<Role>().ok()));
+    roles.sort_unstable();
+    roles.dedup();
+    roles
+}
+
+/// Protobuf's form of a time.
+pub fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
+    let nanos = i32::try_from(at.timestamp_subsec_nanos()).unwrap_or(0);
+    prost_types::Timestamp { seconds: at.timestamp(), nanos }
+}
+
+/// Checks the parts of a profile; `prefix` is where they stand in the request.
+pub fn check_profile(
+    violations: &mut Violations,
+    prefix: &str,
+    display_name: &str,
+    country_code: &str,
+    address: &str,
+) {
+    if let Err(what) = check_display_name(display_name) {
+        violations.add(format!("{prefix}display_name"), what);
+    }
+    if let Err(what) = country::check(country_code) {
+        violations.add(format!("{prefix}country"), what);
+    }
+    if !address.is_empty()
+        && let Err(what) = email::check(address)
+    {
+        violations.add(format!("{prefix}email"), what);
+    }
+}
+
+fn check_display_name(name: &str) -> Result<(), &'static str> {
+    if name.chars().count() > MAX_DISPLAY_NAME {
+        return Err("must have at most 64 characters");
+    }
+    // Directions and widths that cannot be seen would let one name look like another.
+    let invisible = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    if name.chars().any(invisible) {
+        return Err("must not contain control or invisible characters");
+    }
+    if name != name.trim() {
+        return Err("must not start or end with a space");
+    }
+    Ok(())
+}
+
+/// What of a profile changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProfileMask {
+    /// The display name does.
+    pub display_name: bool,
+    /// The country does.
+    pub country: bool,
+    /// The e-mail address does.
+    pub email: bool,
+}
+
+impl ProfileMask {
+    /// Reads an update mask: `*` is all, empty is what is set. The error names a wrong path.
+    pub fn parse(paths: &[String], user: &pb::User) -> Result<Self, String> {
+        if paths.is_empty() {
+            let set = |text: &str| !text.is_empty();
+            let (display_name, country) = (set(&user.display_name), set(&user.country));
+            return Ok(Self { display_name, country, email: set(&user.email) });
+        }
+        let mut mask = Self::default();
+        for path in paths {
+            match path.as_str() {
+                "*" => mask = Self { display_name: true, country: true, email: true },
+                "display_name" => mask.display_name = true,
+                "country" => mask.country = true,
+                "email" => mask.email = true,
+                other => {
+                    let other: String = other.chars().take(64).collect();
+                    return Err(format!(
+                        "{other:?} cannot change; give display_name, country, email or *"
+                    ));
+                }
+            }
+        }
+        Ok(mask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_names() {
+        for good in ["", "Ada Lovelace", "王小明", "Zoë 🎲"] {
+            assert_eq!(check_display_name(good), Ok(()), "{good}");
+        }
+        for bad in [" Ada", "Ada\n", "a\u{202e}b", "a\u{200b}", &"x".repeat(65)] {
+            assert!(check_display_name(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn masks() {
+        let user = pb::User { country: "NZ".into(), ..Default::default() };
+        let parse = |paths: &[&str]| {
+            ProfileMask::parse(&paths.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>(), &user)
+        };
+        let country = ProfileMask { country: true, ..ProfileMask::default() };
+        assert_eq!(parse(&[]), Ok(country));
+        assert_eq!(parse(&["country"]), Ok(country));
+        let all = ProfileMask { display_name: true, country: true, email: true };
+        assert_eq!(parse(&["*"]), Ok(all));
+        assert!(parse(&["username"]).is_err());
+        assert!(parse(&["country", ""]).is_err());
+    }
+
+    #[test]
+    fn everybody_is_a_player() {
+        assert_eq!(global_roles([]), [Role::Player]);
+        assert_eq!(global_roles(["admin", "nonsense"]), [Role::Player, Role::Admin]);
+        assert_eq!(role_names(&[Role::Player, Role::Admin]), ["admin", "player"]);
+    }
+}

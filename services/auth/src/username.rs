@@ -1,0 +1,77 @@
+//! Usernames: public, unique without regard to case, never mistaken for an id.
+
+/// Fewest characters.
+pub const MIN: usize = 3;
+/// Most characters.
+pub const MAX: usize = 32;
+
+/// Names that stand for something else wherever a username can stand.
+const RESERVED: &[&str] =
+    &["admin", "agon", "anonymous", "current", "null", "root", "service", "system", "undefined"];
+
+/// Checks a name that somebody wants to have. The error says what would be right.
+pub fn check(name: &str) -> Result<(), &'static str> {
+    check_form(name)?;
+    if RESERVED.contains(&key(name).as_str()) {
+        return Err("is reserved; choose another name");
+    }
+    Ok(())
+}
+
+/// Checks the form alone.
+pub fn check_form(name: &str) -> Result<(), &'static str> {
+    if !(MIN..=MAX).contains(&name.len()) {
+        return Err("must have 3 to 32 characters");
+    }
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        return Err("must consist of letters a-z, digits, '_' and '-'");
+    }
+    if !name.as_bytes()[0].is_ascii_alphabetic() {
+        return Err("must start with a letter");
+    }
+    if uuid::Uuid::try_parse(name).is_ok() {
+        return Err("must not look like an id");
+    }
+    Ok(())
+}
+
+/// What two spellings of one name have in common.
+pub fn key(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_names() {
+        for name in ["ada", "Grace-Hopper", "a_1", "tourist", &"a".repeat(32)] {
+            assert_eq!(check(name), Ok(()), "{name}");
+        }
+        assert_eq!(key("Grace-Hopper"), "grace-hopper");
+    }
+
+    #[test]
+    fn refuses_what_is_none() {
+        for name in [
+            "",
+            "me",
+            "ab",
+            &"a".repeat(33),
+            "1ada",
+            "_ada",
+            "-ada",
+            "ada lovelace",
+            "ada\0",
+            "аda",
+            "adä",
+            "ada@example",
+            "Admin",
+            "current",
+            "a192f0c123457abc8def0123456789ab",
+        ] {
+            assert!(check(name).is_err(), "{name:?}");
+        }
+    }
+}

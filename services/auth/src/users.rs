@@ -1,0 +1,465 @@
+//! Accounts: making them, reading and changing profiles, suspending.
+
+use access::{Caller, Role};
+use db::{Read, Tx};
+use prost::Message;
+use proto::auth as pb;
+use proto::event::SessionEndReason;
+use rpc::{Violations, page, status};
+use uuid::Uuid;
+
+use crate::audit::{self, Entry};
+use crate::config::Registration;
+use crate::error::{Error, Result, checked};
+use crate::requests::{Once, check_id};
+use crate::user::{ProfileMask, User, check_profile, global_roles};
+use crate::{State, email, events, password, secret, store, username};
+
+/// Longest text that is looked at as the name of a user.
+const MAX_REFERENCE: usize = 64;
+const MAX_REASON: usize = 1000;
+const FIRST_ADMIN: &str = "admin";
+
+/// The administrator that an empty installation begins with.
+#[derive(Clone)]
+pub struct FirstAdmin {
+    /// The username.
+    pub username: String,
+    /// The password; nobody else has it.
+    pub password: String,
+}
+
+impl State {
+    /// Makes an account.
+    ///
+    /// An e-mail address that somebody else signs in with is kept as this user's own word, without
+    /// the right to sign in with it; the answer is the same.
+    pub async fn register(
+        &self,
+        caller: &Caller,
+        request: pb::RegisterUserRequest,
+    ) -> Result<pb::User> {
+        if self.config.registration == Registration::Closed {
+            return Err(Error::RegistrationClosed);
+        }
+        let password = self.check_registration(&request)?;
+        self.limits.register(caller.address).await?;
+        let code_hash = self.check_invitation(caller, &request).await?;
+        let key = username::key(&request.username);
+        let once = registration(&request, &key);
+        // A hash is dear; a taken name, which is public, is told before. A retry is one, too.
+        let taken = store::users::by_username(&self.db, &key).await?;
+        if let Some(user) = taken {
+            return self.registered_before(&once, user, password).await;
+        }
+        let user = self.new_user(&request, self.hasher.hash(password.clone()).await?);
+        let (user, once, code_hash) = (&user, &once, code_hash.as_deref());
+        let done = self.db.transact(|mut tx| async move {
+            self.register_in(&mut tx, user, once, code_hash).await
+        });
+        match done.await {
+            // Somebody was faster; perhaps this very request, on another connection.
+            Err(Error::UsernameTaken) => {
+                let winner = store::users::by_username(&self.db, &key).await?;
+                let winner = winner.ok_or(Error::UsernameTaken)?;
+                self.registered_before(once, winner, password).await
+            }
+            Err(Error::InvitationInvalid) => {
+                self.limits.failed(caller.address);
+                Err(Error::InvitationInvalid)
+            }
+            other => other,
+        }
+    }
+
+    fn check_registration(&self, request: &pb::RegisterUserRequest) -> Result<String> {
+        let mut violations = Violations::default();
+        if let Err(what) = username::check(&request.username) {
+            violations.add("username", what);
+        }
+        let (display_name, address) = (&request.display_name, &request.email);
+        check_profile(&mut violations, "", display_name, &request.country, address);
+        check_id(&mut violations, &request.request_id);
+        violations.check(request.invitation_code.len() <= 64, "invitation_code", "is too long");
+        let context = [request.username.as_str(), address, display_name];
+        let min = self.config.password_min_length;
+        let password = password::check_new(&request.password, min, &context);
+        let password = password.map_err(|what| violations.add("password", what)).ok();
+        checked(violations)?;
+        password.ok_or_else(|| Error::field("password", "is not usable"))
+    }
+
+    async fn check_invitation(
+        &self,
+        caller: &Caller,
+        request: &pb::RegisterUserRequest,
+    ) -> Result<Option<Vec<u8>>> {
+        if self.config.registration != Registration::Invite {
+            return Ok(None);
+        }
+        if request.invitation_code.is_empty() {
+            return Err(Error::InvitationRequired);
+        }
+        self.limits.check_address(caller.address)?;
+        let hash = secret::code_hash(&request.invitation_code);
+        let known = store::invitations::is_good(&self.db, &hash, self.clock.now()).await?;
+        // A retry may have used the code up itself: the transaction decides.
+        if !known && request.request_id.is_empty() {
+            self.limits.failed(caller.address);
+            return Err(Error::InvitationInvalid);
+        }
+        Ok(Some(hash))
+    }
+
+    fn new_user(&self, request: &pb::RegisterUserRequest, password_hash: String) -> User {
+        let now = self.clock.now();
+        User {
+            id: self.clock.new_id(),
+            username: request.username.clone(),
+            username_key: username::key(&request.username),
+            display_name: request.display_name.clone(),
+            country: request.country.clone(),
+            email: request.email.clone(),
+            password_hash,
+            password_changed_at: now,
+            suspended_at: None,
+            suspend_reason: String::new(),
+            auth_epoch: 1,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    async fn register_in(
+        &self,
+        tx: &mut Tx,
+        user: &User,
+        once: &Once<'_>,
+        code_hash: Option<&[u8]>,
+    ) -> Result<pb::User> {
+        // A replay means that the account exists: whoever holds its password is told of it.
+        if once.begin(tx).await?.is_some() || !store::users::insert(tx, user).await? {
+            return Err(Error::UsernameTaken);
+        }
+        if let Some(hash) = code_hash
+            && !store::invitations::take(tx, hash, tx.now()).await?
+        {
+            return Err(Error::InvitationInvalid);
+        }
+        store::users::claim_email(tx, user.id, &email::key(&user.email)).await?;
+        events::registered(tx, user);
+        let response = user.to_proto(&[Role::Player], true);
+        once.finish(tx, &response).await?;
+        Ok(response)
+    }
+
+    /// The answer to a registration of a name that exists: what was answered before, to who sends
+    /// the same request with the same password, and otherwise that the name is taken.
+    async fn registered_before(
+        &self,
+        once: &Once<'_>,
+        user: User,
+        password: String,
+    ) -> Result<pb::User> {
+        let before = self.db.transact(|mut tx| async move {
+            let before = once.begin(&mut tx).await?;
+            // What was claimed just now must not stay: there is no response to it.
+            before.ok_or(Error::UsernameTaken)
+        });
+        let before = before.await.map_err(|error| match error {
+            Error::RequestIdReused => Error::UsernameTaken,
+            other => other,
+        })?;
+        if !self.hasher.verify(password, user.password_hash).await? {
+            return Err(Error::UsernameTaken);
+        }
+        pb::User::decode(before.as_slice()).map_err(|error| Error::internal(&error))
+    }
+
+    /// One user, as the caller may see them.
+    pub async fn get_user(&self, caller: &Caller, reference: &str) -> Result<pb::User> {
+        let user = self.find_user(&self.db, caller, "user_id", reference).await?;
+        let roles = self.roles_of(&self.db, user.id).await?;
+        Ok(user.to_proto(&roles, sees_private(caller, user.id)))
+    }
+
+    /// A page of users.
+    pub async fn list_users(
+        &self,
+        caller: &Caller,
+        request: pb::ListUsersRequest,
+    ) -> Result<pb::ListUsersResponse> {
+        let size = page::page_size(request.page_size, 50, 200)?;
+        let prefix = username::key(&request.username_prefix);
+        let plain = prefix.len() <= username::MAX && !prefix.contains('\0');
+        let mut violations = Violations::default();
+        violations.check(plain, "username_prefix", "must have at most 32 characters");
+        checked(violations)?;
+        let args = page::digest("ListUsers", &[prefix.as_bytes()]);
+        let after: String = self.pages.parse(&args, &request.page_token)?.unwrap_or_default();
+        let mut users = store::users::page(&self.db, &prefix, &after, size + 1).await?;
+        let next = next_page(&mut users, size, |last| self.pages.token(&args, &last.username_key));
+        let ids: Vec<Uuid> = users.iter().map(|user| user.id).collect();
+        let bound = store::bindings::global_roles(&self.db, &ids).await?;
+        let users = users.iter().map(|user| {
+            let of_user = bound.iter().filter(|(id, _)| *id == user.id);
+            let roles = global_roles(of_user.map(|(_, role)| role.as_str()));
+            user.to_proto(&roles, sees_private(caller, user.id))
+        });
+        Ok(pb::ListUsersResponse { users: users.collect(), next_page_token: next })
+    }
+
+    /// Changes a profile.
+    pub async fn update_user(
+        &self,
+        caller: &Caller,
+        request: pb::UpdateUserRequest,
+    ) -> Result<pb::User> {
+        let wanted = request.user.unwrap_or_default();
+        let own = caller.user()?;
+        let reference = wanted.user_id.as_str();
+        let is_own = reference == "me"
+            || ids::parse(reference) == Some(own.id)
+            || username::key(reference) == username::key(&own.name);
+        if !is_own && !reference.is_empty() {
+            caller.require("auth.user.update")?;
+        }
+        let mut violations = Violations::default();
+        let paths = request.update_mask.unwrap_or_default().paths;
+        let mask = ProfileMask::parse(&paths, &wanted);
+        let mask = mask.map_err(|what| violations.add("update_mask", what)).unwrap_or_default();
+        let text = |changes, text: &String| if changes { text.clone() } else { String::new() };
+        let display_name = text(mask.display_name, &wanted.display_name);
+        let country = text(mask.country, &wanted.country);
+        let address = text(mask.email, &wanted.email);
+        check_profile(&mut violations, "user.", &display_name, &country, &address);
+        checked(violations)?;
+        let id = self.find_user(&self.db, caller, "user.user_id", reference).await?.id;
+        let wanted = &wanted;
+        let changing = self.db.transact(|mut tx| async move {
+            self.update_in(&mut tx, caller, id, wanted, mask).await
+        });
+        changing.await
+    }
+
+    async fn update_in(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        id: Uuid,
+        wanted: &pb::User,
+        mask: ProfileMask,
+    ) -> Result<pb::User> {
+        let mut user = store::users::lock(tx, id).await?.ok_or(Error::UserNotFound)?;
+        // The lock moved the version on by one.
+        if !wanted.etag.is_empty() && wanted.etag != (user.version - 1).to_string() {
+            return Err(Error::EtagMismatch);
+        }
+        let now = tx.now();
+        if mask.display_name {
+            user.display_name = wanted.display_name.clone();
+        }
+        if mask.country {
+            user.country = wanted.country.clone();
+        }
+        let moved = mask.email && email::key(&user.email) != email::key(&wanted.email);
+        if mask.email {
+            user.email = wanted.email.clone();
+        }
+        user.updated_at = now;
+        let roles = self.roles_of(&mut *tx, id).await?;
+        if moved {
+            store::users::claim_email(tx, id, &email::key(&user.email)).await?;
+            user.auth_epoch += 1;
+            self.revoke_user(tx, &user).await?;
+            events::access_changed(tx, &user, &roles);
+            note(tx, "user.email-changed", caller, id, serde_json::json!({}));
+        }
+        store::users::save(tx, &user).await?;
+        events::updated(tx, &user);
+        Ok(user.to_proto(&roles, true))
+    }
+
+    /// Suspends a user, or lifts the suspension. Asking for what is so already changes nothing.
+    pub async fn set_suspended(
+        &self,
+        caller: &Caller,
+        reference: &str,
+        suspension: Option<&str>,
+    ) -> Result<pb::User> {
+        let reason = suspension.unwrap_or_default();
+        let mut violations = Violations::default();
+        let fine = reason.chars().count() <= MAX_REASON && !reason.contains('\0');
+        violations.check(fine, "reason", "must have at most 1,000 characters");
+        checked(violations)?;
+        let id = self.find_user(&self.db, caller, "user_id", reference).await?.id;
+        let changing = self.db.transact(|mut tx| async move {
+            self.set_suspended_in(&mut tx, caller, id, suspension).await
+        });
+        changing.await
+    }
+
+    async fn set_suspended_in(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        id: Uuid,
+        suspension: Option<&str>,
+    ) -> Result<pb::User> {
+        if suspension.is_some() {
+            self.lock_admins(tx).await?;
+        }
+        let held = store::users::hold(tx, id).await?.ok_or(Error::UserNotFound)?;
+        let roles = self.roles_of(&mut *tx, id).await?;
+        if held.is_suspended() == suspension.is_some() {
+            return Ok(held.to_proto(&roles, true));
+        }
+        if suspension.is_some() && roles.contains(&Role::Admin) {
+            self.refuse_last_admin(tx, id).await?;
+        }
+        let mut user = store::users::lock(tx, id).await?.ok_or(Error::UserNotFound)?;
+        user.suspended_at = suspension.map(|_| tx.now());
+        user.suspend_reason = suspension.unwrap_or_default().to_owned();
+        user.auth_epoch += 1;
+        user.updated_at = tx.now();
+        store::users::save(tx, &user).await?;
+        self.revoke_user(tx, &user).await?;
+        if suspension.is_some() {
+            self.end_sessions(tx, &user, None, SessionEndReason::Suspended).await?;
+        }
+        events::access_changed(tx, &user, &roles);
+        let kind = if user.is_suspended() { "user.suspended" } else { "user.reinstated" };
+        note(tx, kind, caller, id, serde_json::json!({ "reason": user.suspend_reason }));
+        Ok(user.to_proto(&roles, true))
+    }
+
+    /// See [`crate::Auth::ensure_admin`].
+    pub async fn ensure_admin(
+        &self,
+        mut keep: impl FnMut(&FirstAdmin) -> std::io::Result<()>,
+    ) -> Result<Option<FirstAdmin>> {
+        if store::bindings::others_with(&self.db, Role::Admin.name(), Uuid::nil()).await? > 0 {
+            return Ok(None);
+        }
+        let password = secret::new_code();
+        let hash = self.hasher.hash(password.clone()).await?;
+        let mut tx = self.db.begin().await?;
+        self.lock_admins(&mut tx).await?;
+        if store::bindings::others_with(&mut tx, Role::Admin.name(), Uuid::nil()).await? > 0 {
+            return Ok(None);
+        }
+        let admin = self.insert_admin(&mut tx, password, hash).await?;
+        keep(&admin).map_err(|error| Error::internal(&error))?;
+        tx.commit().await?;
+        Ok(Some(admin))
+    }
+
+    async fn insert_admin(
+        &self,
+        tx: &mut Tx,
+        password: String,
+        hash: String,
+    ) -> Result<FirstAdmin> {
+        let mut name = FIRST_ADMIN.to_owned();
+        for suffix in 2.. {
+            if store::users::by_username(&mut *tx, &name).await?.is_none() {
+                break;
+            }
+            name = format!("{FIRST_ADMIN}-{suffix}");
+        }
+        let request = pb::RegisterUserRequest { username: name.clone(), ..Default::default() };
+        let user = self.new_user(&request, hash);
+        store::users::insert(tx, &user).await?;
+        let binding = crate::binding::Binding {
+            id: self.clock.new_id(),
+            user_id: user.id,
+            role: Role::Admin.name().to_owned(),
+            resource: String::new(),
+            created_by: Uuid::nil(),
+            created_at: user.created_at,
+        };
+        store::bindings::insert(tx, &binding).await?;
+        events::registered(tx, &user);
+        note(tx, "user.first-admin", &Caller::anonymous(), user.id, serde_json::json!({}));
+        Ok(FirstAdmin { username: name, password })
+    }
+
+    /// The user that a request names: by id, by name, or as `me`.
+    pub async fn find_user(
+        &self,
+        read: impl Read<'_>,
+        caller: &Caller,
+        field: &str,
+        reference: &str,
+    ) -> Result<User> {
+        if reference.is_empty() {
+            return Err(Error::field(field, "is missing; give an id, a username or me"));
+        }
+        if reference.len() > MAX_REFERENCE {
+            return Err(Error::field(field, "is neither an id nor a username"));
+        }
+        let found = if reference == "me" {
+            store::users::get(read, caller.user()?.id).await?
+        } else if let Some(id) = ids::parse(reference) {
+            store::users::get(read, id).await?
+        } else if username::check_form(reference).is_ok() {
+            store::users::by_username(read, &username::key(reference)).await?
+        } else {
+            None
+        };
+        found.ok_or(Error::UserNotFound)
+    }
+
+    /// The global roles of a user.
+    pub async fn roles_of(&self, read: impl Read<'_>, id: Uuid) -> Result<Vec<Role>> {
+        let bound = store::bindings::global_roles(read, &[id]).await?;
+        Ok(global_roles(bound.iter().map(|(_, role)| role.as_str())))
+    }
+}
+
+/// The request of a registration: of the name, because nobody is signed in. The password is no
+/// part of it, since the digest is stored.
+fn registration<'a>(request: &'a pb::RegisterUserRequest, key: &str) -> Once<'a> {
+    let caller = format!("registration/{key}");
+    let profile = [
+        request.username.as_str(),
+        request.email.as_str(),
+        request.display_name.as_str(),
+        request.country.as_str(),
+    ];
+    Once::of(caller, "RegisterUser", &request.request_id, &profile)
+}
+
+fn sees_private(caller: &Caller, id: Uuid) -> bool {
+    let acting = caller.acting();
+    (acting.is_user() && acting.id == id) || caller.has("auth.user.update")
+}
+
+/// Notes a security event of a caller.
+pub fn note(
+    tx: &mut Tx,
+    kind: &'static str,
+    caller: &Caller,
+    subject: Uuid,
+    detail: serde_json::Value,
+) {
+    let actor = caller.acting().id;
+    let actor_id = (!actor.is_nil()).then_some(actor);
+    audit::note(tx, Entry { kind, actor_id, subject_id: Some(subject), detail });
+}
+
+/// Cuts a list that was read one too long; the token of the next page, empty at the end.
+pub fn next_page<T>(items: &mut Vec<T>, size: i64, token: impl FnOnce(&T) -> String) -> String {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    if items.len() <= size {
+        return String::new();
+    }
+    items.truncate(size);
+    items.last().map(token).unwrap_or_default()
+}
+
+/// The id in a request's field; NOT_FOUND's business is the caller's.
+pub fn parse_id(field: &str, text: &str) -> Result<Uuid> {
+    ids::parse(text).ok_or_else(|| status::invalid_argument(field, "must be an id (UUID)").into())
+}

@@ -1,0 +1,18 @@
+//! The audit log.
+
+use crate::world::each;
+
+#[tokio::test]
+async fn what_was_noted_cannot_be_changed_unseen() {
+    each(|world| async move {
+        let admin = world.admin().await;
+        world.user("ada").await;
+        let binding = world.bind(&admin, "ada", "setter").await;
+        assert!(binding.is_ok());
+        world.suspend(&admin, "ada").await.unwrap();
+        assert_eq!(world.auth.audit().await.unwrap(), None);
+        world.db.script("UPDATE audit_log SET detail = '{}' WHERE sequence = 2").await;
+        assert_eq!(world.auth.audit().await.unwrap(), Some(2));
+    })
+    .await;
+}

@@ -1,0 +1,212 @@
+//! Roles and who may give them.
+
+use access::testing::bearer;
+use proto::auth as pb;
+use tonic::{Code, Status};
+
+use crate::world::{World, each, invalid, refused};
+
+const PROBLEM: &str = "problems/0192f0c1-2345-7abc-8def-0123456789ab";
+
+async fn unbind(world: &World, token: &str, id: &str) -> Result<(), Status> {
+    let request = pb::DeleteRoleBindingRequest { role_binding_id: id.into() };
+    world.access().delete_role_binding(bearer(token, request)).await.map(drop)
+}
+
+async fn list(
+    world: &World,
+    token: &str,
+    request: pb::ListRoleBindingsRequest,
+) -> Result<pb::ListRoleBindingsResponse, Status> {
+    Ok(world.access().list_role_bindings(bearer(token, request)).await?.into_inner())
+}
+
+async fn may(world: &World, user_id: &str, permission: &str, resource: &str) -> bool {
+    let request = pb::CheckPermissionRequest {
+        user_id: user_id.into(),
+        permission: permission.into(),
+        resource: resource.into(),
+    };
+    let request = bearer(&world.service, request);
+    world.access().check_permission(request).await.unwrap().into_inner().allowed
+}
+
+#[tokio::test]
+async fn a_role_works_from_the_next_token_on() {
+    each(|world| async move {
+        let (admin, user) = (world.admin().await, world.user("ada").await);
+        let before = world.log_in("ada").await;
+        let binding = world.bind(&admin, "Ada", "setter").await.unwrap();
+        assert_eq!(
+            (binding.user_id.as_str(), binding.role.as_str()),
+            (user.user_id.as_str(), "setter")
+        );
+        assert_eq!(world.validate(&before.access_token).await, Err(pb::Rejection::Revoked));
+        let after = world.refresh(&before.refresh_token).await.unwrap().access_token;
+        assert_eq!(world.validate(&after).await.unwrap().roles, ["player", "setter"]);
+        refused(world.bind(&admin, "ada", "setter").await, Code::AlreadyExists, "BINDING_EXISTS");
+        unbind(&world, &admin, &binding.role_binding_id).await.unwrap();
+        assert_eq!(world.validate(&after).await, Err(pb::Rejection::Revoked));
+        let gone = unbind(&world, &admin, &binding.role_binding_id).await;
+        refused(gone, Code::NotFound, "BINDING_NOT_FOUND");
+        let roles = world.validate(&world.log_in("ada").await.access_token).await.unwrap().roles;
+        assert_eq!(roles, ["player"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn roles_on_a_resource() {
+    each(|world| async move {
+        let (admin, user) = (world.admin().await, world.user("ada").await);
+        let token = world.log_in("ada").await.access_token;
+        let request = pb::CreateRoleBindingRequest {
+            user_id: "ada".into(),
+            role: "judge".into(),
+            resource: PROBLEM.into(),
+            request_id: "once".into(),
+        };
+        let bind = || async {
+            let request = bearer(&admin, request.clone());
+            world.access().create_role_binding(request).await.map(|made| made.into_inner())
+        };
+        let first = bind().await.unwrap();
+        assert_eq!(bind().await.unwrap(), first, "the same request again");
+        assert!(world.validate(&token).await.is_ok(), "tokens carry global roles only");
+        let (id, permission) = (user.user_id.as_str(), "challenge.source.get");
+        assert!(may(&world, id, permission, PROBLEM).await);
+        assert!(!may(&world, id, permission, "").await);
+        assert!(!may(&world, id, permission, &PROBLEM.replace("0192", "0193")).await);
+        assert!(may(&world, id, "challenge.submission.create", "").await, "every user's");
+        world.suspend(&admin, "ada").await.unwrap();
+        assert!(!may(&world, id, permission, PROBLEM).await);
+        assert!(!may(&world, &ids::Uuid::from_u128(9).to_string(), permission, "").await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_gives_more_than_they_hold() {
+    each(|world| async move {
+        let admin = world.admin().await;
+        world.user("eve").await;
+        world.bind(&admin, "eve", "organiser").await.unwrap();
+        let organiser = world.log_in("eve").await.access_token;
+        let refusal = world.bind(&organiser, "eve", "admin").await;
+        refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
+        let player = world.player("ada").await;
+        for user_id in ["ada", "nobody"] {
+            let refusal = world.bind(&player, user_id, "admin").await;
+            refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_last_administrator_stays() {
+    each(|world| async move {
+        let admin = world.admin().await;
+        let request = pb::ListRoleBindingsRequest { role: "admin".into(), ..Default::default() };
+        let only = list(&world, &admin, request).await.unwrap().role_bindings.remove(0);
+        let last = Code::FailedPrecondition;
+        refused(unbind(&world, &admin, &only.role_binding_id).await, last, "LAST_ADMIN");
+        refused(world.suspend(&admin, "admin").await, last, "LAST_ADMIN");
+        world.user("ada").await;
+        world.bind(&admin, "ada", "admin").await.unwrap();
+        world.suspend(&admin, "ada").await.unwrap();
+        refused(unbind(&world, &admin, &only.role_binding_id).await, last, "LAST_ADMIN");
+        let request = pb::ReinstateUserRequest { user_id: "ada".into() };
+        world.users().reinstate_user(bearer(&admin, request)).await.unwrap();
+        unbind(&world, &admin, &only.role_binding_id).await.unwrap();
+        let ada = world.log_in("ada").await.access_token;
+        refused(world.suspend(&ada, "ada").await, last, "LAST_ADMIN");
+        assert!(world.auth.ensure_admin(|_| Ok(())).await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_of_bindings() {
+    each(|world| async move {
+        let admin = world.admin().await;
+        for name in ["ada", "eve", "grace"] {
+            world.user(name).await;
+            world.bind(&admin, name, "setter").await.unwrap();
+        }
+        world.bind(&admin, "ada", "judge").await.unwrap();
+        let setters = |page_token: &str| pb::ListRoleBindingsRequest {
+            role: "setter".into(),
+            page_size: 2,
+            page_token: page_token.into(),
+            ..Default::default()
+        };
+        let first = list(&world, &admin, setters("")).await.unwrap();
+        let second = list(&world, &admin, setters(&first.next_page_token)).await.unwrap();
+        assert_eq!((first.role_bindings.len(), second.role_bindings.len()), (2, 1));
+        assert_eq!(second.next_page_token, "");
+        let of_ada = pb::ListRoleBindingsRequest { user_id: "ada".into(), ..Default::default() };
+        assert_eq!(list(&world, &admin, of_ada.clone()).await.unwrap().role_bindings.len(), 2);
+        let none = pb::ListRoleBindingsRequest { role: "organiser".into(), ..Default::default() };
+        assert!(list(&world, &admin, none).await.unwrap().role_bindings.is_empty());
+        let stolen = pb::ListRoleBindingsRequest { page_token: first.next_page_token, ..of_ada };
+        invalid(list(&world, &admin, stolen).await, &["page_token"]);
+        let unknown = pb::ListRoleBindingsRequest { role: "god".into(), ..Default::default() };
+        invalid(list(&world, &admin, unknown).await, &["role"]);
+        let nobody = pb::ListRoleBindingsRequest { user_id: "nobody".into(), ..Default::default() };
+        refused(list(&world, &admin, nobody).await, Code::NotFound, "USER_NOT_FOUND");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_bindings() {
+    each(|world| async move {
+        let admin = world.admin().await;
+        world.user("ada").await;
+        let bind = |user_id: &str, role: &str, resource: &str, request_id: &str| {
+            let request = pb::CreateRoleBindingRequest {
+                user_id: user_id.into(),
+                role: role.into(),
+                resource: resource.into(),
+                request_id: request_id.into(),
+            };
+            let request = bearer(&admin, request);
+            async { world.access().create_role_binding(request).await }
+        };
+        invalid(bind("", "setter", "", "").await, &["user_id"]);
+        invalid(bind("ada", "god", "all", "").await, &["role", "resource"]);
+        invalid(bind("ada", "player", "", "").await, &["role"]);
+        invalid(bind("ada", "", "", &"x".repeat(129)).await, &["role", "request_id"]);
+        refused(bind("nobody", "setter", "", "").await, Code::NotFound, "USER_NOT_FOUND");
+        assert!(bind("ada", "setter", "", "id").await.is_ok());
+        invalid(bind("ada", "judge", "", "id").await, &["request_id"]);
+        invalid(unbind(&world, &admin, "x").await, &["role_binding_id"]);
+        let check = |user_id: &str, permission: &str, resource: &str| {
+            let request = pb::CheckPermissionRequest {
+                user_id: user_id.into(),
+                permission: permission.into(),
+                resource: resource.into(),
+            };
+            let request = bearer(&world.service, request);
+            async { world.access().check_permission(request).await }
+        };
+        let id = ids::Uuid::from_u128(1).to_string();
+        invalid(check("ada", "a.b.c", "").await, &["user_id"]);
+        invalid(check(&id, "everything", "x").await, &["permission", "resource"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_table_of_roles() {
+    each(|world| async move {
+        let token = world.player("ada").await;
+        let roles =
+            world.access().list_roles(bearer(&token, pb::ListRolesRequest {})).await.unwrap();
+        let names: Vec<String> =
+            roles.into_inner().roles.into_iter().map(|role| role.name).collect();
+        assert_eq!(names, ["player", "setter", "organiser", "judge", "admin"]);
+    })
+    .await;
+}

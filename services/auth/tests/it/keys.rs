@@ -1,0 +1,139 @@
+//! Signing keys and service accounts.
+
+use std::time::Duration;
+
+use access::token::{self, ASSERTION};
+use access::{Assertion, Credentials, SigningKey};
+use auth::Config;
+use cache::Cache;
+use proto::auth as pb;
+use rpc::RootSecret;
+use tonic::Code;
+
+use crate::world::{World, each, invalid, open, refused};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+async fn published(world: &World) -> Vec<String> {
+    let request = pb::GetJsonWebKeySetRequest {};
+    let keys = world.tokens().get_json_web_key_set(request).await.unwrap().into_inner().keys;
+    keys.into_iter().map(|key| key.kid).collect()
+}
+
+/// The same service, started once more.
+async fn restart(world: World) -> World {
+    let (auth, channel) = open(&Config::default(), &world.db, &world.clock).await;
+    world.with(auth, channel)
+}
+
+#[tokio::test]
+async fn keys_change_without_anybody_noticing() {
+    each(|world| async move {
+        world.user("ada").await;
+        let first = published(&world).await;
+        world.clock.advance(DAY * 29);
+        let world = restart(world).await;
+        let both = published(&world).await;
+        assert_eq!((both.len(), &both[0]), (2, &first[0]), "the next one is known before it signs");
+        let before = world.log_in("ada").await;
+        world.clock.advance(DAY);
+        let mut world = restart(world).await;
+        world.service = world.service_token("problem").await;
+        let after = world.log_in("ada").await.access_token;
+        assert_ne!(header(&before.access_token), header(&after));
+        assert!(world.validate(&after).await.is_ok());
+        assert_eq!(world.validate(&before.access_token).await, Err(pb::Rejection::Expired));
+        assert!(world.refresh(&before.refresh_token).await.is_ok());
+        world.clock.advance(DAY);
+        let world = restart(world).await;
+        assert_eq!(published(&world).await, both[1..], "the old one is forgotten");
+    })
+    .await;
+}
+
+fn header(token: &str) -> &str {
+    token.split_once('.').unwrap().0
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_accepted_by_nobody() {
+    each(|world| async move {
+        let token = world.player("ada").await;
+        world.db.script("UPDATE signing_keys SET state = 'revoked'").await;
+        let mut world = restart(world).await;
+        world.service = world.service_token("problem").await;
+        assert_eq!(world.validate(&token).await, Err(pb::Rejection::Malformed));
+        let token = world.log_in("ada").await.access_token;
+        assert!(world.validate(&token).await.is_ok());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_open_with_the_root_secret_only() {
+    each(|world| async move {
+        let cache = Cache::memory(world.clock.clone());
+        let other = RootSecret::from_bytes([8; 32]);
+        let opened = auth::open(Config::default(), world.db.db(), cache, &other).await;
+        let error = opened.err().expect("a refusal").to_string();
+        assert!(error.contains("root secret"), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_assertion_is_good_once() {
+    each(|world| async move {
+        let key = SigningKey::generate();
+        world.auth.ensure_service("judge", &key.public()).await.unwrap();
+        let now = world.clock.now().timestamp();
+        let assertion = |name: &str, jti: u128| {
+            let claims = Assertion {
+                iss: name.into(),
+                sub: name.into(),
+                aud: "agon".into(),
+                iat: now,
+                exp: now + 60,
+                jti: ids::Uuid::from_u128(jti),
+            };
+            token::sign(&key, ASSERTION, &claims)
+        };
+        let exchange = |assertion: String| async {
+            let request = pb::ExchangeServiceAssertionRequest { assertion };
+            world.tokens().exchange_service_assertion(request).await
+        };
+        let made = exchange(assertion("judge", 1)).await.unwrap().into_inner();
+        assert!((540..=600).contains(&made.expires_in));
+        let principal = world.validate(&made.access_token).await.unwrap();
+        assert_eq!(principal.r#type(), pb::PrincipalType::Service);
+        assert_eq!((principal.name.as_str(), principal.session_id.as_str()), ("judge", ""));
+        let denied = |result| refused(result, Code::Unauthenticated, "INVALID_ASSERTION");
+        denied(exchange(assertion("judge", 1)).await);
+        denied(exchange(assertion("problem", 2)).await);
+        denied(exchange("a.b.c".into()).await);
+        denied(exchange("x".repeat(100_000)).await);
+        denied(exchange(made.access_token).await);
+        invalid(exchange(String::new()).await, &["assertion"]);
+        assert!(exchange(assertion("judge", 3)).await.is_ok());
+        world.clock.advance(Duration::from_secs(91));
+        denied(exchange(assertion("judge", 4)).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_services_new_key_replaces_its_old_one() {
+    each(|world| async move {
+        let (old, new) = (SigningKey::generate(), SigningKey::generate());
+        let seed = *old.seed();
+        let credentials =
+            |key| Credentials::new("judge", key, world.channel.clone(), world.clock.clone());
+        world.auth.ensure_service("judge", &old.public()).await.unwrap();
+        assert!(credentials(old).token().await.is_ok());
+        world.auth.ensure_service("judge", &new.public()).await.unwrap();
+        assert!(credentials(new).token().await.is_ok());
+        let refused_key = credentials(SigningKey::from_seed(seed)).token().await;
+        refused(refused_key, Code::Unauthenticated, "INVALID_ASSERTION");
+    })
+    .await;
+}

@@ -1,0 +1,17 @@
+//! The auth service through its generated clients, in process, on every database.
+
+mod audit;
+mod bindings;
+mod garbage;
+mod invitations;
+mod keys;
+mod levels;
+mod limits;
+mod passwords;
+mod profiles;
+mod races;
+mod refresh;
+mod registration;
+mod sessions;
+mod tokens;
+mod world;

@@ -1,0 +1,104 @@
+//! Changing and resetting passwords.
+
+use std::time::Duration;
+
+use access::testing::bearer;
+use proto::auth as pb;
+use tonic::{Code, Status};
+
+use crate::world::{PASSWORD, World, each, invalid, refused};
+
+const NEW: &str = "a new sentence for the gate";
+
+async fn change(world: &World, token: &str, old: &str, new: &str) -> Result<(), Status> {
+    let request = pb::ChangePasswordRequest { old_password: old.into(), new_password: new.into() };
+    world.credentials().change_password(bearer(token, request)).await.map(drop)
+}
+
+async fn reset(world: &World, code: &str, new: &str) -> Result<(), Status> {
+    let request = pb::CompletePasswordResetRequest { code: code.into(), new_password: new.into() };
+    world.credentials().complete_password_reset(request).await.map(drop)
+}
+
+async fn code_for(world: &World, user_id: &str) -> Result<String, Status> {
+    let request = pb::CreatePasswordResetRequest { user_id: user_id.into() };
+    let request = bearer(&world.admin().await, request);
+    Ok(world.credentials().create_password_reset(request).await?.into_inner().code)
+}
+
+#[tokio::test]
+async fn a_change_ends_the_other_sessions() {
+    each(|world| async move {
+        world.user("ada").await;
+        let (here, there) = (world.log_in("ada").await, world.log_in("ada").await);
+        change(&world, &here.access_token, PASSWORD, NEW).await.unwrap();
+        assert_eq!(world.validate(&there.access_token).await, Err(pb::Rejection::Revoked));
+        assert!(world.refresh(&there.refresh_token).await.is_err());
+        // This session goes on, with new tokens.
+        assert_eq!(world.validate(&here.access_token).await, Err(pb::Rejection::Revoked));
+        let next = world.refresh(&here.refresh_token).await.unwrap();
+        assert!(world.validate(&next.access_token).await.is_ok());
+        let old = world.try_log_in("ada", PASSWORD).await;
+        refused(old, Code::Unauthenticated, "INVALID_CREDENTIALS");
+        assert!(world.try_log_in("ada", NEW).await.is_ok());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_change() {
+    each(|world| async move {
+        let token = world.player("ada").await;
+        let wrong = change(&world, &token, "wrong horse battery staple", NEW).await;
+        refused(wrong, Code::Unauthenticated, "INVALID_CREDENTIALS");
+        invalid(change(&world, &token, "", NEW).await, &["old_password"]);
+        for new in ["", "short", "ada ada ada ada ada", "passwordpassword1"] {
+            invalid(change(&world, &token, PASSWORD, new).await, &["new_password"]);
+        }
+        for _ in 0..4 {
+            let _ = change(&world, &token, "wrong horse battery staple", NEW).await;
+        }
+        let refusal = change(&world, &token, PASSWORD, NEW).await;
+        refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_works_once_and_ends_every_session() {
+    each(|world| async move {
+        let token = world.player("ada").await;
+        let first = code_for(&world, "ada").await.unwrap();
+        let code = code_for(&world, "ada").await.unwrap();
+        refused(reset(&world, &first, NEW).await, Code::Unauthenticated, "INVALID_CODE");
+        invalid(reset(&world, &code, "short").await, &["new_password"]);
+        reset(&world, &code.to_lowercase(), NEW).await.unwrap();
+        assert_eq!(world.validate(&token).await, Err(pb::Rejection::Revoked));
+        refused(reset(&world, &code, NEW).await, Code::Unauthenticated, "INVALID_CODE");
+        assert!(world.try_log_in("ada", NEW).await.is_ok());
+        let code = world.auth.reset_password("ADA").await.unwrap();
+        world.clock.advance(Duration::from_secs(24 * 3600 + 1));
+        refused(reset(&world, &code, NEW).await, Code::Unauthenticated, "INVALID_CODE");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_codes() {
+    each(|world| async move {
+        for code in ["x", "ABCDE-ABCDE-ABCDE-ABCDE", "\0"] {
+            refused(reset(&world, code, NEW).await, Code::Unauthenticated, "INVALID_CODE");
+        }
+        invalid(reset(&world, "", NEW).await, &["code"]);
+        invalid(reset(&world, &"x".repeat(65), NEW).await, &["code"]);
+        refused(code_for(&world, "nobody").await, Code::NotFound, "USER_NOT_FOUND");
+        invalid(code_for(&world, "").await, &["user_id"]);
+        let player = world.player("ada").await;
+        for user_id in ["admin", "nobody"] {
+            let request = pb::CreatePasswordResetRequest { user_id: user_id.into() };
+            let refusal = world.credentials().create_password_reset(bearer(&player, request)).await;
+            refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
+        }
+    })
+    .await;
+}

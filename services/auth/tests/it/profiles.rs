@@ -1,0 +1,162 @@
+//! Reading and changing profiles.
+
+use access::testing::bearer;
+use proto::auth as pb;
+use tonic::{Code, Status};
+
+use crate::world::{World, each, invalid, refused};
+
+async fn update(
+    world: &World,
+    token: &str,
+    user: pb::User,
+    paths: &[&str],
+) -> Result<pb::User, Status> {
+    let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+    let update_mask = Some(prost_types::FieldMask { paths });
+    let request = pb::UpdateUserRequest { user: Some(user), update_mask };
+    let done = world.users().update_user(bearer(token, request)).await?;
+    Ok(done.into_inner().user.expect("a user"))
+}
+
+fn me() -> pb::User {
+    pb::User { user_id: "me".into(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn what_the_mask_names_changes() {
+    each(|world| async move {
+        let token = world.player("ada").await;
+        let wish = pb::User { display_name: "Ada".into(), country: "GB".into(), ..me() };
+        let user = update(&world, &token, wish.clone(), &["country"]).await.unwrap();
+        assert_eq!((user.display_name.as_str(), user.country.as_str()), ("", "GB"));
+        let user = update(&world, &token, pb::User { display_name: "Ada".into(), ..me() }, &[])
+            .await
+            .unwrap();
+        assert_eq!((user.display_name.as_str(), user.country.as_str()), ("Ada", "GB"));
+        let user = update(&world, &token, me(), &["*"]).await.unwrap();
+        assert_eq!((user.display_name.as_str(), user.country.as_str()), ("", ""));
+        let stale = pb::User { etag: "1".into(), ..wish };
+        refused(update(&world, &token, stale.clone(), &[]).await, Code::Aborted, "ETAG_MISMATCH");
+        let fresh = pb::User { etag: user.etag, ..stale };
+        let changed = update(&world, &token, fresh.clone(), &[]).await.unwrap();
+        assert_ne!(changed.etag, fresh.etag);
+        assert!(world.validate(&token).await.is_ok(), "a name is no credential");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_moves_the_epoch_and_the_sign_in() {
+    each(|world| async move {
+        world.user("ada").await;
+        let made = world.log_in("ada").await;
+        let wish = pb::User { email: "ada@example.org".into(), ..me() };
+        update(&world, &made.access_token, wish, &[]).await.unwrap();
+        assert_eq!(world.validate(&made.access_token).await, Err(pb::Rejection::Revoked));
+        let token = world.refresh(&made.refresh_token).await.unwrap().access_token;
+        world.log_in("ada@example.org").await;
+        update(&world, &token, me(), &["email"]).await.unwrap();
+        let gone = world.try_log_in("ada@example.org", crate::world::PASSWORD).await;
+        refused(gone, Code::Unauthenticated, "INVALID_CREDENTIALS");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn others_profiles_are_theirs() {
+    each(|world| async move {
+        let (admin, eve) = (world.admin().await, world.player("eve").await);
+        let ada = world.user("ada").await;
+        for reference in ["ada", ada.user_id.as_str(), "nobody", "me@", "x"] {
+            let wish = pb::User { user_id: reference.into(), country: "NZ".into(), ..me() };
+            let refusal = update(&world, &eve, wish, &[]).await;
+            refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
+        }
+        let wish = pb::User { user_id: "ada".into(), country: "NZ".into(), ..me() };
+        assert_eq!(update(&world, &admin, wish, &[]).await.unwrap().country, "NZ");
+        let wish = pb::User { user_id: "nobody".into(), ..me() };
+        refused(update(&world, &admin, wish, &["*"]).await, Code::NotFound, "USER_NOT_FOUND");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_changes_name_their_fields() {
+    each(|world| async move {
+        let token = world.player("ada").await;
+        let wish = pb::User {
+            display_name: "x".repeat(65),
+            country: "nz".into(),
+            email: "x".into(),
+            ..me()
+        };
+        let all = ["user.display_name", "user.country", "user.email"];
+        invalid(update(&world, &token, wish.clone(), &["*"]).await, &all);
+        invalid(update(&world, &token, wish.clone(), &["country"]).await, &["user.country"]);
+        for path in ["username", "roles", "user.country", "", &"x".repeat(10_000)] {
+            invalid(update(&world, &token, wish.clone(), &[path]).await, &["update_mask"]);
+        }
+        let nobody = pb::User { user_id: String::new(), ..me() };
+        invalid(update(&world, &token, nobody, &[]).await, &["user.user_id"]);
+        let nothing = pb::UpdateUserRequest::default();
+        let refusal = world.users().update_user(bearer(&token, nothing)).await;
+        invalid(refusal, &["user.user_id"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_asked_for() {
+    each(|world| async move {
+        let get = |user_id: &str| {
+            let request = pb::GetUserRequest { user_id: user_id.into() };
+            async { world.users().get_user(request).await }
+        };
+        invalid(get("").await, &["user_id"]);
+        invalid(get(&"x".repeat(1000)).await, &["user_id"]);
+        for nobody in ["nobody", "no body", "1", "\0", &ids::Uuid::from_u128(1).to_string()] {
+            refused(get(nobody).await, Code::NotFound, "USER_NOT_FOUND");
+        }
+        refused(get("me").await, Code::Unauthenticated, "TOKEN_MISSING");
+        let request = bearer(&world.service, pb::GetUserRequest { user_id: "me".into() });
+        refused(world.users().get_user(request).await, Code::PermissionDenied, "USER_ONLY");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_of_users() {
+    each(|world| async move {
+        for name in ["grace", "Ada", "adele", "eve"] {
+            world.user(name).await;
+        }
+        let list = |size: i32, token: &str, prefix: &str| {
+            let request = pb::ListUsersRequest {
+                page_size: size,
+                page_token: token.into(),
+                username_prefix: prefix.into(),
+            };
+            async { world.users().list_users(request).await.map(|page| page.into_inner()) }
+        };
+        let names = |page: &pb::ListUsersResponse| {
+            page.users.iter().map(|user| user.username.clone()).collect::<Vec<_>>()
+        };
+        let first = list(3, "", "").await.unwrap();
+        assert_eq!(names(&first), ["Ada", "adele", "admin"]);
+        assert_eq!(first.users[2].roles, ["admin", "player"]);
+        let second = list(3, &first.next_page_token, "").await.unwrap();
+        assert_eq!(
+            (names(&second), second.next_page_token.as_str()),
+            (vec!["eve".into(), "grace".into()], "")
+        );
+        assert_eq!(names(&list(0, "", "AD").await.unwrap()), ["Ada", "adele", "admin"]);
+        assert!(list(0, "", "zz").await.unwrap().users.is_empty());
+        assert!(list(0, "", "%").await.unwrap().users.is_empty());
+        invalid(list(3, &first.next_page_token, "a").await, &["page_token"]);
+        invalid(list(-1, "", "").await, &["page_size"]);
+        invalid(list(0, "", &"a".repeat(33)).await, &["username_prefix"]);
+        invalid(list(0, "", "\0").await, &["username_prefix"]);
+    })
+    .await;
+}

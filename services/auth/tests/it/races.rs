@@ -1,0 +1,129 @@
+//! What happens at once.
+
+use access::testing::bearer;
+use futures_util::future::join_all;
+use proto::auth as pb;
+use rpc::status;
+
+use crate::world::{World, each, registration};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_name_has_one_owner() {
+    each(|world| async move {
+        let calls = (0..6).map(|n| {
+            let mut users = world.users();
+            let name = if n % 2 == 0 { "ada" } else { "ADA" };
+            async move { users.register_user(registration(name)).await }
+        });
+        let answers = join_all(calls).await;
+        let won = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert_eq!(won, 1);
+        for status in answers.into_iter().filter_map(Result::err) {
+            assert_eq!(status::reason(&status).as_deref(), Some("USERNAME_TAKEN"), "{status:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_request_makes_one_account() {
+    each(|world| async move {
+        let request = pb::RegisterUserRequest { request_id: "1".into(), ..registration("ada") };
+        let calls = (0..4).map(|_| {
+            let (mut users, request) = (world.users(), request.clone());
+            async move { users.register_user(request).await.map(|answer| answer.into_inner()) }
+        });
+        let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
+        assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_address_signs_one_in() {
+    each(|world| async move {
+        let calls = (0..4).map(|n| {
+            let mut users = world.users();
+            let name = format!("user{n}");
+            let email = "ada@example.org".into();
+            let request = pb::RegisterUserRequest { email, ..registration(&name) };
+            async move { users.register_user(request).await }
+        });
+        assert!(join_all(calls).await.iter().all(Result::is_ok));
+        world.log_in("ada@example.org").await;
+    })
+    .await;
+}
+
+async fn admins(world: &World, token: &str) -> Vec<pb::RoleBinding> {
+    let request = pb::ListRoleBindingsRequest { role: "admin".into(), ..Default::default() };
+    let page = world.access().list_role_bindings(bearer(token, request)).await.unwrap();
+    page.into_inner().role_bindings
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_administrators_cannot_both_leave() {
+    each(|world| async move {
+        let admin = world.admin().await;
+        world.user("ada").await;
+        world.bind(&admin, "ada", "admin").await.unwrap();
+        let ada = world.log_in("ada").await.access_token;
+        let both = admins(&world, &admin).await;
+        assert_eq!(both.len(), 2);
+        let calls = both.iter().map(|binding| {
+            let mut access = world.access();
+            let role_binding_id = binding.role_binding_id.clone();
+            // Each takes the other's role.
+            let token = if binding.user_id == both[0].user_id { &admin } else { &ada };
+            let request = bearer(token, pb::DeleteRoleBindingRequest { role_binding_id });
+            async move { access.delete_role_binding(request).await }
+        });
+        let left = join_all(calls).await.iter().filter(|answer| answer.is_ok()).count();
+        assert_eq!(left, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn leaving_and_being_suspended_at_once() {
+    each(|world| async move {
+        let admin = world.admin().await;
+        world.user("ada").await;
+        world.bind(&admin, "ada", "admin").await.unwrap();
+        let binding = admins(&world, &admin).await;
+        let of_ada = binding.iter().find(|one| one.resource.is_empty() && !one.user_id.is_empty());
+        let other = binding.iter().find(|one| Some(*one) != of_ada).unwrap();
+        let suspended = of_ada.unwrap().user_id.clone();
+        let request =
+            pb::DeleteRoleBindingRequest { role_binding_id: other.role_binding_id.clone() };
+        let mut access = world.access();
+        let (left, out) = futures_util::join!(
+            access.delete_role_binding(bearer(&admin, request)),
+            world.suspend(&admin, &suspended),
+        );
+        assert!(left.is_err() || out.is_err(), "nobody would be left");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn log_ins_and_a_suspension_at_once() {
+    each(|world| async move {
+        let admin = world.admin().await;
+        world.user("ada").await;
+        let mut sessions = world.sessions();
+        let request = || pb::CreateSessionRequest {
+            identifier: "ada".into(),
+            password: crate::world::PASSWORD.into(),
+        };
+        let (made, suspended) =
+            futures_util::join!(sessions.create_session(request()), world.suspend(&admin, "ada"),);
+        suspended.unwrap();
+        if let Ok(made) = made {
+            let made = made.into_inner();
+            assert!(world.validate(&made.access_token).await.is_err());
+            assert!(world.refresh(&made.refresh_token).await.is_err());
+        }
+    })
+    .await;
+}

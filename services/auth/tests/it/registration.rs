@@ -1,0 +1,182 @@
+//! Making accounts.
+
+use access::testing::bearer;
+use auth::Registration;
+use proto::auth as pb;
+use tonic::Code;
+
+use crate::world::{PASSWORD, World, each, each_with, invalid, refused, registration};
+
+#[tokio::test]
+async fn a_new_user_can_be_found_and_can_log_in() {
+    each(|world| async move {
+        let request = pb::RegisterUserRequest {
+            display_name: "Ada Lovelace".into(),
+            country: "GB".into(),
+            email: "Ada@analytical.example".into(),
+            ..registration("Ada")
+        };
+        let user = world.users().register_user(request).await.unwrap().into_inner().user.unwrap();
+        assert_eq!((user.username.as_str(), user.country.as_str()), ("Ada", "GB"));
+        assert_eq!(user.roles, ["player"]);
+        assert_eq!(user.state(), pb::UserState::Active);
+        for reference in ["ada", "ADA", user.user_id.as_str()] {
+            let request = pb::GetUserRequest { user_id: reference.into() };
+            let found = world.users().get_user(request).await.unwrap().into_inner().user.unwrap();
+            assert_eq!(found.user_id, user.user_id);
+            assert_eq!(found.email, "", "an address is for its owner");
+        }
+        for identifier in ["Ada", "ada", "ada@ANALYTICAL.example", " ada "] {
+            assert!(world.try_log_in(identifier, PASSWORD).await.is_ok(), "{identifier}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_name_belongs_to_one() {
+    each(|world| async move {
+        world.user("ada").await;
+        for name in ["ada", "ADA", "Ada"] {
+            let again = world.users().register_user(registration(name)).await;
+            refused(again, Code::AlreadyExists, "USERNAME_TAKEN");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_fields_are_all_named() {
+    each(|world| async move {
+        let request = pb::RegisterUserRequest {
+            username: "me".into(),
+            password: "short".into(),
+            email: "nowhere".into(),
+            display_name: "a\nb".into(),
+            country: "XX".into(),
+            invitation_code: "x".repeat(65),
+            request_id: "x".repeat(129),
+        };
+        let all = [
+            "username",
+            "display_name",
+            "country",
+            "email",
+            "request_id",
+            "invitation_code",
+            "password",
+        ];
+        invalid(world.users().register_user(request).await, &all);
+        let check = |request| async { world.users().register_user(request).await };
+        invalid(check(registration("")).await, &["username"]);
+        invalid(check(registration("admin")).await, &["username"]);
+        invalid(check(registration("a192f0c123457abc8def0123456789ab")).await, &["username"]);
+        invalid(check(registration("nul\0name")).await, &["username"]);
+        for password in
+            ["", "fourteen chars", "adaadaadaadaada1", "password1234567", &"é".repeat(9999)]
+        {
+            let request =
+                pb::RegisterUserRequest { password: password.into(), ..registration("ada") };
+            invalid(check(request).await, &["password"]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_taken_address_is_not_told() {
+    each(|world| async move {
+        let with = |name: &str| pb::RegisterUserRequest {
+            email: "ada@example.org".into(),
+            ..registration(name)
+        };
+        let first = world.users().register_user(with("ada")).await.unwrap().into_inner();
+        let second = world.users().register_user(with("eve")).await.unwrap().into_inner();
+        assert_eq!(first.user.unwrap().email, second.user.as_ref().unwrap().email);
+        let token = world.log_in("eve").await.access_token;
+        let me = pb::GetUserRequest { user_id: "me".into() };
+        let me = world.users().get_user(bearer(&token, me)).await.unwrap().into_inner();
+        assert_eq!(me.user.unwrap().email, "ada@example.org", "her own word, as for anybody");
+        // The address signs in who gave it first.
+        let session = world.log_in("ada@example.org").await.session.unwrap();
+        let ada = world.log_in("ada").await.session.unwrap();
+        assert_eq!(session.user_id, ada.user_id);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_retry_gets_the_same_answer() {
+    each(|world| async move {
+        let request = pb::RegisterUserRequest {
+            request_id: "try-1".into(),
+            email: "ada@example.org".into(),
+            ..registration("ada")
+        };
+        let register = |request| async { world.users().register_user(request).await };
+        let first = register(request.clone()).await.unwrap().into_inner();
+        let again = register(request.clone()).await.unwrap().into_inner();
+        assert_eq!(first, again);
+        // Nobody else learns anything by guessing the id.
+        let other = pb::RegisterUserRequest {
+            password: "another battery, another staple".into(),
+            ..request.clone()
+        };
+        refused(register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
+        let other = pb::RegisterUserRequest { country: "NZ".into(), ..request.clone() };
+        refused(register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
+        // The id of another name's request is another id.
+        let other = pb::RegisterUserRequest { username: "grace".into(), ..request };
+        assert!(register(other).await.is_ok());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn closed_means_closed() {
+    each_with(
+        |config| config.registration = Registration::Closed,
+        |world| async move {
+            let refusal = world.users().register_user(registration("ada")).await;
+            refused(refusal, Code::PermissionDenied, "REGISTRATION_CLOSED");
+        },
+    )
+    .await;
+}
+
+async fn invite(world: &World, uses: i32) -> String {
+    let request = pb::CreateInvitationRequest { use_count: uses, ..Default::default() };
+    let request = bearer(&world.admin().await, request);
+    world.invitations().create_invitation(request).await.unwrap().into_inner().code
+}
+
+#[tokio::test]
+async fn an_invitation_is_used_up() {
+    each_with(
+        |config| config.registration = Registration::Invite,
+        |world| async move {
+            let with = |name: &str, code: &str| pb::RegisterUserRequest {
+                invitation_code: code.into(),
+                ..registration(name)
+            };
+            let register = |request| async { world.users().register_user(request).await };
+            let denied = Code::PermissionDenied;
+            refused(register(with("ada", "")).await, denied, "INVITATION_REQUIRED");
+            refused(register(with("ada", "MADE-UP")).await, denied, "INVITATION_INVALID");
+            let code = invite(&world, 2).await;
+            assert!(register(with("ada", &code.to_lowercase())).await.is_ok());
+            refused(register(with("ada", &code)).await, Code::AlreadyExists, "USERNAME_TAKEN");
+            let retried =
+                pb::RegisterUserRequest { request_id: "1".into(), ..with("grace", &code) };
+            assert!(register(retried.clone()).await.is_ok());
+            refused(register(with("eve", &code)).await, denied, "INVITATION_INVALID");
+            assert!(register(retried).await.is_ok(), "the retry needs no further use");
+            let late = pb::RegisterUserRequest { request_id: "2".into(), ..with("eve", &code) };
+            refused(register(late).await, denied, "INVITATION_INVALID");
+            let code = invite(&world, 1).await;
+            world.clock.advance(std::time::Duration::from_secs(8 * 24 * 3600));
+            refused(register(with("eve", &code)).await, denied, "INVITATION_INVALID");
+        },
+    )
+    .await;
+}

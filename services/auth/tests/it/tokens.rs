@@ -1,0 +1,155 @@
+//! Access tokens, as services ask about them.
+
+use std::time::Duration;
+
+use access::testing::{Issuer, bearer};
+use proto::auth as pb;
+use tonic::Code;
+
+use crate::world::{each, invalid, read, refused};
+
+#[tokio::test]
+async fn every_rejection() {
+    each(|world| async move {
+        let token = world.player("ada").await;
+        let malformed = Err(pb::Rejection::Malformed);
+        let foreign = Issuer::new(world.clock.clone());
+        let forged = foreign.user(ids::Uuid::from_u128(1), "ada", &[]);
+        let (head, _) = token.rsplit_once('.').unwrap();
+        for bad in [
+            "",
+            "x",
+            "a.b.c",
+            &forged,
+            &format!("{head}."),
+            &format!("Bearer {token}"),
+            &"a".repeat(5000),
+        ] {
+            assert_eq!(world.validate(bad).await, malformed, "{bad}");
+        }
+        let ask = pb::ValidateTokenRequest { token: token.clone(), ..Default::default() };
+        let scoped = pb::ValidateTokenRequest { required_scopes: vec!["x".into()], ..ask.clone() };
+        assert_eq!(world.validate_as(scoped).await, Err(pb::Rejection::InsufficientScope));
+        let fresh = pb::ValidateTokenRequest { max_auth_age_seconds: 60, ..ask.clone() };
+        assert!(world.validate_as(fresh.clone()).await.is_ok());
+        world.clock.advance(Duration::from_secs(61));
+        assert_eq!(world.validate_as(fresh).await, Err(pb::Rejection::StaleAuth));
+        assert!(world.validate(&token).await.is_ok());
+        world.clock.advance(Duration::from_secs(300));
+        // The caller's own token is a service's, which lives longer.
+        assert_eq!(world.validate(&token).await, Err(pb::Rejection::Expired));
+        assert_eq!(world.validate(&token).await, Err(pb::Rejection::Expired));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_database_has_the_last_word() {
+    each(|world| async move {
+        world.user("ada").await;
+        let made = world.log_in("ada").await;
+        let ask = pb::ValidateTokenRequest {
+            token: made.access_token.clone(),
+            consistency: pb::Consistency::Authoritative.into(),
+            ..Default::default()
+        };
+        assert!(world.validate_as(ask.clone()).await.is_ok());
+        let service = pb::ValidateTokenRequest { token: world.service.clone(), ..ask.clone() };
+        assert!(world.validate_as(service).await.is_ok());
+        // As if another process had done it, which this one has not heard of.
+        world.db.script("UPDATE users SET auth_epoch = auth_epoch + 1").await;
+        assert!(world.validate(&made.access_token).await.is_ok());
+        assert_eq!(world.validate_as(ask.clone()).await, Err(pb::Rejection::Revoked));
+        world.db.script("UPDATE users SET suspended_at = created_at").await;
+        assert_eq!(world.validate_as(ask).await, Err(pb::Rejection::Suspended));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_another_process_revoked_is_learned() {
+    each(|world| async move {
+        world.user("ada").await;
+        let made = world.log_in("ada").await;
+        let again = world.db.reopen().await;
+        let config = auth::Config::default();
+        let (auth, channel) = crate::world::open(&config, &again, &world.clock).await;
+        let tasks = runtime::Tasks::default();
+        auth.workers(&tasks);
+        let other = world.with(auth, channel);
+        assert!(other.validate(&made.access_token).await.is_ok());
+        let first = other.db.clone();
+        let (_, here) = crate::world::open(&config, &first, &other.clock).await;
+        let request = pb::DeleteSessionRequest { session_id: "current".into() };
+        let mut sessions = proto::auth::session_service_client::SessionServiceClient::new(here);
+        sessions.delete_session(bearer(&made.access_token, request)).await.unwrap();
+        if first.engine() == db::Engine::Postgres {
+            db::testing::eventually("the revocation is known", || async {
+                other.validate(&made.access_token).await == Err(pb::Rejection::Revoked)
+            })
+            .await;
+        }
+        tasks.shutdown().begin();
+        assert!(tasks.finish(Duration::from_secs(10)).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn batches() {
+    each(|world| async move {
+        let token = world.player("ada").await;
+        let one =
+            |token: &str| pb::ValidateTokenRequest { token: token.into(), ..Default::default() };
+        let batch = |requests| bearer(&world.service, pb::BatchValidateTokensRequest { requests });
+        let request = batch(vec![one("x"), one(&token), one("y")]);
+        let answer = world.tokens().batch_validate_tokens(request).await.unwrap().into_inner();
+        let answers: Vec<_> = answer.responses.into_iter().map(read).collect();
+        assert_eq!(answers.len(), 3);
+        assert!(answers[0].is_err() && answers[1].is_ok() && answers[2].is_err());
+        for wrong in [vec![], vec![one("x"); 101]] {
+            invalid(world.tokens().batch_validate_tokens(batch(wrong)).await, &["requests"]);
+        }
+        let negative = pb::ValidateTokenRequest { max_auth_age_seconds: -1, ..one("x") };
+        let refusal =
+            world.tokens().batch_validate_tokens(batch(vec![one("x"), negative.clone()])).await;
+        invalid(refusal, &["requests[1].max_auth_age_seconds"]);
+        let refusal = world.tokens().validate_token(bearer(&world.service, negative)).await;
+        invalid(refusal, &["max_auth_age_seconds"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn validating_is_for_services() {
+    each(|world| async move {
+        let (player, admin) = (world.player("ada").await, world.admin().await);
+        let ask = pb::ValidateTokenRequest { token: player.clone(), ..Default::default() };
+        let anonymous = world.tokens().validate_token(ask.clone()).await;
+        refused(anonymous, Code::Unauthenticated, "TOKEN_MISSING");
+        for token in [&player, &admin] {
+            let refusal = world.tokens().validate_token(bearer(token, ask.clone())).await;
+            refused(refusal, Code::PermissionDenied, "SERVICE_ONLY");
+            let request = pb::BatchValidateTokensRequest { requests: vec![ask.clone()] };
+            let refusal = world.tokens().batch_validate_tokens(bearer(token, request)).await;
+            refused(refusal, Code::PermissionDenied, "SERVICE_ONLY");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_published_keys_say() {
+    each(|world| async move {
+        let request = pb::GetJsonWebKeySetRequest {};
+        let keys = world.tokens().get_json_web_key_set(request).await.unwrap().into_inner().keys;
+        assert_eq!(keys.len(), 1);
+        let key = access::PublicKey::from_x(&keys[0].x).unwrap();
+        assert_eq!(key.kid(), keys[0].kid);
+        assert_eq!((keys[0].kty.as_str(), keys[0].alg.as_str()), ("OKP", "EdDSA"));
+        let set = access::KeySet::new(access::token::ACCESS, [key]);
+        let token = world.player("ada").await;
+        assert!(set.verify(&token, world.clock.now()).is_ok(), "anybody can check a token");
+    })
+    .await;
+}
