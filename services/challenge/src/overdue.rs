@@ -36,19 +36,17 @@ impl Challenge {
     pub(crate) async fn look_after_overdue(self, health: Component) {
         health.ready();
         let owner = self.clock.new_id().to_string();
-        loop {
-            let pause = tokio::time::sleep(self.config.overdue_check());
-            if self.shutdown.unless_begun(pause).await.is_none() {
-                return;
+        let round = async || {
+            tokio::time::sleep(self.config.overdue_check()).await;
+            match self.as_the_only_one(&owner).await {
+                Ok(found) => report(&health, found),
+                Err(error) => tracing::warn!(%error, "overdue submissions were not looked for"),
             }
-            let work = self.as_the_only_one(&owner);
-            match self.shutdown.unless_begun(work).await {
-                None => return,
-                Some(Ok(found)) => report(&health, found),
-                Some(Err(error)) => {
-                    tracing::warn!(%error, "overdue submissions were not looked for");
-                }
-            }
+        };
+        while self.shutdown.unless_begun(round()).await.is_some() {}
+        // The next process need not wait for the lease to expire.
+        if let Ok(Some(lease)) = lease::acquire(&self.db, LEASE, &owner, Duration::ZERO).await {
+            lease::release(&self.db, &lease).await.ok();
         }
     }
 

@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a reader waits for what only adorns the answer.
 const COURTESY: Duration = Duration::from_secs(2);
 
+/// The largest judgement: each of many tests may come with a message and an output.
+const LARGEST: usize = 32 << 20;
+
 /// Clients of the other services.
 #[derive(Clone)]
 pub struct Peers {
@@ -38,7 +41,8 @@ impl Peers {
     pub fn new(problem: Authorised, judge: Authorised) -> Self {
         Self {
             problems: ProblemServiceClient::new(problem),
-            judgements: JudgementServiceClient::new(judge.clone()),
+            judgements: JudgementServiceClient::new(judge.clone())
+                .max_decoding_message_size(LARGEST),
             languages: Languages::new(judge),
         }
     }

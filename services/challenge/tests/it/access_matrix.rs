@@ -1,0 +1,76 @@
+//! Who may call what on whose submission.
+
+use access::Role;
+use proto::challenge::ListSubmissionsRequest;
+use tonic::{Code, Status};
+
+use crate::world::*;
+
+fn code<T>(result: Result<T, Status>) -> Code {
+    result.map_or_else(|status| status.code(), |_| Code::Ok)
+}
+
+#[tokio::test]
+async fn others_see_nothing_and_judges_and_services_everything() {
+    each(|world| async move {
+        let ada = world.user("ada");
+        let id = world.submit(&ada).await.submission_id;
+        let of_ada = ListSubmissionsRequest { user_id: ada.id.to_string(), ..Default::default() };
+        let row = async |user: &User| {
+            [
+                code(world.get(user, &id).await),
+                code(world.source(user, &id).await),
+                code(world.watch(user, &id).await),
+                code(world.list(user, of_ada.clone()).await),
+            ]
+        };
+        let (ok, gone, denied) = (Code::Ok, Code::NotFound, Code::PermissionDenied);
+        assert_eq!(row(&ada).await, [ok; 4]);
+        assert_eq!(row(&world.user("bob")).await, [gone, gone, gone, denied]);
+        let setter = world.with_roles("sue", &[Role::Setter, Role::Organiser]);
+        assert_eq!(row(&setter).await, [gone, gone, gone, denied]);
+        assert_eq!(row(&world.with_roles("jo", &[Role::Judge])).await, [ok; 4]);
+        assert_eq!(row(&world.with_roles("root", &[Role::Admin])).await, [ok; 4]);
+        assert_eq!(row(&world.service()).await, [ok; 4]);
+        let stranger = User { id: ada.id, token: "nonsense".into() };
+        assert_eq!(row(&stranger).await, [Code::Unauthenticated; 4]);
+        let error = world.create(&stranger, good()).await;
+        assert_eq!(code(error), Code::Unauthenticated);
+        // A service hands in nothing for itself.
+        refused(world.create(&world.service(), good()).await, denied, "USER_ONLY");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_hidden_looks_like_what_is_not_there() {
+    each(|world| async move {
+        let id = world.submit(&world.user("ada")).await.submission_id;
+        let bob = world.user("bob");
+        let nowhere = world.clock.new_id().to_string();
+        for id in [&id, &nowhere] {
+            let hidden = refused(world.get(&bob, id).await, Code::NotFound, "SUBMISSION_NOT_FOUND");
+            let source = world.source(&bob, id).await;
+            let source = refused(source, Code::NotFound, "SUBMISSION_NOT_FOUND");
+            assert_eq!(hidden.message(), source.message());
+        }
+        for bad in ["", "x", "me", &id.to_uppercase(), "\0"] {
+            invalid(world.get(&bob, bad).await, &["submission_id"]);
+            invalid(world.source(&bob, bad).await, &["submission_id"]);
+            invalid(world.watch(&bob, bad).await.map(drop), &["submission_id"]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_call_without_a_credential() {
+    each(|world| async move {
+        let id = world.submit(&world.user("ada")).await.submission_id;
+        let mut client = world.client();
+        let get = proto::challenge::GetSubmissionRequest { submission_id: id };
+        refused(client.get_submission(get).await, Code::Unauthenticated, "TOKEN_MISSING");
+        refused(client.create_submission(good()).await, Code::Unauthenticated, "TOKEN_MISSING");
+    })
+    .await;
+}

@@ -1,0 +1,155 @@
+//! Handing in.
+
+use proto::challenge::*;
+use proto::problem::{Limits, Problem};
+use tonic::Code;
+
+use crate::world::*;
+
+#[tokio::test]
+async fn a_submission_is_durable_with_its_event() {
+    each(|mut world| async move {
+        let ada = world.user("ada");
+        let made = world.submit(&ada).await;
+        assert_eq!(made.state(), SubmissionState::Queued);
+        assert_eq!((made.problem_version, made.source_size_bytes), (3, 13));
+        assert_eq!(made.user_id, ada.id.to_string());
+        assert_eq!(made.create_time.unwrap().seconds, 1_800_000_000);
+        assert_eq!(world.event_count("SubmissionCreated").await, 1);
+        world.restart().await;
+        let ada = world.user("ada");
+        assert_eq!(world.get(&ada, &made.submission_id).await.unwrap(), made);
+        assert_eq!(world.source(&ada, &made.submission_id).await.unwrap(), "int main() {}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn wrong_fields_are_named() {
+    each(|world| async move {
+        let ada = world.user("ada");
+        let wrong = async |change: fn(&mut CreateSubmissionRequest), fields: &[&str]| {
+            let mut request = good();
+            change(&mut request);
+            invalid(world.create(&ada, request).await, fields);
+        };
+        wrong(|r| r.problem_id.clear(), &["problem_id"]).await;
+        wrong(|r| r.problem_id = "../etc".into(), &["problem_id"]).await;
+        wrong(|r| r.problem_id = "a\0b".into(), &["problem_id"]).await;
+        wrong(|r| r.language = "C++\0".into(), &["language"]).await;
+        wrong(|r| r.language = "cobol".into(), &["language"]).await;
+        wrong(|r| r.source.clear(), &["source"]).await;
+        wrong(|r| r.source = "x".repeat(262_145), &["source"]).await;
+        wrong(|r| r.request_id = "r".repeat(129), &["request_id"]).await;
+        let all = &["problem_id", "language", "source"];
+        wrong(|r| *r = CreateSubmissionRequest::default(), all).await;
+        let largest = CreateSubmissionRequest { source: "x".repeat(262_144), ..good() };
+        assert_eq!(world.create(&ada, largest).await.unwrap().source_size_bytes, 262_144);
+        let odd = CreateSubmissionRequest { source: "a\0ü\u{1F600}\r\n".into(), ..good() };
+        let made = world.create(&ada, odd).await.unwrap();
+        let source = world.source(&ada, &made.submission_id).await.unwrap();
+        assert_eq!(source, "a\0ü\u{1F600}\r\n");
+        assert_eq!(world.event_count("SubmissionCreated").await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_problem_decides() {
+    each(|world| async move {
+        let ada = world.user("ada");
+        let on = |slug: &str| CreateSubmissionRequest { problem_id: slug.into(), ..good() };
+        let limits = Some(Limits { source_limit_bytes: 5, ..Limits::default() });
+        world.fakes.add("tiny", Problem { published_version: 1, limits, ..Problem::default() });
+        invalid(world.create(&ada, on("tiny")).await, &["source"]);
+        let short = CreateSubmissionRequest { source: "12345".into(), ..on("tiny") };
+        world.create(&ada, short).await.unwrap();
+
+        world.fakes.add("unready", Problem::default());
+        let result = world.create(&ada, on("unready")).await;
+        refused(result, Code::FailedPrecondition, "NOT_PUBLISHED");
+        let result = world.create(&ada, on("nowhere")).await;
+        refused(result, Code::NotFound, "PROBLEM_NOT_FOUND");
+
+        let bob = world.user("bob");
+        world.fakes.problem("draft");
+        world.fakes.owners.lock().unwrap().insert("draft".into(), bob.id);
+        let result = world.create(&ada, on("draft")).await;
+        refused(result, Code::NotFound, "PROBLEM_NOT_FOUND");
+        world.create(&bob, on("draft")).await.unwrap();
+
+        let id = world.fakes.problem("by-id");
+        assert_eq!(world.create(&ada, on(&id)).await.unwrap().problem_id, id);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_worker_submissions_wait_instead_of_being_turned_away() {
+    each(|world| async move {
+        let ada = world.user("ada");
+        world.fakes.offer(&[]);
+        let request = CreateSubmissionRequest { language: "rust".into(), ..good() };
+        assert_eq!(world.create(&ada, request).await.unwrap().state(), SubmissionState::Queued);
+        world.fakes.silence(true);
+        refused(world.create(&ada, good()).await, Code::Unavailable, "PEER_UNAVAILABLE");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_request_id_makes_one_submission() {
+    each(|world| async move {
+        let ada = world.user("ada");
+        let request = CreateSubmissionRequest { request_id: "once".into(), ..good() };
+        let calls = (0..20).map(|_| world.create(&ada, request.clone()));
+        let answers = futures_util::future::join_all(calls).await;
+        let first = answers[0].as_ref().unwrap();
+        assert!(answers.iter().all(|answer| answer.as_ref().unwrap() == first));
+        assert_eq!(world.event_count("SubmissionCreated").await, 1);
+
+        let other = CreateSubmissionRequest { source: "other".into(), ..request.clone() };
+        invalid(world.create(&ada, other).await, &["request_id"]);
+        // Somebody else's ids are somebody else's.
+        let bobs = world.create(&world.user("bob"), request.clone()).await.unwrap();
+        assert_ne!(bobs.submission_id, first.submission_id);
+        // A retry needs nobody but us.
+        world.fakes.silence(true);
+        assert_eq!(&world.create(&ada, request).await.unwrap(), first);
+    })
+    .await;
+}
+
+/// The request with its strings as bytes.
+#[derive(Clone, PartialEq, prost::Message)]
+struct RawRequest {
+    #[prost(bytes, tag = "1")]
+    problem_id: Vec<u8>,
+    #[prost(bytes, tag = "2")]
+    language: Vec<u8>,
+    #[prost(bytes, tag = "3")]
+    source: Vec<u8>,
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_and_messages_too_large_are_the_callers_fault() {
+    each(|world| async move {
+        let ada = world.user("ada");
+        let send = async |source: Vec<u8>| {
+            let raw =
+                RawRequest { problem_id: b"a-plus-b".into(), language: b"cpp20".into(), source };
+            let mut client = tonic::client::Grpc::new(world.running.channel.clone());
+            client.ready().await.unwrap();
+            let path = "/agon.challenge.v1.SubmissionService/CreateSubmission".parse().unwrap();
+            let codec: tonic_prost::ProstCodec<RawRequest, CreateSubmissionResponse> =
+                tonic_prost::ProstCodec::default();
+            let request = access::testing::bearer(&ada.token, raw);
+            client.unary(request, path, codec).await.unwrap_err().code()
+        };
+        assert_eq!(send(vec![0xff, 0xfe]).await, Code::InvalidArgument);
+        let too_large = send(vec![b'x'; 5 << 20]).await;
+        assert!(matches!(too_large, Code::OutOfRange | Code::ResourceExhausted), "{too_large:?}");
+        assert_eq!(world.event_count("SubmissionCreated").await, 0);
+    })
+    .await;
+}

@@ -1,0 +1,106 @@
+//! Lists.
+
+use access::Role;
+use proto::challenge::*;
+use tonic::Code;
+
+use crate::judging::judgement;
+use crate::world::*;
+
+async fn ids(world: &World, user: &User, request: ListSubmissionsRequest) -> Vec<String> {
+    let page = world.list(user, request).await.unwrap();
+    assert!(page.submissions.iter().all(|s| s.tests.is_empty() && s.compile_output.is_empty()));
+    page.submissions.into_iter().map(|submission| submission.submission_id).collect()
+}
+
+#[tokio::test]
+async fn pages_are_complete_though_all_came_in_the_same_moment() {
+    each(|world| async move {
+        let (ada, bob) = (world.user("ada"), world.user("bob"));
+        let mut made = Vec::new();
+        for _ in 0..7 {
+            made.push(world.submit(&ada).await.submission_id);
+            world.submit(&bob).await;
+        }
+        made.reverse();
+        let (mut seen, mut token) = (Vec::new(), String::new());
+        loop {
+            let request =
+                ListSubmissionsRequest { page_size: 3, page_token: token, ..Default::default() };
+            let page = world.list(&ada, request).await.unwrap();
+            seen.extend(page.submissions.into_iter().map(|s| s.submission_id));
+            token = page.next_page_token;
+            if token.is_empty() {
+                break;
+            }
+            // What comes meanwhile changes no later page.
+            if seen.len() == 3 {
+                world.submit(&ada).await;
+            }
+        }
+        assert_eq!(seen, made);
+        let exact = ListSubmissionsRequest { page_size: 8, ..Default::default() };
+        assert_eq!(world.list(&ada, exact).await.unwrap().next_page_token, "");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_its_own_list_only() {
+    each(|world| async move {
+        let (ada, bob) = (world.user("ada"), world.user("bob"));
+        for user in [&ada, &ada, &bob, &bob] {
+            world.submit(user).await;
+        }
+        let first = ListSubmissionsRequest { page_size: 1, ..Default::default() };
+        let page_token = world.list(&ada, first).await.unwrap().next_page_token;
+        let next = ListSubmissionsRequest { page_token, ..Default::default() };
+        assert_eq!(world.list(&ada, next.clone()).await.unwrap().submissions.len(), 1);
+        invalid(world.list(&bob, next.clone()).await, &["page_token"]);
+        let other = ListSubmissionsRequest { language: "cpp20".into(), ..next };
+        invalid(world.list(&ada, other).await, &["page_token"]);
+        let negative = ListSubmissionsRequest { page_size: -1, ..Default::default() };
+        invalid(world.list(&ada, negative).await, &["page_size"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn filters() {
+    each(|world| async move {
+        let (ada, jo) = (world.user("ada"), world.with_roles("jo", &[Role::Judge]));
+        let other = world.fakes.problem("other");
+        let plain = world.submit(&ada).await.submission_id;
+        let request = CreateSubmissionRequest { problem_id: other.clone(), ..good() };
+        let elsewhere = world.create(&ada, request).await.unwrap().submission_id;
+        let request = CreateSubmissionRequest { language: "python3".into(), ..good() };
+        let snake = world.create(&ada, request).await.unwrap().submission_id;
+        world.publish(&judgement(&plain, Verdict::WrongAnswer)).await;
+        world.done(&ada, &plain).await;
+        let all = ListSubmissionsRequest::default();
+
+        assert_eq!(ids(&world, &jo, all.clone()).await, [&*snake, &*elsewhere, &*plain]);
+        let mine = ListSubmissionsRequest { user_id: "me".into(), ..all.clone() };
+        assert_eq!(ids(&world, &ada, mine.clone()).await, [&*snake, &*elsewhere, &*plain]);
+        assert!(ids(&world, &jo, mine).await.is_empty());
+        for problem_id in [other, "other".into()] {
+            let request = ListSubmissionsRequest { problem_id, ..all.clone() };
+            assert_eq!(ids(&world, &ada, request).await, [&*elsewhere]);
+        }
+        let request = ListSubmissionsRequest { language: "python3".into(), ..all.clone() };
+        assert_eq!(ids(&world, &ada, request).await, [&*snake]);
+        let request =
+            ListSubmissionsRequest { verdict: Verdict::WrongAnswer.into(), ..all.clone() };
+        assert_eq!(ids(&world, &ada, request).await, [&*plain]);
+
+        let request = ListSubmissionsRequest { problem_id: "nowhere".into(), ..all.clone() };
+        refused(world.list(&ada, request).await, Code::NotFound, "PROBLEM_NOT_FOUND");
+        let request = ListSubmissionsRequest { verdict: 99, ..all.clone() };
+        invalid(world.list(&ada, request).await, &["verdict"]);
+        let request = ListSubmissionsRequest { user_id: "A B".into(), ..all.clone() };
+        invalid(world.list(&ada, request).await, &["user_id"]);
+        let request = ListSubmissionsRequest { language: "\0".into(), ..all };
+        invalid(world.list(&ada, request).await, &["language"]);
+    })
+    .await;
+}
