@@ -22,7 +22,11 @@ use std::{
         ErrorKind::{BrokenPipe, ConnectionReset},
     },
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
 };
+
+/// How soon after a run the next one is likely to come.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// Serves one owner to its end.
 pub fn main(socket: &OwnedFd) -> io::Result<()> {
@@ -131,9 +135,12 @@ impl Box_ {
     /// Answers until the socket's end.
     fn serve(&mut self, socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<()> {
         loop {
-            // A request that is here already comes first; tidying is done while its program runs.
-            if !waiting(socket.as_fd())? {
+            // A request that is here already comes first. Tidying is best done while a program runs, so
+            // it waits a little for one.
+            if self.prepared.is_none() && !waiting(socket.as_fd(), Duration::ZERO)? {
                 self.make_ready();
+            }
+            if !self.is_tidy() && !waiting(socket.as_fd(), PATIENCE)? {
                 self.clean();
             }
             match wire::receive::<Request>(socket, buffer, RecvFlags::empty())? {
@@ -216,6 +223,10 @@ impl Box_ {
         }
     }
 
+    fn is_tidy(&self) -> bool {
+        self.retired.is_empty() && self.busy.is_empty()
+    }
+
     /// Removes what is left of ended runs. None of it has a process any more: it only costs time.
     pub fn clean(&mut self) {
         self.busy.extend(self.retired.drain(..).map(|prepared| prepared.group));
@@ -296,11 +307,12 @@ fn explain(what: &str) -> impl FnOnce(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
-/// Whether a request is there.
-fn waiting(socket: BorrowedFd<'_>) -> io::Result<bool> {
+/// Whether a request is there, or comes within a time.
+fn waiting(socket: BorrowedFd<'_>, patience: Duration) -> io::Result<bool> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let mut sockets = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
-    Ok(poll(&mut sockets, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? > 0)
+    let patience = Timespec::try_from(patience).map_err(io::Error::other)?;
+    Ok(poll(&mut sockets, Some(&patience))? > 0)
 }
 
 /// Whether this machine swaps at all.
