@@ -1,0 +1,290 @@
+//! A judge with stand-ins around it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use access::testing::{Issuer, bearer};
+use access::Authorised;
+use bus::{Bus, Event, Topic};
+use cache::Cache;
+use db::testing::{Kind, TestDb};
+use ids::{Clock, Uuid};
+use judge::{Config, Judge, Parts};
+use prost::{Message, Name};
+use proto::challenge::submission_service_server::SubmissionServiceServer;
+use proto::event::{JudgementCompleted, SubmissionCreated, VerificationRequested};
+use proto::judge::get_judgement_request::Subject;
+use proto::judge::judgement_service_client::JudgementServiceClient;
+use proto::judge::worker_service_client::WorkerServiceClient;
+use proto::judge::{GetJudgementRequest, Judgement, JudgementState};
+use proto::problem as pb;
+use proto::problem::judge_data_service_server::JudgeDataServiceServer;
+use rpc::{Channel, Local, Services, Stack};
+use runtime::Tasks;
+use tempfile::TempDir;
+use tonic::Status;
+
+use crate::fakes::Fakes;
+
+const SUBMISSION: Topic = Topic::new("agon.submission.v1", "challenge")
+    .key("submission_id")
+    .types(&["agon.event.v1.SubmissionCreated"]);
+const VERIFICATION: Topic = Topic::new("agon.verification.v1", "problem")
+    .key("verification_id")
+    .types(&["agon.event.v1.VerificationRequested"]);
+
+/// See the module's text.
+pub struct World {
+    pub fakes: Fakes,
+    pub issuer: Issuer,
+    pub channel: Channel,
+    pub clock: Clock,
+    pub cache: Cache,
+    pub db: TestDb,
+    logs: [TestDb; 2],
+    tasks: Tasks,
+    directory: TempDir,
+    config: Config,
+}
+
+/// A problem to be.
+pub struct Problem<'a> {
+    pub time: Duration,
+    pub memory_mib: i64,
+    pub output: i64,
+    pub checker: pb::Checker,
+    /// Input, answer, and whether it is a sample.
+    pub tests: Vec<(&'a str, &'a str, bool)>,
+}
+
+impl Default for Problem<'_> {
+    fn default() -> Self {
+        Problem {
+            time: Duration::from_secs(1),
+            memory_mib: 256,
+            output: 8 << 20,
+            checker: pb::Checker::default(),
+            tests: vec![("1 2\n", "3\n", true), ("5 7\n", "12\n", false), ("-1 1\n", "0\n", false)],
+        }
+    }
+}
+
+fn events_of(service: &'static str) -> db::Migrations {
+    db::Migrations { service, files: &[] }
+}
+
+impl World {
+    /// A judge without a worker, whose time stands still.
+    pub async fn queue_only(kind: &Kind) -> World {
+        let start = Clock::system().now();
+        let config = Config { worker: false, ..Config::default() };
+        World::new(kind, config, Clock::manual(start)).await
+    }
+
+    /// A judge that judges.
+    pub async fn judging(config: Config) -> World {
+        World::new(&Kind::Sqlite, config, Clock::system()).await
+    }
+
+    async fn new(kind: &Kind, config: Config, clock: Clock) -> World {
+        let create = async |migrations: &db::Migrations| {
+            kind.create_with(migrations, |options| options.clock = clock.clone()).await
+        };
+        let db = create(&judge::MIGRATIONS).await;
+        let logs = [create(&events_of("challenge")).await, create(&events_of("problem")).await];
+        let directory = tempfile::tempdir().unwrap();
+        // Languages are tried and headers compiled once for all tests.
+        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages");
+        std::fs::create_dir_all(&shared).unwrap();
+        std::os::unix::fs::symlink(&shared, directory.path().join("languages")).unwrap();
+        let cache = Cache::memory(clock.clone());
+        // The system's time: tokens are checked against it.
+        let issuer = Issuer::new(clock.clone());
+        let fakes = Fakes::default();
+        let channel = Channel::Local(Local::new());
+        let tasks = Tasks::default();
+        let mut world =
+            World { fakes, issuer, channel, clock, cache, db, logs, tasks, directory, config };
+        world.start().await;
+        world
+    }
+
+    async fn start(&mut self) {
+        let local = Local::new();
+        self.channel = Channel::Local(local.clone());
+        self.tasks = Tasks::default();
+        let parts = Parts {
+            db: self.db.db(),
+            cache: self.cache.clone(),
+            clock: self.clock.clone(),
+            directory: self.directory(),
+            problem: self.as_service(),
+            challenge: self.as_service(),
+            judge: self.as_service(),
+            sandbox: sandbox::testing::config(),
+        };
+        let judge = Judge::open(self.config.clone(), parts).await.unwrap();
+        let services = Services::new()
+            .add(SubmissionServiceServer::new(self.fakes.clone()))
+            .add(JudgeDataServiceServer::new(self.fakes.clone()))
+            .merge(judge.services());
+        let stack = Stack::new(proto::DESCRIPTOR_SET);
+        let (served, _health) = stack.build(services, &self.issuer.layer());
+        local.set(served);
+        let bus = Bus::embedded(vec![
+            (judge::TOPICS, self.db.db()),
+            (&[SUBMISSION], self.logs[0].db()),
+            (&[VERIFICATION], self.logs[1].db()),
+        ]);
+        judge.workers(&bus.unwrap(), &self.tasks).unwrap();
+    }
+
+    /// Stops the process without a farewell, and starts another one on the same data.
+    pub async fn restart(&mut self) {
+        self.tasks.shutdown().begin();
+        self.tasks.finish(Duration::from_secs(10)).await;
+        self.start().await;
+    }
+
+    pub fn directory(&self) -> PathBuf {
+        self.directory.path().to_path_buf()
+    }
+
+    pub fn as_service(&self) -> Authorised {
+        self.issuer.credentials("judge").channel(self.channel.clone())
+    }
+
+    pub fn token(&self) -> String {
+        self.issuer.service("challenge")
+    }
+
+    pub fn workers(&self) -> WorkerServiceClient<Authorised> {
+        WorkerServiceClient::new(self.as_service())
+    }
+
+    /// Publishes a problem; gives its id.
+    pub fn problem(&self, problem: &Problem<'_>) -> String {
+        let id = Clock::system().new_id().to_string();
+        let tests = problem.tests.iter().enumerate().map(|(index, (input, answer, sample))| {
+            pb::JudgeTest {
+                index: index as i32,
+                name: format!("{index}"),
+                input: Some(self.fakes.object(*input)),
+                answer: Some(self.fakes.object(*answer)),
+                sample: *sample,
+                checker: None,
+            }
+        });
+        self.fakes.version(pb::JudgeData {
+            problem_id: id.clone(),
+            version: 1,
+            limits: Some(pb::Limits {
+                time_limit: problem.time.try_into().ok(),
+                memory_limit_bytes: problem.memory_mib << 20,
+                output_limit_bytes: problem.output,
+                ..pb::Limits::default()
+            }),
+            checker: Some(problem.checker),
+            tests: tests.collect(),
+        });
+        id
+    }
+
+    /// Hands in a program; gives the submission's id.
+    pub async fn submit(&self, problem: &str, language: &str, source: &str) -> Uuid {
+        let id = Clock::system().new_id();
+        self.fakes.source(&id.to_string(), language, source);
+        self.created(id, problem, language, Clock::system().new_id()).await;
+        id
+    }
+
+    /// Says that a submission was made.
+    pub async fn created(&self, id: Uuid, problem: &str, language: &str, user: Uuid) {
+        let event = SubmissionCreated {
+            submission_id: id.to_string(),
+            problem_id: problem.to_owned(),
+            problem_version: 1,
+            user_id: user.to_string(),
+            language: language.to_owned(),
+        };
+        publish(&self.logs[0], &SUBMISSION, id, &event).await;
+    }
+
+    /// Asks for a check; gives its outcome.
+    pub async fn verify(&self, verification: pb::Verification) -> Judgement {
+        let id = Clock::system().new_id();
+        let problem_id = match verification.problem_id.as_str() {
+            "" => Clock::system().new_id().to_string(),
+            id => id.to_owned(),
+        };
+        let verification = pb::Verification {
+            verification_id: id.to_string(),
+            problem_id: problem_id.clone(),
+            version: 1,
+            ..verification
+        };
+        self.fakes.verification(verification);
+        let event = VerificationRequested {
+            verification_id: id.to_string(),
+            problem_id,
+            version: 1,
+            language: String::new(),
+        };
+        publish(&self.logs[1], &VERIFICATION, id, &event).await;
+        self.done(Subject::VerificationId(id.to_string())).await
+    }
+
+    /// Hands in a program and waits for what comes of it.
+    pub async fn judge(&self, problem: &str, language: &str, source: &str) -> Judgement {
+        let id = self.submit(problem, language, source).await;
+        self.verdict(id).await
+    }
+
+    pub async fn verdict(&self, submission: Uuid) -> Judgement {
+        self.done(Subject::SubmissionId(submission.to_string())).await
+    }
+
+    pub async fn get(&self, subject: Subject) -> Result<Judgement, Status> {
+        let request = GetJudgementRequest { subject: Some(subject) };
+        let mut client = JudgementServiceClient::new(self.channel.clone());
+        let answer = client.get_judgement(bearer(&self.token(), request)).await?;
+        Ok(answer.into_inner().judgement.unwrap())
+    }
+
+    pub async fn submission(&self, id: Uuid) -> Result<Judgement, Status> {
+        self.get(Subject::SubmissionId(id.to_string())).await
+    }
+
+    async fn done(&self, subject: Subject) -> Judgement {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let found = self.get(subject.clone()).await;
+            if let Ok(judgement) = &found
+                && judgement.state() == JudgementState::Done
+            {
+                return found.unwrap();
+            }
+            assert!(Instant::now() < deadline, "{subject:?} is not judged: {found:?}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// The events that were published, in order.
+    pub async fn published(&self) -> Vec<JudgementCompleted> {
+        let query = "SELECT data FROM event_log WHERE topic = 'agon.judgement.v1' ORDER BY id";
+        let rows: Vec<(Vec<u8>,)> = self.db.query(query).fetch_all().await.unwrap();
+        rows.iter().map(|(data,)| JudgementCompleted::decode(data.as_slice()).unwrap()).collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.tasks.shutdown().begin();
+    }
+}
+
+async fn publish<M: Message + Name>(log: &TestDb, topic: &Topic, key: Uuid, event: &M) {
+    let mut tx = log.begin().await.unwrap();
+    bus::outbox::append(&mut tx, Event::new(topic, key, 1, event));
+    tx.commit().await.unwrap();
+}
