@@ -19,6 +19,7 @@ mod run;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use access::Authorised;
 use runtime::{Component, Shutdown};
@@ -29,6 +30,9 @@ use crate::config::Config;
 use crate::languages::Languages;
 
 pub use offer::untried;
+
+/// Between two attempts to start the sandbox.
+const SANDBOX_PAUSE: Duration = Duration::from_secs(60);
 
 /// What a worker is given.
 #[derive(Clone)]
@@ -79,17 +83,10 @@ impl Worker {
         Self { config, parts }
     }
 
-    /// Works until the shutdown. Where no sandbox is possible it says so and ends: jobs wait for
-    /// another worker.
+    /// Works until the shutdown. Where no sandbox is possible it says so, and looks again now and then:
+    /// jobs wait, for this worker or another one.
     pub async fn run(self, component: Component, shutdown: Shutdown) {
-        let sandbox = match Sandbox::start(self.sandbox_config()).await {
-            Ok(sandbox) => sandbox,
-            Err(error) => {
-                tracing::error!(%error, "this machine judges nothing; submissions wait");
-                component.degraded(format!("no programs are judged here: {error}"));
-                return;
-            }
-        };
+        let Some(sandbox) = self.sandbox(&component, &shutdown).await else { return };
         let judge = self.parts.judge.clone();
         let bench = match self.bench(sandbox.clone()).await {
             Ok(bench) => Arc::new(bench),
@@ -100,15 +97,27 @@ impl Worker {
                 return;
             }
         };
-        if bench.isolation == "full" {
-            component.ready();
-        } else {
-            component.degraded(format!("isolation is {}", bench.isolation));
+        match bench.isolation.as_str() {
+            "full" => component.ready(),
+            level => component.degraded(format!("isolation is {level}")),
         }
         let probing = probe::all(&bench, &shutdown);
         let working = link::run(&bench, judge, &shutdown);
         tokio::join!(probing, working);
         sandbox.shutdown().await;
+    }
+
+    async fn sandbox(&self, component: &Component, shutdown: &Shutdown) -> Option<Sandbox> {
+        loop {
+            match shutdown.unless_begun(Sandbox::start(self.sandbox_config())).await? {
+                Ok(sandbox) => return Some(sandbox),
+                Err(error) => {
+                    tracing::error!(%error, "this machine judges nothing; submissions wait");
+                    component.degraded(format!("no programs are judged here: {error}"));
+                }
+            }
+            shutdown.unless_begun(tokio::time::sleep(SANDBOX_PAUSE)).await?;
+        }
     }
 
     fn sandbox_config(&self) -> sandbox::Config {

@@ -87,6 +87,9 @@ impl World {
     }
 
     async fn new(kind: &Kind, config: Config, clock: Clock) -> World {
+        if let Ok(filter) = std::env::var("AGON_TEST_LOG") {
+            runtime::logs::install(runtime::logs::Format::Pretty, &filter).unwrap();
+        }
         let create = async |migrations: &db::Migrations| {
             kind.create_with(migrations, |options| options.clock = clock.clone()).await
         };
