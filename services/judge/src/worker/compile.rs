@@ -147,7 +147,15 @@ async fn collect(
     }
     let paths = match from.strip_suffix('/') {
         Some(directory) => match slot.list(directory, ARTEFACTS).await {
-            Ok(names) => names,
+            Ok(names) => {
+                // Whether they are relative to the directory or to the area it lies in.
+                let below = directory.strip_prefix("/box/").unwrap_or_default();
+                let relative = |name: &String| {
+                    let rest = name.strip_prefix(below).and_then(|rest| rest.strip_prefix('/'));
+                    rest.unwrap_or(name).to_owned()
+                };
+                names.iter().map(relative).collect()
+            }
             Err(sandbox::Error::File { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         },

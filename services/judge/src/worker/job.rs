@@ -87,6 +87,7 @@ type Fresh = Option<(String, Arc<Program>)>;
 /// Judges a job and reports what came of it.
 pub(super) async fn judge(bench: Arc<Bench>, job: pb::Job, reporter: Reporter) {
     let context = ::rpc::Context::continuing(Some(job.traceparent.as_str()));
+    let (id, started) = (job.job_id.clone(), std::time::Instant::now());
     let work = async {
         let mut fresh = None;
         let result = match job.verification_id.as_str() {
@@ -98,6 +99,8 @@ pub(super) async fn judge(bench: Arc<Bench>, job: pb::Job, reporter: Reporter) {
             worker: bench.name.clone(),
             ..judgement
         });
+        let verdict = result.as_ref().map(|judgement| judgement.verdict().as_str_name());
+        tracing::debug!(job = id, ?verdict, took = ?started.elapsed(), "judged");
         reporter.done(result);
         // The verdict does not wait for the cache.
         if let Some((key, program)) = fresh {
@@ -199,6 +202,7 @@ async fn program(
     }
     reporter.compiling(plan);
     let mut place = lanes::first_slot(bench).await?;
+    let compiling_since = std::time::Instant::now();
     let compiling = compile::compile(bench, &mut place.slot, offered, files, plan.compile);
     let compiled = tokio::select! {
         compiled = compiling => compiled?,
@@ -211,6 +215,7 @@ async fn program(
             (program, output)
         }
     };
+    tracing::debug!(took = ?compiling_since.elapsed(), "compiled");
     reporter.running();
     let runner = Runner::new(bench, offered, files, plan);
     let results = lanes::run(&runner, bench, &program, plan, place, reporter).await?;
