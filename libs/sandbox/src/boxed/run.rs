@@ -226,7 +226,8 @@ impl Watch<'_> {
         let stopped = self.stopped();
         let mut fds = vec![PollFd::new(&self.child.handle, PollFlags::IN)];
         let alarm = self.group.memory_alarm().filter(|_| !stopped);
-        let owner = Some(self.owner).filter(|_| !self.cancelled);
+        // What the owner says once the run is stopped is for after it: also the reset behind a cancellation.
+        let owner = Some(self.owner).filter(|_| !stopped);
         let outputs = self.outputs.iter().filter_map(Collector::pipe_end).filter(|_| !quiet);
         fds.extend(alarm.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         fds.extend(owner.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
