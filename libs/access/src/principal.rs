@@ -74,11 +74,11 @@ impl Principal {
         self.kind == Kind::User
     }
 
-    pub(crate) fn permissions_of(kind: Kind, roles: &[Role]) -> Vec<&'static str> {
+    pub(crate) fn permissions_of(kind: Kind, name: &str, roles: &[Role]) -> Vec<&'static str> {
         match kind {
             Kind::Anonymous => Vec::new(),
             Kind::User => roles::permissions(roles),
-            Kind::Service => roles::of_services(),
+            Kind::Service => roles::of_service(name),
         }
     }
 }

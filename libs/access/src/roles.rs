@@ -142,9 +142,17 @@ pub fn permissions(roles: &[Role]) -> Vec<&'static str> {
     all
 }
 
-/// What a service may do for itself: everything but deciding about accounts.
-pub(crate) fn of_services() -> Vec<&'static str> {
-    ADMIN.iter().copied().filter(|permission| !permission.starts_with("auth.")).collect()
+/// The account of whoever holds the installation's keys, and so could change its data anyway.
+const OPERATOR: &str = "operator";
+
+/// What a service may do for itself: everything but deciding about accounts, of which an operator
+/// may only help one back in.
+pub(crate) fn of_service(name: &str) -> Vec<&'static str> {
+    let may = |permission: &&str| match *permission {
+        "auth.credential.reset" => name == OPERATOR,
+        permission => !permission.starts_with("auth."),
+    };
+    ADMIN.iter().copied().filter(may).collect()
 }
 
 impl fmt::Display for Role {
@@ -187,6 +195,8 @@ mod tests {
         assert!(both.contains(&"problem.problem.create") && both.contains(&"challenge.source.get"));
         assert!(both.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(!Role::Judge.grants("auth.binding.create"));
-        assert!(!of_services().iter().any(|permission| permission.starts_with("auth.")));
+        assert!(!of_service("judge").iter().any(|permission| permission.starts_with("auth.")));
+        assert!(of_service(OPERATOR).contains(&"auth.credential.reset"));
+        assert!(!of_service(OPERATOR).contains(&"auth.binding.create"));
     }
 }

@@ -101,7 +101,7 @@ impl Claims {
             id: self.sub,
             name: self.client_id.clone(),
             session_id: self.sid.unwrap_or_default(),
-            permissions: Principal::permissions_of(kind, &roles),
+            permissions: Principal::permissions_of(kind, &self.client_id, &roles),
             roles,
             scopes,
             auth_time: time(self.auth_time)?,

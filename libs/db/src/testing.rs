@@ -180,6 +180,14 @@ impl Drop for Place {
     }
 }
 
+/// Drops schemas that a whole program made for its services, when a test of that program is over.
+pub fn drop_schemas(url: &str, schemas: &[String]) {
+    let (url, schemas) = (url.to_owned(), schemas.to_vec());
+    // As below: the caller may be dropped inside a runtime.
+    let dropping = std::thread::spawn(move || schemas.iter().for_each(|s| drop_schema(&url, s)));
+    let _ = dropping.join();
+}
+
 fn drop_schema(url: &str, schema: &str) {
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
         return;

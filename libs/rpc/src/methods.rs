@@ -6,8 +6,10 @@ use std::sync::Arc;
 use prost::Message;
 use prost_types::FileDescriptorSet;
 
+use crate::observe::Meters;
+
 /// One RPC, as the middleware needs to know it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Method {
     /// `agon.auth.v1.UserService/GetUser`; one fixed name for everything unknown, so that made-up
     /// paths cannot grow logs' and metrics' vocabularies.
@@ -16,9 +18,16 @@ pub struct Method {
     pub streaming: bool,
     /// Health checks and reflection: never shed, and logged quietly.
     pub plumbing: bool,
+    pub(crate) meters: Meters,
 }
 
-static UNKNOWN: Method = Method { name: "unknown", streaming: false, plumbing: false };
+static UNKNOWN: Method = Method::new("unknown", false, false);
+
+impl Method {
+    const fn new(name: &'static str, streaming: bool, plumbing: bool) -> Self {
+        Self { name, streaming, plumbing, meters: Meters::new() }
+    }
+}
 
 /// The RPCs by request path.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +48,7 @@ impl Methods {
                         let plumbing = file.package().starts_with("grpc.");
                         // Made once per process, named in every span and metric from then on.
                         let name: &'static str = path[1..].to_owned().leak();
-                        let method = Box::leak(Box::new(Method { name, streaming, plumbing }));
+                        let method = Box::leak(Box::new(Method::new(name, streaming, plumbing)));
                         methods.insert(path, &*method);
                     }
                 }
@@ -65,6 +74,6 @@ mod tests {
         assert_eq!(watch.name, "grpc.health.v1.Health/Watch");
         assert!(watch.streaming && watch.plumbing);
         assert!(!methods.find("/grpc.health.v1.Health/Check").streaming);
-        assert_eq!(methods.find("/made/Up"), &UNKNOWN);
+        assert_eq!(methods.find("/made/Up").name, "unknown");
     }
 }

@@ -1,12 +1,48 @@
 //! What is told about every call: one log line and its metrics.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use http::HeaderMap;
+use metrics::{Counter, Gauge, Histogram};
 use tonic::Code;
 use tracing::Span;
 
 use crate::methods::Method;
+
+/// The metrics of one RPC, registered when first used: looking them up by name for every call costs
+/// more than the rest of the bookkeeping together.
+#[derive(Debug)]
+pub(crate) struct Meters {
+    in_flight: OnceLock<Gauge>,
+    duration: OnceLock<Histogram>,
+    total: [OnceLock<Counter>; 17],
+}
+
+impl Meters {
+    pub(crate) const fn new() -> Self {
+        Self {
+            in_flight: OnceLock::new(),
+            duration: OnceLock::new(),
+            total: [const { OnceLock::new() }; 17],
+        }
+    }
+
+    fn in_flight(&self, method: &'static str) -> &Gauge {
+        self.in_flight.get_or_init(|| metrics::gauge!("agon_rpc_in_flight", "method" => method))
+    }
+
+    fn duration(&self, method: &'static str) -> &Histogram {
+        let make = || metrics::histogram!("agon_rpc_duration_seconds", "method" => method);
+        self.duration.get_or_init(make)
+    }
+
+    fn total(&self, method: &'static str, code: Code) -> &Counter {
+        let make =
+            || metrics::counter!("agon_rpc_total", "method" => method, "code" => label(code));
+        self.total[code as usize].get_or_init(make)
+    }
+}
 
 /// A call from its arrival to the end of its answer. Dropped without an end, it was cancelled.
 pub(crate) struct Call {
@@ -19,7 +55,7 @@ pub(crate) struct Call {
 
 impl Call {
     pub(crate) fn begin(method: &'static Method, in_process: bool, span: Span) -> Self {
-        metrics::gauge!("agon_rpc_in_flight", "method" => method.name).increment(1);
+        method.meters.in_flight(method.name).increment(1);
         Self { method, in_process, span, start: Instant::now(), ended: false }
     }
 
@@ -27,11 +63,11 @@ impl Call {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
-        let name = self.method.name;
         let took = self.start.elapsed();
-        metrics::gauge!("agon_rpc_in_flight", "method" => name).decrement(1);
-        metrics::counter!("agon_rpc_total", "method" => name, "code" => label(code)).increment(1);
-        metrics::histogram!("agon_rpc_duration_seconds", "method" => name).record(took);
+        let Method { name, meters, .. } = self.method;
+        meters.in_flight(name).decrement(1);
+        meters.total(name, code).increment(1);
+        meters.duration(name).record(took);
         self.log(code, took.as_secs_f64() * 1000.0);
     }
 

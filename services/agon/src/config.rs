@@ -26,6 +26,18 @@ pub struct Config {
     pub admin: Admin,
     /// Where the services keep their data.
     pub database: Database,
+    /// Calls a minute of one user, by class of call.
+    pub limits: access::Limits,
+    /// Accounts and sessions.
+    pub auth: auth::Config,
+    /// Problems and their packages.
+    pub problem: problem::Config,
+    /// Judging.
+    pub judge: judge::Config,
+    /// Submissions.
+    pub challenge: challenge::Config,
+    /// The REST edge.
+    pub gateway: gateway::Config,
     /// Logs.
     pub log: Log,
     /// The sample problems that come with the program.
@@ -67,6 +79,10 @@ pub struct Database {
     pub url: String,
     /// Connections for reading, per service.
     pub read_connections: u32,
+    /// Connections for writing, per service (PostgreSQL; SQLite has one writer).
+    pub write_connections: u32,
+    /// What the schemas' names begin with (PostgreSQL), for several installations in one database.
+    pub schema_prefix: String,
 }
 
 /// Logs, which go to standard error.
@@ -101,7 +117,18 @@ impl Default for Config {
             grpc: Grpc { listen: local(50051), in_flight: 1024, deadline_seconds: 30 },
             rest: Rest { listen: local(8080) },
             admin: Admin { listen: local(9464) },
-            database: Database { url: "sqlite:".into(), read_connections: 4 },
+            database: Database {
+                url: "sqlite:".into(),
+                read_connections: 4,
+                write_connections: 8,
+                schema_prefix: String::new(),
+            },
+            limits: access::Limits::default(),
+            auth: auth::Config::default(),
+            problem: problem::Config::default(),
+            judge: judge::Config::default(),
+            challenge: challenge::Config::default(),
+            gateway: gateway::Config::default(),
             log: Log { format: Format::Auto, filter: "info".into() },
             samples: Samples { import: true },
             shutdown: Stopping { grace_seconds: 10 },

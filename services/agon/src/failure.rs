@@ -52,13 +52,6 @@ impl Failure {
     pub fn code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
-
-    /// The same with `context: ` before the message.
-    #[must_use]
-    pub fn context(mut self, context: impl fmt::Display) -> Self {
-        self.message = format!("{context}: {}", self.message);
-        self
-    }
 }
 
 impl fmt::Display for Failure {

@@ -10,11 +10,15 @@ mod commands;
 mod config;
 mod credentials;
 mod data;
+mod databases;
 mod failure;
+mod keys;
 mod listeners;
 mod progress;
+mod samples;
 mod secrets;
 mod serve;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -60,7 +64,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Login(arguments) => runtime.block_on(commands::login::run(arguments)),
         Command::Submit(arguments) => runtime.block_on(commands::submit::run(arguments)),
         Command::Problem(arguments) => runtime.block_on(commands::problem::run(arguments)),
-        Command::Migrate(_) | Command::Token(_) | Command::Admin(_) => Err(Failure::new("soon")),
+        Command::Migrate(arguments) => runtime.block_on(commands::migrate::run(arguments)),
+        Command::Token(arguments) => runtime.block_on(commands::token::run(arguments)),
+        Command::Admin(arguments) => runtime.block_on(commands::admin::run(arguments)),
     };
     // What still runs (a blocked read of the terminal) must not hold up the end.
     runtime.shutdown_background();

@@ -22,13 +22,6 @@ pub fn root(config: &Config, data: &DataDir) -> Result<RootSecret, Failure> {
     Ok(secret)
 }
 
-/// A password nobody has to think of: 24 characters that are hard to confuse, 120 bits.
-pub fn random_password() -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz23456789A";
-    let bytes = RootSecret::generate().derive("password");
-    bytes.iter().take(24).map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -44,11 +37,5 @@ mod tests {
         assert_eq!(root(&configured, &data).unwrap().to_hex(), "07".repeat(32));
         let wrong = Config { root_secret: Some("07".into()), ..Config::default() };
         assert!(root(&wrong, &data).is_err());
-    }
-
-    #[test]
-    fn passwords_differ() {
-        assert_eq!(random_password().len(), 24);
-        assert_ne!(random_password(), random_password());
     }
 }

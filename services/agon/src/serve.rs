@@ -3,17 +3,19 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use rpc::{Limits, Local, Services, Stack};
+use rpc::{Health, Limits, Served, Stack};
 use runtime::admin::{self, Admin};
 use runtime::metrics::Metrics;
-use runtime::{Readiness, Shutdown, Tasks, logs};
+use runtime::{Component, Readiness, Shutdown, Tasks, logs};
+use tokio::net::TcpListener;
 
 use crate::banner;
 use crate::cli::Settings;
 use crate::config::{self, Config};
 use crate::data::DataDir;
 use crate::failure::Failure;
-use crate::listeners::Listeners;
+use crate::listeners::{Addresses, Listeners};
+use crate::wire::{self, Base, Roles};
 
 /// Serves until a signal says stop.
 pub async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
@@ -40,46 +42,77 @@ async fn serve(config: &Config, shutdown: Shutdown) -> Result<(), Failure> {
     let started = Instant::now();
     let data = DataDir::open(&config.data)?;
     let listeners = Listeners::bind(config).await?;
-    let addresses = listeners.addresses()?;
     let readiness = Readiness::default();
     let tasks = Tasks::new(shutdown.clone(), readiness.clone());
-    let process = readiness.component("process");
-
     let metrics = Metrics::install();
+    tasks.spawn("metrics", metrics.clone().upkeep(shutdown.clone()));
+
+    // The admin listener is the first to answer and the last to go: it tells how far the rest is.
+    let (addresses, Listeners { grpc, rest, admin }) = (listeners.addresses()?, listeners);
     let end = Shutdown::new();
-    let version = crate::VERSION;
-    let admin = Admin { readiness, metrics: metrics.clone(), version, shutdown: shutdown.clone() };
-    let admin = admin::serve(listeners.admin, admin, end.clone());
-    tasks.spawn("metrics", metrics.upkeep(shutdown.clone()));
-    let _secret = crate::secrets::root(config, &data)?;
-
-    let local = Local::new();
-    let stack = Stack::new(proto::DESCRIPTOR_SET)
-        .in_flight(config.grpc.in_flight)
-        .deadline(Duration::from_secs(config.grpc.deadline_seconds));
-    let (served, health) = stack.build(Services::new(), &tower::layer::util::Identity::new());
-    local.set(served.clone());
-    let grace = Duration::from_secs(config.shutdown.grace_seconds);
-    let limits = Limits { grace, ..Limits::default() };
-    let grpc = rpc::serve(listeners.grpc, served, limits, shutdown.wait());
-
-    let work = async {
-        health.serving().await;
-        process.ready();
-        banner::print(&data, addresses, started.elapsed());
-        let stopping = async {
-            shutdown.begun().await;
-            health.not_serving().await;
-        };
-        let (grpc, ()) = tokio::join!(grpc, stopping);
-        for late in tasks.finish(grace).await {
-            tracing::warn!(task = late, "did not stop within the grace time");
-        }
+    let shown = Admin { readiness, metrics, version: crate::VERSION, shutdown };
+    let admin = admin::serve(admin, shown, end.clone());
+    let platform = async {
+        let up = Up { addresses, started, process: tasks.readiness().component("process") };
+        let done = platform(config, data, tasks, grpc, rest, up).await;
         end.begin();
-        grpc.map_err(|error| Failure::new(format!("gRPC: {error}")))
+        done
     };
-    let (admin, work) = tokio::join!(admin, work);
+    let (admin, platform) = tokio::join!(admin, platform);
+    platform?;
     admin.map_err(|error| Failure::new(format!("admin listener: {error}")))?;
     tracing::info!("stopped");
-    work
+    Ok(())
+}
+
+/// What there is to say once everything is up.
+struct Up {
+    addresses: Addresses,
+    started: Instant,
+    process: Component,
+}
+
+/// All roles, from opening their databases to closing them.
+async fn platform(
+    config: &Config,
+    data: DataDir,
+    tasks: Tasks,
+    grpc: TcpListener,
+    rest: TcpListener,
+    up: Up,
+) -> Result<(), Failure> {
+    let grace = Duration::from_secs(config.shutdown.grace_seconds);
+    let base = Base::open(config, data, tasks.clone()).await?;
+    let roles = Roles::open(&base).await?;
+    let (served, health) = stack(&base, &roles);
+    base.local.set(served.clone());
+    roles.start(&base)?;
+    let rest = gateway::serve(rest, wire::gateway(&base)?, grace, tasks.shutdown().wait());
+    let limits = Limits { grace, ..Limits::default() };
+    let grpc = rpc::serve(grpc, served, limits, tasks.shutdown().wait());
+    let life = async {
+        health.serving().await;
+        up.process.ready();
+        banner::print(&base.data, up.addresses, up.started.elapsed());
+        tasks.shutdown().begun().await;
+        health.not_serving().await;
+        // Live feeds have no end of their own.
+        roles.bus.close();
+    };
+    let (grpc, rest, ()) = tokio::join!(grpc, rest, life);
+    for late in tasks.finish(grace).await {
+        tracing::warn!(task = late, "did not stop within the grace time");
+    }
+    base.databases.close().await;
+    grpc.map_err(|error| Failure::new(format!("gRPC: {error}")))?;
+    rest.map_err(|error| Failure::new(format!("REST: {error}")))
+}
+
+/// The middleware around all services of this process.
+fn stack(base: &Base, roles: &Roles) -> (Served, Health) {
+    let grpc = &base.config.grpc;
+    Stack::new(proto::DESCRIPTOR_SET)
+        .in_flight(grpc.in_flight)
+        .deadline(Duration::from_secs(grpc.deadline_seconds))
+        .build(roles.services(base), &roles.authorise(base))
 }

@@ -20,7 +20,7 @@ impl Tree {
     /// The defaults, which define the keys and their types.
     pub(super) fn new(defaults: &Value) -> Self {
         let mut leaves = BTreeMap::new();
-        each_leaf("", defaults, &mut |key, value| {
+        each_leaf("", defaults, &|_| false, &mut |key, value| {
             leaves.insert(key, Leaf { value: value.clone(), source: Source::Default });
         });
         Self(leaves)
@@ -29,7 +29,8 @@ impl Tree {
     pub(super) fn add_file(&mut self, path: &Path, file: &Value) -> Result<(), Error> {
         let source = Source::File(path.to_owned());
         let mut found = Vec::new();
-        each_leaf("", file, &mut |key, value| found.push((key, value.clone())));
+        let is_leaf = |key: &str| self.0.contains_key(key);
+        each_leaf("", file, &is_leaf, &mut |key, value| found.push((key, value.clone())));
         for (key, value) in found {
             let old = self.leaf(&key, &source)?;
             if !same_kind(&old.value, &value) {
@@ -66,8 +67,9 @@ impl Tree {
             Value::Number(_) => text.parse::<i64>().ok().map(Value::from),
             Value::Array(_) => {
                 let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-                Some(items.map(Value::from).collect())
+                Some(items.map(item).collect())
             }
+            Value::Object(_) => serde_json::from_str(text).ok().filter(Value::is_object),
             _ => Some(Value::from(text)),
         };
         let Some(value) = value else {
@@ -120,16 +122,21 @@ impl Tree {
     }
 }
 
-fn each_leaf(path: &str, value: &Value, visit: &mut impl FnMut(String, &Value)) {
+/// Visits the values that are no tables, and the tables whose keys are free: those that are empty by
+/// default, or that `is_leaf` knows.
+fn each_leaf(
+    path: &str,
+    value: &Value,
+    is_leaf: &dyn Fn(&str) -> bool,
+    visit: &mut impl FnMut(String, &Value),
+) {
     match value {
-        Value::Object(map) if !map.is_empty() || path.is_empty() => {
+        Value::Object(map) if path.is_empty() || !(map.is_empty() || is_leaf(path)) => {
             for (name, value) in map {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                each_leaf(&path, value, visit);
+                each_leaf(&path, value, is_leaf, visit);
             }
         }
-        // An empty table says nothing.
-        Value::Object(_) => {}
         leaf => visit(path.to_owned(), leaf),
     }
 }
@@ -143,6 +150,11 @@ fn put(tree: &mut Value, key: &str, value: Value) {
         at = &mut at[part];
     }
     *at = value;
+}
+
+/// An item of a list: a whole number where it looks like one.
+fn item(text: &str) -> Value {
+    text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from)
 }
 
 /// An absent default (`null`) takes anything, and a whole number is a number too.

@@ -7,6 +7,8 @@ struct Demo {
     data: String,
     root_secret: Option<String>,
     roles: Vec<String>,
+    cores: Vec<usize>,
+    limits: std::collections::BTreeMap<String, u64>,
     grpc: Listener,
 }
 
@@ -20,7 +22,9 @@ struct Listener {
 impl Default for Demo {
     fn default() -> Self {
         let grpc = Listener { listen: "127.0.0.1:50051".parse().unwrap(), calls: 7, open: true };
-        Self { data: "data".into(), root_secret: None, roles: vec!["all".into()], grpc }
+        let roles = vec!["all".into()];
+        let (cores, limits) = Default::default();
+        Self { data: "data".into(), root_secret: None, roles, cores, limits, grpc }
     }
 }
 
@@ -58,6 +62,16 @@ fn later_layers_win_and_sources_are_known() {
     assert_eq!(loaded.source("grpc.calls").unwrap().to_string(), "AGON_GRPC_CALLS");
     assert!(matches!(loaded.source("grpc.open"), Some(Source::File(_))));
     assert_eq!(loaded.source("grpc.listen"), Some(&Source::Default));
+}
+
+#[test]
+fn lists_of_numbers_and_tables_with_free_keys() {
+    let (_dir, mut sources) = file("[limits]\n'a.b/C' = 7\n");
+    sources.env = vec![env("AGON_CORES", "0,2")];
+    let loaded = load::<Demo>(&sources).unwrap();
+    assert_eq!(loaded.value.cores, [0, 2]);
+    assert_eq!(loaded.value.limits["a.b/C"], 7);
+    refused("[limits]\nx = 'many'", &["agon.toml", "limits"]);
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! One file per command.
 
+pub mod admin;
 pub mod config;
 pub mod doctor;
 pub mod login;
+pub mod migrate;
 pub mod problem;
 pub mod submit;
+pub mod token;

@@ -1,0 +1,46 @@
+//! `agon migrate`: the databases' schemas.
+
+use std::process::ExitCode;
+
+use ids::Clock;
+
+use crate::cli::{Migrate, MigrateCommand};
+use crate::config;
+use crate::data::DataDir;
+use crate::databases::{Databases, failure};
+use crate::failure::Failure;
+
+/// Runs the command.
+pub async fn run(arguments: Migrate) -> Result<ExitCode, Failure> {
+    let config = config::load(&arguments.settings)?.value;
+    config.check()?;
+    // A server applies its migrations itself, before it serves; two at once help nobody.
+    let data = DataDir::open(&config.data)?;
+    let databases = Databases::open(&config, data.path(), &Clock::system()).await?;
+    let code = match arguments.command {
+        MigrateCommand::Status => status(&databases).await,
+        MigrateCommand::Up => databases.migrate().await.map(|count| {
+            println!("{count} migrations applied");
+            ExitCode::SUCCESS
+        }),
+    };
+    databases.close().await;
+    code
+}
+
+/// Exit code 0: nothing is pending.
+async fn status(databases: &Databases) -> Result<ExitCode, Failure> {
+    let mut pending = false;
+    for (db, migrations) in databases.each() {
+        let known = db.migration_status(migrations).await;
+        for step in known.map_err(|error| failure(db.service(), &error))? {
+            let state = match step.applied_at {
+                Some(at) => at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+                None => "pending".to_owned(),
+            };
+            pending |= step.applied_at.is_none();
+            println!("{:10} {:10} {:32} {state}", db.service(), step.scope, step.name);
+        }
+    }
+    Ok(if pending { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

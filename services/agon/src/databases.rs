@@ -1,0 +1,77 @@
+//! The services' databases: opened and brought up to date together.
+
+use std::path::Path;
+
+use db::{Db, Migrations, Options};
+use ids::Clock;
+
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// Every service that keeps data, with its migrations.
+pub const ALL: [&Migrations; 4] =
+    [&auth::MIGRATIONS, &problem::MIGRATIONS, &judge::MIGRATIONS, &challenge::MIGRATIONS];
+
+/// One database per service.
+#[derive(Clone)]
+pub struct Databases(Vec<Db>);
+
+impl Databases {
+    /// Opens all of them.
+    pub async fn open(config: &Config, data: &Path, clock: &Clock) -> Result<Self, Failure> {
+        let mut databases = Vec::new();
+        for migrations in ALL {
+            let service = migrations.service;
+            let url = config.database_url(data, service);
+            let mut options = Options::new(url, service).clock(clock.clone());
+            options.schema = Some(format!("{}{service}", config.database.schema_prefix));
+            options.read_connections = config.database.read_connections;
+            options.write_connections = config.database.write_connections;
+            let db = Db::open(&options).await.map_err(|error| failure(service, &error))?;
+            databases.push(db);
+        }
+        Ok(Self(databases))
+    }
+
+    /// Applies what is missing; the number of migrations that were applied.
+    pub async fn migrate(&self) -> Result<usize, Failure> {
+        let mut count = 0;
+        for (db, migrations) in self.each() {
+            let applied = db.migrate(migrations).await;
+            count += applied.map_err(|error| failure(db.service(), &error))?;
+        }
+        Ok(count)
+    }
+
+    /// Each database with its migrations.
+    pub fn each(&self) -> impl Iterator<Item = (&Db, &'static Migrations)> {
+        self.0.iter().zip(ALL)
+    }
+
+    /// The database of one service.
+    ///
+    /// # Panics
+    /// When there is no such service.
+    pub fn of(&self, service: &str) -> Db {
+        let found = self.0.iter().find(|db| db.service() == service);
+        found.expect("a service of this program").clone()
+    }
+
+    /// Closes all of them: what was written is on disk.
+    pub async fn close(&self) {
+        for db in &self.0 {
+            db.close().await;
+        }
+    }
+}
+
+/// Words a failure for the operator.
+pub fn failure(service: &str, error: &db::Error) -> Failure {
+    let text = format!("the database of {service}: {error}");
+    match error {
+        db::Error::Full(_) => Failure::storage(format!("{text}; free some space and start again")),
+        db::Error::Unavailable(_) | db::Error::Timeout(_) => Failure::unavailable(text),
+        db::Error::Config(_) | db::Error::Migration(_) => Failure::config(text),
+        _ => Failure::storage(text),
+    }
+}

@@ -1,0 +1,146 @@
+//! `kill -9` at any moment loses nothing that was acknowledged.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use db::testing::{Kind, kinds};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::players::{PROBLEM, PYTHON};
+use crate::world::{PATIENCE, World, eventually};
+
+const SUBMISSIONS: usize = 200;
+const KILLS: usize = 20;
+
+/// What one submission should come to, by its number.
+fn program(number: usize) -> (String, &'static str) {
+    match number % 2 {
+        0 => (format!("# {number}\n{PYTHON}"), "VERDICT_ACCEPTED"),
+        _ => (format!("print('wrong', {number})\n"), "VERDICT_WRONG_ANSWER"),
+    }
+}
+
+/// Posts until it is acknowledged, with the same request id each time: the server dies under it.
+async fn submit(world: &World, token: &str, number: usize) -> Option<String> {
+    let (source, _) = program(number);
+    let body = json!({
+        "problemId": PROBLEM, "language": "python3", "source": source,
+        "requestId": format!("submission-{number}"),
+    });
+    let request = world.http.post(world.url("/v1/submissions")).bearer_auth(token).json(&body);
+    let response = request.timeout(Duration::from_secs(10)).send().await.ok()?;
+    if response.status() == 401 {
+        return None;
+    }
+    let status = response.status();
+    let answer: Value = response.json().await.ok()?;
+    if status.is_server_error() {
+        return None;
+    }
+    assert!(status.is_success(), "{status}: {answer}");
+    Some(answer["submissionId"].as_str().unwrap().to_owned())
+}
+
+/// A number below `below` that differs from run to run; the seed is printed with failures.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, below: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % below
+    }
+}
+
+async fn survive(kind: &Kind) {
+    let flags = ["--set", "challenge.submissions_per_hour=0", "--log", "warn"];
+    let mut world = World::with(kind, &flags);
+    world.player("ada").await;
+    world.samples().await;
+    let seed = ids::Clock::system().new_id().as_u128() as u64 | 1;
+    eprintln!("seed {seed}");
+    let mut chance = Chance(seed);
+    let mut acknowledged: BTreeMap<usize, String> = BTreeMap::new();
+    let mut token = world.log_in("ada", "a long password of ada").await;
+    let mut kills = 0;
+    let mut next = 0;
+    let mut kill_at = 5;
+    while next < SUBMISSIONS {
+        match submit(&world, &token, next).await {
+            Some(id) => {
+                if let Some(before) = acknowledged.insert(next, id.clone()) {
+                    assert_eq!(before, id, "an acknowledged submission was made again");
+                }
+                next += 1;
+            }
+            None => token = world.log_in("ada", "a long password of ada").await,
+        }
+        if next >= kill_at && kills < KILLS {
+            // Somewhere within the next submission, or within the judging of earlier ones.
+            let delay = Duration::from_micros(chance.below(40_000));
+            let (_, lost) = tokio::join!(
+                async {
+                    tokio::time::sleep(delay).await;
+                    // Blocking is what we want: nothing else may happen before it is dead.
+                    let id = world.server.child.id().to_string();
+                    std::process::Command::new("kill").args(["-9", &id]).status().unwrap();
+                },
+                submit(&world, &token, next.min(SUBMISSIONS - 1)),
+            );
+            if let Some(id) = lost {
+                acknowledged.insert(next.min(SUBMISSIONS - 1), id);
+            }
+            tokio::task::block_in_place(|| world.crash_and_restart());
+            kills += 1;
+            kill_at = next + 5 + usize::try_from(chance.below(5)).unwrap();
+        }
+    }
+    assert_eq!(kills, KILLS);
+    let token = world.log_in("ada", "a long password of ada").await;
+    all_judged_once(&world, &token, &acknowledged).await;
+}
+
+async fn all_judged_once(world: &World, token: &str, acknowledged: &BTreeMap<usize, String>) {
+    assert_eq!(acknowledged.len(), SUBMISSIONS);
+    let start = Instant::now();
+    for (number, id) in acknowledged {
+        let judged = world.verdict(token, id).await;
+        let (_, expected) = program(*number);
+        assert_eq!(judged["verdict"], expected, "submission {number}: {judged}");
+    }
+    assert!(start.elapsed() < PATIENCE * 2);
+    // Exactly one: neither lost nor made twice.
+    let mut seen = Vec::new();
+    let mut page = String::new();
+    loop {
+        let path = format!("/v1/submissions?page_size=100&page_token={page}");
+        let (status, list) = world.call(Method::GET, &path, Some(token), None).await;
+        assert!(status.is_success(), "{list}");
+        for submission in list["submissions"].as_array().unwrap() {
+            seen.push(submission["submissionId"].as_str().unwrap().to_owned());
+        }
+        page = list["nextPageToken"].as_str().unwrap_or_default().to_owned();
+        if page.is_empty() {
+            break;
+        }
+    }
+    let mut expected: Vec<_> = acknowledged.values().cloned().collect();
+    seen.sort();
+    expected.sort();
+    assert_eq!(seen, expected);
+    eventually("nothing waits any more", async || {
+        let admin = world.log_in("admin", &world.admin_password()).await;
+        let queue = world.get("/v1/judge/queue", Some(&admin)).await;
+        (queue["queuedCount"] == "0" && queue["runningCount"] == "0").then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_acknowledged_submission_gets_its_verdict() {
+    for kind in kinds() {
+        survive(&kind).await;
+    }
+}

@@ -1,0 +1,175 @@
+//! Starting, stopping, and what is said when that does not work.
+
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use db::testing::{Kind, kinds};
+use serde_json::Value;
+
+use crate::world::{AGON, Server, World, eventually, text, was_killed};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_start_prepares_everything_and_the_second_is_quick() {
+    for kind in kinds() {
+        let mut world = World::new(&kind);
+        let data = world.data();
+        for secret in ["root-secret", "admin-password", "keys/judge.pem"] {
+            let mode = std::fs::metadata(data.join(secret)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{secret}");
+        }
+        let banner = &world.server.banner;
+        assert!(banner.contains("admin-password"), "{banner}");
+        assert!(!banner.contains(&world.admin_password()), "{banner}");
+        world.log_in("admin", &world.admin_password()).await;
+        assert_eq!(world.samples().await.len(), 3);
+
+        let password = world.admin_password();
+        world.crash_and_restart();
+        assert_eq!(world.admin_password(), password);
+        assert_eq!(world.samples().await.len(), 3);
+        let took = world.server.ready_after;
+        assert!(took < Duration::from_secs(20), "{took:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_admin_listener_answers() {
+    let world = World::new(&Kind::Sqlite);
+    let get = async |path: &str| {
+        let response = world.http.get(format!("{}{path}", world.server.admin)).send().await;
+        let response = response.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    };
+    assert_eq!(get("/livez").await.0, 200);
+    let (status, report) = get("/readyz").await;
+    assert_eq!(status, 200, "{report}");
+    world.get("/v1/problems", None).await;
+    let (_, metrics) = get("/metrics").await;
+    for name in ["process_resident_memory_bytes", "agon_rpc_total", "agon_rpc_duration_seconds"] {
+        assert!(metrics.contains(name), "{name} is missing");
+    }
+    let version: Value = serde_json::from_str(&get("/version").await.1).unwrap();
+    assert_eq!(version["name"], "agon");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_stops_it_within_the_grace_time() {
+    for kind in kinds() {
+        let mut world = World::new(&kind);
+        let token = world.player("ada").await;
+        // An open live feed must not hold it up.
+        let feed = world
+            .http
+            .get(world.url("/v1/events:subscribe"))
+            .bearer_auth(&token)
+            .header("accept", "text/event-stream")
+            .send();
+        let feed = tokio::time::timeout(Duration::from_secs(2), feed).await;
+        let start = Instant::now();
+        let status = tokio::task::block_in_place(|| world.server.terminate());
+        assert!(status.success(), "{status:?}");
+        assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+        drop(feed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_process_is_turned_away() {
+    let world = World::new(&Kind::Sqlite);
+    let second = Command::new(AGON).arg("serve").args(world.flags()).output().unwrap();
+    assert_eq!(second.status.code(), Some(75));
+    let said = text(&second);
+    assert!(said.contains("using the data directory"), "{said}");
+    assert!(said.contains(&world.server.child.id().to_string()), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taken_port_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(AGON)
+        .args(["serve", "--grpc", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .args(["--rest", &address, "--data"])
+        .arg(dir.path().join("data"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(75));
+    let said = text(&output);
+    assert!(said.contains(&address) && said.contains("--rest"), "{said}");
+}
+
+#[test]
+fn wrong_configuration_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("agon.toml");
+    std::fs::write(&file, "[grpc]\nlisen = '127.0.0.1:1'\n").unwrap();
+    let output = Command::new(AGON).arg("serve").arg("--config").arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let said = text(&output);
+    assert!(said.contains("agon.toml") && said.contains("grpc.lisen"), "{said}");
+    assert!(said.contains("did you mean \"grpc.listen\""), "{said}");
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("data");
+    std::fs::write(&file, "").unwrap();
+    let output = Command::new(AGON).args(["serve", "--data"]).arg(&file).output().unwrap();
+    assert_eq!(output.status.code(), Some(73));
+    assert!(text(&output).contains(&file.display().to_string()));
+}
+
+/// Without rights there is no sandbox: the rest runs, and says what is missing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_sandbox_submissions_wait() {
+    let mut world = World::new(&Kind::Sqlite);
+    let token = world.player("ada").await;
+    let problems = world.samples().await;
+    let problem = problems[0]["slug"].as_str().unwrap().to_owned();
+    if !is_root() {
+        return;
+    }
+    tokio::task::block_in_place(|| world.server.terminate());
+    let nobody = "65534:65534";
+    Command::new("chown").args(["-R", nobody]).arg(world.dir.path()).status().unwrap();
+    world.server = Server::start_as(&world.flags(), |command| {
+        use std::os::unix::process::CommandExt;
+        command.uid(65534).gid(65534).stderr(Stdio::inherit());
+    });
+    let report = world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
+    assert_eq!(report.status(), 200);
+    let report: Value = report.json().await.unwrap();
+    assert_eq!(report["components"]["judge"]["state"], "degraded", "{report}");
+    let body =
+        serde_json::json!({"problemId": problem, "language": "c17", "source": "int main(){}"});
+    let submission = world.post("/v1/submissions", Some(&token), body).await;
+    assert_eq!(submission["state"], "SUBMISSION_STATE_QUEUED");
+    let id = submission["submissionId"].as_str().unwrap().to_owned();
+    // With its rights back, the judge takes up what waited.
+    tokio::task::block_in_place(|| world.server.terminate());
+    world.server = Server::start(&world.flags());
+    let token = world.log_in("ada", "a long password of ada").await;
+    let judged = eventually("it is judged", async || {
+        let now = world.get(&format!("/v1/submissions/{id}"), Some(&token)).await;
+        (now["state"] == "SUBMISSION_STATE_DONE").then_some(now)
+    });
+    assert_ne!(judged.await["verdict"], "VERDICT_ACCEPTED");
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let mut world = World::new(&Kind::Sqlite);
+    let id = world.server.child.id().to_string();
+    let kill = || Command::new("kill").args(["-INT", &id]).stderr(Stdio::null()).status().unwrap();
+    kill();
+    kill();
+    let status = world.server.terminate();
+    assert!(!was_killed(status), "{status:?}");
+}

@@ -1,0 +1,7 @@
+//! Stories, told by clients of the whole program: a child process with its own data and ports.
+
+mod command_line;
+mod crash;
+mod life;
+mod players;
+mod world;

@@ -1,0 +1,316 @@
+//! A running agon, and what a client needs to talk to it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use db::testing::Kind;
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+/// The program under test.
+pub const AGON: &str = env!("CARGO_BIN_EXE_agon");
+
+/// How long anything may take that a test waits for. Generous: tests share few cores.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// One installation: a data directory, a database, and the server that runs on them.
+pub struct World {
+    pub dir: tempfile::TempDir,
+    pub kind: Kind,
+    prefix: String,
+    extra: Vec<String>,
+    pub server: Server,
+    pub http: reqwest::Client,
+}
+
+/// A child process that serves.
+pub struct Server {
+    pub child: Child,
+    pub rest: String,
+    pub grpc: String,
+    pub admin: String,
+    /// What it printed until it was ready.
+    pub banner: String,
+    pub ready_after: Duration,
+}
+
+impl World {
+    /// A new installation on one kind of database.
+    pub fn new(kind: &Kind) -> Self {
+        Self::with(kind, &[])
+    }
+
+    /// The same with further flags.
+    pub fn with(kind: &Kind, extra: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let id = ids::Clock::system().new_id().simple().to_string();
+        let prefix = format!("t_agon_{}_", &id[20..]);
+        let extra: Vec<String> = extra.iter().map(|flag| (*flag).to_owned()).collect();
+        let server = Server::start(&flags(kind, &prefix, dir.path(), &extra));
+        let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        Self { dir, kind: kind.clone(), prefix, extra, server, http }
+    }
+
+    pub fn flags(&self) -> Vec<String> {
+        flags(&self.kind, &self.prefix, self.dir.path(), &self.extra)
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// `kill -9`, and a new process on the same data.
+    pub fn crash_and_restart(&mut self) {
+        self.server.kill();
+        self.server = Server::start(&self.flags());
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.server.rest)
+    }
+
+    /// A REST call; the status and the JSON that came back.
+    pub async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = self.http.request(method, self.url(path));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status();
+        let bytes = response.bytes().await.unwrap();
+        let json = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+        (status, json)
+    }
+
+    #[track_caller]
+    pub fn get(&self, path: &str, token: Option<&str>) -> impl Future<Output = Value> {
+        self.good(Method::GET, path, token, None)
+    }
+
+    #[track_caller]
+    pub fn post(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        body: Value,
+    ) -> impl Future<Output = Value> {
+        self.good(Method::POST, path, token, Some(body))
+    }
+
+    #[track_caller]
+    fn good(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> impl Future<Output = Value> {
+        let caller = std::panic::Location::caller();
+        let what = format!("{method} {path}");
+        async move {
+            let (status, json) = self.call(method, path, token, body).await;
+            assert!(status.is_success(), "{caller}: {what}: {status}: {json}");
+            json
+        }
+    }
+
+    /// Registers and logs in; the access token.
+    pub async fn player(&self, name: &str) -> String {
+        let password = format!("a long password of {name}");
+        self.post("/v1/users", None, json!({"username": name, "password": password})).await;
+        self.log_in(name, &password).await
+    }
+
+    pub async fn log_in(&self, name: &str, password: &str) -> String {
+        let body = json!({"identifier": name, "password": password});
+        let session = self.post("/v1/sessions", None, body).await;
+        session["accessToken"].as_str().unwrap().to_owned()
+    }
+
+    /// The administrator's password, from the file that the banner names.
+    pub fn admin_password(&self) -> String {
+        let text = std::fs::read_to_string(self.data().join("admin-password")).unwrap();
+        text.trim().to_owned()
+    }
+
+    /// Waits until the sample problems are judged and published.
+    pub async fn samples(&self) -> Vec<Value> {
+        eventually("the sample problems are published", async || {
+            let list = self.get("/v1/problems", None).await;
+            let problems = list["problems"].as_array().cloned().unwrap_or_default();
+            (problems.len() >= 3).then_some(problems)
+        })
+        .await
+    }
+
+    /// Submits and waits for the verdict; the submission.
+    pub async fn judged(&self, token: &str, problem: &str, language: &str, source: &str) -> Value {
+        let body = json!({"problemId": problem, "language": language, "source": source});
+        let submission = self.post("/v1/submissions", Some(token), body).await;
+        let id = submission["submissionId"].as_str().unwrap().to_owned();
+        self.verdict(token, &id).await
+    }
+
+    pub async fn verdict(&self, token: &str, id: &str) -> Value {
+        eventually("the submission is judged", async || {
+            let submission = self.get(&format!("/v1/submissions/{id}"), Some(token)).await;
+            let done = submission["state"] == "SUBMISSION_STATE_DONE";
+            done.then_some(submission)
+        })
+        .await
+    }
+
+    /// Runs a command of the program against this world.
+    pub fn agon(&self, arguments: &[&str]) -> Output {
+        Command::new(AGON)
+            .args(arguments)
+            .env("AGON_HOME", self.dir.path().join("home"))
+            .env("AGON_SERVER", &self.server.grpc)
+            .env("AGON_DATA", self.data())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.server.kill();
+        if let Kind::Postgres(url) = &self.kind {
+            let schemas: Vec<String> = ["auth", "problem", "judge", "challenge"]
+                .map(|service| format!("{}{service}", self.prefix))
+                .into();
+            db::testing::drop_schemas(url, &schemas);
+        }
+    }
+}
+
+fn flags(kind: &Kind, prefix: &str, dir: &Path, extra: &[String]) -> Vec<String> {
+    let data = dir.join("data").display().to_string();
+    let mut flags: Vec<String> = ["--grpc", "--rest", "--admin"]
+        .iter()
+        .flat_map(|flag| [(*flag).to_owned(), "127.0.0.1:0".to_owned()])
+        .collect();
+    flags.extend(["--data".into(), data]);
+    if let Kind::Postgres(url) = kind {
+        flags.extend(["--database".into(), url.clone()]);
+        flags.extend(["--set".into(), format!("database.schema_prefix={prefix}")]);
+        flags.extend(["--set".into(), "database.read_connections=2".into()]);
+        flags.extend(["--set".into(), "database.write_connections=3".into()]);
+    }
+    flags.extend(extra.iter().cloned());
+    flags
+}
+
+impl Server {
+    /// Starts and waits until it is ready.
+    pub fn start(flags: &[String]) -> Self {
+        Self::start_as(flags, |_| {})
+    }
+
+    pub fn start_as(flags: &[String], adjust: impl FnOnce(&mut Command)) -> Self {
+        let start = Instant::now();
+        let mut command = Command::new(AGON);
+        command.arg("serve").args(flags).stdin(Stdio::null()).stdout(Stdio::piped());
+        // A failing test shows what the server logged.
+        command.stderr(Stdio::inherit());
+        adjust(&mut command);
+        let mut child = command.spawn().unwrap();
+        let lines = lines_of(child.stdout.take().unwrap());
+        let mut banner = String::new();
+        while !banner.contains("Try:") {
+            let left = PATIENCE.saturating_sub(start.elapsed());
+            let Ok(line) = lines.recv_timeout(left) else {
+                let _ = child.kill();
+                panic!("the server does not get ready; it said: {banner}");
+            };
+            banner += &line;
+        }
+        let find = |name: &str| {
+            let line = banner.lines().find(|line| line.trim_start().starts_with(name));
+            let address = line.and_then(|line| line.split_whitespace().nth(1)).unwrap();
+            format!("http://{}", address.trim_start_matches("http://"))
+        };
+        let (rest, grpc, admin) = (find("REST"), find("gRPC"), find("admin"));
+        Self { child, rest, grpc, admin, banner, ready_after: start.elapsed() }
+    }
+
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and how it ended.
+    pub fn terminate(&mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &id]).status().unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the server does not stop");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The lines of a pipe; it is read to its end, so that the writer never blocks.
+fn lines_of(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (send, receive) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            // Nobody listens once the server is ready.
+            let _ = send.send(line + "\n");
+        }
+    });
+    receive
+}
+
+/// Waits until `probe` gives something.
+pub async fn eventually<T>(what: &str, probe: impl AsyncFn() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = probe().await {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub fn text(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+#[track_caller]
+pub fn succeeded(output: &Output) -> String {
+    assert!(output.status.success(), "{:?}: {}", output.status, text(output));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// True when a process was ended by a signal rather than by itself.
+pub fn was_killed(status: ExitStatus) -> bool {
+    status.signal().is_some()
+}
