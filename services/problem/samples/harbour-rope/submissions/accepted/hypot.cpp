@@ -1,0 +1,12 @@
+#include <bits/stdc++.h>
+using namespace std;
+
+int main() {
+    int n;
+    cin >> n;
+    vector<double> x(n), y(n);
+    for (int i = 0; i < n; i++) cin >> x[i] >> y[i];
+    double length = 0;
+    for (int i = 0; i < n; i++) length += hypot(x[i] - x[(i + 1) % n], y[i] - y[(i + 1) % n]);
+    printf("%.8f\n", length);
+}
