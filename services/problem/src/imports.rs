@@ -279,7 +279,8 @@ pub(crate) fn time_limit(
     service: &Service,
 ) -> TimeLimit {
     let max_us = service.config.maxima().time_us;
-    TimeLimit { limit_us, max_us, margins: manifest.limits.margins() }
+    let declared = manifest.limits.declared_us.is_some();
+    TimeLimit { limit_us, declared, max_us, margins: manifest.limits.margins() }
 }
 
 /// Asks the judge for checks, each under its limit.

@@ -11,7 +11,7 @@ const MAX: i64 = 60_000_000;
 fn time(limit_us: Option<i64>) -> TimeLimit {
     let margins =
         Margins { resolution_us: 1_000_000, ac_to_time_limit: 2.0, time_limit_to_tle: 1.5 };
-    TimeLimit { limit_us, max_us: MAX, margins }
+    TimeLimit { limit_us, declared: limit_us.is_some(), max_us: MAX, margins }
 }
 
 fn check(kind: Kind, file: &str, permitted: &[Class], required: &[Class]) -> Check {

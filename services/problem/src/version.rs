@@ -55,6 +55,9 @@ pub struct Attachment {
 /// What a program may use, but for the time limit. Sizes are bytes, times microseconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Limits {
+    /// CPU time a test, where the package declares it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared_us: Option<i64>,
     /// Memory.
     pub memory: i64,
     /// Output a test.
@@ -91,6 +94,7 @@ impl Limits {
 impl From<&Declared> for Limits {
     fn from(declared: &Declared) -> Self {
         Self {
+            declared_us: declared.time_us,
             memory: declared.memory,
             output: declared.output,
             code: declared.code,

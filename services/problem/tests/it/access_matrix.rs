@@ -1,0 +1,154 @@
+//! Who may do what.
+
+use access::Role;
+use access::testing::bearer;
+use proto::problem as pb;
+use tonic::Code;
+
+use crate::package::Files;
+use crate::world::{User, World, each, fails, inner, request};
+
+/// Tries everything that changes a problem; gives the codes.
+async fn changes(world: &World, user: &User, id: &str) -> Vec<Code> {
+    let problem_id = id.to_owned();
+    let draft =
+        pb::Problem { problem_id: problem_id.clone(), difficulty: 500, ..Default::default() };
+    let update = pb::UpdateProblemRequest { problem: Some(draft), update_mask: None };
+    let publish =
+        pb::PublishProblemRequest { problem_id: problem_id.clone(), ..Default::default() };
+    let versions =
+        pb::ListProblemVersionsRequest { problem_id: problem_id.clone(), ..Default::default() };
+    let version = pb::GetProblemVersionRequest { problem_id: problem_id.clone(), version: 1 };
+    let delete = pb::DeleteProblemRequest { problem_id: problem_id.clone(), ..Default::default() };
+    let undelete = pb::UndeleteProblemRequest { problem_id };
+    let (mut client, token) = (world.problems(), &user.token);
+    let code = |status: Option<tonic::Status>| status.map_or(Code::Ok, |status| status.code());
+    vec![
+        code(client.update_problem(bearer(token, update)).await.err()),
+        code(client.publish_problem(bearer(token, publish)).await.err()),
+        code(client.list_problem_versions(bearer(token, versions)).await.err()),
+        code(client.get_problem_version(bearer(token, version)).await.err()),
+        code(client.delete_problem(bearer(token, delete)).await.err()),
+        code(client.undelete_problem(bearer(token, undelete)).await.err()),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn public_problems_are_seen_and_not_changed() {
+    each(|world| async move {
+        let (setter, other) = (world.setter(), world.setter());
+        world.judge();
+        world.verified(&setter, &Files::good(), true).await;
+        let id = world.get(None, "twosum").await.unwrap().problem_id;
+        assert_eq!(changes(&world, &other, &id).await, [Code::PermissionDenied; 6]);
+        let judge = world.user("judge", &[Role::Judge]);
+        assert_eq!(changes(&world, &judge, &id).await, [Code::PermissionDenied; 6]);
+        assert_eq!(changes(&world, &setter, &id).await, [Code::Ok; 6]);
+        let admin = world.user("admin", &[Role::Admin]);
+        assert_eq!(changes(&world, &admin, &id).await, [Code::Ok; 6]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drafts_are_not_there_for_others() {
+    each(|world| async move {
+        let (setter, other) = (world.setter(), world.setter());
+        world.judge();
+        world.verified(&setter, &Files::good(), false).await;
+        let id = world.get(Some(&setter.token), "twosum").await.unwrap().problem_id;
+        for name in ["twosum", &id] {
+            let player = world.user("player", &[]);
+            for token in [None, Some(other.token.as_str()), Some(&player.token)] {
+                let get = world.get(token, name).await;
+                fails(get, Code::NotFound, "PROBLEM_NOT_FOUND");
+                let message =
+                    pb::GetStatementRequest { problem_id: name.into(), ..Default::default() };
+                let answer = inner(world.problems().get_statement(request(token, message)).await);
+                fails(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
+                let message = pb::DownloadAttachmentRequest {
+                    problem_id: name.into(),
+                    name: "tool.txt".into(),
+                };
+                let answer = world.problems().download_attachment(request(token, message)).await;
+                fails(answer.map(|_| ()), Code::NotFound, "PROBLEM_NOT_FOUND");
+            }
+            assert_eq!(changes(&world, &other, name).await, [Code::NotFound; 6]);
+        }
+        // The owner and those who were given it see it, and its statement already.
+        let judge = world.user("judge", &[Role::Judge]);
+        assert!(world.get(Some(&judge.token), "twosum").await.is_ok());
+        let grant = format!("{} problem.problem.update problems/{id}", other.id);
+        world.others.grants.lock().unwrap().insert(grant);
+        let message = pb::GetStatementRequest { problem_id: id, ..Default::default() };
+        assert!(world.problems().get_statement(bearer(&other.token, message)).await.is_ok());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_call_at_all() {
+    each(|world| async move {
+        let player = world.user("player", &[]);
+        fails(world.create(&player, "first").await, Code::PermissionDenied, "PERMISSION_MISSING");
+        let tar = Files::good().tar();
+        let answer = world.try_import(&player, pb::ImportProblemRequest::default(), &tar).await;
+        fails(answer, Code::PermissionDenied, "PERMISSION_MISSING");
+        let answer = world.problems().create_problem(pb::CreateProblemRequest::default()).await;
+        assert_eq!(answer.unwrap_err().code(), Code::Unauthenticated);
+        let message = pb::ListProblemImportsRequest::default();
+        let answer = world.imports().list_problem_imports(message).await;
+        assert_eq!(answer.unwrap_err().code(), Code::Unauthenticated);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn test_data_is_for_services_only() {
+    each(|world| async move {
+        let setter = world.setter();
+        world.judge();
+        let import = world.verified(&setter, &Files::good(), true).await;
+        let data = pb::GetJudgeDataRequest { problem_id: import.problem_id.clone(), version: 1 };
+        let found = world.judge_data().get_judge_data(data.clone()).await.unwrap().into_inner();
+        let digest = found.judge_data.unwrap().tests[1].input.clone().unwrap().digest;
+        let object = pb::DownloadObjectRequest { digest: digest.clone() };
+        let check =
+            pb::GetVerificationRequest { verification_id: import.problem_import_id.clone() };
+        let admin = world.user("admin", &[Role::Admin]);
+        let mut client = proto::problem::judge_data_service_client::JudgeDataServiceClient::new(
+            world.channel.clone(),
+        );
+        for token in [None, Some(&setter.token), Some(&admin.token)] {
+            let wanted =
+                if token.is_none() { Code::Unauthenticated } else { Code::PermissionDenied };
+            let token = token.map(String::as_str);
+            let code =
+                client.get_judge_data(request(token, data.clone())).await.unwrap_err().code();
+            assert_eq!(code, wanted);
+            let answer = client.download_object(request(token, object.clone())).await.map(|_| ());
+            assert_eq!(answer.unwrap_err().code(), wanted);
+            let answer = client.get_verification(request(token, check.clone())).await;
+            assert_eq!(answer.unwrap_err().code(), wanted);
+        }
+        let mut client = world.judge_data();
+        fails(
+            inner(client.get_verification(check).await),
+            Code::NotFound,
+            "VERIFICATION_NOT_FOUND",
+        );
+        let unknown = pb::GetJudgeDataRequest { version: 2, ..data };
+        fails(inner(client.get_judge_data(unknown).await), Code::NotFound, "VERSION_NOT_FOUND");
+        let unknown = pb::DownloadObjectRequest { digest: "0".repeat(64) };
+        let answer = client.download_object(unknown).await.map(|_| ());
+        fails(answer, Code::NotFound, "OBJECT_NOT_FOUND");
+        let wrong = pb::DownloadObjectRequest { digest: digest.to_uppercase() };
+        crate::world::blames(client.download_object(wrong).await.map(|_| ()), "digest");
+        // A damaged object is never handed out as if it were whole.
+        let place = world.data.path().join("objects").join(&digest[..2]).join(&digest[2..]);
+        std::fs::write(place, "other").unwrap();
+        let answer = crate::judge::download(&client, &digest).await;
+        fails(answer, Code::DataLoss, "OBJECT_DAMAGED");
+    })
+    .await;
+}

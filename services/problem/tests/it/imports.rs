@@ -1,0 +1,193 @@
+//! Uploads and their reports.
+
+use access::testing::bearer;
+use futures_util::{StreamExt as _, stream};
+use proto::problem::{self as pb, ImportState};
+use rpc::status;
+use tonic::Code;
+
+use crate::package::Files;
+use crate::world::{World, each, fails};
+
+fn options(problem: &str) -> pb::ImportProblemRequest {
+    pb::ImportProblemRequest { problem_id: problem.to_owned(), ..Default::default() }
+}
+
+async fn count(world: &World, sql: &'static str) -> i64 {
+    world.db.query(sql).fetch_scalar().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_package_leaves_nothing_behind() {
+    each(|world| async move {
+        let setter = world.setter();
+        let files =
+            Files::good().with("problem.yaml", "problem_format_version: 2025-09\nlimts: {}\n");
+        let answer = world.try_import(&setter, options(""), &files.tar()).await;
+        let status = fails(answer, Code::InvalidArgument, "PACKAGE_INVALID");
+        let fields = status::fields(&status);
+        assert!(fields.iter().any(|(file, what)| file == "problem.yaml" && what.contains("limts")));
+        let answer = world.try_import(&setter, options(""), b"hello").await;
+        fails(answer, Code::InvalidArgument, "PACKAGE_INVALID");
+        let answer = world.try_import(&setter, options(""), b"").await;
+        crate::world::blames(answer, "content");
+        let empty = world.imports().import_problem(bearer(&setter.token, stream::empty())).await;
+        crate::world::blames(empty, "content");
+        for table in ["SELECT COUNT(*) FROM problems", "SELECT COUNT(*) FROM object_pins"] {
+            assert_eq!(count(&world, table).await, 0);
+        }
+        let scratch = world.data.path().join("scratch/problem");
+        assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn which_problem_an_upload_is_for() {
+    each(|world| async move {
+        let (setter, other) = (world.setter(), world.setter());
+        let tar = Files::good().tar();
+        let first = world.try_import(&setter, options(""), &tar).await.unwrap();
+        assert_eq!((first.slug.as_str(), first.version), ("twosum", 1));
+        // The same uuid: a new version. By somebody else: another problem.
+        let second = world.try_import(&setter, options(""), &tar).await.unwrap();
+        assert_eq!((second.problem_id == first.problem_id, second.version), (true, 2));
+        let theirs = world.try_import(&other, options(""), &tar).await.unwrap();
+        assert_eq!((theirs.slug.as_str(), theirs.version), ("twosum-2", 1));
+        // A slug that is free makes a problem of that name, whatever the uuid.
+        let named = world.try_import(&setter, options("another"), &tar).await.unwrap();
+        assert_eq!((named.slug.as_str(), named.version), ("another", 1));
+        let again = world.try_import(&setter, options("another"), &tar).await.unwrap();
+        assert_eq!((again.slug.as_str(), again.version), ("another", 2));
+        // What is another's and hidden is not there: its slug is taken, its id unknown.
+        let answer = world.try_import(&other, options("another"), &tar).await;
+        fails(answer, Code::AlreadyExists, "SLUG_TAKEN");
+        let answer = world.try_import(&other, options(&first.problem_id), &tar).await;
+        fails(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
+        crate::world::blames(
+            world.try_import(&setter, options("No Slug"), &tar).await,
+            "problem_id",
+        );
+        let grant = format!("{} problem.problem.update problems/{}", other.id, first.problem_id);
+        world.others.grants.lock().unwrap().insert(grant);
+        let allowed = world.try_import(&other, options("twosum"), &tar).await.unwrap();
+        assert_eq!((allowed.problem_id, allowed.version), (first.problem_id, 3));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_is_the_same_import() {
+    each(|world| async move {
+        let setter = world.setter();
+        let with = |request_id: &str| pb::ImportProblemRequest {
+            request_id: request_id.to_owned(),
+            ..Default::default()
+        };
+        let tar = Files::good().tar();
+        let first = world.try_import(&setter, with("one"), &tar).await.unwrap();
+        let again = world.try_import(&setter, with("one"), &tar).await.unwrap();
+        assert_eq!(first, again);
+        assert_eq!(count(&world, "SELECT COUNT(*) FROM imports").await, 1);
+        let other = Files::good().with("data/secret/1.ans", "5\n").tar();
+        crate::world::blames(world.try_import(&setter, with("one"), &other).await, "request_id");
+        let long = with(&"x".repeat(129));
+        crate::world::blames(world.try_import(&setter, long, &tar).await, "request_id");
+        assert_eq!(count(&world, "SELECT COUNT(*) FROM object_pins").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_are_bounded() {
+    for kind in db::testing::kinds() {
+        let config = problem::Config { upload_mib: 1, ..problem::Config::default() };
+        let world = World::open(&kind, config).await;
+        let setter = world.setter();
+        let files = Files::good().with("data/secret/1.in", vec![b'x'; 2 << 20]);
+        let answer = world.try_import(&setter, options(""), &files.tar()).await;
+        fails(answer, Code::ResourceExhausted, "PACKAGE_TOO_LARGE");
+        let scratch = world.data.path().join("scratch/problem");
+        assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reports_are_for_their_makers_and_editors() {
+    each(|world| async move {
+        let (setter, other) = (world.setter(), world.setter());
+        let import = world.import(&setter, &Files::good(), false).await;
+        let get = |token: String| {
+            let message =
+                pb::GetProblemImportRequest { problem_import_id: import.problem_import_id.clone() };
+            let mut client = world.imports();
+            async move { client.get_problem_import(bearer(&token, message)).await }
+        };
+        assert!(get(setter.token.clone()).await.is_ok());
+        fails(get(other.token.clone()).await, Code::NotFound, "IMPORT_NOT_FOUND");
+        assert!(get(world.user("admin", &[access::Role::Admin]).token).await.is_ok());
+        let grant = format!("{} problem.problem.update problems/{}", other.id, import.problem_id);
+        world.others.grants.lock().unwrap().insert(grant);
+        assert!(get(other.token).await.is_ok());
+        for id in ["", "x", "twosum", &setter.id.to_string()] {
+            let message = pb::GetProblemImportRequest { problem_import_id: id.to_owned() };
+            let answer = world.imports().get_problem_import(bearer(&setter.token, message)).await;
+            fails(answer, Code::NotFound, "IMPORT_NOT_FOUND");
+            let message = pb::WatchProblemImportRequest { problem_import_id: id.to_owned() };
+            let answer = world.imports().watch_problem_import(bearer(&setter.token, message)).await;
+            fails(answer.map(|_| ()), Code::NotFound, "IMPORT_NOT_FOUND");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_sees_the_beginning_and_the_end() {
+    each(|world| async move {
+        let setter = world.setter();
+        let import = world.import(&setter, &Files::good(), false).await;
+        let message =
+            pb::WatchProblemImportRequest { problem_import_id: import.problem_import_id.clone() };
+        let watched = world.imports().watch_problem_import(bearer(&setter.token, message)).await;
+        let mut watched = watched.unwrap().into_inner();
+        let next = watched.next().await.unwrap().unwrap().problem_import.unwrap();
+        assert_eq!((next.state(), next.done_count), (ImportState::Verifying, 0));
+        world.judge();
+        let rest: Vec<_> = watched.map(|m| m.unwrap().problem_import.unwrap()).collect().await;
+        let counts: Vec<i32> = rest.iter().map(|import| import.done_count).collect();
+        assert!(counts.is_sorted() && counts.last() == Some(&3), "{counts:?}");
+        assert_eq!(rest.last().unwrap().state(), ImportState::Succeeded);
+        assert!(rest.last().unwrap().done_time.is_some());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_are_listed_page_by_page() {
+    each(|world| async move {
+        let setter = world.setter();
+        let mut made = Vec::new();
+        for _ in 0..5 {
+            world.clock.advance(std::time::Duration::from_secs(1));
+            made.push(world.import(&setter, &Files::good(), false).await.problem_import_id);
+        }
+        made.reverse();
+        let (mut seen, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let message = pb::ListProblemImportsRequest { page_size: 2, page_token };
+            let answer = world.imports().list_problem_imports(bearer(&setter.token, message)).await;
+            let page = answer.unwrap().into_inner();
+            seen.extend(page.problem_imports.into_iter().map(|i| i.problem_import_id));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(seen, made);
+        let other = world.setter();
+        let message = pb::ListProblemImportsRequest::default();
+        let answer = world.imports().list_problem_imports(bearer(&other.token, message)).await;
+        assert!(answer.unwrap().into_inner().problem_imports.is_empty());
+    })
+    .await;
+}

@@ -1,0 +1,200 @@
+//! The rest of Agon, as these tests need it: a judge that reads from a program's first line what comes of
+//! it, and an auth service that knows who was given what.
+//!
+//! The first line of a program is a comment with a verdict for all tests, or one per test, and before it
+//! perhaps `time=<microseconds>`.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use bus::{Bus, Event, Fault, Received, Topic};
+use db::Tx;
+use db::testing::TestDb;
+use proto::auth as auth_pb;
+use proto::event::{JudgedTest, JudgementCompleted, Verdict, VerificationRequested};
+use proto::judge as judge_pb;
+use proto::problem as pb;
+use proto::problem::judge_data_service_client::JudgeDataServiceClient;
+use runtime::Shutdown;
+use tonic::{Request, Response, Status};
+
+pub const JUDGEMENT: Topic = Topic::new("agon.judgement.v1", "judge")
+    .key("verification_id")
+    .types(&["agon.event.v1.JudgementCompleted"]);
+pub const TOPICS: &[Topic] = &[JUDGEMENT];
+pub const MIGRATIONS: db::Migrations = db::Migrations { service: "judge", files: &[] };
+
+pub type Client = JudgeDataServiceClient<access::Authorised>;
+
+/// Judges what is asked for.
+pub struct Judge {
+    pub problem: Client,
+}
+
+impl bus::Handler for Judge {
+    async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
+        let wanted: VerificationRequested = event.decode()?;
+        let request =
+            pb::GetVerificationRequest { verification_id: wanted.verification_id.clone() };
+        let found = self.problem.clone().get_verification(request).await?.into_inner();
+        let verification = found.verification.ok_or_else(|| Fault::park("no verification"))?;
+        let judged = judge(&self.problem, &verification).await?;
+        complete(tx, &judged);
+        Ok(())
+    }
+}
+
+/// Publishes a judgement.
+pub fn complete(tx: &mut Tx, judged: &JudgementCompleted) {
+    let key = ids::parse(&judged.verification_id).unwrap();
+    bus::outbox::append(tx, Event::new(&JUDGEMENT, key, 1, judged));
+}
+
+async fn judge(client: &Client, wanted: &pb::Verification) -> Result<JudgementCompleted, Status> {
+    let source = match wanted.sources.first().and_then(|source| source.content.clone()) {
+        Some(object) => download(client, &object.digest).await?,
+        None => b"# AC".to_vec(),
+    };
+    let line = String::from_utf8_lossy(&source).lines().next().unwrap_or("").to_owned();
+    let (mut time, mut words) = (1000, Vec::new());
+    for word in line.trim_start_matches(['#', '/']).split_whitespace() {
+        match word.strip_prefix("time=") {
+            Some(us) => time = us.parse().unwrap(),
+            None => words.push(word.to_owned()),
+        }
+    }
+    let count = count(client, wanted).await?;
+    let test = |index: usize| {
+        let word = words.get(index.min(words.len().saturating_sub(1))).map_or("AC", String::as_str);
+        let mut verdict = verdict(word);
+        let solution = wanted.kind() == pb::VerificationKind::Solution;
+        let mut took = time;
+        if solution && verdict != Verdict::CompileError && took > wanted.time_limit_us {
+            (verdict, took) = (Verdict::TimeLimitExceeded, wanted.time_limit_us);
+        }
+        let index = i32::try_from(index).unwrap();
+        JudgedTest { index, verdict: verdict.into(), cpu_time_us: took, ..JudgedTest::default() }
+    };
+    let tests: Vec<JudgedTest> = (0..count).map(test).collect();
+    let wrong = tests.iter().map(JudgedTest::verdict).find(|v| *v != Verdict::Accepted);
+    Ok(JudgementCompleted {
+        judgement_id: wanted.verification_id.clone(),
+        verification_id: wanted.verification_id.clone(),
+        verdict: wrong.unwrap_or(Verdict::Accepted).into(),
+        cpu_time_us: tests.iter().map(|t| t.cpu_time_us).max().unwrap_or(0),
+        memory_bytes: 1 << 20,
+        test_count: i32::try_from(count).unwrap(),
+        tests,
+        ..JudgementCompleted::default()
+    })
+}
+
+async fn count(client: &Client, wanted: &pb::Verification) -> Result<usize, Status> {
+    if wanted.kind() != pb::VerificationKind::Solution {
+        return Ok(wanted.inputs.len() + wanted.invalid_inputs.len() + wanted.outputs.len());
+    }
+    let request =
+        pb::GetJudgeDataRequest { problem_id: wanted.problem_id.clone(), version: wanted.version };
+    let data = client.clone().get_judge_data(request).await?.into_inner().judge_data;
+    Ok(data.unwrap_or_default().tests.len())
+}
+
+/// All bytes of an object.
+pub async fn download(client: &Client, digest: &str) -> Result<Vec<u8>, Status> {
+    let request = pb::DownloadObjectRequest { digest: digest.to_owned() };
+    let mut pieces = client.clone().download_object(request).await?.into_inner();
+    let mut bytes = Vec::new();
+    while let Some(piece) = pieces.message().await? {
+        bytes.extend_from_slice(&piece.data);
+    }
+    Ok(bytes)
+}
+
+fn verdict(word: &str) -> Verdict {
+    match word {
+        "WA" => Verdict::WrongAnswer,
+        "TLE" => Verdict::TimeLimitExceeded,
+        "RTE" => Verdict::RuntimeError,
+        "CE" => Verdict::CompileError,
+        "JE" => Verdict::JudgeError,
+        _ => Verdict::Accepted,
+    }
+}
+
+/// Runs the judge until the shutdown.
+pub fn run(bus: &Bus, db: &TestDb, problem: Client, shutdown: &Shutdown) {
+    let judge = Judge { problem };
+    let consumer = bus.consumer("judge", db.db(), &["agon.verification.v1"], judge).unwrap();
+    tokio::spawn(consumer.run(shutdown.wait()));
+}
+
+/// Answers for the judge and for auth.
+#[derive(Clone, Default)]
+pub struct Others {
+    /// `user permission resource`.
+    pub grants: Arc<Mutex<HashSet<String>>>,
+}
+
+#[tonic::async_trait]
+impl judge_pb::judgement_service_server::JudgementService for Others {
+    async fn get_judgement(
+        &self,
+        _: Request<judge_pb::GetJudgementRequest>,
+    ) -> Result<Response<judge_pb::GetJudgementResponse>, Status> {
+        let judgement = judge_pb::Judgement {
+            verdict: judge_pb::Verdict::CompileError.into(),
+            compile_output: "expected `;`\0".into(),
+            ..judge_pb::Judgement::default()
+        };
+        Ok(Response::new(judge_pb::GetJudgementResponse { judgement: Some(judgement) }))
+    }
+    async fn list_workers(
+        &self,
+        _: Request<judge_pb::ListWorkersRequest>,
+    ) -> Result<Response<judge_pb::ListWorkersResponse>, Status> {
+        Err(Status::unimplemented("not in tests"))
+    }
+    async fn get_queue(
+        &self,
+        _: Request<judge_pb::GetQueueRequest>,
+    ) -> Result<Response<judge_pb::GetQueueResponse>, Status> {
+        Err(Status::unimplemented("not in tests"))
+    }
+}
+
+#[tonic::async_trait]
+impl auth_pb::access_service_server::AccessService for Others {
+    async fn check_permission(
+        &self,
+        request: Request<auth_pb::CheckPermissionRequest>,
+    ) -> Result<Response<auth_pb::CheckPermissionResponse>, Status> {
+        let auth_pb::CheckPermissionRequest { user_id, permission, resource } = request.get_ref();
+        let grant = format!("{user_id} {permission} {resource}");
+        let allowed = self.grants.lock().unwrap().contains(&grant);
+        Ok(Response::new(auth_pb::CheckPermissionResponse { allowed }))
+    }
+    async fn list_roles(
+        &self,
+        _: Request<auth_pb::ListRolesRequest>,
+    ) -> Result<Response<auth_pb::ListRolesResponse>, Status> {
+        Err(Status::unimplemented("not in tests"))
+    }
+    async fn create_role_binding(
+        &self,
+        _: Request<auth_pb::CreateRoleBindingRequest>,
+    ) -> Result<Response<auth_pb::CreateRoleBindingResponse>, Status> {
+        Err(Status::unimplemented("not in tests"))
+    }
+    async fn list_role_bindings(
+        &self,
+        _: Request<auth_pb::ListRoleBindingsRequest>,
+    ) -> Result<Response<auth_pb::ListRoleBindingsResponse>, Status> {
+        Err(Status::unimplemented("not in tests"))
+    }
+    async fn delete_role_binding(
+        &self,
+        _: Request<auth_pb::DeleteRoleBindingRequest>,
+    ) -> Result<Response<auth_pb::DeleteRoleBindingResponse>, Status> {
+        Err(Status::unimplemented("not in tests"))
+    }
+}

@@ -1,0 +1,326 @@
+//! Problems themselves.
+
+use access::Role;
+use access::testing::bearer;
+use futures_util::StreamExt as _;
+use prost_types::FieldMask;
+use proto::problem::{self as pb, Visibility};
+use tonic::{Code, Request, Status};
+
+use crate::package::Files;
+use crate::world::{User, World, blames, each, fails, inner, request};
+
+async fn update(
+    world: &World,
+    user: &User,
+    problem: pb::Problem,
+    paths: &[&str],
+) -> Result<pb::Problem, Status> {
+    let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+    let update_mask = Some(FieldMask { paths });
+    let message = pb::UpdateProblemRequest { problem: Some(problem), update_mask };
+    let answer = world.problems().update_problem(bearer(&user.token, message)).await?;
+    Ok(answer.into_inner().problem.unwrap())
+}
+
+async fn delete(world: &World, user: &User, name: &str, etag: &str) -> Result<(), Status> {
+    let message = pb::DeleteProblemRequest { problem_id: name.into(), etag: etag.into() };
+    world.problems().delete_problem(bearer(&user.token, message)).await.map(|_| ())
+}
+
+async fn list(
+    world: &World,
+    user: Option<&User>,
+    message: pb::ListProblemsRequest,
+) -> Result<Vec<String>, Status> {
+    let token = user.map(|user| user.token.as_str());
+    let answer = world.problems().list_problems(request(token, message)).await?;
+    Ok(answer.into_inner().problems.into_iter().map(|problem| problem.slug).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn made_changed_deleted_and_brought_back() {
+    each(|world| async move {
+        let setter = world.setter();
+        let made = world.create(&setter, "first").await.unwrap();
+        assert_eq!(
+            (made.visibility(), made.owner_id.as_str()),
+            (Visibility::Draft, &*setter.id.to_string())
+        );
+        fails(world.create(&setter, "first").await, Code::AlreadyExists, "SLUG_TAKEN");
+        let change = pb::Problem {
+            problem_id: "first".into(),
+            title: "Changed".into(),
+            tags: vec!["b".into(), "a".into()],
+            difficulty: 1500,
+            slug: "ignored".into(),
+            etag: made.etag.clone(),
+            ..Default::default()
+        };
+        let changed = update(&world, &setter, change.clone(), &["title", "tags"]).await.unwrap();
+        assert_eq!((changed.title.as_str(), changed.slug.as_str()), ("Changed", "first"));
+        assert_eq!((changed.tags, changed.difficulty), (vec!["a".to_owned(), "b".into()], 0));
+        let stale = update(&world, &setter, change.clone(), &["title"]).await;
+        fails(stale, Code::Aborted, "ETAG_MISMATCH");
+        let set = pb::Problem { etag: String::new(), slug: String::new(), ..change.clone() };
+        let changed = update(&world, &setter, set, &[]).await.unwrap();
+        assert_eq!(changed.difficulty, 1500);
+        let wrong = update(&world, &setter, change.clone(), &["owner_id"]).await;
+        blames(wrong, "update_mask");
+        fails(delete(&world, &setter, "first", "0").await, Code::Aborted, "ETAG_MISMATCH");
+        delete(&world, &setter, "first", &changed.etag).await.unwrap();
+        let gone = world.get(Some(&setter.token), "first").await;
+        fails(gone, Code::NotFound, "PROBLEM_NOT_FOUND");
+        let kept = world.get(Some(&setter.token), &made.problem_id).await.unwrap();
+        assert!(kept.delete_time.is_some());
+        // The slug is free again; the old problem comes back under another.
+        world.create(&setter, "first").await.unwrap();
+        let message = pb::UndeleteProblemRequest { problem_id: made.problem_id.clone() };
+        let back = world.problems().undelete_problem(bearer(&setter.token, message)).await;
+        assert_eq!(back.unwrap().into_inner().problem.unwrap().slug, "first-2");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_becomes_public_without_content() {
+    each(|world| async move {
+        let setter = world.setter();
+        world.create(&setter, "first").await.unwrap();
+        let public = pb::Problem {
+            problem_id: "first".into(),
+            visibility: Visibility::Public.into(),
+            ..Default::default()
+        };
+        let answer = update(&world, &setter, public.clone(), &["visibility"]).await;
+        fails(answer, Code::FailedPrecondition, "NOT_PUBLISHED");
+        let message = pb::CreateProblemRequest {
+            problem: Some(pb::Problem { slug: "second".into(), title: "t".into(), ..public }),
+            ..Default::default()
+        };
+        let answer = inner(world.problems().create_problem(bearer(&setter.token, message)).await);
+        fails(answer, Code::FailedPrecondition, "NOT_PUBLISHED");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_embargo_holds() {
+    each(|world| async move {
+        let setter = world.setter();
+        world.judge();
+        let yaml = format!(
+            "problem_format_version: 2025-09\nname: X\nuuid: {}\nlimits: {{time_limit: 1}}\n\
+             embargo_until: 2199-01-01\n",
+            crate::package::UUID
+        );
+        let import = world.verified(&setter, &Files::good().with("problem.yaml", yaml), true).await;
+        assert!(import.findings.iter().any(|f| f.message.contains("embargo")), "{import:?}");
+        let problem = world.get(Some(&setter.token), "twosum").await.unwrap();
+        assert_eq!((problem.published_version, problem.visibility()), (1, Visibility::Draft));
+        let message = pb::PublishProblemRequest {
+            problem_id: "twosum".into(),
+            make_public: true,
+            ..Default::default()
+        };
+        let answer = inner(world.problems().publish_problem(bearer(&setter.token, message)).await);
+        fails(answer, Code::FailedPrecondition, "EMBARGOED");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn versions_are_switched() {
+    each(|world| async move {
+        let setter = world.setter();
+        world.judge();
+        for answer in ["3\n", "4\n"] {
+            let files = Files::good().with("data/secret/1.ans", answer);
+            world.verified(&setter, &files, true).await;
+        }
+        let publish = |version| {
+            let message = pb::PublishProblemRequest {
+                problem_id: "twosum".into(),
+                version,
+                make_public: false,
+            };
+            let (mut client, request) = (world.problems(), bearer(&setter.token, message));
+            async move { client.publish_problem(request).await }
+        };
+        let back = publish(1).await.unwrap().into_inner().problem.unwrap();
+        assert_eq!(back.published_version, 1);
+        let newest = publish(0).await.unwrap().into_inner().problem.unwrap();
+        assert_eq!(newest.published_version, 2);
+        fails(publish(3).await, Code::NotFound, "VERSION_NOT_FOUND");
+        blames(publish(-1).await, "version");
+        let message = pb::ListProblemVersionsRequest {
+            problem_id: "twosum".into(),
+            page_size: 1,
+            ..Default::default()
+        };
+        let client = || world.problems();
+        let first = client().list_problem_versions(bearer(&setter.token, message.clone())).await;
+        let first = first.unwrap().into_inner();
+        assert_eq!(first.problem_versions[0].version, 2);
+        let message =
+            pb::ListProblemVersionsRequest { page_token: first.next_page_token, ..message };
+        let second = client().list_problem_versions(bearer(&setter.token, message)).await;
+        let second = second.unwrap().into_inner();
+        assert_eq!(second.problem_versions[0].version, 1);
+        assert!(second.next_page_token.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_show_what_one_may_see() {
+    each(|world| async move {
+        let (setter, other) = (world.setter(), world.setter());
+        world.judge();
+        world.verified(&setter, &Files::good(), true).await;
+        for slug in ["bbb", "aaa", "ccc"] {
+            world.create(&setter, slug).await.unwrap();
+        }
+        let change = pb::Problem {
+            problem_id: "bbb".into(),
+            tags: vec!["dp".into(), "math".into()],
+            difficulty: 1200,
+            title: "Äpfel 100%".into(),
+            ..Default::default()
+        };
+        update(&world, &setter, change, &[]).await.unwrap();
+        delete(&world, &setter, "ccc", "").await.unwrap();
+        let all = pb::ListProblemsRequest::default;
+        let admin = world.user("admin", &[Role::Admin]);
+        let get = |user, message| list(&world, user, message);
+        assert_eq!(get(None, all()).await.unwrap(), ["twosum"]);
+        assert_eq!(get(Some(&other), all()).await.unwrap(), ["twosum"]);
+        assert_eq!(get(Some(&setter), all()).await.unwrap(), ["aaa", "bbb", "twosum"]);
+        assert_eq!(get(Some(&admin), all()).await.unwrap().len(), 3);
+        let deleted = || pb::ListProblemsRequest { show_deleted: true, ..all() };
+        assert_eq!(get(Some(&setter), deleted()).await.unwrap().len(), 4);
+        assert_eq!(get(Some(&other), deleted()).await.unwrap(), ["twosum"]);
+        assert_eq!(get(None, deleted()).await.unwrap(), ["twosum"]);
+        let tags = |tags: &[&str]| pb::ListProblemsRequest {
+            tags: tags.iter().map(|t| (*t).to_owned()).collect(),
+            ..all()
+        };
+        assert_eq!(get(Some(&setter), tags(&["math"])).await.unwrap(), ["bbb", "twosum"]);
+        assert_eq!(get(Some(&setter), tags(&["math", "dp"])).await.unwrap(), ["bbb"]);
+        let text = |query: &str| pb::ListProblemsRequest { query: query.into(), ..all() };
+        assert_eq!(get(Some(&setter), text("äPFEL 100%")).await.unwrap(), ["bbb"]);
+        assert_eq!(get(Some(&setter), text("100_")).await.unwrap(), Vec::<String>::new());
+        assert_eq!(get(Some(&setter), text("TWO s")).await.unwrap(), ["twosum"]);
+        let hard = pb::ListProblemsRequest { min_difficulty: 1200, max_difficulty: 1300, ..all() };
+        assert_eq!(get(Some(&setter), hard).await.unwrap(), ["bbb"]);
+        let mine = pb::ListProblemsRequest { owner_id: "me".into(), ..all() };
+        assert!(get(Some(&other), mine).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_hold_everything_once() {
+    each(|world| async move {
+        let setter = world.setter();
+        let slugs: Vec<String> = (0..7).map(|i| format!("slug-{i}")).collect();
+        for slug in &slugs {
+            world.create(&setter, slug).await.unwrap();
+        }
+        let (mut seen, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let message = pb::ListProblemsRequest {
+                page_size: 3,
+                page_token: page_token.clone(),
+                ..Default::default()
+            };
+            let answer = world.problems().list_problems(bearer(&setter.token, message)).await;
+            let page = answer.unwrap().into_inner();
+            seen.extend(page.problems.into_iter().map(|problem| problem.slug));
+            if page.next_page_token.is_empty() {
+                break;
+            }
+            page_token = page.next_page_token;
+        }
+        assert_eq!(seen, slugs);
+        // A token is one list's, and one viewer's.
+        let other = pb::ListProblemsRequest {
+            page_token: page_token.clone(),
+            query: "slug".into(),
+            ..Default::default()
+        };
+        blames(list(&world, Some(&setter), other).await, "page_token");
+        let message = pb::ListProblemsRequest { page_token, ..Default::default() };
+        blames(list(&world, None, message).await, "page_token");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn creating_twice_with_one_request_id_makes_one() {
+    each(|world| async move {
+        let setter = world.setter();
+        let make = |slug: &str, request_id: &str| {
+            let problem =
+                pb::Problem { slug: slug.into(), title: "t".into(), ..Default::default() };
+            let message =
+                pb::CreateProblemRequest { problem: Some(problem), request_id: request_id.into() };
+            let (mut client, request) = (world.problems(), bearer(&setter.token, message));
+            async move { inner(client.create_problem(request).await) }
+        };
+        let first = make("first", "one").await.unwrap();
+        assert_eq!(first, make("first", "one").await.unwrap());
+        blames(make("second", "one").await, "request_id");
+        fails(make("first", "two").await, Code::AlreadyExists, "SLUG_TAKEN");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_and_attachments() {
+    each(|world| async move {
+        let setter = world.setter();
+        world.judge();
+        let yaml = format!(
+            "problem_format_version: 2025-09\nname: {{en: Sum, de: Summe}}\nuuid: {}\n\
+             limits: {{time_limit: 1}}\n",
+            crate::package::UUID
+        );
+        let files = Files::good()
+            .with("problem.yaml", yaml)
+            .with("statement/problem.de.md", "Addiere.\n")
+            .with("attachments/big.bin", vec![7; 600_000]);
+        world.verified(&setter, &files, true).await;
+        let statement = |language: &str, accepted: &'static str| {
+            let message =
+                pb::GetStatementRequest { problem_id: "twosum".into(), language: language.into() };
+            let mut request = Request::new(message);
+            request.metadata_mut().insert("accept-language", accepted.parse().unwrap());
+            let mut client = world.problems();
+            async move { inner(client.get_statement(request).await).map(|s| s.statement.unwrap()) }
+        };
+        let english = statement("", "fr").await.unwrap();
+        assert_eq!((english.language.as_str(), english.title.as_str()), ("en", "Sum"));
+        assert!(english.html.contains("<span class=\"math inline\">a</span>"));
+        assert_eq!(english.markdown, "Add $a$ and $b$.\n");
+        assert_eq!((english.samples[0].input.as_str(), english.samples.len()), ("1 2\n", 1));
+        assert_eq!(statement("", "fr, de;q=0.5").await.unwrap().title, "Summe");
+        assert_eq!(statement("de", "en").await.unwrap().title, "Summe");
+        fails(statement("fr", "en").await, Code::NotFound, "STATEMENT_NOT_FOUND");
+        let download = |name: &str| {
+            let message =
+                pb::DownloadAttachmentRequest { problem_id: "twosum".into(), name: name.into() };
+            let mut client = world.problems();
+            async move { client.download_attachment(message).await }
+        };
+        let bodies: Vec<_> = download("big.bin").await.unwrap().into_inner().collect().await;
+        let bodies: Vec<_> = bodies.into_iter().map(Result::unwrap).collect();
+        assert_eq!(bodies[0].content_type, "application/octet-stream");
+        assert_eq!(bodies.iter().map(|body| body.data.len()).sum::<usize>(), 600_000);
+        for name in ["", "other", "../tool.txt", "TOOL.TXT"] {
+            let answer = download(name).await.map(|_| ());
+            fails(answer, Code::NotFound, "ATTACHMENT_NOT_FOUND");
+        }
+    })
+    .await;
+}

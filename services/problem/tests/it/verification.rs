@@ -1,0 +1,207 @@
+//! From a package to a verdict about it.
+
+use proto::event::{JudgementCompleted, Verdict};
+use proto::problem::{self as pb, ImportState, Severity, VersionState};
+use tonic::Code;
+
+use crate::judge;
+use crate::package::Files;
+use crate::world::{World, each, fails};
+
+async fn version(world: &World, import: &pb::ProblemImport) -> pb::ProblemVersion {
+    let user = world.user("admin", &[access::Role::Admin]);
+    let message = pb::GetProblemVersionRequest {
+        problem_id: import.problem_id.clone(),
+        version: import.version,
+    };
+    let request = access::testing::bearer(&user.token, message);
+    let answer = world.problems().get_problem_version(request).await.unwrap();
+    answer.into_inner().problem_version.unwrap()
+}
+
+fn check<'i>(import: &'i pb::ProblemImport, file: &str) -> &'i pb::ImportCheck {
+    import.checks.iter().find(|check| check.file.ends_with(file)).expect("a check")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_package_is_published() {
+    each(|world| async move {
+        let setter = world.setter();
+        world.judge();
+        let import = world.verified(&setter, &Files::good(), true).await;
+        assert_eq!(import.state(), ImportState::Succeeded, "{import:?}");
+        assert_eq!((import.done_count, import.check_count), (3, 3));
+        assert!(import.checks.iter().all(|check| check.passed && !check.actual.is_empty()));
+        assert_eq!(import.slug, "twosum");
+        let problem = world.get(None, "twosum").await.unwrap();
+        assert_eq!(problem.published_version, 1);
+        assert_eq!(
+            (problem.title.as_str(), problem.tags.as_slice()),
+            ("Two Sum", &["math".into()][..])
+        );
+        assert_eq!(problem.authors, ["Ada"]);
+        assert_eq!(problem.limits.unwrap().time_limit.unwrap().seconds, 2);
+        let version = version(&world, &import).await;
+        assert_eq!((version.state(), version.published), (VersionState::Verified, true));
+        assert_eq!((version.test_count, version.sample_count), (2, 1));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_surprise_rejects_the_version() {
+    each(|world| async move {
+        let setter = world.setter();
+        world.judge();
+        for (file, line, said) in [
+            ("submissions/accepted/a.py", "# AC WA", "test secret/1: WA, expected AC"),
+            ("submissions/wrong_answer/w.py", "# AC", "expected WA on at least one test"),
+            ("submissions/wrong_answer/w.py", "# RTE", "test sample/1: RTE, expected AC or WA"),
+            ("submissions/accepted/a.py", "# CE", "expected `;`"),
+            ("submissions/accepted/a.py", "# time=2000001 AC", "TLE, expected AC"),
+            ("input_validators/check.py", "# AC WA", "secret/1: was refused"),
+        ] {
+            let import = world.verified(&setter, &Files::good().with(file, line), true).await;
+            assert_eq!(import.state(), ImportState::Failed, "{line}");
+            let check = check(&import, file);
+            assert!(!check.passed && check.message.contains(said), "{line}: {check:?}");
+            let version = version(&world, &import).await;
+            assert_eq!((version.state(), version.published), (VersionState::Rejected, false));
+        }
+        let problem = world.get(Some(&setter.token), "twosum").await.unwrap();
+        assert_eq!(problem.published_version, 0);
+        let message =
+            pb::PublishProblemRequest { problem_id: "twosum".into(), ..Default::default() };
+        let request = access::testing::bearer(&setter.token, message);
+        let answer = world.problems().publish_problem(request).await;
+        fails(answer, Code::FailedPrecondition, "VERSION_NOT_VERIFIED");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_limit_is_found() {
+    each(|world| async move {
+        let setter = world.setter();
+        world.judge();
+        let files = Files::timeless()
+            .with("submissions/accepted/a.py", "# time=700000 AC")
+            .with("submissions/time_limit_exceeded/s.py", "# time=3000000 AC")
+            .with("submissions/time_limit_exceeded/t.py", "# time=9000000 AC");
+        let import = world.verified(&setter, &files, false).await;
+        assert_eq!(import.state(), ImportState::Succeeded, "{import:?}");
+        let limits = version(&world, &import).await.limits.unwrap();
+        assert_eq!(limits.time_limit.unwrap().seconds, 2);
+        assert_eq!(check(&import, "/s.py").actual, "TLE");
+        // No limit is above twice the one and clearly below the other.
+        let close = files.with("submissions/time_limit_exceeded/s.py", "# time=2900000 AC");
+        let import = world.verified(&setter, &close, false).await;
+        assert_eq!(import.state(), ImportState::Failed);
+        let told = import.findings.iter().find(|f| f.severity() == Severity::Error).unwrap();
+        assert!(told.file.ends_with("/s.py") && told.message.contains("1.5 times"), "{told:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn validators_and_outputs() {
+    each(|world| async move {
+        let setter = world.setter();
+        world.judge();
+        let files = Files::good()
+            .with("data/invalid_input/x.in", "x")
+            .with("data/valid_output/y.in", "")
+            .with("data/valid_output/y.ans", "")
+            .with("data/valid_output/y.out", "")
+            .with("data/sample/test_group.yaml", "input_validator_args: [small]\n");
+        // One validator accepts everything; the other refuses what it must: inputs are the test, the
+        // output's input, then the invalid one.
+        let files = files.with("input_validators/lax.py", "# AC AC WA\n");
+        let import = world.verified(&setter, &files, false).await;
+        assert_eq!(import.state(), ImportState::Succeeded, "{import:?}");
+        assert_eq!(import.checks.len(), 7, "two validators with two command lines each");
+        let both = files.with("input_validators/check.py", "# AC AC WA\n");
+        let import = world.verified(&setter, &both, false).await;
+        assert_eq!(import.state(), ImportState::Failed);
+        assert!(import.findings.iter().any(|f| f.file == "data/invalid_input/x.in"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_survives_a_restart_at_any_point() {
+    each(|world| async move {
+        let setter = world.setter();
+        let files =
+            Files::timeless().with("submissions/time_limit_exceeded/s.py", "# time=9000000 AC");
+        let import = world.import(&setter, &files, true).await;
+        assert_eq!((import.state(), import.done_count), (ImportState::Verifying, 0));
+        // Nobody judged yet; then one check was judged, but the answer not applied; then all go on.
+        let world = world.restart().await;
+        let world = world.restart().await;
+        world.judge();
+        let import = world.done(&setter, &import.problem_import_id).await;
+        assert_eq!(import.state(), ImportState::Succeeded, "{import:?}");
+        assert_eq!(world.get(None, "twosum").await.unwrap().published_version, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_answers_and_strangers_change_nothing() {
+    each(|world| async move {
+        let setter = world.setter();
+        world.judge();
+        let import = world.verified(&setter, &Files::good(), true).await;
+        let ids: Vec<(ids::Uuid,)> =
+            world.db.query("SELECT id FROM checks").fetch_all().await.unwrap();
+        let unknown = world.clock.new_id();
+        for id in ids.into_iter().map(|(id,)| id).chain([unknown]) {
+            let judged = JudgementCompleted {
+                verification_id: id.to_string(),
+                verdict: Verdict::WrongAnswer.into(),
+                ..JudgementCompleted::default()
+            };
+            let mut tx = world.judge_db.begin().await.unwrap();
+            judge::complete(&mut tx, &judged);
+            tx.commit().await.unwrap();
+        }
+        // Behind them, something that shows that they were dealt with.
+        let again =
+            world.verified(&setter, &Files::good().with("data/secret/1.ans", "5\n"), true).await;
+        assert_eq!(again.state(), ImportState::Succeeded);
+        assert_eq!(again.version, 2, "the same package uuid makes a new version");
+        let first = world.done(&setter, &import.problem_import_id).await;
+        assert_eq!(first.state(), ImportState::Succeeded);
+        assert!(world.bus.health().is_ok());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sample_problems_are_good_packages() {
+    each(|world| async move {
+        let admin = world.user("admin", &[access::Role::Admin]);
+        assert_eq!(world.service.import_samples(admin.id).await.unwrap(), 3);
+        assert_eq!(world.service.import_samples(admin.id).await.unwrap(), 0);
+        for (slug, _) in problem::samples() {
+            let problem = world.get(Some(&admin.token), slug).await.unwrap();
+            let message = pb::GetStatementRequest { problem_id: slug.into(), ..Default::default() };
+            let request = access::testing::bearer(&admin.token, message);
+            let answer = world.problems().get_statement(request).await.unwrap().into_inner();
+            let statement = answer.statement.unwrap();
+            assert!(!statement.samples.is_empty() && !statement.markdown.is_empty());
+            assert_eq!(statement.title, problem.title);
+            let data = world.judge_data();
+            let message =
+                pb::GetJudgeDataRequest { problem_id: problem.problem_id.clone(), version: 1 };
+            let found = data.clone().get_judge_data(message).await.unwrap().into_inner();
+            for test in found.judge_data.unwrap().tests {
+                let object = test.input.unwrap();
+                let bytes = judge::download(&data, &object.digest).await.unwrap();
+                assert_eq!(bytes.len() as i64, object.size_bytes);
+            }
+        }
+    })
+    .await;
+}
