@@ -1,61 +1,58 @@
-//! The machine-readable and the readable description of the API.
+//! What the edge serves of its own: the OpenAPI document and a page that shows it.
 
-use std::fmt::Write as _;
-use std::sync::Arc;
-
-use axum::extract::State;
+use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderValue, header};
-use serde_json::Value;
+use bytes::Bytes;
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG};
+use transcode::Plan;
 
-use crate::{Edge, JSON, with_type};
-
-/// The OpenAPI 3.1 document.
-pub(crate) async fn openapi(State(edge): State<Arc<Edge>>) -> Response {
-    let mut response = with_type(edge.openapi.clone(), JSON);
-    let cache = HeaderValue::from_static("public, max-age=300");
-    response.headers_mut().insert(header::CACHE_CONTROL, cache);
-    response
+/// The pages, made once.
+#[derive(Debug)]
+pub struct Pages {
+    openapi: Bytes,
+    etag: HeaderValue,
 }
 
-/// The same for people: one self-contained page without scripts.
-pub(crate) async fn docs(State(edge): State<Arc<Edge>>) -> Response {
-    let document: Value = serde_json::from_slice(&edge.openapi).unwrap_or_default();
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    let mut response = with_type(page(&document), html);
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
-    let policy = HeaderValue::from_static(policy);
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
-    response
-}
+const DOCS: &str = include_str!("docs.html");
+const DOCS_POLICY: &str = "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; \
+    script-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
-fn page(document: &Value) -> String {
-    let mut html = String::from(
-        "<!doctype html><html lang=en><meta charset=utf-8><title>Agon API</title><style>\
-         body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
-         code{font-size:.95em}summary{cursor:pointer;padding:.3rem 0}pre{overflow:auto}\
-         .m{display:inline-block;width:5rem;font-weight:600}</style>\
-         <h1>Agon API</h1><p>Machine-readable: <a href=/openapi.json>openapi.json</a></p>",
-    );
-    let paths = document["paths"].as_object();
-    for (path, operations) in paths.into_iter().flatten() {
-        for (method, operation) in operations.as_object().into_iter().flatten() {
-            let title = format!("{} {}", method.to_uppercase(), path);
-            let text = operation["description"].as_str().or(operation["summary"].as_str());
-            let result = write!(
-                html,
-                "<details><summary><span class=m>{}</span> <code>{}</code></summary><p>{}</p></details>",
-                escape(&method.to_uppercase()),
-                escape(path),
-                escape(text.unwrap_or(&title)),
-            );
-            result.expect("writing to a string does not fail");
-        }
+impl Pages {
+    /// Renders them.
+    pub fn new(plan: &Plan) -> Pages {
+        let openapi = transcode::openapi(plan).to_string();
+        // FNV-1a: it only has to change when the document does.
+        let hash = openapi.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let etag = HeaderValue::from_str(&format!("\"{hash:016x}\""));
+        let etag = etag.unwrap_or(HeaderValue::from_static("\"0\""));
+        Pages { openapi: openapi.into(), etag }
     }
-    html.push_str("</html>");
-    html
-}
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    /// Whether the edge itself answers at this path.
+    pub fn has(path: &str) -> bool {
+        matches!(path, "/openapi.json" | "/docs")
+    }
+
+    /// The page at a path.
+    pub fn page(&self, path: &str) -> Option<Response> {
+        let (body, content_type) = match path {
+            "/openapi.json" => (Body::from(self.openapi.clone()), "application/json"),
+            "/docs" => (Body::from(DOCS), "text/html; charset=utf-8"),
+            _ => return None,
+        };
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        if path == "/docs" {
+            let policy = HeaderValue::from_static(DOCS_POLICY);
+            headers.insert(CONTENT_SECURITY_POLICY, policy);
+        } else {
+            headers.insert(ETAG, self.etag.clone());
+        }
+        Some(response)
+    }
 }

@@ -2,12 +2,10 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::ConnectInfo;
+use axum::Router;
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -16,16 +14,11 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tower::ServiceExt;
+use tower::ServiceExt as _;
 
 use crate::Gateway;
-
-/// Open connections; further ones wait in the system's backlog.
-const CONNECTIONS: usize = 10_000;
-/// A client that sends its headers more slowly than this is cut off.
-const HEADER_TIME: Duration = Duration::from_secs(15);
-/// Size of a request's headers, in bytes; more is 431.
-const HEADER_BYTES: usize = 32 * 1024;
+use crate::config::Config;
+use crate::edge::Peer;
 
 /// Serves until `shutdown`, then stops accepting and waits at most `grace` for running requests.
 pub async fn serve(
@@ -34,18 +27,21 @@ pub async fn serve(
     grace: Duration,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let router = gateway.router();
+    let (router, config) = (gateway.router(), &*gateway.config);
     let (stop, stopping) = watch::channel(false);
+    let builder = builder(config);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
-        let room = connections.len() < CONNECTIONS;
+        let room = connections.len() < config.connections;
         tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if room => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer, router.clone(), stopping.clone()));
+                    let router = router.clone();
+                    let peer = Peer(peer.ip().to_canonical());
+                    connections.spawn(connection(builder.clone(), stream, peer, router, stopping.clone()));
                 }
                 Err(error) => {
                     // Out of descriptors, mostly: it passes, and spinning would not help.
@@ -59,50 +55,61 @@ pub async fn serve(
     stop.send_replace(true);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(grace, drained).await.is_err() {
-        tracing::info!(left = connections.len(), "grace time is over; closing connections");
-        connections.shutdown().await;
+        tracing::warn!(
+            open = connections.len(),
+            "requests were cut off at the end of the grace time"
+        );
     }
+    connections.shutdown().await;
     Ok(())
 }
 
-async fn connection(
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: axum::Router,
-    mut stopping: watch::Receiver<bool>,
-) {
-    // Small answers go out at once; a failure here costs latency only.
-    let _ = stream.set_nodelay(true);
-    let service = router.map_request(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        request
-    });
+fn builder(config: &Config) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
+    // The edge checks both with an answer of its own; beyond twice that it is not read at all.
+    let head = 2 * (config.header_bytes + config.uri_bytes);
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .max_buf_size(HEADER_BYTES)
-        .half_close(false);
+        .header_read_timeout(Duration::from_secs(config.header_seconds.max(1)))
+        .max_buf_size(head.max(16 * 1024));
     builder
         .http2()
         .timer(TokioTimer::new())
+        .max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX))
         .max_concurrent_streams(250)
-        .max_header_list_size(HEADER_BYTES as u32)
         .keep_alive_interval(Duration::from_secs(30))
         .keep_alive_timeout(Duration::from_secs(20));
-    let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = async { drop(stopping.wait_for(|stop| *stop).await) } => {
+    builder
+}
+
+async fn connection(
+    builder: Builder<TokioExecutor>,
+    stream: TcpStream,
+    peer: Peer,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
+    // Small answers must not wait for more.
+    let _ = stream.set_nodelay(true);
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request.map(axum::body::Body::new)
+    });
+    let service = TowerToHyperService::new(service);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let stop = async {
+        // The sender is gone only when the listener is, too.
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stop => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "connection ended");
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended badly");
     }
 }

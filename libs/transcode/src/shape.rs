@@ -234,8 +234,13 @@ impl Message {
 
 impl Enum {
     fn new(reflected: &prost_reflect::EnumDescriptor) -> Enum {
-        let values: Vec<(String, i32)> =
-            reflected.values().map(|value| (value.name().to_owned(), value.number())).collect();
+        // The descriptor's own list keeps the order of the file, in which the first alias wins.
+        let values: Vec<(String, i32)> = reflected
+            .enum_descriptor_proto()
+            .value
+            .iter()
+            .map(|value| (value.name().to_owned(), value.number()))
+            .collect();
         let mut by_number = HashMap::new();
         for (index, (_, number)) in values.iter().enumerate() {
             by_number.entry(*number).or_insert(index);

@@ -1,0 +1,193 @@
+//! What the client can read, and what it sends: `Accept` and `Content-Type`.
+
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, StatusCode};
+
+use crate::failure::Failure;
+
+/// The form of a stream of responses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamForm {
+    /// One JSON value per line.
+    Lines,
+    /// Server-sent events.
+    Events,
+    /// One JSON array.
+    Array,
+}
+
+impl StreamForm {
+    /// Its media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            StreamForm::Lines => "application/x-ndjson",
+            StreamForm::Events => "text/event-stream",
+            StreamForm::Array => "application/json",
+        }
+    }
+}
+
+/// Whether errors are wanted as RFC 9457 problem details.
+pub fn wants_problem(headers: &HeaderMap) -> bool {
+    let accept = Accept::new(headers);
+    let problem = accept.exactly("application/problem+json");
+    problem > 0 && problem >= accept.exactly("application/json")
+}
+
+/// The response must be JSON.
+pub fn json(headers: &HeaderMap) -> Result<(), Failure> {
+    let accept = Accept::new(headers);
+    let fits = ["application/json", "application/problem+json"];
+    if fits.iter().any(|media| accept.quality(media) > 0) {
+        return Ok(());
+    }
+    Err(not_acceptable("application/json"))
+}
+
+/// The form of a stream; lines unless something else is preferred.
+pub fn stream(headers: &HeaderMap) -> Result<StreamForm, Failure> {
+    let accept = Accept::new(headers);
+    let forms = [StreamForm::Lines, StreamForm::Events, StreamForm::Array];
+    let mut best = None;
+    for form in forms {
+        let mut quality = accept.quality(form.media_type());
+        if form == StreamForm::Lines {
+            quality = quality.max(accept.quality("application/ndjson"));
+        }
+        if quality > best.map_or(0, |(quality, _)| quality) {
+            best = Some((quality, form));
+        }
+    }
+    let all = "application/x-ndjson, text/event-stream, application/json";
+    best.map(|(_, form)| form).ok_or_else(|| not_acceptable(all))
+}
+
+fn not_acceptable(have: &str) -> Failure {
+    let message = format!("this path answers with {have}, which Accept excludes");
+    Failure::client(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message)
+}
+
+/// The body must be JSON in UTF-8.
+pub fn json_body(headers: &HeaderMap) -> Result<(), Failure> {
+    let Some(given) = content_type(headers)? else { return Ok(()) };
+    let mut parts = given.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let is_json = media == "application/json"
+        || media.starts_with("application/") && media.ends_with("+json");
+    let charset = parts.filter_map(|part| part.split_once('=')).find_map(|(name, value)| {
+        name.eq_ignore_ascii_case("charset").then(|| value.trim_matches('"').to_owned())
+    });
+    let utf8 =
+        charset.is_none_or(|c| c.eq_ignore_ascii_case("utf-8") || c.eq_ignore_ascii_case("utf8"));
+    if is_json && utf8 { Ok(()) } else { Err(unsupported("application/json")) }
+}
+
+/// The `Content-Type` as text.
+pub fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    crate::headers::text(headers, &CONTENT_TYPE)
+}
+
+/// The body's media type or encoding is not one the route takes.
+pub fn unsupported(have: &str) -> Failure {
+    let message = format!("the body must be {have}");
+    let mut failure =
+        Failure::client(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message);
+    failure.set(ACCEPT, have);
+    failure
+}
+
+/// The ranges of `Accept`, each with its quality in thousandths.
+struct Accept(Vec<(String, u16)>);
+
+impl Accept {
+    fn new(headers: &HeaderMap) -> Accept {
+        let lines = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let ranges = lines.flat_map(|line| line.split(',')).filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let media = parts.next().filter(|media| !media.is_empty())?.to_ascii_lowercase();
+            let quality = parts
+                .filter_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")))
+                .find_map(|text| text.parse::<f32>().ok())
+                .map_or(1000, |quality| (quality.clamp(0.0, 1.0) * 1000.0) as u16);
+            Some((media, quality))
+        });
+        Accept(ranges.collect())
+    }
+
+    fn exactly(&self, media: &str) -> u16 {
+        let range = self.0.iter().find(|(range, _)| range == media);
+        range.map_or(0, |(_, quality)| *quality)
+    }
+
+    /// The quality of a media type: the most specific range counts; no header accepts everything.
+    fn quality(&self, media: &str) -> u16 {
+        if self.0.is_empty() {
+            return 1;
+        }
+        let group = media.split('/').next().unwrap_or_default();
+        let group = format!("{group}/*");
+        let find = |wanted: &str| self.0.iter().find(|(range, _)| range == wanted);
+        let found = find(media).or_else(|| find(&group)).or_else(|| find("*/*"));
+        found.map_or(0, |(_, quality)| *quality)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepting(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(ACCEPT, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn streams() {
+        let form = |value: &str| stream(&accepting(value)).ok();
+        assert_eq!(stream(&HeaderMap::new()).ok(), Some(StreamForm::Lines));
+        assert_eq!(form("*/*"), Some(StreamForm::Lines));
+        assert_eq!(form("text/event-stream"), Some(StreamForm::Events));
+        assert_eq!(form("application/json"), Some(StreamForm::Array));
+        assert_eq!(form("application/json;q=0.5, text/event-stream"), Some(StreamForm::Events));
+        assert_eq!(form("application/*"), Some(StreamForm::Lines));
+        assert_eq!(form("text/html"), None);
+        assert_eq!(
+            form("*/*, application/x-ndjson;q=0, application/ndjson;q=0"),
+            Some(StreamForm::Events)
+        );
+    }
+
+    #[test]
+    fn unary() {
+        for value in ["*/*", "application/*", "application/json;q=0.1", "application/problem+json"]
+        {
+            assert!(json(&accepting(value)).is_ok(), "{value}");
+        }
+        for value in ["text/html", "application/json;q=0", "application/xml, text/*"] {
+            assert!(json(&accepting(value)).is_err(), "{value}");
+        }
+        assert!(wants_problem(&accepting("application/problem+json, application/json")));
+        assert!(!wants_problem(&accepting("application/json, application/problem+json;q=0.5")));
+        assert!(!wants_problem(&accepting("*/*")));
+    }
+
+    #[test]
+    fn bodies() {
+        let body = |value: &str| {
+            json_body(&HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]))
+        };
+        for value in
+            ["application/json", "application/json; charset=UTF-8", "Application/Merge-Patch+JSON"]
+        {
+            assert!(body(value).is_ok(), "{value}");
+        }
+        for value in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/json; charset=latin1",
+            "",
+            "multipart/form-data; boundary=x",
+        ] {
+            assert!(body(value).is_err(), "{value}");
+        }
+    }
+}

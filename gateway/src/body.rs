@@ -1,0 +1,103 @@
+//! Reads request bodies: bounded in size, in time, and after decompression.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use flate2::read::{GzDecoder, ZlibDecoder};
+use futures_util::StreamExt as _;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http::{HeaderMap, StatusCode};
+
+use crate::failure::Failure;
+use crate::headers;
+
+/// Reads a whole body.
+pub async fn whole(
+    headers: &HeaderMap,
+    body: Body,
+    limit: u64,
+    patience: Duration,
+) -> Result<Bytes, Failure> {
+    check_length(headers, limit)?;
+    let read = read(body, limit);
+    let slow = |_| Failure::slow("the body did not arrive in time");
+    let bytes = tokio::time::timeout(patience, read).await.map_err(slow)??;
+    inflate(headers, bytes, limit)
+}
+
+async fn read(body: Body, limit: u64) -> Result<Bytes, Failure> {
+    let mut chunks = body.into_data_stream();
+    let mut whole = BytesMut::new();
+    let mut first = None;
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| broken())?;
+        if (whole.len() + chunk.len() + first.as_ref().map_or(0, Bytes::len)) as u64 > limit {
+            return Err(Failure::too_large(limit));
+        }
+        // Most bodies come in one piece, which needs no copy.
+        match first.take() {
+            None if whole.is_empty() => first = Some(chunk),
+            None => whole.extend_from_slice(&chunk),
+            Some(earlier) => {
+                whole.extend_from_slice(&earlier);
+                whole.extend_from_slice(&chunk);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| whole.freeze()))
+}
+
+/// The body ended early.
+pub fn broken() -> Failure {
+    Failure::client(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "the body ended too early")
+}
+
+/// Refuses a body that says that it is too large.
+pub fn check_length(headers: &HeaderMap, limit: u64) -> Result<(), Failure> {
+    let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if length.is_some_and(|length: u64| length > limit) {
+        return Err(Failure::too_large(limit));
+    }
+    Ok(())
+}
+
+/// A raw upload is stored as it comes, so it may not be encoded for the transfer.
+pub fn check_identity(headers: &HeaderMap) -> Result<(), Failure> {
+    match headers::text(headers, &CONTENT_ENCODING)? {
+        None => Ok(()),
+        Some(encoding) if encoding.eq_ignore_ascii_case("identity") => Ok(()),
+        Some(_) => Err(unsupported_encoding("identity")),
+    }
+}
+
+fn unsupported_encoding(have: &str) -> Failure {
+    let message = format!("the body's Content-Encoding must be {have}");
+    let http = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    let mut failure = Failure::client(http, "UNSUPPORTED_ENCODING", message);
+    failure.set(http::header::ACCEPT_ENCODING, have);
+    failure
+}
+
+fn inflate(headers: &HeaderMap, bytes: Bytes, limit: u64) -> Result<Bytes, Failure> {
+    let encoding = headers::text(headers, &CONTENT_ENCODING)?.unwrap_or("identity").trim();
+    let mut inflated = Vec::new();
+    // One byte more than allowed tells a body that is too large from one that just fits.
+    let result = match encoding.to_ascii_lowercase().as_str() {
+        "identity" | "" => return Ok(bytes),
+        "gzip" | "x-gzip" => GzDecoder::new(&*bytes).take(limit + 1).read_to_end(&mut inflated),
+        "deflate" => ZlibDecoder::new(&*bytes).take(limit + 1).read_to_end(&mut inflated),
+        _ => return Err(unsupported_encoding("gzip, deflate")),
+    };
+    if inflated.len() as u64 > limit {
+        return Err(Failure::too_large(limit));
+    }
+    match result {
+        Ok(_) => Ok(inflated.into()),
+        Err(_) => {
+            let message = format!("the body is not valid {encoding}");
+            Err(Failure::client(StatusCode::BAD_REQUEST, "BODY_MALFORMED", message))
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! One call to a service: from an HTTP request to a gRPC one, and the answer back.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::client::Grpc;
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Status, Streaming};
+use transcode::{Plan, Route};
+
+use crate::Upstream;
+use crate::codec::Raw;
+use crate::edge::Edge;
+use crate::etag::{self, Verdict};
+use crate::failure::Failure;
+use crate::headers::{self, LAST_EVENT_ID};
+use crate::stream::{First, Outgoing};
+use crate::{accept, body, multipart, upload};
+
+/// A request whose route is known.
+pub struct Call<'r> {
+    pub edge: Arc<Edge>,
+    pub route: usize,
+    pub parts: &'r Parts,
+    pub segments: Vec<&'r str>,
+    pub metadata: MetadataMap,
+}
+
+impl Call<'_> {
+    /// Makes the call.
+    pub async fn run(self, body: Body) -> Result<Response, Failure> {
+        match self.route() {
+            route if route.client_streaming => self.upload(body).await,
+            route if route.server_streaming => self.stream(body).await,
+            _ => self.unary(body).await,
+        }
+    }
+
+    fn route(&self) -> &Route {
+        self.edge.plan.route(self.route)
+    }
+
+    fn plan(&self) -> &Plan {
+        &self.edge.plan
+    }
+
+    fn deadline(&self, stream: bool) -> Duration {
+        self.edge.config.deadline(headers::asked_timeout(&self.parts.headers), stream)
+    }
+
+    fn limit(&self) -> u64 {
+        let config = &self.edge.config;
+        let own = config.body_bytes_of.get(&self.route().rpc).copied();
+        let usual = match self.route().upload {
+            Some(_) => config.upload_bytes,
+            None => config.body_bytes as u64,
+        };
+        own.unwrap_or(usual)
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(self.edge.config.body_seconds)
+    }
+
+    async fn unary(self, body: Body) -> Result<Response, Failure> {
+        let _permit = permit(&self.edge.unary)?;
+        if self.route().download.is_none() {
+            accept::json(&self.parts.headers)?;
+        }
+        let message = self.message(body).await?;
+        let deadline = self.deadline(false);
+        let request = self.request(message, deadline);
+        let mut grpc = self.grpc().await?;
+        let answer = grpc.unary(request, self.path()?, Raw);
+        let answer = within(deadline, answer).await.map_err(with_headers)?;
+        self.reply(answer)
+    }
+
+    /// Reads the body whole and puts the request message together.
+    async fn message(&self, body: Body) -> Result<Bytes, Failure> {
+        let headers = &self.parts.headers;
+        let content_type = match self.route().upload {
+            Some(_) => accept::content_type(headers)?.unwrap_or_default().to_owned(),
+            None => String::new(),
+        };
+        let body = body::whole(headers, body, self.limit(), self.patience()).await?;
+        if self.route().upload.is_none() && !body.is_empty() {
+            accept::json_body(headers)?;
+        }
+        self.bind(self.parts.uri.query().unwrap_or_default(), &body, &content_type)
+    }
+
+    fn bind(&self, query: &str, body: &[u8], content_type: &str) -> Result<Bytes, Failure> {
+        let headers = &self.parts.headers;
+        let read = self.parts.method == Method::GET || self.parts.method == Method::HEAD;
+        let etag = if read { None } else { etag::if_match(headers)? };
+        let parts = transcode::Parts {
+            segments: &self.segments,
+            query,
+            body,
+            content_type,
+            idempotency_key: headers::idempotency_key(headers)?,
+            etag: etag.as_deref(),
+            last_event_id: headers::text(headers, &LAST_EVENT_ID)?,
+        };
+        Ok(self.plan().bind(self.route(), &parts)?.into())
+    }
+
+    fn request<T>(&self, message: T, deadline: Duration) -> Request<T> {
+        let mut request = Request::new(message);
+        *request.metadata_mut() = self.metadata.clone();
+        request.set_timeout(deadline);
+        request
+    }
+
+    fn path(&self) -> Result<PathAndQuery, Failure> {
+        let path = PathAndQuery::try_from(self.route().rpc_path.as_str());
+        path.map_err(|error| rpc::status::internal(error).into())
+    }
+
+    async fn grpc(&self) -> Result<Grpc<Upstream>, Failure> {
+        let most = self.edge.config.response_bytes;
+        let mut grpc = Grpc::new(self.edge.upstream.clone()).max_decoding_message_size(most);
+        grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
+        Ok(grpc)
+    }
+
+    /// The response to a single message.
+    fn reply(&self, answer: tonic::Response<Bytes>) -> Result<Response, Failure> {
+        let (metadata, message, _) = answer.into_parts();
+        let mut headers = headers::outward(metadata);
+        if self.route().download.is_some() {
+            let (content_type, data) = self.plan().download(self.route(), &message)?;
+            return Ok(respond(Body::from(message.slice_ref(data)), media(content_type), headers));
+        }
+        if let Some(tag) = self.plan().etag(self.route(), &message).and_then(etag::header) {
+            headers.insert(ETAG, tag.clone());
+            let read = self.parts.method == Method::GET || self.parts.method == Method::HEAD;
+            headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
+            if read && etag::check(&self.parts.headers, &tag)? == Verdict::NotModified {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+                *response.headers_mut() = headers;
+                return Ok(response);
+            }
+        }
+        let mut json = Vec::with_capacity(message.len() * 2);
+        self.plan().reply(self.route(), &message, &mut json)?;
+        Ok(respond(Body::from(json), HeaderValue::from_static("application/json"), headers))
+    }
+
+    async fn stream(self, body: Body) -> Result<Response, Failure> {
+        let permit = permit(&self.edge.streams)?;
+        let form = match self.route().download {
+            Some(_) => None,
+            None => Some(accept::stream(&self.parts.headers)?),
+        };
+        let message = self.message(body).await?;
+        let deadline = self.deadline(true);
+        let request = self.request(message, deadline);
+        let mut grpc = self.grpc().await?;
+        let answer = grpc.server_streaming(request, self.path()?, Raw);
+        let answer = within(deadline, answer).await.map_err(with_headers)?;
+        let (metadata, mut messages, _) = answer.into_parts();
+        let headers = headers::outward(metadata);
+        let heartbeat = Duration::from_secs(self.edge.config.heartbeat_seconds.max(1));
+        let Some(form) = form else { return self.download(messages, permit, headers).await };
+        let first = crate::stream::first(&mut messages, heartbeat).await?;
+        let media = HeaderValue::from_static(form.media_type());
+        let (plan, route) = (self.edge.plan.clone(), self.route);
+        let outgoing = Outgoing { plan, route, form, messages, first, heartbeat, _permit: permit };
+        Ok(respond(outgoing.body(), media, headers))
+    }
+
+    /// Streams the bytes of `google.api.HttpBody` messages; the first one names the media type.
+    async fn download(
+        self,
+        mut messages: Streaming<Bytes>,
+        permit: OwnedSemaphorePermit,
+        headers: HeaderMap,
+    ) -> Result<Response, Failure> {
+        let first = match messages.message().await? {
+            Some(message) => First::Message(message),
+            None => First::End,
+        };
+        let (content_type, first) = match &first {
+            First::End => (media(""), None),
+            First::Message(message) => {
+                let (content_type, data) = self.plan().download(self.route(), message)?;
+                (media(content_type), Some(message.slice_ref(data)))
+            }
+        };
+        let state = (self.edge.clone(), self.route, messages, first, permit);
+        let pieces =
+            stream::try_unfold(state, |(edge, route, mut messages, first, permit)| async move {
+                let piece = match first {
+                    Some(piece) => piece,
+                    // An error here breaks the transfer off, so that the client sees that it is not whole.
+                    None => match messages.message().await.map_err(std::io::Error::other)? {
+                        None => return Ok::<_, std::io::Error>(None),
+                        Some(message) => {
+                            let of = edge.plan.route(route);
+                            let found =
+                                edge.plan.download(of, &message).map_err(std::io::Error::other)?;
+                            message.slice_ref(found.1)
+                        }
+                    },
+                };
+                Ok(Some((piece, (edge, route, messages, None, permit))))
+            });
+        Ok(respond(Body::from_stream(pieces), content_type, headers))
+    }
+
+    async fn upload(self, body: Body) -> Result<Response, Failure> {
+        let _permit = permit(&self.edge.streams)?;
+        let headers = &self.parts.headers;
+        accept::json(headers)?;
+        body::check_identity(headers)?;
+        let limit = self.limit();
+        body::check_length(headers, limit)?;
+        let content_type = accept::content_type(headers)?.unwrap_or_default();
+        let mut query = self.parts.uri.query().unwrap_or_default().to_owned();
+        let mut chunks = upload::chunks(body, limit, self.patience());
+        let mut media = content_type.to_owned();
+        if let Some(boundary) = multipart::boundary(content_type) {
+            let form = multipart::open(&boundary, chunks).await?;
+            if !query.is_empty() && !form.query.is_empty() {
+                query.push('&');
+            }
+            query.push_str(&form.query);
+            (media, chunks) = (form.content_type, form.file);
+        } else if content_type.starts_with("multipart/") {
+            return Err(accept::unsupported("the file itself, or multipart/form-data"));
+        }
+        let first = |data: &[u8]| Ok(self.bind(&query, data, &media)?.into());
+        let (messages, failure) =
+            upload::messages(self.edge.plan.clone(), self.route, first, None, chunks)?;
+        let deadline = self.deadline(true);
+        let request = self.request(messages, deadline);
+        let mut grpc = self.grpc().await?;
+        let answer = pin!(within(deadline, grpc.client_streaming(request, self.path()?, Raw)));
+        tokio::select! {
+            answer = answer => self.reply(answer.map_err(with_headers)?),
+            // Leaving drops the call, which cancels it.
+            Ok(failure) = failure => Err(failure),
+        }
+    }
+}
+
+/// Room for one more, or an error at once: a queue would only hide the overload.
+fn permit(of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+    of.clone().try_acquire_owned().map_err(|_| Failure::overloaded())
+}
+
+/// Services keep their deadlines; this is for those that do not.
+async fn within<T>(
+    deadline: Duration,
+    call: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let late = |_| Status::deadline_exceeded("deadline exceeded");
+    tokio::time::timeout(deadline + Duration::from_millis(500), call).await.map_err(late)?
+}
+
+fn with_headers(status: Status) -> Failure {
+    let headers = headers::outward(status.metadata().clone());
+    Failure::from(status).with_headers(headers)
+}
+
+fn media(content_type: &str) -> HeaderValue {
+    let unknown = HeaderValue::from_static("application/octet-stream");
+    if content_type.is_empty() {
+        return unknown;
+    }
+    HeaderValue::from_str(content_type).unwrap_or(unknown)
+}
+
+fn respond(body: Body, media: HeaderValue, headers: HeaderMap) -> Response {
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
+    response.headers_mut().insert(CONTENT_TYPE, media);
+    response
+}

@@ -1,0 +1,235 @@
+//! The life of one HTTP request: checks, route, call, response, and what is written down about it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+    STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+use http_body::Body as _;
+use tokio::sync::Semaphore;
+use tracing::Instrument as _;
+use transcode::{Found, Plan};
+
+use crate::Upstream;
+use crate::accept;
+use crate::call::Call;
+use crate::config::Config;
+use crate::cors;
+use crate::etag::{self, Verdict};
+use crate::failure::Failure;
+use crate::headers::{self, REQUEST_ID};
+use crate::pages::Pages;
+
+/// The address at the other end of a request's connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub IpAddr);
+
+/// What every request shares.
+pub struct Edge {
+    pub config: Config,
+    pub plan: Arc<Plan>,
+    pub upstream: Upstream,
+    pub pages: Pages,
+    pub unary: Arc<Semaphore>,
+    pub streams: Arc<Semaphore>,
+}
+
+/// Answers a request, whatever it is.
+pub async fn handle(State(edge): State<Arc<Edge>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let context = rpc::Context::incoming(&parts.headers);
+    let span = tracing::info_span!("http", request_id = %context.request_id);
+    let mut note = Note::new(&parts.method);
+    let result = edge.answer(&parts, body, &context, &mut note).instrument(span.clone()).await;
+    let mut response = result.unwrap_or_else(|failure| {
+        let problem = accept::wants_problem(&parts.headers);
+        failure.into_response(&edge.plan, problem, parts.headers.contains_key(AUTHORIZATION))
+    });
+    edge.finish(&parts, &context, &mut response);
+    note.done(&span, response.status());
+    response
+}
+
+impl Edge {
+    async fn answer(
+        self: &Arc<Self>,
+        parts: &Parts,
+        body: Body,
+        context: &rpc::Context,
+        note: &mut Note,
+    ) -> Result<Response, Failure> {
+        self.check_head(parts)?;
+        let path = parts.uri.path();
+        if parts.method == Method::OPTIONS {
+            let allow = self.allow(path)?;
+            note.template = "OPTIONS".into();
+            return Ok(cors::options(&parts.headers, &allow, &self.config.cors_origins));
+        }
+        if Pages::has(path) {
+            note.template = path.to_owned().into();
+            return self.page(parts, path);
+        }
+        let (route, segments) = self.find(&parts.method, path)?;
+        note.template = self.plan.route(route).template.to_string().into();
+        let address = parts.extensions.get::<Peer>().map(|peer| peer.0);
+        let trusted = &self.config.trusted_proxies;
+        let client = headers::client_address(address, &parts.headers, trusted);
+        let metadata = headers::inward(&parts.headers, context, client)?;
+        let call = Call { edge: self.clone(), route, parts, segments, metadata };
+        call.run(body).await
+    }
+
+    /// Sizes that the HTTP library would let pass.
+    fn check_head(&self, parts: &Parts) -> Result<(), Failure> {
+        let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
+        if target > self.config.uri_bytes {
+            let message = format!("the URI is longer than {} bytes", self.config.uri_bytes);
+            return Err(Failure::client(StatusCode::URI_TOO_LONG, "URI_TOO_LONG", message));
+        }
+        let header = |(name, value): (&http::HeaderName, &HeaderValue)| {
+            name.as_str().len() + value.len() + 4
+        };
+        if parts.headers.iter().map(header).sum::<usize>() > self.config.header_bytes {
+            let http = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            let message = format!("the headers are larger than {} bytes", self.config.header_bytes);
+            return Err(Failure::client(http, "HEADERS_TOO_LARGE", message));
+        }
+        Ok(())
+    }
+
+    fn find<'u>(&self, method: &Method, path: &'u str) -> Result<(usize, Vec<&'u str>), Failure> {
+        let mut found = self.plan.find(method.as_str(), path);
+        if method == Method::HEAD && !matches!(found, Found::Route(..)) {
+            found = self.plan.find("GET", path);
+        }
+        match found {
+            Found::Route(route, segments) => Ok((route, segments)),
+            Found::OtherMethods(_) => Err(Failure::method_not_allowed(&self.allow(path)?)),
+            Found::Nothing => Err(Failure::not_found()),
+            Found::Malformed => Err(malformed_path()),
+        }
+    }
+
+    /// The value of `Allow` for a path.
+    fn allow(&self, path: &str) -> Result<String, Failure> {
+        if Pages::has(path) {
+            return Ok("GET, HEAD, OPTIONS".into());
+        }
+        // No route has an empty method, so this lists the methods of those that fit.
+        let mut methods: Vec<String> = match self.plan.find("", path) {
+            Found::OtherMethods(methods) => methods.into_iter().collect(),
+            Found::Route(..) => ["DELETE", "GET", "PATCH", "POST", "PUT"].map(str::to_owned).into(),
+            Found::Nothing => return Err(Failure::not_found()),
+            Found::Malformed => return Err(malformed_path()),
+        };
+        if methods.iter().any(|method| method == "GET") {
+            methods.push("HEAD".into());
+        }
+        methods.push("OPTIONS".into());
+        methods.sort();
+        methods.dedup();
+        Ok(methods.join(", "))
+    }
+
+    fn page(&self, parts: &Parts, path: &str) -> Result<Response, Failure> {
+        if parts.method != Method::GET && parts.method != Method::HEAD {
+            return Err(Failure::method_not_allowed("GET, HEAD, OPTIONS"));
+        }
+        let mut page = self.pages.page(path).ok_or_else(Failure::not_found)?;
+        if let Some(tag) = page.headers().get(http::header::ETAG)
+            && etag::check(&parts.headers, tag)? == Verdict::NotModified
+        {
+            *page.status_mut() = StatusCode::NOT_MODIFIED;
+            *page.body_mut() = Body::empty();
+        }
+        Ok(page)
+    }
+
+    /// The headers that every response has.
+    fn finish(&self, parts: &Parts, context: &rpc::Context, response: &mut Response) {
+        let status = response.status();
+        if parts.method == Method::HEAD {
+            let length = response.body().size_hint().exact();
+            *response.body_mut() = Body::empty();
+            if let Some(length) = length
+                && status != StatusCode::NOT_MODIFIED
+            {
+                response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+            }
+        }
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(&context.request_id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        let policy = "default-src 'none'; frame-ancestors 'none'; sandbox";
+        headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
+        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        headers.append(VARY, HeaderValue::from_static("accept"));
+        if self.config.hsts {
+            let value = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+            headers.insert(STRICT_TRANSPORT_SECURITY, value);
+        }
+        let origins = &self.config.cors_origins;
+        cors::expose(cors::allowed(&parts.headers, origins), origins, headers);
+    }
+}
+
+fn malformed_path() -> Failure {
+    let message = "the path is not percent-encoded UTF-8";
+    Failure::client(StatusCode::BAD_REQUEST, "PATH_MALFORMED", message)
+}
+
+/// What is written down about a request: one log line and its metrics, by route template, never by
+/// path. Dropped without [`Note::done`] it says that the client left.
+struct Note {
+    method: &'static str,
+    template: std::borrow::Cow<'static, str>,
+    started: Instant,
+    done: bool,
+}
+
+impl Note {
+    fn new(method: &Method) -> Self {
+        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+        let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
+        metrics::gauge!("agon_http_requests_in_flight").increment(1.0);
+        Note { method, template: "unmatched".into(), started: Instant::now(), done: false }
+    }
+
+    fn done(mut self, span: &tracing::Span, status: StatusCode) {
+        self.done = true;
+        span.in_scope(|| self.write(status.as_u16()));
+    }
+
+    fn write(&self, status: u16) {
+        let took = self.started.elapsed();
+        let labels = [
+            ("method", self.method.to_owned()),
+            ("route", self.template.to_string()),
+            ("status", status.to_string()),
+        ];
+        metrics::counter!("agon_http_requests_total", &labels).increment(1);
+        metrics::histogram!("agon_http_request_seconds", &labels[..2]).record(took.as_secs_f64());
+        let (method, route) = (self.method, &*self.template);
+        tracing::info!(method, route, status, took_us = took.as_micros() as u64, "http");
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        metrics::gauge!("agon_http_requests_in_flight").decrement(1.0);
+        if !self.done {
+            self.write(499);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Which headers cross the edge, and in what form. Everything not named here stays outside.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::header::{
+    ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, IF_MATCH,
+    RETRY_AFTER,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use rpc::metadata;
+use tonic::metadata::MetadataMap;
+
+use crate::config::Network;
+use crate::failure::Failure;
+
+/// `Idempotency-Key`
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// `Last-Event-ID`
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// `X-Request-Id`
+pub const REQUEST_ID: HeaderName = HeaderName::from_static(metadata::REQUEST_ID);
+
+/// What a service may tell the client.
+const OUT: [HeaderName; 8] = [
+    RETRY_AFTER,
+    CACHE_CONTROL,
+    CONTENT_LANGUAGE,
+    CONTENT_DISPOSITION,
+    HeaderName::from_static("ratelimit-limit"),
+    HeaderName::from_static("ratelimit-remaining"),
+    HeaderName::from_static("ratelimit-reset"),
+    HeaderName::from_static("ratelimit-policy"),
+];
+
+/// The metadata of the upstream call.
+pub fn inward(
+    headers: &HeaderMap,
+    context: &rpc::Context,
+    client: Option<IpAddr>,
+) -> Result<MetadataMap, Failure> {
+    let mut inward = HeaderMap::new();
+    for name in [AUTHORIZATION, ACCEPT_LANGUAGE, IF_MATCH] {
+        if let Some(value) = single(headers, &name)? {
+            inward.insert(name, value.clone());
+        }
+    }
+    let mut put = |name: &'static str, value: String| {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            inward.insert(HeaderName::from_static(name), value);
+        }
+    };
+    put(metadata::REQUEST_ID, context.request_id.to_string());
+    put(metadata::TRACEPARENT, context.trace.to_string());
+    if let Some(client) = client {
+        put(metadata::CLIENT_ADDRESS, client.to_string());
+    }
+    Ok(MetadataMap::from_headers(inward))
+}
+
+/// The only value of a header; a second one is refused where it would be a choice.
+pub fn single<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'h HeaderValue>, Failure> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next();
+    if values.next().is_some() {
+        let message = format!("the header {name} is given twice");
+        return Err(Failure::client(StatusCode::BAD_REQUEST, "HEADER_INVALID", message));
+    }
+    Ok(first)
+}
+
+/// The only value of a header, as visible ASCII.
+pub fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Failure> {
+    let Some(value) = single(headers, name)? else { return Ok(None) };
+    let message = format!("the header {name} holds more than visible ASCII");
+    let failure = || Failure::client(StatusCode::BAD_REQUEST, "HEADER_INVALID", message);
+    value.to_str().map(Some).map_err(|_| failure())
+}
+
+/// The key of `Idempotency-Key`, which the draft writes as a quoted string and people do not.
+pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
+    let key = text(headers, &IDEMPOTENCY_KEY)?.map(str::trim);
+    Ok(key.map(|key| key.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(key)))
+}
+
+/// The headers of a response that its metadata (headers and trailers) allows.
+pub fn outward(metadata: MetadataMap) -> HeaderMap {
+    let mut from = metadata.into_headers();
+    let mut out = HeaderMap::new();
+    for name in OUT {
+        if let Some(value) = from.remove(&name) {
+            out.insert(name, value);
+        }
+    }
+    out
+}
+
+/// How long the client is willing to wait: `Grpc-Timeout` or `Connect-Timeout-Ms`.
+pub fn asked_timeout(headers: &HeaderMap) -> Option<Duration> {
+    let get = |name: &str| headers.get(name)?.to_str().ok();
+    let digits = |text: &str, most: usize| -> Option<u64> {
+        let plain = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+        if plain { text.parse().ok() } else { None }
+    };
+    if let Some(text) = get("grpc-timeout") {
+        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+        let number = digits(number, 8)?;
+        return Some(match unit {
+            "H" => Duration::from_secs(number * 3600),
+            "M" => Duration::from_secs(number * 60),
+            "S" => Duration::from_secs(number),
+            "m" => Duration::from_millis(number),
+            "u" => Duration::from_micros(number),
+            "n" => Duration::from_nanos(number),
+            _ => return None,
+        });
+    }
+    digits(get("connect-timeout-ms")?, 10).map(Duration::from_millis)
+}
+
+/// The client's address: the connection's peer, or, behind proxies that are trusted, the last
+/// address of `X-Forwarded-For` that is not one of them.
+pub fn client_address(
+    peer: Option<IpAddr>,
+    headers: &HeaderMap,
+    trusted: &[Network],
+) -> Option<IpAddr> {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    let mut client = peer?.to_canonical();
+    let all = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let mut hops: Vec<&str> = all.flat_map(|line| line.split(',')).map(str::trim).collect();
+    while is_trusted(client) {
+        let Some(hop) = hops.pop() else { break };
+        let Some(address) = address(hop) else { break };
+        client = address;
+    }
+    Some(client)
+}
+
+/// `1.2.3.4`, `1.2.3.4:80`, `::1`, `[::1]:80`
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim_matches('"');
+    let parsed = text
+        .parse::<IpAddr>()
+        .or_else(|_| text.parse::<std::net::SocketAddr>().map(|address| address.ip()))
+        .or_else(|_| text.trim_matches(['[', ']']).parse::<IpAddr>());
+    parsed.ok().map(|address| address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(all: &[(&'static str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in all {
+            map.append(*name, value.parse().unwrap());
+        }
+        map
+    }
+
+    #[test]
+    fn only_trusted_proxies_name_clients() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let client = |peer: &str, forwarded: &str| {
+            let headers = headers(&[("x-forwarded-for", forwarded)]);
+            client_address(Some(peer.parse().unwrap()), &headers, &trusted).unwrap().to_string()
+        };
+        assert_eq!(client("1.1.1.1", "9.9.9.9"), "1.1.1.1");
+        assert_eq!(client("10.0.0.1", "9.9.9.9"), "9.9.9.9");
+        assert_eq!(client("10.0.0.1", "6.6.6.6, 9.9.9.9, 10.0.0.2"), "9.9.9.9");
+        assert_eq!(client("10.0.0.1", "9.9.9.9, nonsense"), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", "[2001:db8::1]:443"), "2001:db8::1");
+        assert_eq!(client("::ffff:10.0.0.1", "9.9.9.9:1234"), "9.9.9.9");
+        assert_eq!(client_address(None, &HeaderMap::new(), &trusted), None);
+    }
+
+    #[test]
+    fn timeouts() {
+        let asked = |name, value| asked_timeout(&headers(&[(name, value)]));
+        assert_eq!(asked("grpc-timeout", "5S"), Some(Duration::from_secs(5)));
+        assert_eq!(asked("grpc-timeout", "250m"), Some(Duration::from_millis(250)));
+        assert_eq!(asked("connect-timeout-ms", "1500"), Some(Duration::from_millis(1500)));
+        for wrong in ["", "S", "5", "5X", "-5S", "123456789S", "5é"] {
+            assert_eq!(asked("grpc-timeout", wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nothing_internal_comes_in_or_goes_out() {
+        let hostile = headers(&[
+            ("x-agon-client-address", "6.6.6.6"),
+            ("agon-on-behalf-of", "x"),
+            ("agon-edge-authorization", "x"),
+            ("grpc-metadata-authorization", "Bearer x"),
+            ("grpc-timeout", "1H"),
+            ("cookie", "a=b"),
+            ("authorization", "Bearer y"),
+        ]);
+        let context = rpc::Context::incoming(&hostile);
+        let inward = inward(&hostile, &context, None).unwrap().into_headers();
+        let mut names: Vec<&str> = inward.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["authorization", "traceparent", "x-request-id"]);
+        let out = outward(MetadataMap::from_headers(headers(&[
+            ("set-cookie", "a"),
+            ("x-internal", "b"),
+            ("ratelimit-remaining", "3"),
+        ])));
+        assert_eq!(out.len(), 1);
+    }
+}

@@ -1,0 +1,178 @@
+//! Streams of responses as lines, events or an array.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::stream;
+use tonic::{Status, Streaming};
+use transcode::{Plan, Route};
+
+use crate::accept::StreamForm;
+use crate::failure::Failure;
+
+/// A stream on its way to the client.
+pub struct Outgoing {
+    /// The plan, and which of its routes is served.
+    pub plan: Arc<Plan>,
+    /// The route's number.
+    pub route: usize,
+    /// The form the client asked for.
+    pub form: StreamForm,
+    /// What comes from the service.
+    pub messages: Streaming<Bytes>,
+    /// What came before the response was begun.
+    pub first: Option<First>,
+    /// Silence after which an event stream gets a comment.
+    pub heartbeat: Duration,
+    /// Held as long as the stream lives.
+    pub _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+/// What a stream began with.
+pub enum First {
+    /// A message.
+    Message(Bytes),
+    /// Nothing: the stream is empty.
+    End,
+}
+
+/// Waits for the first message, so that an early error still gets its own HTTP status; but not for
+/// ever, because a quiet stream must not look like a dead server.
+pub async fn first(
+    messages: &mut Streaming<Bytes>,
+    patience: Duration,
+) -> Result<Option<First>, Status> {
+    match tokio::time::timeout(patience, messages.message()).await {
+        Ok(Ok(Some(message))) => Ok(Some(First::Message(message))),
+        Ok(Ok(None)) => Ok(Some(First::End)),
+        Ok(Err(status)) => Err(status),
+        Err(_) => Ok(None),
+    }
+}
+
+struct State {
+    out: Outgoing,
+    sent: u64,
+    done: bool,
+}
+
+enum Next {
+    Message(Bytes),
+    End,
+    Failed(Failure),
+    Silence,
+}
+
+impl Outgoing {
+    fn route(&self) -> &Route {
+        self.plan.route(self.route)
+    }
+
+    /// The body of the response.
+    pub fn body(self) -> Body {
+        let state = State { out: self, sent: 0, done: false };
+        Body::from_stream(stream::unfold(state, |mut state| async move {
+            if state.done {
+                return None;
+            }
+            let next = state.next().await;
+            let bytes = state.bytes(next);
+            Some((Ok::<_, Infallible>(Bytes::from(bytes)), state))
+        }))
+    }
+}
+
+impl State {
+    async fn next(&mut self) -> Next {
+        match self.out.first.take() {
+            Some(First::Message(message)) => return Next::Message(message),
+            Some(First::End) => return Next::End,
+            None => {}
+        }
+        let message = self.out.messages.message();
+        let result = match self.out.form {
+            StreamForm::Events => match tokio::time::timeout(self.out.heartbeat, message).await {
+                Ok(result) => result,
+                Err(_) => return Next::Silence,
+            },
+            _ => message.await,
+        };
+        match result {
+            Ok(Some(message)) => Next::Message(message),
+            Ok(None) => Next::End,
+            Err(status) => Next::Failed(status.into()),
+        }
+    }
+
+    fn bytes(&mut self, next: Next) -> Vec<u8> {
+        let mut out = Vec::new();
+        let next = match next {
+            Next::Message(message) => {
+                let start = out.len();
+                match self.message(&message, &mut out) {
+                    Ok(()) => return out,
+                    Err(failure) => {
+                        out.truncate(start);
+                        Next::Failed(failure)
+                    }
+                }
+            }
+            other => other,
+        };
+        match (next, self.out.form) {
+            (Next::Failed(failure), form) => {
+                self.done = true;
+                let error = failure.json(&self.out.plan);
+                let wrapped = serde_json::json!({"error": error});
+                match form {
+                    StreamForm::Lines => format!("{wrapped}\n"),
+                    StreamForm::Events => format!("event: error\ndata: {error}\n\n"),
+                    StreamForm::Array => format!("{}{wrapped}]", self.separator()),
+                }
+                .into_bytes()
+            }
+            (Next::End, StreamForm::Array) => {
+                self.done = true;
+                if self.sent == 0 { b"[]".to_vec() } else { b"]".to_vec() }
+            }
+            (Next::Silence, _) => b": still here\n\n".to_vec(),
+            (Next::End | Next::Message(_), _) => {
+                self.done = true;
+                out
+            }
+        }
+    }
+
+    fn separator(&self) -> &'static str {
+        if self.sent == 0 { "[" } else { "," }
+    }
+
+    fn message(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
+        let Outgoing { plan, form, .. } = &self.out;
+        let route = self.out.route();
+        match form {
+            StreamForm::Lines => {
+                plan.reply(route, message, out)?;
+                out.push(b'\n');
+            }
+            StreamForm::Events => {
+                let number = (self.sent + 1).to_string();
+                let cursor =
+                    plan.cursor(route, message).filter(|id| !id.contains(['\r', '\n', '\0']));
+                let id = cursor.unwrap_or(&number);
+                out.extend_from_slice(format!("id: {id}\ndata: ").as_bytes());
+                plan.reply(route, message, out)?;
+                out.extend_from_slice(b"\n\n");
+            }
+            StreamForm::Array => {
+                out.extend_from_slice(self.separator().as_bytes());
+                plan.reply(route, message, out)?;
+            }
+        }
+        self.sent += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! An edge on a port of its own, and a client that sees everything.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateway::{Config, Gateway};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use transcode::Plan;
+
+use crate::library::{Library, Seen};
+
+fn descriptors() -> &'static [u8] {
+    static SET: OnceLock<Vec<u8>> = OnceLock::new();
+    SET.get_or_init(|| {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let includes = [here.join("../libs/transcode/tests/proto"), here.join("../proto")];
+        let mut compiler = protox::Compiler::new(includes).unwrap();
+        compiler.include_imports(true).include_source_info(true);
+        compiler.open_file("agon/test/v1/library.proto").unwrap();
+        compiler.encode_file_descriptor_set()
+    })
+}
+
+pub struct Edge {
+    pub address: SocketAddr,
+    pub seen: Arc<Seen>,
+    client: Client<HttpConnector, Full<Bytes>>,
+    _serving: JoinSet<()>,
+}
+
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?} {:?}", self.status, self.body))
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        match self.headers.get(name) {
+            Some(value) => value.to_str().unwrap(),
+            None => panic!("no {name} in {:?}", self.headers),
+        }
+    }
+
+    /// The reason of the first detail.
+    #[track_caller]
+    pub fn reason(&self) -> String {
+        let json = self.json();
+        let details = json["details"].as_array().unwrap();
+        let reason = details.iter().find_map(|detail| detail["reason"].as_str());
+        reason.unwrap_or_default().to_owned()
+    }
+}
+
+impl Edge {
+    pub async fn start() -> Edge {
+        Edge::with(|_| {}).await
+    }
+
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Edge {
+        let mut config = Config {
+            heartbeat_seconds: 1,
+            header_seconds: 1,
+            body_seconds: 1,
+            ..Config::default()
+        };
+        change(&mut config);
+        let seen = Arc::new(Seen::default());
+        let plan = Plan::new(descriptors()).unwrap();
+        let gateway = Gateway::open(config, plan, Library(seen.clone())).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut serving = JoinSet::new();
+        let forever = std::future::pending();
+        serving.spawn(async move {
+            gateway::serve(listener, gateway, Duration::from_secs(1), forever).await.unwrap();
+        });
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Edge { address, seen, client, _serving: serving }
+    }
+
+    /// Sends a request: `METHOD /path`, headers, body.
+    pub async fn open(
+        &self,
+        line: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> http::Response<Incoming> {
+        let (method, path) = line.split_once(' ').unwrap();
+        let mut request =
+            Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request =
+                request.header(*name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(20), self.client.request(request));
+        answer.await.expect("an answer in time").unwrap()
+    }
+
+    pub async fn send(
+        &self,
+        line: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let (parts, body) = self.open(line, headers, body).await.into_parts();
+        let body = body.collect().await.expect("a whole body").to_bytes();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(&format!("GET {path}"), &[], "").await
+    }
+
+    pub async fn post(&self, path: &str, json: &str) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.send(&format!("POST {path}"), &headers, json.to_owned()).await
+    }
+
+    pub fn metadata(&self, name: &str) -> Option<String> {
+        self.seen.metadata.lock().unwrap().get(name).cloned()
+    }
+
+    /// Waits until so many calls run, at most a second.
+    pub async fn running(&self, count: i32) {
+        let mut running = self.seen.running.subscribe();
+        let reached = running.wait_for(|running| *running == count);
+        let reached = tokio::time::timeout(Duration::from_secs(1), reached).await;
+        assert!(reached.is_ok(), "after a second {} calls run", *self.seen.running.borrow());
+    }
+}
+
+/// What the edge answers to raw bytes, until it closes or a few seconds pass.
+pub async fn raw(edge: &Edge, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let _ = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    let read = async {
+        while let Ok(count) = stream.read(&mut buffer).await {
+            if count == 0 {
+                break;
+            }
+            answer.extend_from_slice(&buffer[..count]);
+        }
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}

@@ -1,0 +1,405 @@
+//! The service behind the edge: what a test wants to happen is in the request.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+use tonic::body::Body;
+use tonic::server::{ClientStreamingService, Grpc, ServerStreamingService, UnaryService};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_prost::ProstCodec;
+use tower::Service;
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Book {
+    #[prost(string, tag = "1")]
+    pub book_id: String,
+    #[prost(string, tag = "2")]
+    pub title: String,
+    #[prost(string, repeated, tag = "5")]
+    pub tags: Vec<String>,
+    #[prost(string, tag = "6")]
+    pub etag: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct GetBookRequest {
+    #[prost(string, tag = "1")]
+    pub book_id: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct HasBook {
+    #[prost(message, optional, tag = "1")]
+    pub book: Option<Book>,
+    #[prost(string, tag = "2")]
+    pub text: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct UpdateBookRequest {
+    #[prost(message, optional, tag = "1")]
+    pub book: Option<Book>,
+    #[prost(message, optional, tag = "2")]
+    pub update_mask: Option<prost_types::FieldMask>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct WatchBooksRequest {
+    #[prost(string, tag = "1")]
+    pub cursor: String,
+    #[prost(int32, tag = "2")]
+    pub count: i32,
+    #[prost(string, tag = "3")]
+    pub then: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct HttpBody {
+    #[prost(string, tag = "1")]
+    pub content_type: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub data: Bytes,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct UploadTextRequest {
+    #[prost(string, tag = "1")]
+    pub book_id: String,
+    #[prost(bool, tag = "2")]
+    pub publish: bool,
+    #[prost(string, tag = "3")]
+    pub request_id: String,
+    #[prost(message, optional, tag = "4")]
+    pub content: Option<HttpBody>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct UploadTextResponse {
+    #[prost(string, tag = "1")]
+    pub book_id: String,
+    #[prost(bool, tag = "2")]
+    pub publish: bool,
+    #[prost(string, tag = "3")]
+    pub content_type: String,
+    #[prost(int64, tag = "4")]
+    pub byte_count: i64,
+    #[prost(int64, tag = "5")]
+    pub piece_count: i64,
+    #[prost(string, tag = "6")]
+    pub digest: String,
+}
+
+/// What the service saw and counts.
+#[derive(Default)]
+pub struct Seen {
+    /// The metadata of the last call.
+    pub metadata: Mutex<HashMap<String, String>>,
+    /// Calls that run.
+    pub running: tokio::sync::watch::Sender<i32>,
+    /// Bytes of finished uploads.
+    pub finished_uploads: Mutex<Vec<i64>>,
+}
+
+/// Counts a call as running until it is dropped.
+struct Running(Arc<Seen>);
+
+impl Running {
+    fn new(seen: &Arc<Seen>) -> Self {
+        seen.running.send_modify(|running| *running += 1);
+        Running(seen.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.send_modify(|running| *running -= 1);
+    }
+}
+
+#[derive(Clone)]
+pub struct Library(pub Arc<Seen>);
+
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+impl Service<http::Request<Body>> for Library {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Boxed<Result<http::Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let this = self.clone();
+        let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            (name.to_string(), value.to_str().unwrap_or("?").to_owned())
+        };
+        *this.0.metadata.lock().unwrap() = request.headers().iter().map(text).collect();
+        let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        Box::pin(async move {
+            Ok(match method.as_str() {
+                "GetBook" => Grpc::new(ProstCodec::default()).unary(Get(this), request).await,
+                "CreateBook" => Grpc::new(ProstCodec::default()).unary(Create(this), request).await,
+                "UpdateBook" => Grpc::new(ProstCodec::default()).unary(Update(this), request).await,
+                "GetCover" => Grpc::new(ProstCodec::default()).unary(Cover(this), request).await,
+                "Echo" => Grpc::new(Echoed).unary(Echo, request).await,
+                "WatchBooks" => {
+                    Grpc::new(ProstCodec::default()).server_streaming(Watch(this), request).await
+                }
+                "DownloadText" => {
+                    Grpc::new(ProstCodec::default()).server_streaming(Download(this), request).await
+                }
+                "UploadText" => {
+                    Grpc::new(ProstCodec::default()).client_streaming(Upload(this), request).await
+                }
+                _ => Status::unimplemented("no such method").into_http(),
+            })
+        })
+    }
+}
+
+struct Get(Library);
+struct Create(Library);
+struct Update(Library);
+struct Cover(Library);
+struct Echo;
+struct Watch(Library);
+struct Download(Library);
+struct Upload(Library);
+
+/// What a name asks for: an error by its code, a wait, or nothing special.
+async fn obey(seen: &Arc<Seen>, name: &str) -> Result<(), Status> {
+    let _running = Running::new(seen);
+    match name {
+        "hang" => std::future::pending().await,
+        "panic" => panic!("asked to"),
+        "retry" => {
+            let after = Duration::from_millis(2500);
+            Err(rpc::status::retry(Code::ResourceExhausted, "SLOW_DOWN", "later", after))
+        }
+        "reused" => Err(rpc::status::error(Code::InvalidArgument, "REQUEST_ID_REUSED", "used")),
+        "changed" => Err(rpc::status::error(Code::Aborted, "ETAG_MISMATCH", "changed")),
+        name => match name.strip_prefix("code-").and_then(|code| code.parse::<i32>().ok()) {
+            Some(code) => Err(rpc::status::error(Code::from(code), "ASKED_FOR", "as asked")),
+            None => Ok(()),
+        },
+    }
+}
+
+fn book(id: &str) -> Book {
+    Book { book_id: id.into(), title: format!("About {id}"), tags: vec![], etag: format!("e-{id}") }
+}
+
+impl UnaryService<GetBookRequest> for Get {
+    type Response = HasBook;
+    type Future = Boxed<Result<Response<HasBook>, Status>>;
+
+    fn call(&mut self, request: Request<GetBookRequest>) -> Self::Future {
+        let seen = self.0.0.clone();
+        Box::pin(async move {
+            let id = request.into_inner().book_id;
+            obey(&seen, &id).await?;
+            let mut answer = HasBook { book: Some(book(&id)), text: String::new() };
+            if id == "large" {
+                answer.book.as_mut().unwrap().title = "large ".repeat(10_000);
+            }
+            let mut response = Response::new(answer);
+            response.metadata_mut().insert("ratelimit-remaining", "7".parse().unwrap());
+            response.metadata_mut().insert("x-internal", "secret".parse().unwrap());
+            Ok(response)
+        })
+    }
+}
+
+impl UnaryService<HasBook> for Create {
+    type Response = Book;
+    type Future = Boxed<Result<Response<Book>, Status>>;
+
+    fn call(&mut self, request: Request<HasBook>) -> Self::Future {
+        let seen = self.0.0.clone();
+        Box::pin(async move {
+            // Field 2 of the request is its request_id.
+            let request = request.into_inner();
+            obey(&seen, &request.text).await?;
+            Ok(Response::new(Book { etag: request.text, ..request.book.unwrap_or_default() }))
+        })
+    }
+}
+
+impl UnaryService<UpdateBookRequest> for Update {
+    type Response = HasBook;
+    type Future = Boxed<Result<Response<HasBook>, Status>>;
+
+    fn call(&mut self, request: Request<UpdateBookRequest>) -> Self::Future {
+        Box::pin(async move {
+            let request = request.into_inner();
+            let mut book = request.book.unwrap_or_default();
+            if !book.etag.is_empty() && book.etag != "current" {
+                return Err(rpc::status::error(Code::Aborted, "ETAG_MISMATCH", "changed"));
+            }
+            book.tags = request.update_mask.unwrap_or_default().paths;
+            Ok(Response::new(HasBook { book: Some(book), text: String::new() }))
+        })
+    }
+}
+
+impl UnaryService<GetBookRequest> for Cover {
+    type Response = HttpBody;
+    type Future = Boxed<Result<Response<HttpBody>, Status>>;
+
+    fn call(&mut self, _: Request<GetBookRequest>) -> Self::Future {
+        let data = Bytes::from_static(b"\x89PNG\0");
+        let body = HttpBody { content_type: "image/png".into(), data };
+        Box::pin(async move { Ok(Response::new(body)) })
+    }
+}
+
+/// Bytes in, bytes out.
+#[derive(Clone, Copy)]
+struct Echoed;
+
+impl tonic::codec::Codec for Echoed {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Echoed;
+    type Decoder = Echoed;
+
+    fn encoder(&mut self) -> Echoed {
+        Echoed
+    }
+
+    fn decoder(&mut self) -> Echoed {
+        Echoed
+    }
+}
+
+impl tonic::codec::Encoder for Echoed {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, to: &mut tonic::codec::EncodeBuf<'_>) -> Result<(), Status> {
+        bytes::BufMut::put(to, item);
+        Ok(())
+    }
+}
+
+impl tonic::codec::Decoder for Echoed {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut tonic::codec::DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(bytes::Buf::copy_to_bytes(from, bytes::Buf::remaining(from))))
+    }
+}
+
+impl UnaryService<Bytes> for Echo {
+    type Response = Bytes;
+    type Future = Boxed<Result<Response<Bytes>, Status>>;
+
+    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
+        Box::pin(async move { Ok(Response::new(request.into_inner())) })
+    }
+}
+
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+impl ServerStreamingService<WatchBooksRequest> for Watch {
+    type Response = HasBook;
+    type ResponseStream = Messages<HasBook>;
+    type Future = Boxed<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<WatchBooksRequest>) -> Self::Future {
+        let seen = self.0.0.clone();
+        Box::pin(async move {
+            let request = request.into_inner();
+            if request.then == "refuse" {
+                return Err(Status::permission_denied("no"));
+            }
+            let running = Running::new(&seen);
+            let start: i32 = request.cursor.parse().unwrap_or(0);
+            let books = (start + 1..=start + request.count)
+                .map(|n| Ok(HasBook { book: Some(book(&n.to_string())), text: n.to_string() }));
+            let end: Messages<HasBook> = match request.then.as_str() {
+                "fail" => Box::pin(stream::iter([Err(Status::data_loss("lost"))])),
+                "hang" => Box::pin(stream::pending()),
+                _ => Box::pin(stream::empty()),
+            };
+            let all = stream::iter(books).chain(end).map(move |item| {
+                let _ = &running;
+                item
+            });
+            Ok(Response::new(Box::pin(all) as Messages<HasBook>))
+        })
+    }
+}
+
+impl ServerStreamingService<GetBookRequest> for Download {
+    type Response = HttpBody;
+    type ResponseStream = Messages<HttpBody>;
+    type Future = Boxed<Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<GetBookRequest>) -> Self::Future {
+        Box::pin(async move {
+            let id = request.into_inner().book_id;
+            if id == "none" {
+                return Err(rpc::status::not_found("TEXT_NOT_FOUND", "there is no text"));
+            }
+            let piece = |content_type: &str, data: &'static [u8]| {
+                Ok(HttpBody { content_type: content_type.into(), data: Bytes::from_static(data) })
+            };
+            let mut pieces =
+                vec![piece("text/html", b"one "), piece("", b"two "), piece("", b"three")];
+            if id == "broken" {
+                pieces.push(Err(Status::data_loss("lost")));
+            }
+            let pieces: Messages<HttpBody> = Box::pin(stream::iter(pieces));
+            let mut response = Response::new(pieces);
+            let name = "attachment; filename=\"t.html\"".parse().unwrap();
+            response.metadata_mut().insert("content-disposition", name);
+            Ok(response)
+        })
+    }
+}
+
+impl ClientStreamingService<UploadTextRequest> for Upload {
+    type Response = UploadTextResponse;
+    type Future = Boxed<Result<Response<UploadTextResponse>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<UploadTextRequest>>) -> Self::Future {
+        let seen = self.0.0.clone();
+        Box::pin(async move {
+            let _running = Running::new(&seen);
+            let mut messages = request.into_inner();
+            let mut answer = UploadTextResponse::default();
+            let mut hash = 0_u64;
+            while let Some(message) = messages.message().await? {
+                if answer.piece_count == 0 {
+                    if message.book_id == "early" {
+                        return Err(Status::permission_denied("not here"));
+                    }
+                    answer.book_id = message.book_id;
+                    answer.publish = message.publish;
+                    answer.digest = message.request_id;
+                }
+                let content = message.content.unwrap_or_default();
+                answer.content_type.push_str(&content.content_type);
+                answer.piece_count += 1;
+                answer.byte_count += content.data.len() as i64;
+                hash = content
+                    .data
+                    .iter()
+                    .fold(hash, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(*b)));
+            }
+            answer.digest.push_str(&format!("/{hash:x}"));
+            seen.finished_uploads.lock().unwrap().push(answer.byte_count);
+            Ok(Response::new(answer))
+        })
+    }
+}

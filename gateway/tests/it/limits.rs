@@ -1,0 +1,121 @@
+//! Sizes, times, overload, disconnects.
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::fixture::{Edge, raw};
+
+#[tokio::test]
+async fn sizes() {
+    let edge = Edge::with(|config| {
+        config.body_bytes = 1000;
+        config.body_bytes_of.insert("agon.test.v1.LibraryService.CreateBook".into(), 10);
+    })
+    .await;
+    let text = |count| format!(r#"{{"optionalString":"{}"}}"#, "x".repeat(count));
+    assert_eq!(edge.post("/v1/echo", &text(900)).await.status, 200);
+    let large = edge.post("/v1/echo", &text(1000)).await;
+    assert_eq!((large.status.as_u16(), large.reason()), (413, "BODY_TOO_LARGE".into()));
+    assert_eq!(edge.post("/v1/books", r#"{"title":"T"}"#).await.status, 413);
+    let chunked = "POST /v1/echo HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
+    let chunk = format!("300\r\n{}\r\n", " ".repeat(0x300));
+    assert!(
+        raw(&edge, format!("{chunked}{chunk}{chunk}0\r\n\r\n").as_bytes())
+            .await
+            .starts_with("HTTP/1.1 413")
+    );
+
+    assert_eq!(edge.get(&format!("/v1/books/{}", "x".repeat(9000))).await.status, 414);
+    let long = "x".repeat(17_000);
+    assert_eq!(edge.send("GET /v1/books/b1", &[("x-long", &long)], "").await.status, 431);
+    let many = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect::<String>();
+    let answer =
+        raw(&edge, format!("GET /v1/books/b1 HTTP/1.1\r\nhost: x\r\n{many}\r\n").as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    let huge = "x".repeat(200_000);
+    let answer = raw(
+        &edge,
+        format!("GET /v1/books/b1 HTTP/1.1\r\nhost: x\r\nx-long: {huge}\r\n\r\n").as_bytes(),
+    )
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+}
+
+#[tokio::test]
+async fn nonsense_on_the_wire() {
+    let edge = Edge::start().await;
+    for bytes in [
+        &b"\x00\x01\x02\r\n\r\n"[..],
+        b"GET\r\n\r\n",
+        b"GET /v1/books/\xff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        b"GET /v1/books/b1 HTTP/1.1\r\nhost: x\r\ncontent-length: x\r\n\r\n",
+    ] {
+        let answer = raw(&edge, bytes).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    assert_eq!(edge.get("/v1/books/b1").await.status, 200);
+}
+
+#[tokio::test]
+async fn slow_clients() {
+    let edge = Edge::start().await;
+    let started = Instant::now();
+    let answer = raw(&edge, b"GET /v1/books/b1 HTTP/1.1\r\nhost: x\r\n").await;
+    assert!(started.elapsed() < Duration::from_secs(4), "{answer}");
+    let started = Instant::now();
+    let answer =
+        raw(&edge, b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{").await;
+    assert!(started.elapsed() < Duration::from_secs(4));
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[tokio::test]
+async fn deadlines() {
+    let edge = Edge::start().await;
+    let started = Instant::now();
+    let answer = edge.send("GET /v1/books/hang", &[("grpc-timeout", "200m")], "").await;
+    assert_eq!(answer.status, 504);
+    assert!(started.elapsed() < Duration::from_secs(3));
+    let answer = edge.send("GET /v1/books/hang", &[("connect-timeout-ms", "100")], "").await;
+    assert_eq!(answer.status, 504);
+    edge.running(0).await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_cancels_its_call() {
+    let edge = Edge::start().await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    stream.write_all(b"GET /v1/books/hang HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    edge.running(1).await;
+    drop(stream);
+    edge.running(0).await;
+    for accept in ["text/event-stream", "application/x-ndjson", "application/json"] {
+        let mut stream = TcpStream::connect(edge.address).await.unwrap();
+        let request = format!(
+            "GET /v1/books:watch?count=2&then=hang HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut buffer = [0; 16];
+        stream.read_exact(&mut buffer).await.unwrap();
+        edge.running(1).await;
+        drop(stream);
+        edge.running(0).await;
+    }
+}
+
+#[tokio::test]
+async fn more_than_it_takes_on_is_refused_at_once() {
+    let edge = Edge::with(|config| config.in_flight = 1).await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    stream.write_all(b"GET /v1/books/hang HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    edge.running(1).await;
+    let answer = edge.get("/v1/books/b1").await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.reason(), answer.header("retry-after")),
+        (503, "OVERLOADED".into(), "1")
+    );
+    drop(stream);
+    edge.running(0).await;
+}

@@ -1,0 +1,105 @@
+//! The comments of a descriptor set, by the full name of what they describe.
+
+use std::collections::HashMap;
+
+use prost_reflect::DescriptorPool;
+use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
+
+/// Comments by full name; the values of enums by `Enum.VALUE`.
+#[derive(Debug, Default)]
+pub(super) struct Comments(HashMap<String, String>);
+
+impl Comments {
+    pub fn new(pool: &DescriptorPool) -> Comments {
+        let mut comments = Comments::default();
+        for file in pool.files() {
+            comments.file(file.file_descriptor_proto());
+        }
+        comments
+    }
+
+    /// The comment, one paragraph per block, lines joined.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    fn file(&mut self, file: &FileDescriptorProto) {
+        let locations = file.source_code_info.iter().flat_map(|info| &info.location);
+        let by_path: HashMap<&[i32], &str> = locations
+            .filter_map(|location| {
+                Some((&location.path[..], location.leading_comments.as_deref()?))
+            })
+            .collect();
+        let package = file.package();
+        for (message, index) in file.message_type.iter().zip(0..) {
+            self.message(&by_path, vec![4, index], package, message);
+        }
+        for (of, index) in file.enum_type.iter().zip(0..) {
+            self.enumeration(&by_path, &[5, index], package, of);
+        }
+        for (service, index) in file.service.iter().zip(0..) {
+            let name = join(package, service.name());
+            self.add(&by_path, &[6, index], name.clone());
+            for (method, number) in service.method.iter().zip(0..) {
+                self.add(&by_path, &[6, index, 2, number], join(&name, method.name()));
+            }
+        }
+    }
+
+    fn message(
+        &mut self,
+        by_path: &HashMap<&[i32], &str>,
+        path: Vec<i32>,
+        scope: &str,
+        message: &DescriptorProto,
+    ) {
+        let name = join(scope, message.name());
+        let below = |kind: i32, index: i32| [&path[..], &[kind, index]].concat();
+        self.add(by_path, &path, name.clone());
+        for (field, index) in message.field.iter().zip(0..) {
+            self.add(by_path, &below(2, index), join(&name, field.name()));
+        }
+        for (nested, index) in message.nested_type.iter().zip(0..) {
+            self.message(by_path, below(3, index), &name, nested);
+        }
+        for (of, index) in message.enum_type.iter().zip(0..) {
+            self.enumeration(by_path, &below(4, index), &name, of);
+        }
+    }
+
+    fn enumeration(
+        &mut self,
+        by_path: &HashMap<&[i32], &str>,
+        path: &[i32],
+        scope: &str,
+        of: &EnumDescriptorProto,
+    ) {
+        let name = join(scope, of.name());
+        self.add(by_path, path, name.clone());
+        for (value, index) in of.value.iter().zip(0..) {
+            self.add(by_path, &[path, &[2, index]].concat(), join(&name, value.name()));
+        }
+    }
+
+    fn add(&mut self, by_path: &HashMap<&[i32], &str>, path: &[i32], name: String) {
+        let Some(comment) = by_path.get(path) else { return };
+        let lines = comment.lines().map(str::trim).filter(|line| !line.starts_with("buf:lint:"));
+        let mut text = String::new();
+        for line in lines {
+            match (line, text.ends_with('\n') || text.is_empty()) {
+                ("", true) => {}
+                ("", false) => text.push_str("\n\n"),
+                (line, true) => text.push_str(line),
+                (line, false) => {
+                    text.push(' ');
+                    text.push_str(line);
+                }
+            }
+        }
+        self.0.insert(name, text.trim().to_owned());
+    }
+}
+
+fn join(scope: &str, name: &str) -> String {
+    if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
+}
