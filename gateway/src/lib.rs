@@ -102,7 +102,7 @@ impl Gateway {
         let router = Router::new()
             .fallback(edge::handle)
             .with_state(Arc::new(edge))
-            .layer(CatchPanicLayer::custom(move |panic| panicked(&plan, panic)))
+            .layer(CatchPanicLayer::custom(move |panic| panicked(&plan, &*panic)))
             .layer(CompressionLayer::new().compress_when(compressible));
         Ok(Gateway { router, config: Arc::new(config) })
     }
@@ -115,7 +115,7 @@ impl Gateway {
 }
 
 /// A panic is a fault of ours: logged, and no reason to drop the connection.
-fn panicked(plan: &Plan, panic: Box<dyn Any + Send>) -> Response {
+fn panicked(plan: &Plan, panic: &(dyn Any + Send)) -> Response {
     let text = panic
         .downcast_ref::<&str>()
         .copied()

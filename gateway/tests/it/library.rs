@@ -147,14 +147,14 @@ impl Service<http::Request<Body>> for Library {
             Ok(match method.as_str() {
                 "GetBook" => Grpc::new(ProstCodec::default()).unary(Get(this), request).await,
                 "CreateBook" => Grpc::new(ProstCodec::default()).unary(Create(this), request).await,
-                "UpdateBook" => Grpc::new(ProstCodec::default()).unary(Update(this), request).await,
-                "GetCover" => Grpc::new(ProstCodec::default()).unary(Cover(this), request).await,
+                "UpdateBook" => Grpc::new(ProstCodec::default()).unary(Update, request).await,
+                "GetCover" => Grpc::new(ProstCodec::default()).unary(Cover, request).await,
                 "Echo" => Grpc::new(Echoed).unary(Echo, request).await,
                 "WatchBooks" => {
                     Grpc::new(ProstCodec::default()).server_streaming(Watch(this), request).await
                 }
                 "DownloadText" => {
-                    Grpc::new(ProstCodec::default()).server_streaming(Download(this), request).await
+                    Grpc::new(ProstCodec::default()).server_streaming(Download, request).await
                 }
                 "UploadText" => {
                     Grpc::new(ProstCodec::default()).client_streaming(Upload(this), request).await
@@ -167,11 +167,11 @@ impl Service<http::Request<Body>> for Library {
 
 struct Get(Library);
 struct Create(Library);
-struct Update(Library);
-struct Cover(Library);
+struct Update;
+struct Cover;
 struct Echo;
 struct Watch(Library);
-struct Download(Library);
+struct Download;
 struct Upload(Library);
 
 /// What a name asks for: an error by its code, a wait, or nothing special.

@@ -89,8 +89,6 @@ async fn wrong_input_names_the_field() {
         let headers = [("content-type", "application/json")];
         assert_eq!(edge.send("POST /v1/echo", &headers, body.to_vec()).await.status, 400);
     }
-    let deep = format!("{}1{}", r#"{"optionalStruct":{"a":"#.repeat(1), "}}");
-    assert_eq!(edge.post("/v1/echo", &deep).await.status, 200);
     let deep = format!("{}{}", "{\"recursiveMessage\":".repeat(5000), "}".repeat(5000));
     assert_eq!(edge.post("/v1/echo", &deep).await.status, 400);
     let answer = edge.get("/v1/books?nope=1").await;

@@ -172,7 +172,8 @@ pub fn camel_path(path: &str) -> Option<String> {
         match letter {
             'A'..='Z' => return None,
             '_' => {
-                camel.push(letters.next().filter(char::is_ascii_lowercase)?.to_ascii_uppercase())
+                let letter = letters.next().filter(char::is_ascii_lowercase)?;
+                camel.push(letter.to_ascii_uppercase());
             }
             other => camel.push(other),
         }
@@ -197,9 +198,9 @@ fn fraction(text: &str) -> Option<i32> {
 fn put_fraction(text: &mut String, nanos: u32) {
     let result = if nanos == 0 {
         Ok(())
-    } else if nanos % 1_000_000 == 0 {
+    } else if nanos.is_multiple_of(1_000_000) {
         write!(text, ".{:03}", nanos / 1_000_000)
-    } else if nanos % 1000 == 0 {
+    } else if nanos.is_multiple_of(1000) {
         write!(text, ".{:06}", nanos / 1000)
     } else {
         write!(text, ".{nanos:09}")

@@ -32,7 +32,7 @@ impl Comments {
             .collect();
         let package = file.package();
         for (message, index) in file.message_type.iter().zip(0..) {
-            self.message(&by_path, vec![4, index], package, message);
+            self.message(&by_path, &[4, index], package, message);
         }
         for (of, index) in file.enum_type.iter().zip(0..) {
             self.enumeration(&by_path, &[5, index], package, of);
@@ -49,18 +49,18 @@ impl Comments {
     fn message(
         &mut self,
         by_path: &HashMap<&[i32], &str>,
-        path: Vec<i32>,
+        path: &[i32],
         scope: &str,
         message: &DescriptorProto,
     ) {
         let name = join(scope, message.name());
-        let below = |kind: i32, index: i32| [&path[..], &[kind, index]].concat();
-        self.add(by_path, &path, name.clone());
+        let below = |kind: i32, index: i32| [path, &[kind, index]].concat();
+        self.add(by_path, path, name.clone());
         for (field, index) in message.field.iter().zip(0..) {
             self.add(by_path, &below(2, index), join(&name, field.name()));
         }
         for (nested, index) in message.nested_type.iter().zip(0..) {
-            self.message(by_path, below(3, index), &name, nested);
+            self.message(by_path, &below(3, index), &name, nested);
         }
         for (of, index) in message.enum_type.iter().zip(0..) {
             self.enumeration(by_path, &below(4, index), &name, of);

@@ -64,7 +64,7 @@ impl<'p> Schemas<'p> {
                 let text = "Field paths in JSON names, separated by commas; `*` for all.";
                 return json!({"type": "string", "description": text});
             }
-            Form::Wrapper => return nullable(self.kind(message.fields[0].kind)),
+            Form::Wrapper => return nullable(&self.kind(message.fields[0].kind)),
             Form::Struct => return json!({"type": "object"}),
             Form::Value => return json!({}),
             Form::ListValue => return json!({"type": "array", "items": {}}),
@@ -202,6 +202,6 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-fn nullable(schema: Value) -> Value {
+fn nullable(schema: &Value) -> Value {
     json!({"oneOf": [schema, {"type": "null"}]})
 }
