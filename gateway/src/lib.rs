@@ -102,7 +102,9 @@ impl Gateway {
         let router = Router::new()
             .fallback(edge::handle)
             .with_state(Arc::new(edge))
-            .layer(CatchPanicLayer::custom(move |panic| panicked(&plan, &*panic)))
+            .layer(CatchPanicLayer::custom(move |panic: Box<dyn Any + Send>| {
+                panicked(&plan, &*panic)
+            }))
             .layer(CompressionLayer::new().compress_when(compressible));
         Ok(Gateway { router, config: Arc::new(config) })
     }

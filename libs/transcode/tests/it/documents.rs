@@ -6,7 +6,7 @@ use transcode::{Defaults, Found, openapi, problem_json, status_json};
 
 use crate::fixture::plan;
 
-fn reply(line: &str, response: &str, message: Value) -> String {
+fn reply(line: &str, response: &str, message: &Value) -> String {
     let (method, path) = line.split_once(' ').unwrap();
     let Found::Route(route, _) = plan().find(method, path) else { panic!("{line}") };
     let wire = plan().json_to_wire(response, message.to_string().as_bytes()).unwrap();
@@ -18,15 +18,15 @@ fn reply(line: &str, response: &str, message: Value) -> String {
 #[test]
 fn response_bodies() {
     let lend = |names: Value| {
-        reply("POST /v1/books/b:lend", "agon.test.v1.LendBookResponse", json!({"names": names}))
+        reply("POST /v1/books/b:lend", "agon.test.v1.LendBookResponse", &json!({"names": names}))
     };
     assert_eq!(lend(json!(["a", "b"])), r#"["a","b"]"#);
     assert_eq!(lend(json!([])), "[]");
-    let count = |n: Value| reply("GET /v1/books:count", "agon.test.v1.CountBooksResponse", n);
+    let count = |n: Value| reply("GET /v1/books:count", "agon.test.v1.CountBooksResponse", &n);
     assert_eq!(count(json!({"bookCount": "7"})), r#""7""#);
     assert_eq!(count(json!({})), r#""0""#);
     assert_eq!(
-        reply("GET /v1/books/b", "agon.test.v1.GetBookResponse", json!({})),
+        reply("GET /v1/books/b", "agon.test.v1.GetBookResponse", &json!({})),
         r#"{"bookId":"","title":"","labels":{},"tags":[],"etag":"","pageCount":"0"}"#
     );
 }

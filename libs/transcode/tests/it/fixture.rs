@@ -70,6 +70,7 @@ impl Asked<'_> {
 }
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "so that json!() stands in the call as it is")]
 pub fn check(line: &str, body: &str, expected: serde_json::Value) {
     match asked(line, body).bind() {
         Ok(found) => assert_eq!(found, expected, "{line} {body}"),
