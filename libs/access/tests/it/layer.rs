@@ -139,7 +139,7 @@ async fn expiry_and_revocation_show_on_cached_tokens() {
         ..world.issuer.claims("user", id, "ada")
     };
     let (first, second) =
-        (bearer(&world.issuer.sign(&user(1))), bearer(&world.issuer.sign(&user(2))));
+        (bearer(&world.issuer.sign(&user(11))), bearer(&world.issuer.sign(&user(12))));
     let (first, second) = ([("authorization", &*first)], [("authorization", &*second)]);
     assert!(world.call(UPDATE_USER, &first).await.is_ok());
     assert!(world.call(UPDATE_USER, &second).await.is_ok());
@@ -148,7 +148,7 @@ async fn expiry_and_revocation_show_on_cached_tokens() {
         let revocation = Revocation { subject, below_epoch, suspended, until };
         world.issuer.verifier().revocations().add([revocation]);
     };
-    revoke(Uuid::from_u128(1), i64::MAX, false);
+    revoke(Uuid::from_u128(11), i64::MAX, false);
     world.refused(UPDATE_USER, &first, Code::Unauthenticated, "TOKEN_REVOKED").await;
     assert!(world.call(UPDATE_USER, &second).await.is_ok());
     revoke(id, 4, true);
