@@ -110,8 +110,14 @@ impl State {
         };
         let (user, stronger) = (&user, stronger.as_deref());
         let signing_in = self.db.transact(|mut tx| async move {
+            // Changed since it was looked at: that change has ended every session, and this one
+            // must not slip in behind it.
+            let held = store::users::hold(&mut tx, user.id).await?;
+            if held.is_none_or(|held| held.password_hash != user.password_hash) {
+                return Err(Error::InvalidCredentials);
+            }
             if let Some(hash) = stronger {
-                store::users::rehash(&mut tx, user.id, &user.password_hash, hash).await?;
+                store::users::rehash(&mut tx, user.id, hash).await?;
             }
             let (session, token) = self.new_session(&mut tx, user.id, client, caller.address);
             store::sessions::insert(&mut tx, &session).await?;
@@ -207,19 +213,18 @@ impl State {
             rotated_at: session.refreshed_at,
         };
         let grace = Duration::seconds(self.config.refresh_grace_seconds);
-        let sealed = session.sealed_token.as_deref();
         let successor = match decide(&token.hash(), &remembered, grace, tx.now()) {
-            Decision::Rotate => None,
-            Decision::Repeat => sealed.and_then(|sealed| token.open_successor(sealed)),
+            Decision::Rotate => self.rotate(tx, caller, token, &mut session).await?,
+            Decision::Repeat => {
+                let sealed = session.sealed_token.as_deref();
+                let successor = sealed.and_then(|sealed| token.open_successor(sealed));
+                successor.ok_or(Error::InvalidRefreshToken)?
+            }
             Decision::Reused => {
                 // Committed, although the call fails.
                 self.end_reused(tx, caller, &user, &session).await?;
                 return Ok(Refreshed::Reused);
             }
-        };
-        let successor = match successor {
-            Some(successor) => successor,
-            None => self.rotate(tx, caller, token, &mut session).await?,
         };
         let issued = self.issue_session(tx, session, &successor).await?;
         Ok(Refreshed::Issued(Box::new(issued)))

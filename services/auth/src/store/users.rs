@@ -108,12 +108,11 @@ pub async fn save(tx: &mut Tx, user: &User) -> Result<()> {
     .map(drop)
 }
 
-/// Replaces a password hash by a stronger one of the same password; nothing for people changes.
-pub async fn rehash(tx: &mut Tx, id: Uuid, old: &str, new: &str) -> Result<()> {
-    tx.query("UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2")
+/// Replaces a held user's hash by a stronger one of the same password; for people nothing changes.
+pub async fn rehash(tx: &mut Tx, id: Uuid, hash: &str) -> Result<()> {
+    tx.query("UPDATE users SET password_hash = $2 WHERE id = $1")
         .bind(id)
-        .bind(old)
-        .bind(new)
+        .bind(hash)
         .execute()
         .await
         .map(drop)
