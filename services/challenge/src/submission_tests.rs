@@ -179,7 +179,7 @@ proptest! {
             submission.outcome = None;
         }
         let before = look(viewer, &submission, &judging);
-        let mut changed = judging.clone();
+        let mut changed = judging;
         let secret = changed.tests.get_mut(&index).unwrap();
         secret.detail = detail.clone();
         // Even a judge that mislabels a test cannot make us show it.

@@ -1,5 +1,4 @@
 //! The service through its generated client, on every database.
-#![expect(clippy::disallowed_methods, reason = "tests spawn as they like")]
 
 mod access_matrix;
 mod create;

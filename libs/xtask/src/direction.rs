@@ -1,0 +1,99 @@
+//! Who may depend on whom.
+//!
+//! Services meet in proto clients and events, never in each other's code; libraries know nothing of
+//! what is above them. A crate that is not in the table may not be depended on before it is.
+
+use crate::Finding;
+use crate::tree::{Dependency, Metadata, Package};
+
+const SERVICES: &[&str] = &["auth", "challenge", "judge", "problem"];
+
+/// What services and the edge may use.
+const LIBRARIES: &[&str] = &["access", "bus", "cache", "db", "ids", "proto", "rpc", "runtime"];
+
+/// The members that each member may use. What tests of it use besides is in [`tests_may_use`].
+fn may_use(package: &str) -> Option<Vec<&'static str>> {
+    let of = |groups: &[&[&'static str]]| groups.concat();
+    Some(match package {
+        "ids" | "proto" | "transcode" | "sandbox" | "runtime" => vec![],
+        "cache" | "db" => vec!["ids"],
+        "rpc" => vec!["ids"],
+        "access" => vec!["cache", "ids", "proto", "rpc"],
+        "bus" => vec!["access", "db", "ids", "proto", "rpc"],
+        "auth" | "challenge" | "problem" => of(&[LIBRARIES]),
+        "judge" => of(&[LIBRARIES, &["sandbox"]]),
+        "gateway" => vec!["access", "cache", "ids", "proto", "rpc", "runtime", "transcode"],
+        "agon" => of(&[LIBRARIES, SERVICES, &["gateway", "sandbox", "transcode"]]),
+        "xtask" => of(&[LIBRARIES, SERVICES, &["gateway", "transcode"]]),
+        _ => return None,
+    })
+}
+
+/// Tests of libraries may use the other libraries; nobody's tests may use a service.
+fn tests_may_use(package: &str) -> Vec<&'static str> {
+    let mut all = may_use(package).unwrap_or_default();
+    all.extend(LIBRARIES);
+    all
+}
+
+/// Every dependency that is not allowed.
+pub fn check(metadata: &Metadata) -> Vec<Finding> {
+    metadata.packages.iter().flat_map(check_package).collect()
+}
+
+fn check_package(package: &Package) -> Vec<Finding> {
+    let name = package.name.as_str();
+    let Some(allowed) = may_use(name) else {
+        return vec![format!("{name}: new here; say in libs/xtask what it may depend on")];
+    };
+    let for_tests = tests_may_use(name);
+    let wrong = |dependency: &&Dependency| {
+        let allowed = if dependency.kind.as_deref() == Some("dev") { &for_tests } else { &allowed };
+        // A member may appear among its own dev-dependencies.
+        dependency.path.is_some()
+            && dependency.name != name
+            && !allowed.contains(&dependency.name.as_str())
+    };
+    let finding =
+        |dependency: &Dependency| format!("{name}: must not depend on {}", dependency.name);
+    package.dependencies.iter().filter(wrong).map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(name: &str, uses: &str, kind: Option<&str>) -> usize {
+        let dependency = Dependency {
+            name: uses.into(),
+            path: Some("somewhere".into()),
+            kind: kind.map(str::to_owned),
+        };
+        let package = Package { name: name.into(), dependencies: vec![dependency] };
+        check(&Metadata { packages: vec![package] }).len()
+    }
+
+    #[test]
+    fn services_do_not_meet() {
+        assert_eq!(findings("challenge", "judge", None), 1);
+        assert_eq!(findings("challenge", "judge", Some("dev")), 1);
+        assert_eq!(findings("gateway", "auth", None), 1);
+        assert_eq!(findings("agon", "judge", None), 0);
+        assert_eq!(findings("challenge", "db", None), 0);
+    }
+
+    #[test]
+    fn libraries_look_down_only() {
+        assert_eq!(findings("ids", "proto", None), 1);
+        assert_eq!(findings("access", "db", None), 1);
+        assert_eq!(findings("access", "db", Some("dev")), 0);
+        assert_eq!(findings("rpc", "access", None), 1);
+        assert_eq!(findings("auth", "sandbox", None), 1);
+        assert_eq!(findings("agon", "xtask", None), 1);
+    }
+
+    #[test]
+    fn a_new_member_has_to_be_placed() {
+        assert_eq!(findings("utils", "ids", None), 1);
+    }
+}

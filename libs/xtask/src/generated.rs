@@ -1,0 +1,75 @@
+//! Files that are generated into the tree, so that a change of what they show is seen in review.
+
+use std::collections::BTreeSet;
+
+use crate::Finding;
+use crate::tree::{Error, Tree};
+
+const ROUTES: &str = "proto/routes.txt";
+const CATALOGUE: &str = "docs/events.md";
+
+/// A generated file.
+pub struct Generated {
+    file: &'static str,
+    text: String,
+}
+
+impl Generated {
+    /// Writes the file, or says whether it would change.
+    pub fn update(&self, tree: &Tree, check: bool) -> Result<Vec<Finding>, Error> {
+        if !check {
+            self.write(tree)?;
+        } else if tree.read(self.file).as_ref() != Some(&self.text) {
+            return Ok(vec![format!("{}: out of date; run `make generate`", self.file)]);
+        }
+        Ok(Vec::new())
+    }
+
+    /// Writes the file.
+    pub fn write(&self, tree: &Tree) -> Result<(), Error> {
+        tree.write(self.file, &self.text)
+    }
+}
+
+/// All of them.
+pub fn all() -> Result<Vec<Generated>, Error> {
+    Ok(vec![routes()?, catalogue()])
+}
+
+/// The list of HTTP routes.
+pub fn routes() -> Result<Generated, Error> {
+    let plan = transcode::Plan::new(proto::DESCRIPTOR_SET)?;
+    Ok(Generated { file: ROUTES, text: transcode::routes(&plan) })
+}
+
+/// The catalogue of events.
+pub fn catalogue() -> Generated {
+    let topics = [auth::TOPICS, challenge::TOPICS, judge::TOPICS, problem::TOPICS].concat();
+    let judge =
+        bus::Consumes { consumer: judge::events::CONSUMER, topics: judge::events::CONSUMES };
+    let consumes = [challenge::CONSUMES, &[judge], problem::CONSUMES].concat();
+    Generated { file: CATALOGUE, text: bus::catalogue(&topics, &consumes) }
+}
+
+/// Routes of the last release that are gone: somebody calls them.
+pub fn lost_routes(tree: &Tree) -> Result<Vec<Finding>, Error> {
+    let Some(released) = tree.released(ROUTES) else { return Ok(Vec::new()) };
+    Ok(lost(&released, &routes()?.text))
+}
+
+fn lost(released: &str, now: &str) -> Vec<Finding> {
+    let now: BTreeSet<&str> = now.lines().collect();
+    let gone = released.lines().filter(|line| !now.contains(line));
+    gone.map(|line| format!("{ROUTES}: the last release has {line:?}; keep it")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_may_come_but_not_go() {
+        assert!(lost("GET /a\n", "GET /a\nGET /b\n").is_empty());
+        assert_eq!(lost("GET /a\nGET /b\n", "GET /b\n").len(), 1);
+    }
+}
