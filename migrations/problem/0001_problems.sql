@@ -41,6 +41,8 @@ CREATE TABLE versions (
     -- NULL while it is being found.
     time_limit_us BIGINT,
     manifest      TEXT NOT NULL,
+    -- What of the manifest every list shows.
+    summary       TEXT NOT NULL,
     digest        TEXT NOT NULL,
     import_id     UUID NOT NULL,
     test_count    BIGINT NOT NULL,

@@ -214,6 +214,7 @@ impl Service {
             time_limit_us: prepared.upload.package.metadata.limits.time_us,
             digest: version::digest(manifest.as_bytes()),
             manifest,
+            summary: serde_json::to_string(&prepared.manifest.summary())?,
             import_id: import.id,
             test_count: count(prepared.manifest.tests.len()),
             sample_count: count(prepared.manifest.sample_count()),

@@ -5,6 +5,8 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::version::Summary;
+
 /// Who may see a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {
@@ -69,6 +71,8 @@ pub struct Problem {
     pub last_version: i64,
     /// Rises with every change.
     pub version: i64,
+    /// What the published version adds: its time limit and its summary.
+    pub published: Option<(Option<i64>, Summary)>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it last changed.

@@ -9,37 +9,12 @@ use crate::Service;
 use crate::error::{Error, Result};
 use crate::events;
 use crate::problem::{self, Problem, Visibility, Wrong};
-use crate::store::{self, problems::Filter, versions::Version};
-use crate::version::{self, Manifest};
+use crate::store::{self, problems::Filter};
+use crate::version;
 use crate::viewer::{self, Viewer};
 use crate::wire;
 
-/// A problem with what its published version adds.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The problem.
-    pub problem: Problem,
-    /// The published version and its content.
-    pub published: Option<(Version, Manifest)>,
-}
-
 impl Service {
-    /// Adds what the published version says.
-    pub(crate) async fn view(&self, problem: Problem) -> Result<View> {
-        let published = match problem.published_version {
-            0 => None,
-            n => store::versions::get(&self.db, problem.id, n).await?,
-        };
-        let published = match published {
-            Some(version) => {
-                let manifest = version.manifest()?;
-                Some((version, manifest))
-            }
-            None => None,
-        };
-        Ok(View { problem, published })
-    }
-
     /// Makes an empty problem.
     pub async fn create(&self, owner: Uuid, request: &pb::CreateProblemRequest) -> Result<Problem> {
         let draft = request.problem.clone().unwrap_or_default();
@@ -95,6 +70,7 @@ impl Service {
             published_version: 0,
             last_version: 0,
             version: 1,
+            published: None,
             created_at: now,
             updated_at: now,
             deleted_at: None,
@@ -102,17 +78,13 @@ impl Service {
     }
 
     /// The problems that a filter shows, and whether there are more.
-    pub async fn list(&self, filter: &Filter, size: i64) -> Result<(Vec<View>, bool)> {
+    pub async fn list(&self, filter: &Filter, size: i64) -> Result<(Vec<Problem>, bool)> {
         let filter = Filter { limit: size + 1, ..filter.clone() };
         let mut problems = store::problems::list(&self.db, &filter).await?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let more = problems.len() > size;
         problems.truncate(size);
-        let mut views = Vec::with_capacity(problems.len());
-        for problem in problems {
-            views.push(self.view(problem).await?);
-        }
-        Ok((views, more))
+        Ok((problems, more))
     }
 
     /// Changes what the mask names.

@@ -97,3 +97,81 @@ fn table(sample: &Sample, number: usize) -> String {
     let _ = write!(out, "<td><pre>{answer}</pre></td></tr></tbody></table>\n");
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Pieces that mean something to one of the two languages.
+    fn text() -> impl Strategy<Value = String> {
+        let pieces = prop::sample::select(vec![
+            "\\",
+            "{",
+            "}",
+            "$",
+            "$$",
+            "%",
+            "&",
+            "~",
+            "`",
+            "'",
+            "[",
+            "]",
+            "(",
+            ")",
+            "<",
+            ">",
+            "!",
+            "\n",
+            "\n\n",
+            " ",
+            "é",
+            "a",
+            "|",
+            "-",
+            "#",
+            "*",
+            "_",
+            "\\begin{itemize}",
+            "\\end{itemize}",
+            "\\begin{tabular}{l}",
+            "\\end{tabular}",
+            "\\item",
+            "\\textbf",
+            "\\verb",
+            "\\includegraphics",
+            "\\href",
+            "\\bf",
+            "\\nextsample",
+            "{{nextsample}}",
+            "{{",
+            "<script>",
+            "<img src=x onerror=y>",
+            "javascript:x",
+            "\\'",
+            "[^1]",
+            "[^1]:",
+            "```",
+        ]);
+        prop::collection::vec(pieces, 0..60).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_harmless_html(text in text()) {
+            let none = |_: &str| None;
+            let rendered = [
+                markdown(&text, &[], &none).unwrap_or_default(),
+                latex(&text, &std::collections::BTreeMap::new(), &[], &none)
+                    .map(|latex| latex.html)
+                    .unwrap_or_default(),
+            ];
+            for html in rendered {
+                prop_assert!(!html.contains("<script") && !html.contains("src="), "{html}");
+                prop_assert!(!html.contains("href=\"javascript"), "{html}");
+            }
+        }
+    }
+}

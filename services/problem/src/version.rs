@@ -42,7 +42,7 @@ pub struct Test {
 }
 
 /// A file for contestants.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attachment {
     /// Its name.
     pub name: String,
@@ -53,7 +53,7 @@ pub struct Attachment {
 }
 
 /// What a program may use, but for the time limit. Sizes are bytes, times microseconds.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// CPU time a test, where the package declares it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -137,7 +137,27 @@ pub struct Manifest {
     pub embargo_until: Option<DateTime<Utc>>,
 }
 
+/// What of a version is shown with its problem.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Limits.
+    pub limits: Limits,
+    /// Languages of the statements, the default first.
+    pub languages: Vec<String>,
+    /// Files for contestants.
+    pub attachments: Vec<Attachment>,
+}
+
 impl Manifest {
+    /// What is shown with the problem.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            limits: self.limits.clone(),
+            languages: self.languages.clone(),
+            attachments: self.attachments.clone(),
+        }
+    }
+
     /// What a package holds.
     pub fn of(package: &Package) -> Self {
         let metadata = &package.metadata;

@@ -8,11 +8,10 @@ use crate::error::Result;
 use crate::imports::Report;
 use crate::package::{Checker, Finding, Severity};
 use crate::problem::{Problem, Visibility};
-use crate::problems::View;
 use crate::statement::Sample;
 use crate::store::imports::Import;
 use crate::store::versions::{Statement, Version};
-use crate::version::{Attachment, Limits, Manifest, Object};
+use crate::version::{Attachment, Limits, Manifest, Object, Summary};
 
 fn time(time: DateTime<Utc>) -> prost_types::Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0);
@@ -47,13 +46,12 @@ fn visibility(visibility: Visibility) -> pb::Visibility {
 }
 
 /// A problem.
-pub fn problem(view: View) -> pb::Problem {
-    let View { problem, published } = view;
+pub fn problem(problem: Problem) -> pb::Problem {
     let etag = problem.etag();
-    let Problem { id, slug, title, tags, owner_id, authors, .. } = problem;
-    let manifest = published.as_ref().map(|(_, manifest)| manifest);
-    let attachments =
-        manifest.map(|manifest| manifest.attachments.iter().map(attachment).collect());
+    let Problem { id, slug, title, tags, owner_id, authors, published, .. } = problem;
+    let (time_limit_us, summary) = published.unzip();
+    let limits = summary.as_ref().map(|summary| limits(time_limit_us.flatten(), &summary.limits));
+    let attachments = summary.as_ref().map(|s| s.attachments.iter().map(attachment).collect());
     pb::Problem {
         problem_id: id.to_string(),
         slug,
@@ -64,8 +62,8 @@ pub fn problem(view: View) -> pb::Problem {
         owner_id: owner_id.to_string(),
         authors,
         published_version: problem.published_version,
-        limits: published.as_ref().map(|(version, manifest)| limits(version, &manifest.limits)),
-        statement_languages: manifest.map(|m| m.languages.clone()).unwrap_or_default(),
+        limits,
+        statement_languages: summary.map(|summary| summary.languages).unwrap_or_default(),
         attachments: attachments.unwrap_or_default(),
         create_time: Some(time(problem.created_at)),
         update_time: Some(time(problem.updated_at)),
@@ -82,9 +80,9 @@ fn attachment(attachment: &Attachment) -> pb::Attachment {
     }
 }
 
-fn limits(version: &Version, limits: &Limits) -> pb::Limits {
+fn limits(time_limit_us: Option<i64>, limits: &Limits) -> pb::Limits {
     pb::Limits {
-        time_limit: version.time_limit_us.map(micros),
+        time_limit: time_limit_us.map(micros),
         memory_limit_bytes: limits.memory,
         output_limit_bytes: limits.output,
         source_limit_bytes: limits.code,
@@ -100,11 +98,12 @@ pub fn version(version: &Version, published: i64) -> Result<pb::ProblemVersion> 
         "rejected" => pb::VersionState::Rejected,
         _ => pb::VersionState::Verifying,
     };
+    let summary: Summary = serde_json::from_str(&version.summary)?;
     Ok(pb::ProblemVersion {
         problem_id: version.problem_id.to_string(),
         version: version.version,
         state: state.into(),
-        limits: Some(limits(version, &version.manifest()?.limits)),
+        limits: Some(limits(version.time_limit_us, &summary.limits)),
         test_count: count(version.test_count),
         sample_count: count(version.sample_count),
         digest: version.digest.clone(),
@@ -214,7 +213,7 @@ pub fn judge_data(version: &Version, manifest: &Manifest) -> pb::JudgeData {
     pb::JudgeData {
         problem_id: version.problem_id.to_string(),
         version: version.version,
-        limits: Some(limits(version, &manifest.limits)),
+        limits: Some(limits(version.time_limit_us, &manifest.limits)),
         checker: Some(checker(&manifest.checker)),
         tests: tests.collect(),
     }

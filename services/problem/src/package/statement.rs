@@ -10,8 +10,10 @@ use crate::statement::{self, Sample};
 
 /// Most bytes of a sample that are shown.
 pub const MAX_SAMPLE: usize = 64 << 10;
+/// Most bytes of all samples of a package that are shown: a statement with them fits one message.
+const MAX_SAMPLES: usize = 512 << 10;
 /// Most bytes of a statement's HTML, its images included.
-const MAX_HTML: usize = 3 << 20;
+const MAX_HTML: usize = 2 << 20;
 
 /// A statement in one language.
 #[derive(Clone, Debug)]
@@ -122,31 +124,35 @@ fn one(
 
 /// What everyone may see of the samples.
 pub fn samples(reader: &Reader<'_>, data: &Data) -> Vec<Sample> {
-    data.tests.iter().filter(|test| test.sample).filter_map(|t| sample(reader, t)).collect()
+    let mut room = MAX_SAMPLES;
+    let tests = data.tests.iter().filter(|test| test.sample);
+    tests.filter_map(|test| sample(reader, test, &mut room)).collect()
 }
 
-fn sample(reader: &Reader<'_>, test: &Test) -> Option<Sample> {
+fn sample(reader: &Reader<'_>, test: &Test, room: &mut usize) -> Option<Sample> {
     let input = test.shown_input.as_ref().unwrap_or(&test.input);
     let answer = test.shown_answer.as_ref().unwrap_or(&test.answer);
-    let (input, cut) = start(reader, &test.name, input)?;
-    let (answer, cut_too) = start(reader, &test.name, answer)?;
+    let (input, cut) = start(reader, &test.name, input, room)?;
+    let (answer, cut_too) = start(reader, &test.name, answer, room)?;
     let name = test.name.clone();
     let description = test.description.clone();
     Some(Sample { name, input, answer, description, truncated: cut || cut_too })
 }
 
 /// The start of a file as text.
-fn start(reader: &Reader<'_>, name: &str, blob: &Blob) -> Option<(String, bool)> {
+fn start(reader: &Reader<'_>, name: &str, blob: &Blob, room: &mut usize) -> Option<(String, bool)> {
     use std::io::Read as _;
     let mut bytes = Vec::new();
+    let most = MAX_SAMPLE.min(*room);
     let read = std::fs::File::open(&blob.path)
-        .and_then(|file| file.take(MAX_SAMPLE as u64 + 1).read_to_end(&mut bytes));
+        .and_then(|file| file.take(most as u64 + 1).read_to_end(&mut bytes));
     if let Err(error) = read {
         reader.report.error(name, format!("cannot be read: {error}"));
         return None;
     }
-    let cut = bytes.len() > MAX_SAMPLE;
-    bytes.truncate(MAX_SAMPLE);
+    let cut = bytes.len() > most;
+    bytes.truncate(most);
+    *room -= bytes.len();
     let mut text = String::from_utf8_lossy(&bytes).into_owned();
     if cut && text.ends_with('\u{fffd}') {
         text.pop();
@@ -165,11 +171,22 @@ impl Embedded<'_> {
     /// The image as a `data:` address; a wrong one is reported.
     fn get(&self, from: &str, name: &str) -> Option<String> {
         let report = self.reader.report;
-        let path = format!("statement/{}", name.trim_start_matches("./"));
-        let media = match name.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).as_deref() {
+        let mut path = format!("statement/{}", name.trim_start_matches("./"));
+        // LaTeX finds the ending by itself.
+        if !name.rsplit('/').next().is_some_and(|file| file.contains('.')) {
+            let endings = ["png", "jpg", "jpeg", "svg", "pdf"].map(|end| format!("{path}.{end}"));
+            let found = endings.into_iter().find(|path| self.reader.tree.file(path).is_some());
+            path = found.unwrap_or(path);
+        }
+        let media = match path.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).as_deref() {
             Some("png") => "image/png",
             Some("jpg" | "jpeg") => "image/jpeg",
             Some("svg") => "image/svg+xml",
+            Some("pdf") if from.ends_with(".tex") => {
+                let message = format!("shows `{}`; a PDF cannot stand in a page", shorten(name));
+                report.warn(from, message);
+                return None;
+            }
             _ => {
                 let message = format!("shows `{}`, which is not a png, jpg or svg", shorten(name));
                 report.error(from, message);

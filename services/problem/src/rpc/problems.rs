@@ -21,8 +21,10 @@ use crate::{store, wire};
 type Bodies = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
 
 impl Service {
-    async fn shown_problem(&self, problem: Problem) -> Result<Option<pb::Problem>, Status> {
-        Ok(Some(wire::problem(self.view(problem).await?)))
+    /// A problem as it is after a change, with what its published version adds now.
+    async fn changed(&self, problem: Problem) -> Result<Option<pb::Problem>, Status> {
+        let now = store::problems::by_id(&self.db, problem.id).await?;
+        Ok(Some(wire::problem(now.unwrap_or(problem))))
     }
 }
 
@@ -34,7 +36,7 @@ impl ProblemService for Service {
     ) -> Result<Response<pb::CreateProblemResponse>, Status> {
         let owner = user(&request)?;
         let problem = self.create(owner, request.get_ref()).await?;
-        let problem = self.shown_problem(problem).await?;
+        let problem = self.changed(problem).await?;
         Ok(Response::new(pb::CreateProblemResponse { problem }))
     }
 
@@ -44,7 +46,7 @@ impl ProblemService for Service {
     ) -> Result<Response<pb::GetProblemResponse>, Status> {
         let viewer = Viewer::of(Caller::of(&request));
         let problem = self.find(&viewer, &request.get_ref().problem_id).await?;
-        let problem = self.shown_problem(problem).await?;
+        let problem = Some(wire::problem(problem));
         Ok(Response::new(pb::GetProblemResponse { problem }))
     }
 
@@ -59,12 +61,12 @@ impl ProblemService for Service {
         // What a page holds depends on who asks.
         let args = rpc::page::digest("ListProblems", &[format!("{filter:?}").as_bytes()]);
         let after: Option<(String, Uuid)> = self.page_key.parse(&args, &message.page_token)?;
-        let (views, more) = self.list(&Filter { after, ..filter }, size).await?;
-        let last = views.last().filter(|_| more);
-        let next_page_token = last.map_or_else(String::new, |view| {
-            self.page_key.token(&args, &(&view.problem.slug, view.problem.id))
+        let (problems, more) = self.list(&Filter { after, ..filter }, size).await?;
+        let last = problems.last().filter(|_| more);
+        let next_page_token = last.map_or_else(String::new, |problem| {
+            self.page_key.token(&args, &(&problem.slug, problem.id))
         });
-        let problems = views.into_iter().map(wire::problem).collect();
+        let problems = problems.into_iter().map(wire::problem).collect();
         Ok(Response::new(pb::ListProblemsResponse { problems, next_page_token }))
     }
 
@@ -74,7 +76,7 @@ impl ProblemService for Service {
     ) -> Result<Response<pb::UpdateProblemResponse>, Status> {
         let viewer = Viewer::of(Caller::of(&request));
         let problem = self.update(&viewer, request.get_ref()).await?;
-        let problem = self.shown_problem(problem).await?;
+        let problem = self.changed(problem).await?;
         Ok(Response::new(pb::UpdateProblemResponse { problem }))
     }
 
@@ -94,7 +96,7 @@ impl ProblemService for Service {
     ) -> Result<Response<pb::UndeleteProblemResponse>, Status> {
         let viewer = Viewer::of(Caller::of(&request));
         let problem = self.undelete(&viewer, &request.get_ref().problem_id).await?;
-        let problem = self.shown_problem(problem).await?;
+        let problem = self.changed(problem).await?;
         Ok(Response::new(pb::UndeleteProblemResponse { problem }))
     }
 
@@ -104,7 +106,7 @@ impl ProblemService for Service {
     ) -> Result<Response<pb::PublishProblemResponse>, Status> {
         let viewer = Viewer::of(Caller::of(&request));
         let problem = self.publish(&viewer, request.get_ref()).await?;
-        let problem = self.shown_problem(problem).await?;
+        let problem = self.changed(problem).await?;
         Ok(Response::new(pb::PublishProblemResponse { problem }))
     }
 

@@ -24,12 +24,16 @@ db::record! {
         created_at: DateTime<Utc>,
         updated_at: DateTime<Utc>,
         deleted_at: Option<DateTime<Utc>>,
+        time_limit_us: Option<i64>,
+        summary: Option<String>,
     }
 }
 
-const SELECT: &str = "SELECT id, slug, title, visibility, tags, difficulty, owner_id, authors,
-        package_id, published_version, last_version, version, created_at, updated_at, deleted_at
-    FROM problems ";
+const SELECT: &str = "SELECT p.id, p.slug, p.title, p.visibility, p.tags, p.difficulty, p.owner_id,
+        p.authors, p.package_id, p.published_version, p.last_version, p.version, p.created_at,
+        p.updated_at, p.deleted_at, v.time_limit_us, v.summary
+    FROM problems p
+    LEFT JOIN versions v ON v.problem_id = p.id AND v.version = p.published_version ";
 
 impl Row {
     fn problem(self) -> Result<Problem> {
@@ -46,6 +50,10 @@ impl Row {
             published_version: self.published_version,
             last_version: self.last_version,
             version: self.version,
+            published: match self.summary {
+                Some(summary) => Some((self.time_limit_us, serde_json::from_str(&summary)?)),
+                None => None,
+            },
             created_at: self.created_at,
             updated_at: self.updated_at,
             deleted_at: self.deleted_at,

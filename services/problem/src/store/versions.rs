@@ -21,6 +21,8 @@ db::record! {
         pub time_limit_us: Option<i64>,
         /// [`Manifest`] as JSON.
         pub manifest: String,
+        /// [`crate::version::Summary`] as JSON.
+        pub summary: String,
         /// SHA-256 of the manifest.
         pub digest: String,
         /// The import that made it.
@@ -42,21 +44,22 @@ impl Version {
 }
 
 const SELECT: &str =
-    "SELECT problem_id, version, state, time_limit_us, manifest, digest, import_id,
+    "SELECT problem_id, version, state, time_limit_us, manifest, summary, digest, import_id,
         test_count, sample_count, created_at FROM versions ";
 
 /// Inserts a version.
 pub async fn insert(tx: &mut Tx, version: &Version) -> Result<()> {
     tx.query(
-        "INSERT INTO versions (problem_id, version, state, time_limit_us, manifest, digest,
-            import_id, test_count, sample_count, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO versions (problem_id, version, state, time_limit_us, manifest, summary,
+            digest, import_id, test_count, sample_count, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(version.problem_id)
     .bind(version.version)
     .bind(version.state.as_str())
     .bind(version.time_limit_us)
     .bind(version.manifest.as_str())
+    .bind(version.summary.as_str())
     .bind(version.digest.as_str())
     .bind(version.import_id)
     .bind(version.test_count)
