@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,11 +33,15 @@ fn descriptors() -> &'static [u8] {
     })
 }
 
+fn config() -> Config {
+    Config { heartbeat_seconds: 1, header_seconds: 1, body_seconds: 1, ..Config::default() }
+}
+
 pub struct Edge {
     pub address: SocketAddr,
     pub seen: Arc<Seen>,
     client: Client<HttpConnector, Full<Bytes>>,
-    _serving: JoinSet<()>,
+    serving: Mutex<Option<(tokio::sync::oneshot::Sender<()>, JoinSet<()>)>>,
 }
 
 pub struct Answer {
@@ -81,25 +85,53 @@ impl Edge {
     }
 
     pub async fn with(change: impl FnOnce(&mut Config)) -> Edge {
-        let mut config = Config {
-            heartbeat_seconds: 1,
-            header_seconds: 1,
-            body_seconds: 1,
-            ..Config::default()
-        };
-        change(&mut config);
         let seen = Arc::new(Seen::default());
+        Edge::over(Library(seen.clone()), seen, change).await
+    }
+
+    /// The product's or another plan in front of a library.
+    pub async fn of(plan: Plan, library: Library) -> Edge {
+        let seen = library.0.clone();
+        Edge::serving(Gateway::open(config(), plan, library).unwrap(), seen).await
+    }
+
+    /// The test plan in front of any channel.
+    pub async fn over<S>(channel: S, seen: Arc<Seen>, change: impl FnOnce(&mut Config)) -> Edge
+    where
+        S: tower::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<tonic::body::Body>,
+            > + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::Future: Send + 'static,
+    {
+        let mut config = config();
+        change(&mut config);
         let plan = Plan::new(descriptors()).unwrap();
-        let gateway = Gateway::open(config, plan, Library(seen.clone())).unwrap();
+        Edge::serving(Gateway::open(config, plan, channel).unwrap(), seen).await
+    }
+
+    async fn serving(gateway: Gateway, seen: Arc<Seen>) -> Edge {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let mut serving = JoinSet::new();
-        let forever = std::future::pending();
         serving.spawn(async move {
-            gateway::serve(listener, gateway, Duration::from_secs(1), forever).await.unwrap();
+            let stopped = async { drop(stopped.await) };
+            gateway::serve(listener, gateway, Duration::from_secs(1), stopped).await.unwrap();
         });
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Edge { address, seen, client, _serving: serving }
+        Edge { address, seen, client, serving: Mutex::new(Some((stop, serving))) }
+    }
+
+    /// Stops it, and waits until it has stopped.
+    pub async fn stop(&self, patience: Duration) {
+        let (stop, mut serving) = self.serving.lock().unwrap().take().unwrap();
+        stop.send(()).unwrap();
+        tokio::time::timeout(patience, serving.join_next()).await.unwrap().unwrap().unwrap();
     }
 
     /// Sends a request: `METHOD /path`, headers, body.

@@ -4,6 +4,7 @@ mod conditions;
 mod fixture;
 mod library;
 mod limits;
+mod product;
 mod routing;
 mod streams;
 mod uploads;

@@ -1,0 +1,56 @@
+//! What a call through the edge costs, against the same call by gRPC: both in process, on one
+//! thread, without sockets, so that the time is the CPU's.
+
+use axum::body::Body;
+use bytes::Bytes;
+use criterion::{Criterion, criterion_group, criterion_main};
+use gateway::{Config, Gateway};
+use http::Request;
+use http_body_util::BodyExt as _;
+use tonic::client::Grpc;
+use tonic_prost::ProstCodec;
+use tower::ServiceExt as _;
+use transcode::Plan;
+
+#[path = "../tests/it/library.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod library;
+
+use library::{GetBookRequest, HasBook, Library};
+
+fn descriptors() -> Vec<u8> {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let includes = [here.join("../libs/transcode/tests/proto"), here.join("../proto")];
+    let mut compiler = protox::Compiler::new(includes).unwrap();
+    compiler.include_imports(true).open_file("agon/test/v1/library.proto").unwrap();
+    compiler.encode_file_descriptor_set()
+}
+
+async fn by_rest(router: axum::Router) -> Bytes {
+    let request = Request::get("/v1/books/b1").body(Body::empty()).unwrap();
+    let answer = router.oneshot(request).await.unwrap();
+    answer.into_body().collect().await.unwrap().to_bytes()
+}
+
+async fn by_grpc(mut grpc: Grpc<Library>) -> HasBook {
+    let request = tonic::Request::new(GetBookRequest { book_id: "b1".into() });
+    let path = http::uri::PathAndQuery::from_static("/agon.test.v1.LibraryService/GetBook");
+    grpc.ready().await.unwrap();
+    grpc.unary(request, path, ProstCodec::default()).await.unwrap().into_inner()
+}
+
+fn calls(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let library = Library(std::sync::Arc::default());
+    let plan = Plan::new(&descriptors()).unwrap();
+    let gateway = Gateway::open(Config::default(), plan, library.clone()).unwrap();
+    let mut group = criterion.benchmark_group("get");
+    let router = gateway.router();
+    group.bench_function("rest", |b| b.to_async(&runtime).iter(|| by_rest(router.clone())));
+    let grpc = Grpc::new(library);
+    group.bench_function("grpc", |b| b.to_async(&runtime).iter(|| by_grpc(grpc.clone())));
+    group.finish();
+}
+
+criterion_group!(benches, calls);
+criterion_main!(benches);
