@@ -3,27 +3,18 @@
 use db::testing::Kind;
 use serde_json::json;
 
-use crate::players::{C, PROBLEM};
-use crate::world::{World, eventually, succeeded, text};
+use crate::world::{C, PROBLEM, World, eventually, succeeded, text};
 
-async fn logged_in_admin(world: &World) {
-    let file = world.data().join("admin-password").display().to_string();
-    succeeded(&world.agon(&["login", "admin", "--password-file", &file]));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn submit_follows_to_the_verdict() {
-    let world = World::new(&Kind::Sqlite);
-    world.samples().await;
+pub async fn submit_follows_to_the_verdict(world: &World) {
     let good = world.dir.path().join("good.c");
     std::fs::write(&good, C).unwrap();
     let good = good.display().to_string();
 
-    let refused = world.agon(&["submit", PROBLEM, &good]);
-    assert_eq!(refused.status.code(), Some(77));
-    assert!(text(&refused).contains("agon login"), "{}", text(&refused));
+    let elsewhere = world.agon(&["submit", "--server", "http://127.0.0.1:1", PROBLEM, &good]);
+    assert_eq!(elsewhere.status.code(), Some(77));
+    assert!(text(&elsewhere).contains("agon login"), "{}", text(&elsewhere));
 
-    logged_in_admin(&world).await;
+    world.admin_logs_in();
     let said = succeeded(&world.agon(&["submit", PROBLEM, &good]));
     assert!(said.starts_with("ACCEPTED"), "{said}");
 
@@ -37,43 +28,33 @@ async fn submit_follows_to_the_verdict() {
     assert!(!unknown.status.success());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn import_shows_the_report() {
-    let world = World::new(&Kind::Sqlite);
-    logged_in_admin(&world).await;
-    let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/../problem/samples");
-    let package = std::fs::read_dir(samples).unwrap().next().unwrap().unwrap().path();
-    let package = package.display().to_string();
-    let world = &world;
-    // The slug belongs to the sample itself, whose owner is the administrator, too.
-    world.samples().await;
-    let name = package.rsplit('/').next().unwrap().to_owned();
-    let said = succeeded(&world.agon(&["problem", "import", &package, "--problem", &name]));
-    assert!(said.contains("verified"), "{said}");
+pub async fn import_shows_the_report(world: &World) {
+    world.admin_logs_in();
+    let package = world.package("again");
+    let said = succeeded(&world.agon(&["problem", "import", &package, "--problem", PROBLEM]));
+    assert!(said.contains("version 2 is verified"), "{said}");
+    assert!(said.contains("ok   submissions/wrong_answer/zero.py"), "{said}");
 
-    let broken = world.dir.path().join("broken");
-    std::fs::create_dir_all(&broken).unwrap();
-    std::fs::write(broken.join("problem.yaml"), "moonphase: full\n").unwrap();
-    let refused = world.agon(&["problem", "import", &broken.display().to_string()]);
+    let broken = world.package("broken");
+    let yaml = format!("{broken}/problem.yaml");
+    let text_of_yaml = std::fs::read_to_string(&yaml).unwrap() + "moonphase: full\n";
+    std::fs::write(&yaml, text_of_yaml).unwrap();
+    let refused = world.agon(&["problem", "import", &broken]);
     assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
     assert!(text(&refused).contains("moonphase"), "{}", text(&refused));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_administrator_resets_a_password() {
-    let world = World::new(&Kind::Sqlite);
-    world.player("ada").await;
-    let code = succeeded(&world.agon(&["admin", "reset-password", "ada"])).trim().to_owned();
+pub async fn an_administrator_resets_a_password(world: &World) {
+    world.player("edsger").await;
+    let code = succeeded(&world.agon(&["admin", "reset-password", "edsger"])).trim().to_owned();
     let body = json!({"code": code, "newPassword": "a quite different password"});
     world.post("/v1/passwords:reset", None, body).await;
-    world.log_in("ada", "a quite different password").await;
+    world.log_in("edsger", "a quite different password").await;
     let nobody = world.agon(&["admin", "reset-password", "nobody-here"]);
     assert!(!nobody.status.success());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_are_for_services_only() {
-    let world = World::new(&Kind::Sqlite);
+pub async fn tokens_are_for_services_only(world: &World) {
     let token = succeeded(&world.agon(&["token", "--service", "judge"])).trim().to_owned();
     let service = eventually("the token works", async || {
         let (status, json) =
@@ -88,7 +69,7 @@ async fn tokens_are_for_services_only() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn config_and_migrations_are_shown() {
-    let mut world = World::new(&Kind::Sqlite);
+    let mut world = World::idle(&Kind::Sqlite);
     let shown = succeeded(&world.agon(&["config"]));
     assert!(shown.contains("AGON_DATA"), "{shown}");
     tokio::task::block_in_place(|| world.server.terminate());

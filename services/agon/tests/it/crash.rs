@@ -7,8 +7,7 @@ use db::testing::{Kind, kinds};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::players::{PROBLEM, PYTHON};
-use crate::world::{PATIENCE, World, eventually};
+use crate::world::{PATIENCE, PROBLEM, PYTHON, World, eventually};
 
 const SUBMISSIONS: usize = 200;
 const KILLS: usize = 20;
@@ -56,9 +55,8 @@ impl Chance {
 
 async fn survive(kind: &Kind) {
     let flags = ["--set", "challenge.submissions_per_hour=0", "--log", "warn"];
-    let mut world = World::with(kind, &flags);
+    let mut world = World::small(kind, &flags);
     world.player("ada").await;
-    world.samples().await;
     let seed = ids::Clock::system().new_id().as_u128() as u64 | 1;
     eprintln!("seed {seed}");
     let mut chance = Chance(seed);

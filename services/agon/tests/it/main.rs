@@ -4,4 +4,5 @@ mod command_line;
 mod crash;
 mod life;
 mod players;
+mod stories;
 mod world;

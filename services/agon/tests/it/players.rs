@@ -1,6 +1,5 @@
 //! What players live through, from registration to verdict.
 
-use db::testing::kinds;
 use proto::challenge::submission_service_client::SubmissionServiceClient;
 use proto::challenge::{GetSubmissionRequest, SubmissionState, Verdict, WatchSubmissionRequest};
 use reqwest::{Method, StatusCode};
@@ -8,22 +7,7 @@ use rpc::Channel;
 use serde_json::{Value, json};
 use tonic::Request;
 
-use crate::world::World;
-
-/// A sample problem, and its jury's solutions.
-pub const PROBLEM: &str = "paper-lanterns";
-pub const C: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../problem/samples/paper-lanterns/submissions/accepted/scan.c"
-));
-pub const CPP: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../problem/samples/paper-lanterns/submissions/accepted/map.cpp"
-));
-pub const PYTHON: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../problem/samples/paper-lanterns/submissions/accepted/dict.py"
-));
+use crate::world::{C, CPP, PROBLEM, PYTHON, World};
 
 fn with_token<T>(message: T, token: &str) -> Request<T> {
     let mut request = Request::new(message);
@@ -32,99 +16,79 @@ fn with_token<T>(message: T, token: &str) -> Request<T> {
     request
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn from_registration_to_verdict() {
-    for kind in kinds() {
-        let world = World::new(&kind);
-        let token = world.player("ada").await;
-        let problems = world.samples().await;
-        let slugs: Vec<&str> = problems.iter().filter_map(|p| p["slug"].as_str()).collect();
-        assert!(slugs.contains(&PROBLEM), "{slugs:?}");
-        let statement = world.get(&format!("/v1/problems/{PROBLEM}/statement"), None).await;
-        assert!(!statement["samples"].as_array().unwrap().is_empty(), "{statement}");
+pub async fn from_registration_to_verdict(world: &World) {
+    let token = world.player("ada").await;
+    let list = world.get("/v1/problems", None).await;
+    assert_eq!(list["problems"][0]["slug"], PROBLEM, "{list}");
+    let statement = world.get(&format!("/v1/problems/{PROBLEM}/statement"), None).await;
+    assert!(!statement["samples"].as_array().unwrap().is_empty(), "{statement}");
 
-        for (language, source) in [("c17", C), ("cpp20", CPP), ("python3", PYTHON)] {
-            let judged = world.judged(&token, PROBLEM, language, source).await;
-            assert_eq!(judged["verdict"], "VERDICT_ACCEPTED", "{judged}");
-        }
-        let wrong = world.judged(&token, PROBLEM, "python3", "print(0)\n").await;
-        assert_eq!(wrong["verdict"], "VERDICT_WRONG_ANSWER", "{wrong}");
-        let broken = world.judged(&token, PROBLEM, "c17", "int main( {").await;
-        assert_eq!(broken["verdict"], "VERDICT_COMPILE_ERROR", "{broken}");
-
-        let list = world.get("/v1/submissions", Some(&token)).await;
-        assert_eq!(list["submissions"].as_array().unwrap().len(), 5, "{list}");
+    for (language, source) in [("c17", C), ("cpp20", CPP), ("python3", PYTHON)] {
+        let judged = world.judged(&token, PROBLEM, language, source).await;
+        assert_eq!(judged["verdict"], "VERDICT_ACCEPTED", "{judged}");
     }
+    let wrong = world.judged(&token, PROBLEM, "python3", "print(0)\n").await;
+    assert_eq!(wrong["verdict"], "VERDICT_WRONG_ANSWER", "{wrong}");
+    let broken = world.judged(&token, PROBLEM, "c17", "int main( {").await;
+    assert_eq!(broken["verdict"], "VERDICT_COMPILE_ERROR", "{broken}");
+
+    let list = world.get("/v1/submissions", Some(&token)).await;
+    assert_eq!(list["submissions"].as_array().unwrap().len(), 5, "{list}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn grpc_tells_the_same_story() {
-    for kind in kinds() {
-        let world = World::new(&kind);
-        let token = world.player("grace").await;
-        world.samples().await;
-        let body = json!({"problemId": PROBLEM, "language": "c17", "source": C});
-        let created = world.post("/v1/submissions", Some(&token), body).await;
-        let id = created["submissionId"].as_str().unwrap().to_owned();
+pub async fn grpc_tells_the_same_story(world: &World) {
+    let token = world.player("grace").await;
+    let body = json!({"problemId": PROBLEM, "language": "c17", "source": C});
+    let created = world.post("/v1/submissions", Some(&token), body).await;
+    let id = created["submissionId"].as_str().unwrap().to_owned();
 
-        let channel = Channel::connect(&world.server.grpc).unwrap();
-        let mut client = SubmissionServiceClient::new(channel);
-        let watch = WatchSubmissionRequest { submission_id: id.clone() };
-        let mut stream =
-            client.watch_submission(with_token(watch, &token)).await.unwrap().into_inner();
-        let mut last = None;
-        while let Some(message) = stream.message().await.unwrap() {
-            last = message.submission;
-        }
-        let last = last.unwrap();
-        assert_eq!(last.state(), SubmissionState::Done);
-        assert_eq!(last.verdict(), Verdict::Accepted);
-
-        let get = GetSubmissionRequest { submission_id: id };
-        let status = client.get_submission(get.clone()).await.unwrap_err();
-        assert_eq!(status.code(), tonic::Code::Unauthenticated);
-        let other = world.player("eve").await;
-        let status = client.get_submission(with_token(get, &other)).await.unwrap_err();
-        let hidden = [tonic::Code::NotFound, tonic::Code::PermissionDenied];
-        assert!(hidden.contains(&status.code()), "{status:?}");
+    let channel = Channel::connect(&world.server.grpc).unwrap();
+    let mut client = SubmissionServiceClient::new(channel);
+    let watch = WatchSubmissionRequest { submission_id: id.clone() };
+    let mut stream = client.watch_submission(with_token(watch, &token)).await.unwrap().into_inner();
+    let mut last = None;
+    while let Some(message) = stream.message().await.unwrap() {
+        last = message.submission;
     }
+    let last = last.unwrap();
+    assert_eq!(last.state(), SubmissionState::Done);
+    assert_eq!(last.verdict(), Verdict::Accepted);
+
+    let get = GetSubmissionRequest { submission_id: id };
+    let status = client.get_submission(get.clone()).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unauthenticated);
+    let other = world.player("eve").await;
+    let status = client.get_submission(with_token(get, &other)).await.unwrap_err();
+    let hidden = [tonic::Code::NotFound, tonic::Code::PermissionDenied];
+    assert!(hidden.contains(&status.code()), "{status:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_id_makes_one_submission() {
-    for kind in kinds() {
-        let world = World::new(&kind);
-        let token = world.player("ada").await;
-        world.samples().await;
-        let mut body = json!({
-            "problemId": PROBLEM, "language": "python3", "source": PYTHON, "requestId": "once",
-        });
-        let first = world.post("/v1/submissions", Some(&token), body.clone()).await;
-        let again = world.post("/v1/submissions", Some(&token), body.clone()).await;
-        assert_eq!(first["submissionId"], again["submissionId"]);
-        body["source"] = "print(1)".into();
-        let (status, error) =
-            world.call(Method::POST, "/v1/submissions", Some(&token), Some(body)).await;
-        assert!(status.is_client_error(), "{status}: {error}");
-        assert!(error.to_string().contains("request_id"), "{error}");
-    }
+pub async fn a_request_id_makes_one_submission(world: &World) {
+    let token = world.player("barbara").await;
+    let mut body = json!({
+        "problemId": PROBLEM, "language": "python3", "source": PYTHON, "requestId": "once",
+    });
+    let first = world.post("/v1/submissions", Some(&token), body.clone()).await;
+    let again = world.post("/v1/submissions", Some(&token), body.clone()).await;
+    assert_eq!(first["submissionId"], again["submissionId"]);
+    body["source"] = "print(1)".into();
+    let (status, error) =
+        world.call(Method::POST, "/v1/submissions", Some(&token), Some(body)).await;
+    assert!(status.is_client_error(), "{status}: {error}");
+    assert!(error.to_string().contains("request_id"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_logged_out_is_out() {
-    for kind in kinds() {
-        let world = World::new(&kind);
-        let token = world.player("ada").await;
-        world.get("/v1/users/me", Some(&token)).await;
-        let sessions = world.get("/v1/sessions", Some(&token)).await;
-        let id = sessions["sessions"][0]["sessionId"].as_str().unwrap().to_owned();
-        let path = format!("/v1/sessions/{id}");
-        let (status, _) = world.call(Method::DELETE, &path, Some(&token), None).await;
-        assert!(status.is_success());
-        let (status, error) = world.call(Method::GET, "/v1/users/me", Some(&token), None).await;
-        assert_eq!(status, StatusCode::UNAUTHORIZED, "{error}");
-        assert_error(&error);
-    }
+pub async fn who_logged_out_is_out(world: &World) {
+    let token = world.player("leslie").await;
+    world.get("/v1/users/me", Some(&token)).await;
+    let sessions = world.get("/v1/sessions", Some(&token)).await;
+    let id = sessions["sessions"][0]["sessionId"].as_str().unwrap().to_owned();
+    let path = format!("/v1/sessions/{id}");
+    let (status, _) = world.call(Method::DELETE, &path, Some(&token), None).await;
+    assert!(status.is_success());
+    let (status, error) = world.call(Method::GET, "/v1/users/me", Some(&token), None).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "{error}");
+    assert_error(&error);
 }
 
 fn assert_error(error: &Value) {

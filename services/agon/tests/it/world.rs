@@ -15,7 +15,38 @@ use serde_json::{Value, json};
 pub const AGON: &str = env!("CARGO_BIN_EXE_agon");
 
 /// How long anything may take that a test waits for. Generous: tests share few cores.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Trying languages costs seconds each: worlds of stories have few.
+const FEW_LANGUAGES: &str = "java.enabled = false\njavascript.enabled = false\nrust.enabled = false\n\
+    pypy3.enabled = false\n";
+
+/// The problem of the stories: read two numbers, print their sum.
+pub const PROBLEM: &str = "sum";
+pub const C: &str = "#include <stdio.h>\nint main(void) { long long a, b; \
+    if (scanf(\"%lld %lld\", &a, &b) == 2) printf(\"%lld\\n\", a + b); }\n";
+pub const CPP: &str = "#include <iostream>\nint main() { long long a, b; \
+    std::cin >> a >> b; std::cout << a + b << '\\n'; }\n";
+pub const PYTHON: &str = "a, b = map(int, input().split())\nprint(a + b)\n";
+
+const PACKAGE: [(&str, &str); 9] = [
+    (
+        "problem.yaml",
+        "problem_format_version: 2025-09\nname: Sum\n\
+         uuid: 5c0f1a52-7f0e-4a53-9d0b-3f6f6f1d2b01\nlimits:\n  time_limit: 2\n  memory: 256\n",
+    ),
+    ("statement/problem.en.md", "Two numbers are given. Print their sum.\n"),
+    ("data/sample/1.in", "1 2\n"),
+    ("data/sample/1.ans", "3\n"),
+    ("data/secret/1.in", "-5 7\n"),
+    ("data/secret/1.ans", "2\n"),
+    ("data/secret/2.in", "0 0\n"),
+    ("data/secret/2.ans", "0\n"),
+    (
+        "input_validators/validate.py",
+        "import sys\na, b = map(int, sys.stdin.read().split())\nsys.exit(42)\n",
+    ),
+];
 
 /// One installation: a data directory, a database, and the server that runs on them.
 pub struct World {
@@ -39,14 +70,67 @@ pub struct Server {
 }
 
 impl World {
-    /// A new installation on one kind of database.
+    /// A new installation on one kind of database, as it comes.
     pub fn new(kind: &Kind) -> Self {
         Self::with(kind, &[])
     }
 
+    /// One that judges nothing, and so starts at once.
+    pub fn idle(kind: &Kind) -> Self {
+        Self::with(kind, &["--set", "samples.import=false", "--set", "judge.worker=false"])
+    }
+
+    /// One with few languages and one problem, [`PROBLEM`], which the administrator imports.
+    pub fn small(kind: &Kind, extra: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let languages = dir.path().join("languages.toml");
+        std::fs::write(&languages, FEW_LANGUAGES).unwrap();
+        let languages = format!("judge.languages={}", languages.display());
+        let mut flags = vec!["--set", "samples.import=false", "--set", &languages];
+        flags.extend(extra);
+        let world = Self::in_dir(dir, kind, &flags);
+        world.admin_logs_in();
+        let package = world.package("sum");
+        let said = world.agon(&["problem", "import", &package, "--problem", PROBLEM, "--publish"]);
+        let said = succeeded(&said);
+        assert!(said.contains("is published"), "{said}");
+        world
+    }
+
+    /// Writes the package of [`PROBLEM`]; its folder.
+    pub fn package(&self, name: &str) -> String {
+        let folder = self.dir.path().join(name);
+        let mut files = PACKAGE.to_vec();
+        files.push(("submissions/accepted/sum.py", PYTHON));
+        files.push(("submissions/wrong_answer/zero.py", "print(0)\n"));
+        for (path, text) in files {
+            let path = folder.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        folder.display().to_string()
+    }
+
+    /// `agon login` as the administrator.
+    pub fn admin_logs_in(&self) {
+        let file = self.data().join("admin-password").display().to_string();
+        succeeded(&self.agon(&["login", "admin", "--password-file", &file]));
+    }
+
+    /// The access token that [`World::admin_logs_in`] kept.
+    pub fn admin_token(&self) -> String {
+        let path = self.dir.path().join("home/credentials.json");
+        let kept: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let token = &kept["servers"][&self.server.grpc]["access_token"];
+        token.as_str().unwrap().to_owned()
+    }
+
     /// The same with further flags.
     pub fn with(kind: &Kind, extra: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::in_dir(tempfile::tempdir().unwrap(), kind, extra)
+    }
+
+    fn in_dir(dir: tempfile::TempDir, kind: &Kind, extra: &[&str]) -> Self {
         let id = ids::Clock::system().new_id().simple().to_string();
         let prefix = format!("t_agon_{}_", &id[20..]);
         let extra: Vec<String> = extra.iter().map(|flag| (*flag).to_owned()).collect();
