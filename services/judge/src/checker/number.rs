@@ -63,7 +63,7 @@ impl Tolerance {
             if difference + error <= bound {
                 return true;
             }
-            close |= !(difference - error > bound);
+            close |= difference - error <= bound;
         }
         close && self.accepts_exactly(got, want)
     }

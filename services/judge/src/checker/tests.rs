@@ -198,7 +198,7 @@ impl Read for Drip<'_> {
 
 #[test]
 fn long_texts_and_long_tokens() {
-    let numbers = (0..200_000).fold(String::new(), |text, n| format_number(text, n));
+    let numbers = (0..200_000).fold(String::new(), format_number);
     let checker = Checker::default();
     accepts(&checker, &numbers, &numbers);
     accepts(&tolerant(1e-9, None), &numbers.replace('\n', ".0 "), &numbers);

@@ -55,7 +55,7 @@ pub(super) enum Expected {
 
 /// The tests of a version, for a submission or a jury solution.
 pub(super) fn solution(config: &Config, data: &pb::JudgeData) -> Option<Plan> {
-    let limits = data.limits.clone().unwrap_or_default();
+    let limits = data.limits.unwrap_or_default();
     let default = checker(data.checker.as_ref());
     let case = |test: &pb::JudgeTest| {
         let own = test.checker.as_ref().map(|own| checker(Some(own)));

@@ -26,7 +26,7 @@ pub(super) enum Report {
     /// How it goes.
     Progress(pb::JobProgress),
     /// How it went.
-    Done(pb::JobLease, Result<pb::Judgement, Failure>),
+    Done(pb::JobLease, Box<Result<pb::Judgement, Failure>>),
 }
 
 /// Says how a job goes.
@@ -77,7 +77,7 @@ impl Reporter {
     }
 
     fn done(&self, result: Result<pb::Judgement, Failure>) {
-        self.sender.send(Report::Done(self.lease.clone(), result)).ok();
+        self.sender.send(Report::Done(self.lease.clone(), Box::new(result))).ok();
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) async fn install(slot: &mut Slot, program: &Program) -> Result<(), Fa
 
 /// Where a lane gets its slot.
 enum Seat {
-    Taken(Place),
+    Taken(Box<Place>),
     Permitted(OwnedSemaphorePermit),
 }
 
@@ -77,7 +77,7 @@ pub(super) async fn run(
     let lane = async |seat: Seat, index: usize| {
         let mut place = match seat {
             Seat::Taken(place) => place,
-            Seat::Permitted(permit) => seat_at(bench, permit).await?,
+            Seat::Permitted(permit) => Box::new(seat_at(bench, permit).await?),
         };
         if !place.installed {
             install(&mut place.slot, program).await?;
@@ -96,7 +96,7 @@ pub(super) async fn run(
         };
         Ok::<_, Failure>((place, index, result))
     };
-    let mut seats = VecDeque::from([Seat::Taken(first)]);
+    let mut seats = VecDeque::from([Seat::Taken(Box::new(first))]);
     let mut lanes = FuturesUnordered::new();
     loop {
         while lock().has_more() {

@@ -179,7 +179,7 @@ impl Desk {
                 if self.running.remove(&key).is_none() {
                     return;
                 }
-                let message = match result {
+                let message = match *result {
                     Ok(judgement) => {
                         let (lease, judgement) = (Some(lease), Some(judgement));
                         Message::Result(pb::JobResult { lease, judgement })

@@ -80,7 +80,8 @@ impl Hands {
 
     fn fail(&self, job: &pb::Job, crashed: bool) {
         let message = "no luck".to_owned();
-        let failure = pb::JobFailure { lease: Some(lease(job)), message, crashed, ..Default::default() };
+        let failure =
+            pb::JobFailure { lease: Some(lease(job)), message, crashed, ..Default::default() };
         self.say(Say::Failure(failure));
         self.say(Say::Ready(pb::WorkerReady { job_count: 1 }));
     }

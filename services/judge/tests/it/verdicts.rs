@@ -75,7 +75,8 @@ async fn limits(world: &World, programs: &Programs, problem: &str) {
     assert!(judgement.cpu_time_us > 400_000, "{language}: {judgement:?}");
     expect(&world.judge(problem, language, programs.idle).await, Verdict::IdlenessLimitExceeded);
     // Filling the memory takes some languages longer than this problem allows.
-    let patient = Problem { time: millis(5000), memory_mib: 96, output: 1 << 20, ..Problem::default() };
+    let patient =
+        Problem { time: millis(5000), memory_mib: 96, output: 1 << 20, ..Problem::default() };
     let patient = world.problem(&patient);
     let judgement = world.judge(&patient, language, programs.greedy).await;
     expect(&judgement, Verdict::MemoryLimitExceeded);

@@ -62,7 +62,8 @@ async fn jury_solutions() {
         run_all_tests: true,
         ..pb::Verification::default()
     };
-    let wrong = "#include <iostream>\nint main(){int a,b;std::cin>>a>>b;if(a<0)for(;;);std::cout<<a-b;}";
+    let wrong =
+        "#include <iostream>\nint main(){int a,b;std::cin>>a>>b;if(a<0)for(;;);std::cout<<a-b;}";
     let judgement = world.verify(solution("wrong_answer.cc", wrong)).await;
     assert_eq!(judgement.verdict(), Verdict::WrongAnswer, "{judgement:#?}");
     let verdicts: Vec<_> = judgement.tests.iter().map(|test| test.verdict()).collect();

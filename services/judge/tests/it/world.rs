@@ -1,12 +1,14 @@
 //! A judge with stand-ins around it.
+#![allow(dead_code, clippy::allow_attributes, reason = "the benchmark uses a part of it")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use access::testing::{Issuer, bearer};
 use access::Authorised;
+use access::testing::{Issuer, bearer};
 use bus::{Bus, Event, Topic};
 use cache::Cache;
+use db::Synchronous;
 use db::testing::{Kind, TestDb};
 use ids::{Clock, Uuid};
 use judge::{Config, Judge, Parts};
@@ -78,20 +80,29 @@ impl World {
     pub async fn queue_only(kind: &Kind) -> World {
         let start = Clock::system().now();
         let config = Config { worker: false, ..Config::default() };
-        World::new(kind, config, Clock::manual(start)).await
+        World::new(kind, config, Clock::manual(start), Synchronous::Off).await
     }
 
     /// A judge that judges.
     pub async fn judging(config: Config) -> World {
-        World::new(&Kind::Sqlite, config, Clock::system()).await
+        World::new(&Kind::Sqlite, config, Clock::system(), Synchronous::Off).await
     }
 
-    async fn new(kind: &Kind, config: Config, clock: Clock) -> World {
+    /// The same with a disk that is waited for, as in earnest.
+    pub async fn durable(config: Config) -> World {
+        World::new(&Kind::Sqlite, config, Clock::system(), Synchronous::Full).await
+    }
+
+    async fn new(kind: &Kind, config: Config, clock: Clock, disk: Synchronous) -> World {
         if let Ok(filter) = std::env::var("AGON_TEST_LOG") {
             runtime::logs::install(runtime::logs::Format::Pretty, &filter).unwrap();
         }
         let create = async |migrations: &db::Migrations| {
-            kind.create_with(migrations, |options| options.clock = clock.clone()).await
+            let adjust = |options: &mut db::Options| {
+                options.clock = clock.clone();
+                options.synchronous = disk;
+            };
+            kind.create_with(migrations, adjust).await
         };
         let db = create(&judge::MIGRATIONS).await;
         let logs = [create(&events_of("challenge")).await, create(&events_of("problem")).await];
