@@ -1,0 +1,140 @@
+//! What judging costs beside compiling and running: a compiled A+B on twenty tests, against a bare loop
+//! that compiles, spawns and compares, in the same run.
+//!
+//! `cargo bench -p judge` prints medians and ratios.
+
+#[path = "../tests/it/fakes.rs"]
+mod fakes;
+#[path = "../tests/it/world.rs"]
+mod world;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use ids::Uuid;
+use judge::Config;
+use proto::judge::{Judgement, JudgementState, Verdict};
+use world::{Problem, World};
+
+const ROUNDS: usize = 15;
+const TESTS: usize = 20;
+const SOURCE: &str = "#include <bits/stdc++.h>\nusing namespace std;\n\
+    int main() { long long a, b; cin >> a >> b; cout << a + b << endl; }\n";
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(run());
+}
+
+async fn run() {
+    let inputs: Vec<(String, String)> =
+        (0..TESTS).map(|n| (format!("{n} 1000\n"), format!("{}\n", n + 1000))).collect();
+    let tests = || inputs.iter().map(|(i, a)| (i.as_str(), a.as_str(), false));
+    let world = World::durable(Config::default()).await;
+    let many = world.problem(&Problem { tests: tests().collect(), ..Problem::default() });
+    let single = world.problem(&Problem { tests: tests().take(1).collect(), ..Problem::default() });
+    let bare = Bare::new(&inputs);
+    ready(&world, &many).await;
+
+    let (mut compiled, mut cached, mut overhead) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut bare_compile, mut bare_runs) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let source = format!("{SOURCE}// {round} {}\n", world.directory().display());
+        bare_compile.push(bare.compile(&source));
+        bare_runs.push(bare.run_all());
+        compiled.push(timed(&world, &many, &source).await.0);
+        cached.push(timed(&world, &many, &source).await.0);
+        let (total, judgement) = timed(&world, &single, &source).await;
+        let ran = Duration::from_micros(judgement.tests[0].wall_time_us.unsigned_abs());
+        overhead.push(total.saturating_sub(ran));
+    }
+    let [compiled, cached, overhead] = [compiled, cached, overhead].map(median);
+    let [bare_compile, bare_runs] = [bare_compile, bare_runs].map(median);
+    let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
+    println!("medians of {ROUNDS} rounds, {TESTS} tests each");
+    println!("bare loop:  compile {bare_compile:?}, spawn and compare {bare_runs:?}");
+    println!("judge:      distinct source {compiled:?}, compiled before {cached:?}");
+    println!("ratio with the compiler's time:    {:.2}", ratio(compiled, bare_compile + bare_runs));
+    println!("ratio without the compiler's time: {:.2}", ratio(cached, bare_runs));
+    println!("event to verdict less the run, one test: {overhead:?}");
+}
+
+/// Waits until C++ is offered and its headers are compiled.
+async fn ready(world: &World, problem: &str) {
+    let languages = world.directory().join("languages/precompiled");
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while fs::read_dir(&languages).map_or(0, Iterator::count) == 0 && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    timed(world, problem, SOURCE).await;
+}
+
+/// From the event that asks to the event that answers.
+async fn timed(world: &World, problem: &str, source: &str) -> (Duration, Judgement) {
+    let mut appended = world.db.appended();
+    appended.mark_unchanged();
+    let started = Instant::now();
+    let id: Uuid = world.submit(problem, "cpp20", source).await;
+    loop {
+        appended.changed().await.expect("the log goes on");
+        let took = started.elapsed();
+        let judgement = world.submission(id).await.expect("the judge knows it");
+        if judgement.state() == JudgementState::Done {
+            assert_eq!(judgement.verdict(), Verdict::Accepted, "{judgement:?}");
+            return (took, judgement);
+        }
+    }
+}
+
+/// What nobody can judge with: no limits, no isolation, no record.
+struct Bare {
+    directory: tempfile::TempDir,
+    answers: Vec<Vec<u8>>,
+}
+
+impl Bare {
+    fn new(tests: &[(String, String)]) -> Bare {
+        let directory = tempfile::tempdir().expect("a directory");
+        for (number, (input, _)) in tests.iter().enumerate() {
+            fs::write(directory.path().join(format!("{number}.in")), input).expect("a file");
+        }
+        let answers = tests.iter().map(|(_, answer)| answer.clone().into_bytes()).collect();
+        Bare { directory, answers }
+    }
+
+    fn program(&self) -> PathBuf {
+        self.directory.path().join("main")
+    }
+
+    fn compile(&self, source: &str) -> Duration {
+        let path: &Path = self.directory.path();
+        fs::write(path.join("main.cpp"), source).expect("a file");
+        let started = Instant::now();
+        let status = Command::new("/usr/bin/g++")
+            .args(["-std=gnu++20", "-O2", "-pipe", "-static", "-o", "main", "main.cpp"])
+            .current_dir(path)
+            .status();
+        assert!(status.expect("g++").success());
+        started.elapsed()
+    }
+
+    fn run_all(&self) -> Duration {
+        let started = Instant::now();
+        for (number, answer) in self.answers.iter().enumerate() {
+            let input = File::open(self.directory.path().join(format!("{number}.in")));
+            let output = Command::new(self.program())
+                .stdin(Stdio::from(input.expect("an input")))
+                .output()
+                .expect("a run");
+            assert!(output.status.success() && output.stdout == *answer);
+        }
+        started.elapsed()
+    }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
