@@ -5,7 +5,7 @@ help: ## What there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 test: ## All tests, on SQLite and PostgreSQL; gets and starts what they need
-	deploy/engines/with.sh cargo test --workspace
+	deploy/engines/with.sh cargo test --workspace --no-fail-fast
 
 soak: ## The same verdicts over 200 runs instead of 20
 	AGON_SOAK=200 deploy/engines/with.sh cargo test --release -p judge

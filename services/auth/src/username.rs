@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn accepts_names() {
-        for name in ["ada", "Grace-Hopper", "a_1", "tourist", &"a".repeat(32)] {
+        for name in ["ada", "Grace-Hopper", "a_1", "tourist", &"z".repeat(32)] {
             assert_eq!(check(name), Ok(()), "{name}");
         }
         assert_eq!(key("Grace-Hopper"), "grace-hopper");

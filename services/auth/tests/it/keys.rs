@@ -124,6 +124,8 @@ async fn an_assertion_is_good_once() {
 #[tokio::test]
 async fn a_services_new_key_replaces_its_old_one() {
     each(|world| async move {
+        // Capture the whole world: its database is dropped with it.
+        let world = &world;
         let (old, new) = (SigningKey::generate(), SigningKey::generate());
         let seed = *old.seed();
         let credentials =

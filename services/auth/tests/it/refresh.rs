@@ -19,7 +19,7 @@ async fn rotation() {
         let first = start(&world).await;
         let mut token = first.refresh_token.clone();
         for _ in 0..5 {
-            world.clock.advance(Duration::from_secs(200));
+            world.clock.advance(Duration::from_secs(100));
             let next = world.refresh(&token).await.unwrap();
             assert_ne!(next.refresh_token, token);
             assert_eq!(
