@@ -9,8 +9,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use proto::problem::problem_service_client::ProblemServiceClient;
 use proto::problem::GetProblemRequest;
+use proto::problem::problem_service_client::ProblemServiceClient;
 use serde_json::{Value, json};
 
 const SOURCE: &str = "#include <stdio.h>\nint main(void) { return 0; }\n";
@@ -67,7 +67,10 @@ async fn post_to_verdict(server: &Server, http: &reqwest::Client, problem: &str,
             overheads.push(took.saturating_sub(Duration::from_secs_f64(busy)));
         }
     }
-    println!("POST to verdict less compile and run: {} ms (median of 30)", ms(median(&mut overheads)));
+    println!(
+        "POST to verdict less compile and run: {} ms (median of 30)",
+        ms(median(&mut overheads))
+    );
 }
 
 /// CPU time of the server a call, by REST and by gRPC, in turn.

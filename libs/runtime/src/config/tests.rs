@@ -82,7 +82,7 @@ fn wrong_keys_and_values_are_named() {
     refused("[grpc]\ncalls = -1", &["agon.toml", "grpc.calls"]);
     refused("[grpc]\nlisten = 'nowhere'", &["agon.toml", "grpc.listen", "socket address"]);
     refused("data = ", &["agon.toml", "line 1"]);
-    refused("[data]\nx = 1", &["data.x"]);
+    refused("[data]\nx = 1", &["agon.toml", "data", "expected a text"]);
 }
 
 #[test]

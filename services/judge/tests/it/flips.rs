@@ -36,21 +36,31 @@ async fn no_verdict_flips() {
     let time = Duration::from_millis(400);
     let problem = world.problem(&Problem { time, tests, ..Problem::default() });
     runs(&world, &problem).await;
-    let stop = Arc::new(AtomicBool::new(false));
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let burners: Vec<_> = (0..cores)
-        .map(|_| {
+    let _burners = Burners::start();
+    runs(&world, &problem).await;
+}
+
+/// Keeps every core busy until it is dropped, also by a failing test.
+struct Burners(Arc<AtomicBool>);
+
+impl Burners {
+    fn start() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        for _ in 0..cores {
             let stop = stop.clone();
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     std::hint::spin_loop();
                 }
-            })
-        })
-        .collect();
-    runs(&world, &problem).await;
-    stop.store(true, Ordering::Relaxed);
-    for burner in burners {
-        burner.join().unwrap();
+            });
+        }
+        Self(stop)
+    }
+}
+
+impl Drop for Burners {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }

@@ -88,10 +88,7 @@ async fn fields_that_are_wrong() {
             ("problem.tags", pb::Problem { tags: vec!["Ä".into()], ..good() }),
             (
                 "problem.tags",
-                pb::Problem {
-                    tags: (0..21).map(|i| format!("t{i}")).collect(),
-                    ..good()
-                },
+                pb::Problem { tags: (0..21).map(|i| format!("t{i}")).collect(), ..good() },
             ),
             ("problem.difficulty", pb::Problem { difficulty: 99, ..good() }),
             ("problem.difficulty", pb::Problem { difficulty: i32::MIN, ..good() }),
