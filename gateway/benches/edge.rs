@@ -13,7 +13,6 @@ use tower::ServiceExt as _;
 use transcode::Plan;
 
 #[path = "../tests/it/library.rs"]
-#[expect(dead_code, reason = "the tests use all of it")]
 mod library;
 
 use library::{GetBookRequest, HasBook, Library};

@@ -7,7 +7,9 @@ fn main() -> std::io::Result<()> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default());
     let samples = root.join("samples");
     println!("cargo:rerun-if-changed=samples");
-    let mut code = String::from("const SAMPLES: &[(&str, &[(&str, &[u8])])] = &[\n");
+    let mut code = String::from(
+        "type File = (&'static str, &'static [u8]);\nconst SAMPLES: &[(&str, &[File])] = &[\n",
+    );
     for sample in sorted(&samples)?.iter().filter(|path| path.is_dir()) {
         let slug = sample.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let _ = writeln!(code, "({slug:?}, &[");

@@ -12,7 +12,6 @@
 //! user adds the user's token as `agon-on-behalf-of`. The edge passes the user's token on as
 //! `authorization` and proves itself by `agon-edge-authorization`; only then is its
 //! `x-agon-client-address` believed.
-#![expect(clippy::result_large_err, reason = "tonic's own error type")]
 
 mod caller;
 mod credentials;

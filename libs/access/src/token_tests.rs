@@ -68,7 +68,7 @@ fn every_other_header_is_refused() {
         format!(r#"{{"alg":"HS256","kid":"{kid}","typ":"at+jwt"}}"#),
         format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"JWT"}}"#),
         format!(r#"{{"alg":"EdDSA","kid":"{kid}x","typ":"at+jwt"}}"#),
-        format!(r#"{{"alg":"EdDSA","kid":"../../dev/null","typ":"at+jwt"}}"#),
+        r#"{"alg":"EdDSA","kid":"../../dev/null","typ":"at+jwt"}"#.to_string(),
         format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt","jku":"https://evil.example"}}"#),
         format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt","crit":["exp"]}}"#),
         format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt","jwk":{{"kty":"OKP"}}}}"#),

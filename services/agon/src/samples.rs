@@ -1,6 +1,6 @@
 //! The sample problems, which a new installation begins with.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use proto::auth::GetUserRequest;
@@ -32,11 +32,7 @@ pub fn start(base: &Base, problem: problem::Service) {
     });
 }
 
-async fn import(
-    channel: &Channel,
-    problem: &problem::Service,
-    mark: &PathBuf,
-) -> Result<(), String> {
+async fn import(channel: &Channel, problem: &problem::Service, mark: &Path) -> Result<(), String> {
     let request = GetUserRequest { user_id: "admin".into() };
     let answer = UserServiceClient::new(channel.clone()).get_user(request).await;
     let user = answer.map_err(|status| status.message().to_owned())?.into_inner().user;

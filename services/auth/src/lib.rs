@@ -12,7 +12,6 @@
 //!   the next call already sees it;
 //! - no secret is stored: passwords as argon2id, refresh tokens and codes as SHA-256, signing keys
 //!   wrapped.
-#![expect(clippy::result_large_err, reason = "tonic's own error type")]
 
 mod audit;
 mod binding;

@@ -96,7 +96,7 @@ pub enum Step {
 pub fn next_step(keys: &[StoredKey], times: Times, now: DateTime<Utc>) -> Option<Step> {
     let in_state = |state| keys.iter().filter(move |key| State::of(&key.state) == state);
     let kids = |state| in_state(state).map(|key| key.kid.clone()).collect::<Vec<_>>();
-    let Some(active) = in_state(State::Active).last() else {
+    let Some(active) = in_state(State::Active).next_back() else {
         // Without a key to sign with, nobody waits for verifiers.
         return Some(match in_state(State::Pending).next() {
             Some(key) => Step::Promote { pending: key.kid.clone(), active: Vec::new() },
@@ -152,9 +152,9 @@ mod tests {
         let b = key("b", Pending, 90);
         assert_eq!(step(&[a.clone(), b.clone()], 99), None);
         let promote = Step::Promote { pending: "b".into(), active: vec!["a".into()] };
-        assert_eq!(step(&[a.clone(), b.clone()], 100), Some(promote));
+        assert_eq!(step(&[a.clone(), b], 100), Some(promote));
         // Made late: it is pending for its time nevertheless.
-        assert_eq!(step(&[a.clone(), key("b", Pending, 99)], 105), None);
+        assert_eq!(step(&[a, key("b", Pending, 99)], 105), None);
         let (a, b) = (key("a", Retired, 100), key("b", Active, 100));
         assert_eq!(step(&[a.clone(), b.clone()], 104), None);
         assert_eq!(step(&[a, b], 105), Some(Step::Forget("a".into())));

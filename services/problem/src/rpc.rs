@@ -14,13 +14,11 @@ const PAGE: i64 = 50;
 /// And at most so many.
 const MAX_PAGE: i64 = 200;
 
-#[expect(clippy::result_large_err, reason = "tonic's own error type")]
 fn size(requested: i32) -> Result<i64, Status> {
     page_size(requested, PAGE, MAX_PAGE)
 }
 
 /// The acting user's id.
-#[expect(clippy::result_large_err, reason = "tonic's own error type")]
 fn user<T>(request: &Request<T>) -> Result<Uuid, Status> {
     Ok(Caller::of(request).user()?.id)
 }

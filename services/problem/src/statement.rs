@@ -94,7 +94,7 @@ fn table(sample: &Sample, number: usize) -> String {
     let mut out = String::from("<table><thead><tr>");
     let _ = write!(out, "<th>Sample input {number}</th><th>Sample output {number}</th>");
     let _ = write!(out, "</tr></thead><tbody><tr><td><pre>{input}</pre></td>");
-    let _ = write!(out, "<td><pre>{answer}</pre></td></tr></tbody></table>\n");
+    let _ = writeln!(out, "<td><pre>{answer}</pre></td></tr></tbody></table>");
     out
 }
 

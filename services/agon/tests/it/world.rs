@@ -117,14 +117,6 @@ impl World {
         succeeded(&self.agon(&["login", "admin", "--password-file", &file]));
     }
 
-    /// The access token that [`World::admin_logs_in`] kept.
-    pub fn admin_token(&self) -> String {
-        let path = self.dir.path().join("home/credentials.json");
-        let kept: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-        let token = &kept["servers"][&self.server.grpc]["access_token"];
-        token.as_str().unwrap().to_owned()
-    }
-
     /// The same with further flags.
     pub fn with(kind: &Kind, extra: &[&str]) -> Self {
         Self::in_dir(tempfile::tempdir().unwrap(), kind, extra)

@@ -39,7 +39,7 @@ impl ImportService for Service {
             return Err(Error::Invalid(wrong).into());
         }
         let target = self.target(&viewer, &problem_id).await?;
-        let first = stream::iter(content.map(|content| Ok(Bytes::from(content.data))));
+        let first = stream::iter(content.map(|content| Ok(content.data)));
         let upload = self.receive(first.chain(pieces(messages))).await?;
         let options = Options { problem: problem_id, publish, request_id };
         Ok(Response::new(self.import(user, options, target, upload).await?))
@@ -96,6 +96,6 @@ fn pieces(
 ) -> impl Stream<Item = Answer<Bytes>> + Send {
     messages.map(|message| {
         let content = message?.content.unwrap_or_default();
-        Ok(Bytes::from(content.data))
+        Ok(content.data)
     })
 }

@@ -31,7 +31,7 @@ impl JudgeDataService for Service {
         request: Request<pb::DownloadObjectRequest>,
     ) -> Result<Response<Pieces>, Status> {
         let pieces = self.object(&request.get_ref().digest).await?;
-        let pieces = pieces.map(|piece| Ok(pb::DownloadObjectResponse { data: piece?.into() }));
+        let pieces = pieces.map(|piece| Ok(pb::DownloadObjectResponse { data: piece? }));
         Ok(Response::new(Box::pin(pieces)))
     }
 

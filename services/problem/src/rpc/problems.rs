@@ -169,12 +169,11 @@ impl ProblemService for Service {
         // The first message has the type, also of an empty file.
         let first = HttpBody { content_type: attachment.content_type, ..HttpBody::default() };
         let first = futures_util::stream::iter([Ok(first)]);
-        let rest = pieces.map(|piece| Ok(HttpBody { data: piece?.into(), ..HttpBody::default() }));
+        let rest = pieces.map(|piece| Ok(HttpBody { data: piece?, ..HttpBody::default() }));
         Ok(Response::new(Box::pin(first.chain(rest))))
     }
 }
 
-#[expect(clippy::result_large_err, reason = "tonic's own error type")]
 fn filter(viewer: &Viewer, message: &pb::ListProblemsRequest) -> Result<Filter, Status> {
     let mut wrong = crate::problem::Wrong::new();
     let mut note = |field: &str, what: &str| wrong.push((field.to_owned(), what.to_owned()));

@@ -202,9 +202,9 @@ impl Renderer<'_> {
             let inner = self.flow(end)?;
             let block = inner.contains("<p>");
             if block {
-                flow.block(&inner)
+                flow.block(&inner);
             } else {
-                flow.line.push_str(&format!("<{tag}>{inner}</{tag}>"))
+                flow.line.push_str(&format!("<{tag}>{inner}</{tag}>"));
             }
             return Ok(true);
         } else if let Some(text) = find(&TEXTS, name) {
