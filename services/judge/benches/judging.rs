@@ -4,8 +4,10 @@
 //! `cargo bench -p judge` prints medians and ratios.
 
 #[path = "../tests/it/fakes.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
 mod fakes;
 #[path = "../tests/it/world.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
 mod world;
 
 use std::fs::{self, File};

@@ -1,5 +1,4 @@
 //! Stand-ins for the services around the judge.
-#![allow(dead_code, clippy::allow_attributes, reason = "the benchmark uses a part of it")]
 
 use std::collections::HashMap;
 use std::pin::Pin;

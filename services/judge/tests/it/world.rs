@@ -1,5 +1,4 @@
 //! A judge with stand-ins around it.
-#![allow(dead_code, clippy::allow_attributes, reason = "the benchmark uses a part of it")]
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
