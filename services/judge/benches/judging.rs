@@ -34,7 +34,7 @@ async fn run() {
     let inputs: Vec<(String, String)> =
         (0..TESTS).map(|n| (format!("{n} 1000\n"), format!("{}\n", n + 1000))).collect();
     let tests = || inputs.iter().map(|(i, a)| (i.as_str(), a.as_str(), false));
-    let world = World::durable(Config::default()).await;
+    let world = World::judging(Config::default()).await;
     let many = world.problem(&Problem { tests: tests().collect(), ..Problem::default() });
     let single = world.problem(&Problem { tests: tests().take(1).collect(), ..Problem::default() });
     let bare = Bare::new(&inputs);

@@ -36,6 +36,8 @@ const VERIFICATION: Topic = Topic::new("agon.verification.v1", "problem")
 
 /// See the module's text.
 pub struct World {
+    /// Held by worlds that judge.
+    alone: Option<tokio::sync::OwnedMutexGuard<()>>,
     pub fakes: Fakes,
     pub issuer: Issuer,
     pub channel: Channel,
@@ -84,12 +86,13 @@ impl World {
 
     /// A judge that judges.
     pub async fn judging(config: Config) -> World {
-        World::new(&Kind::Sqlite, config, Clock::system(), Synchronous::Off).await
-    }
-
-    /// The same with a disk that is waited for, as in earnest.
-    pub async fn durable(config: Config) -> World {
-        World::new(&Kind::Sqlite, config, Clock::system(), Synchronous::Full).await
+        // One at a time: verdicts depend on CPU time, and the limit on wall time is only a backstop.
+        static ALONE: std::sync::LazyLock<std::sync::Arc<tokio::sync::Mutex<()>>> =
+            std::sync::LazyLock::new(std::sync::Arc::default);
+        let alone = ALONE.clone().lock_owned().await;
+        let mut world = World::new(&Kind::Sqlite, config, Clock::system(), Synchronous::Full).await;
+        world.alone = Some(alone);
+        world
     }
 
     async fn new(kind: &Kind, config: Config, clock: Clock, disk: Synchronous) -> World {
@@ -116,8 +119,19 @@ impl World {
         let fakes = Fakes::default();
         let channel = Channel::Local(Local::new());
         let tasks = Tasks::default();
-        let mut world =
-            World { fakes, issuer, channel, clock, cache, db, logs, tasks, directory, config };
+        let mut world = World {
+            alone: None,
+            fakes,
+            issuer,
+            channel,
+            clock,
+            cache,
+            db,
+            logs,
+            tasks,
+            directory,
+            config,
+        };
         world.start().await;
         world
     }
