@@ -30,7 +30,7 @@ pub fn retry(code: Code, reason: &str, message: impl Into<String>, after: Durati
 pub fn invalid_argument(field: impl Into<String>, message: impl Into<String>) -> Status {
     let mut violations = Violations::default();
     violations.add(field, message);
-    violations.into_status()
+    violations.into_status(INVALID_FIELD)
 }
 
 /// The thing named in the request does not exist, or not for this caller.
@@ -57,6 +57,14 @@ pub fn unauthenticated(reason: &str, message: impl Into<String>) -> Status {
 pub fn internal(cause: impl Display) -> Status {
     tracing::error!(error = %cause, "internal error");
     error(Code::Internal, "INTERNAL", "internal error")
+}
+
+/// INVALID_ARGUMENT: the request id stands for another request.
+pub fn request_id_reused() -> Status {
+    let text = "was used for another request; give each request an id of its own";
+    let mut violations = Violations::default();
+    violations.add("request_id", text);
+    violations.into_status("REQUEST_ID_REUSED")
 }
 
 /// The `ErrorInfo` reason of an error, if it carries one.
@@ -104,10 +112,10 @@ impl Violations {
 
     /// INVALID_ARGUMENT when anything was added.
     pub fn into_result(self) -> Result<(), Status> {
-        if self.is_empty() { Ok(()) } else { Err(self.into_status()) }
+        if self.is_empty() { Ok(()) } else { Err(self.into_status(INVALID_FIELD)) }
     }
 
-    fn into_status(self) -> Status {
+    fn into_status(self, reason: &str) -> Status {
         let message = match self.0.as_slice() {
             [only] => format!("{}: {}", only.field, only.description),
             many => {
@@ -115,7 +123,7 @@ impl Violations {
                 format!("{} fields are invalid: {}", many.len(), fields.join(", "))
             }
         };
-        let mut details = info(INVALID_FIELD);
+        let mut details = info(reason);
         details.set_bad_request(self.0);
         Status::with_error_details(Code::InvalidArgument, message, details)
     }

@@ -90,7 +90,7 @@ pub enum Output {
 pub struct Limits {
     /// CPU time of all threads and children. A run which used more is [`crate::Limit::Cpu`], even if it ended well.
     pub cpu: Duration,
-    /// Time on the clock.
+    /// Time on the clock, apart from what the program spent waiting for a core that others kept busy.
     pub wall: Duration,
     /// Memory, with what is written to `/box` and `/tmp`, and the kernel's part; no swap. Also the limit of the stack.
     pub memory: u64,

@@ -43,7 +43,7 @@ enum Command {
 type Finding = String;
 
 fn main() -> ExitCode {
-    let outcome = run(Cli::parse().command);
+    let outcome = run(&Cli::parse().command);
     match outcome {
         Ok(findings) if findings.is_empty() => ExitCode::SUCCESS,
         Ok(findings) => {
@@ -60,9 +60,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<Vec<Finding>, tree::Error> {
+fn run(command: &Command) -> Result<Vec<Finding>, tree::Error> {
     let tree = tree::Tree::load()?;
-    match command {
+    match *command {
         Command::Tidy => tidy(&tree),
         Command::Generate => generated::all()?.iter().try_fold(Vec::new(), |all, file| {
             file.write(&tree)?;

@@ -48,7 +48,7 @@ async fn main() {
 async fn post_to_verdict(server: &Server, http: &reqwest::Client, problem: &str, token: &str) {
     let mut overheads = Vec::new();
     for round in 0..40 {
-        let before = server.metric(http, "agon_judge_busy_seconds_total").await;
+        let before = server.metric(http, "agon_judge_busy_seconds").await;
         let start = Instant::now();
         let request = json!({ "problemId": problem, "language": "c17", "source": SOURCE });
         let post = http.post(server.rest("/v1/submissions")).bearer_auth(token).json(&request);
@@ -61,7 +61,7 @@ async fn post_to_verdict(server: &Server, http: &reqwest::Client, problem: &str,
         let watched = http.get(watch).bearer_auth(token).send().await.expect("a watch");
         watched.bytes().await.expect("the watch ends with the verdict");
         let took = start.elapsed();
-        let busy = server.metric(http, "agon_judge_busy_seconds_total").await - before;
+        let busy = server.metric(http, "agon_judge_busy_seconds").await - before;
         // The first rounds compile, fill caches and create tables' first pages.
         if round >= 10 {
             overheads.push(took.saturating_sub(Duration::from_secs_f64(busy)));

@@ -152,7 +152,7 @@ impl From<Error> for Status {
             Error::InvitationNotFound => status::not_found("INVITATION_NOT_FOUND", text),
             Error::LastAdmin => status::failed_precondition("LAST_ADMIN", text),
             Error::EtagMismatch => status::error(Aborted, "ETAG_MISMATCH", text),
-            Error::RequestIdReused => status::invalid_argument("request_id", text),
+            Error::RequestIdReused => status::request_id_reused(),
             Error::Db(error) => of_database(error),
             Error::Internal(cause) => status::internal(cause),
         }

@@ -333,9 +333,6 @@ fn replay(claim: &Claim) -> Result<Option<CreateSubmissionResponse>, Error> {
     match claim {
         Claim::New => Ok(None),
         Claim::Replay(bytes) => Ok(Some(CreateSubmissionResponse::decode(bytes.as_slice())?)),
-        Claim::Conflict => {
-            let what = "was used for another submission; give each submission its own";
-            Err(Error::invalid("request_id", what))
-        }
+        Claim::Conflict => Err(rpc::status::request_id_reused().into()),
     }
 }

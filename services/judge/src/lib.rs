@@ -35,6 +35,7 @@ pub mod events;
 mod judgement;
 mod judgements;
 mod languages;
+mod measure;
 mod queue;
 mod rpc;
 mod store;

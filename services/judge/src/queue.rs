@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::events;
 use crate::judgement::{Lease, Outcome, Priority, Subject, Wanted};
+use crate::measure;
 use crate::store;
 
 pub use link::{Told, serve};
@@ -141,6 +142,9 @@ impl Queue {
             .await?;
         if finished {
             self.state().live.remove(&lease.id);
+            measure::judged(outcome.judgement.verdict());
+        } else {
+            measure::fenced();
         }
         Ok(finished)
     }
@@ -162,6 +166,7 @@ impl Queue {
             })
             .await?;
         let Some(crashes) = crashes else { return Ok(false) };
+        measure::put_back(failure.crashed);
         self.state().live.remove(&lease.id);
         let (job, message) = (lease.id, failure.message.as_str());
         tracing::warn!(%job, attempt = lease.attempt, crashes, worker, message, "a job was put back");
@@ -175,6 +180,7 @@ impl Queue {
     async fn give_up(&self, lease: Lease, message: &str, worker: &str) -> db::Result<()> {
         let text = format!("{CRASHES} attempts broke; the last one: {message}");
         if self.finish(lease, &Outcome::judge_error(text, worker)).await? {
+            measure::gave_up();
             tracing::error!(job = %lease.id, message, "the judge gave up on a job");
         }
         Ok(())

@@ -23,11 +23,12 @@ use std::time::Duration;
 
 use access::Authorised;
 use runtime::{Component, Shutdown};
-use sandbox::Sandbox;
+use sandbox::{Outcome, RunSpec, Sandbox, Slot};
 use tokio::sync::{RwLock, Semaphore};
 
 use crate::config::Config;
 use crate::languages::Languages;
+use crate::measure::Busy;
 
 pub use offer::untried;
 
@@ -71,10 +72,25 @@ pub(crate) struct Bench {
     waiting: AtomicUsize,
     /// Held for reading by every run, for writing by those that want to be alone.
     quiet: RwLock<()>,
+    busy: Busy,
     peers: peers::Peers,
     objects: objects::Objects,
     artefacts: artefacts::Artefacts,
     offer: offer::Offer,
+}
+
+impl Bench {
+    /// Runs something in a slot.
+    async fn run(
+        &self,
+        slot: &mut Slot,
+        kind: &'static str,
+        spec: RunSpec,
+    ) -> Result<Outcome, sandbox::Error> {
+        let outcome = slot.run(spec).await?;
+        self.busy.ran(kind, outcome.wall_time, outcome.cpu_time);
+        Ok(outcome)
+    }
 }
 
 impl Worker {
@@ -148,6 +164,7 @@ impl Worker {
             sandbox,
             waiting: AtomicUsize::new(0),
             quiet: RwLock::new(()),
+            busy: Busy::default(),
             peers: peers::Peers::new(problem, challenge),
             objects,
             artefacts,

@@ -336,8 +336,6 @@ pub async fn claim(
     match requests::claim(tx, caller, rpc, request_id, digest, now).await? {
         requests::Claim::New => Ok(None),
         requests::Claim::Replay(response) => Ok(Some(response)),
-        requests::Claim::Conflict => {
-            Err(Error::invalid("request_id", "was used for another request within 24 hours"))
-        }
+        requests::Claim::Conflict => Err(rpc::status::request_id_reused().into()),
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 };
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    fs::{Mode, OFlags},
+    fs::{Mode, OFlags, openat},
     net::RecvFlags,
     thread::{CpuSet, sched_setaffinity},
 };
@@ -29,6 +29,8 @@ use std::{
 
 /// The shortest sleep between two looks at the CPU time; the kernel updates it about as often.
 const SHORTEST: Duration = Duration::from_millis(1);
+/// A program that the machine gives no time to is stopped by the clock all the same, after so many times its wall limit.
+const STARVED: u32 = 10;
 /// How long a talking program's output is left alone, so that its every line does not wake the box.
 const QUIET: Duration = Duration::from_millis(1);
 
@@ -59,6 +61,7 @@ pub fn answer(
         limit: None,
         cancelled: false,
         notes: prepared.socket.as_fd(),
+        processes: served.home.processes.as_fd(),
         own_ns: 0,
         end: None,
     };
@@ -143,6 +146,8 @@ struct Watch<'a> {
     limit: Option<Limit>,
     cancelled: bool,
     notes: BorrowedFd<'a>,
+    /// The host's `/proc`.
+    processes: BorrowedFd<'a>,
     /// CPU time which the init used before the program, in the same group.
     own_ns: u64,
     /// How the program ended, once the init has said so.
@@ -154,11 +159,17 @@ impl Watch<'_> {
     fn until_end(mut self) -> io::Result<(Ran, [Collector; 2])> {
         let mut quiet_until = self.began;
         let mut next_look = self.began + self.cpu_left(Duration::ZERO);
-        let wall = self.began + Duration::from_nanos(self.run.wall_ns);
+        let limit = Duration::from_nanos(self.run.wall_ns);
+        let mut wall = self.began + limit;
         loop {
             let now = Instant::now();
             if now >= wall {
-                self.stop(Some(Limit::Wall));
+                // The time in which it could have run but got no core is not the program's.
+                let waited = self.waited().min(limit * (STARVED - 1));
+                wall = self.began + limit + waited;
+                if now + SHORTEST >= wall {
+                    self.stop(Some(Limit::Wall));
+                }
             }
             if now >= next_look {
                 let used = self.cpu()?;
@@ -189,6 +200,12 @@ impl Watch<'_> {
     fn cpu(&mut self) -> io::Result<Duration> {
         self.read_notes()?;
         Ok(self.group.cpu()?.saturating_sub(Duration::from_nanos(self.own_ns)))
+    }
+
+    /// The longest that one of its threads, of those that still are, was kept waiting for a core.
+    fn waited(&self) -> Duration {
+        let tasks = self.group.tasks().unwrap_or_default();
+        tasks.into_iter().filter_map(|task| waited(self.processes, task)).max().unwrap_or_default()
     }
 
     /// The least time in which the CPU time that is left can be used.
@@ -320,6 +337,17 @@ impl Watch<'_> {
         }
         Ok(())
     }
+}
+
+/// How long a thread has waited for a core: the second number of `/proc/PID/schedstat`. None where the kernel
+/// does not count it.
+fn waited(processes: BorrowedFd<'_>, task: u32) -> Option<Duration> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = openat(processes, format!("{task}/schedstat"), flags, Mode::empty()).ok()?;
+    let mut buffer = [0; 128];
+    let length = rustix::io::read(file, &mut buffer).ok()?;
+    let text = std::str::from_utf8(&buffer[..length]).ok()?;
+    text.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
 }
 
 struct Events {

@@ -65,7 +65,7 @@ pub struct Prepared {
 #[derive(Debug)]
 pub struct Box_ {
     pub setup: Setup,
-    home: Home,
+    pub home: Home,
     pub container: Container,
     rules: Option<OwnedFd>,
     filter: Option<Vec<libc::sock_filter>>,

@@ -2,7 +2,7 @@
 
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, unlinkat};
 use std::{
-    io,
+    io::{self, Read as _},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
@@ -54,6 +54,13 @@ impl Dir {
     /// A file that holds one number.
     pub fn number(&self, name: &str) -> io::Result<u64> {
         self.read(name)?.trim().parse().map_err(io::Error::other)
+    }
+
+    /// A file with a number on each line, of any length.
+    pub fn numbers(&self, name: &str) -> io::Result<Vec<u32>> {
+        let mut text = String::new();
+        std::fs::File::from(self.file(name, OFlags::RDONLY)?).read_to_string(&mut text)?;
+        Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
     /// One number of a file with lines of `key number`.

@@ -109,6 +109,14 @@ impl Group {
         }
     }
 
+    /// The threads in it now.
+    pub fn tasks(&self) -> io::Result<Vec<u32>> {
+        match self {
+            Group::V1(group) => group.tasks(),
+            Group::V2(group) => group.tasks(),
+        }
+    }
+
     /// The most memory used at a time.
     pub fn memory_peak(&self) -> io::Result<u64> {
         match self {

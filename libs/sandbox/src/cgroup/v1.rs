@@ -84,6 +84,10 @@ impl Group {
         self.dir(Controller::CPUACCT).number("cpuacct.usage").map(Duration::from_nanos)
     }
 
+    pub(super) fn tasks(&self) -> io::Result<Vec<u32>> {
+        self.dir(Controller::CPUACCT).numbers("tasks")
+    }
+
     pub(super) fn memory_peak(&self) -> io::Result<u64> {
         self.dir(Controller::MEMORY).number("memory.max_usage_in_bytes")
     }

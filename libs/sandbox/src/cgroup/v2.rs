@@ -40,6 +40,10 @@ impl Group {
         self.dir.keyed("cpu.stat", "usage_usec").map(Duration::from_micros)
     }
 
+    pub(super) fn tasks(&self) -> io::Result<Vec<u32>> {
+        self.dir.numbers("cgroup.threads")
+    }
+
     pub(super) fn memory_peak(&self) -> io::Result<u64> {
         self.dir.number("memory.peak")
     }

@@ -1,13 +1,14 @@
 //! What every test needs: a sandbox of its own, a program to run in it, and a look at what is left.
 
+use rustix::thread::{CpuSet, sched_setaffinity};
 use sandbox::{Config, Content, Error, Limits, Outcome, RunSpec, Sandbox, Slot, testing};
 use std::{
     fs,
     path::PathBuf,
     process::Command,
     sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -136,6 +137,33 @@ fn rogue() -> &'static PathBuf {
         assert!(status.expect("these tests need gcc").success());
         program
     })
+}
+
+/// Keep one core busy until they are dropped.
+pub struct Burners(Arc<AtomicBool>);
+
+impl Burners {
+    pub fn start(core: usize, count: usize) -> Burners {
+        let stop = Arc::new(AtomicBool::new(false));
+        for _ in 0..count {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                let mut cores = CpuSet::new();
+                cores.set(core);
+                sched_setaffinity(None, &cores).unwrap();
+                while !stop.load(Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+        }
+        Burners(stop)
+    }
+}
+
+impl Drop for Burners {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
 }
 
 /// Waits for what must become true soon.

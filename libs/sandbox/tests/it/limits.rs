@@ -1,6 +1,6 @@
 //! Programs that use too much.
 
-use crate::arena::{Arena, emulated, slow};
+use crate::arena::{Arena, Burners, emulated, slow};
 use sandbox::{Exit, Limit};
 use std::time::Duration;
 
@@ -74,6 +74,23 @@ async fn sleep_and_stop() {
         assert!(outcome.cpu_time < slow(Duration::from_millis(200)));
         assert!(outcome.wall_time >= slow(Duration::from_millis(300)));
     }
+    arena.finish().await;
+}
+
+/// A machine that is busy with other things makes no idler of a program that works.
+#[tokio::test]
+async fn waiting_for_a_core_is_not_idling() {
+    let core = 0;
+    let Some(mut arena) = Arena::with(|config| config.cores = vec![core]).await else { return };
+    let _burners = Burners::start(core, 9);
+    let outcome = arena
+        .rogue(&["forever"], |limits| {
+            limits.cpu = Duration::from_millis(200);
+            limits.wall = Duration::from_millis(500);
+        })
+        .await;
+    assert_eq!(outcome.limit, Some(Limit::Cpu), "{outcome:?}");
+    assert!(outcome.wall_time > Duration::from_millis(500), "the core was not busy: {outcome:?}");
     arena.finish().await;
 }
 

@@ -8,6 +8,7 @@ use proto::auth::credential_service_client::CredentialServiceClient;
 use super::token::credentials;
 use crate::cli::{Admin, AdminCommand, ResetPassword};
 use crate::client;
+use crate::config;
 use crate::failure::Failure;
 
 /// Runs the command.
@@ -23,10 +24,11 @@ async fn reset_password(arguments: ResetPassword) -> Result<ExitCode, Failure> {
     let request = CreatePasswordResetRequest { user_id: arguments.user.clone() };
     let answer = CredentialServiceClient::new(channel).create_password_reset(request).await?;
     let answer = answer.into_inner();
+    let rest = config::load(&arguments.settings)?.value.rest.listen;
     println!("{}", answer.code);
     eprintln!("One-time code for {}. With it they set a new password:", arguments.user);
     eprintln!(
-        "  curl http://127.0.0.1:8080/v1/passwords:reset \\\n    \
+        "  curl http://{rest}/v1/passwords:reset \\\n    \
          -d '{{\"code\": \"{}\", \"newPassword\": \"…\"}}'",
         answer.code
     );

@@ -136,7 +136,7 @@ async fn without_a_sandbox_submissions_wait() {
     Command::new("chown").args(["-R", nobody]).arg(world.dir.path()).status().unwrap();
     world.server = Server::start_as(&world.flags(), |command| {
         use std::os::unix::process::CommandExt;
-        command.uid(65534).gid(65534).stderr(Stdio::inherit());
+        command.uid(65534).gid(65534);
     });
     let report = world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
     assert_eq!(report.status(), 200);

@@ -1,6 +1,7 @@
 //! A running agon, and what a client needs to talk to it.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -67,6 +68,28 @@ pub struct Server {
     /// What it printed until it was ready.
     pub banner: String,
     pub ready_after: Duration,
+    _log: Log,
+}
+
+/// What a server logged; a failing test shows the end of it.
+struct Log(File);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut text = Vec::new();
+            let _ = self.0.rewind();
+            let _ = self.0.read_to_end(&mut text);
+            let text = String::from_utf8_lossy(&text);
+            let lines: Vec<&str> = text.lines().collect();
+            let end = &lines[lines.len().saturating_sub(200)..];
+            println!(
+                "--- the server's log, its last {} lines:\n{}\n---",
+                end.len(),
+                end.join("\n")
+            );
+        }
+    }
 }
 
 impl World {
@@ -302,11 +325,12 @@ impl Server {
         let start = Instant::now();
         let mut command = Command::new(AGON);
         command.arg("serve").args(flags).stdin(Stdio::null()).stdout(Stdio::piped());
-        // A failing test shows what the server logged.
-        command.stderr(Stdio::inherit());
+        let log = tempfile::tempfile().unwrap();
+        command.stderr(log.try_clone().unwrap());
         adjust(&mut command);
         let mut child = command.spawn().unwrap();
         let lines = lines_of(child.stdout.take().unwrap());
+        let log = Log(log);
         let mut banner = String::new();
         while !banner.contains("Try:") {
             let left = PATIENCE.saturating_sub(start.elapsed());
@@ -322,7 +346,7 @@ impl Server {
             format!("http://{}", address.trim_start_matches("http://"))
         };
         let (rest, grpc, admin) = (find("REST"), find("gRPC"), find("admin"));
-        Self { child, rest, grpc, admin, banner, ready_after: start.elapsed() }
+        Self { child, rest, grpc, admin, banner, ready_after: start.elapsed(), _log: log }
     }
 
     pub fn kill(&mut self) {

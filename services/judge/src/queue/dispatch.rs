@@ -10,6 +10,7 @@ use runtime::Shutdown;
 
 use super::{CRASHES, Held, Queue};
 use crate::judgement::{Lease, Subject};
+use crate::measure;
 use crate::store::{self, Job};
 
 /// How often leases and jobs of other processes are looked at; everything of this one wakes at once.
@@ -120,6 +121,7 @@ impl Queue {
         for job in lost {
             let worker = job.worker.as_str();
             tracing::warn!(job = %job.id, attempt = job.attempt, worker, "a worker lost its job");
+            measure::expired();
             self.cancel(Lease { id: job.id, attempt: job.attempt });
             if job.crash_count >= CRASHES {
                 let lease = Lease { id: job.id, attempt: job.attempt };

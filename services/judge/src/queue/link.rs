@@ -13,6 +13,7 @@ use super::dispatch::{cancel, response};
 use super::{Held, Link, Queue};
 use crate::error::Error;
 use crate::judgement::{Lease, Outcome};
+use crate::measure;
 use crate::store;
 
 /// What a worker says.
@@ -53,6 +54,7 @@ impl Drop for Connected {
         let Some(id) = self.id else { return };
         let mut state = self.queue.state();
         if let Some(link) = state.links.remove(&id) {
+            measure::workers(state.links.len());
             tracing::info!(worker = link.hello.worker_id, "a worker disconnected");
             state.gone.push(link.hello.worker_id);
         }
@@ -130,6 +132,7 @@ impl Talk {
                 seen: now,
             });
             link.hello = hello.clone();
+            measure::workers(state.links.len());
             if first {
                 let (worker, slots) = (&hello.worker_id, hello.slot_count);
                 tracing::info!(worker, slots, isolation = hello.isolation, "a worker connected");

@@ -63,7 +63,7 @@ pub(super) async fn compile(
     for (number, words) in offered.language.compile.iter().enumerate() {
         let mut spec = spec(offered, files, words, budget);
         spec.keep_files = number > 0;
-        let outcome = slot.run(spec).await?;
+        let outcome = bench.run(slot, "compile", spec).await?;
         let success = outcome.is_success();
         let problem = problem(&outcome, words, budget);
         let output = outcome.stdout.into_bytes();

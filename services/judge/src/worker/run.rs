@@ -57,7 +57,8 @@ impl<'a> Runner<'a> {
             }
             Expected::Accepted | Expected::Refused => {
                 let _quiet = self.bench.quiet.read().await;
-                let outcome = slot.run(self.spec(input.path(), self.limits.time)).await?;
+                let spec = self.spec(input.path(), self.limits.time);
+                let outcome = self.bench.run(slot, "validate", spec).await?;
                 self.validated(case, outcome)
             }
         }
@@ -68,7 +69,7 @@ impl<'a> Runner<'a> {
         let limit = verdict::stretched(self.limits.time);
         let outcome = {
             let _quiet = self.bench.quiet.read().await;
-            slot.run(self.spec(input.clone(), limit)).await?
+            self.bench.run(slot, "test", self.spec(input.clone(), limit)).await?
         };
         let decided_by_time = outcome.limit.is_none() && outcome.violation.is_none();
         if !decided_by_time
@@ -78,7 +79,7 @@ impl<'a> Runner<'a> {
             return Ok(outcome);
         }
         let _alone = self.bench.quiet.write().await;
-        let again = slot.run(self.spec(input, limit)).await?;
+        let again = self.bench.run(slot, "test", self.spec(input, limit)).await?;
         Ok(if again.cpu_time < outcome.cpu_time { again } else { outcome })
     }
 

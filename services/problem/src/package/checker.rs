@@ -73,26 +73,26 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(arguments: &[&str], expected: Option<Checker>) {
+    fn check(arguments: &[&str], expected: Option<&Checker>) {
         let arguments: Vec<String> = arguments.iter().map(|a| (*a).to_owned()).collect();
-        assert_eq!(Checker::parse(&arguments).ok(), expected, "{arguments:?}");
+        assert_eq!(Checker::parse(&arguments).ok().as_ref(), expected, "{arguments:?}");
     }
 
     #[test]
     fn reads_every_flag() {
-        check(&[], Some(Checker::default()));
+        check(&[], Some(&Checker::default()));
         let both = Checker { case_sensitive: true, space_change_sensitive: true, ..default() };
-        check(&["case_sensitive", "space_change_sensitive"], Some(both));
+        check(&["case_sensitive", "space_change_sensitive"], Some(&both));
         let tolerance = Checker { absolute: Some(1e-6), relative: Some(1e-6), ..default() };
-        check(&["float_tolerance", "1e-6"], Some(tolerance.clone()));
-        check(&["float_tolerance 1e-6"], Some(tolerance.clone()));
+        check(&["float_tolerance", "1e-6"], Some(&tolerance));
+        check(&["float_tolerance 1e-6"], Some(&tolerance));
         check(
             &["float_absolute_tolerance", "1E-6", "float_relative_tolerance", ".000001"],
-            Some(tolerance),
+            Some(&tolerance),
         );
         check(
             &["float_relative_tolerance", "0"],
-            Some(Checker { relative: Some(0.0), ..default() }),
+            Some(&Checker { relative: Some(0.0), ..default() }),
         );
     }
 

@@ -81,15 +81,15 @@ pub fn read(value: Option<Value<'_>>, maxima: &Maxima) -> Declared {
     let Some(mut fields) = value.and_then(Value::fields) else { return limits };
     if let Some(mut multipliers) = fields.take("time_multipliers").and_then(Value::fields) {
         let mut set = |key, place: &mut f64| {
-            *place = multipliers.take(key).and_then(factor).unwrap_or(*place);
+            *place = multipliers.take(key).and_then(|value| factor(&value)).unwrap_or(*place);
         };
         set("ac_to_time_limit", &mut limits.ac_to_time_limit);
         set("time_limit_to_tle", &mut limits.time_limit_to_tle);
         multipliers.finish();
     }
-    limits.time_us = fields.take("time_limit").and_then(|value| micros(value, maxima.time_us));
+    limits.time_us = fields.take("time_limit").and_then(|value| micros(&value, maxima.time_us));
     let resolution = fields.take("time_resolution");
-    if let Some(resolution) = resolution.and_then(|value| micros(value, maxima.time_us)) {
+    if let Some(resolution) = resolution.and_then(|value| micros(&value, maxima.time_us)) {
         limits.resolution_us = resolution;
     }
     let mut set = |key, unit: i64, max: i64, place: &mut i64| {
@@ -113,8 +113,8 @@ pub fn read(value: Option<Value<'_>>, maxima: &Maxima) -> Declared {
     limits
 }
 
-fn factor(value: Value<'_>) -> Option<f64> {
-    let factor = value.clone().float()?;
+fn factor(value: &Value<'_>) -> Option<f64> {
+    let factor = value.float()?;
     if (1.0..=1000.0).contains(&factor) {
         return Some(factor);
     }
@@ -124,8 +124,8 @@ fn factor(value: Value<'_>) -> Option<f64> {
 
 #[expect(clippy::cast_possible_truncation, reason = "checked against the bounds first")]
 #[expect(clippy::cast_precision_loss, reason = "a minute of microseconds is exact")]
-fn micros(value: Value<'_>, max: i64) -> Option<i64> {
-    let seconds = value.clone().float()?;
+fn micros(value: &Value<'_>, max: i64) -> Option<i64> {
+    let seconds = value.float()?;
     let micros = seconds * 1e6;
     if seconds <= 0.0 {
         value.error("must be more than 0 seconds");

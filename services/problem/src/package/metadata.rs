@@ -42,15 +42,15 @@ pub fn read(text: &str, maxima: &limits::Maxima, report: &Report) -> Option<Meta
         names: names(&mut fields),
         uuid: uuid(&mut fields),
         keywords: fields.take("keywords").and_then(Value::texts).unwrap_or_default(),
-        embargo_until: fields.take("embargo_until").and_then(embargo),
+        embargo_until: fields.take("embargo_until").and_then(|value| embargo(&value)),
         limits: limits::read(fields.take("limits"), maxima),
         constants: fields.take("constants").map(constants).unwrap_or_default(),
         authors: rights(&mut fields),
     };
-    fields.take("version").and_then(Value::text);
+    fields.take("version").and_then(|value| value.text());
     languages(fields.take("languages"));
     if let Some(value) = fields.take("allow_file_writing")
-        && value.clone().bool() == Some(true)
+        && value.bool() == Some(true)
     {
         value.error("not supported yet: programs cannot write files here; only `false` is taken");
     }
@@ -64,7 +64,7 @@ fn version_is_right(fields: &mut Fields<'_>) -> bool {
         fields.error(KEY, "is missing (the legacy format?); only `2025-09` is supported yet");
         return false;
     };
-    let Some(version) = value.clone().scalar() else { return false };
+    let Some(version) = value.scalar() else { return false };
     if version != "2025-09" {
         value.error(format!("`{version}` is not supported yet; only `2025-09` is"));
     }
@@ -74,7 +74,7 @@ fn version_is_right(fields: &mut Fields<'_>) -> bool {
 fn read_type(fields: &mut Fields<'_>) {
     let Some(value) = fields.take("type") else { return };
     for value in value.one_or_many() {
-        match value.clone().text().as_deref() {
+        match value.text().as_deref() {
             None | Some("pass-fail") => {}
             Some(kind @ ("scoring" | "multi-pass" | "interactive" | "submit-answer")) => {
                 value.error(format!("`{kind}` is not supported yet; only `pass-fail` is"));
@@ -95,15 +95,15 @@ fn names(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
             if !is_language(&language) {
                 value.error("is not a language code such as `en` or `pt-BR`");
             }
-            title(value).map(|title| (language, title))
+            title(&value).map(|title| (language, title))
         };
         return all.into_iter().filter_map(name).collect();
     }
-    title(value).map(|title| ("en".to_owned(), title)).into_iter().collect()
+    title(&value).map(|title| ("en".to_owned(), title)).into_iter().collect()
 }
 
-fn title(value: Value<'_>) -> Option<String> {
-    let title = value.clone().scalar()?.trim().to_owned();
+fn title(value: &Value<'_>) -> Option<String> {
+    let title = value.scalar()?.trim().to_owned();
     if title.is_empty() || title.chars().count() > 200 || title.chars().any(char::is_control) {
         value.error("must have 1 to 200 characters and no control characters");
         return None;
@@ -125,7 +125,7 @@ fn uuid(fields: &mut Fields<'_>) -> String {
         fields.error("uuid", "is missing; make one and keep it for the life of the problem");
         return String::new();
     };
-    let Some(text) = value.clone().text() else { return String::new() };
+    let Some(text) = value.text() else { return String::new() };
     match uuid::Uuid::try_parse(&text) {
         Ok(id) => id.to_string(),
         Err(_) => {
@@ -145,7 +145,8 @@ fn rights(fields: &mut Fields<'_>) -> Vec<String> {
     sources.into_iter().for_each(source);
     let license = fields.take("license");
     let owner = fields.take("rights_owner");
-    let name = license.clone().and_then(Value::text).unwrap_or_else(|| "unknown".to_owned());
+    let name =
+        license.clone().and_then(|value| value.text()).unwrap_or_else(|| "unknown".to_owned());
     if let Some(value) = license
         && !LICENSES.contains(&name.as_str())
     {
@@ -170,10 +171,10 @@ fn rights(fields: &mut Fields<'_>) -> Vec<String> {
 fn source(value: Value<'_>) {
     if let Node::Map(_) = value.node {
         let Some(mut fields) = value.fields() else { return };
-        if fields.take("name").and_then(Value::scalar).is_none() {
+        if fields.take("name").and_then(|value| value.scalar()).is_none() {
             fields.error("name", "is missing");
         }
-        fields.take("url").and_then(Value::text);
+        fields.take("url").and_then(|value| value.text());
         return fields.finish();
     }
     value.scalar();
@@ -209,12 +210,12 @@ pub fn people(value: Value<'_>) -> Vec<String> {
 fn person(value: Value<'_>) -> Option<String> {
     let name = if let Node::Map(_) = value.node {
         let mut fields = value.fields()?;
-        let name = fields.take("name").and_then(Value::text);
+        let name = fields.take("name").and_then(|value| value.text());
         if name.is_none() {
             fields.error("name", "is missing");
         }
         for key in ["email", "orcid", "kattis"] {
-            fields.take(key).and_then(Value::text);
+            fields.take(key).and_then(|value| value.text());
         }
         fields.finish();
         name?
@@ -225,8 +226,8 @@ fn person(value: Value<'_>) -> Option<String> {
     (!name.is_empty()).then(|| name.chars().take(200).collect())
 }
 
-fn embargo(value: Value<'_>) -> Option<DateTime<Utc>> {
-    let text = value.clone().text()?;
+fn embargo(value: &Value<'_>) -> Option<DateTime<Utc>> {
+    let text = value.text()?;
     let time = NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%SZ")
         .ok()
         .or_else(|| NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0));
@@ -238,8 +239,8 @@ fn embargo(value: Value<'_>) -> Option<DateTime<Utc>> {
 
 fn languages(value: Option<Value<'_>>) {
     let Some(value) = value else { return };
-    let codes = value.clone().one_or_many().into_iter().map(Value::text);
-    let codes: Option<Vec<String>> = codes.collect();
+    let codes = value.clone().one_or_many();
+    let codes: Option<Vec<String>> = codes.iter().map(Value::text).collect();
     if codes.is_some_and(|codes| codes != ["all"]) {
         value.error("a choice of languages is not supported yet; only `all` is taken");
     }

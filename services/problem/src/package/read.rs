@@ -69,7 +69,7 @@ pub fn read(
 ) -> Result<Package, Error> {
     let report = Report::default();
     let tree = archive::unpack(upload, scratch, bounds, &report)?;
-    let package = read_tree(tree, scratch, bounds, maxima, &report);
+    let package = read_tree(&tree, scratch, bounds, maxima, &report);
     if report.failed() {
         return Err(Error::Invalid(report.into_findings()));
     }
@@ -79,7 +79,7 @@ pub fn read(
 }
 
 fn read_tree(
-    tree: Tree,
+    tree: &Tree,
     scratch: &Path,
     bounds: &Bounds,
     maxima: &Maxima,
@@ -87,8 +87,7 @@ fn read_tree(
 ) -> Option<Package> {
     let nothing = BTreeMap::new();
     let (changed, told) = (Cell::new(0), RefCell::default());
-    let reader =
-        Reader { tree: &tree, report, bounds, scratch, constants: &nothing, changed, told };
+    let reader = Reader { tree, report, bounds, scratch, constants: &nothing, changed, told };
     if tree.file(metadata::FILE).is_none() {
         report.error(metadata::FILE, "is missing; every package has one at its top");
         return None;
@@ -98,7 +97,7 @@ fn read_tree(
     layout(&reader);
     let data = data::read(&reader);
     let validators = program::read_all(&reader, "input_validators");
-    if !program::is_used(&tree, "input_validators") {
+    if !program::is_used(tree, "input_validators") {
         report.error("input_validators", "is missing; at least one input validator is required");
     }
     data::check_validator_names(&reader, &data, &validators);

@@ -110,7 +110,7 @@ fn keys(fields: &mut Fields<'_>, group: bool) -> Part {
     }
     let sample = fields.file.starts_with("data/sample/");
     if let Some(value) = fields.take("full_feedback")
-        && value.clone().bool() == Some(true)
+        && value.bool() == Some(true)
         && !sample
     {
         value.error("is not supported yet: secret data is never shown");
@@ -125,8 +125,8 @@ fn keys(fields: &mut Fields<'_>, group: bool) -> Part {
     let validator_arguments = fields.take("input_validator_args").and_then(validator_arguments);
     let mut description = None;
     if !group {
-        let hint = fields.take("hint").and_then(Value::text);
-        description = fields.take("description").and_then(Value::text).or(hint);
+        let hint = fields.take("hint").and_then(|value| value.text());
+        description = fields.take("description").and_then(|value| value.text()).or(hint);
     }
     Part { checker, validator_arguments, description }
 }

@@ -136,10 +136,10 @@ fn rules(reader: &Reader<'_>, data: &Data) -> BTreeMap<String, Rule> {
 
 /// Reads a rule; what it does not say is as in `base`.
 fn rule(mut fields: Fields<'_>, base: Rule, data: &Data) -> Rule {
-    let language = fields.take("language").and_then(Value::text).or(base.language);
-    let entry_point = fields.take("entrypoint").and_then(Value::text).or(base.entry_point);
+    let language = fields.take("language").and_then(|value| value.text()).or(base.language);
+    let entry_point = fields.take("entrypoint").and_then(|value| value.text()).or(base.entry_point);
     fields.take("authors").map(super::metadata::people);
-    fields.take("model_solution").and_then(Value::bool);
+    fields.take("model_solution").and_then(|value| value.bool());
     let mut requirements: Vec<Requirement> = Vec::new();
     let own = requirement(&mut fields, None, base.requirements.first());
     let mut others = Vec::new();
@@ -172,7 +172,7 @@ fn requirement(
 ) -> Option<Requirement> {
     let permitted = fields.take("permitted").and_then(classes);
     let required = fields.take("required").and_then(classes);
-    let time_limit = fields.take("use_for_time_limit").and_then(use_for_time_limit);
+    let time_limit = fields.take("use_for_time_limit").and_then(|value| use_for_time_limit(&value));
     if let Some(value) = fields.take("score") {
         value.error("is for scoring problems; this one is pass-fail");
     }
@@ -193,7 +193,7 @@ fn requirement(
 fn classes(value: Value<'_>) -> Option<Vec<Class>> {
     let mut classes = Vec::new();
     for value in value.list()? {
-        let text = value.clone().text()?;
+        let text = value.text()?;
         match Class::parse(&text) {
             Some(class) => classes.push(class),
             None => value.error(format!("`{text}` is not one of AC, WA, TLE, RTE")),
@@ -202,7 +202,7 @@ fn classes(value: Value<'_>) -> Option<Vec<Class>> {
     Some(classes)
 }
 
-fn use_for_time_limit(value: Value<'_>) -> Option<UseForTimeLimit> {
+fn use_for_time_limit(value: &Value<'_>) -> Option<UseForTimeLimit> {
     match &value.node {
         Node::Bool(false) => Some(UseForTimeLimit::No),
         Node::Bool(true) => Some(UseForTimeLimit::Default),

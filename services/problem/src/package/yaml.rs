@@ -203,7 +203,7 @@ impl<'r> Value<'r> {
     }
 
     /// A non-empty string.
-    pub fn text(self) -> Option<String> {
+    pub fn text(&self) -> Option<String> {
         match &self.node {
             Node::Text(text) if text.len() > 10_000 => self.wrong("shorter"),
             Node::Text(text) if !text.trim().is_empty() => Some(text.clone()),
@@ -217,7 +217,7 @@ impl<'r> Value<'r> {
     }
 
     /// A boolean.
-    pub fn bool(self) -> Option<bool> {
+    pub fn bool(&self) -> Option<bool> {
         match self.node {
             Node::Bool(value) => Some(value),
             _ => self.wrong("true or false"),
@@ -225,7 +225,7 @@ impl<'r> Value<'r> {
     }
 
     /// An integer from `min` to `max`.
-    pub fn int(self, min: i64, max: i64) -> Option<i64> {
+    pub fn int(&self, min: i64, max: i64) -> Option<i64> {
         match self.node {
             Node::Int(value) if (min..=max).contains(&value) => Some(value),
             Node::Int(value) if value > max => {
@@ -242,7 +242,7 @@ impl<'r> Value<'r> {
 
     /// A finite number.
     #[expect(clippy::cast_precision_loss, reason = "limits are far below 2^53")]
-    pub fn float(self) -> Option<f64> {
+    pub fn float(&self) -> Option<f64> {
         match self.node {
             Node::Float(value) if value.is_finite() => Some(value),
             Node::Int(value) => Some(value as f64),
@@ -267,11 +267,11 @@ impl<'r> Value<'r> {
 
     /// A sequence of strings; numbers in it are taken as they are written.
     pub fn texts(self) -> Option<Vec<String>> {
-        self.list()?.into_iter().map(Value::scalar).collect()
+        self.list()?.iter().map(Value::scalar).collect()
     }
 
     /// A single string or number, as text.
-    pub fn scalar(self) -> Option<String> {
+    pub fn scalar(&self) -> Option<String> {
         match &self.node {
             Node::Text(text) => Some(text.clone()),
             Node::Int(value) => Some(value.to_string()),
