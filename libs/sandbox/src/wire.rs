@@ -245,6 +245,19 @@ pub fn receive_raw(
     Ok((received.bytes, fds))
 }
 
+/// Waits for a packet and says how large it is; 0 at the end.
+pub fn next_size(socket: impl AsFd) -> io::Result<usize> {
+    use rustix::net::recv;
+    let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
+    loop {
+        match recv(&socket, &mut [0_u8; 0], flags) {
+            Ok((_, size)) => return Ok(size),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Receives one packet, or `None` at the end.
 pub fn receive<T: DeserializeOwned>(
     socket: impl AsFd,

@@ -6,7 +6,7 @@
 mod dispatch;
 mod link;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::events;
 use crate::judgement::{Lease, Outcome, Priority, Subject, Wanted};
 use crate::measure;
-use crate::store;
+use crate::store::{self, Job};
 
 pub use link::{Told, serve};
 
@@ -49,6 +49,8 @@ struct State {
     /// Workers whose stream ended, and which nobody has dealt with yet.
     gone: Vec<String>,
     live: HashMap<Uuid, Live>,
+    /// Jobs that were leased for a link when they were added, to be handed over.
+    leased: Vec<(u64, Job)>,
     offered: BTreeMap<String, pb::Language>,
 }
 
@@ -120,10 +122,19 @@ impl Queue {
             Some(owner) => Priority::practice(store::pending_of(&mut *tx, owner).await?),
             None => Priority::VERIFICATION,
         };
-        if store::enqueue(tx, wanted, priority).await?.is_some() {
-            let queue = self.clone();
-            tx.after_commit(move || queue.0.wake.notify_one());
+        if store::enqueue(tx, wanted, priority).await?.is_none() {
+            return Ok(());
         }
+        // A worker that has time gets a job in this transaction, which saves one of its own.
+        let leased = match self.next_worker(&BTreeSet::new()) {
+            Some(worker) => self.lease(tx, &worker).await?.map(|job| (worker.link, job)),
+            None => None,
+        };
+        let queue = self.clone();
+        tx.after_commit(move || {
+            queue.state().leased.extend(leased);
+            queue.0.wake.notify_one();
+        });
         Ok(())
     }
 

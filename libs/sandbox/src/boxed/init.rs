@@ -117,7 +117,8 @@ fn install(filter: &[libc::sock_filter]) -> io::Result<()> {
 
 /// Waits for the request, runs the program, and returns how it ended; `None` if there is nothing to run.
 fn run(context: &Context<'_>) -> io::Result<Option<End>> {
-    let mut buffer = vec![0; wire::PACKET];
+    // As large as the packet and no larger: touching fresh memory is dear in a process that lives this short.
+    let mut buffer = vec![0; wire::next_size(&context.socket)?];
     let request = wire::receive::<Request>(&context.socket, &mut buffer, RecvFlags::empty())?;
     let Some(packet) = request else { return Ok(None) };
     let Request::Run(run) = packet.head else { return Ok(None) };

@@ -46,10 +46,12 @@ pub fn answer(
         Ok(started) => started,
         Err(refusal) => return wire::send(owner, &Reply::from(refusal), &[], &[]),
     };
+    // The init may share this core: it goes first.
+    started.until_under_way();
     // While the program runs, the next run's init gets ready.
     served.make_ready();
-    served.clean();
-    let Started { prepared, began, outputs } = started;
+    served.keep_clean();
+    let Started { prepared, began, outputs, .. } = started;
     let watch = Watch {
         child: &prepared.child,
         group: &prepared.group,
@@ -81,6 +83,18 @@ struct Started {
     prepared: Prepared,
     began: Instant,
     outputs: [Collector; 2],
+    run_ns: u64,
+}
+
+impl Started {
+    /// Sleeps until the init has begun with the program, or has ended.
+    fn until_under_way(&self) {
+        let events = [self.prepared.socket.as_fd(), self.prepared.child.handle.as_fd()];
+        let mut events = events.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+        // Not longer than the program may run; an interruption costs a little order, nothing else.
+        let limit = Timespec::try_from(Duration::from_nanos(self.run_ns)).ok();
+        poll(&mut events, limit.as_ref()).ok();
+    }
 }
 
 fn start(served: &mut Box_, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, Refusal> {
@@ -119,7 +133,7 @@ fn start(served: &mut Box_, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, Ref
     let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_ref().unwrap_or(&stdout).as_fd()];
     let word = Request::Run(Box::new(run.clone()));
     wire::send(&prepared.socket, &word, &[], &stdio)?;
-    Ok(Started { prepared, began, outputs: [out, err] })
+    Ok(Started { prepared, began, outputs: [out, err], run_ns: run.cpu_ns })
 }
 
 /// Gives the run its cores. Not before it starts, so that an init gets ready wherever there is time and not

@@ -25,6 +25,8 @@ use std::{
     time::Duration,
 };
 
+/// So many ended runs may wait to be cleaned up after while there is something better to do.
+const BACKLOG: usize = 32;
 /// How soon after a run the next one is likely to come.
 const PATIENCE: Duration = Duration::from_millis(2);
 
@@ -223,6 +225,13 @@ impl Box_ {
         }
     }
 
+    /// Cleans up in the middle of work, when there is much.
+    pub fn keep_clean(&mut self) {
+        if self.retired.len() + self.busy.len() >= BACKLOG {
+            self.clean();
+        }
+    }
+
     fn is_tidy(&self) -> bool {
         self.retired.is_empty() && self.busy.is_empty()
     }
@@ -290,6 +299,7 @@ impl Drop for Box_ {
             }
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
+        self.tree.clear();
     }
 }
 

@@ -21,6 +21,8 @@ pub struct Tree {
     version: u8,
     prefix: String,
     made: u64,
+    /// Version 1 counters of ended runs, to be used again.
+    spare: Vec<v1::Member>,
 }
 
 impl Tree {
@@ -30,7 +32,13 @@ impl Tree {
         for (controller, path) in &base.dirs {
             dirs.push((*controller, Dir::open(path)?));
         }
-        Ok(Tree { dirs, version: base.version, prefix: Base::prefix(slot), made: 0 })
+        Ok(Tree {
+            dirs,
+            version: base.version,
+            prefix: Base::prefix(slot),
+            made: 0,
+            spare: Vec::new(),
+        })
     }
 
     /// A fresh group for one run.
@@ -39,15 +47,25 @@ impl Tree {
         let name = format!("{}{}", self.prefix, self.made);
         Ok(match self.version {
             2 => Group::V2(v2::Group::new(&self.dirs[0].1, name)?),
-            _ => Group::V1(v1::Group::new(&self.dirs, name)?),
+            _ => Group::V1(v1::Group::new(&self.dirs, &name, &mut self.spare)?),
         })
     }
 
     /// Removes a group whose processes are gone. The kernel may need a moment for the last of them, so
     /// a busy group is handed back to be tried again.
-    pub fn remove(&self, group: Group) -> Option<Group> {
-        let removed = self.dirs.iter().all(|(_, dir)| dir.remove(group.name()).is_ok());
-        (!removed).then_some(group)
+    pub fn remove(&mut self, group: Group) -> Option<Group> {
+        match group {
+            Group::V1(group) => group.remove(&self.dirs, &mut self.spare).map(Group::V1),
+            Group::V2(group) => match self.dirs[0].1.remove(&group.name) {
+                Ok(()) => None,
+                Err(_) => Some(Group::V2(group)),
+            },
+        }
+    }
+
+    /// Removes what was kept to be used again.
+    pub fn clear(&mut self) {
+        self.spare.drain(..).for_each(|member| drop(member.remove(&self.dirs)));
     }
 }
 
@@ -70,13 +88,6 @@ pub enum Group {
 }
 
 impl Group {
-    fn name(&self) -> &str {
-        match self {
-            Group::V1(group) => &group.name,
-            Group::V2(group) => &group.name,
-        }
-    }
-
     /// Sets the bounds; costs nothing when they are set already.
     pub fn bound(&mut self, bounds: Bounds) -> io::Result<()> {
         match self {

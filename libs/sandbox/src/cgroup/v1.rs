@@ -1,4 +1,7 @@
 //! Version 1: one directory per controller; processes move in by themselves.
+//!
+//! Every run has a memory group of its own. Making and removing groups is much of what a short run costs,
+//! so the groups that only count and bound processes and CPU time serve again, from zero.
 
 use super::{Bounds, base::Controller, dir::Dir};
 use rustix::{
@@ -14,31 +17,83 @@ use std::{
 /// One run's directories.
 #[derive(Debug)]
 pub struct Group {
-    pub(super) name: String,
     /// One per hierarchy: controllers mounted together share one.
-    dirs: Vec<(Controller, Dir)>,
+    members: Vec<Member>,
+    /// How often the counters had refused a process before this run.
+    refused_before: u64,
     alarm: Option<OwnedFd>,
     bounds: Option<Bounds>,
     pub(super) without_swap: bool,
 }
 
+/// A group's directory in one hierarchy.
+#[derive(Debug)]
+pub struct Member {
+    controllers: Controller,
+    name: String,
+    dir: Dir,
+}
+
+impl Member {
+    /// Gives itself back when the kernel says that something is in it still.
+    pub(super) fn remove(self, bases: &[(Controller, Dir)]) -> Option<Member> {
+        let base = bases.iter().find(|(controllers, _)| *controllers == self.controllers);
+        let removed = base.is_none_or(|(_, base)| base.remove(&self.name).is_ok());
+        (!removed).then_some(self)
+    }
+
+    fn is_reusable(&self) -> bool {
+        !self.controllers.includes(Controller::MEMORY)
+    }
+}
+
 impl Group {
-    pub(super) fn new(bases: &[(Controller, Dir)], name: String) -> io::Result<Group> {
-        let mut dirs = Vec::with_capacity(bases.len());
-        for (controller, base) in bases {
-            dirs.push((*controller, base.make(&name)?));
+    pub(super) fn new(
+        bases: &[(Controller, Dir)],
+        name: &str,
+        spare: &mut Vec<Member>,
+    ) -> io::Result<Group> {
+        let mut members = Vec::with_capacity(bases.len());
+        for (controllers, base) in bases {
+            let used = spare.iter().position(|member| member.controllers == *controllers);
+            members.push(match used {
+                Some(at) => spare.swap_remove(at),
+                None => {
+                    let (name, dir) = (name.to_owned(), base.make(name)?);
+                    Member { controllers: *controllers, name, dir }
+                }
+            });
         }
-        let mut group = Group { name, dirs, alarm: None, bounds: None, without_swap: false };
+        let (alarm, bounds, without_swap) = (None, None, false);
+        let mut group = Group { members, refused_before: 0, alarm, bounds, without_swap };
+        group.dir(Controller::CPUACCT).write("cpuacct.usage", "0")?;
+        group.refused_before = group.refusals()?;
         group.alarm = group.register_alarm().ok();
         Ok(group)
     }
 
+    /// Removes the memory group and keeps the others for later. While something is left in it, the group
+    /// is given back.
+    pub(super) fn remove(
+        mut self,
+        bases: &[(Controller, Dir)],
+        spare: &mut Vec<Member>,
+    ) -> Option<Group> {
+        let (mut counters, own): (Vec<_>, Vec<_>) =
+            self.members.drain(..).partition(Member::is_reusable);
+        self.members = own.into_iter().filter_map(|member| member.remove(bases)).collect();
+        if self.members.is_empty() {
+            spare.append(&mut counters);
+            return None;
+        }
+        self.members.append(&mut counters);
+        Some(self)
+    }
+
     /// The directory which has a controller: its own, or the one it is mounted together with.
     fn dir(&self, controller: Controller) -> &Dir {
-        self.dirs
-            .iter()
-            .find(|(has, _)| has.includes(controller))
-            .map_or(&self.dirs[0].1, |(_, dir)| dir)
+        let member = self.members.iter().find(|member| member.controllers.includes(controller));
+        &member.unwrap_or(&self.members[0]).dir
     }
 
     fn register_alarm(&self) -> io::Result<OwnedFd> {
@@ -77,7 +132,7 @@ impl Group {
     }
 
     pub(super) fn join(&self) -> io::Result<()> {
-        self.dirs.iter().try_for_each(|(_, dir)| dir.write("cgroup.procs", "0"))
+        self.members.iter().try_for_each(|member| member.dir.write("cgroup.procs", "0"))
     }
 
     pub(super) fn cpu(&self) -> io::Result<Duration> {
@@ -102,6 +157,10 @@ impl Group {
     }
 
     pub(super) fn refused(&self) -> io::Result<u64> {
+        Ok(self.refusals()?.saturating_sub(self.refused_before))
+    }
+
+    fn refusals(&self) -> io::Result<u64> {
         self.dir(Controller::PIDS).keyed("pids.events", "max")
     }
 

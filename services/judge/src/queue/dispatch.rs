@@ -36,6 +36,10 @@ impl Queue {
     }
 
     async fn round(&self, ticked: bool) -> db::Result<()> {
+        let next = || self.state().leased.pop();
+        while let Some((link, job)) = next() {
+            self.hand_over(link, job).await?;
+        }
         self.bury().await?;
         if ticked {
             let now = self.0.db.clock().now();
@@ -45,27 +49,31 @@ impl Queue {
             self.expire().await?;
         }
         let mut idle = BTreeSet::new();
-        while let Some((link, worker, languages)) = self.next_worker(&idle) {
-            let until = self.0.db.clock().now() + self.0.config.lease();
-            let (worker, languages) = (&worker, &languages);
-            let lease = |mut tx: db::TxGuard| async move {
-                store::lease(&mut tx as &mut Tx, worker, languages, until).await
-            };
+        while let Some(worker) = self.next_worker(&idle) {
+            let wanting = &worker;
+            let lease =
+                |mut tx: db::TxGuard| async move { self.lease(&mut tx as &mut Tx, wanting).await };
             match self.0.db.transact(lease).await? {
-                Some(job) => self.hand_over(link, job).await?,
-                None => drop(idle.insert(link)),
+                Some(job) => self.hand_over(worker.link, job).await?,
+                None => drop(idle.insert(worker.link)),
             }
         }
         Ok(())
     }
 
     /// The worker that wants most, apart from those that no job waits for.
-    fn next_worker(&self, idle: &BTreeSet<u64>) -> Option<(u64, String, Vec<String>)> {
+    pub(super) fn next_worker(&self, idle: &BTreeSet<u64>) -> Option<Wanting> {
         let state = self.state();
         let wanting = state.links.iter().filter(|(id, link)| link.ready > 0 && !idle.contains(id));
         let (id, link) = wanting.max_by_key(|(_, link)| link.ready)?;
         let languages = link.hello.languages.iter().map(|l| l.language_id.clone()).collect();
-        Some((*id, link.hello.worker_id.clone(), languages))
+        Some(Wanting { link: *id, name: link.hello.worker_id.clone(), languages })
+    }
+
+    /// The first job that a worker can do, leased to it.
+    pub(super) async fn lease(&self, tx: &mut Tx, worker: &Wanting) -> db::Result<Option<Job>> {
+        let until = tx.now() + self.0.config.lease();
+        store::lease(tx, &worker.name, &worker.languages, until).await
     }
 
     async fn hand_over(&self, link: u64, job: Job) -> db::Result<()> {
@@ -141,6 +149,13 @@ impl Queue {
             }
         }
     }
+}
+
+/// A worker that wants a job.
+pub(super) struct Wanting {
+    pub link: u64,
+    name: String,
+    languages: Vec<String>,
 }
 
 /// A message to a worker.
