@@ -126,12 +126,13 @@ impl Queue {
             return Ok(());
         }
         // A worker that has time gets a job in this transaction, which saves one of its own.
-        let leased = match self.next_worker(&BTreeSet::new()) {
-            Some(worker) => self.lease(tx, &worker).await?.map(|job| (worker.link, job)),
-            None => None,
-        };
+        let mut leased = None;
+        if let Some(wish) = self.next_wish(&BTreeSet::new()) {
+            leased = self.lease(tx, &wish).await?.map(|job| (wish, job));
+        }
         let queue = self.clone();
         tx.after_commit(move || {
+            let leased = leased.map(|(wish, job)| (wish.granted(), job));
             queue.state().leased.extend(leased);
             queue.0.wake.notify_one();
         });

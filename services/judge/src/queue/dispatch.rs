@@ -49,31 +49,34 @@ impl Queue {
             self.expire().await?;
         }
         let mut idle = BTreeSet::new();
-        while let Some(worker) = self.next_worker(&idle) {
-            let wanting = &worker;
+        while let Some(wish) = self.next_wish(&idle) {
+            let asked = &wish;
             let lease =
-                |mut tx: db::TxGuard| async move { self.lease(&mut tx as &mut Tx, wanting).await };
+                |mut tx: db::TxGuard| async move { self.lease(&mut tx as &mut Tx, asked).await };
             match self.0.db.transact(lease).await? {
-                Some(job) => self.hand_over(worker.link, job).await?,
-                None => drop(idle.insert(worker.link)),
+                Some(job) => self.hand_over(wish.granted(), job).await?,
+                None => drop(idle.insert(wish.link)),
             }
         }
         Ok(())
     }
 
-    /// The worker that wants most, apart from those that no job waits for.
-    pub(super) fn next_worker(&self, idle: &BTreeSet<u64>) -> Option<Wanting> {
-        let state = self.state();
-        let wanting = state.links.iter().filter(|(id, link)| link.ready > 0 && !idle.contains(id));
+    /// Takes one wish of the worker that wants most, apart from those that no job waits for.
+    pub(super) fn next_wish(&self, idle: &BTreeSet<u64>) -> Option<Wish> {
+        let mut state = self.state();
+        let wanting =
+            state.links.iter_mut().filter(|(id, link)| link.ready > 0 && !idle.contains(id));
         let (id, link) = wanting.max_by_key(|(_, link)| link.ready)?;
+        link.ready -= 1;
         let languages = link.hello.languages.iter().map(|l| l.language_id.clone()).collect();
-        Some(Wanting { link: *id, name: link.hello.worker_id.clone(), languages })
+        let worker = link.hello.worker_id.clone();
+        Some(Wish { queue: self.clone(), link: *id, worker, languages, granted: false })
     }
 
     /// The first job that a worker can do, leased to it.
-    pub(super) async fn lease(&self, tx: &mut Tx, worker: &Wanting) -> db::Result<Option<Job>> {
+    pub(super) async fn lease(&self, tx: &mut Tx, wish: &Wish) -> db::Result<Option<Job>> {
         let until = tx.now() + self.0.config.lease();
-        store::lease(tx, &worker.name, &worker.languages, until).await
+        store::lease(tx, &wish.worker, &wish.languages, until).await
     }
 
     async fn hand_over(&self, link: u64, job: Job) -> db::Result<()> {
@@ -85,7 +88,6 @@ impl Queue {
             let mut state = self.state();
             state.live.remove(&job.id);
             state.links.get_mut(&link).is_some_and(|link| {
-                link.ready -= 1;
                 link.jobs.insert(job.id, Held { attempt: job.attempt, subject });
                 link.sender.send(response(Message::Job(wire(job)))).is_ok()
             })
@@ -151,11 +153,31 @@ impl Queue {
     }
 }
 
-/// A worker that wants a job.
-pub(super) struct Wanting {
-    pub link: u64,
-    name: String,
+/// A worker's wish for one more job, taken from its link; dropping it gives it back.
+pub(super) struct Wish {
+    queue: Queue,
+    link: u64,
+    worker: String,
     languages: Vec<String>,
+    granted: bool,
+}
+
+impl Wish {
+    /// There is a job; the link that gets it.
+    pub fn granted(mut self) -> u64 {
+        self.granted = true;
+        self.link
+    }
+}
+
+impl Drop for Wish {
+    fn drop(&mut self) {
+        if !self.granted
+            && let Some(link) = self.queue.state().links.get_mut(&self.link)
+        {
+            link.ready += 1;
+        }
+    }
 }
 
 /// A message to a worker.
