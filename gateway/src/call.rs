@@ -175,7 +175,7 @@ impl Call<'_> {
         let headers = headers::outward(metadata);
         let heartbeat = Duration::from_secs(self.edge.config.heartbeat_seconds.max(1));
         let Some(form) = form else { return self.download(messages, permit, headers).await };
-        let first = crate::stream::first(&mut messages, heartbeat).await?;
+        let first = crate::stream::first(&mut messages).await?;
         let media = HeaderValue::from_static(form.media_type());
         let (plan, route) = (self.edge.plan.clone(), self.route);
         let outgoing = Outgoing { plan, route, form, messages, first, heartbeat, _permit: permit };

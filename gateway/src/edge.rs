@@ -174,7 +174,7 @@ impl Edge {
         let policy = "default-src 'none'; frame-ancestors 'none'; sandbox";
         headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(policy));
         headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        headers.append(VARY, HeaderValue::from_static("accept"));
+        headers.append(VARY, HeaderValue::from_static("accept, authorization"));
         if self.config.hsts {
             let value = HeaderValue::from_static("max-age=31536000; includeSubDomains");
             headers.insert(STRICT_TRANSPORT_SECURITY, value);

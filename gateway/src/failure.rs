@@ -139,6 +139,7 @@ impl From<Status> for Failure {
         let http = match rpc::status::reason(&status).as_deref() {
             Some("ETAG_MISMATCH") if status.code() == Code::Aborted => 412,
             Some("REQUEST_ID_REUSED") => 422,
+            Some("PACKAGE_TOO_LARGE") => 413,
             _ => transcode::http_status(status.code().into()),
         };
         let http = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{
     ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, IF_MATCH,
-    RETRY_AFTER,
+    RETRY_AFTER, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use rpc::metadata;
@@ -52,6 +52,9 @@ pub fn inward(
     };
     put(metadata::REQUEST_ID, context.request_id.to_string());
     put(metadata::TRACEPARENT, context.trace.to_string());
+    if let Some(agent) = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()) {
+        put(metadata::CLIENT_AGENT, agent.to_owned());
+    }
     if let Some(client) = client {
         put(metadata::CLIENT_ADDRESS, client.to_string());
     }

@@ -28,6 +28,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (router, config) = (gateway.router(), &*gateway.config);
+    let patience = Duration::from_secs(config.header_seconds.max(1));
     let (stop, stopping) = watch::channel(false);
     let builder = builder(config);
     let mut connections = JoinSet::new();
@@ -41,7 +42,8 @@ pub async fn serve(
                 Ok((stream, peer)) => {
                     let router = router.clone();
                     let peer = Peer(peer.ip().to_canonical());
-                    connections.spawn(connection(builder.clone(), stream, peer, router, stopping.clone()));
+                    let serving = connection(builder.clone(), stream, peer, router, stopping.clone(), patience);
+                    connections.spawn(serving);
                 }
                 Err(error) => {
                     // Out of descriptors, mostly: it passes, and spinning would not help.
@@ -89,7 +91,12 @@ async fn connection(
     peer: Peer,
     router: Router,
     mut stopping: watch::Receiver<bool>,
+    patience: Duration,
 ) {
+    // The reader's own time limit begins with the first byte.
+    if !matches!(tokio::time::timeout(patience, stream.readable()).await, Ok(Ok(()))) {
+        return;
+    }
     // Small answers must not wait for more.
     let _ = stream.set_nodelay(true);
     let service = router.map_request(move |mut request: Request<Incoming>| {

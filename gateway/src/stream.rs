@@ -39,13 +39,13 @@ pub enum First {
     End,
 }
 
+/// How long the response's head waits for the first message.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// Waits for the first message, so that an early error still gets its own HTTP status; but not for
-/// ever, because a quiet stream must not look like a dead server.
-pub async fn first(
-    messages: &mut Streaming<Bytes>,
-    patience: Duration,
-) -> Result<Option<First>, Status> {
-    match tokio::time::timeout(patience, messages.message()).await {
+/// long, because a client wants to know that it is subscribed to something quiet.
+pub async fn first(messages: &mut Streaming<Bytes>) -> Result<Option<First>, Status> {
+    match tokio::time::timeout(PATIENCE, messages.message()).await {
         Ok(Ok(Some(message))) => Ok(Some(First::Message(message))),
         Ok(Ok(None)) => Ok(Some(First::End)),
         Ok(Err(status)) => Err(status),

@@ -72,6 +72,16 @@ async fn slow_clients() {
 }
 
 #[tokio::test]
+async fn who_says_nothing_is_hung_up_on() {
+    let edge = Edge::start().await;
+    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let mut nothing = Vec::new();
+    let read = stream.read_to_end(&mut nothing);
+    let ended = tokio::time::timeout(Duration::from_secs(20), read).await;
+    assert_eq!((ended.unwrap().unwrap(), nothing.len()), (0, 0));
+}
+
+#[tokio::test]
 async fn deadlines() {
     let edge = Edge::start().await;
     let started = Instant::now();

@@ -43,6 +43,8 @@ pub mod metadata {
     pub const ON_BEHALF_OF: &str = "agon-on-behalf-of";
     /// The client's address, as the edge saw it; honoured only from the edge.
     pub const CLIENT_ADDRESS: &str = "x-agon-client-address";
+    /// What the client calls itself (`User-Agent`), from the edge; the edge's own is of no interest.
+    pub const CLIENT_AGENT: &str = "x-agon-client-agent";
     /// Names one request through every service and log line.
     pub const REQUEST_ID: &str = "x-request-id";
     /// W3C trace context.

@@ -19,6 +19,9 @@ use tower::ServiceExt;
 
 use crate::stack::Served;
 
+/// How long a new connection may stay silent.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// How much one listener takes on.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -93,6 +96,10 @@ async fn connection(
     limits: Limits,
     mut stopping: watch::Receiver<bool>,
 ) {
+    // A client has to say something first; who does not is not worth a connection.
+    if !matches!(tokio::time::timeout(SILENCE, stream.readable()).await, Ok(Ok(()))) {
+        return;
+    }
     // Small frames go out at once; a failure here costs latency only.
     let _ = stream.set_nodelay(true);
     let info = TcpConnectInfo { local_addr: stream.local_addr().ok(), remote_addr: Some(peer) };

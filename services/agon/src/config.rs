@@ -129,7 +129,7 @@ impl Default for Config {
             judge: judge::Config::default(),
             challenge: challenge::Config::default(),
             gateway: gateway::Config::default(),
-            log: Log { format: Format::Auto, filter: "info".into() },
+            log: Log { format: Format::Auto, filter: "info,html5ever=error".into() },
             samples: Samples { import: true },
             shutdown: Stopping { grace_seconds: 10 },
         }

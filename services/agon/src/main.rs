@@ -3,6 +3,9 @@
 //! Owns how the roles are wired into a process, the data directory, and the command line. Holds no
 //! rules of its own: those live in the services.
 
+#[macro_use]
+mod say;
+
 mod banner;
 mod cli;
 mod client;

@@ -176,6 +176,12 @@ fn of_database(error: db::Error) -> Status {
             let text = "the database does not answer; try again shortly";
             status::retry(Code::Unavailable, "DATABASE_UNAVAILABLE", text, soon)
         }
+        db::Error::Invalid(cause) => {
+            // Every rule should have found it before; what is left is the client's all the same.
+            tracing::warn!(cause, "the database refused a value");
+            let text = "a text holds a zero byte, or a number is out of range";
+            status::error(Code::InvalidArgument, "VALUE_REFUSED", text)
+        }
         other => status::internal(other),
     }
 }

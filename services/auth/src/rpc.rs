@@ -47,7 +47,8 @@ fn reply<T, U>(result: Result<T, Error>, wrap: impl FnOnce(T) -> U) -> Answer<U>
 
 /// What the client calls itself.
 fn client<T>(request: &Request<T>) -> String {
-    let agent = request.metadata().get("user-agent").and_then(|value| value.to_str().ok());
+    let text = |name| request.metadata().get(name)?.to_str().ok();
+    let agent = text(rpc::metadata::CLIENT_AGENT).or_else(|| text("user-agent"));
     agent.unwrap_or_default().to_owned()
 }
 

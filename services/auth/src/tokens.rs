@@ -23,6 +23,15 @@ const SERVICE_TOKEN_SECONDS: i64 = 600;
 /// their transactions may have taken a while to commit.
 const OVERLAP: Duration = Duration::seconds(15);
 
+/// A field that makes no sense, and why.
+fn wrong(request: &pb::ValidateTokenRequest) -> Option<(&'static str, &'static str)> {
+    if request.max_auth_age_seconds < 0 {
+        return Some(("max_auth_age_seconds", "is negative; 0 is any time"));
+    }
+    let known = pb::Consistency::try_from(request.consistency).is_ok();
+    (!known).then_some(("consistency", "is not a value of the enum"))
+}
+
 /// The key that signs.
 pub struct Signer(pub SigningKey);
 
@@ -85,8 +94,8 @@ impl State {
         &self,
         request: pb::ValidateTokenRequest,
     ) -> Result<pb::ValidateTokenResponse> {
-        if request.max_auth_age_seconds < 0 {
-            return Err(Error::field("max_auth_age_seconds", "is negative; 0 is any time"));
+        if let Some((field, what)) = wrong(&request) {
+            return Err(Error::field(field, what));
         }
         let found = match self.verifier.check(&request.token) {
             Ok(principal) => self.further(&principal, &request).await?.map(|()| principal),
@@ -146,9 +155,8 @@ impl State {
             return Err(Error::field("requests", "must hold 1 to 100 requests"));
         }
         for (index, one) in request.requests.iter().enumerate() {
-            if one.max_auth_age_seconds < 0 {
-                let field = format!("requests[{index}].max_auth_age_seconds");
-                return Err(Error::field(&field, "is negative; 0 is any time"));
+            if let Some((field, what)) = wrong(one) {
+                return Err(Error::field(&format!("requests[{index}].{field}"), what));
             }
         }
         let mut responses = Vec::with_capacity(request.requests.len());

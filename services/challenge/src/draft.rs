@@ -40,6 +40,9 @@ impl Draft {
             let text = format!("is {} bytes; give at most {MAX_REQUEST_ID}", self.request_id.len());
             wrong.push(("request_id", text));
         }
+        if self.request_id.contains('\0') {
+            wrong.push(("request_id", "holds a zero byte; give any other text".into()));
+        }
         wrong
     }
 
@@ -98,6 +101,7 @@ mod tests {
         check(|d| d.source = "x".repeat(101), &["source"]);
         check(|d| d.request_id = "ü".repeat(64), &[]);
         check(|d| d.request_id = "ü".repeat(65), &["request_id"]);
+        check(|d| d.request_id = "a\0b".into(), &["request_id"]);
         let all = &["problem_id", "language", "source", "request_id"];
         check(
             |d| {

@@ -134,6 +134,12 @@ fn of_database(error: &db::Error) -> Status {
             tracing::warn!(%error, "the database did not answer");
             unavailable("DATABASE_UNAVAILABLE", "the database does not answer".into())
         }
+        db::Error::Invalid(cause) => {
+            // Every rule should have found it before; what is left is the client's all the same.
+            tracing::warn!(cause, "the database refused a value");
+            let text = "a text holds a zero byte, or a number is out of range";
+            status::error(Code::InvalidArgument, "VALUE_REFUSED", text)
+        }
         error => status::internal(error),
     }
 }

@@ -58,6 +58,12 @@ impl From<Error> for Status {
                     Duration::from_secs(1),
                 )
             }
+            Error::Db(db::Error::Invalid(cause)) => {
+                // Every rule should have found it before; what is left is the client's all the same.
+                tracing::warn!(cause, "the database refused a value");
+                let text = "a text holds a zero byte, or a number is out of range";
+                status::error(Code::InvalidArgument, "VALUE_REFUSED", text)
+            }
             error => status::internal(error),
         }
     }

@@ -100,7 +100,9 @@ pub struct Precompile {
 #[serde(deny_unknown_fields)]
 pub struct OutOfMemory {
     /// With this code,
-    pub exit_code: i32,
+    pub exit_code: Option<i32>,
+    /// or by this signal,
+    pub signal: Option<i32>,
     /// and this in standard error.
     pub stderr: String,
 }

@@ -144,7 +144,7 @@ fn of_package(error: package::Error) -> Status {
             Status::with_error_details(Code::InvalidArgument, text, details)
         }
         package::Error::TooLarge(text) => {
-            status::error(Code::ResourceExhausted, "PACKAGE_TOO_LARGE", text)
+            status::error(Code::InvalidArgument, "PACKAGE_TOO_LARGE", text)
         }
         package::Error::Io(error) if is_full(&error) => disk_full(&error),
         package::Error::Io(error) => status::internal(error),
@@ -174,6 +174,12 @@ fn of_database(error: &db::Error) -> Status {
         error if error.is_transient() => {
             tracing::warn!(%error, "the database did not answer");
             unavailable("DATABASE_UNAVAILABLE", "the database does not answer")
+        }
+        db::Error::Invalid(cause) => {
+            // Every rule should have found it before; what is left is the client's all the same.
+            tracing::warn!(cause, "the database refused a value");
+            let text = "a text holds a zero byte, or a number is out of range";
+            status::error(Code::InvalidArgument, "VALUE_REFUSED", text)
         }
         error => status::internal(error),
     }

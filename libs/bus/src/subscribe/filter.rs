@@ -18,6 +18,12 @@ pub(super) struct Filter {
     caller: Caller,
 }
 
+/// The names to look at: none when there are too many, and few enough that what is wrong with them fits into an answer.
+fn names(given: &[String]) -> impl Iterator<Item = (usize, &String)> {
+    let looked_at = if given.len() > NAMES { 0 } else { given.len() };
+    given[..looked_at].iter().enumerate()
+}
+
 impl Filter {
     pub fn new(bus: &Bus, request: &SubscribeRequest, caller: Caller) -> Result<Self, Status> {
         let mut violations = Violations::default();
@@ -31,7 +37,7 @@ impl Filter {
         if request.topics.len() > NAMES {
             violations.add("topics", "lists more than 100 topics; leave it empty for all");
         }
-        for (i, name) in request.topics.iter().take(NAMES).enumerate() {
+        for (i, name) in names(&request.topics) {
             if !bus.topics().any(|topic| topic.name == name) {
                 violations.add(
                     format!("topics[{i}]"),
@@ -42,7 +48,7 @@ impl Filter {
         if request.types.len() > NAMES {
             violations.add("types", "lists more than 100 types; leave it empty for all");
         }
-        for (i, name) in request.types.iter().take(NAMES).enumerate() {
+        for (i, name) in names(&request.types) {
             if !topics.iter().any(|topic| topic.types.contains(&name.as_str())) {
                 violations.add(
                     format!("types[{i}]"),

@@ -25,7 +25,7 @@ async fn reset_password(arguments: ResetPassword) -> Result<ExitCode, Failure> {
     let answer = CredentialServiceClient::new(channel).create_password_reset(request).await?;
     let answer = answer.into_inner();
     let rest = config::load(&arguments.settings)?.value.rest.listen;
-    println!("{}", answer.code);
+    say!("{}", answer.code);
     eprintln!("One-time code for {}. With it they set a new password:", arguments.user);
     eprintln!(
         "  curl http://{rest}/v1/passwords:reset \\\n    \

@@ -15,7 +15,7 @@ pub fn run(settings: &Settings) -> Result<ExitCode, Failure> {
     let keys = width(&|entry| entry.key.len());
     let values = width(&|entry| entry.value.len()).min(48);
     for entry in &loaded.entries {
-        println!("{:keys$} = {:values$}  # {}", entry.key, entry.value, entry.source);
+        say!("{:keys$} = {:values$}  # {}", entry.key, entry.value, entry.source);
     }
     for name in &loaded.ignored_env {
         eprintln!("note: nothing reads {name}");

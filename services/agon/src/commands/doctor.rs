@@ -19,9 +19,9 @@ pub async fn run(arguments: &Doctor) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::new(format!("no sandbox on this machine: {error}")))?;
     if arguments.json {
         let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
-        println!("{text}");
+        say!("{text}");
     } else {
-        print!("{}", text(&report));
+        crate::say::text(text(&report));
     }
     Ok(if report.level == Level::Full { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -29,8 +29,8 @@ pub async fn run(arguments: Login) -> Result<ExitCode, Failure> {
     let request = CreateSessionRequest { identifier: identifier.clone(), password };
     let answer = sessions.create_session(request).await?.into_inner();
     keep(&server, &identifier, answer)?;
-    println!("Logged in at {server} as {identifier}.");
-    println!("The session is kept in {}", credentials::path()?.display());
+    say!("Logged in at {server} as {identifier}.");
+    say!("The session is kept in {}", credentials::path()?.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -20,7 +20,7 @@ pub async fn run(arguments: Migrate) -> Result<ExitCode, Failure> {
     let code = match arguments.command {
         MigrateCommand::Status => status(&databases).await,
         MigrateCommand::Up => databases.migrate().await.map(|count| {
-            println!("{count} migrations applied");
+            say!("{count} migrations applied");
             ExitCode::SUCCESS
         }),
     };
@@ -39,7 +39,7 @@ async fn status(databases: &Databases) -> Result<ExitCode, Failure> {
                 None => "pending".to_owned(),
             };
             pending |= step.applied_at.is_none();
-            println!("{:10} {:10} {:32} {state}", db.service(), step.scope, step.name);
+            say!("{:10} {:10} {:32} {state}", db.service(), step.scope, step.name);
         }
     }
     Ok(if pending { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -32,7 +32,7 @@ pub async fn run(arguments: Problem) -> Result<ExitCode, Failure> {
     let import = upload(&mut client, &arguments, package, content_type).await?;
     let import = follow(&mut client, import, &mut progress).await?;
     progress.finish();
-    print!("{}", report(&import));
+    crate::say::text(report(&import));
     let good = import.state() == ImportState::Succeeded;
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

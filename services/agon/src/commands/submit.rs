@@ -42,12 +42,12 @@ pub async fn run(arguments: Submit) -> Result<ExitCode, Failure> {
     let answer = client.create_submission(request).await?.into_inner();
     let submission = answer.submission.unwrap_or_default();
     if arguments.no_wait {
-        println!("{}", submission.submission_id);
+        say!("{}", submission.submission_id);
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!("submission {}", submission.submission_id);
     let done = follow(&mut client, submission).await?;
-    print!("{}", report(&done));
+    crate::say::text(report(&done));
     let accepted = done.verdict() == Verdict::Accepted;
     Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -15,7 +15,7 @@ use crate::keys::{self, ACCOUNTS};
 pub async fn run(arguments: Token) -> Result<ExitCode, Failure> {
     let server = &arguments.remote.server;
     let credentials = credentials(&arguments.settings, server, &arguments.service)?;
-    println!("{}", credentials.token().await?);
+    say!("{}", credentials.token().await?);
     Ok(ExitCode::SUCCESS)
 }
 

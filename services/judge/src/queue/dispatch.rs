@@ -119,10 +119,15 @@ impl Queue {
                     store::shorten(&mut tx, name, until).await
                 })
                 .await;
-            if shortened.is_err() {
-                self.state().gone.push(worker);
+            match shortened {
+                Ok(_) => {}
+                Err(error) if error.is_transient() => {
+                    self.state().gone.push(worker);
+                    return Err(error);
+                }
+                // Its leases end by themselves, a little later; nobody else has to wait for that.
+                Err(error) => tracing::error!(worker, %error, "leases could not be shortened"),
             }
-            shortened?;
         }
     }
 

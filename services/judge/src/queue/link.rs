@@ -35,6 +35,28 @@ pub fn serve(queue: Queue, said: Said) -> Told {
     }))
 }
 
+/// What a worker says of itself is stored and shown.
+fn check(hello: &pb::WorkerHello) -> Result<(), Error> {
+    let plain = |text: &str, most: usize| text.len() <= most && !text.contains(char::is_control);
+    if hello.worker_id.is_empty() || !plain(&hello.worker_id, 128) {
+        let what = "give a name of 1 to 128 bytes without control characters";
+        return Err(Error::invalid("hello.worker_id", what));
+    }
+    if !plain(&hello.isolation, 64) {
+        let what = "give at most 64 bytes without control characters";
+        return Err(Error::invalid("hello.isolation", what));
+    }
+    let language = |it: &pb::Language| {
+        plain(&it.language_id, 64) && plain(&it.name, 256) && plain(&it.version, 1024)
+    };
+    if !hello.languages.iter().all(language) {
+        let what =
+            "ids have at most 64 bytes, names 256, versions 1024, without control characters";
+        return Err(Error::invalid("hello.languages", what));
+    }
+    Ok(())
+}
+
 struct Talk {
     connected: Connected,
     sender: mpsc::UnboundedSender<pb::WorkResponse>,
@@ -113,9 +135,7 @@ impl Talk {
     }
 
     async fn hello(&mut self, hello: pb::WorkerHello) -> Result<(), Error> {
-        if hello.worker_id.is_empty() || hello.worker_id.len() > 128 {
-            return Err(Error::invalid("hello.worker_id", "give a name of 1 to 128 bytes"));
-        }
+        check(&hello)?;
         let queue = self.connected.queue.clone();
         {
             let mut state = queue.state();

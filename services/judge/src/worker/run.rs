@@ -166,7 +166,12 @@ impl<'a> Runner<'a> {
     fn ran_out_of_memory(&self, exit: &Exit, stderr: &str) -> bool {
         let rule = self.offered.language.out_of_memory.as_ref();
         rule.is_some_and(|rule| {
-            *exit == Exit::Code(rule.exit_code) && stderr.contains(&rule.stderr)
+            let so = match exit {
+                Exit::Code(code) => rule.exit_code == Some(*code),
+                Exit::Signal(signal) => rule.signal == Some(*signal),
+                Exit::Killed | Exit::NotStarted(_) => false,
+            };
+            so && stderr.contains(&rule.stderr)
         })
     }
 }

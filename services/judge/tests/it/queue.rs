@@ -398,12 +398,14 @@ async fn wrong_requests_are_named() {
         }
         let status = world.submission(id()).await.unwrap_err();
         assert_eq!(rpc::status::reason(&status).as_deref(), Some("JUDGEMENT_NOT_FOUND"));
-        let (say, said) = unbounded_channel();
-        let ready = Say::Ready(pb::WorkerReady { job_count: 1 });
-        say.send(pb::WorkRequest { message: Some(ready) }).unwrap();
-        let told = world.workers().work(UnboundedReceiverStream::new(said)).await.unwrap();
-        let status = told.into_inner().message().await.unwrap_err();
-        assert_eq!(status.code(), Code::InvalidArgument);
+        let nameless = pb::WorkerHello { worker_id: "a\0b".into(), ..Default::default() };
+        for first in [Say::Ready(pb::WorkerReady { job_count: 1 }), Say::Hello(nameless)] {
+            let (say, said) = unbounded_channel();
+            say.send(pb::WorkRequest { message: Some(first) }).unwrap();
+            let told = world.workers().work(UnboundedReceiverStream::new(said)).await.unwrap();
+            let status = told.into_inner().message().await.unwrap_err();
+            assert_eq!(status.code(), Code::InvalidArgument);
+        }
     })
     .await;
 }

@@ -106,7 +106,7 @@ async fn uploads_are_bounded() {
         let setter = world.setter();
         let files = Files::good().with("data/secret/1.in", vec![b'x'; 2 << 20]);
         let answer = world.try_import(&setter, options(""), &files.tar()).await;
-        fails(answer, Code::ResourceExhausted, "PACKAGE_TOO_LARGE");
+        fails(answer, Code::InvalidArgument, "PACKAGE_TOO_LARGE");
         let scratch = world.data.path().join("scratch/problem");
         assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
     }
