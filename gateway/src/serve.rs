@@ -94,7 +94,7 @@ async fn connection(
     patience: Duration,
 ) {
     // The reader's own time limit begins with the first byte.
-    if !matches!(tokio::time::timeout(patience, stream.readable()).await, Ok(Ok(()))) {
+    if !matches!(tokio::time::timeout(patience, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return;
     }
     // Small answers must not wait for more.

@@ -97,7 +97,7 @@ async fn connection(
     mut stopping: watch::Receiver<bool>,
 ) {
     // A client has to say something first; who does not is not worth a connection.
-    if !matches!(tokio::time::timeout(SILENCE, stream.readable()).await, Ok(Ok(()))) {
+    if !matches!(tokio::time::timeout(SILENCE, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return;
     }
     // Small frames go out at once; a failure here costs latency only.

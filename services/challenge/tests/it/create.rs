@@ -109,7 +109,8 @@ async fn one_request_id_makes_one_submission() {
         assert_eq!(world.event_count("SubmissionCreated").await, 1);
 
         let other = CreateSubmissionRequest { source: "other".into(), ..request.clone() };
-        invalid(world.create(&ada, other).await, &["request_id"]);
+        let reused = world.create(&ada, other).await;
+        refused(reused, Code::InvalidArgument, "REQUEST_ID_REUSED");
         // Somebody else's ids are somebody else's.
         let bobs = world.create(&world.user("bob"), request.clone()).await.unwrap();
         assert_ne!(bobs.submission_id, first.submission_id);
