@@ -179,6 +179,7 @@ fn challenge(base: &Base) -> Result<Challenge, Failure> {
         cache: base.cache.clone(),
         clock: base.clock.clone(),
         page_key: PageKey::new(&base.secret),
+        auth: base.channel_as("challenge")?,
         problem: base.channel_as("challenge")?,
         judge: base.channel_as("challenge")?,
         shutdown: base.tasks.shutdown().clone(),

@@ -53,6 +53,12 @@ impl Draft {
     }
 }
 
+/// Whether a text can name a user; the rules of usernames are the auth service's.
+pub fn is_username(text: &str) -> bool {
+    let odd = |c: char| c.is_whitespace() || c.is_control();
+    !text.is_empty() && text.len() <= 64 && !text.contains(odd)
+}
+
 /// Whether a text can name a problem.
 pub fn is_problem(text: &str) -> bool {
     ids::parse(text).is_some() || ids::slug::check(text).is_ok()

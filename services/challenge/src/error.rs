@@ -19,6 +19,9 @@ pub enum Error {
     /// The problem does not exist, or not for this caller.
     #[error("no such problem")]
     ProblemNotFound,
+    /// The user does not exist.
+    #[error("no such user")]
+    UserNotFound,
     /// The problem has no published version.
     #[error("the problem is not published")]
     NotPublished,
@@ -90,6 +93,7 @@ impl From<Error> for Status {
             Error::ProblemNotFound => {
                 status::not_found("PROBLEM_NOT_FOUND", "there is no such problem")
             }
+            Error::UserNotFound => status::not_found("USER_NOT_FOUND", "there is no such user"),
             Error::NotPublished => {
                 let text = "the problem has no published version to be judged by";
                 status::failed_precondition("NOT_PUBLISHED", text)

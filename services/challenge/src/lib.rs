@@ -57,6 +57,8 @@ pub struct Parts {
     pub clock: Clock,
     /// For page tokens.
     pub page_key: PageKey,
+    /// The auth service, with this service's credential.
+    pub auth: Authorised,
     /// The problem service, with this service's credential.
     pub problem: Authorised,
     /// The judge, with this service's credential.
@@ -91,8 +93,8 @@ impl Deref for Challenge {
 impl Challenge {
     /// The service over its parts.
     pub fn open(config: Config, parts: Parts) -> Self {
-        let Parts { db, cache, clock, page_key, problem, judge, shutdown } = parts;
-        let peers = peers::Peers::new(problem, judge);
+        let Parts { db, cache, clock, page_key, auth, problem, judge, shutdown } = parts;
+        let peers = peers::Peers::new(auth, problem, judge);
         Self(Arc::new(Inner { config, db, cache, clock, page_key, peers, shutdown }))
     }
 

@@ -1,8 +1,10 @@
-//! The other services, as this one sees them: problem and judge.
+//! The other services, as this one sees them: auth, problem and judge.
 
 use std::time::Duration;
 
 use access::{Authorised, Caller};
+use proto::auth::GetUserRequest;
+use proto::auth::user_service_client::UserServiceClient;
 use proto::judge::judgement_service_client::JudgementServiceClient;
 use proto::judge::{GetJudgementRequest, get_judgement_request::Subject};
 use proto::problem::problem_service_client::ProblemServiceClient;
@@ -16,6 +18,7 @@ use crate::judging::Judging;
 use crate::languages::Languages;
 use crate::wire;
 
+const AUTH: &str = "auth";
 const PROBLEM: &str = "problem";
 const JUDGE: &str = "judge";
 
@@ -30,6 +33,7 @@ const LARGEST: usize = 32 << 20;
 /// Clients of the other services.
 #[derive(Clone)]
 pub struct Peers {
+    users: UserServiceClient<Authorised>,
     problems: ProblemServiceClient<Authorised>,
     judgements: JudgementServiceClient<Authorised>,
     /// The languages on offer.
@@ -38,12 +42,29 @@ pub struct Peers {
 
 impl Peers {
     /// Clients on these channels, which carry this service's credential.
-    pub fn new(problem: Authorised, judge: Authorised) -> Self {
+    pub fn new(auth: Authorised, problem: Authorised, judge: Authorised) -> Self {
         Self {
+            users: UserServiceClient::new(auth),
             problems: ProblemServiceClient::new(problem),
             judgements: JudgementServiceClient::new(judge.clone())
                 .max_decoding_message_size(LARGEST),
             languages: Languages::new(judge),
+        }
+    }
+
+    /// The id of the user of this name.
+    pub async fn user_id(&self, username: &str) -> Result<Uuid, Error> {
+        let mut request = Request::new(GetUserRequest { user_id: username.to_owned() });
+        request.set_timeout(PATIENCE);
+        match self.users.clone().get_user(request).await {
+            Ok(answer) => {
+                let user = answer.into_inner().user.unwrap_or_default();
+                ids::parse(&user.user_id).ok_or(Error::UserNotFound)
+            }
+            Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {
+                Err(Error::UserNotFound)
+            }
+            Err(status) => Err(Error::Peer { service: AUTH, status: Box::new(status) }),
         }
     }
 

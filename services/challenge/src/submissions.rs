@@ -212,9 +212,14 @@ impl Challenge {
         let user_id = match list.user.as_str() {
             "" if everybody => None,
             "" | "me" => Some(caller.user()?.id),
-            other => Some(ids::parse(other).ok_or_else(|| {
-                Error::invalid("user_id", "is not an id; give a user's id, or `me`")
-            })?),
+            name if draft::is_username(name) => Some(match ids::parse(name) {
+                Some(id) => id,
+                None => self.peers.user_id(name).await?,
+            }),
+            _ => {
+                let what = "is not an id or a username; give one of these, or `me`";
+                return Err(Error::invalid("user_id", what));
+            }
         };
         if !everybody && user_id != viewer.user_id {
             return Err(Error::OfOthers);

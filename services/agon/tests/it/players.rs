@@ -32,8 +32,12 @@ pub async fn from_registration_to_verdict(world: &World) {
     let broken = world.judged(&token, PROBLEM, "c17", "int main( {").await;
     assert_eq!(broken["verdict"], "VERDICT_COMPILE_ERROR", "{broken}");
 
-    let list = world.get("/v1/submissions", Some(&token)).await;
-    assert_eq!(list["submissions"].as_array().unwrap().len(), 5, "{list}");
+    for user in ["", "?userId=me", "?userId=ada"] {
+        let list = world.get(&format!("/v1/submissions{user}"), Some(&token)).await;
+        assert_eq!(list["submissions"].as_array().unwrap().len(), 5, "{user}: {list}");
+    }
+    let nobody = world.call(Method::GET, "/v1/submissions?userId=nobody", Some(&token), None).await;
+    assert_eq!(nobody.0, 404, "{}", nobody.1);
 }
 
 pub async fn grpc_tells_the_same_story(world: &World) {

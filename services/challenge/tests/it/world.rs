@@ -213,6 +213,7 @@ impl Running {
             cache: cache.clone(),
             clock: clock.clone(),
             page_key: page_key.clone(),
+            auth: peer.clone(),
             problem: peer.clone(),
             judge: peer,
             shutdown: tasks.shutdown().clone(),
