@@ -158,17 +158,15 @@ pub struct Doctor {
 pub struct Migrate {
     #[command(subcommand)]
     pub command: MigrateCommand,
-    #[command(flatten)]
-    pub settings: Settings,
 }
 
 /// The commands about schemas.
 #[derive(Debug, Subcommand)]
 pub enum MigrateCommand {
     /// Show which migrations are applied.
-    Status,
+    Status(Settings),
     /// Apply what is missing.
-    Up,
+    Up(Settings),
 }
 
 /// `agon token`

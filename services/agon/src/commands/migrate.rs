@@ -12,14 +12,15 @@ use crate::failure::Failure;
 
 /// Runs the command.
 pub async fn run(arguments: Migrate) -> Result<ExitCode, Failure> {
-    let config = config::load(&arguments.settings)?.value;
+    let (MigrateCommand::Status(settings) | MigrateCommand::Up(settings)) = &arguments.command;
+    let config = config::load(settings)?.value;
     config.check()?;
     // A server applies its migrations itself, before it serves; two at once help nobody.
     let data = DataDir::open(&config.data)?;
     let databases = Databases::open(&config, data.path(), &Clock::system()).await?;
     let code = match arguments.command {
-        MigrateCommand::Status => status(&databases).await,
-        MigrateCommand::Up => databases.migrate().await.map(|count| {
+        MigrateCommand::Status(_) => status(&databases).await,
+        MigrateCommand::Up(_) => databases.migrate().await.map(|count| {
             say!("{count} migrations applied");
             ExitCode::SUCCESS
         }),
