@@ -1,8 +1,9 @@
 //! Statements: Markdown and LaTeX become sanitised HTML, with formulas left as TeX. Pure.
 //!
-//! Whatever a package says, the result holds no script, no style and no address that a browser would
+//! Whatever a package says, the result holds no script, no style but the alignment of cells, and no address that a browser would
 //! fetch by itself.
 
+mod bounds;
 mod latex;
 mod markdown;
 mod sanitise;

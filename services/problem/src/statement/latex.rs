@@ -2,9 +2,13 @@
 //! not known is left out, its arguments stay, and it is named.
 
 mod commands;
+mod macros;
+mod names;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::macros::Macro;
 use super::sanitise::sanitise;
 use super::{Images, Placer, Sample, escape};
 
@@ -27,16 +31,17 @@ pub fn latex(
     samples: &[Sample],
     images: Images<'_>,
 ) -> Result<Latex, String> {
-    let mut renderer = Renderer {
-        text,
-        at: 0,
-        depth: 0,
+    let mut shared = Shared {
         constants,
         placer: Placer::new(samples),
         unknown: BTreeSet::new(),
+        macros: BTreeMap::new(),
+        expanded: 0,
+        mono: false,
+        span: (1, 1),
     };
-    let html = renderer.flow(&End::Text)?;
-    Ok(Latex { html: sanitise(&html, images)?, unknown: renderer.unknown })
+    let html = Renderer { text, at: 0, depth: 0, shared: &mut shared }.flow(&End::Text)?;
+    Ok(Latex { html: sanitise(&html, images)?, unknown: shared.unknown })
 }
 
 /// Where a flow of text ends.
@@ -52,13 +57,27 @@ enum End {
     Environment(String),
 }
 
-struct Renderer<'t> {
+/// Reads one piece of text.
+struct Renderer<'t, 's, 'c> {
     text: &'t str,
     at: usize,
     depth: usize,
-    constants: &'t BTreeMap<String, String>,
-    placer: Placer<'t>,
+    shared: &'s mut Shared<'c>,
+}
+
+/// What the pieces of one statement share.
+struct Shared<'c> {
+    constants: &'c BTreeMap<String, String>,
+    placer: Placer<'c>,
     unknown: BTreeSet<String>,
+    /// What the statement defined so far.
+    macros: BTreeMap<String, Macro>,
+    /// How many bytes definitions were expanded to.
+    expanded: usize,
+    /// Whether the text is in a typewriter font, where quotes and dashes stay as they are.
+    mono: bool,
+    /// How many columns and rows the table cell takes that was read last.
+    span: (u16, u16),
 }
 
 /// HTML under construction: finished blocks and the paragraph being written.
@@ -92,7 +111,7 @@ impl Flow {
     }
 }
 
-impl<'t> Renderer<'t> {
+impl<'t> Renderer<'t, '_, '_> {
     fn rest(&self) -> &'t str {
         &self.text[self.at..]
     }
@@ -148,13 +167,23 @@ impl<'t> Renderer<'t> {
         match c {
             '%' => {
                 self.until("\n");
+                if self.blank_line() {
+                    flow.flush();
+                }
             }
             '\n' if self.blank_line() => flow.flush(),
-            '$' if self.eat("$") => line.push_str(&math(self.until("$$"), "display")),
-            '$' => line.push_str(&math(self.dollar(), "inline")),
+            '$' if self.eat("$") => {
+                let tex = self.dollars("$$");
+                line.push_str(&self.math(tex, "display")?);
+            }
+            '$' => {
+                let tex = self.dollars("$");
+                line.push_str(&self.math(tex, "inline")?);
+            }
             '{' => line.push_str(&self.flow(&End::Brace)?),
             '}' => {}
             '~' => line.push_str("&nbsp;"),
+            c if self.shared.mono => line.push_str(&escape(c.encode_utf8(&mut [0; 4]))),
             '-' if self.eat("--") => line.push('—'),
             '-' if self.eat("-") => line.push('–'),
             '`' if self.eat("`") => line.push('“'),
@@ -179,14 +208,19 @@ impl<'t> Renderer<'t> {
         blank
     }
 
-    /// An inline formula, after its first dollar.
-    fn dollar(&mut self) -> &'t str {
+    /// A formula, after its first dollars. Those in its groups do not end it: they are of its `\text`.
+    fn dollars(&mut self, end: &str) -> &'t str {
         let rest = self.rest();
-        let mut escaped = false;
+        let (mut escaped, mut depth) = (false, 0_usize);
         for (at, c) in rest.char_indices() {
-            if c == '$' && !escaped {
-                self.at += at + 1;
-                return &rest[..at];
+            match c {
+                '{' if !escaped => depth += 1,
+                '}' if !escaped => depth = depth.saturating_sub(1),
+                '$' if !escaped && depth == 0 && rest[at..].starts_with(end) => {
+                    self.at += at + end.len();
+                    return &rest[..at];
+                }
+                _ => {}
             }
             escaped = c == '\\' && !escaped;
         }
@@ -200,13 +234,49 @@ impl<'t> Renderer<'t> {
         }
     }
 
+    /// The letters that stand here.
+    fn letters(&mut self) -> &'t str {
+        let rest = self.rest();
+        let length = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+        self.at += length;
+        &rest[..length]
+    }
+
     /// An argument in braces (or one character), as HTML.
     fn argument(&mut self) -> Result<String, String> {
         self.skip_spaces();
         if self.eat("{") {
             return self.flow(&End::Brace);
         }
-        Ok(self.next().map(|c| escape(c.encode_utf8(&mut [0; 4]))).unwrap_or_default())
+        let token = self.raw_token();
+        self.inner(token)
+    }
+
+    /// An argument in a typewriter font, as HTML.
+    fn mono_argument(&mut self) -> Result<String, String> {
+        let before = std::mem::replace(&mut self.shared.mono, true);
+        let html = self.argument();
+        self.shared.mono = before;
+        html
+    }
+
+    /// Renders a piece of the text as if it stood in a group.
+    fn inner(&mut self, text: &str) -> Result<String, String> {
+        Renderer { text, at: 0, depth: self.depth, shared: &mut *self.shared }.flow(&End::Brace)
+    }
+
+    /// An argument as it is written: in braces, a command, or one character.
+    fn raw_token(&mut self) -> &'t str {
+        self.skip_spaces();
+        let rest = self.rest();
+        if rest.starts_with('{') {
+            return self.raw_argument();
+        }
+        let before = self.at;
+        if self.next() == Some('\\') && self.letters().is_empty() {
+            self.next();
+        }
+        &rest[..self.at - before]
     }
 
     /// An argument in braces as it is written.
@@ -216,17 +286,18 @@ impl<'t> Renderer<'t> {
             return "";
         }
         let rest = self.rest();
-        let mut depth = 1;
+        let (mut depth, mut escaped) = (1, false);
         for (at, c) in rest.char_indices() {
             match c {
-                '{' => depth += 1,
-                '}' => depth -= 1,
+                '{' if !escaped => depth += 1,
+                '}' if !escaped => depth -= 1,
                 _ => {}
             }
             if depth == 0 {
                 self.at += at + 1;
                 return &rest[..at];
             }
+            escaped = c == '\\' && !escaped;
         }
         self.at += rest.len();
         rest

@@ -66,6 +66,141 @@ fn images_links_samples() {
 }
 
 #[test]
+fn constants_are_known_everywhere() {
+    check("$x<\\constant{n}$", r#"<p><span class="math inline">x&lt;7</span></p>"#);
+    check("\\(\\constant{n}\\)", r#"<p><span class="math inline">7</span></p>"#);
+    check("$$\\constant {n}$$", r#"<p><span class="math display">7</span></p>"#);
+    assert_eq!(render("\\constant{m}"), "the constant `m` is not defined");
+    assert_eq!(render("$\\constant{m}$"), "the constant `m` is not defined");
+}
+
+#[test]
+fn comments_leave_paragraphs_alone() {
+    check("a % b\n\nc", "<p>a</p>\n<p>c</p>");
+    check("a\n% b\n\nc", "<p>a</p>\n<p>c</p>");
+    check("a\n% b\nc", "<p>a\nc</p>");
+    check("a%\n  \nb", "<p>a</p>\n<p>b</p>");
+}
+
+#[test]
+fn dollars_in_groups_do_not_end_a_formula() {
+    check(
+        "$a\\text{ if $x$ and }b$ c",
+        r#"<p><span class="math inline">a\text{ if $x$ and }b</span> c</p>"#,
+    );
+    check("$\\{$ c", r#"<p><span class="math inline">\{</span> c</p>"#);
+    check("$$\\text{$$}$$ c", r#"<p><span class="math display">\text{$$}</span> c</p>"#);
+}
+
+#[test]
+fn tables() {
+    let check_rows = |body: &str, rows: &str| {
+        let text = format!("\\begin{{tabular}}{{|l|r|}}{body}\\end{{tabular}}");
+        check(&text, &format!("<table><tbody>{rows}</tbody></table>"));
+    };
+    check_rows(
+        "$a&b$ & \\verb|c&d| \\\\[2pt] e & f",
+        "<tr><td><span class=\"math inline\">a&amp;b</span></td><td><code>c&amp;d</code></td></tr>\
+         <tr><td>e</td><td>f</td></tr>",
+    );
+    check_rows(
+        "\\multicolumn{2}{c}{a}\\\\\\hline b&c",
+        "<tr><td colspan=\"2\">a</td></tr><tr><td>b</td><td>c</td></tr>",
+    );
+    check_rows(
+        "\\multirow{2}{*}{a}&b\\\\\\cline{2-2}&c\\\\d&e",
+        "<tr><td rowspan=\"2\">a</td><td>b</td></tr><tr><td>c</td></tr>\
+         <tr><td>d</td><td>e</td></tr>",
+    );
+    let nested = render(
+        "\\begin{tabular}{l}a & \\begin{tabular}{l}b \\\\ c\\end{tabular} \\\\ d\\end{tabular} e",
+    );
+    assert_eq!(nested.matches("<table>").count(), 2, "{nested}");
+    assert!(nested.ends_with("<p>e</p>\n"), "{nested}");
+}
+
+#[test]
+fn typewriters_write_what_is_there() {
+    check("\\texttt{a--b ``c''}--", "<p><code>a--b ``c''</code>–</p>");
+    check("{\\tt a'b -- <<} `c'", "<p><code>a'b -- &lt;&lt;</code> ‘c’</p>");
+    check("\\verb|a--b| \\verb*x'x", "<p><code>a--b</code> <code>'</code></p>");
+}
+
+#[test]
+fn definitions() {
+    check("\\newcommand{\\foo}[2]{#2-\\textbf{#1}}\\foo{a}{b}c", "<p>b-<strong>a</strong>c</p>");
+    check("\\newcommand\\foo[1][x]{(#1)}\\foo \\foo[y]", "<p>(x)(y)</p>");
+    check("\\def\\foo#1{<#1>}\\foo{a}\\foo b", "<p>&lt;a&gt;&lt;b&gt;</p>");
+    check("\\def \\htmlPixelsInCm {45}x", "<p>x</p>");
+    check(
+        "\\newcommand{\\R}{\\mathbb{R}}\\DeclareMathOperator{\\gg}{gcd}$\\R\\gg x\\\\y$",
+        r#"<p><span class="math inline">\mathbb{R}\operatorname{gcd} x\\y</span></p>"#,
+    );
+    check("\\newenvironment{foo}[1]{a}{b}x", "<p>x</p>");
+    assert!(render("\\def\\a{\\a}\\a").contains("too deeply"));
+    assert!(render("\\def\\a{\\a}$\\a$").contains("circle"));
+    let mut bomb = "\\def\\a{aaaaaaaaaa}".to_owned();
+    for (one, other) in ["ba", "cb", "dc", "ed", "fe", "gf", "hg"].map(|p| p.split_at(1)) {
+        bomb += &format!("\\def\\{one}{{{}}}", format!("\\{other}").repeat(10));
+    }
+    assert!(render(&format!("{bomb}\\h")).contains("without end"));
+    assert!(render(&format!("{bomb}$\\h$")).contains("without end"));
+}
+
+#[test]
+fn settings_do_not_leak() {
+    check("\\textcolor{red}{a} {\\color{blue}b}", "<p>a b</p>");
+    check("\\setlength{\\parindent}{0pt}\\setlength\\parskip{1em}x", "<p>x</p>");
+    check("\\sisetup{group-separator={,}}x\\ref{fig:a}", "<p>x</p>");
+    check("\\num{1000} \\vspace*{2pt}y", "<p>1000 y</p>");
+}
+
+#[test]
+fn accents() {
+    check("\\c{c}\\v{s}\\k a\\r{a}\\H{o}", "<p>c\u{327}s\u{30c}a\u{328}a\u{30a}o\u{30b}</p>");
+    check("\\'e\\\"{o}\\'\\i \\^{\\i}", "<p>e\u{301}o\u{308}i\u{301} i\u{302}</p>");
+    check("\\L{}\\OE \\DJ", "<p>ŁŒĐ</p>");
+}
+
+#[test]
+fn addresses() {
+    assert!(
+        render("\\href{https://a.b/\\%20\\_x\\#c}{d}").contains("href=\"https://a.b/%20_x#c\"")
+    );
+    assert!(render("\\url{https://a.b/\\~c?d\\&e}").contains(">https://a.b/~c?d&amp;e<"));
+}
+
+#[test]
+fn long_texts_take_no_time() {
+    for piece in [
+        "${",
+        "$",
+        "$$",
+        "\\verb|",
+        "\\begin{tabular}{l}",
+        "\\begin{math}",
+        "%\n",
+        "\\[",
+        "{\\tt ",
+        "\\def\\a{",
+        "\\newcommand\\a[",
+        "&",
+        "\\\\",
+        "\\'",
+        "\\item",
+        "\\a",
+        "\\href{",
+        "$\\a$ ",
+        "\\begin{tabular}{l}\\end{tabular}",
+        "\n",
+    ] {
+        let start = std::time::Instant::now();
+        let _ = render(&piece.repeat((8 << 10) / piece.len()));
+        assert!(start.elapsed().as_secs() < 10, "{piece} took {:?}", start.elapsed());
+    }
+}
+
+#[test]
 fn hostile_text_ends() {
     for text in [
         "{",

@@ -1,66 +1,136 @@
 //! Markdown: CommonMark with tables, footnotes and `$`-formulas.
 
-use pulldown_cmark::{Event, Options, Parser, html};
+use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, TextMergeStream, html};
 
+use super::bounds::MAX_DEPTH;
 use super::sanitise::sanitise;
 use super::{Images, Placer, Sample, escape};
 
 /// Stands in for a sample while the text is rendered and cleaned; letters only, so that it survives.
 const MARK: &str = "xAGONSAMPLEx";
+/// Most bytes of HTML that a statement may bring along: one tag alone can keep a parser busy for long.
+const MAX_HTML: usize = 64 << 10;
 
 /// Renders a statement.
 pub fn markdown(text: &str, samples: &[Sample], images: Images<'_>) -> Result<String, String> {
-    let (text, placed) = place(text, samples)?;
+    let text = text.replace(MARK, "");
     let options = Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_MATH;
-    let events = Parser::new_ext(&text, options).map(|event| match event {
-        Event::InlineMath(tex) => math(&tex, "inline"),
-        Event::DisplayMath(tex) => math(&tex, "display"),
-        event => event,
-    });
-    let mut rendered = String::new();
-    html::push_html(&mut rendered, events);
-    let mut clean = sanitise(&rendered, images)?;
-    for (i, sample) in placed.iter().enumerate() {
-        let mark = format!("{MARK}{i}x");
-        let paragraph = format!("<p>{mark}</p>");
-        // A statement may say it in the middle of a sentence, too.
-        let place = if clean.contains(&paragraph) { paragraph } else { mark };
-        clean = clean.replacen(&place, sample, 1);
+    let mut place = Place { placer: Placer::new(samples), placed: Vec::new() };
+    let mut guard = Guard::default();
+    let mut events = Vec::new();
+    for event in TextMergeStream::new(Parser::new_ext(&text, options)) {
+        guard.see(&event)?;
+        events.push(match event {
+            Event::InlineMath(tex) => math(&tex, "inline"),
+            Event::DisplayMath(tex) => math(&tex, "display"),
+            Event::Text(text) if guard.literal == 0 => Event::Text(place.mark(text)?),
+            Event::Html(text) => Event::Html(place.mark(text)?),
+            Event::InlineHtml(text) => Event::InlineHtml(place.mark(text)?),
+            event => event,
+        });
     }
-    Ok(clean)
+    let mut rendered = String::new();
+    html::push_html(&mut rendered, events.into_iter());
+    Ok(put_samples(&sanitise(&rendered, images)?, place.placed))
 }
 
 fn math(tex: &str, kind: &str) -> Event<'static> {
     Event::InlineHtml(format!("<span class=\"math {kind}\">{}</span>", escape(tex)).into())
 }
 
-/// Puts marks where samples belong; gives the samples' HTML in the marks' order.
-fn place(text: &str, samples: &[Sample]) -> Result<(String, Vec<String>), String> {
-    let text = text.replace(MARK, "");
-    let mut placer = Placer::new(samples);
-    let (mut out, mut placed) = (String::with_capacity(text.len()), Vec::new());
-    let mut rest = text.as_str();
-    while let Some(at) = rest.find("{{") {
-        let (before, after) = rest.split_at(at);
-        out.push_str(before);
-        let html;
-        (html, rest) = if let Some(tail) = after.strip_prefix("{{nextsample}}") {
-            (placer.next()?, tail)
-        } else if let Some(tail) = after.strip_prefix("{{remainingsamples}}") {
-            (placer.remaining(), tail)
-        } else {
-            out.push_str("{{");
-            rest = &after[2..];
-            continue;
-        };
-        out.push_str(&format!("{MARK}{}x", placed.len()));
-        placed.push(html);
+/// Watches over the events, so that a text that nests deeply ends early.
+#[derive(Default)]
+struct Guard {
+    depth: usize,
+    html: usize,
+    /// How many code blocks and images are open; text in them is not read for commands.
+    literal: usize,
+}
+
+impl Guard {
+    fn see(&mut self, event: &Event<'_>) -> Result<(), String> {
+        match event {
+            Event::Start(tag) => {
+                self.depth += 1;
+                if self.depth > MAX_DEPTH {
+                    return Err(format!("nests its parts more than {MAX_DEPTH} deep"));
+                }
+                self.literal += usize::from(matches!(tag, Tag::CodeBlock(_) | Tag::Image { .. }));
+            }
+            Event::End(tag) => {
+                self.depth = self.depth.saturating_sub(1);
+                let literal = matches!(tag, TagEnd::CodeBlock | TagEnd::Image);
+                self.literal = self.literal.saturating_sub(usize::from(literal));
+            }
+            Event::Html(text) | Event::InlineHtml(text) => {
+                self.html += text.len();
+                if self.html > MAX_HTML {
+                    return Err(format!("has more than {MAX_HTML} bytes of HTML in it"));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// Puts marks where samples belong, and keeps the samples' HTML in the marks' order.
+struct Place<'s> {
+    placer: Placer<'s>,
+    placed: Vec<String>,
+}
+
+impl Place<'_> {
+    fn mark<'t>(&mut self, text: CowStr<'t>) -> Result<CowStr<'t>, String> {
+        if !text.contains("{{") {
+            return Ok(text);
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut rest: &str = &text;
+        while let Some(at) = rest.find("{{") {
+            let (before, after) = rest.split_at(at);
+            out.push_str(before);
+            let html;
+            (html, rest) = if let Some(tail) = after.strip_prefix("{{nextsample}}") {
+                (self.placer.next()?, tail)
+            } else if let Some(tail) = after.strip_prefix("{{remainingsamples}}") {
+                (self.placer.remaining(), tail)
+            } else {
+                out.push('{');
+                rest = &after[1..];
+                continue;
+            };
+            out.push_str(&format!("{MARK}{}x", self.placed.len()));
+            self.placed.push(html);
+        }
+        out.push_str(rest);
+        Ok(out.into())
+    }
+}
+
+/// Puts the samples in the places of their marks, in one go through the text.
+fn put_samples(clean: &str, mut placed: Vec<String>) -> String {
+    let mut out = String::with_capacity(clean.len());
+    let mut rest = clean;
+    while let Some(at) = rest.find(MARK) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + MARK.len()..];
+        let Some((number, tail)) = rest.split_once('x') else { continue };
+        let place = number.parse::<usize>().ok().and_then(|number| placed.get_mut(number));
+        let Some(sample) = place else { continue };
+        rest = tail;
+        // A paragraph cannot hold a table; but a statement may ask in the middle of a sentence, too.
+        if let (true, Some(tail)) = (out.ends_with("<p>"), rest.strip_prefix("</p>")) {
+            out.truncate(out.len() - "<p>".len());
+            rest = tail;
+        }
+        out.push_str(&std::mem::take(sample));
     }
     out.push_str(rest);
-    Ok((out, placed))
+    out
 }
 
 #[cfg(test)]
@@ -103,6 +173,60 @@ mod tests {
     }
 
     #[test]
+    fn columns_are_aligned() {
+        let table = "|a|b|c|\n|:-|:-:|-:|\n|1|2|3|\n";
+        check(table, &["<td style=\"text-align: center\">2", "right\">3"], &[]);
+        check("<td style=\"text-align: left; color: red\">x", &["x"], &["style", "red"]);
+        check("<table><tr><td style=\"color:red\">x</table>", &["<td>x"], &["style", "red"]);
+        check("<table><tr><td colspan=2 rowspan=65534>x</table>", &["colspan=\"2\""], &["65534"]);
+    }
+
+    #[test]
+    fn deep_or_long_texts_end_early() {
+        let size = 512 << 10;
+        for piece in ["> ", ">", "+ ", "1. ", "* - ", "<div>", "<div><!-- </div> -->\n\n"] {
+            let html = render(&piece.repeat(size / piece.len()));
+            assert!(html.contains(" deep") || html.contains("of HTML"), "{piece}");
+        }
+        assert!(render(&"<div>".repeat(12_000)).contains("deep"));
+        for piece in [
+            "[",
+            "![",
+            "](",
+            "**a",
+            "*a_",
+            "`",
+            "$",
+            "$$",
+            "{{",
+            "{{nextsampl",
+            "~~",
+            "[^1]",
+            "<a ",
+            "|",
+            "|a",
+            "&",
+            "\\",
+            "<!--",
+            "<?",
+            "a\n",
+            "\n\n-",
+            "[a]: b\n",
+            "{{remainingsamples}}",
+            "${",
+            "<b>",
+            "[a](<b",
+            "\n> -",
+            "- a\n\n  ",
+            "<x a=''\n",
+        ] {
+            let start = std::time::Instant::now();
+            let _ = render(&piece.repeat((8 << 10) / piece.len()));
+            assert!(start.elapsed().as_secs() < 10, "{piece} took {:?}", start.elapsed());
+        }
+    }
+
+    #[test]
     fn nothing_dangerous_survives() {
         check("<script>alert(1)</script>x", &["x"], &["script", "alert"]);
         check("<img src=x.svg onerror=alert(1)>", &[], &["onerror", "x.svg"]);
@@ -133,6 +257,8 @@ mod tests {
         );
         check("{{nextsample}}{{nextsample}}{{nextsample}}", &["none is left"], &[]);
         check("{{remainingsamples}}{{remainingsamples}}", &["two"], &[MARK]);
+        check("`{{nextsample}}`\n\n    {{nextsample}}\n", &["<code>{{nextsample}}"], &["&lt;"]);
+        check("```\n{{nextsample}}\n```\n{{{nextsample}}}", &[">{{nextsample}}", "&lt;one"], &[]);
         check("$\\frac{{a}}{{b}}$ {{other}}", &["{{other}}"], &[]);
     }
 }

@@ -1,149 +1,21 @@
 //! What each command and environment becomes.
 
-use super::{End, Flow, Renderer, math};
+use super::names::{ACCENTS, FORMULAS, LAYOUT, LAYOUT_WITH, SWITCHES, TEXTS, WRAPPERS, find};
+use super::{End, Flow, Renderer};
 use crate::statement::escape;
 
-/// Commands that wrap their argument.
-const WRAPPERS: [(&str, &str); 14] = [
-    ("textbf", "strong"),
-    ("emph", "em"),
-    ("textit", "em"),
-    ("textsl", "em"),
-    ("texttt", "code"),
-    ("t", "code"),
-    ("underline", "u"),
-    ("sout", "del"),
-    ("section", "h2"),
-    ("subsection", "h3"),
-    ("subsubsection", "h4"),
-    ("paragraph", "h4"),
-    ("textsuperscript", "sup"),
-    ("textsubscript", "sub"),
-];
-
-/// Commands that hold for the rest of their group.
-const SWITCHES: [(&str, &str); 7] = [
-    ("bf", "strong"),
-    ("bfseries", "strong"),
-    ("it", "em"),
-    ("itshape", "em"),
-    ("em", "em"),
-    ("tt", "code"),
-    ("ttfamily", "code"),
-];
-
-/// Commands that stand for text.
-const TEXTS: [(&str, &str); 32] = [
-    ("ldots", "…"),
-    ("dots", "…"),
-    ("textellipsis", "…"),
-    ("textbackslash", "\\"),
-    ("textasciitilde", "~"),
-    ("textasciicircum", "^"),
-    ("textless", "&lt;"),
-    ("textgreater", "&gt;"),
-    ("textbar", "|"),
-    ("textquotesingle", "'"),
-    ("textunderscore", "_"),
-    ("textdegree", "°"),
-    ("textendash", "–"),
-    ("textemdash", "—"),
-    ("LaTeX", "LaTeX"),
-    ("TeX", "TeX"),
-    ("S", "§"),
-    ("copyright", "©"),
-    ("pounds", "£"),
-    ("euro", "€"),
-    ("quad", " "),
-    ("qquad", " "),
-    ("ss", "ß"),
-    ("ae", "æ"),
-    ("AE", "Æ"),
-    ("oe", "œ"),
-    ("o", "ø"),
-    ("O", "Ø"),
-    ("aa", "å"),
-    ("AA", "Å"),
-    ("l", "ł"),
-    ("i", "ı"),
-];
-
-/// Commands that say how a page looks.
-const LAYOUT: [&str; 27] = [
-    "noindent",
-    "indent",
-    "medskip",
-    "bigskip",
-    "smallskip",
-    "centering",
-    "clearpage",
-    "newpage",
-    "pagebreak",
-    "linebreak",
-    "hfill",
-    "vfill",
-    "tiny",
-    "scriptsize",
-    "footnotesize",
-    "small",
-    "normalsize",
-    "large",
-    "Large",
-    "LARGE",
-    "huge",
-    "Huge",
-    "hline",
-    "toprule",
-    "midrule",
-    "bottomrule",
-    "relax",
-];
-
-/// Layout commands whose argument goes with them.
-const LAYOUT_WITH: [&str; 12] = [
-    "vspace",
-    "hspace",
-    "label",
-    "problemname",
-    "cline",
-    "cmidrule",
-    "setlength",
-    "usepackage",
-    "pagestyle",
-    "thispagestyle",
-    "phantom",
-    "vskip",
-];
-
-/// Environments that are one formula.
-const FORMULAS: [&str; 10] = [
-    "equation",
-    "equation*",
-    "align",
-    "align*",
-    "eqnarray",
-    "eqnarray*",
-    "gather",
-    "gather*",
-    "displaymath",
-    "math",
-];
-
-fn find(table: &[(&str, &'static str)], name: &str) -> Option<&'static str> {
-    table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
-}
-
-impl Renderer<'_> {
+impl Renderer<'_, '_, '_> {
     /// Renders a command, after its backslash; true when it ended the flow.
     pub(super) fn command(&mut self, flow: &mut Flow, end: &End) -> Result<bool, String> {
-        let letters = self.rest().len()
-            - self.rest().trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
-        if letters == 0 {
+        let name = self.letters();
+        if name.is_empty() {
             self.symbol(flow)?;
             return Ok(false);
         }
-        let name = &self.rest()[..letters];
-        self.at += letters;
+        if name == "verb" {
+            self.verb(flow);
+            return Ok(false);
+        }
         self.eat("*");
         let rest = self.rest();
         self.at += rest.len() - rest.trim_start_matches([' ', '\t']).len();
@@ -169,37 +41,60 @@ impl Renderer<'_> {
                 self.skip_option();
                 line.push_str("<br>");
             }
-            '(' => line.push_str(&math(self.until("\\)"), "inline")),
-            '[' => line.push_str(&math(self.until("\\]"), "display")),
+            '(' => {
+                let tex = self.until("\\)");
+                line.push_str(&self.math(tex, "inline")?);
+            }
+            '[' => {
+                let tex = self.until("\\]");
+                line.push_str(&self.math(tex, "display")?);
+            }
             ' ' | ',' | ';' | ':' | '\n' | '/' => line.push(' '),
             '-' | '!' | '@' => {}
-            '\'' | '`' | '"' | '^' | '~' | '=' | '.' => {
-                let combining = match c {
-                    '\'' => '\u{301}',
-                    '`' => '\u{300}',
-                    '"' => '\u{308}',
-                    '^' => '\u{302}',
-                    '~' => '\u{303}',
-                    '=' => '\u{304}',
-                    _ => '\u{307}',
-                };
-                let letter = self.argument()?;
-                line.push_str(&letter);
-                line.push(combining);
+            c if let Some(accent) = find(&ACCENTS, c.encode_utf8(&mut [0; 4])) => {
+                line.push_str(&self.accented(accent)?);
             }
             c => line.push_str(&escape(c.encode_utf8(&mut [0; 4]))),
         }
         Ok(())
     }
 
+    /// The letter of an argument with an accent on it.
+    fn accented(&mut self, accent: char) -> Result<String, String> {
+        let letter = self.argument()?;
+        let mut chars = letter.trim().chars();
+        // An accent takes the place of a dot.
+        let first = match chars.next() {
+            Some('ı') => 'i',
+            Some(c) if c != '<' && c != '&' => c,
+            // Nothing that an accent could stand on.
+            _ => return Ok(letter),
+        };
+        Ok([first, accent].into_iter().chain(chars).collect())
+    }
+
+    fn verb(&mut self, flow: &mut Flow) {
+        self.eat("*");
+        let mark = self.next().unwrap_or('|');
+        let code = escape(self.until(mark.encode_utf8(&mut [0; 4])));
+        flow.line.push_str(&format!("<code>{code}</code>"));
+    }
+
     fn named(&mut self, name: &str, flow: &mut Flow, end: &End) -> Result<bool, String> {
-        if let Some(tag) = find(&WRAPPERS, name) {
-            let inner = self.argument()?;
+        if let Some(text) = self.expansion(name)? {
+            let html = self.inner(&text)?;
+            if html.contains("<p>") { flow.block(&html) } else { flow.line.push_str(&html) }
+        } else if let Some(tag) = find(&WRAPPERS, name) {
+            let inner = if tag == "code" { self.mono_argument()? } else { self.argument()? };
             let html = format!("<{tag}>{inner}</{tag}>");
             if tag.starts_with('h') { flow.block(&html) } else { flow.line.push_str(&html) }
         } else if let Some(tag) = find(&SWITCHES, name) {
             // The rest of the group is this switch's; so it ends where the group ends.
-            let inner = self.flow(end)?;
+            let before = self.shared.mono;
+            self.shared.mono |= tag == "code";
+            let inner = self.flow(end);
+            self.shared.mono = before;
+            let inner = inner?;
             let block = inner.contains("<p>");
             if block {
                 flow.block(&inner);
@@ -210,9 +105,19 @@ impl Renderer<'_> {
         } else if let Some(text) = find(&TEXTS, name) {
             flow.line.push_str(text);
             self.eat("{}");
-        } else if LAYOUT_WITH.contains(&name) {
-            self.skip_option();
-            self.raw_argument();
+        } else if let Some(accent) = find(&ACCENTS, name) {
+            let letter = self.accented(accent)?;
+            flow.line.push_str(&letter);
+        } else if let Some(count) = find(&LAYOUT_WITH, name) {
+            for i in 0..count {
+                self.skip_option();
+                // The first of several names something, often without braces.
+                if count > 1 && i == 0 {
+                    self.raw_token()
+                } else {
+                    self.raw_argument()
+                };
+            }
         } else if !LAYOUT.contains(&name) {
             self.special(name, flow)?;
         }
@@ -228,25 +133,42 @@ impl Renderer<'_> {
             "newline" => flow.line.push_str("<br>"),
             "par" => flow.flush(),
             "item" => flow.block("<li>"),
-            "nextsample" => flow.block(&self.placer.next()?),
-            "remainingsamples" => flow.block(&self.placer.remaining()),
+            "nextsample" => flow.block(&self.shared.placer.next()?),
+            "remainingsamples" => flow.block(&self.shared.placer.remaining()),
             "constant" => {
-                let value = self.constants.get(self.raw_argument()).cloned().unwrap_or_default();
-                flow.line.push_str(&escape(&value));
+                let name = self.raw_argument();
+                flow.line.push_str(&escape(self.constant(name)?));
             }
             "url" => {
-                let url = escape(self.raw_argument());
+                let url = escape(&address(self.raw_argument()));
                 flow.line.push_str(&format!("<a href=\"{url}\">{url}</a>"));
             }
             "href" => {
-                let url = escape(self.raw_argument());
+                self.skip_option();
+                let url = escape(&address(self.raw_argument()));
                 let text = self.argument()?;
                 flow.line.push_str(&format!("<a href=\"{url}\">{text}</a>"));
             }
-            "verb" => {
-                let mark = self.next().unwrap_or('|');
-                let code = escape(self.until(mark.encode_utf8(&mut [0; 4])));
-                flow.line.push_str(&format!("<code>{code}</code>"));
+            "textcolor" | "colorbox" => {
+                self.skip_option();
+                self.raw_argument();
+                let inner = self.argument()?;
+                flow.line.push_str(&inner);
+            }
+            "num" | "text" | "mbox" | "textrm" | "textnormal" | "textsf" => {
+                self.skip_option();
+                let inner = self.argument()?;
+                flow.line.push_str(&inner);
+            }
+            "SI" | "qty" => {
+                self.skip_option();
+                let (number, unit) = (self.argument()?, self.argument()?);
+                flow.line.push_str(&format!("{number}&nbsp;{unit}"));
+            }
+            "ensuremath" => {
+                let tex = self.raw_argument();
+                let html = self.math(tex, "inline")?;
+                flow.line.push_str(&html);
             }
             "footnote" => {
                 let note = self.argument()?;
@@ -267,16 +189,15 @@ impl Renderer<'_> {
                 flow.block(&format!("<blockquote><p>{text}</p><p>{by}</p></blockquote>"));
             }
             "multirow" | "multicolumn" => {
-                let (_, _) = (self.raw_argument(), self.raw_argument());
-                let cell = self.argument()?;
+                let cell = self.spanning(name)?;
                 flow.line.push_str(&cell);
             }
-            "def" => {
-                self.until("{");
-                self.until("}");
-            }
+            "newcommand" | "renewcommand" | "providecommand" => self.new_command(),
+            "def" | "gdef" | "edef" => self.def(),
+            "DeclareMathOperator" => self.operator(),
+            "let" => self.alias(),
             unknown => {
-                self.unknown.insert(unknown.chars().take(40).collect());
+                self.shared.unknown.insert(unknown.chars().take(40).collect());
             }
         }
         Ok(())
@@ -299,7 +220,8 @@ impl Renderer<'_> {
                 "displaymath" | "math" => body.to_owned(),
                 name => format!("\\begin{{{name}}}{body}{closing}"),
             };
-            flow.line.push_str(&math(&tex, if name == "math" { "inline" } else { "display" }));
+            let html = self.math(&tex, if name == "math" { "inline" } else { "display" })?;
+            flow.line.push_str(&html);
             return Ok(());
         }
         if matches!(name, "verbatim" | "lstlisting") {
@@ -313,8 +235,12 @@ impl Renderer<'_> {
             "wrapfigure" => (_, _) = (self.raw_argument(), self.raw_argument()),
             "minipage" => _ = self.raw_argument(),
             "tabular" | "tabular*" => {
-                _ = self.raw_argument();
-                return self.table(&closing, flow);
+                if name.ends_with('*') {
+                    self.raw_argument();
+                    self.skip_option();
+                }
+                self.raw_argument();
+                return self.table(flow);
             }
             _ => {}
         }
@@ -329,69 +255,24 @@ impl Renderer<'_> {
             "center" | "flushleft" | "flushright" | "figure" | "wrapfigure" | "table"
             | "minipage" | "document" | "small" => flow.block(&inner),
             unknown => {
-                self.unknown.insert(unknown.chars().take(40).collect());
+                self.shared.unknown.insert(unknown.chars().take(40).collect());
                 flow.block(&inner);
             }
         }
         Ok(())
     }
-
-    /// Rows end at `\\`, cells at `&`; both only count outside groups.
-    fn table(&mut self, closing: &str, flow: &mut Flow) -> Result<(), String> {
-        let body = self.until(closing);
-        let mut html = String::from("<table><tbody>");
-        for row in body.split("\\\\") {
-            let cells = split_cells(row);
-            if cells.len() == 1 && strip_rules(cells[0]).is_empty() {
-                continue;
-            }
-            html.push_str("<tr>");
-            for cell in cells {
-                let inner = self.inner(cell)?;
-                html.push_str(&format!("<td>{}</td>", inner.trim()));
-            }
-            html.push_str("</tr>");
-        }
-        html.push_str("</tbody></table>\n");
-        flow.block(&html);
-        Ok(())
-    }
-
-    /// Renders a piece of the text as if it stood in a group.
-    fn inner(&mut self, text: &str) -> Result<String, String> {
-        let mut renderer = Renderer {
-            text,
-            at: 0,
-            depth: self.depth,
-            constants: self.constants,
-            placer: super::Placer::new(&[]),
-            unknown: std::collections::BTreeSet::new(),
-        };
-        let html = renderer.flow(&End::Brace)?;
-        self.unknown.append(&mut renderer.unknown);
-        Ok(html)
-    }
 }
 
-/// A row without its rules.
-fn strip_rules(row: &str) -> String {
-    row.replace("\\hline", "").replace("\\bottomrule", "").trim().to_owned()
-}
-
-fn split_cells(row: &str) -> Vec<&str> {
-    let (mut cells, mut start, mut depth, mut escaped) = (Vec::new(), 0, 0, false);
-    for (at, c) in row.char_indices() {
-        match c {
-            '{' if !escaped => depth += 1,
-            '}' if !escaped => depth -= 1,
-            '&' if !escaped && depth == 0 => {
-                cells.push(&row[start..at]);
-                start = at + 1;
-            }
-            _ => {}
+/// An address as it is meant: LaTeX wants some of its characters escaped.
+fn address(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    let mut chars = raw.chars().peekable();
+    while let Some(c) = chars.next() {
+        let special = |c: &char| matches!(c, '#' | '%' | '&' | '_' | '~' | '$' | '{' | '}' | '^');
+        match chars.next_if(|next| c == '\\' && special(next)) {
+            Some(escaped) => out.push(escaped),
+            None => out.push(c),
         }
-        escaped = c == '\\' && !escaped;
     }
-    cells.push(&row[start..]);
-    cells
+    out
 }

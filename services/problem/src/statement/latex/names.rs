@@ -1,0 +1,177 @@
+//! Tables of the commands and environments that have a plain meaning.
+
+/// Commands that wrap their argument.
+pub const WRAPPERS: [(&str, &str); 14] = [
+    ("textbf", "strong"),
+    ("emph", "em"),
+    ("textit", "em"),
+    ("textsl", "em"),
+    ("texttt", "code"),
+    ("t", "code"),
+    ("underline", "u"),
+    ("sout", "del"),
+    ("section", "h2"),
+    ("subsection", "h3"),
+    ("subsubsection", "h4"),
+    ("paragraph", "h4"),
+    ("textsuperscript", "sup"),
+    ("textsubscript", "sub"),
+];
+
+/// Commands that hold for the rest of their group.
+pub const SWITCHES: [(&str, &str); 7] = [
+    ("bf", "strong"),
+    ("bfseries", "strong"),
+    ("it", "em"),
+    ("itshape", "em"),
+    ("em", "em"),
+    ("tt", "code"),
+    ("ttfamily", "code"),
+];
+
+/// Commands that stand for text.
+pub const TEXTS: [(&str, &str); 43] = [
+    ("ldots", "…"),
+    ("dots", "…"),
+    ("textellipsis", "…"),
+    ("textbackslash", "\\"),
+    ("textasciitilde", "~"),
+    ("textasciicircum", "^"),
+    ("textless", "&lt;"),
+    ("textgreater", "&gt;"),
+    ("textbar", "|"),
+    ("textquotesingle", "'"),
+    ("textunderscore", "_"),
+    ("textdegree", "°"),
+    ("textendash", "–"),
+    ("textemdash", "—"),
+    ("textbraceleft", "{"),
+    ("textbraceright", "}"),
+    ("textdollar", "$"),
+    ("LaTeX", "LaTeX"),
+    ("TeX", "TeX"),
+    ("S", "§"),
+    ("copyright", "©"),
+    ("pounds", "£"),
+    ("euro", "€"),
+    ("quad", " "),
+    ("qquad", " "),
+    ("ss", "ß"),
+    ("ae", "æ"),
+    ("AE", "Æ"),
+    ("oe", "œ"),
+    ("OE", "Œ"),
+    ("o", "ø"),
+    ("O", "Ø"),
+    ("aa", "å"),
+    ("AA", "Å"),
+    ("l", "ł"),
+    ("L", "Ł"),
+    ("dj", "đ"),
+    ("DJ", "Đ"),
+    ("dh", "ð"),
+    ("DH", "Ð"),
+    ("th", "þ"),
+    ("TH", "Þ"),
+    ("i", "ı"),
+];
+
+/// Commands that put an accent on a letter, with the combining character.
+pub const ACCENTS: [(&str, char); 15] = [
+    ("'", '\u{301}'),
+    ("`", '\u{300}'),
+    ("\"", '\u{308}'),
+    ("^", '\u{302}'),
+    ("~", '\u{303}'),
+    ("=", '\u{304}'),
+    (".", '\u{307}'),
+    ("c", '\u{327}'),
+    ("v", '\u{30c}'),
+    ("k", '\u{328}'),
+    ("r", '\u{30a}'),
+    ("H", '\u{30b}'),
+    ("u", '\u{306}'),
+    ("d", '\u{323}'),
+    ("b", '\u{331}'),
+];
+
+/// Commands that say how a page looks.
+pub const LAYOUT: [&str; 30] = [
+    "noindent",
+    "indent",
+    "medskip",
+    "bigskip",
+    "smallskip",
+    "centering",
+    "raggedright",
+    "raggedleft",
+    "selectfont",
+    "clearpage",
+    "newpage",
+    "pagebreak",
+    "linebreak",
+    "hfill",
+    "vfill",
+    "tiny",
+    "scriptsize",
+    "footnotesize",
+    "small",
+    "normalsize",
+    "large",
+    "Large",
+    "LARGE",
+    "huge",
+    "Huge",
+    "hline",
+    "toprule",
+    "midrule",
+    "bottomrule",
+    "relax",
+];
+
+/// Layout commands that take arguments with them, and how many.
+pub const LAYOUT_WITH: [(&str, usize); 24] = [
+    ("vspace", 1),
+    ("hspace", 1),
+    ("label", 1),
+    ("ref", 1),
+    ("eqref", 1),
+    ("pageref", 1),
+    ("cite", 1),
+    ("problemname", 1),
+    ("cline", 1),
+    ("cmidrule", 1),
+    ("setlength", 2),
+    ("addtolength", 2),
+    ("setcounter", 2),
+    ("renewenvironment", 3),
+    ("newenvironment", 3),
+    ("sisetup", 1),
+    ("color", 1),
+    ("fontsize", 2),
+    ("usepackage", 1),
+    ("pagestyle", 1),
+    ("thispagestyle", 1),
+    ("phantom", 1),
+    ("vskip", 1),
+    ("graphicspath", 1),
+];
+
+/// Environments that are one formula.
+pub const FORMULAS: [&str; 10] = [
+    "equation",
+    "equation*",
+    "align",
+    "align*",
+    "eqnarray",
+    "eqnarray*",
+    "gather",
+    "gather*",
+    "displaymath",
+    "math",
+];
+
+/// The value of a name.
+pub fn find<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
+    table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+}
