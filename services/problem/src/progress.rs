@@ -113,14 +113,14 @@ fn find(checks: &[Check], time: TimeLimit) -> Result<i64, Finding> {
         }
     }
     let Some((slowest, file)) = slowest else {
-        let message = "no solution that must be fast enough has run; the time limit is not known";
+        let message = "no time limit can be found: no solution that must be fast enough has run";
         return Err(Finding::new(Severity::Error, "submissions", message));
     };
     let limit = time.margins.infer(slowest);
     if limit > time.max_us {
         let (seconds, max) = (slowest / 1_000_000, time.max_us / 1_000_000);
         let message = format!(
-            "takes {seconds} s, which asks for a time limit above the highest there is ({max} s)"
+            "takes {seconds} s; no time limit can be found that is not above the highest there is ({max} s)"
         );
         return Err(Finding::new(Severity::Error, file, message));
     }
@@ -161,30 +161,40 @@ fn invalid_inputs(checks: &[Check]) -> Vec<Finding> {
     accepted.map(finding).collect()
 }
 
-/// Whether the time limit is far enough from the jury's times. Where it was declared, another machine
-/// than the author's is no reason to refuse the package.
+/// Whether the time limit is far enough from the jury's times. The format asks for an error where it is
+/// not, also where the package declares the limit.
 fn margins(checks: &[Check], limit_us: i64, time: TimeLimit, findings: &mut Vec<Finding>) {
     let margins = time.margins;
-    // The format asks for an error where no limit fits.
-    let severity = if time.declared { Severity::Warning } else { Severity::Error };
     let seconds = |us: i64| format!("{}.{:03} s", us / 1_000_000, us / 1000 % 1000);
     let limit = seconds(limit_us);
+    let mut add = |check: &Check, message| {
+        findings.push(Finding::new(Severity::Error, &check.file, message));
+    };
     for check in checks.iter().filter(|check| check.kind == Kind::Solution && check.passed) {
         let requirements = &check.spec.requirements;
         if let Some(slowest) = expectation::slowest(requirements, &check.runs)
             && slowest > margins.clearly_fast(limit_us)
         {
             let (took, factor) = (seconds(slowest), margins.ac_to_time_limit);
-            let message =
-                format!("takes {took}; the time limit {limit} is less than {factor} times that");
-            findings.push(Finding::new(Severity::Warning, &check.file, message));
+            add(
+                check,
+                format!(
+                    "takes {took}; the time limit {limit} must be at least {factor} times that"
+                ),
+            );
         }
         if let Some(slow) = expectation::too_slow(requirements, &check.runs)
             && slow < margins.clearly_slow(limit_us)
         {
             let (took, factor) = (seconds(slow), margins.time_limit_to_tle);
-            let message = format!("takes {took}, less than {factor} times the time limit {limit}");
-            findings.push(Finding::new(severity, &check.file, message));
+            let mut message = format!(
+                "takes {took}, but must take at least {factor} times the time limit {limit}"
+            );
+            if !time.declared {
+                message += ", the lowest that leaves accepted solutions their margin: no time limit \
+                            can be found that satisfies both";
+            }
+            add(check, message);
         }
     }
 }

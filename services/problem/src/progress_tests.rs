@@ -100,9 +100,29 @@ fn runs_under_a_higher_limit_are_judged_by_the_real_one() {
     let Next::Done { passed, findings, .. } = next(&mut checks, time(Some(2_000_000))) else {
         panic!()
     };
-    assert!(passed, "{:?}", checks[1]);
-    assert_eq!(findings[0].severity, Severity::Warning);
-    assert!(findings[0].message.contains("1.5 times"));
+    assert!(checks[1].passed && !passed, "{:?}", checks[1]);
+    assert_eq!(findings[0].severity, Severity::Error);
+    assert!(findings[0].message.contains("at least 1.5 times"), "{findings:?}");
+}
+
+#[test]
+fn limits_without_their_margins_fail() {
+    let mut checks = [accepted()];
+    answer(&mut checks[0], 2_000_000, Ac, 1_200_000);
+    let Next::Done { passed, findings, .. } = next(&mut checks, time(Some(2_000_000))) else {
+        panic!()
+    };
+    assert!(!passed);
+    assert!(findings[0].message.contains("must be at least 2 times"), "{findings:?}");
+    let mut checks = [accepted(), slow()];
+    answer(&mut checks[0], MAX, Ac, 900_000);
+    let Next::Request { found_us: Some(limit), .. } = next(&mut checks, time(None)) else {
+        panic!()
+    };
+    answer(&mut checks[1], limit, Ac, limit + limit / 4);
+    let found = TimeLimit { declared: false, ..time(Some(limit)) };
+    let Next::Done { passed: false, findings, .. } = next(&mut checks, found) else { panic!() };
+    assert!(findings[0].message.contains("no time limit can be found"), "{findings:?}");
 }
 
 #[test]
@@ -126,7 +146,7 @@ fn a_limit_above_the_highest_fails() {
     let Next::Done { passed: false, findings, .. } = next(&mut checks, time(None)) else {
         panic!()
     };
-    assert!(findings[0].message.contains("not known"));
+    assert!(findings[0].message.contains("no time limit can be found"));
 }
 
 #[test]
