@@ -206,7 +206,7 @@ fn attachments(package: &Package) -> Vec<Attachment> {
     });
     let statements = package.statements.iter().filter_map(|statement| {
         let object = statement.pdf.as_ref()?.into();
-        let name = format!("problem.{}.pdf", statement.language);
+        let name = statement.pdf_name();
         Some(Attachment { name, content_type: "application/pdf".to_owned(), object })
     });
     files.chain(statements).collect()

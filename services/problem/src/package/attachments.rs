@@ -2,6 +2,7 @@
 
 use super::read::Reader;
 use super::spool::Blob;
+use super::statement::Statement;
 
 /// A file for contestants.
 #[derive(Clone, Debug)]
@@ -27,6 +28,17 @@ pub fn read(reader: &Reader<'_>) -> Vec<Attachment> {
         attachments.push(Attachment { name, content_type, blob: blob.clone() });
     }
     attachments
+}
+
+/// A statement that is a PDF becomes an attachment, too, and must be found by its name.
+pub fn check_names(reader: &Reader<'_>, attachments: &[Attachment], statements: &[Statement]) {
+    for statement in statements.iter().filter(|statement| statement.pdf.is_some()) {
+        let name = statement.pdf_name();
+        if attachments.iter().any(|attachment| attachment.name == name) {
+            let message = format!("is called as the statement statement/{name}, which is one, too");
+            reader.report.error(&format!("attachments/{name}"), message);
+        }
+    }
 }
 
 /// The media type by extension. Nothing that a browser would run in the site's name: HTML and SVG

@@ -31,7 +31,7 @@ impl Default for Bounds {
             tests: 1000,
             solutions: 100,
             text: 512 << 10,
-            images: 1 << 20,
+            images: 8 << 20,
         }
     }
 }

@@ -1,6 +1,11 @@
 //! `{{name}}` in statements, programs and test group settings.
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::yaml::{Node, Value};
 
 /// Whether a constant may be called this.
 pub fn is_name(name: &str) -> bool {
@@ -16,12 +21,14 @@ pub fn replace(text: &str, constants: &BTreeMap<String, String>) -> String {
     while let Some(at) = rest.find("{{") {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        let value = rest[2..]
-            .find("}}")
-            .and_then(|end| constants.get(&rest[2..2 + end]).map(|value| (value, end + 4)));
-        if let Some((value, length)) = value {
+        // A name ends at the next brace, so no byte is looked at for more than one opening.
+        let inner = &rest[2..];
+        let fine = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.');
+        let length = inner.bytes().position(|b| !fine(b)).unwrap_or(inner.len());
+        let closed = inner[length..].starts_with("}}");
+        if let Some(value) = constants.get(&inner[..length]).filter(|_| closed) {
             out.push_str(value);
-            rest = &rest[length..];
+            rest = &inner[length + 2..];
         } else {
             out.push('{');
             rest = &rest[1..];
@@ -31,23 +38,209 @@ pub fn replace(text: &str, constants: &BTreeMap<String, String>) -> String {
     out
 }
 
+/// Reads the key `constants`: a scalar each, or a map of a `value` and its variants, which are called
+/// `name.variant`. `text` is the whole file: numbers are kept as they are written there.
+pub fn read(value: Value<'_>, text: &str) -> BTreeMap<String, String> {
+    let written = written(text, &value.node);
+    let Some(mut fields) = value.fields() else { return BTreeMap::new() };
+    let mut constants = BTreeMap::new();
+    for (name, value) in fields.take_all() {
+        if !is_name(&name) {
+            value.error("must be named by letters, digits and `_`, not starting with a digit");
+        }
+        let Node::Map(_) = value.node else {
+            keep(&mut constants, &written, name, &value);
+            continue;
+        };
+        let Some(mut variants) = value.fields() else { continue };
+        match variants.take("value") {
+            Some(value) => {
+                keep(&mut constants, &written, name.clone(), &value);
+                keep(&mut constants, &written, format!("{name}.value"), &value);
+            }
+            None => variants.error("value", "is missing; the other keys are its variants"),
+        }
+        for (variant, value) in variants.take_all() {
+            if !is_name(&variant) {
+                value.error("must be named by letters, digits and `_`, not starting with a digit");
+            }
+            keep(&mut constants, &written, format!("{name}.{variant}"), &value);
+        }
+    }
+    constants
+}
+
+/// Notes one value, as it is written if that is known.
+fn keep(
+    constants: &mut BTreeMap<String, String>,
+    written: &BTreeMap<String, String>,
+    name: String,
+    value: &Value<'_>,
+) {
+    let Some(text) = value.number_or_text() else { return };
+    // Only of numbers the spelling gets lost.
+    let spelled = match value.node {
+        Node::Int(_) | Node::Float(_) => written.get(&name).cloned(),
+        _ => None,
+    };
+    constants.insert(name, spelled.unwrap_or(text));
+}
+
+/// The scalars below `constants` as the file spells them, by name; a value of a map is there both by
+/// its own name and as `name.value`.
+fn written(text: &str, node: &Node) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    // The file was read before, so that an error here has nothing new to say.
+    let _ = serde_saphyr::with_deserializer_from_str(text, |deserializer| {
+        Whole { node, found: &mut found }.deserialize(deserializer)
+    });
+    found
+}
+
+/// Finds `constants` in the whole file.
+struct Whole<'n> {
+    node: &'n Node,
+    found: &'n mut BTreeMap<String, String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Whole<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Whole<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "constants" {
+                return map.next_value_seed(Spelled { node: self.node, found: self.found });
+            }
+            map.next_value::<IgnoredAny>()?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads scalars as texts. Which values are scalars is known from the first reading.
+struct Spelled<'n> {
+    node: &'n Node,
+    found: &'n mut BTreeMap<String, String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Spelled<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Spelled<'_> {
+    type Value = ();
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of constants")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Node::Map(entries) = self.node else { return Ok(()) };
+        let nodes: BTreeMap<&str, &Node> = entries.iter().map(|(k, n)| (k.as_str(), n)).collect();
+        while let Some(name) = map.next_key::<String>()? {
+            match nodes.get(name.as_str()) {
+                Some(Node::Int(_) | Node::Float(_)) => {
+                    self.found.insert(name, map.next_value()?);
+                }
+                Some(inner @ Node::Map(_)) => {
+                    let mut variants = BTreeMap::new();
+                    map.next_value_seed(Spelled { node: inner, found: &mut variants })?;
+                    for (variant, text) in variants {
+                        if variant == "value" {
+                            self.found.insert(name.clone(), text.clone());
+                        }
+                        self.found.insert(format!("{name}.{variant}"), text);
+                    }
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::package::finding::Report;
+    use crate::package::yaml;
 
     #[test]
     fn known_names_only() {
-        let constants = BTreeMap::from([("n".to_owned(), "7".to_owned())]);
+        let constants = BTreeMap::from([
+            ("n".to_owned(), "7".to_owned()),
+            ("n.tex".to_owned(), "\\seven".to_owned()),
+        ]);
         let check = |text: &str, expected: &str| assert_eq!(replace(text, &constants), expected);
         check("a {{n}} b {{n}}{{m}}", "a 7 b 7{{m}}");
+        check("{{n.tex}} {{n.html}} {{n.}}", "\\seven {{n.html}} {{n.}}");
         check("{{{n}}}", "{7}");
         check("{{ n }} {{n} {{", "{{ n }} {{n} {{");
         check("é{{n}}é", "é7é");
     }
 
     #[test]
+    fn many_openings_take_no_time() {
+        let text = "{{".repeat(1 << 20);
+        assert_eq!(replace(&text, &BTreeMap::from([("n".to_owned(), String::new())])), text);
+    }
+
+    #[test]
     fn names() {
         assert!(is_name("max_n") && is_name("_x1"));
         assert!(!is_name("") && !is_name("1x") && !is_name("a-b") && !is_name("ä"));
+    }
+
+    fn constants(text: &str) -> (BTreeMap<String, String>, Vec<String>) {
+        let report = Report::default();
+        let value = yaml::read("f", text, &report).and_then(|mut fields| fields.take("constants"));
+        let constants = value.map(|value| read(value, text)).unwrap_or_default();
+        let findings = report.into_findings().iter().map(super::super::Finding::text).collect();
+        (constants, findings)
+    }
+
+    #[test]
+    fn values_keep_their_spelling() {
+        let (constants, findings) = constants(
+            "x: &a {y: 1.50}\nconstants:\n  a: 1.0\n  b: 2.50\n  c: 1e5\n  d: '007'\n  e: text\n\
+             \x20 f: -3\n  g: {value: 1.10, tex: '10^9', long: 1.20}\n  h: 1_000 # x\n",
+        );
+        assert_eq!(findings, Vec::<String>::new());
+        for (name, value) in [
+            ("a", "1.0"),
+            ("b", "2.50"),
+            ("c", "1e5"),
+            ("d", "007"),
+            ("e", "text"),
+            ("f", "-3"),
+            ("g", "1.10"),
+            ("g.value", "1.10"),
+            ("g.tex", "10^9"),
+            ("g.long", "1.20"),
+            ("h", "1_000"),
+        ] {
+            assert_eq!(constants[name], value, "{name}");
+        }
+    }
+
+    #[test]
+    fn wrong_constants_are_named() {
+        let (_, findings) = constants("constants: {a: [1], b: {tex: 1}, c: {value: 1, 1x: 2}}\n");
+        let has = |part: &str| findings.iter().any(|finding| finding.contains(part));
+        assert!(has("constants.a: is a sequence, must be a number or a string"), "{findings:?}");
+        assert!(has("constants.b.value: is missing"), "{findings:?}");
+        assert!(has("constants.c.1x: must be named"), "{findings:?}");
     }
 }

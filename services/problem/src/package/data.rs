@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::checker::Checker;
-use super::program::Program;
 use super::read::Reader;
 use super::settings::{self, Settings, ValidatorArguments};
 use super::spool::Blob;
@@ -112,6 +111,12 @@ pub fn read(reader: &Reader<'_>) -> Data {
             _ => reader.report.warn(&path, "is not part of the format and is ignored"),
         }
     }
+    for (path, _) in reader.tree.below("data") {
+        // Also those of directories without tests.
+        if path.ends_with("/test_group.yaml") && path != "data/test_group.yaml" {
+            settings::check_group(reader, path);
+        }
+    }
     for sample in [true, false] {
         let directory = if sample { "data/sample" } else { "data/secret" };
         check_groups(reader, directory, sample);
@@ -191,7 +196,43 @@ fn cases(reader: &Reader<'_>, directory: &str) -> Vec<(String, Files)> {
         }
     }
     let joined = cases.into_iter().map(|(parts, files)| (parts.join("/"), files));
-    joined.filter(|(name, files)| has_input(reader, name, files)).collect()
+    let cases: Vec<_> = joined.filter(|(name, files)| has_input(reader, name, files)).collect();
+    for (name, files) in &cases {
+        check_case(reader, name, files);
+    }
+    cases
+}
+
+/// What must not stand beside a test, or beside another of its files.
+fn check_case(reader: &Reader<'_>, name: &str, files: &Files) {
+    let report = reader.report;
+    let path = |ending: &str| format!("data/{name}{ending}");
+    if name.ends_with("/test_group") {
+        let message =
+            "must be called otherwise: test_group.yaml would be of the group and the test";
+        report.error(&path(".in"), message);
+    }
+    if reader.tree.is_directory(&path("")) {
+        report.error(&path(""), format!("is a directory, but data/{name}.in is a test"));
+    }
+    let mut pictures =
+        [".png", ".jpg", ".jpeg", ".svg"].into_iter().filter(|e| files.contains_key(e));
+    if let (Some(one), Some(other)) = (pictures.next(), pictures.next()) {
+        let message = format!("stands beside {}; a test has one illustration", path(one));
+        report.error(&path(other), message);
+    }
+    for kind in [".in", ".ans"] {
+        let (download, shown) = (format!("{kind}.download"), format!("{kind}.statement"));
+        match (files.contains_key(download.as_str()), files.contains_key(shown.as_str())) {
+            (true, false) => {
+                report.error(&path(&download), format!("needs {} beside it", path(&shown)));
+            }
+            (false, true) => {
+                report.warn(&path(&shown), format!("should have {} beside it", path(&download)));
+            }
+            _ => {}
+        }
+    }
 }
 
 fn has_input(reader: &Reader<'_>, name: &str, files: &Files) -> bool {
@@ -274,26 +315,4 @@ impl Data {
             name,
         });
     }
-}
-
-/// Arguments by validator must name validators that exist.
-pub fn check_validator_names(reader: &Reader<'_>, data: &Data, validators: &[Program]) {
-    let known: BTreeSet<&str> = validators.iter().map(validator_name).collect();
-    let mut told = BTreeSet::new();
-    for test in &data.tests {
-        let ValidatorArguments::Each(map) = &test.validator_arguments else { continue };
-        for name in map.keys().filter(|name| !known.contains(name.as_str())) {
-            if told.insert(name.clone()) {
-                let message = format!("names the input validator `{name}`, which is not there");
-                reader.report.error(&format!("data/{}.yaml", test.name), message);
-            }
-        }
-    }
-}
-
-/// A program's name: its file's base name, or its directory's name.
-pub fn validator_name(program: &Program) -> &str {
-    let name = program.file.rsplit('/').next().unwrap_or(&program.file);
-    let single = program.sources.len() == 1 && program.sources[0].path == name;
-    if single { name.rsplit_once('.').map_or(name, |(base, _)| base) } else { name }
 }

@@ -1,10 +1,12 @@
 //! `problem.yaml`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
+use super::constants;
 use super::finding::Report;
+use super::language;
 use super::limits::{self, Declared};
 use super::yaml::{self, Fields, Node, Value};
 
@@ -44,7 +46,10 @@ pub fn read(text: &str, maxima: &limits::Maxima, report: &Report) -> Option<Meta
         keywords: fields.take("keywords").and_then(Value::texts).unwrap_or_default(),
         embargo_until: fields.take("embargo_until").and_then(|value| embargo(&value)),
         limits: limits::read(fields.take("limits"), maxima),
-        constants: fields.take("constants").map(constants).unwrap_or_default(),
+        constants: fields
+            .take("constants")
+            .map(|value| constants::read(value, text))
+            .unwrap_or_default(),
         authors: rights(&mut fields),
     };
     fields.take("version").and_then(|value| value.text());
@@ -73,8 +78,15 @@ fn version_is_right(fields: &mut Fields<'_>) -> bool {
 
 fn read_type(fields: &mut Fields<'_>) {
     let Some(value) = fields.take("type") else { return };
+    let mut seen = BTreeSet::new();
     for value in value.one_or_many() {
-        match value.text().as_deref() {
+        let kind = value.text();
+        if let Some(kind) = &kind
+            && !seen.insert(kind.clone())
+        {
+            value.error(format!("`{kind}` is there twice"));
+        }
+        match kind.as_deref() {
             None | Some("pass-fail") => {}
             Some(kind @ ("scoring" | "multi-pass" | "interactive" | "submit-answer")) => {
                 value.error(format!("`{kind}` is not supported yet; only `pass-fail` is"));
@@ -89,7 +101,10 @@ fn names(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
         fields.error("name", "is missing");
         return BTreeMap::new();
     };
-    if let Node::Map(_) = value.node {
+    if let Node::Map(entries) = &value.node {
+        if entries.is_empty() {
+            value.error("is empty; it names the problem in each language of a statement");
+        }
         let all = value.fields().map(|mut map| map.take_all()).unwrap_or_default();
         let name = |(language, value): (String, Value<'_>)| {
             if !is_language(&language) {
@@ -103,7 +118,7 @@ fn names(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
 }
 
 fn title(value: &Value<'_>) -> Option<String> {
-    let title = value.scalar()?.trim().to_owned();
+    let title = value.text()?.trim().to_owned();
     if title.is_empty() || title.chars().count() > 200 || title.chars().any(char::is_control) {
         value.error("must have 1 to 200 characters and no control characters");
         return None;
@@ -226,33 +241,47 @@ fn person(value: Value<'_>) -> Option<String> {
     (!name.is_empty()).then(|| name.chars().take(200).collect())
 }
 
+const EMBARGO: &str =
+    "must be a date such as 2026-02-01, or a UTC time such as 2026-02-01T12:00:00Z";
+
 fn embargo(value: &Value<'_>) -> Option<DateTime<Utc>> {
     let text = value.text()?;
+    // The parser would also take `2026-2-1`, `+2026-02-01` and spaces.
+    let same_shape = |shape: &str| {
+        shape.len() == text.len()
+            && shape.bytes().zip(text.bytes()).all(|(shape, b)| match shape {
+                b'0' => b.is_ascii_digit(),
+                other => other == b,
+            })
+    };
+    if !same_shape("0000-00-00") && !same_shape("0000-00-00T00:00:00Z") {
+        value.error(EMBARGO);
+        return None;
+    }
     let time = NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%SZ")
         .ok()
         .or_else(|| NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0));
     if time.is_none() {
-        value.error("must be a date, or a UTC time such as 2026-02-01T12:00:00Z");
+        value.error(EMBARGO);
     }
     time.map(|time| time.and_utc())
 }
 
 fn languages(value: Option<Value<'_>>) {
     let Some(value) = value else { return };
-    let codes = value.clone().one_or_many();
-    let codes: Option<Vec<String>> = codes.iter().map(Value::text).collect();
-    if codes.is_some_and(|codes| codes != ["all"]) {
+    let mut unknown = false;
+    let mut codes = BTreeSet::new();
+    let all = value.node == Node::Text("all".to_owned());
+    for value in value.clone().one_or_many() {
+        let Some(code) = value.text() else { return };
+        if !all && !language::is_known(&code) {
+            value.error(format!("`{code}` is not a language code of the format"));
+            unknown = true;
+        } else if !codes.insert(code.clone()) {
+            value.error(format!("`{code}` is there twice"));
+        }
+    }
+    if !all && !unknown && !codes.is_empty() {
         value.error("a choice of languages is not supported yet; only `all` is taken");
     }
-}
-
-fn constants(value: Value<'_>) -> BTreeMap<String, String> {
-    let Some(mut fields) = value.fields() else { return BTreeMap::new() };
-    let constant = |(name, value): (String, Value<'_>)| {
-        if !super::constants::is_name(&name) {
-            value.error("must be named by letters, digits and `_`, not starting with a digit");
-        }
-        value.scalar().map(|text| (name, text))
-    };
-    fields.take_all().into_iter().filter_map(constant).collect()
 }

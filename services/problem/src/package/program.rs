@@ -1,6 +1,9 @@
 //! Programs in a package: input validators and jury solutions, each a file or a directory.
 
+use std::collections::BTreeMap;
+
 use super::finding::Report;
+use super::language::{self, Language};
 use super::read::Reader;
 use super::spool::Blob;
 use super::tree::Tree;
@@ -23,27 +26,11 @@ pub struct Program {
     pub language: &'static str,
     /// The file to start with; empty = nothing to choose.
     pub entry_point: String,
+    /// Whether it is a file, not a directory.
+    pub lone: bool,
     /// Its files.
     pub sources: Vec<Source>,
 }
-
-/// The format's language codes, with the judge's id where the judge has the language.
-const LANGUAGES: [(&str, Option<&str>, &[&str]); 14] = [
-    ("c", Some("c17"), &["c"]),
-    ("cpp", Some("cpp20"), &["cc", "cpp", "cxx", "c++", "C"]),
-    ("python3", Some("python3"), &["py", "py3"]),
-    ("java", Some("java"), &["java"]),
-    ("python2", None, &["py2"]),
-    ("kotlin", None, &["kt"]),
-    ("javascript", None, &["js"]),
-    ("rust", None, &["rs"]),
-    ("go", None, &["go"]),
-    ("haskell", None, &["hs"]),
-    ("csharp", None, &["cs"]),
-    ("php", None, &["php"]),
-    ("ruby", None, &["rb"]),
-    ("pascal", None, &["pas"]),
-];
 
 /// Files that belong to a program but do not decide its language.
 const SIDE_FILES: [&str; 8] = ["h", "hpp", "hh", "hxx", "md", "txt", "in", "ans"];
@@ -57,40 +44,96 @@ pub struct Hints<'a> {
     pub entry_point: Option<&'a str>,
 }
 
-fn extension(path: &str) -> &str {
+/// What follows the last point of a file's name.
+pub fn extension(path: &str) -> &str {
     let name = path.rsplit('/').next().unwrap_or(path);
     name.rsplit_once('.').map_or("", |(_, extension)| extension)
 }
 
 /// Whether a lone file beside programs is no program itself, such as a README or a header.
 pub fn is_side_file(name: &str) -> bool {
-    name == "README" || SIDE_FILES.contains(&extension(name))
+    name == "README" || SIDE_FILES.contains(&extension(name)) || is_cache(name)
+}
+
+/// Whether it is what Python leaves behind beside its sources.
+pub fn is_cache(path: &str) -> bool {
+    extension(path) == "pyc" || path.split('/').any(|part| part == "__pycache__")
+}
+
+/// What stands where a program is expected.
+#[derive(Debug)]
+pub enum Found {
+    /// A program.
+    Program(Program),
+    /// One in a language of the format that the judge does not have; the message says so.
+    Unsupported(String),
+    /// Something wrong, which was reported.
+    Wrong,
 }
 
 /// Reads the program at `file`; a wrong or unsupported one is reported.
 pub fn read(reader: &Reader<'_>, file: &str, hints: Hints<'_>) -> Option<Program> {
-    let sources = sources(reader, file)?;
+    match find(reader, file, hints) {
+        Found::Program(program) => Some(program),
+        Found::Wrong => None,
+        Found::Unsupported(message) => {
+            reader.report.error(file, message);
+            None
+        }
+    }
+}
+
+/// Reads the program at `file`; a wrong one is reported.
+pub fn find(reader: &Reader<'_>, file: &str, hints: Hints<'_>) -> Found {
     let report = reader.report;
-    let code = match hints.language {
-        Some(code) => code.to_owned(),
-        None => guess(file, &sources, report)?,
+    let Some(mut sources) = sources(reader, file) else { return Found::Wrong };
+    let language = match hints.language {
+        Some(code) => language::of_code(code).ok_or_else(|| {
+            report.error(file, format!("`{code}` is not a language code of the format"));
+        }),
+        None => guess(file, &sources, report).ok_or(()),
     };
-    let known = LANGUAGES.iter().find(|(known, ..)| *known == code);
-    let Some((_, Some(language), extensions)) = known else {
-        report.error(file, format!("the language `{code}` is not supported yet"));
-        return None;
+    let Ok(language) = language else { return Found::Wrong };
+    let code = language.code;
+    let Some(judge) = language.judge else {
+        return Found::Unsupported(format!("the language `{code}` is not supported yet"));
     };
-    let mains: Vec<&Source> =
-        sources.iter().filter(|s| extensions.contains(&extension(&s.path))).collect();
+    if hints.language.is_some() {
+        rename(language, &mut sources);
+    }
+    let mains: Vec<&Source> = sources.iter().filter(|s| is_of(language, s)).collect();
     if mains.is_empty() {
         report.error(file, format!("has no file of the language `{code}`"));
-        return None;
+        return Found::Wrong;
     }
     let entry_point = match hints.entry_point {
-        Some(name) => named_entry(file, &mains, name, report)?,
-        None => entry(language, &mains),
+        Some(name) => named_entry(file, &mains, name, report),
+        None => Some(entry(judge, &mains)),
     };
-    Some(Program { file: file.to_owned(), language, entry_point, sources })
+    let Some(entry_point) = entry_point else { return Found::Wrong };
+    let (file, lone) = (file.to_owned(), reader.tree.file(file).is_some());
+    Found::Program(Program { file, language: judge, entry_point, lone, sources })
+}
+
+fn is_of(language: &Language, source: &Source) -> bool {
+    language.extensions.contains(&extension(&source.path))
+}
+
+/// Where the package names the language, its files may have any ending; but the judge tells sources by
+/// theirs. So a lone file, or all sources of other languages, get an ending of this one.
+fn rename(language: &Language, sources: &mut [Source]) {
+    let Some(ending) = language.extensions.first() else { return };
+    if sources.iter().any(|source| is_of(language, source)) {
+        return;
+    }
+    let alone = sources.len() == 1;
+    for source in sources {
+        let old = extension(&source.path);
+        if alone || language::of_extension(old).is_some() {
+            let base = source.path.strip_suffix(old).and_then(|base| base.strip_suffix('.'));
+            source.path = format!("{}.{ending}", base.unwrap_or(&source.path));
+        }
+    }
 }
 
 fn sources(reader: &Reader<'_>, file: &str) -> Option<Vec<Source>> {
@@ -103,6 +146,9 @@ fn sources(reader: &Reader<'_>, file: &str) -> Option<Vec<Source>> {
     }
     for (path, blob) in tree.below(file) {
         let name = &path[file.len() + 1..];
+        if is_cache(name) {
+            continue;
+        }
         if matches!(name, "build" | "run") {
             report.error(path, "programs with a `build` or `run` script are not supported yet");
             return None;
@@ -116,28 +162,31 @@ fn sources(reader: &Reader<'_>, file: &str) -> Option<Vec<Source>> {
     Some(sources)
 }
 
-fn guess(file: &str, sources: &[Source], report: &Report) -> Option<String> {
+/// The language by the endings of the files.
+fn guess(file: &str, sources: &[Source], report: &Report) -> Option<&'static Language> {
     let mut codes: Vec<&str> = Vec::new();
     for source in sources {
-        let extension = extension(&source.path);
-        let known = LANGUAGES.iter().find(|(_, _, extensions)| extensions.contains(&extension));
-        match known {
-            Some((code, ..)) if !codes.contains(code) => codes.push(code),
-            Some(_) => {}
-            // A program may bring data, but a lone file must be the program.
-            None if sources.len() > 1 => {}
-            None => {
-                report.error(file, format!("programs in `.{extension}` are not supported yet"));
-                return None;
-            }
+        match language::of_extension(extension(&source.path)) {
+            Some(language) if !codes.contains(&language.code) => codes.push(language.code),
+            _ => {}
         }
     }
+    // A script beside a program is most likely a tool of its author, as is a file of data.
+    let offered = |code: &&str| language::of_code(code).is_some_and(|l| l.judge.is_some());
+    if codes.iter().any(offered) {
+        codes.retain(offered);
+    }
+    codes.sort_unstable();
     match codes.as_slice() {
-        [code] => Some((*code).to_owned()),
+        [code] => language::of_code(code),
         // C next to C++ is one C++ program.
-        ["c", "cpp"] | ["cpp", "c"] => Some("cpp".to_owned()),
+        ["c", "cpp"] => language::of_code("cpp"),
         [] => {
-            report.error(file, "has no file of a supported language");
+            let message = match sources {
+                [only] => format!("programs in `.{}` are not supported", extension(&only.path)),
+                _ => "has no file of a supported language".to_owned(),
+            };
+            report.error(file, message);
             None
         }
         many => {
@@ -185,6 +234,9 @@ pub fn read_all(reader: &Reader<'_>, directory: &str) -> Vec<Program> {
     let mut programs = Vec::new();
     for (name, is_directory) in reader.tree.children(directory) {
         let file = format!("{directory}/{name}");
+        if is_cache(&name) {
+            continue;
+        }
         if !is_directory && is_side_file(&name) {
             reader.report.info(&file, "is not a program and is ignored");
         } else if !is_directory && matches!(extension(&name), "ctd" | "viva") {
@@ -194,7 +246,30 @@ pub fn read_all(reader: &Reader<'_>, directory: &str) -> Vec<Program> {
             programs.extend(read(reader, &file, Hints::default()));
         }
     }
+    refuse_same_names(reader, directory, &programs);
     programs
+}
+
+/// Settings tell programs by their names, so no two may share one.
+pub fn refuse_same_names<'p>(
+    reader: &Reader<'_>,
+    directory: &str,
+    programs: impl IntoIterator<Item = &'p Program>,
+) {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for program in programs {
+        let name = name(program);
+        if let Some(other) = seen.insert(name, &program.file) {
+            let message = format!("has the same name as {other}: both are `{name}` in {directory}");
+            reader.report.error(&program.file, message);
+        }
+    }
+}
+
+/// A program's name: its file's base name, or its directory's name.
+pub fn name(program: &Program) -> &str {
+    let name = program.file.rsplit('/').next().unwrap_or(&program.file);
+    if program.lone { name.rsplit_once('.').map_or(name, |(base, _)| base) } else { name }
 }
 
 /// Whether a directory of a package holds anything.

@@ -54,6 +54,8 @@ pub struct Reader<'a> {
     pub scratch: &'a Path,
     /// `constants` of `problem.yaml`.
     pub constants: &'a BTreeMap<String, String>,
+    /// The names of the input validators.
+    pub validators: &'a BTreeSet<String>,
     /// How many files were changed.
     pub changed: Cell<usize>,
     /// Files whose findings were told already.
@@ -85,9 +87,10 @@ fn read_tree(
     maxima: &Maxima,
     report: &Report,
 ) -> Option<Package> {
-    let nothing = BTreeMap::new();
+    let (nothing, nobody) = (BTreeMap::new(), BTreeSet::new());
     let (changed, told) = (Cell::new(0), RefCell::default());
-    let reader = Reader { tree, report, bounds, scratch, constants: &nothing, changed, told };
+    let (constants, validators) = (&nothing, &nobody);
+    let reader = Reader { tree, report, bounds, scratch, constants, validators, changed, told };
     if tree.file(metadata::FILE).is_none() {
         report.error(metadata::FILE, "is missing; every package has one at its top");
         return None;
@@ -95,15 +98,18 @@ fn read_tree(
     let metadata = metadata::read(&reader.text(metadata::FILE)?, maxima, report)?;
     let reader = Reader { constants: &metadata.constants, ..reader };
     layout(&reader);
-    let data = data::read(&reader);
     let validators = program::read_all(&reader, "input_validators");
-    if !program::is_used(tree, "input_validators") {
-        report.error("input_validators", "is missing; at least one input validator is required");
+    if validators.is_empty() {
+        let message = "is missing or holds no program; at least one input validator is required";
+        report.error("input_validators", message);
     }
-    data::check_validator_names(&reader, &data, &validators);
+    let names = validators.iter().map(|validator| program::name(validator).to_owned()).collect();
+    let reader = Reader { validators: &names, ..reader };
+    let data = data::read(&reader);
     let samples = statement::samples(&reader, &data);
     let statements = statement::read(&reader, &metadata, &samples);
     let attachments = attachments::read(&reader);
+    attachments::check_names(&reader, &attachments, &statements);
     let solutions = submissions::read(&reader, &data);
     let name = tree.name.clone();
     let findings = Vec::new();

@@ -1,7 +1,7 @@
 //! Settings of tests: `test_group.yaml` and `<test>.yaml`. A test's own file goes before its
 //! directory's, that before the one above, key by key.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::checker::Checker;
 use super::finding::Report;
@@ -70,6 +70,11 @@ pub fn of_test(reader: &Reader<'_>, name: &str, has_own: bool) -> Settings {
     settings
 }
 
+/// Reports what is wrong with a `test_group.yaml`, whether or not there is a test that it is for.
+pub fn check_group(reader: &Reader<'_>, file: &str) {
+    read(reader, file, true);
+}
+
 impl Settings {
     fn apply(&mut self, part: Part) {
         if let Some(checker) = part.checker {
@@ -94,7 +99,7 @@ fn read(reader: &Reader<'_>, file: &str, group: bool) -> Part {
     let Some(text) = reader.text_for(file, report) else { return Part::default() };
     let text = if group { super::constants::replace(&text, reader.constants) } else { text };
     let Some(mut fields) = yaml::read(file, &text, report) else { return Part::default() };
-    let part = keys(&mut fields, group);
+    let part = keys(reader, &mut fields, group);
     if group {
         refuse_scoring(&mut fields);
     }
@@ -102,7 +107,7 @@ fn read(reader: &Reader<'_>, file: &str, group: bool) -> Part {
     part
 }
 
-fn keys(fields: &mut Fields<'_>, group: bool) -> Part {
+fn keys(reader: &Reader<'_>, fields: &mut Fields<'_>, group: bool) -> Part {
     if let Some(value) = fields.take("args")
         && value.clone().texts().is_some_and(|args| !args.is_empty())
     {
@@ -122,11 +127,17 @@ fn keys(fields: &mut Fields<'_>, group: bool) -> Part {
         let parsed = Checker::parse(&value.clone().texts()?);
         parsed.map_err(|message| value.error(message)).ok()
     });
-    let validator_arguments = fields.take("input_validator_args").and_then(validator_arguments);
+    let validator_arguments = fields
+        .take("input_validator_args")
+        .and_then(|value| validator_arguments(value, reader.validators));
+    // Groups of examples may say what they are about; groups of tests may not.
+    let examples = ["data/invalid_input/", "data/invalid_output/", "data/valid_output/"];
     let mut description = None;
     if !group {
-        let hint = fields.take("hint").and_then(|value| value.text());
-        description = fields.take("description").and_then(|value| value.text()).or(hint);
+        description = fields.take("hint").and_then(|value| value.text());
+    }
+    if !group || examples.iter().any(|directory| fields.file.starts_with(directory)) {
+        description = fields.take("description").and_then(|value| value.text()).or(description);
     }
     Part { checker, validator_arguments, description }
 }
@@ -144,10 +155,14 @@ fn refuse_scoring(fields: &mut Fields<'_>) {
     }
 }
 
-fn validator_arguments(value: Value<'_>) -> Option<ValidatorArguments> {
+/// Arguments by validator must name validators that are there.
+fn validator_arguments(value: Value<'_>, known: &BTreeSet<String>) -> Option<ValidatorArguments> {
     if let Node::Map(_) = value.node {
         let mut map = BTreeMap::new();
         for (name, value) in value.fields()?.take_all() {
+            if !known.contains(&name) {
+                value.error(format!("names the input validator `{name}`, which is not there"));
+            }
             map.insert(name, value.texts()?);
         }
         return Some(ValidatorArguments::Each(map));

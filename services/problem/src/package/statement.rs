@@ -1,9 +1,11 @@
 //! `statement/`: one text per language, in Markdown, LaTeX or PDF.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::data::{Data, Test};
 use super::metadata::{self, Metadata};
+use super::program;
 use super::read::Reader;
 use super::spool::Blob;
 use crate::statement::{self, Sample};
@@ -13,7 +15,7 @@ pub const MAX_SAMPLE: usize = 64 << 10;
 /// Most bytes of all samples of a package that are shown: a statement with them fits one message.
 const MAX_SAMPLES: usize = 512 << 10;
 /// Most bytes of a statement's HTML, its images included.
-const MAX_HTML: usize = 2 << 20;
+const MAX_HTML: usize = 12 << 20;
 
 /// A statement in one language.
 #[derive(Clone, Debug)]
@@ -30,6 +32,13 @@ pub struct Statement {
     pub pdf: Option<Blob>,
 }
 
+impl Statement {
+    /// What a PDF is called as an attachment.
+    pub fn pdf_name(&self) -> String {
+        format!("problem.{}.pdf", self.language)
+    }
+}
+
 /// Reads the directory; the default language comes first: English, or else the first one.
 pub fn read(reader: &Reader<'_>, metadata: &Metadata, samples: &[Sample]) -> Vec<Statement> {
     let mut files: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
@@ -40,6 +49,8 @@ pub fn read(reader: &Reader<'_>, metadata: &Metadata, samples: &[Sample]) -> Vec
             Some((language, kind @ ("md" | "tex" | "pdf"))) if metadata::is_language(language) => {
                 files.entry(language.to_owned()).or_default().insert(kind.to_owned(), file);
             }
+            _ if !matches!(program::extension(rest), "md" | "tex" | "pdf")
+                && !matches!(rest, "md" | "tex" | "pdf") => {}
             _ => reader.report.error(
                 &file,
                 "must be called problem.<language>.md, .tex or .pdf, such as problem.en.md",
@@ -89,7 +100,7 @@ fn one(
         markdown: String::new(),
         pdf: None,
     };
-    let images = Embedded { reader, used: std::cell::Cell::new(0) };
+    let images = Embedded { reader, used: std::cell::Cell::new(0), seen: RefCell::default() };
     if files.len() > 1 {
         let file = files.values().next().map_or("statement", String::as_str);
         reader.report.warn(file, "stands in several forms; Markdown goes before LaTeX and PDF");
@@ -114,7 +125,7 @@ fn one(
     } else if let Some(file) = files.get("pdf") {
         reader.report.warn(file, "is kept as an attachment: it cannot be shown as a page");
         statement.pdf = reader.tree.file(file).cloned();
-        statement.html = statement::pdf(&format!("problem.{language}.pdf"));
+        statement.html = statement::pdf(&statement.pdf_name());
     }
     if statement.html.len() > MAX_HTML {
         reader.report.error("statement", format!("the `{language}` statement is too large"));
@@ -165,6 +176,8 @@ fn start(reader: &Reader<'_>, name: &str, blob: &Blob, room: &mut usize) -> Opti
 struct Embedded<'r> {
     reader: &'r Reader<'r>,
     used: std::cell::Cell<u64>,
+    /// Those counted already.
+    seen: RefCell<BTreeSet<String>>,
 }
 
 impl Embedded<'_> {
@@ -198,7 +211,10 @@ impl Embedded<'_> {
             report.error(from, message);
             return None;
         };
-        self.used.set(self.used.get() + blob.size);
+        // A page that shows an image twice carries it twice, which the bound on HTML is for.
+        if self.seen.borrow_mut().insert(path.clone()) {
+            self.used.set(self.used.get() + blob.size);
+        }
         if self.used.get() > self.reader.bounds.images {
             let max = self.reader.bounds.images;
             report.error(&path, format!("the images of a statement may have {max} bytes in all"));

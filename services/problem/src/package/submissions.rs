@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::data::Data;
 use super::finding::Severity;
 use super::glob;
-use super::program::{self, Hints, Program};
+use super::program::{self, Found, Hints, Program};
 use super::read::Reader;
 use super::yaml::{self, Fields, Node, Value};
 use crate::expectation::{Class, Requirement, UseForTimeLimit};
@@ -32,7 +32,7 @@ struct Rule {
 /// Reads the directory.
 pub fn read(reader: &Reader<'_>, data: &Data) -> Vec<Solution> {
     let rules = rules(reader, data);
-    let mut solutions = Vec::new();
+    let (mut solutions, mut unsupported) = (Vec::new(), Vec::new());
     for (directory, is_directory) in reader.tree.children("submissions") {
         if !is_directory {
             if directory != "submissions.yaml" && !program::is_side_file(&directory) {
@@ -41,28 +41,57 @@ pub fn read(reader: &Reader<'_>, data: &Data) -> Vec<Solution> {
             }
             continue;
         }
+        if program::is_cache(&directory) {
+            continue;
+        }
         for (name, is_directory) in reader.tree.children(&format!("submissions/{directory}")) {
             let path = format!("{directory}/{name}");
-            if !is_directory && program::is_side_file(&name) {
+            if program::is_cache(&name) || !is_directory && program::is_side_file(&name) {
                 continue;
             }
-            solutions.extend(solution(reader, &rules, &path));
+            match solution(reader, &rules, &path) {
+                Ok(solution) => solutions.extend(solution),
+                Err(message) => unsupported.push((format!("submissions/{path}"), message)),
+            }
         }
     }
+    leave_out(reader, &solutions, unsupported);
     check(reader, &rules, &solutions);
     solutions
 }
 
-fn solution(reader: &Reader<'_>, rules: &BTreeMap<String, Rule>, path: &str) -> Option<Solution> {
+/// Solutions in languages that the judge lacks are left out, as long as an accepted one remains.
+fn leave_out(reader: &Reader<'_>, solutions: &[Solution], unsupported: Vec<(String, String)>) {
+    let accepted = |s: &Solution| s.program.file.starts_with("submissions/accepted/");
+    let enough = solutions.iter().any(accepted);
+    for (file, message) in unsupported {
+        if enough {
+            reader.report.warn(&file, format!("is left out: {message}"));
+        } else {
+            reader.report.error(&file, message);
+        }
+    }
+}
+
+/// Reads a solution; the error says that the judge does not have its language.
+fn solution(
+    reader: &Reader<'_>,
+    rules: &BTreeMap<String, Rule>,
+    path: &str,
+) -> Result<Option<Solution>, String> {
     let matching: Vec<&Rule> =
         rules.iter().filter(|(pattern, _)| glob::matches(pattern, path)).map(|(_, r)| r).collect();
     let hints = Hints {
         language: matching.iter().find_map(|rule| rule.language.as_deref()),
         entry_point: matching.iter().find_map(|rule| rule.entry_point.as_deref()),
     };
-    let program = program::read(reader, &format!("submissions/{path}"), hints)?;
+    let program = match program::find(reader, &format!("submissions/{path}"), hints) {
+        Found::Program(program) => program,
+        Found::Unsupported(message) => return Err(message),
+        Found::Wrong => return Ok(None),
+    };
     let requirements = matching.iter().flat_map(|rule| rule.requirements.clone()).collect();
-    Some(Solution { program, requirements })
+    Ok(Some(Solution { program, requirements }))
 }
 
 fn check(reader: &Reader<'_>, rules: &BTreeMap<String, Rule>, solutions: &[Solution]) {

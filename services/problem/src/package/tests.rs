@@ -4,6 +4,8 @@ use std::io::Write as _;
 
 use super::*;
 
+mod rules;
+
 /// A package as a list of files.
 #[derive(Clone)]
 struct Files(Vec<(String, Vec<u8>)>);
@@ -338,7 +340,6 @@ fn tests_that_are_wrong_or_not_supported() {
         ("include/cpp/x.h", "", ["include", "not supported yet"]),
         ("input_validators/x.ctd", "", ["input_validators/x.ctd", "not supported yet"]),
         ("input_validators/v/build", "", ["input_validators/v/build", "not supported yet"]),
-        ("submissions/accepted/a.kt", "", ["submissions/accepted/a.kt", "kotlin"]),
         ("submissions/accepted/a.xyz", "", ["submissions/accepted/a.xyz", "not supported"]),
         ("submissions/x.py", "", ["submissions/x.py", "must be in a directory"]),
         ("submissions/submissions.yaml", "x: {colour: 1}\n", ["x.colour", "unknown key"]),

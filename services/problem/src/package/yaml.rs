@@ -120,7 +120,9 @@ pub fn read<'r>(file: &str, text: &str, report: &'r Report) -> Option<Fields<'r>
     match serde_saphyr::from_str_with_options::<Node>(text, options) {
         Ok(node) => Value { file: file.to_owned(), key: String::new(), node, report }.fields(),
         Err(error) => {
-            let message: String = error.to_string().chars().take(300).collect();
+            // The formatter for users says nothing of what a programmer could set.
+            let message = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+            let message: String = message.chars().take(300).collect();
             report.error(file, format!("is not valid YAML: {message}"));
             None
         }
@@ -277,6 +279,14 @@ impl<'r> Value<'r> {
             Node::Int(value) => Some(value.to_string()),
             Node::Float(value) => Some(value.to_string()),
             _ => self.wrong("a string"),
+        }
+    }
+
+    /// A number or a string, as text.
+    pub fn number_or_text(&self) -> Option<String> {
+        match &self.node {
+            Node::Text(_) | Node::Int(_) | Node::Float(_) => self.scalar(),
+            _ => self.wrong("a number or a string"),
         }
     }
 
