@@ -228,3 +228,12 @@ fn deep_statements_are_refused() {
     let deep = with(&[("statement/problem.en.md", &format!("{} a\n", ">".repeat(60_000)))]);
     refused(&deep, &["statement/problem.en.md", "100 deep"]);
 }
+
+#[test]
+fn samples_that_come_with_the_program_are_read() {
+    for (slug, tar) in crate::samples() {
+        let package = read_with(&tar, &Bounds::default()).1;
+        let findings = package.map(|package| package.findings);
+        assert!(matches!(&findings, Ok(list) if list.is_empty()), "{slug}: {findings:?}");
+    }
+}
