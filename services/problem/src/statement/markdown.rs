@@ -1,27 +1,27 @@
 //! Markdown: CommonMark with tables, footnotes and `$`-formulas.
 
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd, TextMergeStream, html};
+use sha2::{Digest, Sha256};
 
 use super::bounds::MAX_DEPTH;
 use super::sanitise::sanitise;
 use super::{Images, Placer, Sample, escape};
 
-/// Stands in for a sample while the text is rendered and cleaned; letters only, so that it survives.
-const MARK: &str = "xAGONSAMPLEx";
+/// What a mark begins with; see [`mark_of`].
+const MARK: &str = "xAGONSAMPLE";
 /// Most bytes of HTML that a statement may bring along: one tag alone can keep a parser busy for long.
 const MAX_HTML: usize = 64 << 10;
 
 /// Renders a statement.
 pub fn markdown(text: &str, samples: &[Sample], images: Images<'_>) -> Result<String, String> {
-    let text = text.replace(MARK, "");
     let options = Options::ENABLE_TABLES
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_MATH;
-    let mut place = Place { placer: Placer::new(samples), placed: Vec::new() };
+    let mut place = Place { placer: Placer::new(samples), placed: Vec::new(), mark: mark_of(text) };
     let mut guard = Guard::default();
     let mut events = Vec::new();
-    for event in TextMergeStream::new(Parser::new_ext(&text, options)) {
+    for event in TextMergeStream::new(Parser::new_ext(text, options)) {
         guard.see(&event)?;
         events.push(match event {
             Event::InlineMath(tex) => math(&tex, "inline"),
@@ -34,7 +34,7 @@ pub fn markdown(text: &str, samples: &[Sample], images: Images<'_>) -> Result<St
     }
     let mut rendered = String::new();
     html::push_html(&mut rendered, events.into_iter());
-    Ok(put_samples(&sanitise(&rendered, images)?, place.placed))
+    Ok(put_samples(&sanitise(&rendered, images)?, &place.mark, place.placed))
 }
 
 fn math(tex: &str, kind: &str) -> Event<'static> {
@@ -81,6 +81,13 @@ impl Guard {
 struct Place<'s> {
     placer: Placer<'s>,
     placed: Vec<String>,
+    mark: String,
+}
+
+/// Stands in for a sample while the text is rendered and cleaned: letters and digits only, so that it
+/// survives, and made of the text's own hash, so that no text can hold it.
+fn mark_of(text: &str) -> String {
+    format!("{MARK}{}x", hex::encode(Sha256::digest(text)))
 }
 
 impl Place<'_> {
@@ -103,7 +110,7 @@ impl Place<'_> {
                 rest = &after[1..];
                 continue;
             };
-            out.push_str(&format!("{MARK}{}x", self.placed.len()));
+            out.push_str(&format!("{}{}x", self.mark, self.placed.len()));
             self.placed.push(html);
         }
         out.push_str(rest);
@@ -112,12 +119,12 @@ impl Place<'_> {
 }
 
 /// Puts the samples in the places of their marks, in one go through the text.
-fn put_samples(clean: &str, mut placed: Vec<String>) -> String {
+fn put_samples(clean: &str, mark: &str, mut placed: Vec<String>) -> String {
     let mut out = String::with_capacity(clean.len());
     let mut rest = clean;
-    while let Some(at) = rest.find(MARK) {
+    while let Some(at) = rest.find(mark) {
         out.push_str(&rest[..at]);
-        rest = &rest[at + MARK.len()..];
+        rest = &rest[at + mark.len()..];
         let Some((number, tail)) = rest.split_once('x') else { continue };
         let place = number.parse::<usize>().ok().and_then(|number| placed.get_mut(number));
         let Some(sample) = place else { continue };
