@@ -7,8 +7,13 @@ use std::time::Duration;
 #[tokio::test]
 async fn fork_bomb() {
     let Some(mut arena) = Arena::open().await else { return };
-    let outcome =
-        arena.rogue(&["fork-bomb"], |limits| limits.cpu = slow(Duration::from_secs(1))).await;
+    let outcome = arena
+        .rogue(&["fork-bomb"], |limits| {
+            limits.cpu = slow(Duration::from_secs(1));
+            // The kernel counts dead processes' memory until it gets to freeing it.
+            limits.memory = 256 << 20;
+        })
+        .await;
     assert!(matches!(outcome.limit, Some(Limit::Cpu | Limit::Wall)), "{outcome:?}");
     assert!(outcome.processes_refused);
     arena.finish().await;
