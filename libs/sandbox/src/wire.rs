@@ -24,8 +24,8 @@ use std::{
 pub const PACKET: usize = 128 << 10;
 /// Outputs up to this size travel inside the reply, larger ones as a file.
 pub const INLINE: usize = 32 << 10;
-/// The most file descriptors in one packet.
-const FDS: usize = 4;
+/// The most file descriptors in one packet: three streams, and the ways into a control group.
+const FDS: usize = 8;
 
 /// From the owner to the box.
 #[derive(Debug, Serialize, Deserialize)]

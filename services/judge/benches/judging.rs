@@ -113,7 +113,7 @@ impl Bare {
     }
 
     fn program(&self) -> PathBuf {
-        self.directory.path().join("main")
+        self.directory.path().join("bare")
     }
 
     fn compile(&self, source: &str) -> Duration {
@@ -121,7 +121,7 @@ impl Bare {
         fs::write(path.join("main.cpp"), source).expect("a file");
         let started = Instant::now();
         let status = Command::new("/usr/bin/g++")
-            .args(["-std=gnu++20", "-O2", "-pipe", "-static", "-o", "main", "main.cpp"])
+            .args(["-std=gnu++20", "-O2", "-pipe", "-static", "-o", "bare", "main.cpp"])
             .current_dir(path)
             .status();
         assert!(status.expect("g++").success());

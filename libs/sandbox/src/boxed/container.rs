@@ -30,6 +30,8 @@ pub struct Home {
     mounts: OwnedFd,
     /// The host's `/proc`, to name the namespaces of an init.
     pub processes: OwnedFd,
+    /// The file by which an init may restart its namespace's process numbers, where there is one.
+    pub last_pid: Option<OwnedFd>,
 }
 
 impl Home {
@@ -43,7 +45,9 @@ impl Home {
             OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC,
             Mode::empty(),
         )?;
-        let home = Home { mounts: own_mounts(processes.as_fd())?, processes };
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        let last_pid = openat(&processes, "sys/kernel/ns_last_pid", flags, Mode::empty()).ok();
+        let home = Home { mounts: own_mounts(processes.as_fd())?, processes, last_pid };
         unshare(UnshareFlags::NEWNET | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS)?;
         rustix::system::sethostname(b"box")?;
         Ok(home)

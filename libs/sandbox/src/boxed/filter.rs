@@ -3,10 +3,14 @@
 //! It is a list of what is denied, because runtimes differ too much for a list of what is allowed;
 //! the namespaces and missing capabilities are the wall, this makes the kernel's surface smaller.
 //! It is assembled here as a search tree instead of by a library as a chain of comparisons: the
-//! kernel evaluates a new filter for every call number when it is installed, which happens once per run, and
-//! a chain for these calls costs 0.4 ms there, about as long as a small program runs.
+//! kernel evaluates a new filter for every call number when it is installed, and a chain for these calls costs
+//! 0.4 ms there, about as long as a small program runs.
+//!
+//! The init installs nearly all of it, once for many programs, and each program's process the little rest: what
+//! the init itself needs to start it.
 
 use libc::{c_long, sock_filter};
+use std::io;
 
 /// What happens to a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +41,6 @@ const KILLED: &[c_long] = &[
     libc::SYS_pivot_root,
     libc::SYS_chroot,
     libc::SYS_setns,
-    libc::SYS_unshare,
     libc::SYS_open_tree,
     libc::SYS_move_mount,
     libc::SYS_fsopen,
@@ -77,8 +80,6 @@ const KILLED: &[c_long] = &[
 ];
 
 const FAILED: &[(c_long, i32)] = &[
-    // Arguments of clone3 cannot be looked at; the C library falls back to clone.
-    (libc::SYS_clone3, libc::ENOSYS),
     (libc::SYS_io_uring_setup, libc::ENOSYS),
     (libc::SYS_io_uring_enter, libc::ENOSYS),
     (libc::SYS_io_uring_register, libc::ENOSYS),
@@ -126,8 +127,8 @@ const AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
 const ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
 const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
-/// The whole filter.
-pub fn program() -> Vec<sock_filter> {
+/// What the init denies itself, and so every program.
+pub fn of_init() -> Vec<sock_filter> {
     let mut rules: Vec<(u32, Fate)> =
         KILLED.iter().map(|call| (number(*call), Fate::Kill)).collect();
     rules.extend(FAILED.iter().map(|(call, error)| (number(*call), Fate::Fail(*error))));
@@ -142,7 +143,7 @@ pub fn program() -> Vec<sock_filter> {
     rules.extend(huge.map(|(call, position, bit)| (number(call), Fate::Without(position, bit))));
     rules.sort_by_key(|rule| rule.0);
     let kill = step(RETURN, libc::SECCOMP_RET_KILL_PROCESS);
-    let mut program = vec![
+    let mut filter = vec![
         step(LOAD, ARCH),
         branch(EQUAL, ARCHITECTURE, 1, 0),
         kill,
@@ -150,8 +151,34 @@ pub fn program() -> Vec<sock_filter> {
         branch(AT_LEAST, X32, 0, 1),
         kill,
     ];
-    program.extend(tree(&rules));
-    program
+    filter.extend(tree(&rules));
+    filter
+}
+
+/// What is denied to programs besides. The init's filter has looked at the architecture.
+pub fn of_program() -> Vec<sock_filter> {
+    let mut rules = [
+        // Its arguments cannot be looked at; the C library falls back to clone.
+        (number(libc::SYS_clone3), Fate::Fail(libc::ENOSYS)),
+        (number(libc::SYS_unshare), Fate::Kill),
+    ];
+    rules.sort_by_key(|rule| rule.0);
+    let mut filter = vec![step(LOAD, NUMBER)];
+    filter.extend(tree(&rules));
+    filter
+}
+
+/// Puts a filter in force for the calling process. Makes this one call, and allocates nothing.
+pub fn install(filter: &[sock_filter]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: u16::try_from(filter.len()).unwrap_or(u16::MAX),
+        filter: filter.as_ptr().cast_mut(),
+    };
+    // SAFETY: the kernel copies the program during the call.
+    let result = unsafe {
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The search over sorted rules; the call's number is loaded.
@@ -212,9 +239,14 @@ fn branch(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
 mod tests {
     use super::*;
 
-    /// What the filter answers, by interpreting it.
+    /// What both filters answer together: the lower number counts, and the one for killing is negative.
     fn answer(arch: u32, call: u32, argument: u32) -> u32 {
-        let program = program();
+        let answers =
+            [of_init(), of_program()].map(|filter| interpret(&filter, arch, call, argument));
+        answers.into_iter().min_by_key(|answer| answer.cast_signed()).unwrap()
+    }
+
+    fn interpret(program: &[sock_filter], arch: u32, call: u32, argument: u32) -> u32 {
         let (mut at, mut value) = (0, 0);
         loop {
             let here = program[at];
@@ -252,7 +284,8 @@ mod tests {
             let failed = FAILED.iter().find(|(listed, _)| *listed == call);
             let expected = match failed {
                 Some((_, error)) => errno(*error),
-                None if KILLED.contains(&call) => kill,
+                None if call == libc::SYS_clone3 => errno(libc::ENOSYS),
+                None if KILLED.contains(&call) || call == libc::SYS_unshare => kill,
                 None => allow,
             };
             check(call, libc::AF_UNIX, expected);

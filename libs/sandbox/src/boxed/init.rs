@@ -1,18 +1,22 @@
-//! The init of one run: PID 1 of its namespace. It is made ahead of its run, restricts itself as far as the
-//! program is to be, waits for the word, starts the program as PID 2 and reaps until that ends.
+//! The init of runs: PID 1 of its namespace. It is made ahead, restricts itself as far as a program is to be,
+//! waits for the word, starts the program as PID 2 and reaps until that ends.
 //!
-//! It stays root (without anything to use that for), so the program can neither signal nor look into it.
+//! It serves again only when its namespace is as new: no process is left in it, and the next one is PID 2
+//! again. Otherwise it ends, and everything in the namespace with it.
+//!
+//! It stays root (without anything to use that for), so the program can neither signal nor look into it. It is
+//! in no run's control group.
 
-use super::process::{limit, own_cpu, spawn_borrowing};
-use crate::{
-    cgroup::Group,
-    wire::{self, End, Request},
+use super::{
+    filter,
+    process::{limit, spawn_borrowing},
 };
+use crate::wire::{self, End, Request};
 use rustix::{
     mount::{MountFlags, mount},
     net::RecvFlags,
     process::{Pid, Resource, Signal, WaitOptions, set_parent_process_death_signal, wait},
-    thread::{UnshareFlags, set_no_new_privs},
+    thread::set_no_new_privs,
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -26,34 +30,63 @@ use std::{
 #[derive(Debug)]
 pub struct Context<'a> {
     pub socket: OwnedFd,
-    pub group: &'a Group,
-    pub filter: Option<&'a [libc::sock_filter]>,
+    pub filters: Option<&'a Filters>,
     pub rules: Option<BorrowedFd<'a>>,
+    /// The host's `/proc/sys/kernel/ns_last_pid`, where the kernel has that.
+    pub last_pid: Option<BorrowedFd<'a>>,
     pub uid: u32,
 }
+
+/// The filters of system calls.
+#[derive(Debug)]
+pub struct Filters {
+    init: Vec<libc::sock_filter>,
+    program: Vec<libc::sock_filter>,
+}
+
+impl Filters {
+    pub fn new() -> Filters {
+        Filters { init: filter::of_init(), program: filter::of_program() }
+    }
+}
+
+/// What is attached to a request after the three streams is where the program is to be born. Otherwise it is the
+/// files by which it gets into its group.
+pub const BORN: &[u8] = b"born";
 
 /// From the init to its box.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Note {
-    /// The program is about to start; the init itself used this much CPU time in the group until now.
-    Starting(u64),
+    /// The program is about to start.
+    Starting,
+    /// It has ended, and the init waits for the next: nothing is left of this one.
     Ended(End),
+    /// It has ended, and the init is about to end.
+    Last(End),
     /// The init could not do its part.
     Failed(String),
 }
 
 /// The init's whole life.
 pub fn main(context: &Context<'_>) -> ! {
-    let note = match prepare(context).and_then(|()| run(context)) {
-        Ok(Some(end)) => Some(Note::Ended(end)),
-        Ok(None) => None,
-        Err(error) => Some(Note::Failed(error.to_string())),
-    };
-    if let Some(note) = note {
+    if let Err(error) = prepare(context).and_then(|()| serve(context)) {
+        let note = Note::Failed(error.to_string());
         wire::send(&context.socket, &note, &[], &[]).ok();
     }
     // SAFETY: ends the process at once. Exit handlers belong to the box, of which this is a copy.
     unsafe { libc::_exit(0) }
+}
+
+fn serve(context: &Context<'_>) -> io::Result<()> {
+    while let Some(end) = run(context)? {
+        let again = is_alone()? && context.last_pid.is_some_and(restart_numbers);
+        let note = if again { Note::Ended(end) } else { Note::Last(end) };
+        wire::send(&context.socket, &note, &[], &[])?;
+        if !again {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Everything that can be done before it is known what to run.
@@ -63,16 +96,16 @@ fn prepare(context: &Context<'_>) -> io::Result<()> {
     // SAFETY: takes numbers only.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
     mount_processes()?;
-    context.group.join()?;
-    // SAFETY: this process has one thread. The group just joined becomes the root of what programs see.
-    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWCGROUP) }?;
-    let rules = context.rules.map(|rules| rules.try_clone_to_owned()).transpose()?;
-    close_others(&[Some(context.socket.as_raw_fd()), rules.as_ref().map(AsRawFd::as_raw_fd)]);
+    close_others(&[
+        Some(context.socket.as_raw_fd()),
+        context.rules.as_ref().map(AsRawFd::as_raw_fd),
+        context.last_pid.as_ref().map(AsRawFd::as_raw_fd),
+    ]);
     set_no_new_privs(true)?;
-    if let Some(filter) = context.filter {
-        install(filter)?;
+    if let Some(filters) = context.filters {
+        filter::install(&filters.init)?;
     }
-    rules.map_or(Ok(()), |rules| super::rules::restrict_self(rules.as_fd()))
+    context.rules.map_or(Ok(()), super::rules::restrict_self)
 }
 
 /// `/proc` of this namespace, with nothing but the program's own processes.
@@ -103,31 +136,26 @@ fn close_others(keep: &[Option<RawFd>]) {
     }
 }
 
-fn install(filter: &[libc::sock_filter]) -> io::Result<()> {
-    let program = libc::sock_fprog {
-        len: u16::try_from(filter.len()).map_err(io::Error::other)?,
-        filter: filter.as_ptr().cast_mut(),
-    };
-    // SAFETY: the kernel copies the program during the call.
-    let result = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
 /// Waits for the request, runs the program, and returns how it ended; `None` if there is nothing to run.
 fn run(context: &Context<'_>) -> io::Result<Option<End>> {
-    // As large as the packet and no larger: touching fresh memory is dear in a process that lives this short.
+    // As large as the packet and no larger: touching fresh memory is dear in a process that may live this short.
     let mut buffer = vec![0; wire::next_size(&context.socket)?];
     let request = wire::receive::<Request>(&context.socket, &mut buffer, RecvFlags::empty())?;
     let Some(packet) = request else { return Ok(None) };
     let Request::Run(run) = packet.head else { return Ok(None) };
     // Only the program has a stack as large as its memory: this process is small.
-    let mut program = Program::new(&run, &packet.fds, context.uid)?;
-    let own_ns = u64::try_from(own_cpu().as_nanos()).unwrap_or(0);
-    wire::send(&context.socket, &Note::Starting(own_ns), &[], &[])?;
+    let (stdio, entrance) = packet
+        .fds
+        .split_first_chunk()
+        .ok_or_else(|| io::Error::other("a program needs three descriptors"))?;
+    let born = packet.tail == BORN;
+    let doors = if born { &[] } else { entrance };
+    let birthplace = entrance.first().filter(|_| born).map(AsFd::as_fd);
+    let filter = context.filters.map(|filters| filters.program.as_slice());
+    let mut program = Program::new(&run, stdio, doors, filter, context.uid)?;
+    wire::send(&context.socket, &Note::Starting, &[], &[])?;
     // SAFETY: `Program::start` makes system calls only and writes only to the given program's error.
-    let child = unsafe { spawn_borrowing(start, &mut program) }?;
+    let child = unsafe { spawn_borrowing(birthplace, start, &mut program) }?;
     drop(packet.fds);
     let status = reap_until(child)?;
     if let Some(error) = program.error {
@@ -135,6 +163,23 @@ fn run(context: &Context<'_>) -> io::Result<Option<End>> {
         return Ok(Some(End::NotStarted(format!("{}: {error}", run.argv[0]))));
     }
     Ok(Some(status))
+}
+
+/// Whether no process is left in the namespace but this one. Orphans that have ended are reaped.
+fn is_alone() -> io::Result<bool> {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(rustix::io::Errno::INTR) => {}
+            Ok(None) => return Ok(false),
+            Err(rustix::io::Errno::CHILD) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Makes the next process of this namespace PID 2. False where the kernel does not let us.
+fn restart_numbers(last_pid: BorrowedFd<'_>) -> bool {
+    rustix::io::pwrite(last_pid, b"1", 0).is_ok()
 }
 
 /// Reaps orphans until the program itself has ended. What is still running then ends with this process.
@@ -155,12 +200,15 @@ fn reap_until(child: Pid) -> io::Result<End> {
 }
 
 /// Everything the program's process needs, laid out before it exists.
-struct Program {
+struct Program<'a> {
     candidates: Vec<CString>,
     argv: Vec<*const libc::c_char>,
     envp: Vec<*const libc::c_char>,
     cwd: CString,
     stdio: [RawFd; 3],
+    /// Files to write a zero to, to get into the run's control group.
+    doors: Vec<RawFd>,
+    filter: Option<&'a [libc::sock_filter]>,
     uid: u32,
     stack: u64,
     file_size: u64,
@@ -170,12 +218,15 @@ struct Program {
     _strings: Vec<CString>,
 }
 
-impl Program {
-    fn new(run: &wire::Run, fds: &[OwnedFd], uid: u32) -> io::Result<Program> {
+impl<'a> Program<'a> {
+    fn new(
+        run: &wire::Run,
+        stdio: &[OwnedFd; 3],
+        doors: &[OwnedFd],
+        filter: Option<&'a [libc::sock_filter]>,
+        uid: u32,
+    ) -> io::Result<Program<'a>> {
         let text = |text: &str| CString::new(text).map_err(io::Error::from);
-        let [stdin, stdout, stderr] = fds else {
-            return Err(io::Error::other("a program needs three descriptors"));
-        };
         let mut strings = run.argv.iter().map(|part| text(part)).collect::<io::Result<Vec<_>>>()?;
         let environment = run.env.iter().map(|(name, value)| text(&format!("{name}={value}")));
         strings.extend(environment.collect::<io::Result<Vec<_>>>()?);
@@ -187,7 +238,9 @@ impl Program {
             argv: pointers(&strings[..run.argv.len()]),
             envp: pointers(&strings[run.argv.len()..]),
             cwd: text(&run.cwd)?,
-            stdio: [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()],
+            stdio: stdio.each_ref().map(AsRawFd::as_raw_fd),
+            doors: doors.iter().map(AsRawFd::as_raw_fd).collect(),
+            filter,
             uid,
             stack: run.memory,
             file_size: run.file_size,
@@ -203,6 +256,20 @@ impl Program {
         // SAFETY: every pointer is into this object, which the parent keeps while it sleeps; the raw
         // calls (not the library's wrappers, which know of threads) change this process alone.
         unsafe {
+            for door in &self.doors {
+                if libc::write(*door, c"0".as_ptr().cast(), 1) < 0 {
+                    return last();
+                }
+            }
+            // The group it is in now becomes the root of what the program sees.
+            if libc::unshare(libc::CLONE_NEWCGROUP) != 0 {
+                return last();
+            }
+            if let Some(filter) = self.filter
+                && let Err(error) = filter::install(filter)
+            {
+                return error;
+            }
             libc::setsid();
             limit(Resource::Stack, self.stack);
             limit(Resource::Fsize, self.file_size);
@@ -233,9 +300,9 @@ impl Program {
     }
 }
 
-extern "C" fn start(program: *mut libc::c_void) -> libc::c_int {
+extern "C" fn start(program: *mut libc::c_void) -> ! {
     // SAFETY: this is the pointer which `run` passed, to an object that nobody else uses meanwhile.
-    let program = unsafe { &mut *program.cast::<Program>() };
+    let program = unsafe { &mut *program.cast::<Program<'_>>() };
     program.error = program.start().raw_os_error();
     // SAFETY: ends this process without running anything of the parent, whose memory it shares.
     unsafe { libc::_exit(127) }

@@ -5,13 +5,13 @@
 
 use super::{
     files::{self, Place, Refusal},
-    init::Note,
+    init::{self, Note},
     output::{Collector, Sink},
     process::Child,
-    serve::{Box_, Prepared},
+    serve::{Box_, Init},
 };
 use crate::{
-    cgroup::Group,
+    cgroup::{Entrance, Group},
     outcome::{Limit, Violation},
     wire::{self, End, Ran, Reply, Request, Run, Source, Target},
 };
@@ -48,13 +48,11 @@ pub fn answer(
     };
     // The init may share this core: it goes first.
     started.until_under_way();
-    // While the program runs, the next run's init gets ready.
-    served.make_ready();
-    served.keep_clean();
-    let Started { prepared, began, outputs, .. } = started;
+    served.work_ahead();
+    let Started { init, group, began, outputs, .. } = started;
     let watch = Watch {
-        child: &prepared.child,
-        group: &prepared.group,
+        child: &init.child,
+        group: &group,
         owner,
         run,
         cores: u32::try_from(cores).unwrap_or(1),
@@ -62,25 +60,31 @@ pub fn answer(
         outputs,
         limit: None,
         cancelled: false,
-        notes: prepared.socket.as_fd(),
+        notes: init.socket.as_fd(),
         processes: served.home.processes.as_fd(),
-        own_ns: 0,
         end: None,
+        serves_again: false,
     };
     let result = match watch.until_end() {
-        Ok((ran, outputs)) => reply(owner, ran, outputs),
+        Ok((ran, outputs, serves_again)) => {
+            let result = reply(owner, ran, outputs);
+            if serves_again {
+                served.put_back(init);
+            }
+            result
+        }
         Err(error) => {
-            prepared.child.kill();
-            prepared.child.wait().ok();
+            init.end();
             wire::send(owner, &Reply::Failed(error.to_string()), &[], &[])
         }
     };
-    served.retire(prepared);
+    served.retire(group);
     result
 }
 
 struct Started {
-    prepared: Prepared,
+    init: Init,
+    group: Group,
     began: Instant,
     outputs: [Collector; 2],
     run_ns: u64,
@@ -89,7 +93,7 @@ struct Started {
 impl Started {
     /// Sleeps until the init has begun with the program, or has ended.
     fn until_under_way(&self) {
-        let events = [self.prepared.socket.as_fd(), self.prepared.child.handle.as_fd()];
+        let events = [self.init.socket.as_fd(), self.init.child.handle.as_fd()];
         let mut events = events.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         // Not longer than the program may run; an interruption costs a little order, nothing else.
         let limit = Timespec::try_from(Duration::from_nanos(self.run_ns)).ok();
@@ -127,13 +131,27 @@ fn start(served: &mut Box_, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, Ref
     let (out, stdout) = open(&run.stdout)?;
     let (err, stderr) = open(&run.stderr)?;
     let stdout = stdout.ok_or(Refusal::Invalid("standard output cannot go to itself".into()))?;
-    let prepared = served.next(run)?;
-    pin(served, run, &prepared.child);
+    let (init, group) = served.next(run)?;
+    pin(served, run, &init.child);
     let began = Instant::now();
-    let stdio = [stdin.as_fd(), stdout.as_fd(), stderr.as_ref().unwrap_or(&stdout).as_fd()];
+    let mut fds = vec![stdin.as_fd(), stdout.as_fd(), stderr.as_ref().unwrap_or(&stdout).as_fd()];
+    let tail = match group.entrance() {
+        Entrance::Birthplace(directory) => {
+            fds.push(directory);
+            init::BORN
+        }
+        Entrance::Doors(doors) => {
+            fds.extend(doors);
+            &[]
+        }
+    };
     let word = Request::Run(Box::new(run.clone()));
-    wire::send(&prepared.socket, &word, &[], &stdio)?;
-    Ok(Started { prepared, began, outputs: [out, err], run_ns: run.cpu_ns })
+    if let Err(error) = wire::send(&init.socket, &word, tail, &fds) {
+        init.end();
+        served.retire(group);
+        return Err(error.into());
+    }
+    Ok(Started { init, group, began, outputs: [out, err], run_ns: run.cpu_ns })
 }
 
 /// Gives the run its cores. Not before it starts, so that an init gets ready wherever there is time and not
@@ -162,15 +180,15 @@ struct Watch<'a> {
     notes: BorrowedFd<'a>,
     /// The host's `/proc`.
     processes: BorrowedFd<'a>,
-    /// CPU time which the init used before the program, in the same group.
-    own_ns: u64,
     /// How the program ended, once the init has said so.
     end: Option<End>,
+    /// The init has said that nothing is left of the run, and waits for the next.
+    serves_again: bool,
 }
 
 impl Watch<'_> {
-    /// Watches until the init has ended, which is after all processes of the run.
-    fn until_end(mut self) -> io::Result<(Ran, [Collector; 2])> {
+    /// Watches until all processes of the run have ended; also says whether the init can serve again.
+    fn until_end(mut self) -> io::Result<(Ran, [Collector; 2], bool)> {
         let mut quiet_until = self.began;
         let mut next_look = self.began + self.cpu_left(Duration::ZERO);
         let limit = Duration::from_nanos(self.run.wall_ns);
@@ -201,19 +219,23 @@ impl Watch<'_> {
                 self.hear();
             }
             if events.output {
-                self.collect()?;
+                if self.collect()? {
+                    self.stop(Some(Limit::Output));
+                }
                 quiet_until = Instant::now() + QUIET;
             }
-            if events.ended {
+            if events.note {
+                self.read_notes()?;
+            }
+            if events.ended || self.serves_again && !self.stopped() {
                 return self.finish();
             }
         }
     }
 
     /// What the program and its children have used.
-    fn cpu(&mut self) -> io::Result<Duration> {
-        self.read_notes()?;
-        Ok(self.group.cpu()?.saturating_sub(Duration::from_nanos(self.own_ns)))
+    fn cpu(&self) -> io::Result<Duration> {
+        self.group.cpu()
     }
 
     /// The longest that one of its threads, of those that still are, was kept waiting for a core.
@@ -256,10 +278,13 @@ impl Watch<'_> {
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let stopped = self.stopped();
         let mut fds = vec![PollFd::new(&self.child.handle, PollFlags::IN)];
+        // Once it has said how the program ended, there is only its own end to wait for.
+        let notes = Some(self.notes).filter(|_| self.end.is_none() && !stopped);
         let alarm = self.group.memory_alarm().filter(|_| !stopped);
         // What the owner says once the run is stopped is for after it: also the reset behind a cancellation.
         let owner = Some(self.owner).filter(|_| !stopped);
         let outputs = self.outputs.iter().filter_map(Collector::pipe_end).filter(|_| !quiet);
+        fds.extend(notes.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         fds.extend(alarm.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         fds.extend(owner.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         fds.extend(outputs.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
@@ -270,9 +295,10 @@ impl Watch<'_> {
         let mut ready = fds.iter().map(|fd| !fd.revents().is_empty());
         let mut next = || ready.next().unwrap_or(false);
         let ended = next();
+        let note = notes.is_some() && next();
         let alarm = alarm.is_some() && next();
         let owner = owner.is_some() && next();
-        Ok(Events { ended, alarm, owner, output: ready.any(|ready| ready) })
+        Ok(Events { ended, note, alarm, owner, output: ready.any(|ready| ready) })
     }
 
     /// The owner wants the run to end, or is gone.
@@ -284,28 +310,32 @@ impl Watch<'_> {
         }
     }
 
-    fn collect(&mut self) -> io::Result<()> {
+    /// Reads what there is; true when it is more than is allowed.
+    fn collect(&mut self) -> io::Result<bool> {
         for output in &mut self.outputs {
             output.read()?;
         }
         let total: u64 = self.outputs.iter().map(Collector::total).sum();
-        if total > self.run.output {
-            self.stop(Some(Limit::Output));
-        }
-        Ok(())
+        Ok(total > self.run.output)
     }
 
     /// Everything has ended: what was it?
-    fn finish(mut self) -> io::Result<(Ran, [Collector; 2])> {
+    fn finish(mut self) -> io::Result<(Ran, [Collector; 2], bool)> {
         let wall_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.child.wait()?;
+        let serves_again = self.serves_again && !self.stopped();
+        if !serves_again {
+            self.child.wait()?;
+            self.read_notes()?;
+        }
         let cpu_ns = u64::try_from(self.cpu()?.as_nanos()).unwrap_or(u64::MAX);
         let late = self.late_limit(cpu_ns);
         // Too much CPU time is that, also where the clock or the program itself ended it first.
         if !self.stopped() || self.limit == Some(Limit::Wall) && late == Some(Limit::Cpu) {
             self.limit = late;
         }
-        self.collect()?;
+        if self.collect()? && !self.stopped() {
+            self.limit = Some(Limit::Output);
+        }
         let killed = self.stopped();
         let end = match self.end.take() {
             Some(end) => end,
@@ -324,7 +354,7 @@ impl Watch<'_> {
             stdout: self.outputs[0].captured(),
             stderr: self.outputs[1].captured(),
         };
-        Ok((ran, self.outputs))
+        Ok((ran, self.outputs, serves_again))
     }
 
     /// A limit that was reached without the box having to act.
@@ -338,14 +368,15 @@ impl Watch<'_> {
         (self.end == Some(End::Signal(libc::SIGXFSZ))).then_some(Limit::Output)
     }
 
-    /// Hears what the init said: its own CPU time before the program, and how the program ended.
+    /// Hears what the init said.
     fn read_notes(&mut self) -> io::Result<()> {
         let mut buffer = [0; 4096];
         let flags = RecvFlags::DONTWAIT;
         while let Ok(Some(packet)) = wire::receive::<Note>(self.notes, &mut buffer, flags) {
             match packet.head {
-                Note::Starting(used) => self.own_ns = used,
-                Note::Ended(how) => self.end = Some(how),
+                Note::Starting => {}
+                Note::Ended(how) => (self.end, self.serves_again) = (Some(how), true),
+                Note::Last(how) => self.end = Some(how),
                 Note::Failed(why) => return Err(io::Error::other(format!("init: {why}"))),
             }
         }
@@ -366,6 +397,7 @@ fn waited(processes: BorrowedFd<'_>, task: u32) -> Option<Duration> {
 
 struct Events {
     ended: bool,
+    note: bool,
     alarm: bool,
     owner: bool,
     output: bool,

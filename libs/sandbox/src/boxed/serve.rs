@@ -3,7 +3,7 @@
 use super::{
     container::{Area, Container, Home},
     files::{self, Place, Refusal},
-    filter, init,
+    init,
     process::{Child, fork_init},
     rules, run, users,
 };
@@ -53,14 +53,21 @@ pub fn main(socket: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// An init that waits for its run.
+/// An init that waits for a run.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct Init {
     pub child: Child,
     pub socket: OwnedFd,
-    pub group: Group,
     /// Keeps the mount namespace until the run was answered: its end takes the kernel a while.
     _mounts: Option<OwnedFd>,
+}
+
+impl Init {
+    /// Ends it, and everything in its namespace.
+    pub fn end(self) {
+        self.child.kill();
+        self.child.wait().ok();
+    }
 }
 
 /// The state of a box.
@@ -70,13 +77,13 @@ pub struct Box_ {
     pub home: Home,
     pub container: Container,
     rules: Option<OwnedFd>,
-    filter: Option<Vec<libc::sock_filter>>,
+    filters: Option<init::Filters>,
     tree: Tree,
-    /// Inits that have ended.
-    retired: Vec<Prepared>,
-    /// Groups that were still busy when they were to be removed.
-    busy: Vec<Group>,
-    prepared: Option<Prepared>,
+    /// Groups of runs that have ended.
+    retired: Vec<Group>,
+    /// The next run's.
+    group: Option<Group>,
+    init: Option<Init>,
     /// What the run before asked for, a good guess for the next one.
     bounds: Bounds,
     /// There was a run, and its files lie about.
@@ -97,27 +104,28 @@ impl Box_ {
             missing: identity.missing,
             rootless: identity.rootless,
         };
-        let filter = (!setup.without.contains(&Feature::Seccomp)).then(filter::program);
-        let bounds = Bounds { memory: 256 << 20, processes: 65 };
+        let filters = (!setup.without.contains(&Feature::Seccomp)).then(init::Filters::new);
+        let bounds = Bounds { memory: 256 << 20, processes: 64 };
         let mut served = Box_ {
             home,
             container,
             rules: None,
-            filter,
+            filters,
             tree,
             bounds,
             setup,
-            busy: Vec::new(),
             retired: Vec::new(),
-            prepared: None,
+            group: None,
+            init: None,
             ended: false,
         };
         served.rules = served.make_rules()?;
         if served.rules.is_none() {
             facts.missing.push((Feature::Landlock, "the kernel has no landlock".into()));
         }
-        served.prepare()?;
-        if served.prepared.as_ref().is_some_and(|next| !next.group.without_swap()) && swaps() {
+        served.prepare_group()?;
+        served.prepare_init()?;
+        if served.group.as_ref().is_some_and(|group| !group.without_swap()) && swaps() {
             let message = "swap is on and the kernel does not count it per group";
             facts.missing.push((Feature::NoSwap, message.into()));
         }
@@ -139,10 +147,10 @@ impl Box_ {
         loop {
             // A request that is here already comes first. Tidying is best done while a program runs, so
             // it waits a little for one.
-            if self.prepared.is_none() && !waiting(socket.as_fd(), Duration::ZERO)? {
+            if !self.is_ready() && !waiting(socket.as_fd(), Duration::ZERO)? {
                 self.make_ready();
             }
-            if !self.is_tidy() && !waiting(socket.as_fd(), PATIENCE)? {
+            if !self.retired.is_empty() && !waiting(socket.as_fd(), PATIENCE)? {
                 self.clean();
             }
             match wire::receive::<Request>(socket, buffer, RecvFlags::empty())? {
@@ -205,82 +213,96 @@ impl Box_ {
         Ok(())
     }
 
-    /// The init for a run, with the run's mounts and bounds.
-    pub fn next(&mut self, run: &Run) -> io::Result<Prepared> {
+    /// An init and a group for a run, with the run's mounts and bounds.
+    pub fn next(&mut self, run: &Run) -> io::Result<(Init, Group)> {
         if self.container.show(&self.home, &run.mounts)? {
             self.discard();
         }
-        // The init is one process more.
-        self.bounds = Bounds { memory: run.memory, processes: run.processes.saturating_add(1) };
-        self.prepare()?;
-        let mut next = self.prepared.take().ok_or_else(|| io::Error::other("no init"))?;
-        next.group.bound(self.bounds)?;
-        Ok(next)
+        self.bounds = Bounds { memory: run.memory, processes: run.processes };
+        self.prepare_group()?;
+        self.prepare_init()?;
+        let missing = || io::Error::other("nothing is prepared");
+        self.group.as_mut().ok_or_else(missing)?.bound(self.bounds)?;
+        Ok((self.init.take().ok_or_else(missing)?, self.group.take().ok_or_else(missing)?))
     }
 
-    /// Makes the next init if there is none. A failure shows when a run needs it.
+    /// Makes what the next run needs and there is none of. A failure shows when a run needs it.
     pub fn make_ready(&mut self) {
-        if let Err(error) = self.prepare() {
+        if let Err(error) = self.prepare_group().and_then(|()| self.prepare_init()) {
             eprintln!("agon-box: cannot prepare the next run: {error}");
         }
     }
 
-    /// Cleans up in the middle of work, when there is much.
-    pub fn keep_clean(&mut self) {
-        if self.retired.len() + self.busy.len() >= BACKLOG {
+    /// What can be done while a program runs, whose init is likely to serve the next one too.
+    pub fn work_ahead(&mut self) {
+        if let Err(error) = self.prepare_group() {
+            eprintln!("agon-box: cannot prepare the next run: {error}");
+        }
+        if self.retired.len() >= BACKLOG {
             self.clean();
         }
     }
 
-    fn is_tidy(&self) -> bool {
-        self.retired.is_empty() && self.busy.is_empty()
+    fn is_ready(&self) -> bool {
+        self.group.is_some() && self.init.is_some()
     }
 
-    /// Removes what is left of ended runs. None of it has a process any more: it only costs time.
-    pub fn clean(&mut self) {
-        self.busy.extend(self.retired.drain(..).map(|prepared| prepared.group));
-        let busy = std::mem::take(&mut self.busy);
-        self.busy = busy.into_iter().filter_map(|group| self.tree.remove(group)).collect();
+    /// Removes the groups of ended runs. They have no process any more: they only cost time. One that the kernel
+    /// is not yet done with stays for the next time.
+    fn clean(&mut self) {
+        let retired = std::mem::take(&mut self.retired);
+        self.retired = retired.into_iter().filter_map(|group| self.tree.remove(group)).collect();
     }
 
-    fn prepare(&mut self) -> io::Result<()> {
-        if self.prepared.is_some() {
+    fn prepare_group(&mut self) -> io::Result<()> {
+        if self.group.is_some() {
             return Ok(());
         }
         let mut group = self.tree.group().map_err(explain("control group"))?;
         if let Err(error) = group.bound(self.bounds) {
-            self.busy.push(group);
+            self.retired.push(group);
             return Err(explain("control group")(error));
         }
+        self.group = Some(group);
+        Ok(())
+    }
+
+    fn prepare_init(&mut self) -> io::Result<()> {
+        if self.init.is_some() {
+            return Ok(());
+        }
         let (own, theirs) = wire::pair()?;
-        let Some(child) = fork_init(group.birthplace()).map_err(explain("fork"))? else {
+        let Some(child) = fork_init().map_err(explain("fork"))? else {
             drop(own);
             init::main(&init::Context {
                 socket: theirs,
-                group: &group,
-                filter: self.filter.as_deref(),
+                filters: self.filters.as_ref(),
                 rules: self.rules.as_ref().map(AsFd::as_fd),
+                last_pid: self.home.last_pid.as_ref().map(AsFd::as_fd),
                 uid: self.setup.uid,
             })
         };
         let name = format!("{}/ns/mnt", child.pid.as_raw_nonzero());
         let mounts = openat(&self.home.processes, name, OFlags::CLOEXEC, Mode::empty()).ok();
-        self.prepared = Some(Prepared { child, socket: own, group, _mounts: mounts });
+        self.init = Some(Init { child, socket: own, _mounts: mounts });
         Ok(())
     }
 
     /// Ends the prepared init, which was made for another state of the container.
     fn discard(&mut self) {
-        if let Some(prepared) = self.prepared.take() {
-            prepared.child.kill();
-            prepared.child.wait().ok();
-            self.retire(prepared);
+        if let Some(init) = self.init.take() {
+            init.end();
         }
     }
 
-    /// Takes an init that has ended, with all that was in its namespace, to be cleaned up after.
-    pub fn retire(&mut self, prepared: Prepared) {
-        self.retired.push(prepared);
+    /// Takes back an init that can serve again.
+    pub fn put_back(&mut self, init: Init) {
+        self.init = Some(init);
+    }
+
+    /// Takes the group of a run that has ended, to be removed when there is time.
+    pub fn retire(&mut self, group: Group) {
+        self.retired.push(group);
     }
 
     /// Says that there was a run, so that its files go before the next.
@@ -292,9 +314,10 @@ impl Box_ {
 impl Drop for Box_ {
     fn drop(&mut self) {
         self.discard();
+        self.retired.extend(self.group.take());
         for _ in 0..1000 {
             self.clean();
-            if self.busy.is_empty() {
+            if self.retired.is_empty() {
                 break;
             }
             std::thread::sleep(std::time::Duration::from_millis(1));

@@ -74,8 +74,17 @@ impl Tree {
 pub struct Bounds {
     /// Bytes.
     pub memory: u64,
-    /// Processes and threads, the init included.
+    /// Processes and threads.
     pub processes: u32,
+}
+
+/// How a process gets into a group.
+#[derive(Debug)]
+pub enum Entrance<'a> {
+    /// It is created in this directory.
+    Birthplace(BorrowedFd<'a>),
+    /// It moves in by itself, by writing a zero to each of these files.
+    Doors(Vec<BorrowedFd<'a>>),
 }
 
 /// One run's group.
@@ -96,19 +105,11 @@ impl Group {
         }
     }
 
-    /// The directory to create a process in, where the kernel can do that.
-    pub fn birthplace(&self) -> Option<BorrowedFd<'_>> {
+    /// How a process gets into it.
+    pub fn entrance(&self) -> Entrance<'_> {
         match self {
-            Group::V1(_) => None,
-            Group::V2(group) => Some(group.dir.fd()),
-        }
-    }
-
-    /// Moves the calling process into the group, where it was not created in it.
-    pub fn join(&self) -> io::Result<()> {
-        match self {
-            Group::V1(group) => group.join(),
-            Group::V2(_) => Ok(()),
+            Group::V1(group) => Entrance::Doors(group.doors()),
+            Group::V2(group) => Entrance::Birthplace(group.dir.fd()),
         }
     }
 

@@ -32,6 +32,9 @@ pub struct Member {
     controllers: Controller,
     name: String,
     dir: Dir,
+    /// The file `tasks`. A thread that moves only itself by it does not wait for all other processes of the
+    /// machine, as with `cgroup.procs`.
+    door: OwnedFd,
 }
 
 impl Member {
@@ -60,7 +63,8 @@ impl Group {
                 Some(at) => spare.swap_remove(at),
                 None => {
                     let (name, dir) = (name.to_owned(), base.make(name)?);
-                    Member { controllers: *controllers, name, dir }
+                    let door = dir.file("tasks", OFlags::WRONLY)?;
+                    Member { controllers: *controllers, name, dir, door }
                 }
             });
         }
@@ -131,8 +135,8 @@ impl Group {
         Ok(())
     }
 
-    pub(super) fn join(&self) -> io::Result<()> {
-        self.members.iter().try_for_each(|member| member.dir.write("cgroup.procs", "0"))
+    pub(super) fn doors(&self) -> Vec<BorrowedFd<'_>> {
+        self.members.iter().map(|member| member.door.as_fd()).collect()
     }
 
     pub(super) fn cpu(&self) -> io::Result<Duration> {

@@ -1,7 +1,8 @@
 //! Programs that reach for what is not theirs.
 
-use crate::arena::Arena;
-use sandbox::{Exit, Violation};
+use crate::arena::{Arena, slow};
+use sandbox::{Exit, RunSpec, Violation};
+use std::time::Duration;
 
 #[tokio::test]
 async fn network() {
@@ -64,6 +65,27 @@ async fn other_processes() {
         everybody: ESRCH\n";
     assert_eq!(outcome.exit, Exit::Code(0));
     assert_eq!(outcome.stdout.into_text().unwrap(), expected);
+    arena.finish().await;
+}
+
+/// Nothing about its processes tells a program what ran before it.
+#[tokio::test]
+async fn every_namespace_is_as_new() {
+    let Some(mut arena) = Arena::open().await else { return };
+    let look = "echo $$; sh -c 'echo $$; true'; echo /proc/[0-9]*; cat /proc/self/cgroup";
+    let befores =
+        ["true", "sh -c true; sh -c true", "sleep 60 & sleep 0", "kill -9 $$", "sleep 60"];
+    let mut seen = Vec::new();
+    for before in befores {
+        let mut spec = RunSpec::new(["/bin/sh", "-c", before]);
+        spec.limits.wall = slow(Duration::from_millis(300));
+        arena.slot().run(spec).await.unwrap();
+        let outcome = arena.run(RunSpec::new(["/bin/sh", "-c", look])).await;
+        seen.push(outcome.stdout.into_text().unwrap());
+    }
+    assert!(seen[0].starts_with("2\n3\n/proc/2\n"), "{}", seen[0]);
+    assert!(seen[0].lines().skip(3).all(|group| group.ends_with(":/")), "{}", seen[0]);
+    assert!(seen.iter().all(|text| *text == seen[0]), "{seen:?}");
     arena.finish().await;
 }
 
