@@ -7,9 +7,10 @@ use db::{Db, Tx};
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
 
-use crate::lane::Lane;
+use crate::kafka::{self, Kafka};
+use crate::lane::{Lane, Source, Stop};
 use crate::state::State;
-use crate::{Bus, Fault, Received, Retry, Topic};
+use crate::{Bus, Fault, Log, Received, Retry, Topic};
 
 /// Applies events.
 ///
@@ -30,7 +31,7 @@ pub struct Consumer<H> {
     pub(crate) state: Arc<State>,
     pub(crate) handler: H,
     pub(crate) retry: Retry,
-    sources: Vec<(Topic, Db)>,
+    sources: Vec<(Topic, Log)>,
 }
 
 impl<H: Handler> Consumer<H> {
@@ -38,7 +39,7 @@ impl<H: Handler> Consumer<H> {
         bus: &Bus,
         name: &'static str,
         db: Db,
-        sources: Vec<(Topic, Db)>,
+        sources: Vec<(Topic, Log)>,
         handler: H,
     ) -> Self {
         let state = bus.shared.consumers.add(name, db);
@@ -54,11 +55,30 @@ impl<H: Handler> Consumer<H> {
 
     /// Applies events, as they come, until `stop`; then finishes what it is handling.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
-        let stop = stop.boxed().shared();
-        let lanes = self
-            .sources
-            .iter()
-            .map(|(topic, log)| Lane::new(&self, topic, log, stop.clone()).run());
-        join_all(lanes).await;
+        let stop: Stop<'_> = stop.boxed().shared();
+        let tables = self.sources.iter().filter_map(|(topic, log)| match log {
+            Log::Table(db) => {
+                let source = Source::Log(db, db.appended());
+                Some(Lane::new(&self, topic, source, stop.clone()).run())
+            }
+            Log::Kafka(_) => None,
+        });
+        let group = self.group();
+        let group = async {
+            if let Some((kafka, topics)) = group {
+                kafka::run_group(&self, kafka, &topics, stop.clone()).await;
+            }
+        };
+        tokio::join!(join_all(tables), group);
+    }
+
+    /// The topics that are on Kafka.
+    fn group(&self) -> Option<(&Kafka, Vec<&Topic>)> {
+        let on_kafka = self.sources.iter().filter_map(|(topic, log)| match log {
+            Log::Kafka(kafka) => Some((&**kafka, topic)),
+            Log::Table(_) => None,
+        });
+        let (clusters, topics): (Vec<&Kafka>, Vec<&Topic>) = on_kafka.unzip();
+        clusters.first().map(|kafka| (*kafka, topics))
     }
 }

@@ -30,16 +30,22 @@ db::record! {
     }
 }
 
-/// The keys that are parked.
+/// The keys that are parked, of a range of places.
 pub(crate) async fn keys(
     read: impl Read<'_>,
     consumer: &str,
     topic: &str,
+    range: (i64, i64),
 ) -> db::Result<HashSet<Uuid>> {
     let rows: Vec<(Uuid,)> = read
-        .query("SELECT DISTINCT aggregate_id FROM dead_letters WHERE consumer = $1 AND topic = $2")
+        .query(
+            "SELECT DISTINCT aggregate_id FROM dead_letters
+             WHERE consumer = $1 AND topic = $2 AND log_id >= $3 AND log_id < $4",
+        )
         .bind(consumer)
         .bind(topic)
+        .bind(range.0)
+        .bind(range.1)
         .fetch_all()
         .await?;
     Ok(rows.into_iter().map(|(key,)| key).collect())
@@ -125,11 +131,13 @@ impl<H: Handler> Lane<'_, H> {
             .db()
             .query(
                 "SELECT DISTINCT aggregate_id FROM dead_letters
-                 WHERE consumer = $1 AND topic = $2 AND replay = $3",
+                 WHERE consumer = $1 AND topic = $2 AND replay = $3 AND log_id >= $4 AND log_id < $5",
             )
             .bind(self.name())
             .bind(self.topic.name)
             .bind(true)
+            .bind(self.range.0)
+            .bind(self.range.1)
             .fetch_all()
             .await?;
         for (key,) in keys {
@@ -144,7 +152,7 @@ impl<H: Handler> Lane<'_, H> {
                 }
             }
         }
-        self.parked = keys_now(self).await?;
+        self.parked = self.keys().await?;
         self.show_parked();
         Ok(())
     }
@@ -156,11 +164,14 @@ impl<H: Handler> Lane<'_, H> {
                 "SELECT log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
                         occurred_at, traceparent, data
                  FROM dead_letters WHERE consumer = $1 AND topic = $2 AND aggregate_id = $3
+                   AND log_id >= $4 AND log_id < $5
                  ORDER BY log_id LIMIT 1",
             )
             .bind(self.name())
             .bind(self.topic.name)
             .bind(key)
+            .bind(self.range.0)
+            .bind(self.range.1)
             .fetch_optional()
             .await?;
         Ok(row.map(|row| row.received(self.topic.name)))
@@ -171,7 +182,7 @@ impl<H: Handler> Lane<'_, H> {
         let Some(at) = self.at else { return Ok(false) };
         let mut tx = self.db().begin().await?;
         let result = async {
-            if !cursor::advance(&mut tx, self.name(), self.topic.name, at, at).await? {
+            if !cursor::advance(&mut tx, self.name(), &self.place, at, at).await? {
                 return Ok(false);
             }
             let removed = tx
@@ -235,8 +246,4 @@ impl<H: Handler> Lane<'_, H> {
             })
             .await
     }
-}
-
-async fn keys_now<H: Handler>(lane: &Lane<'_, H>) -> db::Result<HashSet<Uuid>> {
-    keys(lane.db(), lane.name(), lane.topic.name).await
 }

@@ -8,6 +8,12 @@ pub enum Error {
     /// A topic that is unknown, given twice or of another service.
     #[error("{0}")]
     Topic(String),
+    /// A setting that makes no sense.
+    #[error("{0}")]
+    Config(String),
+    /// Kafka failed, or cannot be reached.
+    #[error("Kafka: {0}")]
+    Kafka(String),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] db::Error),

@@ -1,4 +1,5 @@
-//! One consumer in one topic: reads its log in order, applies it, and never passes a failure of the same key.
+//! One consumer in one topic's log, or in one partition of a topic: reads it in order, applies it, and never passes
+//! a failure of the same key.
 
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
@@ -14,7 +15,8 @@ use tracing::Instrument as _;
 
 use crate::consumer::{Consumer, Handler};
 use crate::cursor::{self, Cursor};
-use crate::{Fault, Received, Topic, dead_letters, log};
+use crate::kafka::{Kafka, Partition, places};
+use crate::{Fault, Received, Topic, dead_letters, inbox, log};
 
 /// Events of one transaction.
 const BATCH: i64 = 200;
@@ -28,13 +30,24 @@ pub(crate) type Stop<'a> = Shared<BoxFuture<'a, ()>>;
 pub(crate) struct Lane<'a, H> {
     pub(super) consumer: &'a Consumer<H>,
     pub(super) topic: &'a Topic,
-    log: &'a Db,
+    /// What the lane is called where there may be several of a topic.
+    pub(super) place: String,
+    /// Its places in the topic: the first, and the first behind it.
+    pub(super) range: (i64, i64),
+    source: Source<'a>,
     stop: Stop<'a>,
-    appended: watch::Receiver<u64>,
     wake: watch::Receiver<u64>,
     // Known while `at` is: a change of either by another process moves the cursor under us, which is noticed.
     pub(super) at: Option<Cursor>,
     pub(super) parked: HashSet<Uuid>,
+}
+
+/// Where a lane's events are.
+pub(crate) enum Source<'a> {
+    /// A log, with what changes when it grows.
+    Log(&'a Db, watch::Receiver<u64>),
+    /// A partition.
+    Partition(Partition),
 }
 
 /// What came of a step.
@@ -43,8 +56,8 @@ enum Step {
     Idle,
     /// There may be more.
     Went,
-    /// The log and the cursor contradict each other.
-    Contradiction(String),
+    /// The lane cannot go on: the log and the cursor contradict each other, or Kafka is away.
+    Stuck(String),
 }
 
 /// What came of one transaction.
@@ -56,9 +69,21 @@ pub(super) enum Applied {
 }
 
 impl<'a, H: Handler> Lane<'a, H> {
-    pub fn new(consumer: &'a Consumer<H>, topic: &'a Topic, log: &'a Db, stop: Stop<'a>) -> Self {
-        let (appended, wake) = (log.appended(), consumer.state.wake.subscribe());
-        Self { consumer, topic, log, stop, appended, wake, at: None, parked: HashSet::new() }
+    pub fn new(
+        consumer: &'a Consumer<H>,
+        topic: &'a Topic,
+        source: Source<'a>,
+        stop: Stop<'a>,
+    ) -> Self {
+        let wake = consumer.state.wake.subscribe();
+        let (place, range) = match &source {
+            Source::Log(..) => (topic.name.to_owned(), (0, i64::MAX)),
+            Source::Partition(partition) => {
+                (format!("{}/{}", topic.name, partition.number), places(partition.number))
+            }
+        };
+        let (at, parked) = (None, HashSet::new());
+        Self { consumer, topic, place, range, source, stop, wake, at, parked }
     }
 
     pub async fn run(mut self) {
@@ -74,17 +99,17 @@ impl<'a, H: Handler> Lane<'a, H> {
                     self.wait().await;
                     continue;
                 }
-                Ok(Step::Contradiction(why)) => {
+                Ok(Step::Stuck(why)) => {
                     self.at = None;
-                    if self.consumer.state.stopped(self.topic.name, &why) {
-                        tracing::error!(consumer = self.name(), topic = self.topic.name, "{why}");
+                    if self.consumer.state.stopped(&self.place, &why) {
+                        tracing::error!(consumer = self.name(), topic = self.place, "{why}");
                     }
                     STOPPED
                 }
                 Err(error) => {
                     failures += 1;
                     if failures == 1 {
-                        let (consumer, topic) = (self.name(), self.topic.name);
+                        let (consumer, topic) = (self.name(), &self.place);
                         tracing::warn!(consumer, topic, %error, "the consumer cannot go on");
                     }
                     self.at = None;
@@ -113,35 +138,37 @@ impl<'a, H: Handler> Lane<'a, H> {
 
     /// Waits for an append, a replay or the stop; and not too long, as another process may append too.
     async fn wait(&mut self) {
-        let poll = match self.log.engine() {
-            Engine::Sqlite => Duration::from_secs(1),
-            Engine::Postgres => Duration::from_millis(250),
+        let news = match &mut self.source {
+            Source::Log(log, appended) => {
+                let poll = match log.engine() {
+                    Engine::Sqlite => Duration::from_secs(1),
+                    Engine::Postgres => Duration::from_millis(250),
+                };
+                async move { drop(tokio::time::timeout(poll, appended.changed()).await) }.boxed()
+            }
+            Source::Partition(partition) => partition.wait().boxed(),
         };
         tokio::select! {
-            _ = self.appended.changed() => {}
+            () = news => {}
             _ = self.wake.changed() => {}
             () = self.stop.clone() => {}
-            () = tokio::time::sleep(poll) => {}
         }
     }
 
     async fn step(&mut self) -> db::Result<Step> {
-        self.appended.borrow_and_update();
+        if let Source::Log(_, appended) = &mut self.source {
+            appended.borrow_and_update();
+        }
         self.wake.borrow_and_update();
         let at = self.position().await?;
         if !self.parked.is_empty() {
             self.replay().await?;
         }
-        // The event at the cursor is read again, to see that it is still there.
-        let known = i64::from(at != cursor::START);
-        let mut events = log::read(self.log, self.topic, at.log_id, BATCH + known).await?;
-        if known == 1 {
-            let there = !events.is_empty() && events[0].log_id == at.log_id;
-            if !there || events.remove(0).id != at.event_id {
-                return Ok(Step::Contradiction(self.contradiction(at)));
-            }
-        }
-        self.consumer.state.goes_on(self.topic.name);
+        let events = match self.read(at).await? {
+            Ok(events) => events,
+            Err(why) => return Ok(Step::Stuck(why)),
+        };
+        self.consumer.state.goes_on(&self.place);
         self.measure(&events).await?;
         if events.is_empty() {
             return Ok(Step::Idle);
@@ -150,13 +177,33 @@ impl<'a, H: Handler> Lane<'a, H> {
         Ok(Step::Went)
     }
 
+    /// The events behind the cursor; the inner error says why there are none to be had.
+    async fn read(&mut self, at: Cursor) -> db::Result<Result<Vec<Received>, String>> {
+        let log = match &mut self.source {
+            Source::Log(log, _) => *log,
+            Source::Partition(partition) => {
+                return Ok(partition.read(at, usize::try_from(BATCH).unwrap_or(1)).await);
+            }
+        };
+        // The event at the cursor is read again, to see that it is still there.
+        let known = i64::from(at != cursor::START);
+        let mut events = log::read(log, self.topic, at.log_id, BATCH + known).await?;
+        if known == 1 {
+            let there = !events.is_empty() && events[0].log_id == at.log_id;
+            if !there || events.remove(0).id != at.event_id {
+                return Ok(Err(self.contradiction(at)));
+            }
+        }
+        Ok(Ok(events))
+    }
+
     /// Where the cursor is; asked of the database when it is not known.
     async fn position(&mut self) -> db::Result<Cursor> {
         if let Some(at) = self.at {
             return Ok(at);
         }
-        let at = cursor::load(self.db(), self.name(), self.topic.name).await?;
-        self.parked = dead_letters::keys(self.db(), self.name(), self.topic.name).await?;
+        let at = cursor::load(self.db(), self.name(), &self.place).await?;
+        self.parked = self.keys().await?;
         self.at = Some(at);
         self.show_parked();
         Ok(at)
@@ -238,7 +285,7 @@ impl<'a, H: Handler> Lane<'a, H> {
                 tracing::warn!(consumer, topic, %event_id, %key, %fault, "an event failed; trying again");
             }
             let why = format!("event {} fails and is tried again: {fault}", event.id);
-            self.consumer.state.stopped(self.topic.name, &why);
+            self.consumer.state.stopped(&self.place, &why);
             self.pause(self.consumer.retry.pause(tries, rand::random())).await;
             if self.is_stopping() {
                 return;
@@ -259,14 +306,23 @@ impl<'a, H: Handler> Lane<'a, H> {
         let Some(at) = self.at else { return true };
         let to = Cursor { log_id: event.log_id, event_id: event.id };
         let reason = &fault.to_string();
+        let (place, this) = (self.place.as_str(), self.topic);
+        let (partition, relayed) = (self.is_partition(), self.db().is_relayed());
         let parked = self
             .db()
             .transact(|mut tx| async move {
-                if !cursor::advance(&mut tx, consumer, topic, at, to).await? {
+                if !cursor::advance(&mut tx, consumer, place, at, to).await? {
                     return Ok(Applied::Elsewhere);
                 }
                 dead_letters::add(&mut tx, consumer, event, reason, i64::from(attempts), false)
                     .await?;
+                if partition {
+                    inbox::claim(&mut tx, consumer, std::slice::from_ref(event)).await?;
+                }
+                if partition && relayed {
+                    let name = Kafka::dead_letters(this, consumer);
+                    crate::outbox::copy(&mut tx, &name, event).await?;
+                }
                 Ok::<_, db::Error>(Applied::To(to))
             })
             .await;
@@ -315,18 +371,25 @@ impl<'a, H: Handler> Lane<'a, H> {
         at: Cursor,
         events: &[Received],
     ) -> Result<Option<(Cursor, usize)>, Fault> {
-        let (consumer, topic, started) = (self.name(), self.topic.name, Instant::now());
+        let (consumer, place, started) = (self.name(), &self.place, Instant::now());
         // Locks the cursor: what follows happens in one process only.
-        if !cursor::advance(tx, consumer, topic, at, at).await? {
+        if !cursor::advance(tx, consumer, place, at, at).await? {
             return Ok(None);
         }
         let parked = match self.parked.is_empty() {
             true => HashSet::new(),
-            false => dead_letters::keys(&mut *tx, consumer, topic).await?,
+            false => dead_letters::keys(&mut *tx, consumer, self.topic.name, self.range).await?,
+        };
+        // A relay may publish an event twice; a log has it once.
+        let fresh = match self.is_partition() {
+            true => Some(inbox::claim(tx, consumer, events).await?),
+            false => None,
         };
         let (mut to, mut held) = (at, 0);
         for event in events {
-            if parked.contains(&event.aggregate_id) {
+            if fresh.as_ref().is_some_and(|fresh| !fresh.contains(&event.log_id)) {
+                self.count("known", 1);
+            } else if parked.contains(&event.aggregate_id) {
                 let reason = "waits behind an earlier dead letter of its key";
                 dead_letters::add(tx, consumer, event, reason, 0, true).await?;
                 held += 1;
@@ -334,16 +397,28 @@ impl<'a, H: Handler> Lane<'a, H> {
                 self.handle(tx, event).await?;
             }
             to = Cursor { log_id: event.log_id, event_id: event.id };
-            if started.elapsed() > BATCH_TIME {
+            if started.elapsed() > BATCH_TIME && fresh.is_none() {
                 break;
             }
         }
-        cursor::advance(tx, consumer, topic, at, to).await?;
+        cursor::advance(tx, consumer, place, at, to).await?;
         Ok(Some((to, held)))
+    }
+
+    fn is_partition(&self) -> bool {
+        matches!(self.source, Source::Partition(_))
+    }
+
+    /// The keys of this lane that are parked.
+    pub(super) async fn keys(&self) -> db::Result<HashSet<Uuid>> {
+        dead_letters::keys(self.db(), self.name(), self.topic.name, self.range).await
     }
 
     /// Runs the handler in the trace of the event. A panic is a failure like another.
     pub(super) async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
+        if event.type_name.is_empty() {
+            return Err(Fault::park("is no event: its key, its value or a ce_ header is missing"));
+        }
         let context = rpc::Context::continuing(event.traceparent.as_deref());
         let span = tracing::info_span!(
             "event",
@@ -358,18 +433,20 @@ impl<'a, H: Handler> Lane<'a, H> {
     }
 
     async fn measure(&self, events: &[Received]) -> db::Result<()> {
-        let behind = match events {
-            [.., last] if events.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX) => {
-                log::count_after(self.log, self.topic.name, last.log_id).await?
+        let behind = match (events, &self.source) {
+            ([.., last], Source::Log(log, _))
+                if events.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX) =>
+            {
+                log::count_after(log, self.topic.name, last.log_id).await?
             }
             _ => 0,
         };
-        let now = self.log.clock().now();
+        let now = self.db().clock().now();
         let age = events.first().map_or(0, |event| (now - event.time).num_milliseconds().max(0));
-        let (consumer, topic) = (self.name(), self.topic.name);
+        let (consumer, topic) = (self.name(), self.place.clone());
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         {
-            gauge!("agon_bus_lag_events", "consumer" => consumer, "topic" => topic)
+            gauge!("agon_bus_lag_events", "consumer" => consumer, "topic" => topic.clone())
                 .set((behind + events.len() as i64) as f64);
             gauge!("agon_bus_lag_seconds", "consumer" => consumer, "topic" => topic)
                 .set(age as f64 / 1000.0);
@@ -378,8 +455,8 @@ impl<'a, H: Handler> Lane<'a, H> {
     }
 
     pub(super) fn show_parked(&self) {
-        let (consumer, topic) = (self.name(), self.topic.name);
-        self.consumer.state.parked(topic, self.parked.len());
+        let (consumer, topic) = (self.name(), self.place.clone());
+        self.consumer.state.parked(&topic, self.parked.len());
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         gauge!("agon_bus_parked_keys", "consumer" => consumer, "topic" => topic)
             .set(self.parked.len() as f64);

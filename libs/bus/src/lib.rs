@@ -1,9 +1,9 @@
 //! Domain events: published with the change that they tell of, applied exactly once.
 //!
-//! A service appends events to the `event_log` of its own database, in the transaction of the change
-//! ([`outbox::append`]). [`Bus`] reads the logs of all services of this process, and a [`Consumer`] applies their
-//! events to another service's database, in order per key, keeping its cursor in the transaction of the effect.
-//! [`subscribe`] shows the same events to others, as each may see them.
+//! A service appends events to its own database, in the transaction of the change ([`outbox::append`]): to the
+//! `event_log`, which [`Bus`] reads where all services are in one process; or to the `outbox`, from which a [`Relay`]
+//! publishes them to Kafka. A [`Consumer`] applies them to another service's database, in order per key, keeping its
+//! cursor in the transaction of the effect. [`subscribe`] shows the same events to others, as each may see them.
 //!
 //! Invariants:
 //! - a topic has exactly one producing service;
@@ -21,6 +21,8 @@ mod cursor;
 mod dead_letters;
 mod error;
 mod event;
+mod inbox;
+mod kafka;
 mod lane;
 mod log;
 pub mod outbox;
@@ -40,10 +42,12 @@ pub use consumer::{Consumer, Handler};
 pub use cursor::reset as reset_cursor;
 pub use error::{Error, Fault};
 pub use event::{Event, Received};
+pub use kafka::{Config as KafkaConfig, Created, Relay};
 pub use retry::Retry;
 pub use topic::{Projection, Topic};
 
-use state::Registry;
+use kafka::Kafka;
+use state::{Registry, Relays};
 
 /// The event logs that this process can read, and the consumers that it runs. Cheap to clone.
 #[derive(Clone)]
@@ -52,10 +56,19 @@ pub struct Bus {
 }
 
 struct Shared {
-    // Topic by name, with the database that its log is in.
-    topics: BTreeMap<&'static str, (Topic, Db)>,
+    topics: BTreeMap<&'static str, (Topic, Log)>,
     consumers: Registry,
+    relays: Relays,
     closing: watch::Sender<bool>,
+}
+
+/// Where the events of a topic are read.
+#[derive(Clone)]
+pub(crate) enum Log {
+    /// The event log in a database of this process.
+    Table(Db),
+    /// A cluster.
+    Kafka(Arc<Kafka>),
 }
 
 impl Bus {
@@ -75,13 +88,64 @@ impl Bus {
                         db.service()
                     )));
                 }
-                if topics.insert(topic.name, (*topic, db.clone())).is_some() {
+                if topics.insert(topic.name, (*topic, Log::Table(db.clone()))).is_some() {
                     return Err(Error::Topic(format!("topic {} is given twice", topic.name)));
                 }
             }
         }
-        let (consumers, closing) = (Registry::default(), watch::Sender::new(false));
-        Ok(Self { shared: Arc::new(Shared { topics, consumers, closing }) })
+        Ok(Self::over(topics))
+    }
+
+    /// A bus over a Kafka cluster, with the topics of all services, wherever they run. Whoever produces some needs a
+    /// [`Bus::relay`].
+    ///
+    /// # Errors
+    /// When the configuration makes no sense. The cluster is not asked.
+    pub fn kafka(config: KafkaConfig, topics: &[&'static [Topic]]) -> Result<Self, Error> {
+        let kafka = Arc::new(Kafka::new(config)?);
+        let all = topics.iter().flat_map(|topics| topics.iter());
+        Ok(Self::over(all.map(|topic| (topic.name, (*topic, Log::Kafka(kafka.clone())))).collect()))
+    }
+
+    fn over(topics: BTreeMap<&'static str, (Topic, Log)>) -> Self {
+        let (consumers, relays) = (Registry::default(), Relays::default());
+        let closing = watch::Sender::new(false);
+        Self { shared: Arc::new(Shared { topics, consumers, relays, closing }) }
+    }
+
+    /// What publishes the events of one service's database; none where they are read from its log.
+    #[must_use]
+    pub fn relay(&self, db: Db) -> Option<Relay> {
+        let kafka = self.shared.topics.values().find_map(|(_, log)| match log {
+            Log::Kafka(kafka) => Some(kafka.clone()),
+            Log::Table(_) => None,
+        })?;
+        Some(Relay::new(self, kafka, db))
+    }
+
+    /// Makes the topics that are missing on Kafka, with a dead-letter topic for each of these consumers of a topic.
+    /// Nothing to do where events are read from logs.
+    ///
+    /// # Errors
+    /// When the cluster refuses, or cannot be reached.
+    pub async fn create_topics(&self, consumers: &[Consumes]) -> Result<Vec<Created>, Error> {
+        let mut created = Vec::new();
+        let clusters = self.shared.topics.values().find_map(|(_, log)| match log {
+            Log::Kafka(kafka) => Some(kafka.clone()),
+            Log::Table(_) => None,
+        });
+        if let Some(kafka) = clusters {
+            let names: Vec<&str> = self.shared.topics.keys().copied().collect();
+            let mut letters = Vec::new();
+            for consumer in consumers {
+                for topic in consumer.topics {
+                    let (topic, _) = self.source(topic)?;
+                    letters.push(Kafka::dead_letters(&topic, consumer.consumer));
+                }
+            }
+            created = kafka.create(&names, &letters).await?;
+        }
+        Ok(created)
     }
 
     /// A consumer named `name` that applies the events of `topics` to `db`; [`Consumer::run`] runs it. It starts
@@ -108,7 +172,8 @@ impl Bus {
     /// Whether every consumer goes on with every key; the error says for people which does not, and what to do. The
     /// process serves all the same.
     pub fn health(&self) -> Result<(), String> {
-        self.shared.consumers.health()
+        let words = [self.shared.consumers.words(), self.shared.relays.words()].concat();
+        if words.is_empty() { Ok(()) } else { Err(words.join("; ")) }
     }
 
     /// Ends all subscriptions, so that a server can drain.
@@ -116,7 +181,7 @@ impl Bus {
         self.shared.closing.send_replace(true);
     }
 
-    fn source(&self, topic: &str) -> Result<(Topic, Db), Error> {
+    fn source(&self, topic: &str) -> Result<(Topic, Log), Error> {
         let found = self.shared.topics.get(topic).cloned();
         found.ok_or_else(|| Error::Topic(format!("there is no topic {topic:?} on this bus")))
     }

@@ -19,9 +19,9 @@ pub(crate) struct State {
     /// Changes when there is something to replay.
     pub wake: watch::Sender<u64>,
     // What keeps a topic from going on, in words.
-    stopped: Mutex<BTreeMap<&'static str, String>>,
-    // How many keys are parked, by topic.
-    parked: Mutex<BTreeMap<&'static str, usize>>,
+    stopped: Mutex<BTreeMap<String, String>>,
+    // How many keys are parked, by topic (or partition, as above).
+    parked: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Registry {
@@ -37,7 +37,7 @@ impl Registry {
         lock(&self.consumers).clone()
     }
 
-    pub fn health(&self) -> Result<(), String> {
+    pub fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         for state in self.all() {
             let name = state.name;
@@ -51,23 +51,60 @@ impl Registry {
                 ));
             }
         }
-        if words.is_empty() { Ok(()) } else { Err(words.join("; ")) }
+        words
     }
 }
 
 impl State {
     /// Notes that the consumer cannot go on in `topic`; true when that is news.
-    pub fn stopped(&self, topic: &'static str, why: &str) -> bool {
-        let before = lock(&self.stopped).insert(topic, why.to_owned());
+    pub fn stopped(&self, topic: &str, why: &str) -> bool {
+        let before = lock(&self.stopped).insert(topic.to_owned(), why.to_owned());
         before.as_deref() != Some(why)
     }
 
-    pub fn parked(&self, topic: &'static str, keys: usize) {
-        lock(&self.parked).insert(topic, keys);
+    pub fn parked(&self, topic: &str, keys: usize) {
+        lock(&self.parked).insert(topic.to_owned(), keys);
     }
 
-    pub fn goes_on(&self, topic: &'static str) {
+    pub fn goes_on(&self, topic: &str) {
         lock(&self.stopped).remove(topic);
+    }
+}
+
+/// How the relays of this process are, by service.
+#[derive(Default)]
+pub(crate) struct Relays {
+    stopped: Mutex<BTreeMap<String, String>>,
+    refused: Mutex<BTreeMap<String, usize>>,
+}
+
+impl Relays {
+    /// Notes that the events of `service` are not published; true when that is news.
+    pub fn stopped(&self, service: &str, why: &str) -> bool {
+        lock(&self.stopped).insert(service.to_owned(), why.to_owned()).is_none()
+    }
+
+    pub fn goes_on(&self, service: &str) {
+        lock(&self.stopped).remove(service);
+    }
+
+    pub fn refused(&self, service: &str, keys: usize) {
+        lock(&self.refused).insert(service.to_owned(), keys);
+    }
+
+    pub fn words(&self) -> Vec<String> {
+        let stopped = lock(&self.stopped);
+        let stopped = stopped.iter().map(|(service, why)| {
+            format!("the events of {service} wait in its outbox and are not published: {why}")
+        });
+        let refused = lock(&self.refused);
+        let refused = refused.iter().filter(|(_, keys)| **keys > 0).map(|(service, keys)| {
+            format!(
+                "{keys} keys of {service} wait behind an event that Kafka refused: see the column refusal of its \
+                 outbox"
+            )
+        });
+        stopped.chain(refused).collect()
     }
 }
 

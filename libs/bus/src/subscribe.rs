@@ -19,7 +19,7 @@ use proto::event::{
 use rpc::PageKey;
 use tonic::{Request, Response, Status};
 
-use crate::{Bus, Received};
+use crate::{Bus, Error, Received};
 
 /// The server of the events on `bus`. Cursors and page tokens are authenticated with `key`.
 #[must_use]
@@ -101,9 +101,14 @@ fn timestamp(time: chrono::DateTime<chrono::Utc>) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: time.timestamp(), nanos }
 }
 
-/// What a failing database is to a client.
-fn unavailable(error: &db::Error) -> Status {
-    match error.is_transient() {
+/// What a failing database or broker is to a client.
+fn unavailable(error: &Error) -> Status {
+    let passing = match error {
+        Error::Db(error) => error.is_transient(),
+        Error::Kafka(_) => true,
+        Error::Config(_) | Error::Topic(_) => false,
+    };
+    match passing {
         true => {
             tracing::warn!(%error, "the event log cannot be read");
             let wait = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use ids::Clock;
 use tokio::sync::watch;
 
 use crate::options::Location;
-use crate::postgres::Postgres;
+use crate::postgres::{Announcements, Postgres};
 use crate::query::Target;
 use crate::sqlite::Sqlite;
 use crate::tx::Conn;
@@ -35,6 +35,7 @@ pub struct Db {
 struct Shared {
     service: String,
     clock: Clock,
+    relayed: bool,
     backend: Backend,
     // Set by a write that found the disk full, cleared by the next commit.
     full: AtomicBool,
@@ -54,6 +55,11 @@ impl Db {
     /// Opens the database. Migrations are not run: see [`Db::migrate`].
     pub async fn open(options: &Options) -> Result<Self> {
         let backend = match options.location()? {
+            Location::Sqlite(_) if options.relayed => {
+                let text =
+                    "events can be relayed from PostgreSQL only; SQLite publishes from its own log";
+                return Err(Error::Config(text.into()));
+            }
             Location::Sqlite(path) => Backend::Sqlite(Sqlite::open(&path, options).await?),
             Location::Postgres { url, schema } => {
                 Backend::Postgres(Postgres::open(&url, schema, options).await?)
@@ -62,6 +68,7 @@ impl Db {
         let shared = Shared {
             service: options.service.clone(),
             clock: options.clock.clone(),
+            relayed: options.relayed,
             backend,
             full: AtomicBool::new(false),
             appended: watch::Sender::new(0),
@@ -169,6 +176,12 @@ impl Db {
         &self.shared.clock
     }
 
+    /// Whether events go to the outbox instead of the log.
+    #[must_use]
+    pub fn is_relayed(&self) -> bool {
+        self.shared.relayed
+    }
+
     /// Whether two handles are of one opened database.
     #[must_use]
     pub fn is_same(&self, other: &Db) -> bool {
@@ -184,6 +197,23 @@ impl Db {
     /// Says that a commit appended to the event log. For [`Tx::after_commit`].
     pub fn note_appended(&self) {
         self.shared.appended.send_modify(|n| *n += 1);
+    }
+
+    /// Tells the other processes that use this database that something happened; see [`Db::announcements`].
+    pub async fn announce(&self, what: &str) -> Result<()> {
+        match &self.shared.backend {
+            Backend::Postgres(pg) => pg.announce(what).await,
+            Backend::Sqlite(_) => Ok(()),
+        }
+    }
+
+    /// What is announced under one name from now on, by this process too. Announcements may be lost: they save
+    /// waiting, nothing else. Nothing comes on SQLite, whose file one process has alone.
+    pub async fn announcements(&self, what: &str) -> Result<Announcements> {
+        match &self.shared.backend {
+            Backend::Postgres(pg) => pg.announcements(what).await,
+            Backend::Sqlite(_) => Ok(Announcements::none()),
+        }
     }
 
     /// Whether the database answers and takes writes; the error is for people. After a full disk this tries a

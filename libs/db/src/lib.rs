@@ -35,6 +35,7 @@ pub use database::{Db, Engine, Read, TxGuard};
 pub use error::{Error, Result};
 pub use migrate::{Migration, Migrations};
 pub use options::{Options, Synchronous};
+pub use postgres::Announcements;
 pub use query::Query;
 pub use sql::{Sql, like_contains};
 pub use tx::{AtCommit, Tx};

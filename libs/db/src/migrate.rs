@@ -43,8 +43,13 @@ pub struct Status {
 }
 
 /// What every service's database holds for the libraries.
-const EVERY: Migrations =
-    crate::migrations!("every", "0001_requests_and_leases", ("0002_event_log"), "0003_consumers");
+const EVERY: Migrations = crate::migrations!(
+    "every",
+    "0001_requests_and_leases",
+    ("0002_event_log"),
+    "0003_consumers",
+    ("0004_outbox"),
+);
 
 /// The migrations of a service: its folder under `migrations/` and the files in it, without `.sql`. A file that
 /// differs between the databases stands in parentheses and lies in `postgres/` and in `sqlite/`.

@@ -26,6 +26,8 @@ pub struct Options {
     pub statement_timeout: Duration,
     /// When SQLite waits for the disk.
     pub synchronous: Synchronous,
+    /// Whether events go to the outbox, for a relay to publish, instead of the log (PostgreSQL).
+    pub relayed: bool,
     /// The time of events and records that are written by the libraries.
     pub clock: Clock,
 }
@@ -55,6 +57,7 @@ impl Options {
             acquire_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(30),
             synchronous: Synchronous::Full,
+            relayed: false,
             clock: Clock::system(),
         }
     }

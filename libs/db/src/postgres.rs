@@ -4,7 +4,7 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sqlx::ConnectOptions;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 
 use crate::{Error, Options, Result};
 
@@ -65,8 +65,47 @@ impl Postgres {
         }
     }
 
+    pub(crate) async fn announce(&self, what: &str) -> Result<()> {
+        let notify = sqlx::query("SELECT pg_notify($1, '')").bind(self.channel(what));
+        notify.execute(&self.write).await.map(drop).map_err(Error::from)
+    }
+
+    pub(crate) async fn announcements(&self, what: &str) -> Result<Announcements> {
+        let options = (*self.read.connect_options()).clone();
+        let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.listen(&self.channel(what)).await?;
+        Ok(Announcements { listener: Some(listener), _pool: Some(pool) })
+    }
+
+    fn channel(&self, what: &str) -> String {
+        format!("{}/{what}", self.schema)
+    }
+
     pub(crate) async fn close(&self) {
         tokio::join!(self.read.close(), self.write.close());
+    }
+}
+
+/// What other processes say about a database; see [`crate::Db::announcements`].
+pub struct Announcements {
+    listener: Option<PgListener>,
+    // A connection of its own: listening would keep one of the others' for ever.
+    _pool: Option<PgPool>,
+}
+
+impl Announcements {
+    pub(crate) fn none() -> Self {
+        Self { listener: None, _pool: None }
+    }
+
+    /// The next announcement. An error means that the connection broke: some may have been lost, and listening
+    /// goes on when asked again. May be cancelled without losing one.
+    pub async fn next(&mut self) -> Result<()> {
+        match &mut self.listener {
+            Some(listener) => listener.recv().await.map(drop).map_err(Error::from),
+            None => std::future::pending().await,
+        }
     }
 }
 

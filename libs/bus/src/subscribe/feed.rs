@@ -17,7 +17,8 @@ use tracing::Instrument as _;
 use super::cursor::{self, Places};
 use super::filter::Filter;
 use super::{message, unavailable};
-use crate::{Bus, Topic, log};
+use crate::kafka::{Reader, offset};
+use crate::{Bus, Log, Topic, log};
 
 /// Events read at once, per topic.
 const READ: i64 = 100;
@@ -27,7 +28,8 @@ const AHEAD: usize = 16;
 const POLL: Duration = Duration::from_millis(500);
 
 pub(super) struct Feed {
-    sources: Vec<(Topic, Db)>,
+    tables: Vec<(Topic, Db)>,
+    reader: Option<Reader>,
     filter: Filter,
     key: Arc<PageKey>,
     digest: page::ArgsDigest,
@@ -47,17 +49,35 @@ impl Feed {
         request: &SubscribeRequest,
         heartbeat: Duration,
     ) -> Result<Self, Status> {
-        let source = |topic: &Topic| bus.shared.topics.get(topic.name).cloned();
-        let sources: Vec<(Topic, Db)> = filter.topics.iter().filter_map(source).collect();
+        let (mut tables, mut on_kafka, mut cluster) = (Vec::new(), Vec::new(), None);
+        for topic in &filter.topics {
+            match bus.shared.topics.get(topic.name) {
+                Some((topic, Log::Table(db))) => tables.push((*topic, db.clone())),
+                Some((topic, Log::Kafka(kafka))) => {
+                    on_kafka.push(*topic);
+                    cluster = Some(kafka);
+                }
+                None => {}
+            }
+        }
         let mut places = cursor::read(&key, &filter.topics, &request.cursor)?;
         if request.cursor.is_empty() && !request.from_start {
-            for (topic, db) in &sources {
-                let last = log::last(db, topic.name).await.map_err(|e| unavailable(&e))?;
+            for (topic, db) in &tables {
+                let last = log::last(db, topic.name).await.map_err(|e| unavailable(&e.into()))?;
                 places.insert(topic.name.to_owned(), last.map_or(0, |(log_id, _)| log_id));
             }
         }
+        let reader = match cluster {
+            None => None,
+            Some(kafka) => {
+                // A partition that the cursor does not know is a new one, and read whole.
+                let whole = request.from_start || !request.cursor.is_empty();
+                let opened = Reader::open(kafka, &on_kafka, &mut places, whole).await;
+                Some(opened.map_err(|error| unavailable(&error))?)
+            }
+        };
         let mut logs: Vec<&Db> = Vec::new();
-        for (_, db) in &sources {
+        for (_, db) in &tables {
             if !logs.iter().any(|known| known.is_same(db)) {
                 logs.push(db);
             }
@@ -66,7 +86,8 @@ impl Feed {
         let digest = cursor::digest(&filter.topics);
         let closing = bus.shared.closing.subscribe();
         let feed = Self {
-            sources,
+            tables,
+            reader,
             filter,
             key,
             digest,
@@ -116,7 +137,7 @@ impl Feed {
                 return Ok(response);
             }
             match self.read().await {
-                Err(error) => return Err(unavailable(&error)),
+                Err(error) => return Err(unavailable(&error.into())),
                 Ok(true) => {}
                 Ok(false) if Instant::now() >= self.sign_due => {
                     self.sign_due = Instant::now() + self.heartbeat;
@@ -133,7 +154,7 @@ impl Feed {
             appended.borrow_and_update();
         }
         let mut any = false;
-        for (topic, db) in &self.sources {
+        for (topic, db) in &self.tables {
             let from = self.places.get(topic.name).copied().unwrap_or(0) + 1;
             for event in log::read(db, topic, from, READ).await? {
                 any = true;
@@ -145,6 +166,21 @@ impl Feed {
                 }
             }
         }
+        let mut read = 0;
+        while let Some((place, event)) = self.reader.as_mut().and_then(Reader::next) {
+            any = true;
+            self.places.insert(place, offset(event.log_id));
+            let topic = self.filter.topics.iter().find(|topic| topic.name == event.topic).copied();
+            if let Some(seen) = topic.and_then(|topic| self.filter.project(&topic, event)) {
+                let cursor = self.key.token(&self.digest, &self.places);
+                let event = Some(message(&seen));
+                self.ready.push_back(SubscribeResponse { event, cursor });
+            }
+            read += 1;
+            if read >= READ {
+                break;
+            }
+        }
         Ok(any)
     }
 
@@ -154,10 +190,14 @@ impl Feed {
     }
 
     async fn wait(&mut self) {
-        let until = self.sign_due.min(Instant::now() + POLL);
-        let appended = self.appended.iter_mut().map(|log| log.changed().boxed());
-        let closing = self.closing.changed().boxed();
-        let any = select_all(appended.chain([closing]));
+        let until = match self.tables.is_empty() {
+            true => self.sign_due,
+            false => self.sign_due.min(Instant::now() + POLL),
+        };
+        let appended = self.appended.iter_mut().map(|log| log.changed().map(drop).boxed());
+        let closing = self.closing.changed().map(drop).boxed();
+        let reading = self.reader.as_mut().map(|reader| reader.wait().boxed());
+        let any = select_all(appended.chain([closing]).chain(reading));
         let _ = tokio::time::timeout_at(until, any).await;
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn list(
         }
         let from = after.as_ref().and_then(|after| start(after, consumer.name));
         let letters = dead_letters::list(&consumer.db, consumer.name, from, size + 1).await;
-        for letter in letters.map_err(|e| unavailable(&e))? {
+        for letter in letters.map_err(|e| unavailable(&e.into()))? {
             found.push((letter.parked_at, letter.event_id, consumer.name, letter));
         }
     }
@@ -106,7 +106,7 @@ pub(super) async fn replay(
     for consumer in bus.shared.consumers.all() {
         if let Some(key) = key.filter(|_| consumer.name == request.consumer) {
             let marked = dead_letters::mark(&consumer.db, consumer.name, key).await;
-            count += marked.map_err(|e| unavailable(&e))?;
+            count += marked.map_err(|e| unavailable(&e.into()))?;
             consumer.wake.send_modify(|n| *n += 1);
         }
     }

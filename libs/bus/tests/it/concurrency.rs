@@ -9,7 +9,7 @@ use proto::event::{SubmissionCreated, UserUpdated};
 use crate::world::{SECRETS, Slow, USERS, World, update_in};
 
 /// Sixteen writers with transactions of random length over a few hot rows, one in ten rolled back.
-async fn write(world: &World, rounds: usize) {
+pub async fn write(world: &World, rounds: usize) {
     let mut users = Vec::new();
     for _ in 0..10 {
         users.push(world.user().await);

@@ -3,5 +3,6 @@
 
 mod concurrency;
 mod failures;
+mod kafka;
 mod subscribe;
 mod world;

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bus::{Bus, Consumer, Event, Fault, Handler, Received, Retry, Topic, outbox};
-use db::testing::{Kind, TestDb};
+use bus::{
+    Bus, Consumer, Consumes, Event, Fault, Handler, KafkaConfig, Received, Retry, Topic, outbox,
+};
+use db::testing::{self, Kind, TestDb};
 use db::{AtCommit, Db, Migration, Migrations, Tx};
 use ids::Uuid;
 use proto::event::{UserRegistered, UserUpdated};
@@ -45,6 +47,21 @@ pub struct World {
     pub reader: TestDb,
     pub bus: Bus,
     pub mischief: Mischief,
+    pub kafka: Option<KafkaConfig>,
+}
+
+/// The broker to test on.
+fn kafka_url() -> Option<String> {
+    let url = std::env::var("AGON_TEST_KAFKA").ok().filter(|url| !url.is_empty());
+    let required = std::env::var("AGON_TEST_REQUIRE_ENGINES").is_ok_and(|v| v == "1");
+    assert!(
+        url.is_some() || !required,
+        "AGON_TEST_REQUIRE_ENGINES=1, but AGON_TEST_KAFKA is not set"
+    );
+    if url.is_none() {
+        eprintln!("skipped: AGON_TEST_KAFKA is not set");
+    }
+    url
 }
 
 /// What the handler does to whom. Shared with the test.
@@ -66,14 +83,46 @@ impl World {
         let auth = kind.create_with(&PRODUCER, |o| o.write_connections = 16).await;
         let reader = kind.create(&READER).await;
         let bus = Bus::embedded(vec![(TOPICS, auth.db())]).unwrap();
-        Self { auth, reader, bus, mischief: Mischief::default() }
+        Self { auth, reader, bus, mischief: Mischief::default(), kafka: None }
+    }
+
+    /// On PostgreSQL and Kafka; none where these tests may be skipped.
+    pub async fn on_kafka() -> Option<Self> {
+        let url = kafka_url()?;
+        let kind = testing::kinds().into_iter().find(|kind| matches!(kind, Kind::Postgres(_)))?;
+        let auth = kind
+            .create_with(&PRODUCER, |o| {
+                o.write_connections = 16;
+                o.relayed = true;
+            })
+            .await;
+        let reader = kind.create_with(&READER, |o| o.relayed = true).await;
+        let prefix = format!("t{}-", auth.clock().new_id().simple());
+        let config = KafkaConfig { partitions: 4, prefix, ..KafkaConfig::new(url) };
+        let bus = Bus::kafka(config.clone(), &[TOPICS]).unwrap();
+        let consumes = [Consumes { consumer: CONSUMER, topics: &["agon.user.v1"] }];
+        let created = bus.create_topics(&consumes).await.unwrap();
+        assert!(created.len() == 3 && created.iter().all(|topic| topic.new), "{created:?}");
+        Some(Self { auth, reader, bus, mischief: Mischief::default(), kafka: Some(config) })
     }
 
     /// The same databases, as another process (or this one after a crash) sees them.
     pub async fn reopen(&self) -> Self {
         let (auth, reader) = (self.auth.reopen().await, self.reader.reopen().await);
-        let bus = Bus::embedded(vec![(TOPICS, auth.db())]).unwrap();
-        Self { auth, reader, bus, mischief: self.mischief.clone() }
+        let bus = match &self.kafka {
+            Some(config) => Bus::kafka(config.clone(), &[TOPICS]).unwrap(),
+            None => Bus::embedded(vec![(TOPICS, auth.db())]).unwrap(),
+        };
+        let (mischief, kafka) = (self.mischief.clone(), self.kafka.clone());
+        Self { auth, reader, bus, mischief, kafka }
+    }
+
+    /// Runs a relay until the guard is dropped or stopped.
+    pub fn relay(&self) -> Running {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let relay = self.bus.relay(self.auth.db()).unwrap();
+        let task = tokio::spawn(relay.run(async move { drop(stopped.await) }));
+        Running { stop: Some(stop), task }
     }
 
     pub async fn user(&self) -> Uuid {
@@ -138,10 +187,15 @@ impl World {
         let number = async |db: &Db, sql: &'static str| -> i64 {
             db.query(sql).fetch_scalar().await.unwrap()
         };
-        let logged = number(&self.auth, "SELECT count(*) FROM event_log").await;
         let committed = number(&self.auth, "SELECT CAST(sum(version) AS BIGINT) FROM users").await;
-        assert_eq!(logged, committed, "one event for each change, none of what was rolled back");
-        assert_eq!(number(&self.reader, "SELECT count(*) FROM applied").await, logged);
+        if self.kafka.is_none() {
+            let logged = number(&self.auth, "SELECT count(*) FROM event_log").await;
+            assert_eq!(
+                logged, committed,
+                "one event for each change, none of what was rolled back"
+            );
+        }
+        assert_eq!(number(&self.reader, "SELECT count(*) FROM applied").await, committed);
         let disorder = "SELECT CAST(sum(disorder) AS BIGINT) FROM seen";
         assert_eq!(number(&self.reader, disorder).await, 0);
     }

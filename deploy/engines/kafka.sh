@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# A private Kafka broker (KRaft, one node) for development and tests: own data, free ports, loopback
+# only.
+#   usage: kafka.sh start [FAST|SAFE]    prints the URL of the running (or started) broker
+#          kafka.sh stop
+#          kafka.sh another DIRECTORY    runs one more in the foreground, with its data in DIRECTORY and
+#                                        its URL in DIRECTORY/url, for tests that stop and start it
+# FAST compiles less of the broker's code, which starts sooner: for tests only, never for figures.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+here=$PWD/deploy/engines/kafka
+state=$(mkdir -p "${CARGO_TARGET_DIR:-target}/engines/kafka" && cd "${CARGO_TARGET_DIR:-target}/engines/kafka" && pwd)
+libs=$state/libs
+
+get() {
+  [ ! -f "$libs/.complete" ] || return 0
+  mkdir -p "$libs"
+  mvn -q -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime "-DoutputDirectory=$libs" >&2
+  touch "$libs/.complete"
+}
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+# Becomes a Java program, with memory for a broker that holds little: about 200 MB resident.
+java_with() {
+  exec java -Xms128m -Xmx384m -XX:+UseSerialGC ${AGON_KAFKA_FLAGS:--XX:TieredStopAtLevel=1} -XX:MaxMetaspaceSize=160m \
+    -XX:MaxDirectMemorySize=64m -XX:-UsePerfData "-Dlog4j2.configurationFile=file:$here/log4j2.properties" \
+    -cp "$libs/*" "$@"
+}
+
+configure() { # DIRECTORY
+  local client=$(free_port) controller=$(free_port)
+  cat >"$1/server.properties" <<EOF
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:$client,CONTROLLER://127.0.0.1:$controller
+advertised.listeners=PLAINTEXT://127.0.0.1:$client
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.quorum.voters=1@127.0.0.1:$controller
+log.dirs=$1/logs
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+num.network.threads=2
+num.io.threads=2
+log.cleaner.dedupe.buffer.size=4194304
+log.index.size.max.bytes=1048576
+EOF
+  local id
+  id=$(java_with kafka.tools.StorageTool random-uuid)
+  (java_with kafka.tools.StorageTool format -t "$id" -c "$1/server.properties" --ignore-formatted) >"$1/format.log" 2>&1
+  echo "kafka://127.0.0.1:$client" >"$1/url"
+}
+
+# The port opens before the broker answers; it logs nothing when it does.
+answers() { # URL
+  python3 - "${1#kafka://127.0.0.1:}" <<'EOF'
+import socket, struct, sys
+# ApiVersions, version 0: the first request of every client.
+request = struct.pack(">hhih", 18, 0, 1, 4) + b"wait"
+try:
+    with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 1) as s:
+        s.settimeout(1)
+        s.sendall(struct.pack(">i", len(request)) + request)
+        size = struct.unpack(">i", s.recv(4))[0]
+        sys.exit(0 if size > 6 else 1)
+except (OSError, struct.error):
+    sys.exit(1)
+EOF
+}
+
+running() { [ -f "$state/pid" ] && kill -0 "$(cat "$state/pid")" 2>/dev/null; }
+
+start() {
+  if running; then cat "$state/url"; return; fi
+  get
+  local dir
+  dir=$(mktemp -d /tmp/agon-kafka.XXXXXX)
+  configure "$dir"
+  if [ "$1" = SAFE ]; then export AGON_KAFKA_FLAGS=-XX:+TieredCompilation; fi
+  java_with kafka.Kafka "$dir/server.properties" >"$dir/broker.log" 2>&1 </dev/null &
+  echo $! >"$state/pid"
+  echo "$dir" >"$state/dir"
+  for _ in $(seq 300); do
+    running || break
+    if answers "$(cat "$dir/url")"; then tee "$state/url" <"$dir/url"; return; fi
+    sleep 0.1
+  done
+  echo "Kafka does not start; its log is $dir/broker.log" >&2
+  exit 1
+}
+
+stop() {
+  if running; then kill -9 "$(cat "$state/pid")" 2>/dev/null || true; fi
+  [ ! -f "$state/dir" ] || rm -rf "$(cat "$state/dir")"
+  rm -f "$state/pid" "$state/dir" "$state/url"
+}
+
+another() {
+  get
+  mkdir -p "$1"
+  [ -f "$1/url" ] || configure "$1"
+  java_with kafka.Kafka "$1/server.properties"
+}
+
+case ${1:-} in
+  start) start "${2:-FAST}" ;;
+  stop) stop ;;
+  another) another "$2" ;;
+  *) sed -n '2,9p' "$0" >&2; exit 2 ;;
+esac

@@ -1,0 +1,88 @@
+//! Events as Kafka messages: the CloudEvents 1.0 Kafka binding, binary mode.
+
+use bytes::Bytes;
+use chrono::{DateTime, SecondsFormat, Utc};
+use ids::Uuid;
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
+use sha2::{Digest as _, Sha256};
+
+use super::place;
+use crate::log::Row;
+use crate::{Received, Topic};
+
+/// The headers of an event of `producer`.
+pub(super) fn headers(row: &Row, producer: &str) -> OwnedHeaders {
+    let time = row.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true);
+    let key = row.aggregate_id.to_string();
+    let pairs = [
+        ("content-type", "application/protobuf".to_owned()),
+        ("ce_specversion", "1.0".to_owned()),
+        ("ce_id", row.event_id.to_string()),
+        ("ce_type", row.type_name.clone()),
+        ("ce_source", format!("/agon/{producer}")),
+        ("ce_subject", key.clone()),
+        ("ce_time", time),
+        ("ce_partitionkey", key),
+        ("ce_sequence", format!("{:020}", row.aggregate_version)),
+    ];
+    let mut headers = OwnedHeaders::new_with_capacity(pairs.len() + 1);
+    for (key, value) in &pairs {
+        headers = headers.insert(Header { key, value: Some(value) });
+    }
+    if let Some(traceparent) = &row.traceparent {
+        headers = headers.insert(Header { key: "traceparent", value: Some(traceparent) });
+    }
+    headers
+}
+
+/// A message as an event. One that is none is an event without a type, whose `data` are the message's bytes and
+/// whose ids are made of its place: it can be parked like another.
+pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received {
+    let place = place(message.partition(), message.offset());
+    let header = |name: &str| -> Option<&str> {
+        let headers = message.headers()?;
+        let found = headers.iter().find(|header| header.key == name)?;
+        std::str::from_utf8(found.value?).ok()
+    };
+    let event = || -> Option<Received> {
+        Some(Received {
+            log_id: place,
+            id: header("ce_id")?.parse().ok()?,
+            topic: topic.name,
+            type_name: header("ce_type").filter(|name| !name.is_empty())?.to_owned(),
+            aggregate_id: std::str::from_utf8(message.key()?).ok()?.parse().ok()?,
+            version: header("ce_sequence")?.parse().ok()?,
+            time: header("ce_time")?.parse().ok()?,
+            traceparent: header("traceparent").map(str::to_owned),
+            data: Bytes::copy_from_slice(message.payload()?),
+        })
+    };
+    event().unwrap_or_else(|| {
+        let seed = format!("{}/{place}", topic.name);
+        Received {
+            log_id: place,
+            id: derived(seed.as_bytes()),
+            topic: topic.name,
+            type_name: String::new(),
+            aggregate_id: derived(message.key().unwrap_or(seed.as_bytes())),
+            version: 0,
+            time: time_of(message),
+            traceparent: None,
+            data: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+        }
+    })
+}
+
+fn time_of(message: &BorrowedMessage<'_>) -> DateTime<Utc> {
+    let millis = message.timestamp().to_millis().unwrap_or_default();
+    DateTime::from_timestamp_millis(millis).unwrap_or_default()
+}
+
+/// An id for what has none, the same each time.
+fn derived(bytes: &[u8]) -> Uuid {
+    let digest = Sha256::digest(bytes);
+    let mut id = [0; 16];
+    id.copy_from_slice(&digest[..16]);
+    Uuid::from_bytes(id)
+}

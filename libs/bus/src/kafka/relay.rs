@@ -1,0 +1,412 @@
+//! Publishing an outbox: read in the order of ids, publish, delete what the broker has.
+//!
+//! Every process of a service runs a relay; leases divide the lanes among them. One that lost a lane without
+//! noticing (it was stopped for a while) can only publish again what others published already.
+
+use std::collections::HashSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use db::{Announcements, Db};
+use futures_util::FutureExt as _;
+use futures_util::future::join_all;
+use ids::Uuid;
+use metrics::{counter, gauge};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::future_producer::{DeliveryFuture, FutureRecord};
+use rdkafka::producer::{FutureProducer, Producer as _, PurgeConfig};
+use tokio::time::Instant;
+
+use super::lanes::Lanes;
+use super::{Kafka, message};
+use crate::lane::Stop;
+use crate::log::Row;
+use crate::{Bus, Error, Retry};
+
+/// Rows of one round.
+const BATCH: i64 = 1000;
+/// How often to look when nobody says anything.
+const POLL: Duration = Duration::from_millis(250);
+/// And when the database would say it.
+const POLL_LISTENING: Duration = Duration::from_secs(1);
+/// Announcements are made at most this often.
+const COALESCE: Duration = Duration::from_millis(10);
+/// The name of the announcements.
+const OUTBOX: &str = "outbox";
+
+/// Publishes the events of one service's database.
+pub struct Relay {
+    bus: Bus,
+    kafka: Arc<Kafka>,
+    db: Db,
+}
+
+/// What came of a round.
+enum Round {
+    Idle,
+    Went,
+}
+
+/// A row with its place in the outbox.
+type Waiting = (i64, Row, String);
+
+impl Relay {
+    pub(crate) fn new(bus: &Bus, kafka: Arc<Kafka>, db: Db) -> Self {
+        Self { bus: bus.clone(), kafka, db }
+    }
+
+    /// Publishes until `stop`.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) {
+        let stop: Stop<'_> = stop.boxed().shared();
+        let mut at_work = Work::new(&self, stop.clone());
+        let retry = Retry { most: Duration::from_secs(5), ..Retry::default() };
+        let mut failures = 0;
+        while stop.clone().now_or_never().is_none() {
+            match at_work.round().await {
+                Ok(Round::Went) => failures = 0,
+                Ok(Round::Idle) => {
+                    failures = 0;
+                    at_work.wait().await;
+                }
+                Err(error) => {
+                    failures += 1;
+                    let why = error.to_string();
+                    if self.bus.shared.relays.stopped(self.db.service(), &why) {
+                        tracing::warn!(service = self.db.service(), %error, "events cannot be published");
+                    }
+                    let pause = retry.pause(failures, rand::random());
+                    tokio::time::timeout(pause, stop.clone()).await.ok();
+                    continue;
+                }
+            }
+            self.bus.shared.relays.goes_on(self.db.service());
+        }
+        at_work.end().await;
+    }
+}
+
+/// A relay at work.
+struct Work<'a> {
+    relay: &'a Relay,
+    stop: Stop<'a>,
+    lanes: Lanes,
+    producer: Option<FutureProducer>,
+    announcements: Option<Announcements>,
+    appended: tokio::sync::watch::Receiver<u64>,
+    announced: Instant,
+    floor: super::floor::Floor,
+    /// Keys with an event that can never be published.
+    refused: HashSet<(String, Uuid)>,
+}
+
+impl<'a> Work<'a> {
+    fn new(relay: &'a Relay, stop: Stop<'a>) -> Self {
+        Self {
+            relay,
+            stop,
+            lanes: Lanes::new(&relay.db),
+            producer: None,
+            announcements: None,
+            appended: relay.db.appended(),
+            announced: Instant::now(),
+            floor: super::floor::Floor::default(),
+            refused: HashSet::new(),
+        }
+    }
+
+    fn db(&self) -> &'a Db {
+        &self.relay.db
+    }
+
+    async fn round(&mut self) -> Result<Round, Error> {
+        if self.lanes.is_due() && self.lanes.tend(self.db()).await? {
+            // Other lanes than before: what is in them is not known.
+            self.floor.reset();
+            self.refused = refused(self.db()).await?;
+            self.gauge_refused();
+        }
+        if self.announcements.is_none() {
+            self.announcements = self.db().announcements(OUTBOX).await.ok();
+        }
+        let news = self.appended.has_changed().unwrap_or(false);
+        self.appended.borrow_and_update();
+        if news && !self.lanes.are_all_ours() && self.announced.elapsed() >= COALESCE {
+            self.announced = Instant::now();
+            self.db().announce(OUTBOX).await?;
+        }
+        let lanes = self.lanes.ours();
+        if lanes.is_empty() {
+            return Ok(Round::Idle);
+        }
+        let rows = self.read(&lanes).await?;
+        self.measure(&rows);
+        self.floor.advance(self.db()).await?;
+        let Some(last) = rows.last().map(|(id, ..)| *id) else { return Ok(Round::Idle) };
+        let whole = rows.len();
+        let published = self.publish(rows).await?;
+        if published.len() == whole {
+            self.floor.note(last);
+        }
+        self.delete(&published).await?;
+        counter!("agon_outbox_published_total", "service" => self.db().service().to_owned())
+            .increment(published.len() as u64);
+        Ok(if published.is_empty() { Round::Idle } else { Round::Went })
+    }
+
+    /// The next rows of our lanes, without those that wait behind a refused one.
+    async fn read(&self, lanes: &[i64]) -> Result<Vec<Waiting>, Error> {
+        let mut query = self.db().query(
+            "SELECT id AS log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
+                    occurred_at, traceparent, data, topic
+             FROM outbox WHERE refusal IS NULL AND id > ",
+        );
+        query = query.push_bind(self.floor.get()).push(" AND lane IN ");
+        query = query.push_in(lanes.iter().copied());
+        if !self.refused.is_empty() {
+            query = query.push(
+                " AND NOT EXISTS (SELECT 1 FROM outbox AS r WHERE r.refusal IS NOT NULL
+                  AND r.topic = outbox.topic AND r.aggregate_id = outbox.aggregate_id)",
+            );
+        }
+        let rows: Vec<OutboxRow> =
+            query.push(" ORDER BY id LIMIT ").push_bind(BATCH).fetch_all().await?;
+        Ok(rows.into_iter().map(OutboxRow::split).collect())
+    }
+
+    /// Publishes rows in order and gives the places of those that the broker has.
+    async fn publish(&mut self, rows: Vec<Waiting>) -> Result<Vec<i64>, Error> {
+        let producer = self.producer()?;
+        let mut under_way: Vec<(i64, DeliveryFuture)> = Vec::with_capacity(rows.len());
+        let mut refusals = Vec::new();
+        for (id, row, topic) in &rows {
+            let key = (topic.clone(), row.aggregate_id);
+            if self.refused.contains(&key) {
+                continue;
+            }
+            let (name, subject) = (self.relay.kafka.name(topic), row.aggregate_id.to_string());
+            let record = FutureRecord::to(&name)
+                .key(&subject)
+                .payload(&row.data)
+                .headers(message::headers(row, self.db().service()));
+            match producer.send_result(record) {
+                Ok(delivery) => under_way.push((*id, delivery)),
+                // What is under way comes first.
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => break,
+                Err((error, _)) if is_hopeless(&error) => {
+                    self.refused.insert(key);
+                    refusals.push((*id, error.to_string()));
+                }
+                Err((error, _)) => {
+                    self.forget_producer();
+                    return Err(Error::Kafka(error.to_string()));
+                }
+            }
+        }
+        let ids: Vec<i64> = under_way.iter().map(|(id, _)| *id).collect();
+        let deliveries = join_all(under_way.into_iter().map(|(_, delivery)| delivery));
+        let Some(results) = self.while_ours(deliveries).await? else { return Ok(Vec::new()) };
+        let (mut published, mut failed) = (Vec::with_capacity(ids.len()), None);
+        for (id, result) in ids.into_iter().zip(results) {
+            match result {
+                Ok(Ok(_)) => published.push(id),
+                Ok(Err((error, _))) if is_hopeless(&error) => {
+                    refusals.push((id, error.to_string()));
+                }
+                Ok(Err((error, _))) => failed = Some(error.to_string()),
+                Err(_) => failed = Some("the producer is gone".to_owned()),
+            }
+        }
+        for (id, why) in refusals {
+            self.refuse(id, &why, &rows).await?;
+        }
+        match failed {
+            None => Ok(published),
+            Some(why) => {
+                // Behind a failure nothing more of this producer may come.
+                self.forget_producer();
+                self.delete(&published).await?;
+                Err(Error::Kafka(why))
+            }
+        }
+    }
+
+    /// Waits for something as long as our lanes stay ours; `None` when they did not, or when it is time to stop.
+    async fn while_ours<T>(
+        &mut self,
+        waited: impl Future<Output = T> + Send,
+    ) -> Result<Option<T>, Error> {
+        let mut waited = std::pin::pin!(waited);
+        let lanes = self.lanes.ours();
+        loop {
+            let due = self.lanes.due();
+            tokio::select! {
+                done = &mut waited => return Ok(Some(done)),
+                () = self.stop.clone() => {
+                    self.forget_producer();
+                    return Ok(None);
+                }
+                () = tokio::time::sleep_until(due) => {
+                    let tended = self.lanes.tend(&self.relay.db).await;
+                    let ours = self.lanes.ours();
+                    if tended.is_err() && ours == lanes {
+                        // Still ours for a while; the database may come back.
+                        tokio::time::sleep(COALESCE).await;
+                    } else if lanes.iter().any(|lane| !ours.contains(lane)) {
+                        self.forget_producer();
+                        self.floor.reset();
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn producer(&mut self) -> Result<FutureProducer, Error> {
+        if let Some(producer) = &self.producer
+            && producer.client().fatal_error().is_none()
+        {
+            return Ok(producer.clone());
+        }
+        self.forget_producer();
+        let made: FutureProducer = self
+            .relay
+            .kafka
+            .client()
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("partitioner", "murmur2_random")
+            .set("compression.type", "lz4")
+            .set("linger.ms", "2")
+            // The relay gives up when a lane is no longer its own, and not before: a message that was given up
+            // alone would be overtaken by the next of its key.
+            .set("message.timeout.ms", "0")
+            .set("queue.buffering.max.messages", "10000")
+            .set("queue.buffering.max.kbytes", "65536")
+            .create()
+            .map_err(super::topics::away)?;
+        self.producer = Some(made.clone());
+        Ok(made)
+    }
+
+    /// Drops the producer with all that it has not published.
+    fn forget_producer(&mut self) {
+        if let Some(producer) = self.producer.take() {
+            // Takes a moment.
+            tokio::task::spawn_blocking(move || {
+                producer.purge(PurgeConfig::default().queue().inflight());
+                drop(producer);
+            });
+        }
+    }
+
+    async fn delete(&self, ids: &[i64]) -> Result<(), Error> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let delete = self.db().transact(|mut tx| async move {
+            let query = tx.query("DELETE FROM outbox WHERE id IN ");
+            query.push_in(ids.iter().copied()).execute().await
+        });
+        delete.await.map(drop).map_err(Error::from)
+    }
+
+    async fn refuse(&mut self, id: i64, why: &str, rows: &[Waiting]) -> Result<(), Error> {
+        if let Some((_, row, topic)) = rows.iter().find(|(row, ..)| *row == id) {
+            let (event_id, key) = (row.event_id, row.aggregate_id);
+            tracing::error!(topic, %event_id, %key, why, "an event can never be published; its key waits");
+            self.refused.insert((topic.clone(), row.aggregate_id));
+        }
+        self.gauge_refused();
+        let refusing = self.db().transact(|mut tx| async move {
+            let query = tx.query("UPDATE outbox SET refusal = $1 WHERE id = $2");
+            query.bind(why).bind(id).execute().await
+        });
+        refusing.await.map(drop).map_err(Error::from)
+    }
+
+    fn measure(&self, rows: &[Waiting]) {
+        let now = self.db().clock().now();
+        let age = rows.first().map_or(0, |(_, row, _)| (now - row.occurred_at).num_milliseconds());
+        let service = self.db().service().to_owned();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        gauge!("agon_outbox_oldest_seconds", "service" => service).set(age.max(0) as f64 / 1000.0);
+    }
+
+    fn gauge_refused(&self) {
+        let service = self.db().service().to_owned();
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        gauge!("agon_outbox_refused_keys", "service" => service).set(self.refused.len() as f64);
+        self.relay.bus.shared.relays.refused(self.db().service(), self.refused.len());
+    }
+
+    /// Waits for an append, here or elsewhere, or for the time to look after the lanes.
+    async fn wait(&mut self) {
+        let poll = if self.announcements.is_some() { POLL_LISTENING } else { POLL };
+        let until = (Instant::now() + poll).min(self.lanes.due());
+        let announced = match &mut self.announcements {
+            Some(announcements) => announcements.next().boxed(),
+            None => std::future::pending().boxed(),
+        };
+        tokio::select! {
+            _ = self.appended.changed() => self.appended.mark_changed(),
+            heard = announced => if heard.is_err() {
+                self.announcements = None;
+            },
+            () = self.stop.clone() => {}
+            () = tokio::time::sleep_until(until) => {}
+        }
+    }
+
+    async fn end(mut self) {
+        self.lanes.release(self.db()).await;
+        self.forget_producer();
+    }
+}
+
+db::record! {
+    struct OutboxRow {
+        log_id: i64,
+        event_id: Uuid,
+        type_name: String,
+        aggregate_id: Uuid,
+        aggregate_version: i64,
+        occurred_at: chrono::DateTime<chrono::Utc>,
+        traceparent: Option<String>,
+        data: Vec<u8>,
+        topic: String,
+    }
+}
+
+impl OutboxRow {
+    fn split(self) -> Waiting {
+        let row = Row {
+            log_id: self.log_id,
+            event_id: self.event_id,
+            type_name: self.type_name,
+            aggregate_id: self.aggregate_id,
+            aggregate_version: self.aggregate_version,
+            occurred_at: self.occurred_at,
+            traceparent: self.traceparent,
+            data: self.data,
+        };
+        (self.log_id, row, self.topic)
+    }
+}
+
+async fn refused(db: &Db) -> Result<HashSet<(String, Uuid)>, Error> {
+    let rows: Vec<(String, Uuid)> = db
+        .query("SELECT DISTINCT topic, aggregate_id FROM outbox WHERE refusal IS NOT NULL")
+        .fetch_all()
+        .await?;
+    Ok(rows.into_iter().collect())
+}
+
+/// Whether an event can never be published, however often it is tried.
+fn is_hopeless(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{InvalidMessage, InvalidRecord, MessageSizeTooLarge};
+    matches!(
+        error,
+        KafkaError::MessageProduction(MessageSizeTooLarge | InvalidMessage | InvalidRecord)
+    )
+}

@@ -1,0 +1,235 @@
+//! The same promises over an outbox, a relay and a real broker.
+
+use std::time::Duration;
+
+use db::testing::eventually;
+use rdkafka::ClientConfig;
+use rdkafka::Message as _;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::message::{Header, Headers as _, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+
+use crate::concurrency::write;
+use crate::world::{CONSUMER, World};
+
+const TOPIC: &str = "agon.user.v1";
+
+async fn number(world: &World, sql: &'static str) -> i64 {
+    world.auth.query(sql).fetch_scalar().await.unwrap()
+}
+
+/// Any client of the broker.
+fn client(world: &World) -> ClientConfig {
+    let url = &world.kafka.as_ref().unwrap().url;
+    let mut client = ClientConfig::new();
+    client.set("bootstrap.servers", url.strip_prefix("kafka://").unwrap());
+    client
+}
+
+fn name(world: &World, topic: &str) -> String {
+    format!("{}{topic}", world.kafka.as_ref().unwrap().prefix)
+}
+
+/// All messages of a topic: as many as there are to be.
+async fn messages(world: &World, topic: &str, count: usize) -> Vec<rdkafka::message::OwnedMessage> {
+    let consumer: StreamConsumer = client(world)
+        .set("group.id", "looking")
+        .set("auto.offset.reset", "earliest")
+        .set("enable.auto.commit", "false")
+        .create()
+        .unwrap();
+    consumer.subscribe(&[&name(world, topic)]).unwrap();
+    let mut found = Vec::new();
+    while found.len() < count {
+        let message = tokio::time::timeout(Duration::from_secs(30), consumer.recv()).await;
+        found
+            .push(message.unwrap_or_else(|_| panic!("{:?}", world.bus.health())).unwrap().detach());
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_committed_event_once_and_in_order() {
+    let Some(world) = World::on_kafka().await else { return };
+    let (relay, running) = (world.relay(), world.start());
+    write(&world, 25).await;
+    world.all_applied(&[]).await;
+    relay.stop().await;
+    running.stop().await;
+    world.assert_exactly_once().await;
+    assert_eq!(number(&world, "SELECT count(*) FROM outbox").await, 0);
+}
+
+/// What another program sees: the CloudEvents binding.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_are_cloud_events() {
+    let Some(world) = World::on_kafka().await else { return };
+    let relay = world.relay();
+    let id = world.user().await;
+    let message = messages(&world, TOPIC, 1).await.remove(0);
+    relay.stop().await;
+    assert_eq!(message.key(), Some(id.to_string().as_bytes()));
+    let user: proto::event::UserRegistered =
+        prost::Message::decode(message.payload().unwrap()).unwrap();
+    assert_eq!(user.user_id, id.to_string());
+    let headers = message.headers().unwrap();
+    let header = |name: &str| {
+        let found = headers.iter().find(|header| header.key == name);
+        String::from_utf8(found.expect("a header").value.unwrap().to_vec()).unwrap()
+    };
+    assert_eq!(header("content-type"), "application/protobuf");
+    assert_eq!(header("ce_specversion"), "1.0");
+    assert_eq!(header("ce_type"), "agon.event.v1.UserRegistered");
+    assert_eq!(header("ce_source"), "/agon/auth");
+    assert_eq!(header("ce_subject"), id.to_string());
+    assert_eq!(header("ce_partitionkey"), id.to_string());
+    assert_eq!(header("ce_sequence"), "00000000000000000001");
+    assert!(header("ce_id").parse::<ids::Uuid>().is_ok());
+    assert!(header("ce_time").ends_with('Z'));
+}
+
+/// Several relays and consumers come and go, some without a word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn relays_and_consumers_come_and_go() {
+    let Some(world) = World::on_kafka().await else { return };
+    let (other, third) = (world.reopen().await, world.reopen().await);
+    let (relay, one) = (world.relay(), world.start());
+    let (second, two) = (other.relay(), other.start());
+    write(&world, 8).await;
+    two.kill().await;
+    write(&world, 8).await;
+    // An orderly end gives the lanes to the others at once.
+    relay.stop().await;
+    let three = third.start();
+    write(&world, 8).await;
+    one.stop().await;
+    world.all_applied(&[]).await;
+    three.stop().await;
+    second.stop().await;
+    world.assert_exactly_once().await;
+}
+
+/// A relay that dies between the broker's acknowledgement and the deletion publishes again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_twice_is_applied_once() {
+    let Some(world) = World::on_kafka().await else { return };
+    let id = world.user().await;
+    for _ in 0..5 {
+        world.update(id).await;
+    }
+    world.auth.script("CREATE TABLE before AS SELECT * FROM outbox").await;
+    let relay = world.relay();
+    eventually("all is published", || async {
+        number(&world, "SELECT count(*) FROM outbox").await == 0
+    })
+    .await;
+    world.auth.script("INSERT INTO outbox OVERRIDING SYSTEM VALUE SELECT * FROM before").await;
+    world.update(id).await;
+    eventually("all is published again", || async {
+        number(&world, "SELECT count(*) FROM outbox").await == 0
+    })
+    .await;
+    let running = world.start();
+    world.all_applied(&[]).await;
+    assert_eq!(messages(&world, TOPIC, 13).await.len(), 13);
+    running.stop().await;
+    relay.stop().await;
+    world.assert_exactly_once().await;
+}
+
+/// What is no event is parked with the key it came with, and a copy goes to the dead letters' topic.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn poison_is_parked() {
+    let Some(world) = World::on_kafka().await else { return };
+    let producer: FutureProducer = client(&world).create().unwrap();
+    let topic = name(&world, TOPIC);
+    let send = async |key: Option<&str>, value: Option<&[u8]>, headers: OwnedHeaders| {
+        let mut record = FutureRecord::to(&topic).headers(headers);
+        record.key = key;
+        record.payload = value;
+        producer.send(record, Duration::from_secs(10)).await.unwrap();
+    };
+    send(None, Some(b"\xff\xfe"), OwnedHeaders::new()).await;
+    send(Some("no id"), None, OwnedHeaders::new()).await;
+    let empty = Header { key: "ce_type", value: Some("") };
+    send(Some("no id"), Some(b"x"), OwnedHeaders::new().insert(empty)).await;
+    let id = world.user().await;
+    let (relay, running) = (world.relay(), world.start());
+    world.all_applied(&[]).await;
+    eventually("it is parked", || async { world.dead_letters().await == 3 }).await;
+    world.update(id).await;
+    world.all_applied(&[]).await;
+    assert!(world.bus.health().unwrap_err().contains("parked"));
+    running.stop().await;
+    relay.stop().await;
+    // The copies wait for a relay of the consumer's own service.
+    let waiting: Vec<(String,)> =
+        world.reader.query("SELECT topic FROM outbox").fetch_all().await.unwrap();
+    assert!(!waiting.is_empty());
+    assert!(waiting.iter().all(|(topic,)| *topic == format!("{TOPIC}.dlq.{CONSUMER}")));
+}
+
+/// An event that fails holds its key and nothing else; replayed, it goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_parked_key_waits_and_others_go_on() {
+    let Some(world) = World::on_kafka().await else { return };
+    let (bad, good) = (world.user().await, world.user().await);
+    world.mischief.park(bad);
+    let (relay, running) = (world.relay(), world.start());
+    for _ in 0..5 {
+        world.update(bad).await;
+        world.update(good).await;
+    }
+    world.all_applied(&[bad]).await;
+    eventually("the rest of its key is held", || async { world.dead_letters().await == 6 }).await;
+    world.mischief.behave();
+    let letters = world.reader.db();
+    let mut tx = letters.begin().await.unwrap();
+    tx.query("UPDATE dead_letters SET replay = TRUE").execute().await.unwrap();
+    tx.commit().await.unwrap();
+    world.update(good).await;
+    world.update(bad).await;
+    world.all_applied(&[]).await;
+    running.stop().await;
+    relay.stop().await;
+    world.assert_exactly_once().await;
+}
+
+/// The group's own offsets are only where reading begins.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_was_restored_is_noticed() {
+    let Some(world) = World::on_kafka().await else { return };
+    let relay = world.relay();
+    let id = world.user().await;
+    for _ in 0..5 {
+        world.update(id).await;
+    }
+    let running = world.start();
+    world.all_applied(&[]).await;
+    running.stop().await;
+    relay.stop().await;
+    // To before the last three: they are applied again, though Kafka thinks that they were.
+    world
+        .reader
+        .script(
+            "DELETE FROM applied WHERE version > 3; UPDATE seen SET version = 3; DELETE FROM inbox;
+             DELETE FROM consumer_cursors",
+        )
+        .await;
+    world.reader.script("DELETE FROM applied; DELETE FROM seen").await;
+    let running = world.start();
+    world.all_applied(&[]).await;
+    running.stop().await;
+    world.assert_exactly_once().await;
+    // Ahead of the topic: there is nothing that could be right.
+    world
+        .reader
+        .script("UPDATE consumer_cursors SET log_id = log_id + 1000 WHERE log_id > 0")
+        .await;
+    let running = world.start();
+    eventually("it stands still", || async {
+        world.bus.health().is_err_and(|words| words.contains("shorter"))
+    })
+    .await;
+    running.stop().await;
+}

@@ -1,0 +1,2 @@
+-- Nothing: on SQLite the event log itself is what consumers read.
+SELECT 1;
