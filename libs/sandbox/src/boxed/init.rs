@@ -57,8 +57,8 @@ pub const BORN: &[u8] = b"born";
 /// From the init to its box.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Note {
-    /// The program is about to start.
-    Starting,
+    /// The program has started.
+    Started,
     /// It has ended, and the init waits for the next: nothing is left of this one.
     Ended(End),
     /// It has ended, and the init is about to end.
@@ -153,16 +153,16 @@ fn run(context: &Context<'_>) -> io::Result<Option<End>> {
     let birthplace = entrance.first().filter(|_| born).map(AsFd::as_fd);
     let filter = context.filters.map(|filters| filters.program.as_slice());
     let mut program = Program::new(&run, stdio, doors, filter, context.uid)?;
-    wire::send(&context.socket, &Note::Starting, &[], &[])?;
     // SAFETY: `Program::start` makes system calls only and writes only to the given program's error.
     let child = unsafe { spawn_borrowing(birthplace, start, &mut program) }?;
     drop(packet.fds);
-    let status = reap_until(child)?;
     if let Some(error) = program.error {
+        reap_until(child)?;
         let error = io::Error::from_raw_os_error(error);
         return Ok(Some(End::NotStarted(format!("{}: {error}", run.argv[0]))));
     }
-    Ok(Some(status))
+    wire::send(&context.socket, &Note::Started, &[], &[])?;
+    reap_until(child).map(Some)
 }
 
 /// Whether no process is left in the namespace but this one. Orphans that have ended are reaped.

@@ -31,6 +31,8 @@ use std::{
 const SHORTEST: Duration = Duration::from_millis(1);
 /// A program that the machine gives no time to is stopped by the clock all the same, after so many times its wall limit.
 const STARVED: u32 = 10;
+/// How soon a program is looked at again that has reached its wall limit while it waits for the machine.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long a talking program's output is left alone, so that its every line does not wake the box.
 const QUIET: Duration = Duration::from_millis(1);
 
@@ -46,10 +48,11 @@ pub fn answer(
         Ok(started) => started,
         Err(refusal) => return wire::send(owner, &Reply::from(refusal), &[], &[]),
     };
-    // The init may share this core: it goes first.
+    // The init may share this core: it goes first. What it needs for starting is not the program's time.
     started.until_under_way();
+    let began = Instant::now();
     served.work_ahead();
-    let Started { init, group, began, outputs, .. } = started;
+    let Started { init, group, outputs, .. } = started;
     let watch = Watch {
         child: &init.child,
         group: &group,
@@ -85,13 +88,12 @@ pub fn answer(
 struct Started {
     init: Init,
     group: Group,
-    began: Instant,
     outputs: [Collector; 2],
     run_ns: u64,
 }
 
 impl Started {
-    /// Sleeps until the init has begun with the program, or has ended.
+    /// Sleeps until the init has started the program, or has ended.
     fn until_under_way(&self) {
         let events = [self.init.socket.as_fd(), self.init.child.handle.as_fd()];
         let mut events = events.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
@@ -133,7 +135,6 @@ fn start(served: &mut Box_, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, Ref
     let stdout = stdout.ok_or(Refusal::Invalid("standard output cannot go to itself".into()))?;
     let (init, group) = served.next(run)?;
     pin(served, run, &init.child);
-    let began = Instant::now();
     let mut fds = vec![stdin.as_fd(), stdout.as_fd(), stderr.as_ref().unwrap_or(&stdout).as_fd()];
     let tail = match group.entrance() {
         Entrance::Birthplace(directory) => {
@@ -151,7 +152,7 @@ fn start(served: &mut Box_, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, Ref
         served.retire(group);
         return Err(error.into());
     }
-    Ok(Started { init, group, began, outputs: [out, err], run_ns: run.cpu_ns })
+    Ok(Started { init, group, outputs: [out, err], run_ns: run.cpu_ns })
 }
 
 /// Gives the run its cores. Not before it starts, so that an init gets ready wherever there is time and not
@@ -197,9 +198,11 @@ impl Watch<'_> {
             let now = Instant::now();
             if now >= wall {
                 // The time in which it could have run but got no core is not the program's.
-                let waited = self.waited().min(limit * (STARVED - 1));
-                wall = self.began + limit + waited;
-                if now + SHORTEST >= wall {
+                let most = self.began + limit * STARVED;
+                wall = (self.began + limit + self.waited()).min(most);
+                if now + SHORTEST >= wall && now < most && self.is_kept_waiting() {
+                    wall = now + LOOK_AGAIN;
+                } else if now + SHORTEST >= wall {
                     self.stop(Some(Limit::Wall));
                 }
             }
@@ -242,6 +245,15 @@ impl Watch<'_> {
     fn waited(&self) -> Duration {
         let tasks = self.group.tasks().unwrap_or_default();
         tasks.into_iter().filter_map(|task| waited(self.processes, task)).max().unwrap_or_default()
+    }
+
+    /// Whether it would run if it could, which the kernel counts only when it does: a thread is ready to run, or all
+    /// are in the middle of something in the kernel.
+    fn is_kept_waiting(&self) -> bool {
+        let tasks = self.group.tasks().unwrap_or_default();
+        let states = tasks.into_iter().filter_map(|task| state(self.processes, task));
+        let states: Vec<u8> = states.collect();
+        states.contains(&b'R') || (!states.is_empty() && states.iter().all(|state| *state == b'D'))
     }
 
     /// The least time in which the CPU time that is left can be used.
@@ -374,7 +386,7 @@ impl Watch<'_> {
         let flags = RecvFlags::DONTWAIT;
         while let Ok(Some(packet)) = wire::receive::<Note>(self.notes, &mut buffer, flags) {
             match packet.head {
-                Note::Starting => {}
+                Note::Started => {}
                 Note::Ended(how) => (self.end, self.serves_again) = (Some(how), true),
                 Note::Last(how) => self.end = Some(how),
                 Note::Failed(why) => return Err(io::Error::other(format!("init: {why}"))),
@@ -387,12 +399,23 @@ impl Watch<'_> {
 /// How long a thread has waited for a core: the second number of `/proc/PID/schedstat`. None where the kernel
 /// does not count it.
 fn waited(processes: BorrowedFd<'_>, task: u32) -> Option<Duration> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-    let file = openat(processes, format!("{task}/schedstat"), flags, Mode::empty()).ok()?;
-    let mut buffer = [0; 128];
-    let length = rustix::io::read(file, &mut buffer).ok()?;
-    let text = std::str::from_utf8(&buffer[..length]).ok()?;
+    let text = status(processes, &format!("{task}/schedstat"))?;
     text.split_whitespace().nth(1)?.parse().ok().map(Duration::from_nanos)
+}
+
+/// What a thread is doing: the letter behind its name in `/proc/PID/stat`.
+fn state(processes: BorrowedFd<'_>, task: u32) -> Option<u8> {
+    let text = status(processes, &format!("{task}/stat"))?;
+    // The name may hold anything, parentheses too.
+    text.rsplit_once(')')?.1.bytes().find(|byte| *byte != b' ')
+}
+
+fn status(processes: BorrowedFd<'_>, name: &str) -> Option<String> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = openat(processes, name, flags, Mode::empty()).ok()?;
+    let mut buffer = [0; 512];
+    let length = rustix::io::read(file, &mut buffer).ok()?;
+    Some(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
 struct Events {
