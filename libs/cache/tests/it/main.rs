@@ -17,9 +17,9 @@ async fn values_counters_and_rates() {
     let minute = Duration::from_secs(60);
     cache.set("a", "value", minute).await;
     assert_eq!(cache.get("a").await.as_deref(), Some(&b"value"[..]));
-    assert_eq!(cache.increment("n", 2, minute).await.unwrap(), 2);
-    assert_eq!(cache.increment("n", 3, minute).await.unwrap(), 5);
-    assert_eq!(cache.count("n").await.unwrap(), 5);
+    assert_eq!(cache.increment("n", 2, minute).await, 2);
+    assert_eq!(cache.increment("n", 3, minute).await, 5);
+    assert_eq!(cache.count("n").await, 5);
     let rate = Rate::new(2, minute);
     assert!(cache.rate("r", rate).await.allowed);
     assert!(cache.rate("r", rate).await.allowed);
@@ -30,10 +30,10 @@ async fn values_counters_and_rates() {
     assert!(!cache.rate("r", rate).await.allowed);
     clock.advance(Duration::from_secs(30));
     assert_eq!(cache.get("a").await, None);
-    assert_eq!(cache.count("n").await.unwrap(), 0);
-    cache.increment("n", 1, minute).await.unwrap();
+    assert_eq!(cache.count("n").await, 0);
+    cache.increment("n", 1, minute).await;
     cache.delete("n").await;
-    assert_eq!(cache.count("n").await.unwrap(), 0);
+    assert_eq!(cache.count("n").await, 0);
 }
 
 /// A limit holds, however many other keys somebody asks for.
