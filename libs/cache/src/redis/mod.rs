@@ -102,10 +102,8 @@ impl Redis {
 
     pub async fn count(&self, key: &str) -> u64 {
         let sum: Option<Option<u64>> = self.ask(redis::cmd("GET").arg(self.counter(key))).await;
-        match sum {
-            Some(sum) => sum.unwrap_or(0),
-            None => self.memory.count(key),
-        }
+        // The server may answer and yet have refused to count, for example when its memory is full.
+        sum.flatten().unwrap_or(0).max(self.memory.count(key))
     }
 
     pub async fn rate(&self, key: &str, rate: Rate) -> Decision {
