@@ -37,8 +37,9 @@ pub struct Decision {
 
 /// A rate in microseconds: what the backends count in, one of them in Lua, where a number is exact up to 2^53.
 ///
-/// A token comes back every `step`, rounded up, so that never more pass than promised; a full bucket is `limit` of
-/// them, so that a burst is never less.
+/// A token comes back every `step`, rounded up, so that never more pass than promised. A full bucket is `limit` of
+/// them, so that a burst is never less; where the limit does not divide the window, that takes a few microseconds
+/// more than the window to fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Bucket {
     pub step: u64,

@@ -63,12 +63,13 @@ impl Live {
     /// Connects, and again when the connection is lost, for ever.
     pub async fn run(mut self) {
         let mut pause = PAUSES.0;
-        let mut known_away = false;
+        // What was said of the server's absence, to say it once.
+        let mut said = None;
         loop {
             let why = match self.connect().await {
                 Ok(connection) => {
                     tracing::info!("connected to Redis");
-                    known_away = false;
+                    said = None;
                     let since = Instant::now();
                     self.link.renew();
                     let Err(why) = self.live(connection).await;
@@ -87,8 +88,9 @@ impl Live {
             // Nobody waits now, and a later connection would find these stale.
             while self.messages.try_recv().is_ok() {}
             while self.changes.try_recv().is_ok() {}
-            if !std::mem::replace(&mut known_away, true) {
+            if said.as_ref() != Some(&why) {
                 tracing::warn!(why, "Redis is away; this process does without it until it is back");
+                said = Some(why);
             }
             sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);

@@ -5,6 +5,8 @@ use std::time::Duration;
 use cache::testing::{eventually, places};
 use cache::{Cache, Rate};
 
+use crate::next;
+
 const HOUR: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(20);
 
@@ -144,8 +146,8 @@ async fn messages_reach_the_listeners_of_their_channel_once() {
             cache.publish("submission/1", message);
         }
         for expected in ["one", "", "three"] {
-            assert_eq!(listener.next().await.as_deref(), Some(expected.as_bytes()));
-            assert_eq!(second.next().await.as_deref(), Some(expected.as_bytes()));
+            assert_eq!(next(&mut listener).await, expected);
+            assert_eq!(next(&mut second).await, expected);
         }
     })
     .await;

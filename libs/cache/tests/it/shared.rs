@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use cache::testing::{Place, eventually, redis_url, unique};
-use cache::{Cache, Rate, Subscription};
+use cache::{Cache, Rate};
+
+use crate::next;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -11,11 +13,6 @@ const HOUR: Duration = Duration::from_secs(3600);
 async fn two() -> Option<(Cache, Cache)> {
     let place = Place::Redis { url: redis_url()?, prefix: unique() };
     Some((place.cache().await, place.cache().await))
-}
-
-async fn text(listener: &mut Subscription) -> String {
-    let message = listener.next().await.unwrap();
-    String::from_utf8(message.to_vec()).unwrap()
 }
 
 /// How many connections of this server listen to a channel.
@@ -67,11 +64,11 @@ async fn messages_reach_both_once() {
     for round in 0..20 {
         let (from_one, from_two) = (format!("one {round}"), format!("two {round}"));
         one.publish("c", from_one.clone());
-        assert_eq!(text(&mut at_one).await, from_one);
-        assert_eq!(text(&mut at_two).await, from_one);
+        assert_eq!(next(&mut at_one).await, from_one);
+        assert_eq!(next(&mut at_two).await, from_one);
         two.publish("c", from_two.clone());
-        assert_eq!(text(&mut at_one).await, from_two);
-        assert_eq!(text(&mut at_two).await, from_two);
+        assert_eq!(next(&mut at_one).await, from_two);
+        assert_eq!(next(&mut at_two).await, from_two);
     }
 }
 
@@ -83,7 +80,7 @@ async fn a_subscription_holds_when_it_is_there() {
         let channel = format!("c/{}", round % 3);
         let mut listener = one.subscribe(&channel).await.unwrap();
         two.publish(&channel, round.to_string());
-        assert_eq!(text(&mut listener).await, round.to_string());
+        assert_eq!(next(&mut listener).await, round.to_string());
     }
 }
 
@@ -100,7 +97,7 @@ async fn many_subscribe_and_leave_at_once() {
                     let expected = format!("{task} {round}");
                     let mut listener = one.subscribe(&channel).await.unwrap();
                     two.publish(&channel, expected.clone());
-                    while text(&mut listener).await != expected {}
+                    while next(&mut listener).await != expected {}
                 }
             })
         })
@@ -140,11 +137,11 @@ async fn a_slow_listener_loses_the_oldest_only() {
     for number in 0..500 {
         two.publish("c", number.to_string());
         if number % 50 == 49 {
-            while text(&mut quick).await != number.to_string() {}
+            while next(&mut quick).await != number.to_string() {}
         }
     }
     let kept = 64;
     for number in 500 - kept..500 {
-        assert_eq!(text(&mut slow).await, number.to_string());
+        assert_eq!(next(&mut slow).await, number.to_string());
     }
 }
