@@ -94,6 +94,9 @@ impl Cache {
     /// database of its own is not enough, because messages know no databases.) `clock` counts while the server is
     /// away; otherwise the server's own does.
     ///
+    /// The server's `maxmemory-policy` is best `noeviction`, Redis' own default: a full server then refuses, and memory
+    /// takes over, where any other policy would forget counts. It may be one server or a primary, not a Redis Cluster.
+    ///
     /// Does not wait for the server, which may be away: a background task connects, and ends with the last handle.
     ///
     /// # Errors
