@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::Error;
 
@@ -14,11 +15,46 @@ pub(crate) struct Channels {
     backlog: usize,
     // A channel is here while it has a listener.
     senders: Arc<Mutex<HashMap<Box<str>, broadcast::Sender<Bytes>>>>,
+    // Told of channels whose listeners came or went.
+    follower: Option<mpsc::UnboundedSender<Change>>,
+}
+
+/// The first listener of a channel may have come, or the last one gone: whoever follows looks which.
+pub(crate) struct Change {
+    pub channel: Box<str>,
+    /// Where a listener waits until the follower has caught up.
+    pub followed: Option<oneshot::Sender<()>>,
 }
 
 impl Channels {
     pub fn new(most: usize, backlog: usize) -> Self {
-        Self { most, backlog: backlog.max(1), senders: Arc::default() }
+        Self { most, backlog: backlog.max(1), senders: Arc::default(), follower: None }
+    }
+
+    /// Tells of every change from now on.
+    pub fn follow(&mut self) -> mpsc::UnboundedReceiver<Change> {
+        let (follower, changes) = mpsc::unbounded_channel();
+        self.follower = Some(follower);
+        changes
+    }
+
+    /// Tells the follower to look at a channel; the answer comes when it has caught up, or gives up.
+    pub fn caught_up(&self, channel: &str) -> oneshot::Receiver<()> {
+        let (followed, answer) = oneshot::channel();
+        if let Some(follower) = &self.follower {
+            let _ = follower.send(Change { channel: channel.into(), followed: Some(followed) });
+        }
+        answer
+    }
+
+    /// Whether a channel has a listener.
+    pub fn has(&self, channel: &str) -> bool {
+        lock(&self.senders).contains_key(channel)
+    }
+
+    /// The channels with listeners.
+    pub fn all(&self) -> Vec<Box<str>> {
+        lock(&self.senders).keys().cloned().collect()
     }
 
     pub fn publish(&self, channel: &str, message: Bytes) {
@@ -73,6 +109,10 @@ impl Drop for Subscription {
         self.receiver = None;
         if senders.get(&self.channel).is_some_and(|sender| sender.receiver_count() == 0) {
             senders.remove(&self.channel);
+            if let Some(follower) = &self.channels.follower {
+                let channel = std::mem::take(&mut self.channel);
+                let _ = follower.send(Change { channel, followed: None });
+            }
         }
     }
 }

@@ -81,8 +81,8 @@ impl Memory {
         let mut rates = lock(&self.rates);
         let spent = rates.entry(key, now, after(now, rate.window));
         let decision = spent.take(rate, now);
-        // A bucket is full again, and so can be forgotten, a window after it was last taken from.
-        rates.extend(key, after(now, rate.window));
+        let full_at = spent.full_at();
+        rates.extend(key, full_at);
         decision
     }
 }

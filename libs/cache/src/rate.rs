@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 /// How much of something is allowed in which time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +35,48 @@ pub struct Decision {
     pub retry_after: Duration,
 }
 
+/// A rate in microseconds: what the backends count in, one of them in Lua, where a number is exact up to 2^53.
+///
+/// A token comes back every `step`, rounded up, so that never more pass than promised. A full bucket is `limit` of
+/// them, so that a burst is never less; where the limit does not divide the window, that takes a few microseconds
+/// more than the window to fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    pub step: u64,
+    pub most: u64,
+}
+
+/// A century is as good as for ever, and neither twice as much nor that time from now comes near 2^53.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+impl Bucket {
+    /// None where nothing is allowed.
+    pub fn of(rate: Rate) -> Option<Self> {
+        let window = u64::try_from(rate.window.min(FOREVER).as_micros()).unwrap_or(u64::MAX);
+        let limit = u64::from(rate.limit);
+        let step = window.max(1).checked_add(limit.checked_sub(1)?)? / limit;
+        Some(Self { step, most: step * limit })
+    }
+
+    /// The answer, where `missing` is the time until the bucket is full again.
+    pub fn decision(self, allowed: bool, missing: u64) -> Decision {
+        let wait = if allowed { 0 } else { (missing + self.step).saturating_sub(self.most) };
+        let remaining = self.most.saturating_sub(missing) / self.step;
+        Decision {
+            allowed,
+            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
+            retry_after: Duration::from_micros(wait),
+        }
+    }
+}
+
+impl Decision {
+    /// The answer where nothing is allowed.
+    pub(crate) fn never(rate: Rate) -> Self {
+        Self { allowed: false, remaining: 0, retry_after: rate.window }
+    }
+}
+
 /// What was taken from a bucket: when it is full again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent {
@@ -42,30 +84,22 @@ pub(crate) struct Spent {
 }
 
 impl Spent {
-    /// Takes one token, if there is one.
+    /// Takes one token, if there is one. `redis/rate.lua` does the same.
     pub fn take(&mut self, rate: Rate, now: DateTime<Utc>) -> Decision {
-        let window = nanos(rate.window).max(1);
-        let Some(step) = window.checked_div(i64::from(rate.limit)).map(|step| step.max(1)) else {
-            return Decision { allowed: false, remaining: 0, retry_after: rate.window };
-        };
-        // Not later than a window from now, also when the clock was set back.
-        let missing = (self.full_at - now).num_nanoseconds().unwrap_or(0).clamp(0, window);
-        let allowed = missing + step <= window;
-        let missing = if allowed { missing + step } else { missing };
-        self.full_at = now + TimeDelta::nanoseconds(missing);
-        let remaining = u32::try_from((window - missing) / step).unwrap_or(u32::MAX);
-        let wait = if allowed { 0 } else { missing + step - window };
-        Decision {
-            allowed,
-            remaining: remaining.min(rate.limit),
-            retry_after: Duration::from_nanos(u64::try_from(wait).unwrap_or(0)),
-        }
+        let Some(bucket) = Bucket::of(rate) else { return Decision::never(rate) };
+        // Not later than a full bucket from now, also when the clock was set back.
+        let missing = (self.full_at - now).num_microseconds().unwrap_or(0);
+        let missing = u64::try_from(missing).unwrap_or(0).min(bucket.most);
+        let allowed = missing + bucket.step <= bucket.most;
+        let missing = if allowed { missing + bucket.step } else { missing };
+        self.full_at = now + Duration::from_micros(missing);
+        bucket.decision(allowed, missing)
     }
-}
 
-fn nanos(time: Duration) -> i64 {
-    // A century is as good as for ever.
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX).min(i64::MAX / 4)
+    /// When the bucket is full again, and so can be forgotten.
+    pub fn full_at(&self) -> DateTime<Utc> {
+        self.full_at
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +144,28 @@ mod tests {
         let decision = Spent::default().take(Rate::new(0, Duration::from_secs(1)), at(0));
         assert!(!decision.allowed);
         assert!(Spent::default().take(Rate::new(1, Duration::ZERO), at(0)).allowed);
+    }
+
+    #[test]
+    fn a_window_that_the_limit_does_not_divide() {
+        let (mut spent, seven) = (Spent::default(), Rate::new(7, Duration::from_secs(1)));
+        for left in (0..7).rev() {
+            assert_eq!(spent.take(seven, at(0)).remaining, left);
+        }
+        assert_eq!(spent.take(seven, at(0)).retry_after, Duration::from_micros(142_858));
+    }
+
+    #[test]
+    fn extreme_rates_stay_exact_in_lua() {
+        for limit in [1, 2, 1_000_003, u32::MAX] {
+            for window in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
+                let bucket = Bucket::of(Rate::new(limit, window)).unwrap();
+                let year_2100 = 4_102_444_800_000_000;
+                assert!(year_2100 + bucket.most < 1 << 53);
+                assert!(bucket.most + bucket.step < 1 << 53);
+                assert!(Spent::default().take(Rate::new(limit, window), at(0)).allowed);
+            }
+        }
     }
 
     proptest! {

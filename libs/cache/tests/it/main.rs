@@ -1,87 +1,18 @@
 //! The cache through its interface.
 #![expect(clippy::disallowed_methods, reason = "tests spawn as they like")]
 
+mod away;
+mod both;
+mod memory;
+mod server;
+mod shared;
+mod url;
+
 use std::time::Duration;
 
-use cache::{Cache, Limits, Rate};
-use ids::Clock;
-
-fn clock() -> Clock {
-    Clock::manual(Clock::system().now())
-}
-
-#[tokio::test]
-async fn values_counters_and_rates() {
-    let clock = clock();
-    let cache = Cache::memory(clock.clone());
-    let minute = Duration::from_secs(60);
-    cache.set("a", "value", minute).await;
-    assert_eq!(cache.get("a").await.as_deref(), Some(&b"value"[..]));
-    assert_eq!(cache.increment("n", 2, minute).await.unwrap(), 2);
-    assert_eq!(cache.increment("n", 3, minute).await.unwrap(), 5);
-    assert_eq!(cache.count("n").await.unwrap(), 5);
-    let rate = Rate::new(2, minute);
-    assert!(cache.rate("r", rate).await.allowed);
-    assert!(cache.rate("r", rate).await.allowed);
-    assert!(!cache.rate("r", rate).await.allowed);
-    assert!(cache.rate("other", rate).await.allowed);
-    clock.advance(Duration::from_secs(30));
-    assert!(cache.rate("r", rate).await.allowed);
-    assert!(!cache.rate("r", rate).await.allowed);
-    clock.advance(Duration::from_secs(30));
-    assert_eq!(cache.get("a").await, None);
-    assert_eq!(cache.count("n").await.unwrap(), 0);
-    cache.increment("n", 1, minute).await.unwrap();
-    cache.delete("n").await;
-    assert_eq!(cache.count("n").await.unwrap(), 0);
-}
-
-/// A limit holds, however many other keys somebody asks for.
-#[tokio::test]
-async fn a_flood_of_keys_does_not_lift_a_limit() {
-    let limits = Limits { counts: 50, ..Limits::default() };
-    let cache = Cache::memory_with(clock(), limits);
-    let rate = Rate::new(3, Duration::from_secs(60));
-    let allowed = async |key: &str| cache.rate(key, rate).await.allowed;
-    while allowed("victim").await {}
-    for i in 0..10_000 {
-        allowed(&format!("flood {i}")).await;
-    }
-    assert!(!allowed("victim").await);
-    let late = "somebody who comes late";
-    let passed =
-        [allowed(late).await, allowed(late).await, allowed(late).await, allowed(late).await];
-    assert!(!passed[3]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_is_exact_under_concurrency() {
-    let cache = Cache::memory(clock());
-    let rate = Rate::new(100, Duration::from_secs(60));
-    let tasks: Vec<_> = (0..8)
-        .map(|_| {
-            let cache = cache.clone();
-            tokio::spawn(async move {
-                let mut allowed = 0;
-                for _ in 0..100 {
-                    allowed += u32::from(cache.rate("r", rate).await.allowed);
-                }
-                allowed
-            })
-        })
-        .collect();
-    let mut allowed = 0;
-    for task in tasks {
-        allowed += task.await.unwrap();
-    }
-    assert_eq!(allowed, 100);
-}
-
-#[tokio::test]
-async fn messages() {
-    let cache = Cache::memory(clock());
-    let mut listener = cache.subscribe("submission/1").await.unwrap();
-    cache.publish("submission/2", "not for us");
-    cache.publish("submission/1", "progress");
-    assert_eq!(listener.next().await.as_deref(), Some(&b"progress"[..]));
+/// The next message, which must come.
+async fn next(listener: &mut cache::Subscription) -> String {
+    let message = tokio::time::timeout(Duration::from_secs(20), listener.next()).await;
+    let message = message.expect("a message within 20 seconds").expect("the channel is open");
+    String::from_utf8(message.to_vec()).unwrap()
 }

@@ -1,0 +1,54 @@
+//! What only memory has: a clock to move, and limits of its own.
+
+use std::time::Duration;
+
+use cache::{Cache, Limits, Rate};
+use ids::Clock;
+
+fn clock() -> Clock {
+    Clock::manual(Clock::system().now())
+}
+
+#[tokio::test]
+async fn everything_ends_in_time() {
+    let clock = clock();
+    let cache = Cache::memory(clock.clone());
+    let minute = Duration::from_secs(60);
+    cache.set("a", "value", minute).await;
+    assert_eq!(cache.get("a").await.as_deref(), Some(&b"value"[..]));
+    assert_eq!(cache.increment("n", 2, minute).await, 2);
+    assert_eq!(cache.increment("n", 3, minute).await, 5);
+    assert_eq!(cache.count("n").await, 5);
+    let rate = Rate::new(2, minute);
+    assert!(cache.rate("r", rate).await.allowed);
+    assert!(cache.rate("r", rate).await.allowed);
+    assert!(!cache.rate("r", rate).await.allowed);
+    assert!(cache.rate("other", rate).await.allowed);
+    clock.advance(Duration::from_secs(30));
+    assert!(cache.rate("r", rate).await.allowed);
+    assert!(!cache.rate("r", rate).await.allowed);
+    clock.advance(Duration::from_secs(30));
+    assert_eq!(cache.get("a").await, None);
+    assert_eq!(cache.count("n").await, 0);
+    cache.increment("n", 1, minute).await;
+    cache.delete("n").await;
+    assert_eq!(cache.count("n").await, 0);
+}
+
+/// A limit holds, however many other keys somebody asks for.
+#[tokio::test]
+async fn a_flood_of_keys_does_not_lift_a_limit() {
+    let limits = Limits { counts: 50, ..Limits::default() };
+    let cache = Cache::memory_with(clock(), limits);
+    let rate = Rate::new(3, Duration::from_secs(60));
+    let allowed = async |key: &str| cache.rate(key, rate).await.allowed;
+    while allowed("victim").await {}
+    for i in 0..10_000 {
+        allowed(&format!("flood {i}")).await;
+    }
+    assert!(!allowed("victim").await);
+    let late = "somebody who comes late";
+    let passed =
+        [allowed(late).await, allowed(late).await, allowed(late).await, allowed(late).await];
+    assert!(!passed[3]);
+}

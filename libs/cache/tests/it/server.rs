@@ -1,0 +1,83 @@
+//! A Redis server of one test, to be ended and stopped as it likes.
+
+use std::process::{Child, Command, Stdio};
+
+use cache::testing::{Place, eventually, required, unique};
+
+pub struct Server {
+    pub port: u16,
+    process: Option<Child>,
+}
+
+impl Server {
+    /// A server that answers; None where the program is missing and need not be there.
+    pub async fn start() -> Option<Self> {
+        let port = free_port();
+        let mut server = Self { port, process: None };
+        match Command::new("redis-server").arg("--version").stdout(Stdio::null()).status() {
+            Ok(_) => server.run().await,
+            Err(error) if required() => panic!("AGON_TEST_REQUIRE_ENGINES=1, but {error}"),
+            Err(_) => {
+                eprintln!("skipped: there is no redis-server");
+                return None;
+            }
+        }
+        Some(server)
+    }
+
+    /// An installation on this server.
+    pub fn place(&self) -> Place {
+        Place::Redis { url: self.url(), prefix: unique() }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts a new, empty process on the same port.
+    pub async fn run(&mut self) {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string()]);
+        command.args(["--save", "", "--appendonly", "no"]);
+        self.process = Some(command.stdout(Stdio::null()).spawn().unwrap());
+        eventually("the server answers", async || self.ask("PING").await.is_ok()).await;
+    }
+
+    pub async fn ask(&self, command: &str) -> redis::RedisResult<redis::Value> {
+        let client = redis::Client::open(self.url())?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        redis::cmd(command).query_async(&mut connection).await
+    }
+
+    /// Ends the process at once.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// Lets it hang with its connections open.
+    pub fn hang(&self) {
+        self.signal("-STOP");
+    }
+
+    pub fn wake(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

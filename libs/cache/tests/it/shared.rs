@@ -1,0 +1,147 @@
+//! Two processes on one server: two caches that share nothing else.
+
+use std::time::Duration;
+
+use cache::testing::{Place, eventually, redis_url, unique};
+use cache::{Cache, Rate};
+
+use crate::next;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Two caches of an installation; None where there is no server.
+async fn two() -> Option<(Cache, Cache)> {
+    let place = Place::Redis { url: redis_url()?, prefix: unique() };
+    Some((place.cache().await, place.cache().await))
+}
+
+/// How many connections of this server listen to a channel.
+async fn listeners(place: &Place, channel: &str) -> i64 {
+    let Place::Redis { url, prefix } = place else { panic!("on a server") };
+    let client = redis::Client::open(url.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let name = format!("{prefix}/channel/{channel}");
+    let counts: (String, i64) =
+        redis::cmd("PUBSUB").arg("NUMSUB").arg(name).query_async(&mut connection).await.unwrap();
+    counts.1
+}
+
+#[tokio::test]
+async fn what_one_keeps_the_other_has() {
+    let Some((one, two)) = two().await else { return };
+    one.set("v", "value", HOUR).await;
+    assert_eq!(two.get("v").await.as_deref(), Some(&b"value"[..]));
+    two.delete("v").await;
+    assert_eq!(one.get("v").await, None);
+    assert_eq!(one.increment("n", 2, HOUR).await, 2);
+    assert_eq!(two.increment("n", 3, HOUR).await, 5);
+    assert_eq!(one.count("n").await, 5);
+    let rate = Rate::new(4, HOUR);
+    for (cache, remaining) in [(&one, 3), (&two, 2), (&two, 1), (&one, 0)] {
+        assert_eq!(cache.rate("r", rate).await.remaining, remaining);
+    }
+    assert!(!one.rate("r", rate).await.allowed);
+    assert!(!two.rate("r", rate).await.allowed);
+}
+
+#[tokio::test]
+async fn another_installation_is_apart() {
+    let (Some((one, _)), Some((other, _))) = (two().await, two().await) else { return };
+    one.set("v", "value", HOUR).await;
+    one.increment("n", 1, HOUR).await;
+    while one.rate("r", Rate::new(1, HOUR)).await.allowed {}
+    assert_eq!(other.get("v").await, None);
+    assert_eq!(other.count("n").await, 0);
+    assert!(other.rate("r", Rate::new(1, HOUR)).await.allowed);
+}
+
+/// All hear everything exactly once, and what one process says in its order.
+#[tokio::test]
+async fn messages_reach_both_once() {
+    let Some((one, two)) = two().await else { return };
+    let (mut at_one, mut at_two) =
+        (one.subscribe("c").await.unwrap(), two.subscribe("c").await.unwrap());
+    for round in 0..20 {
+        let (from_one, from_two) = (format!("one {round}"), format!("two {round}"));
+        one.publish("c", from_one.clone());
+        assert_eq!(next(&mut at_one).await, from_one);
+        assert_eq!(next(&mut at_two).await, from_one);
+        two.publish("c", from_two.clone());
+        assert_eq!(next(&mut at_one).await, from_two);
+        assert_eq!(next(&mut at_two).await, from_two);
+    }
+}
+
+/// A subscriber is heard of before it is told so: whoever publishes afterwards reaches it.
+#[tokio::test]
+async fn a_subscription_holds_when_it_is_there() {
+    let Some((one, two)) = two().await else { return };
+    for round in 0..200 {
+        let channel = format!("c/{}", round % 3);
+        let mut listener = one.subscribe(&channel).await.unwrap();
+        two.publish(&channel, round.to_string());
+        assert_eq!(next(&mut listener).await, round.to_string());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_subscribe_and_leave_at_once() {
+    let Some((one, two)) = two().await else { return };
+    let tasks: Vec<_> = (0..16)
+        .map(|task| {
+            let (one, two) = (one.clone(), two.clone());
+            tokio::spawn(async move {
+                for round in 0..50 {
+                    // Channels that others come to and leave as well.
+                    let channel = format!("c/{}", (task + round) % 5);
+                    let expected = format!("{task} {round}");
+                    let mut listener = one.subscribe(&channel).await.unwrap();
+                    two.publish(&channel, expected.clone());
+                    while next(&mut listener).await != expected {}
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_server_knows_a_channel_while_it_has_listeners() {
+    let Some(url) = redis_url() else { return };
+    let place = Place::Redis { url, prefix: unique() };
+    let cache = place.cache().await;
+    assert_eq!(listeners(&place, "c").await, 0);
+    let (first, second) =
+        (cache.subscribe("c").await.unwrap(), cache.subscribe("c").await.unwrap());
+    assert_eq!(listeners(&place, "c").await, 1, "a process listens once");
+    drop(first);
+    let third = cache.subscribe("d").await.unwrap();
+    assert_eq!(listeners(&place, "c").await, 1);
+    drop((second, third));
+    eventually("it is unsubscribed", async || listeners(&place, "c").await == 0).await;
+    let kept = cache.subscribe("c").await.unwrap();
+    assert_eq!(listeners(&place, "c").await, 1);
+    drop(cache);
+    eventually("the connection ended", async || listeners(&place, "c").await == 0).await;
+    drop(kept);
+}
+
+/// A listener that is too slow misses the oldest messages and nothing else.
+#[tokio::test]
+async fn a_slow_listener_loses_the_oldest_only() {
+    let Some((one, two)) = two().await else { return };
+    let mut slow = one.subscribe("c").await.unwrap();
+    let mut quick = one.subscribe("c").await.unwrap();
+    for number in 0..500 {
+        two.publish("c", number.to_string());
+        if number % 50 == 49 {
+            while next(&mut quick).await != number.to_string() {}
+        }
+    }
+    let kept = 64;
+    for number in 500 - kept..500 {
+        assert_eq!(next(&mut slow).await, number.to_string());
+    }
+}
