@@ -13,11 +13,13 @@ mod malformed;
 mod methods;
 mod observe;
 pub mod page;
+mod remote;
 mod secret;
 mod serve;
 mod services;
 mod stack;
 pub mod status;
+mod tls;
 
 pub use channel::{Channel, ConnectError, Local};
 pub use context::{Context, Trace, current, deadline, request_id};
@@ -25,10 +27,12 @@ pub use health::Health;
 pub use methods::{Method, Methods};
 pub use page::{PageKey, page_size};
 pub use secret::{RootSecret, SecretError};
-pub use serve::{Limits, serve};
+pub use remote::{Peer, Remote, Resilience};
+pub use serve::{Limits, serve, serve_tls};
 pub use services::Services;
 pub use stack::{Served, Stack};
 pub use status::{DOMAIN, Violations};
+pub use tls::{ServerTls, Tls, TlsError};
 
 /// The largest message a server decodes unless it says otherwise, in bytes.
 ///
