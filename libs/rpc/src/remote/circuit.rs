@@ -75,11 +75,8 @@ impl Circuit {
 mod tests {
     use super::*;
 
-    const RULES: Rules = Rules {
-        failures: 3,
-        first: Duration::from_secs(1),
-        longest: Duration::from_secs(3),
-    };
+    const RULES: Rules =
+        Rules { failures: 3, first: Duration::from_secs(1), longest: Duration::from_secs(3) };
 
     fn opened(now: Instant) -> Circuit {
         let mut circuit = Circuit::default();

@@ -265,3 +265,70 @@ fn lightest(mut ready: Vec<Lease>, avoid: Option<&Arc<Endpoint>>) -> Option<Leas
     let first = one.endpoint().load() <= other.endpoint().load();
     Some(if first { one } else { other })
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Says what a gRPC server says first, and nothing more.
+    async fn greeter() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        background(async move {
+            let mut streams = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let settings = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+                if stream.write_all(&settings).await.is_ok() {
+                    streams.push(stream);
+                }
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn names_are_looked_up_again() {
+        let (one, other) = (greeter().await, greeter().await);
+        let answer = Arc::new(Mutex::new(Some(vec![one])));
+        let asked = answer.clone();
+        let lookup: Lookup = Box::new(move |_, _| {
+            let answer = asked.lock().unwrap().clone();
+            Box::pin(async { answer.ok_or_else(|| io::Error::other("no such name")) })
+        });
+        let target = Arc::new(Target::parse("http://judge.test:1").unwrap());
+        let rules = Resilience { resolve_ms: 1, ..Resilience::default() };
+        let pool = Pool::new(vec![target], None, &rules, lookup, Gauge::noop());
+        let lead_to = async |address| {
+            let leads = async {
+                while pool.lease(None).await.unwrap().endpoint().address != address {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), leads).await.unwrap();
+        };
+        lead_to(one).await;
+        *answer.lock().unwrap() = Some(vec![other]);
+        lead_to(other).await;
+        // Without an answer, the last one holds.
+        *answer.lock().unwrap() = None;
+        let failed = async {
+            while pool.known().error.is_none() {
+                lead_to(other).await;
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), failed).await.unwrap();
+        lead_to(other).await;
+    }
+
+    #[tokio::test]
+    async fn a_name_without_an_address_fails() {
+        let lookup: Lookup = Box::new(|_, _| Box::pin(async { Ok(Vec::new()) }));
+        let target = Arc::new(Target::parse("http://judge.test:1").unwrap());
+        let pool = Pool::new(vec![target], None, &Resilience::default(), lookup, Gauge::noop());
+        assert!(matches!(pool.lease(None).await, Err(NoLease::Failed(_))));
+    }
+}

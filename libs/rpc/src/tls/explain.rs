@@ -9,7 +9,9 @@ pub(crate) fn explain(error: &io::Error) -> String {
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let Some(tls) = tls else {
         return match error.kind() {
-            io::ErrorKind::UnexpectedEof => "it hung up during the TLS handshake".into(),
+            io::ErrorKind::UnexpectedEof => {
+                "it hung up during the TLS handshake; without TLS there, give http://".into()
+            }
             _ => error.to_string(),
         };
     };
@@ -25,7 +27,10 @@ pub(crate) fn explain(error: &io::Error) -> String {
             "the server asks for a client certificate; give tls.certificate and tls.key"
         }
         Error::AlertReceived(
-            Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateExpired | Alert::DecryptError,
+            Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::DecryptError,
         ) => "the server does not trust the certificate in tls.certificate",
         _ => return tls.to_string(),
     };

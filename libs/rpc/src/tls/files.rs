@@ -139,11 +139,6 @@ fn certificates(
     }
 }
 
-fn content(
-    option: &'static str,
-    path: &Path,
-    what: impl ToString,
-    hint: &'static str,
-) -> TlsError {
+fn content(option: &'static str, path: &Path, what: impl ToString, hint: &'static str) -> TlsError {
     TlsError::Content { option, path: path.to_owned(), what: what.to_string(), hint }
 }

@@ -32,7 +32,8 @@ impl ServerTls {
 
 fn config(files: &Tls) -> Result<ServerConfig, TlsError> {
     let hint = "a server that speaks TLS needs tls.certificate and tls.key";
-    let (chain, key) = files.identity()?.ok_or(TlsError::Missing { option: "certificate", hint })?;
+    let (chain, key) =
+        files.identity()?.ok_or(TlsError::Missing { option: "certificate", hint })?;
     let builder = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("the provider has TLS 1.2 and 1.3");
