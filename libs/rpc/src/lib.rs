@@ -1,6 +1,7 @@
 //! How one part of Agon calls another: one channel type, one middleware stack, one listener.
 //!
-//! Owns the transports ([`Channel`]), what stands around every call ([`Stack`]: request id, trace,
+//! Owns the transports ([`Channel`]: in process, or balanced over the processes of a [`Peer`]; with
+//! [`Tls`] where wanted), what stands around every call ([`Stack`]: request id, trace,
 //! log line, metrics, deadline, load shedding, panic catch), health and reflection, the form of
 //! errors ([`status`]) and of page tokens ([`page`]). Knows nothing of domains or of who may call
 //! what: the authorising layer is handed in.

@@ -72,7 +72,9 @@ impl Tls {
         let Some(path) = &self.ca else { return Ok(None) };
         let mut roots = RootCertStore::empty();
         for certificate in certificates("ca", path)? {
-            roots.add(certificate).map_err(|error| content("ca", path, &error, CERTIFICATES))?;
+            roots
+                .add(certificate)
+                .map_err(|error| content("ca", path, error.to_string(), CERTIFICATES))?;
         }
         Ok(Some(roots))
     }
@@ -139,6 +141,11 @@ fn certificates(
     }
 }
 
-fn content(option: &'static str, path: &Path, what: impl ToString, hint: &'static str) -> TlsError {
-    TlsError::Content { option, path: path.to_owned(), what: what.to_string(), hint }
+fn content(
+    option: &'static str,
+    path: &Path,
+    what: impl Into<String>,
+    hint: &'static str,
+) -> TlsError {
+    TlsError::Content { option, path: path.to_owned(), what: what.into(), hint }
 }
