@@ -74,3 +74,18 @@ impl Resilience {
         Duration::from_millis(self.resolve_ms)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_all_that_must_be_said() {
+        let text = r#"{ "urls": ["http://judge:50051"], "resilience": { "tries": 1 } }"#;
+        let peer: Peer = serde_json::from_str(text).unwrap();
+        let resilience = Resilience { tries: 1, ..Resilience::default() };
+        let urls = vec!["http://judge:50051".to_owned()];
+        assert_eq!(peer, Peer { urls, resilience, ..Peer::default() });
+        assert!(serde_json::from_str::<Peer>(r#"{ "url": "http://judge" }"#).is_err());
+    }
+}
