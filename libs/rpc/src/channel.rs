@@ -3,20 +3,21 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context as Cx, Poll, ready};
-use std::time::{Duration, Instant};
+use std::task::{Context as Cx, Poll};
+use std::time::Duration;
 
 use http::{Request, Response};
 use tonic::body::Body;
-use tonic::transport::Endpoint;
 use tower::Service;
 
-use crate::body::deadline_exceeded;
-use crate::context::{self, timeout};
+use crate::context;
+use crate::methods::Methods;
+use crate::remote::{Peer, Remote};
 use crate::stack::Served;
 use crate::status;
+use crate::tls::TlsError;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Marks a request that never left the process. Extensions cannot be sent, so nobody outside can
 /// set it.
@@ -52,27 +53,51 @@ pub enum Channel {
     /// Services of this process.
     Local(Local),
     /// Services elsewhere.
-    Remote(tonic::transport::Channel),
+    Remote(Remote),
 }
 
-/// The address of a server is not one.
+/// A channel cannot be had from what it should lead to.
 #[derive(Debug, thiserror::Error)]
-#[error("{url:?} is not the address of a gRPC server; give http://host:port")]
-pub struct ConnectError {
-    url: String,
-    source: tonic::transport::Error,
+pub enum ConnectError {
+    /// The address of a server is not one.
+    #[error("{url:?} is not the address of a gRPC server; give http://host:port")]
+    Address {
+        /// What was given.
+        url: String,
+    },
+    /// There is no address at all.
+    #[error("the {role} service has no url; give at least one, as http://host:port")]
+    Nowhere {
+        /// Whose addresses are missing.
+        role: String,
+    },
+    /// Certificates are given, and nobody to show them to.
+    #[error("{url} is no https:// address, but tls is set; make it https:// or leave tls out")]
+    Plaintext {
+        /// What was given.
+        url: String,
+    },
+    /// The certificates are not in order.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 impl Channel {
     /// A channel to the server at `url`; connects when first used, and again whenever needed.
     pub fn connect(url: &str) -> Result<Self, ConnectError> {
-        let endpoint = Endpoint::from_shared(url.to_owned())
-            .map_err(|source| ConnectError { url: url.to_owned(), source })?
-            .connect_timeout(Duration::from_secs(5))
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(Duration::from_secs(20))
-            .keep_alive_timeout(Duration::from_secs(10));
-        Ok(Self::Remote(endpoint.connect_lazy()))
+        let peer = Peer { urls: vec![url.to_owned()], ..Peer::default() };
+        Self::connect_peer(&peer)
+    }
+
+    /// As [`Channel::connect`], for whoever has to say more than an address.
+    pub fn connect_peer(peer: &Peer) -> Result<Self, ConnectError> {
+        Remote::new(None, peer, Methods::default()).map(Self::Remote)
+    }
+
+    /// A channel to all processes of a role (`"judge"`). Calls are spread over those that work;
+    /// those that `methods` calls safe are made again where one fails.
+    pub fn connect_all(role: &str, peer: &Peer, methods: &Methods) -> Result<Self, ConnectError> {
+        Remote::new(Some(role), peer, methods.clone()).map(Self::Remote)
     }
 }
 
@@ -87,14 +112,8 @@ impl Service<Request<Body>> for Channel {
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), BoxError>> {
-        match self {
-            Self::Local(_) => Poll::Ready(Ok(())),
-            Self::Remote(channel) => {
-                ready!(channel.poll_ready(cx))?;
-                Poll::Ready(Ok(()))
-            }
-        }
+    fn poll_ready(&mut self, _: &mut Cx<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
@@ -117,25 +136,7 @@ impl Service<Request<Body>> for Channel {
                     Ok(served.call(request).await?)
                 })
             }
-            Self::Remote(channel) => {
-                // tonic reports an expired deadline as CANCELLED, from whichever side notices
-                // first; callers should see one code.
-                let deadline = timeout(request.headers()).map(|limit| Instant::now() + limit);
-                let response = channel.call(request);
-                Box::pin(async move {
-                    let response = response.await;
-                    let late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-                    match response {
-                        Ok(response) if !(late && is_cancelled(&response)) => Ok(response),
-                        Err(error) if !late => Err(error.into()),
-                        _ => Ok(deadline_exceeded().into_http()),
-                    }
-                })
-            }
+            Self::Remote(remote) => Box::pin(remote.clone().call(request)),
         }
     }
-}
-
-fn is_cancelled(response: &Response<Body>) -> bool {
-    response.headers().get("grpc-status").is_some_and(|code| code == "1")
 }

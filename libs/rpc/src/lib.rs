@@ -1,6 +1,7 @@
 //! How one part of Agon calls another: one channel type, one middleware stack, one listener.
 //!
-//! Owns the transports ([`Channel`]), what stands around every call ([`Stack`]: request id, trace,
+//! Owns the transports ([`Channel`]: in process, or balanced over the processes of a [`Peer`]; with
+//! [`Tls`] where wanted), what stands around every call ([`Stack`]: request id, trace,
 //! log line, metrics, deadline, load shedding, panic catch), health and reflection, the form of
 //! errors ([`status`]) and of page tokens ([`page`]). Knows nothing of domains or of who may call
 //! what: the authorising layer is handed in.
@@ -13,22 +14,26 @@ mod malformed;
 mod methods;
 mod observe;
 pub mod page;
+mod remote;
 mod secret;
 mod serve;
 mod services;
 mod stack;
 pub mod status;
+mod tls;
 
 pub use channel::{Channel, ConnectError, Local};
 pub use context::{Context, Trace, current, deadline, request_id};
 pub use health::Health;
 pub use methods::{Method, Methods};
 pub use page::{PageKey, page_size};
+pub use remote::{Peer, Remote, Resilience};
 pub use secret::{RootSecret, SecretError};
-pub use serve::{Limits, serve};
+pub use serve::{Limits, serve, serve_tls};
 pub use services::Services;
 pub use stack::{Served, Stack};
 pub use status::{DOMAIN, Violations};
+pub use tls::{ServerTls, Tls, TlsError};
 
 /// The largest message a server decodes unless it says otherwise, in bytes.
 ///

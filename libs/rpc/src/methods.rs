@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use prost::Message;
-use prost_types::FileDescriptorSet;
+use prost_types::method_options::IdempotencyLevel;
+use prost_types::{FileDescriptorSet, MethodDescriptorProto, MethodOptions};
 
 use crate::observe::Meters;
 
@@ -18,14 +19,21 @@ pub struct Method {
     pub streaming: bool,
     /// Health checks and reflection: never shed, and logged quietly.
     pub plumbing: bool,
+    /// Doing it twice does what doing it once does: `idempotency_level` in the proto says so.
+    pub safe: bool,
     pub(crate) meters: Meters,
 }
 
-static UNKNOWN: Method = Method::new("unknown", false, false);
+static UNKNOWN: Method = Method::new("unknown", false, false, false);
 
 impl Method {
-    const fn new(name: &'static str, streaming: bool, plumbing: bool) -> Self {
-        Self { name, streaming, plumbing, meters: Meters::new() }
+    const fn new(name: &'static str, streaming: bool, plumbing: bool, safe: bool) -> Self {
+        Self { name, streaming, plumbing, safe, meters: Meters::new() }
+    }
+
+    /// One message each way, for certain.
+    pub(crate) fn unary(&'static self) -> bool {
+        !self.streaming && !std::ptr::eq(self, &UNKNOWN)
     }
 }
 
@@ -48,8 +56,9 @@ impl Methods {
                         let plumbing = file.package().starts_with("grpc.");
                         // Made once per process, named in every span and metric from then on.
                         let name: &'static str = path[1..].to_owned().leak();
-                        let method = Box::leak(Box::new(Method::new(name, streaming, plumbing)));
-                        methods.insert(path, &*method);
+                        let safe = safe(method);
+                        let method = Method::new(name, streaming, plumbing, safe);
+                        methods.insert(path, &*Box::leak(Box::new(method)));
                     }
                 }
             }
@@ -61,6 +70,12 @@ impl Methods {
     pub fn find(&self, path: &str) -> &'static Method {
         self.0.get(path).copied().unwrap_or(&UNKNOWN)
     }
+}
+
+fn safe(method: &MethodDescriptorProto) -> bool {
+    use IdempotencyLevel::{Idempotent, NoSideEffects};
+    let level = method.options.as_ref().map(MethodOptions::idempotency_level);
+    matches!(level, Some(NoSideEffects | Idempotent))
 }
 
 #[cfg(test)]
@@ -75,5 +90,14 @@ mod tests {
         assert!(watch.streaming && watch.plumbing);
         assert!(!methods.find("/grpc.health.v1.Health/Check").streaming);
         assert_eq!(methods.find("/made/Up").name, "unknown");
+        assert!(!methods.find("/made/Up").unary());
+    }
+
+    #[test]
+    fn the_protos_say_what_is_safe() {
+        let methods = Methods::new(&[proto::DESCRIPTOR_SET]);
+        assert!(methods.find("/agon.problem.v1.ImportService/GetProblemImport").safe);
+        assert!(methods.find("/agon.auth.v1.TokenService/ValidateToken").safe);
+        assert!(!methods.find("/agon.challenge.v1.SubmissionService/CreateSubmission").safe);
     }
 }

@@ -10,6 +10,7 @@ use http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -18,6 +19,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tower::ServiceExt;
 
 use crate::stack::Served;
+use crate::tls::ServerTls;
 
 /// How long a new connection may stay silent.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -57,6 +59,27 @@ pub async fn serve(
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    listen(listener, served, limits, None, shutdown).await
+}
+
+/// As [`serve`], for clients that speak TLS.
+pub async fn serve_tls(
+    listener: TcpListener,
+    served: Served,
+    limits: Limits,
+    tls: ServerTls,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    listen(listener, served, limits, Some(tls), shutdown).await
+}
+
+async fn listen(
+    listener: TcpListener,
+    served: Served,
+    limits: Limits,
+    tls: Option<ServerTls>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     let (stop, stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -67,9 +90,10 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if room => match accepted {
                 Ok((stream, peer)) => {
-                    let connection =
-                        connection(stream, peer, served.clone(), limits.clone(), stopping.clone());
-                    connections.spawn(connection);
+                    let tls = tls.clone();
+                    let (served, limits, stopping) =
+                        (served.clone(), limits.clone(), stopping.clone());
+                    connections.spawn(connection(stream, peer, served, limits, tls, stopping));
                 }
                 Err(error) => {
                     // Out of descriptors, mostly: it passes, and spinning would not help.
@@ -94,7 +118,8 @@ async fn connection(
     peer: SocketAddr,
     served: Served,
     limits: Limits,
-    mut stopping: watch::Receiver<bool>,
+    tls: Option<ServerTls>,
+    stopping: watch::Receiver<bool>,
 ) {
     // A client has to say something first; who does not is not worth a connection.
     if !matches!(tokio::time::timeout(SILENCE, stream.peek(&mut [0])).await, Ok(Ok(1))) {
@@ -103,6 +128,24 @@ async fn connection(
     // Small frames go out at once; a failure here costs latency only.
     let _ = stream.set_nodelay(true);
     let info = TcpConnectInfo { local_addr: stream.local_addr().ok(), remote_addr: Some(peer) };
+    let Some(tls) = tls else {
+        return talk(stream, info, served, &limits, stopping).await;
+    };
+    match tokio::time::timeout(SILENCE, tls.accept(stream)).await {
+        Ok(Ok(stream)) => talk(stream, info, served, &limits, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
+        Err(_) => tracing::debug!(%peer, "the TLS handshake takes too long"),
+    }
+}
+
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    info: TcpConnectInfo,
+    served: Served,
+    limits: &Limits,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let peer = info.remote_addr;
     let service = served.map_request(move |request: Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(info.clone());
@@ -127,6 +170,6 @@ async fn connection(
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "connection ended");
+        tracing::debug!(?peer, %error, "connection ended");
     }
 }

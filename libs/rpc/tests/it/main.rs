@@ -2,6 +2,10 @@
 
 mod garbage;
 mod life;
+mod meters;
+mod node;
 mod probe;
 mod reflection;
+mod remote;
 mod stack;
+mod tls;

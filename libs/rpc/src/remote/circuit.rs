@@ -1,0 +1,142 @@
+//! When an endpoint is left alone: a state machine without a clock or chance of its own.
+
+use std::time::{Duration, Instant};
+
+/// What opens a circuit, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// Failures in a row that open it.
+    pub(crate) failures: u32,
+    /// How long it is open the first time; doubles from then on.
+    pub(crate) first: Duration,
+    /// The longest it is open.
+    pub(crate) longest: Duration,
+}
+
+/// The circuit of one endpoint: closed until enough connections failed or broke in a row.
+///
+/// What tries an open one is a connection, not a call: a call that would otherwise succeed
+/// elsewhere is no probe.
+#[derive(Debug, Default)]
+pub(crate) struct Circuit {
+    failures: u32,
+    openings: u32,
+    until: Option<Instant>,
+}
+
+impl Circuit {
+    /// True while the endpoint is left alone.
+    pub(crate) fn is_open(&self) -> bool {
+        self.until.is_some()
+    }
+
+    /// When an open circuit may be tried.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Whether a connection may be tried now. An open circuit admits one at a time.
+    pub(crate) fn admit(&mut self, now: Instant, rules: &Rules) -> bool {
+        match self.until {
+            None => true,
+            Some(until) if now < until => false,
+            Some(_) => {
+                self.until = Some(now + self.wait(rules));
+                true
+            }
+        }
+    }
+
+    /// A connection stands. Calls may come, and the first that breaks opens the circuit again.
+    pub(crate) fn connected(&mut self) {
+        self.until = None;
+    }
+
+    /// A call was answered, with whatever code.
+    pub(crate) fn answered(&mut self) {
+        *self = Self::default();
+    }
+
+    /// A connection failed or broke. `chance` in 0..1 spreads the tries of many clients.
+    pub(crate) fn failed(&mut self, now: Instant, rules: &Rules, chance: f64) {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= rules.failures {
+            self.until = Some(now + self.wait(rules).mul_f64(0.75 + chance / 2.0));
+            self.openings = self.openings.saturating_add(1);
+        }
+    }
+
+    fn wait(&self, rules: &Rules) -> Duration {
+        rules.first.saturating_mul(1 << self.openings.min(16)).min(rules.longest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules =
+        Rules { failures: 3, first: Duration::from_secs(1), longest: Duration::from_secs(3) };
+
+    fn opened(now: Instant) -> Circuit {
+        let mut circuit = Circuit::default();
+        for _ in 0..3 {
+            assert!(!circuit.is_open() && circuit.admit(now, &RULES));
+            circuit.failed(now, &RULES, 0.5);
+        }
+        circuit
+    }
+
+    #[test]
+    fn opens_after_failures_in_a_row_only() {
+        let now = Instant::now();
+        assert!(opened(now).is_open());
+        let mut circuit = Circuit::default();
+        for _ in 0..10 {
+            circuit.failed(now, &RULES, 0.5);
+            circuit.failed(now, &RULES, 0.5);
+            circuit.answered();
+        }
+        assert!(!circuit.is_open());
+    }
+
+    #[test]
+    fn is_tried_by_one_connection_at_a_time() {
+        let now = Instant::now();
+        let mut circuit = opened(now);
+        assert!(!circuit.admit(now, &RULES));
+        let later = now + Duration::from_secs(1);
+        assert!(circuit.admit(later, &RULES));
+        assert!(!circuit.admit(later, &RULES), "somebody tries already");
+        circuit.connected();
+        assert!(!circuit.is_open());
+    }
+
+    #[test]
+    fn a_connection_alone_is_no_proof() {
+        let now = Instant::now();
+        let mut circuit = opened(now);
+        circuit.connected();
+        circuit.failed(now, &RULES, 0.5);
+        assert!(circuit.is_open());
+        circuit.connected();
+        circuit.answered();
+        circuit.failed(now, &RULES, 0.5);
+        assert!(!circuit.is_open());
+    }
+
+    #[test]
+    fn waits_grow_to_a_limit() {
+        let now = Instant::now();
+        let mut circuit = opened(now);
+        let mut waits = Vec::new();
+        for _ in 0..4 {
+            let wait = circuit.until().unwrap() - now;
+            waits.push(wait.as_secs());
+            circuit.failed(now, &RULES, 0.5);
+        }
+        assert_eq!(waits, [1, 2, 3, 3]);
+        circuit.failed(now, &RULES, 0.0);
+        assert_eq!(circuit.until().unwrap() - now, RULES.longest.mul_f64(0.75));
+    }
+}

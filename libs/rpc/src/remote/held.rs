@@ -1,0 +1,73 @@
+//! The body of an answer that came from elsewhere.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context as Cx, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep_until};
+
+use super::endpoint::Lease;
+use crate::body::deadline_exceeded;
+
+/// Counts as load of its endpoint until it ends, and ends with the call's deadline.
+pub(crate) struct Held {
+    inner: Incoming,
+    lease: Option<Lease>,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl Held {
+    pub(crate) fn new(inner: Incoming, lease: Lease, deadline: Option<Instant>) -> Self {
+        let deadline = deadline.map(|at| Box::pin(sleep_until(at.into())));
+        Self { inner, lease: Some(lease), deadline }
+    }
+
+    fn end(&mut self) {
+        self.lease = None;
+        self.deadline = None;
+    }
+}
+
+impl HttpBody for Held {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        if this.lease.is_none() {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
+            if !matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
+                this.end();
+            }
+            return Poll::Ready(frame);
+        }
+        let late = this.deadline.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
+        if !late {
+            return Poll::Pending;
+        }
+        this.end();
+        let mut trailers = HeaderMap::new();
+        // Its texts are our own and fit a header.
+        let _ = deadline_exceeded().add_header(&mut trailers);
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.lease.is_none() || self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // The deadline may cut what the server promised.
+        SizeHint::default()
+    }
+}

@@ -1,0 +1,200 @@
+//! Several processes of one role, some of which fail.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rpc::{Resilience, status};
+use tokio::net::TcpListener;
+use tonic::{Code, Request};
+
+use crate::node::{Node, client, create, list, quick, until};
+
+#[tokio::test]
+async fn calls_are_spread() {
+    let nodes = [Node::start().await, Node::start().await];
+    let mut client = client(nodes.iter().map(Node::url).collect(), quick());
+    let end = Instant::now() + Duration::from_secs(20);
+    while nodes.iter().any(|node| node.calls() == 0) {
+        assert!(Instant::now() < end, "one node gets no calls");
+        client.list_invitations(list("")).await.unwrap();
+    }
+    let before = nodes.each_ref().map(Node::calls);
+    for _ in 0..400 {
+        client.list_invitations(list("")).await.unwrap();
+    }
+    for (node, before) in nodes.iter().zip(before) {
+        let share = node.calls() - before;
+        assert!((100..=300).contains(&share), "{share} of 400");
+    }
+}
+
+#[tokio::test]
+async fn a_killed_process_costs_no_safe_call_and_is_used_again() {
+    let mut nodes = [Node::start().await, Node::start().await];
+    let client = client(nodes.iter().map(Node::url).collect(), quick());
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let callers: Vec<_> = (0..8)
+        .map(|_| {
+            let (mut client, stop, done) = (client.clone(), stop.clone(), done.clone());
+            let calls = async move {
+                while !stop.load(Ordering::SeqCst) {
+                    client.list_invitations(list("soon")).await.unwrap();
+                    done.fetch_add(1, Ordering::SeqCst);
+                }
+            };
+            #[expect(clippy::disallowed_methods, reason = "joined below")]
+            tokio::task::spawn(calls)
+        })
+        .collect();
+    for _ in 0..3 {
+        let before = nodes.each_ref().map(Node::calls);
+        until(|| nodes[0].calls() > before[0] + 50 && nodes[1].calls() > before[1] + 50).await;
+        nodes[1].kill().await;
+        let so_far = done.load(Ordering::SeqCst);
+        until(|| done.load(Ordering::SeqCst) > so_far + 200).await;
+        nodes[1].revive().await;
+    }
+    let before = nodes[1].calls();
+    until(|| nodes[1].calls() > before + 50).await;
+    stop.store(true, Ordering::SeqCst);
+    for caller in callers {
+        caller.await.expect("no call failed");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_address_among_good_ones_is_not_noticed() {
+    let node = Node::start().await;
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let mut client = client(vec![format!("http://{dead}"), node.url()], quick());
+    for _ in 0..50 {
+        // Not even of a call that must not be made twice.
+        client.create_invitation(create("")).await.unwrap();
+    }
+    assert_eq!(node.calls(), 50);
+}
+
+#[tokio::test]
+async fn unsafe_calls_are_made_once() {
+    let mut node = Node::start().await;
+    let other = Node::start().await;
+    let mut client = client(vec![node.url()], quick());
+    let failed = client.create_invitation(create("busy")).await.unwrap_err();
+    assert_eq!((failed.code(), node.calls()), (Code::Unavailable, 1));
+    let (failed, ()) = tokio::join!(client.create_invitation(create("slow")), async {
+        until(|| node.calls() == 2).await;
+        node.kill().await;
+    });
+    let failed = failed.unwrap_err();
+    assert_eq!(failed.code(), Code::Unavailable);
+    assert_eq!(status::reason(&failed).as_deref(), Some("UPSTREAM_UNAVAILABLE"));
+    assert_eq!(status::retry_after(&failed), None, "it may have taken effect");
+    assert!(failed.message().contains("judge"), "{failed:?}");
+    assert_eq!((node.calls(), other.calls()), (2, 0));
+}
+
+#[tokio::test]
+async fn safe_calls_are_made_three_times_unless_the_server_asks_not_to() {
+    let node = Node::start().await;
+    let mut client = client(vec![node.url()], quick());
+    let failed = client.list_invitations(list("busy")).await.unwrap_err();
+    assert_eq!(status::reason(&failed).as_deref(), Some("BUSY"));
+    assert_eq!(node.calls(), 3);
+    client.list_invitations(list("later")).await.unwrap_err();
+    assert_eq!(node.calls(), 4);
+}
+
+#[tokio::test]
+async fn the_budget_ends_a_storm() {
+    let node = Node::start().await;
+    let limits = Resilience { retry_reserve: 5, ..quick() };
+    let client = client(vec![node.url()], limits);
+    let calls = (0..200).map(|_| {
+        let mut client = client.clone();
+        async move { client.list_invitations(list("busy")).await.unwrap_err() }
+    });
+    futures_util::future::join_all(calls).await;
+    assert!((205..=225).contains(&node.calls()), "{}", node.calls());
+}
+
+#[tokio::test]
+async fn a_circuit_opens_and_closes() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut node = Node::start().await;
+    node.kill().await;
+    node.address = listener.local_addr().unwrap();
+    let tried = AtomicUsize::new(0);
+    let metrics = crate::meters::Meters::default();
+    let limits = Resilience { circuit_open_ms: 300, ..Resilience::default() };
+    let mut client = metrics::with_local_recorder(&metrics, || client(vec![node.url()], limits));
+    let hang_up = async {
+        loop {
+            drop(listener.accept().await);
+            tried.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    let calls = async {
+        while metrics.get("agon_rpc_client_circuit_open", "judge") == 0.0 {
+            client.create_invitation(create("")).await.unwrap_err();
+        }
+        let (before, start) = (tried.load(Ordering::SeqCst), Instant::now());
+        assert_eq!(before, 5);
+        for _ in 0..100 {
+            let failed = client.list_invitations(list("")).await.unwrap_err();
+            assert_eq!(failed.code(), Code::Unavailable);
+            assert_eq!(status::reason(&failed).as_deref(), Some("UPSTREAM_UNAVAILABLE"));
+            assert_eq!(failed.message(), "the judge service cannot be reached");
+            assert!(status::retry_after(&failed).is_some());
+        }
+        // One trial may have come due on a slow machine.
+        let trials = start.elapsed().as_millis() as usize / 225;
+        assert!(tried.load(Ordering::SeqCst) <= before + trials);
+    };
+    tokio::select! {
+        () = calls => {}
+        () = hang_up => {}
+    }
+    assert!(metrics.get("agon_rpc_client_retries_total", "judge") >= 2.0);
+    drop(listener);
+    node.revive().await;
+    let end = Instant::now() + Duration::from_secs(20);
+    while client.create_invitation(create("")).await.is_err() {
+        assert!(Instant::now() < end, "the circuit stays open");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(metrics.get("agon_rpc_client_circuit_open", "judge"), 0.0);
+}
+
+#[tokio::test]
+async fn the_deadline_holds_through_everything() {
+    let node = Node::start().await;
+    // Accepts connections, in the system's backlog, and never says a word.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = format!("http://{}", silent.local_addr().unwrap());
+    let many = Resilience { tries: 1000, retry_reserve: 1000, ..quick() };
+    for (url, word, code) in [
+        (silent, "", Code::DeadlineExceeded),
+        (node.url(), "slow", Code::DeadlineExceeded),
+        // The next try would come too late: what the last one brought says more.
+        (node.url(), "busy", Code::Unavailable),
+    ] {
+        let mut client = client(vec![url], many.clone());
+        let start = Instant::now();
+        let mut request = Request::new(list(word));
+        request.set_timeout(Duration::from_millis(200));
+        let failed = client.list_invitations(request).await.unwrap_err();
+        assert_eq!(failed.code(), code, "{failed:?}");
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn names_lead_somewhere() {
+    let node = Node::start().await;
+    let url = format!("http://localhost:{}", node.address.port());
+    client(vec![url], quick()).list_invitations(list("")).await.unwrap();
+    let nowhere = vec!["http://no-such-host.invalid:1".into()];
+    let failed = client(nowhere, quick()).list_invitations(list("")).await.unwrap_err();
+    assert_eq!(failed.code(), Code::Unavailable, "{failed:?}");
+}

@@ -1,0 +1,145 @@
+//! Who may talk to whom, and what those are told who may not.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use rpc::{Channel, Peer, Resilience, ServerTls, Tls};
+use tempfile::TempDir;
+use tonic::{Code, Status};
+
+use crate::node::{Client, Node, list};
+
+/// Certificates made with the `openssl` command.
+struct Papers(TempDir);
+
+impl Papers {
+    /// CAs `ours` and `theirs`, and a certificate of `ours` for 127.0.0.1.
+    fn new() -> Self {
+        let papers = Self(tempfile::tempdir().unwrap());
+        for ca in ["ours", "theirs"] {
+            papers.key(ca);
+            let subject = format!("/CN={ca}");
+            papers.openssl(&format!(
+                "req -x509 -new -key {ca}.key -subj {subject} -days 2 -out {ca}.pem"
+            ));
+        }
+        papers.issue("server", "ours", "IP:127.0.0.1,DNS:localhost");
+        papers
+    }
+
+    fn issue(&self, name: &str, ca: &str, names: &str) {
+        self.key(name);
+        let extensions = format!("subjectAltName={names}\n");
+        std::fs::write(self.0.path().join("extensions"), extensions).unwrap();
+        self.openssl(&format!("req -new -key {name}.key -subj /CN={name} -out {name}.csr"));
+        self.openssl(&format!(
+            "x509 -req -in {name}.csr -CA {ca}.pem -CAkey {ca}.key -CAcreateserial -days 2 \
+             -extfile extensions -out {name}.pem"
+        ));
+    }
+
+    fn key(&self, name: &str) {
+        let curve = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+        self.openssl(&format!("genpkey {curve} -out {name}.key"));
+    }
+
+    fn openssl(&self, arguments: &str) {
+        let mut command = Command::new("openssl");
+        command.current_dir(self.0.path()).args(arguments.split(' '));
+        let output = command.output().expect("the openssl command is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    fn file(&self, name: &str) -> Option<PathBuf> {
+        (!name.is_empty()).then(|| self.0.path().join(name))
+    }
+
+    /// `""` leaves a part out.
+    fn tls(&self, ca: &str, name: &str) -> Tls {
+        let part = |suffix| self.file(&format!("{name}.{suffix}")).filter(|_| !name.is_empty());
+        let ca = self.file(ca).map(|path| path.with_extension("pem"));
+        Tls { ca, certificate: part("pem"), key: part("key") }
+    }
+
+    async fn node(&self, ca: &str, name: &str) -> Node {
+        Node::new(Some(ServerTls::new(&self.tls(ca, name)).unwrap())).await
+    }
+}
+
+async fn call(scheme: &str, node: &Node, tls: Tls) -> Result<(), Status> {
+    let resilience = Resilience { tries: 1, ..Resilience::default() };
+    let peer = Peer { urls: vec![format!("{scheme}://{}", node.address)], tls, resilience };
+    let mut client = Client::new(Channel::connect_peer(&peer).unwrap());
+    client.list_invitations(list("")).await.map(drop)
+}
+
+#[track_caller]
+fn says(result: Result<(), Status>, what: &str) {
+    let status = result.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(format!("{status:?}").contains(what), "no {what:?} in {status:?}");
+}
+
+#[tokio::test]
+async fn a_server_proves_who_it_is() {
+    let papers = Papers::new();
+    let node = papers.node("", "server").await;
+    call("https", &node, papers.tls("ours", "")).await.unwrap();
+    says(call("https", &node, papers.tls("theirs", "")).await, "not signed by tls.ca");
+    papers.issue("elsewhere", "ours", "DNS:elsewhere.test");
+    let elsewhere = papers.node("", "elsewhere").await;
+    let failed = call("https", &elsewhere, papers.tls("ours", "")).await;
+    says(failed, "host is not in the server's certificate");
+}
+
+#[tokio::test]
+async fn a_client_proves_who_it_is_where_asked() {
+    let papers = Papers::new();
+    papers.issue("client", "ours", "DNS:client");
+    papers.issue("stranger", "theirs", "DNS:client");
+    let node = papers.node("ours", "server").await;
+    call("https", &node, papers.tls("ours", "client")).await.unwrap();
+    says(call("https", &node, papers.tls("ours", "")).await, "give tls.certificate and tls.key");
+    let failed = call("https", &node, papers.tls("ours", "stranger")).await;
+    says(failed, "does not trust the certificate");
+    assert_eq!(node.calls(), 1);
+}
+
+#[tokio::test]
+async fn tls_on_one_side_only() {
+    let papers = Papers::new();
+    let node = papers.node("", "server").await;
+    says(call("http", &node, Tls::default()).await, "https://");
+    let plain = Node::start().await;
+    says(call("https", &plain, papers.tls("ours", "")).await, "http://");
+}
+
+#[test]
+fn files_that_are_not_in_order_are_named() {
+    let papers = Papers::new();
+    papers.issue("other", "ours", "DNS:other");
+    let good = papers.tls("", "server");
+    let with = |change: fn(&mut Tls, &Papers)| {
+        let mut tls = good.clone();
+        change(&mut tls, &papers);
+        ServerTls::new(&tls).err().expect("it is not in order").to_string()
+    };
+    let error = with(|tls, papers| tls.certificate = papers.file("gone.pem"));
+    assert!(error.contains("tls.certificate") && error.contains("gone.pem"), "{error}");
+    let error = with(|tls, papers| tls.certificate = papers.file("server.key"));
+    assert!(error.contains("server.key has no certificate"), "{error}");
+    let error = with(|tls, papers| tls.key = papers.file("server.pem"));
+    assert!(error.contains("server.pem has no private key"), "{error}");
+    let error = with(|tls, papers| tls.key = papers.file("other.key"));
+    assert!(error.contains("other.key is not the key of"), "{error}");
+    let error = with(|tls, _| tls.key = None);
+    assert!(error.contains("tls.key is missing"), "{error}");
+    let error = with(|tls, _| *tls = Tls::default());
+    assert!(error.contains("needs tls.certificate"), "{error}");
+
+    let peer = |url: &str, tls| Peer { urls: vec![url.into()], tls, ..Peer::default() };
+    let refused = |peer| Channel::connect_peer(&peer).err().expect("refused").to_string();
+    assert!(refused(peer("https://judge", Tls::default())).contains("tls.ca"));
+    assert!(refused(peer("http://judge", papers.tls("ours", ""))).contains("https://"));
+    assert!(refused(Peer::default()).contains("url"));
+}
