@@ -1,11 +1,16 @@
-//! Migrations: forward, in order, under a lock, each recorded with a checksum of its text.
+//! Migrations: forward, in order, under a lock, each recorded with a checksum of its text; and back, by the
+//! scripts that lie beside them.
 //!
 //! What was released never changes; a program refuses a database that is newer than itself.
+
+mod down;
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 
 use crate::{Db, Engine, Error, Result, Sql, Tx};
+
+pub use down::{Scope, Step};
 
 /// The migrations of one service, in order.
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +28,18 @@ pub struct Migration {
     pub number: i64,
     /// The file name without its ending.
     pub name: &'static str,
-    /// The text for PostgreSQL.
+    /// What makes the step.
+    pub up: Text,
+    /// What undoes it; None when nothing does.
+    pub down: Option<Text>,
+}
+
+/// A script, as each database wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// For PostgreSQL.
     pub postgres: &'static str,
-    /// The text for SQLite.
+    /// For SQLite.
     pub sqlite: &'static str,
 }
 
@@ -52,7 +66,8 @@ const EVERY: Migrations = crate::migrations!(
 );
 
 /// The migrations of a service: its folder under `migrations/` and the files in it, without `.sql`. A file that
-/// differs between the databases stands in parentheses and lies in `postgres/` and in `sqlite/`.
+/// differs between the databases stands in parentheses and lies in `postgres/` and in `sqlite/`. Beside each
+/// file lies the one that undoes it, `NNNN_what.down.sql`.
 ///
 /// ```ignore
 /// pub const MIGRATIONS: db::Migrations = db::migrations!("auth", "0001_users", ("0002_search"));
@@ -66,23 +81,26 @@ macro_rules! migrations {
         }
     };
     (@file $service:literal, ($name:literal)) => {
-        $crate::Migration::new(
-            $name,
-            $crate::migrations!(@text $service, "/postgres/", $name),
-            $crate::migrations!(@text $service, "/sqlite/", $name),
-        )
+        $crate::migrations!(@step $service, "/postgres/", "/sqlite/", $name)
     };
     (@file $service:literal, $name:literal) => {
+        $crate::migrations!(@step $service, "/", "/", $name)
+    };
+    (@step $service:literal, $postgres:literal, $sqlite:literal, $name:literal) => {
         $crate::Migration::new(
             $name,
-            $crate::migrations!(@text $service, "/", $name),
-            $crate::migrations!(@text $service, "/", $name),
+            $crate::migrations!(@text $service, $postgres, $name, ".sql"),
+            $crate::migrations!(@text $service, $sqlite, $name, ".sql"),
+        )
+        .undone_by(
+            $crate::migrations!(@text $service, $postgres, $name, ".down.sql"),
+            $crate::migrations!(@text $service, $sqlite, $name, ".down.sql"),
         )
     };
     // Members lie two folders below the root of the workspace.
-    (@text $service:literal, $folder:literal, $name:literal) => {
+    (@text $service:literal, $folder:literal, $name:literal, $ending:literal) => {
         include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"), "/../../migrations/", $service, $folder, $name, ".sql"
+            env!("CARGO_MANIFEST_DIR"), "/../../migrations/", $service, $folder, $name, $ending
         ))
     };
 }
@@ -103,18 +121,27 @@ impl Migration {
             number = number * 10 + (bytes[i] - b'0') as i64;
             i += 1;
         }
-        Self { number, name, postgres, sqlite }
+        Self { number, name, up: Text { postgres, sqlite }, down: None }
     }
 
-    fn text(&self, engine: Engine) -> &'static str {
+    /// The same, with the texts that undo it.
+    #[must_use]
+    pub const fn undone_by(mut self, postgres: &'static str, sqlite: &'static str) -> Self {
+        self.down = Some(Text { postgres, sqlite });
+        self
+    }
+
+    fn checksum(&self, engine: Engine) -> Vec<u8> {
+        Sha256::digest(self.up.of(engine)).to_vec()
+    }
+}
+
+impl Text {
+    fn of(&self, engine: Engine) -> &'static str {
         match engine {
             Engine::Postgres => self.postgres,
             Engine::Sqlite => self.sqlite,
         }
-    }
-
-    fn checksum(&self, engine: Engine) -> Vec<u8> {
-        Sha256::digest(self.text(engine)).to_vec()
     }
 }
 
@@ -128,6 +155,10 @@ crate::record! {
     }
 }
 
+const EXISTS: Sql = Sql::either(
+    "SELECT to_regclass('schema_migrations') IS NOT NULL",
+    "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations')",
+);
 const APPLIED: &str = "SELECT scope, number, name, checksum, applied_at FROM schema_migrations ORDER BY scope, number";
 
 impl Db {
@@ -168,10 +199,6 @@ impl Db {
     }
 
     async fn applied(&self) -> Result<Vec<Applied>> {
-        const EXISTS: Sql = Sql::either(
-            "SELECT to_regclass('schema_migrations') IS NOT NULL",
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'schema_migrations')",
-        );
         match self.query(EXISTS).fetch_scalar().await? {
             true => self.query(APPLIED).fetch_all().await,
             false => Ok(Vec::new()),
@@ -181,10 +208,8 @@ impl Db {
 
 async fn apply(tx: &mut Tx, migrations: &Migrations) -> Result<usize> {
     let engine = tx.engine();
+    lock(tx).await?;
     if let Some(schema) = tx.schema().map(String::from) {
-        // A migration may take longer than a statement of a request, and others wait here for its end.
-        tx.script("SET LOCAL statement_timeout = 0".into()).await?;
-        tx.advisory_lock("migrate").await?;
         // The name was checked to be a plain identifier when the database was opened.
         tx.script(format!("CREATE SCHEMA IF NOT EXISTS {schema}").into()).await?;
     }
@@ -205,7 +230,7 @@ async fn apply(tx: &mut Tx, migrations: &Migrations) -> Result<usize> {
     let count = pending.len();
     for (scope, file) in pending {
         tracing::info!(scope, migration = file.name, "applying a migration");
-        tx.script(file.text(engine).into()).await.map_err(|e| {
+        tx.script(file.up.of(engine).into()).await.map_err(|e| {
             Error::Migration(format!("migration {scope}/{} failed: {e}", file.name))
         })?;
         let now = tx.now();
@@ -222,6 +247,14 @@ async fn apply(tx: &mut Tx, migrations: &Migrations) -> Result<usize> {
         .await?;
     }
     Ok(count)
+}
+
+/// One migrates at a time. A migration may take longer than a statement of a request.
+async fn lock(tx: &mut Tx) -> Result<()> {
+    if tx.engine() == Engine::Postgres {
+        tx.script("SET LOCAL statement_timeout = 0".into()).await?;
+    }
+    tx.advisory_lock("migrate").await
 }
 
 /// What is still to be applied, in order; an error when database and program do not fit together.

@@ -156,7 +156,8 @@ pub fn env_name(key: &str) -> String {
 /// Hides what must not be shown: the values of secret keys, and passwords inside of URLs.
 fn redact(key: &str, value: &Value) -> String {
     let last = key.rsplit('.').next().unwrap_or(key);
-    let secret = ["secret", "password", "token"].iter().any(|word| last.ends_with(word));
+    let secret =
+        ["secret", "secret_key", "password", "token"].iter().any(|word| last.ends_with(word));
     match value {
         Value::Null => "(none)".to_owned(),
         Value::String(text) if text.is_empty() => "\"\"".to_owned(),

@@ -127,6 +127,7 @@ fn check_migrations(tree: &Tree, files: &[String]) -> Vec<Finding> {
         let parts: Vec<&str> = file.split('/').collect();
         let (Some(service), Some(name)) = (parts.get(1), parts.last()) else { continue };
         let Some(name) = name.strip_suffix(".sql") else { continue };
+        let name = name.strip_suffix(".down").unwrap_or(name);
         let at = match *service {
             "every" => "libs/db/src/migrate.rs".to_owned(),
             service => format!("services/{service}/src/lib.rs"),

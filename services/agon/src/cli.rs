@@ -167,6 +167,36 @@ pub enum MigrateCommand {
     Status(Settings),
     /// Apply what is missing.
     Up(Settings),
+    /// Undo migrations of one service, the newest first; what is in their tables is lost.
+    Down(MigrateDown),
+}
+
+/// `agon migrate down`
+#[derive(Debug, Args)]
+pub struct MigrateDown {
+    /// Whose database: auth, problem, judge or challenge
+    pub service: String,
+    /// The number of the migration that stays the last one, 0 for none [default: one step back]
+    #[arg(long, value_name = "N")]
+    pub to: Option<i64>,
+    /// Undo migrations of the tables that every database has (folder `every`), not the service's own
+    #[arg(long)]
+    pub every: bool,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+impl MigrateCommand {
+    /// Where the databases are.
+    pub fn settings(&self) -> &Settings {
+        match self {
+            Self::Status(settings) | Self::Up(settings) => settings,
+            Self::Down(arguments) => &arguments.settings,
+        }
+    }
 }
 
 /// `agon token`
@@ -215,6 +245,21 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn migrations_are_undone_with_care() {
+        let cli = Cli::parse_from(["agon", "migrate", "down", "auth", "--to", "1", "--data", "d"]);
+        let Some(Command::Migrate(Migrate { command: MigrateCommand::Down(down) })) = cli.command
+        else {
+            panic!("another command");
+        };
+        assert_eq!(
+            (down.service.as_str(), down.to, down.every, down.yes),
+            ("auth", Some(1), false, false)
+        );
+        assert_eq!(down.settings.data.as_deref(), Some("d"));
+        assert!(Cli::try_parse_from(["agon", "migrate", "down"]).is_err());
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Roles {
         ]);
         Ok(Self {
             auth: auth(base).await?,
-            problem: problem(base)?,
+            problem: problem(base).await?,
             judge: judge(base).await?,
             challenge: challenge(base)?,
             bus: bus.map_err(|error| Failure::new(format!("events: {error}")))?,
@@ -157,7 +157,7 @@ async fn auth(base: &Base) -> Result<Auth, Failure> {
 }
 
 /// Problems, their packages and test data.
-fn problem(base: &Base) -> Result<problem::Service, Failure> {
+async fn problem(base: &Base) -> Result<problem::Service, Failure> {
     let parts = problem::Parts {
         db: base.databases.of("problem"),
         cache: base.cache.clone(),
@@ -168,8 +168,12 @@ fn problem(base: &Base) -> Result<problem::Service, Failure> {
         judge: base.channel_as("problem")?,
         shutdown: base.tasks.shutdown().clone(),
     };
-    let opened = problem::Service::open(base.config.problem.clone(), parts);
-    opened.map_err(|error| Failure::storage(format!("problem: {error}")))
+    let opened = problem::Service::open(base.config.problem.clone(), parts).await;
+    opened.map_err(|error| match error {
+        problem::Error::Config(text) => Failure::config(text),
+        problem::Error::Away(text) => Failure::unavailable(text),
+        error => Failure::storage(format!("problem: {error}")),
+    })
 }
 
 /// Submissions.

@@ -1,15 +1,19 @@
 //! What an operator can decide about problems.
 
+mod objects;
+
 use serde::{Deserialize, Serialize};
 
 use crate::package::{Bounds, Maxima};
+
+pub use objects::{ObjectsConfig, Place, refused};
 
 /// The settings of the problem service. Sizes are MiB, times seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where test data is kept; empty = `objects` in the data directory.
-    pub objects: String,
+    /// Where test data is kept.
+    pub objects: ObjectsConfig,
     /// The most that an uploaded package may have, packed.
     pub upload_mib: u64,
     /// The most that a package may have, unpacked.
@@ -41,7 +45,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            objects: String::new(),
+            objects: ObjectsConfig::default(),
             upload_mib: 256,
             unpacked_mib: 1024,
             file_mib: 256,

@@ -37,6 +37,12 @@ pub enum Error {
     /// The object store failed.
     #[error("object store: {0}")]
     Objects(#[from] object_store::Error),
+    /// A setting cannot be used; the text names its key. Found at start.
+    #[error("{0}")]
+    Config(String),
+    /// The object store did not answer at start; the text names the key of its address.
+    #[error("{0}")]
+    Away(String),
     /// Another service did not answer.
     #[error("{0}")]
     Peer(Box<Status>),
@@ -106,6 +112,7 @@ impl From<Error> for Status {
                 unavailable("PEER_UNAVAILABLE", "another service does not answer")
             }
             Error::Objects(error) => of_objects(&error),
+            error @ (Error::Config(_) | Error::Away(_)) => status::internal(error),
             Error::Db(error) => of_database(&error),
             error @ Error::Stored(_) => status::internal(error),
             Error::ShuttingDown => unavailable("SHUTTING_DOWN", "the server is going down"),
@@ -151,7 +158,9 @@ fn of_package(error: package::Error) -> Status {
     }
 }
 
+/// A store over a network that does not answer, or not as it should, may do so again: the client waits.
 fn of_objects(error: &object_store::Error) -> Status {
+    use object_store::Error as E;
     use std::error::Error as _;
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -160,7 +169,18 @@ fn of_objects(error: &object_store::Error) -> Status {
         }
         cause = inner.source();
     }
-    status::internal(error)
+    match error {
+        E::Generic { store: "LocalFileSystem", .. } => status::internal(error),
+        E::Generic { .. }
+        | E::NotFound { .. }
+        | E::AlreadyExists { .. }
+        | E::PermissionDenied { .. }
+        | E::Unauthenticated { .. } => {
+            tracing::warn!(%error, "the object store did not answer");
+            unavailable("OBJECTS_UNAVAILABLE", "the store of test data does not answer")
+        }
+        error => status::internal(error),
+    }
 }
 
 fn is_full(error: &std::io::Error) -> bool {

@@ -28,6 +28,7 @@ mod rpc;
 mod samples;
 mod statement;
 mod store;
+pub mod testing;
 mod upkeep;
 mod upload;
 mod verification;
@@ -52,7 +53,7 @@ use proto::problem::problem_service_server::ProblemServiceServer;
 use runtime::{Shutdown, Tasks};
 use tokio::sync::Semaphore;
 
-pub use config::Config;
+pub use config::{Config, ObjectsConfig};
 pub use error::Error;
 pub use events::{CONSUMES, TOPICS};
 pub use samples::samples;
@@ -71,7 +72,8 @@ pub struct Parts {
     pub clock: Clock,
     /// For page tokens.
     pub page_key: PageKey,
-    /// The data directory: `objects` in it holds test data, `scratch/problem` what is being read.
+    /// The data directory: `objects` in it holds test data, unless the configuration names another place;
+    /// `scratch/problem` what is being read.
     pub data: PathBuf,
     /// The auth service, with this service's credential.
     pub auth: Authorised,
@@ -108,14 +110,11 @@ impl Deref for Service {
 }
 
 impl Service {
-    /// The service over its parts.
-    pub fn open(config: Config, parts: Parts) -> Result<Self, Error> {
+    /// The service over its parts. Errors name the setting that cannot be used ([`Error::Config`]), or the
+    /// store that does not answer ([`Error::Away`]).
+    pub async fn open(config: Config, parts: Parts) -> Result<Self, Error> {
         let Parts { db, cache, clock, page_key, data, auth, judge, shutdown } = parts;
-        let objects = match config.objects.as_str() {
-            "" => data.join("objects"),
-            given => PathBuf::from(given),
-        };
-        let objects = objects::Objects::local(&objects)?;
+        let objects = objects::Objects::open(&config.objects, &data).await?;
         let scratch = data.join("scratch").join("problem");
         // What a process that died was reading is of no use to this one.
         if scratch.exists() {

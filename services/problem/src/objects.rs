@@ -1,7 +1,12 @@
 //! The content-addressed store: an object's name is the SHA-256 of its bytes.
 //!
 //! Objects never change. They are written, and synced, before the transaction that names them; what no
-//! version names is removed by upkeep.
+//! version names is removed by upkeep. They lie in a directory or in a bucket of an S3-compatible store.
+
+mod bucket;
+#[cfg(test)]
+mod tests;
+mod upload;
 
 use std::collections::BTreeMap;
 use std::path::Path as FilePath;
@@ -10,19 +15,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
-use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest, Sha256};
-use tokio::io::AsyncWriteExt as _;
 
+use crate::config::{ObjectsConfig, Place, refused};
 use crate::error::{Error, Result};
 use crate::package::Blob;
 
-/// Larger objects are written piece by piece.
-const WHOLE: u64 = 4 << 20;
-/// Objects written at once.
+/// Larger objects are written in parts of this size. S3 takes none that is smaller, but for the last one.
+const PART: u64 = 5 << 20;
+/// Objects written at once; each has one part in memory.
 const WRITERS: usize = 8;
 /// Bytes of a piece that is handed out.
 pub const PIECE: usize = 256 << 10;
@@ -35,11 +39,14 @@ pub type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
 pub struct Objects(Arc<dyn ObjectStore>);
 
 impl Objects {
-    /// The store in a directory, which is made.
-    pub fn local(directory: &FilePath) -> Result<Self> {
-        std::fs::create_dir_all(directory)?;
-        let store = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
-        Ok(Self(Arc::new(store)))
+    /// The store that the configuration names, found to work. `data` is the data directory.
+    pub async fn open(config: &ObjectsConfig, data: &FilePath) -> Result<Self> {
+        let store: Arc<dyn ObjectStore> = match config.place()? {
+            Place::Data => Arc::new(directory(&data.join("objects"))?),
+            Place::Directory(path) => Arc::new(directory(&path)?),
+            Place::Bucket { bucket, prefix } => bucket::open(config, &bucket, prefix).await?,
+        };
+        Ok(Self(store))
     }
 
     /// Stores files that are not there yet; when it returns they are durable.
@@ -57,22 +64,19 @@ impl Objects {
             Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        if blob.size <= WHOLE {
-            let bytes = tokio::fs::read(&blob.path).await?;
-            self.0.put(&place, bytes.into()).await?;
-            return Ok(());
+        if blob.size > PART {
+            return upload::in_parts(&*self.0, &place, &blob).await;
         }
-        let mut file = tokio::fs::File::open(&blob.path).await?;
-        let mut writer = BufWriter::new(self.0.clone(), place);
-        tokio::io::copy(&mut file, &mut writer).await?;
-        writer.shutdown().await?;
+        let bytes = tokio::fs::read(&blob.path).await?;
+        upload::check_size(&blob, bytes.len() as u64)?;
+        self.0.put(&place, bytes.into()).await?;
         Ok(())
     }
 
     /// The bytes of an object, in pieces. Damaged ones end with an error instead of their end.
     pub async fn get(&self, digest: &str) -> Result<Pieces> {
         let found = match self.0.get(&place(digest)).await {
-            Err(object_store::Error::NotFound { .. }) => return Err(Error::NotFound("object")),
+            Err(error) if is_missing(&error) => return Err(Error::NotFound("object")),
             found => found?,
         };
         let reader = Reader { inner: found.into_stream(), rest: Bytes::new(), hash: Sha256::new() };
@@ -96,10 +100,24 @@ impl Objects {
     /// Removes an object.
     pub async fn remove(&self, digest: &str) -> Result<()> {
         match self.0.delete(&place(digest)).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if is_missing(&error) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// A directory, which is made.
+fn directory(path: &FilePath) -> Result<LocalFileSystem> {
+    std::fs::create_dir_all(path)
+        .map_err(|error| refused("url", format_args!("cannot make {}: {error}", path.display())))?;
+    Ok(LocalFileSystem::new_with_prefix(path)?.with_fsync(true))
+}
+
+/// Whether the object is not there. When the whole bucket is not, nothing is known of the object.
+fn is_missing(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. })
+        && bucket::code(error).as_deref() != Some(bucket::NO_BUCKET)
 }
 
 struct Reader {

@@ -3,6 +3,7 @@
 
 mod lease;
 mod migrate;
+mod migrate_down;
 mod requests;
 mod sqlite;
 mod tx;

@@ -106,4 +106,5 @@ fn secrets_are_hidden() {
     let shown: String = loaded.entries.iter().map(|entry| entry.value.as_str()).collect();
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("postgres://agon:(hidden)@db:5432/agon"), "{shown}");
+    assert_eq!(redact("problem.objects.secret_key", &"hunter2".into()), "(hidden)");
 }

@@ -77,3 +77,25 @@ async fn config_and_migrations_are_shown() {
     assert!(status.contains("auth") && !status.contains("pending"), "{status}");
     assert!(succeeded(&world.agon(&["migrate", "up"])).starts_with("0 "));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn migrations_are_undone_only_when_nobody_serves() {
+    let mut world = World::idle(&Kind::Sqlite);
+    let down = |world: &World, more: &[&str]| {
+        world.agon(&[&["migrate", "down", "challenge"], more].concat())
+    };
+    let busy = down(&world, &["--yes"]);
+    assert_eq!(busy.status.code(), Some(75), "{}", text(&busy));
+    tokio::task::block_in_place(|| world.server.terminate());
+    let unasked = down(&world, &[]);
+    assert_eq!(unasked.status.code(), Some(2), "{}", text(&unasked));
+    assert!(text(&unasked).contains("DROP TABLE submissions;"), "{}", text(&unasked));
+    assert!(succeeded(&world.agon(&["migrate", "status"])).contains("challenge"));
+    let done = succeeded(&down(&world, &["--to", "0", "--yes"]));
+    assert!(done.contains("1 migrations undone"), "{done}");
+    assert_eq!(world.agon(&["migrate", "status"]).status.code(), Some(1));
+    assert!(succeeded(&down(&world, &["--yes"])).contains("nothing to undo"));
+    assert!(succeeded(&world.agon(&["migrate", "up"])).starts_with("1 "));
+    let unknown = world.agon(&["migrate", "down", "mallory"]);
+    assert_eq!(unknown.status.code(), Some(2), "{}", text(&unknown));
+}

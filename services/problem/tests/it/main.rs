@@ -5,6 +5,7 @@ mod access_matrix;
 mod garbage;
 mod imports;
 mod judge;
+mod objects;
 mod package;
 mod problems;
 mod upkeep;

@@ -67,10 +67,10 @@ impl World {
         let (issuer, others) = (Issuer::new(clock.clone()), Others::default());
         let config = Config { watch_refresh_ms: 50, ..config };
         let parts = (db, judge_db, data, issuer, others, clock);
-        Self::start(config, parts)
+        Self::start(config, parts).await
     }
 
-    fn start(
+    async fn start(
         config: Config,
         parts: (TestDb, TestDb, tempfile::TempDir, Issuer, Others, Clock),
     ) -> Self {
@@ -88,7 +88,7 @@ impl World {
             judge: authorised(),
             shutdown: shutdown.clone(),
         };
-        let service = Service::open(config.clone(), parts).unwrap();
+        let service = Service::open(config.clone(), parts).await.unwrap();
         let services = service
             .services()
             .add(JudgementServiceServer::new(others.clone()))
@@ -107,7 +107,7 @@ impl World {
         self.shutdown.begin();
         let (db, judge_db) = (self.db.reopen().await, self.judge_db.reopen().await);
         let parts = (db, judge_db, self.data, self.issuer, self.others, self.clock);
-        Self::start(self.config, parts)
+        Self::start(self.config, parts).await
     }
 
     /// Lets the judge work.

@@ -1,0 +1,129 @@
+//! The way back: migrations are undone, the newest first, all or none.
+
+use super::{APPLIED, Applied, EVERY, EXISTS, Migration, Migrations, lock, pending};
+use crate::{Db, Engine, Error, Result, Tx};
+
+/// Whose migrations to undo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The service's own.
+    Service,
+    /// Those of the tables that each database has.
+    Every,
+}
+
+/// A migration that would be undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Its number.
+    pub number: i64,
+    /// Its name.
+    pub name: &'static str,
+    /// What undoes it, one entry a line, without remarks.
+    pub lines: Vec<&'static str>,
+}
+
+impl Db {
+    /// What [`Db::migrate_down`] would undo, the newest first. Without `to` it is the last step.
+    pub async fn migrations_to_undo(
+        &self,
+        migrations: &Migrations,
+        scope: Scope,
+        to: Option<i64>,
+    ) -> Result<Vec<Step>> {
+        let files = to_undo(self.engine(), migrations, &self.applied().await?, scope, to)?;
+        files.into_iter().map(|file| step(file, self.engine())).collect()
+    }
+
+    /// Undoes the migrations above number `to` (0: all of them), in one transaction under the lock of
+    /// [`Db::migrate`]; gives how many. What was in their tables is lost. Refused when the database has a
+    /// migration that the program does not know, and on PostgreSQL ([`Error::Busy`]) when somebody uses one of
+    /// the tables for more than a few seconds.
+    pub async fn migrate_down(
+        &self,
+        migrations: &Migrations,
+        scope: Scope,
+        to: i64,
+    ) -> Result<usize> {
+        let mut tx = self.begin().await?;
+        match undo(&mut tx, migrations, scope, to).await {
+            Ok(count) => tx.commit().await.map(|()| count),
+            Err(error) => {
+                tx.rollback().await;
+                Err(error)
+            }
+        }
+    }
+}
+
+async fn undo(tx: &mut Tx, migrations: &Migrations, scope: Scope, to: i64) -> Result<usize> {
+    let (engine, set) = (tx.engine(), set(migrations, scope));
+    lock(tx).await?;
+    if engine == Engine::Postgres {
+        tx.script("SET LOCAL lock_timeout = '5s'".into()).await?;
+    }
+    let applied: Vec<Applied> = match tx.query(EXISTS).fetch_scalar().await? {
+        true => tx.query(APPLIED).fetch_all().await?,
+        false => Vec::new(),
+    };
+    let files = to_undo(engine, migrations, &applied, scope, Some(to))?;
+    let count = files.len();
+    for file in files {
+        tracing::info!(scope = set.service, migration = file.name, "undoing a migration");
+        let failed = |error: Error| match error {
+            Error::Busy(text) => Error::Busy(text),
+            error => Error::Migration(format!(
+                "undoing migration {}/{} failed: {error}",
+                set.service, file.name
+            )),
+        };
+        tx.script(down(file, engine)?.into()).await.map_err(failed)?;
+        tx.query("DELETE FROM schema_migrations WHERE scope = $1 AND number = $2")
+            .bind(set.service)
+            .bind(file.number)
+            .execute()
+            .await?;
+    }
+    Ok(count)
+}
+
+fn set(migrations: &Migrations, scope: Scope) -> &Migrations {
+    match scope {
+        Scope::Service => migrations,
+        Scope::Every => &EVERY,
+    }
+}
+
+/// The applied migrations above `to`, the newest first.
+fn to_undo<'m>(
+    engine: Engine,
+    migrations: &'m Migrations,
+    applied: &[Applied],
+    scope: Scope,
+    to: Option<i64>,
+) -> Result<Vec<&'m Migration>> {
+    // Finds what does not fit together.
+    pending(engine, migrations, applied)?;
+    let set = set(migrations, scope);
+    let count = applied.iter().filter(|row| row.scope == set.service).count();
+    let last = set.files[..count].last().map_or(0, |file| file.number);
+    let to = to.unwrap_or((last - 1).max(0));
+    if to < 0 || to > last {
+        return Err(Error::Migration(format!(
+            "{} is at migration {last}; it can go back to 0 to {last}",
+            set.service
+        )));
+    }
+    Ok(set.files[..count].iter().rev().take_while(|file| file.number > to).collect())
+}
+
+fn down(file: &Migration, engine: Engine) -> Result<&'static str> {
+    let text = file.down.as_ref().map(|text| text.of(engine));
+    text.ok_or_else(|| Error::Migration(format!("nothing undoes migration {}", file.name)))
+}
+
+fn step(file: &Migration, engine: Engine) -> Result<Step> {
+    let lines = down(file, engine)?.lines().map(str::trim);
+    let statements = lines.filter(|line| !line.is_empty() && !line.starts_with("--"));
+    Ok(Step { number: file.number, name: file.name, lines: statements.collect() })
+}

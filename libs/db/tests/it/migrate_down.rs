@@ -1,0 +1,185 @@
+//! Migrations are undone, and what they made is made again as it was.
+
+use std::path::Path;
+
+use db::migrate::Scope;
+use db::testing::{self, Kind, TestDb};
+use db::{Db, Engine, Error, Migration, Migrations, Sql};
+
+const NAMES: [&str; 2] = ["CREATE TABLE one (a TEXT)", "CREATE TABLE two (a TEXT)"];
+const ONE: Migration =
+    Migration::new("0001_one", NAMES[0], NAMES[0]).undone_by("DROP TABLE one", "DROP TABLE one");
+const TWO: Migration = Migration::new("0002_two", NAMES[1], NAMES[1])
+    .undone_by("-- All of it.\nDROP TABLE two;\n", "-- All of it.\nDROP TABLE two;\n");
+const BROKEN: Migration = ONE.undone_by("DROP TABLE one; NONSENSE", "DROP TABLE one; NONSENSE");
+const FOR_GOOD: Migration = Migration::new("0001_one", NAMES[0], NAMES[0]);
+
+const fn set(files: &'static [Migration]) -> Migrations {
+    Migrations { service: "steps", files }
+}
+
+const FIRST: Migrations = set(&[ONE]);
+const BOTH: Migrations = set(&[ONE, TWO]);
+
+db::record! {
+    struct Line {
+        line: String,
+    }
+}
+
+/// Everything that the database's schema holds, one line a thing.
+async fn schema(db: &Db) -> Vec<String> {
+    const SCHEMA: Sql = Sql::either(
+        "SELECT line FROM (
+           SELECT concat_ws(' ', table_name, ordinal_position::text, column_name, data_type, is_nullable,
+                            column_default, identity_generation) AS line
+           FROM information_schema.columns WHERE table_schema = current_schema()
+           UNION ALL
+           SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema()
+           UNION ALL
+           SELECT concat_ws(' ', conrelid::regclass::text, conname, pg_get_constraintdef(oid))
+           FROM pg_constraint WHERE connamespace = current_schema()::regnamespace
+         ) AS lines ORDER BY line",
+        "SELECT name || ' ' || coalesce(sql, '') AS line FROM sqlite_master
+         WHERE name <> 'sqlite_sequence' ORDER BY line",
+    );
+    let lines: Vec<Line> = db.query(SCHEMA).fetch_all().await.unwrap();
+    lines.into_iter().map(|row| row.line).collect()
+}
+
+/// The migrations that lie in a folder, as a program would know them.
+fn of_folder(folder: &Path) -> Migrations {
+    let leak = |text: String| -> &'static str { text.leak() };
+    let mut names: Vec<(String, bool)> = Vec::new();
+    for (inner, differs) in [("", false), ("sqlite", true)] {
+        let Ok(entries) = std::fs::read_dir(folder.join(inner)) else { continue };
+        let files = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let ups = files.filter_map(|name| name.strip_suffix(".sql").map(str::to_owned));
+        names.extend(ups.filter(|name| !name.ends_with(".down")).map(|name| (name, differs)));
+    }
+    names.sort();
+    let step = |(name, differs): (String, bool)| {
+        let read = |engine: &str, ending: &str| {
+            let inner = if differs { engine } else { "" };
+            let path = folder.join(inner).join(format!("{name}{ending}"));
+            leak(std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path:?}: {e}")))
+        };
+        let up = (read("postgres", ".sql"), read("sqlite", ".sql"));
+        let down = (read("postgres", ".down.sql"), read("sqlite", ".down.sql"));
+        Migration::new(leak(name.clone()), up.0, up.1).undone_by(down.0, down.1)
+    };
+    let files: Vec<Migration> = names.into_iter().map(step).collect();
+    let service = folder.file_name().unwrap().to_str().unwrap().to_owned();
+    Migrations { service: leak(service), files: files.leak() }
+}
+
+/// Down to each version in turn and up again: the same schema, and nothing left at the bottom.
+async fn there_and_back(db: &TestDb, migrations: &Migrations, scope: Scope, last: i64) {
+    let whole = schema(db).await;
+    for to in (0..last).rev() {
+        let plan = db.migrations_to_undo(migrations, scope, Some(to)).await.unwrap();
+        assert!(plan.iter().all(|step| step.number > to && !step.lines.is_empty()), "{plan:?}");
+        let undone = db.migrate_down(migrations, scope, to).await.unwrap();
+        assert_eq!((plan.len(), undone), ((last - to) as usize, (last - to) as usize));
+        assert_ne!(schema(db).await, whole);
+        assert_eq!(db.migrate(migrations).await.unwrap(), undone);
+        assert_eq!(schema(db).await, whole, "after {} went to {to} and back", migrations.service);
+    }
+}
+
+#[tokio::test]
+async fn every_migration_of_the_tree() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    let folders = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    for folder in folders.filter(|folder| !folder.ends_with("every")) {
+        let migrations = &of_folder(&folder);
+        testing::each(&set(&[]), |db| async move {
+            // What is in every database is not the service's.
+            let bare = schema(&db).await;
+            let last = db.migrate(migrations).await.unwrap() as i64;
+            assert!(last > 0);
+            there_and_back(&db, migrations, Scope::Service, last).await;
+            db.migrate_down(migrations, Scope::Service, 0).await.unwrap();
+            assert_eq!(schema(&db).await, bare, "{} leaves something behind", migrations.service);
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn the_tables_of_every_database() {
+    testing::each(&FIRST, |db| async move {
+        there_and_back(&db, &FIRST, Scope::Every, 3).await;
+        db.script("INSERT INTO one VALUES ('still there')").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_step_unless_told_otherwise() {
+    testing::each(&BOTH, |db| async move {
+        let plan = db.migrations_to_undo(&BOTH, Scope::Service, None).await.unwrap();
+        assert_eq!((plan.len(), plan[0].name), (1, "0002_two"));
+        assert_eq!(plan[0].lines, ["DROP TABLE two;"]);
+        assert_eq!(db.migrate_down(&BOTH, Scope::Service, 0).await.unwrap(), 2);
+        assert!(db.migrations_to_undo(&BOTH, Scope::Service, None).await.unwrap().is_empty());
+        assert_eq!(db.migrate_down(&BOTH, Scope::Service, 0).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused() {
+    testing::each(&BOTH, |db| async move {
+        let before = schema(&db).await;
+        let message = async |migrations: &Migrations, to| match db
+            .migrate_down(migrations, Scope::Service, to)
+            .await
+        {
+            Err(Error::Migration(message)) => message,
+            other => panic!("{other:?}"),
+        };
+        assert!(message(&FIRST, 0).await.contains("newer than the program"));
+        assert!(message(&BOTH, 3).await.contains("0 to 2"));
+        assert!(message(&BOTH, -1).await.contains("0 to 2"));
+        assert!(message(&set(&[FOR_GOOD, TWO]), 0).await.contains("nothing undoes"));
+        // All or none: the second step had been undone already.
+        assert!(message(&set(&[BROKEN, TWO]), 0).await.contains("steps/0001_one"));
+        assert_eq!(schema(&db).await, before);
+        assert_eq!(db.migrate(&BOTH).await.unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_at_once() {
+    for kind in testing::kinds() {
+        let _says = testing::SaysWhere(&kind);
+        let db = kind.create(&BOTH).await;
+        let mut tasks = Vec::new();
+        for _ in 0..4 {
+            let db = db.reopen().await;
+            let undo = async move { db.migrate_down(&BOTH, Scope::Service, 0).await.unwrap() };
+            tasks.push(tokio::spawn(undo));
+        }
+        let mut undone = 0;
+        for task in tasks {
+            undone += task.await.unwrap();
+        }
+        assert_eq!(undone, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_table_in_use_is_not_waited_for_long() {
+    for kind in testing::kinds().into_iter().filter(|kind| matches!(kind, Kind::Postgres(_))) {
+        let db = kind.create(&FIRST).await;
+        assert_eq!(db.engine(), Engine::Postgres);
+        let mut user = db.begin().await.unwrap();
+        user.query("INSERT INTO one VALUES ('x')").execute().await.unwrap();
+        let refused = db.migrate_down(&FIRST, Scope::Service, 0).await.unwrap_err();
+        assert!(refused.is_busy(), "{refused}");
+        user.commit().await.unwrap();
+        assert_eq!(db.migrate_down(&FIRST, Scope::Service, 0).await.unwrap(), 1);
+    }
+}

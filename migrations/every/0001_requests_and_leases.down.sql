@@ -1,0 +1,3 @@
+DROP TABLE write_probes;
+DROP TABLE leases;
+DROP TABLE requests;

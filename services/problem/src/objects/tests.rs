@@ -1,0 +1,236 @@
+//! The store's promises, on every kind of place.
+
+mod cut;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use object_store::PutPayload;
+use tempfile::TempDir;
+use tonic::{Code, Status};
+
+use super::*;
+use crate::testing;
+
+/// Runs a test on every place. What it stored is removed when it passes.
+async fn each(test: impl AsyncFn(&Objects, &TempDir)) {
+    for config in testing::places() {
+        println!("on {}", config.url);
+        let dir = tempfile::tempdir().unwrap();
+        let objects = Objects::open(&config, &dir.path().join("data")).await.unwrap();
+        test(&objects, &dir).await;
+        for digest in listed(&objects).await {
+            objects.remove(&digest).await.unwrap();
+        }
+    }
+}
+
+/// A file with these bytes.
+fn blob(dir: &TempDir, bytes: &[u8]) -> Blob {
+    let digest = hex::encode(Sha256::digest(bytes));
+    let path = dir.path().join(&digest);
+    std::fs::write(&path, bytes).unwrap();
+    Blob { path, size: bytes.len() as u64, digest }
+}
+
+/// More than two parts, none like the other.
+fn large() -> Vec<u8> {
+    let numbers = (0..(2 * PART as u32 + 12_345) / 4).map(|n| n.wrapping_mul(2_654_435_761));
+    numbers.flat_map(u32::to_le_bytes).collect()
+}
+
+async fn put(objects: &Objects, blob: &Blob) -> Result<()> {
+    objects.put_all(&BTreeMap::from([(blob.digest.clone(), blob.clone())])).await
+}
+
+async fn bytes(objects: &Objects, digest: &str) -> Result<Vec<u8>> {
+    let pieces: Vec<Bytes> = objects.get(digest).await?.try_collect().await?;
+    assert!(pieces.iter().all(|piece| (1..=PIECE).contains(&piece.len())));
+    Ok(pieces.concat())
+}
+
+async fn listed(objects: &Objects) -> BTreeSet<String> {
+    let all: Vec<_> = objects.list().try_collect().await.unwrap();
+    all.iter().map(|object| digest_of(&object.location).expect("only objects")).collect()
+}
+
+#[tokio::test]
+async fn put_get_list_remove() {
+    each(async |objects, dir| {
+        assert!(listed(objects).await.is_empty());
+        let blobs = [blob(dir, b""), blob(dir, b"one"), blob(dir, b"two\n")];
+        let map = blobs.iter().map(|blob| (blob.digest.clone(), blob.clone())).collect();
+        objects.put_all(&map).await.unwrap();
+        objects.put_all(&map).await.unwrap();
+        assert_eq!(listed(objects).await, map.keys().cloned().collect());
+        for blob in &blobs {
+            assert_eq!(bytes(objects, &blob.digest).await.unwrap(), blob.read().unwrap());
+        }
+        let gone = &blobs[1].digest;
+        objects.remove(gone).await.unwrap();
+        objects.remove(gone).await.unwrap();
+        assert!(matches!(bytes(objects, gone).await, Err(Error::NotFound("object"))));
+        assert_eq!(listed(objects).await.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn large_objects_go_in_parts() {
+    each(async |objects, dir| {
+        let large = blob(dir, &large());
+        put(objects, &large).await.unwrap();
+        let found: Vec<_> = objects.list().try_collect().await.unwrap();
+        assert_eq!(found.iter().map(|object| object.size).collect::<Vec<_>>(), [large.size]);
+        assert!(bytes(objects, &large.digest).await.unwrap() == large.read().unwrap());
+        // An object of exactly some parts has no empty one at its end.
+        let even = blob(dir, &large.read().unwrap()[..2 * PART as usize]);
+        put(objects, &even).await.unwrap();
+        assert!(bytes(objects, &even.digest).await.unwrap() == even.read().unwrap());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn damage_is_seen_and_repaired() {
+    each(async |objects, dir| {
+        let good = blob(dir, b"the right bytes");
+        put(objects, &good).await.unwrap();
+        let damage = async |bytes: &'static str| {
+            let payload = PutPayload::from_static(bytes.as_bytes());
+            objects.0.put(&place(&good.digest), payload).await.unwrap();
+        };
+        damage("the wrong bytes").await;
+        let error = bytes(objects, &good.digest).await.unwrap_err();
+        assert!(matches!(&error, Error::Damaged(digest) if *digest == good.digest), "{error}");
+        damage("the right b").await;
+        assert!(matches!(bytes(objects, &good.digest).await, Err(Error::Damaged(_))));
+        // What has the wrong size is written anew.
+        put(objects, &good).await.unwrap();
+        assert_eq!(bytes(objects, &good.digest).await.unwrap(), b"the right bytes");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_object_at_once() {
+    each(async |objects, dir| {
+        for blob in [blob(dir, b"small"), blob(dir, &large())] {
+            let puts = (0..4).map(|_| put(objects, &blob));
+            let done = futures_util::future::join_all(puts).await;
+            assert!(done.iter().all(Result::is_ok), "{done:?}");
+            assert!(bytes(objects, &blob.digest).await.unwrap() == blob.read().unwrap());
+        }
+        assert_eq!(listed(objects).await.len(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_of_another_size_is_not_stored() {
+    each(async |objects, dir| {
+        for bytes in [b"small".to_vec(), large()] {
+            let shorter = blob(dir, &bytes);
+            put(objects, &Blob { size: shorter.size + 1, ..shorter }).await.unwrap_err();
+        }
+        assert!(listed(objects).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_leaves_in_the_middle_leaves_nothing() {
+    each(async |objects, dir| {
+        let blob = blob(dir, &large());
+        let mut upload = Box::pin(put(objects, &blob));
+        // One step only: it has begun and cannot be done.
+        assert!(futures_util::poll!(&mut upload).is_pending());
+        drop(upload);
+        assert!(listed(objects).await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upload_that_breaks_leaves_nothing() {
+    let Some(config) = testing::bucket() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let direct = Objects::open(&config, dir.path()).await.unwrap();
+    let cut = cut::Cut::before(&config.endpoint).await;
+    let through = ObjectsConfig { endpoint: cut.endpoint(), ..config };
+    let objects = Objects::open(&through, dir.path()).await.unwrap();
+    for (bytes, sent) in [(b"small".to_vec(), 0), (large(), PART as usize + 100_000)] {
+        let blob = blob(&dir, &bytes);
+        cut.after(sent);
+        assert_away(put(&objects, &blob).await.unwrap_err());
+        assert!(listed(&direct).await.is_empty());
+        cut.never();
+        put(&objects, &blob).await.unwrap();
+        cut.after(0);
+        assert_away(objects.get(&blob.digest).await.map(|_| ()).unwrap_err());
+        assert_away(objects.remove(&blob.digest).await.unwrap_err());
+        cut.never();
+        objects.remove(&blob.digest).await.unwrap();
+    }
+}
+
+/// A caller is told to come back.
+#[track_caller]
+fn assert_away(error: Error) {
+    let status = Status::from(error);
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert_eq!(::rpc::status::reason(&status).as_deref(), Some("OBJECTS_UNAVAILABLE"));
+    assert!(::rpc::status::retry_after(&status).is_some_and(|after| after > Duration::ZERO));
+}
+
+#[tokio::test]
+async fn nobody_answers() {
+    // Bound and not listening on: nobody else gets this port meanwhile.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let endpoint = format!("http://{}", socket.local_addr().unwrap());
+    let config = ObjectsConfig {
+        url: "s3://tests/agon".into(),
+        endpoint: endpoint.clone(),
+        access_key: "name".into(),
+        secret_key: "hush".into(),
+        allow_http: true,
+        ..ObjectsConfig::default()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let error = Objects::open(&config, dir.path()).await.unwrap_err();
+    assert!(matches!(error, Error::Away(_)), "{error}");
+    let text = error.to_string();
+    assert!(text.starts_with("problem.objects.endpoint: ") && text.contains(&endpoint), "{text}");
+    assert!(!text.contains("hush"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_found_at_start() {
+    let Some(config) = testing::bucket() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let fails = async |config: ObjectsConfig, start: &str| {
+        let error = Objects::open(&config, dir.path()).await.unwrap_err();
+        assert!(matches!(error, Error::Config(_)), "{error}");
+        assert!(error.to_string().starts_with(start), "{error}");
+    };
+    let url = "s3://no-such-bucket-here/x".to_owned();
+    fails(ObjectsConfig { url, ..config.clone() }, "problem.objects.url: ").await;
+    let wrong = || "somebody".to_owned();
+    let name = ObjectsConfig { access_key: wrong(), ..config.clone() };
+    fails(name, "problem.objects.access_key: ").await;
+    let secret = ObjectsConfig { secret_key: wrong(), ..config };
+    fails(secret, "problem.objects.access_key: ").await;
+}
+
+#[tokio::test]
+async fn a_directory_that_cannot_be_made_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let url = format!("file:{}/objects", file.display());
+    let config = ObjectsConfig { url, ..ObjectsConfig::default() };
+    let text = Objects::open(&config, dir.path()).await.unwrap_err().to_string();
+    assert!(text.starts_with("problem.objects.url: "), "{text}");
+    assert!(text.contains(&file.display().to_string()), "{text}");
+}

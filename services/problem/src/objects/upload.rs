@@ -1,0 +1,78 @@
+//! Uploads of large objects, part by part. Nothing is visible before the last step.
+
+use object_store::path::Path;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _};
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
+
+use super::PART;
+use crate::error::Result;
+use crate::package::Blob;
+
+/// Stores a file in parts.
+pub async fn in_parts(store: &dyn ObjectStore, place: &Path, blob: &Blob) -> Result<()> {
+    let mut file = File::open(&blob.path).await?;
+    let mut upload = Upload(Some(store.put_multipart(place).await?));
+    let sent = upload.send(&mut file, blob).await;
+    // Nothing to abort once it is complete.
+    upload.abort().await;
+    sent
+}
+
+/// A file that was cut or grew since it was read would be stored under the name of other bytes.
+pub fn check_size(blob: &Blob, size: u64) -> Result<()> {
+    match size == blob.size {
+        true => Ok(()),
+        false => Err(std::io::Error::other(format!(
+            "the file of object {} has {size} bytes instead of {}",
+            blob.digest, blob.size
+        ))
+        .into()),
+    }
+}
+
+/// An upload that is aborted unless it was completed, also when whoever waits for it goes away.
+struct Upload(Option<Box<dyn MultipartUpload>>);
+
+impl Upload {
+    async fn send(&mut self, file: &mut File, blob: &Blob) -> Result<()> {
+        let Some(upload) = &mut self.0 else { return Ok(()) };
+        let mut size = 0;
+        loop {
+            let mut part = Vec::with_capacity(PART as usize);
+            let read = (&mut *file).take(PART).read_to_end(&mut part).await?;
+            if read == 0 {
+                break;
+            }
+            size += read as u64;
+            upload.put_part(part.into()).await?;
+        }
+        check_size(blob, size)?;
+        upload.complete().await?;
+        self.0 = None;
+        Ok(())
+    }
+
+    async fn abort(mut self) {
+        if let Some(mut upload) = self.0.take() {
+            give_up(&mut *upload).await;
+        }
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if let (Some(mut upload), Ok(runtime)) =
+            (self.0.take(), tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(async move { give_up(&mut *upload).await });
+        }
+    }
+}
+
+/// What cannot be aborted either stays invisible; it only takes space.
+async fn give_up(upload: &mut dyn MultipartUpload) {
+    if let Err(error) = upload.abort().await {
+        tracing::warn!(%error, "an unfinished upload could not be aborted");
+    }
+}
