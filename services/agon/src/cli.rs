@@ -68,6 +68,12 @@ pub struct Settings {
     /// `sqlite:` (files in the data directory) or the postgres:// URL of a database
     #[arg(long, value_name = "URL")]
     pub database: Option<String>,
+    /// `embedded:` or kafka://host:port
+    #[arg(long, value_name = "URL")]
+    pub events: Option<String>,
+    /// `memory:` or redis://host:port
+    #[arg(long, value_name = "URL")]
+    pub cache: Option<String>,
     /// Look of the logs: auto, pretty or json
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,

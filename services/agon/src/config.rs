@@ -26,6 +26,10 @@ pub struct Config {
     pub admin: Admin,
     /// Where the services keep their data.
     pub database: Database,
+    /// How events travel between services.
+    pub events: bus::KafkaConfig,
+    /// What may be lost: live messages, counters, rate limits.
+    pub cache: CacheConfig,
     /// Calls a minute of one user, by class of call.
     pub limits: access::Limits,
     /// Accounts and sessions.
@@ -85,6 +89,15 @@ pub struct Database {
     pub schema_prefix: String,
 }
 
+/// The cache.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CacheConfig {
+    /// `memory:` (of this process) or `redis://host:port`, `rediss://…` with TLS.
+    pub url: String,
+    /// What the names of keys and channels begin with, for several installations on one server.
+    pub prefix: String,
+}
+
 /// Logs, which go to standard error.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Log {
@@ -123,6 +136,8 @@ impl Default for Config {
                 write_connections: 8,
                 schema_prefix: String::new(),
             },
+            events: bus::KafkaConfig::default(),
+            cache: CacheConfig { url: "memory:".into(), prefix: "agon".into() },
             limits: access::Limits::default(),
             auth: auth::Config::default(),
             problem: problem::Config::default(),
@@ -162,6 +177,8 @@ fn flags(settings: &Settings) -> Result<Vec<(String, String, String)>, Failure> 
         ("--rest", "rest.listen", &settings.rest),
         ("--admin", "admin.listen", &settings.admin),
         ("--database", "database.url", &settings.database),
+        ("--events", "events.url", &settings.events),
+        ("--cache", "cache.url", &settings.cache),
         ("--log-format", "log.format", &settings.log_format),
         ("--log", "log.filter", &settings.log),
     ];
@@ -199,6 +216,14 @@ impl Config {
                 "database.url: give `sqlite:` (files in the data directory) or postgres://…",
             ));
         }
+        let events = self.events.check();
+        events.map_err(|error| Failure::config(format!("events.{error}")))?;
+        if self.events.is_kafka() && url == "sqlite:" {
+            return Err(Failure::config(
+                "events.url: events go to Kafka from PostgreSQL only; with SQLite leave it at `embedded:`, or give \
+                 --database postgres://…",
+            ));
+        }
         Ok(())
     }
 }
@@ -230,6 +255,10 @@ mod tests {
         config.database.url = "postgres://localhost/agon".into();
         config.check().unwrap();
         assert_eq!(config.database_url(Path::new("/d"), "auth"), "postgres://localhost/agon");
+        config.events.url = "kafka://localhost:9092".into();
+        config.check().unwrap();
+        config.database.url = "sqlite:".into();
+        assert!(config.check().unwrap_err().to_string().contains("events.url"));
         config.database.url = "mysql://localhost".into();
         assert!(config.check().is_err());
     }

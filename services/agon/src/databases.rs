@@ -24,6 +24,7 @@ impl Databases {
             let service = migrations.service;
             let url = config.database_url(data, service);
             let mut options = Options::new(url, service).clock(clock.clone());
+            options.relayed = config.events.is_kafka();
             options.schema = Some(format!("{}{service}", config.database.schema_prefix));
             options.read_connections = config.database.read_connections;
             options.write_connections = config.database.write_connections;

@@ -4,17 +4,18 @@
 //! through the same middleware and the same credentials as over a network.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::{Authorised, Credentials, Policy};
 use auth::Auth;
-use bus::Bus;
+use bus::{Bus, Consumes};
 use cache::Cache;
 use challenge::Challenge;
 use gateway::Gateway;
 use ids::Clock;
 use judge::Judge;
 use rpc::{Channel, Local, PageKey, RootSecret, Services};
-use runtime::{State, Tasks};
+use runtime::{Shutdown, State, Tasks};
 use transcode::Plan;
 
 use crate::config::Config;
@@ -22,6 +23,15 @@ use crate::data::{DataDir, write_private};
 use crate::databases::Databases;
 use crate::failure::Failure;
 use crate::{keys, samples, secrets};
+
+/// Between two attempts to make the topics.
+const TOPICS_PAUSE: Duration = Duration::from_secs(5);
+
+/// Who consumes what: each has a topic for its dead letters.
+fn consumes() -> Vec<Consumes> {
+    let judge = Consumes { consumer: judge::events::CONSUMER, topics: judge::events::CONSUMES };
+    [challenge::CONSUMES, &[judge], problem::CONSUMES].concat()
+}
 
 /// What every role is given.
 pub struct Base {
@@ -51,7 +61,7 @@ impl Base {
         databases.migrate().await?;
         Ok(Self {
             secret: secrets::root(config, &data)?,
-            cache: Cache::memory(clock.clone()),
+            cache: cache(config, &clock)?,
             local: Local::new(),
             config: config.clone(),
             data: Arc::new(data),
@@ -91,12 +101,18 @@ impl Roles {
     /// Opens all roles.
     pub async fn open(base: &Base) -> Result<Self, Failure> {
         let databases = &base.databases;
-        let bus = Bus::embedded(vec![
-            (auth::TOPICS, databases.of("auth")),
-            (problem::TOPICS, databases.of("problem")),
-            (judge::TOPICS, databases.of("judge")),
-            (challenge::TOPICS, databases.of("challenge")),
-        ]);
+        let produced = [
+            ("auth", auth::TOPICS),
+            ("problem", problem::TOPICS),
+            ("judge", judge::TOPICS),
+            ("challenge", challenge::TOPICS),
+        ];
+        let bus = match base.config.events.is_kafka() {
+            true => Bus::kafka(base.config.events.clone(), &produced.map(|(_, topics)| topics)),
+            false => Bus::embedded(
+                produced.map(|(service, topics)| (topics, databases.of(service))).into(),
+            ),
+        };
         Ok(Self {
             auth: auth(base).await?,
             problem: problem(base).await?,
@@ -124,6 +140,7 @@ impl Roles {
     pub fn start(&self, base: &Base) -> Result<(), Failure> {
         let tasks = &base.tasks;
         let fail = |error: bus::Error| Failure::new(format!("events: {error}"));
+        self.relays(base);
         self.auth.workers(tasks);
         self.problem.workers(&self.bus, tasks).map_err(fail)?;
         self.judge.workers(&self.bus, tasks).map_err(fail)?;
@@ -136,6 +153,40 @@ impl Roles {
         samples::start(base, self.problem.clone());
         Ok(())
     }
+}
+
+impl Roles {
+    /// Starts what publishes the services' events, where they are not read from their logs.
+    fn relays(&self, base: &Base) {
+        if !base.config.events.is_kafka() {
+            return;
+        }
+        base.tasks
+            .spawn("event topics", make_topics(self.bus.clone(), base.tasks.shutdown().clone()));
+        for (db, _) in base.databases.each() {
+            if let Some(relay) = self.bus.relay(db.clone()) {
+                base.tasks.spawn("event relay", relay.run(base.tasks.shutdown().wait()));
+            }
+        }
+    }
+}
+
+/// Makes the topics that are missing, as soon as the cluster answers: events wait in their outboxes meanwhile.
+async fn make_topics(bus: Bus, shutdown: Shutdown) {
+    let mut said = false;
+    while let Err(error) = bus.create_topics(&consumes()).await {
+        if !std::mem::replace(&mut said, true) {
+            tracing::error!(%error, "the topics of the events cannot be made; trying again");
+        }
+        if shutdown.unless_begun(tokio::time::sleep(TOPICS_PAUSE)).await.is_none() {
+            return;
+        }
+    }
+}
+
+fn cache(config: &Config, clock: &Clock) -> Result<Cache, Failure> {
+    let opened = Cache::open(&config.cache.url, &config.cache.prefix, clock.clone());
+    opened.map_err(|error| Failure::config(format!("cache.url: {error}")))
 }
 
 /// Accounts, sessions and tokens; the first start makes the administrator and the services'

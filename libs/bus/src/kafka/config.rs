@@ -1,15 +1,15 @@
 //! How a Kafka cluster is reached.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// A Kafka cluster and how to use it.
+/// Where events go, and how a Kafka cluster is used.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// `kafka://host:port`, with more brokers behind commas.
+    /// `embedded:` (each service's log, for one process with all of them) or `kafka://host:port`, with more brokers
+    /// behind commas.
     pub url: String,
     /// What the names of topics and groups begin with, for several installations on one cluster.
     pub prefix: String,
@@ -22,20 +22,24 @@ pub struct Config {
     /// How long events are kept, in hours; 0 keeps them for good, so that what is derived from them can be made
     /// again.
     pub retention_hours: u64,
-    /// Further settings of librdkafka's clients, such as `security.protocol` and `sasl.username`.
-    pub client: BTreeMap<String, String>,
+    /// Further settings of librdkafka's clients, as `key=value`: `security.protocol=sasl_ssl`,
+    /// `sasl.mechanisms=SCRAM-SHA-512`, `sasl.username=agon`, …
+    pub client: Vec<String>,
+    /// The password for SASL.
+    pub password: Option<String>,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            url: String::new(),
+            url: "embedded:".into(),
             prefix: String::new(),
             partitions: 12,
             replication: 1,
             min_insync_replicas: 1,
             retention_hours: 0,
-            client: BTreeMap::new(),
+            client: Vec::new(),
+            password: None,
         }
     }
 }
@@ -47,9 +51,55 @@ impl Config {
         Self { url: url.into(), ..Self::default() }
     }
 
+    /// Whether events go to Kafka.
+    #[must_use]
+    pub fn is_kafka(&self) -> bool {
+        self.url != "embedded:"
+    }
+
+    /// Checks what no single value's type can; the error is for people.
+    ///
+    /// # Errors
+    /// When something makes no sense, with its key.
+    pub fn check(&self) -> Result<(), Error> {
+        if self.is_kafka() {
+            self.servers()?;
+        }
+        self.settings()?;
+        let counts = [
+            ("partitions", self.partitions, 1..=1000),
+            ("replication", self.replication, 1..=32),
+            ("min_insync_replicas", self.min_insync_replicas, 1..=self.replication.max(1)),
+        ];
+        for (key, value, range) in counts {
+            if !range.contains(&value) {
+                let (least, most) = range.into_inner();
+                return Err(Error::Config(format!("{key}: give {least} to {most}, not {value}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The further settings.
+    pub(super) fn settings(&self) -> Result<Vec<(&str, &str)>, Error> {
+        let mut settings = Vec::new();
+        for text in &self.client {
+            settings.push(text.split_once('=').ok_or_else(|| {
+                Error::Config(format!(
+                    "client: {text:?}: give key=value, such as sasl.username=agon"
+                ))
+            })?);
+        }
+        if let Some(password) = &self.password {
+            settings.push(("sasl.password", password));
+        }
+        Ok(settings)
+    }
+
     /// The brokers, as librdkafka wants them.
     pub(super) fn servers(&self) -> Result<String, Error> {
-        let wrong = || Error::Config(format!("{:?}: give kafka://host:port,host:port", self.url));
+        let wrong =
+            || Error::Config("url: give `embedded:` or kafka://host:port,host:port".to_owned());
         let servers = self.url.strip_prefix("kafka://").ok_or_else(wrong)?;
         let plain = |server: &str| {
             server.rsplit_once(':').is_some_and(|(host, port)| {
@@ -68,6 +118,11 @@ mod tests {
     fn urls() {
         let servers = |url: &str| Config::new(url).servers();
         assert_eq!(servers("kafka://a:9092,b:9092").unwrap(), "a:9092,b:9092");
+        assert!(Config::default().check().is_ok() && !Config::default().is_kafka());
+        let config = Config { client: vec!["no pair".into()], ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().contains("key=value"));
+        let config = Config { min_insync_replicas: 2, ..Config::default() };
+        assert!(config.check().unwrap_err().to_string().contains("1 to 1"));
         for wrong in ["", "kafka://", "kafka://a", "a:9092", "kafka://a:9092,", "kafka://u@a:1"] {
             assert!(servers(wrong).is_err(), "{wrong}");
         }

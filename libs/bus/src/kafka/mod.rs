@@ -65,6 +65,7 @@ pub(crate) struct Kafka {
 
 impl Kafka {
     pub fn new(config: Config) -> Result<Self, Error> {
+        config.check()?;
         let servers = config.servers()?;
         Ok(Self { config, servers })
     }
@@ -79,7 +80,7 @@ impl Kafka {
             .set("reconnect.backoff.max.ms", "1000")
             // What the broker says about itself is in our words where it matters.
             .set("log_level", "3");
-        for (key, value) in &self.config.client {
+        for (key, value) in self.config.settings().unwrap_or_default() {
             client.set(key, value);
         }
         client

@@ -1,0 +1,3 @@
+-- Events that wait in the outbox are lost.
+DROP TABLE inbox;
+DROP TABLE outbox;
