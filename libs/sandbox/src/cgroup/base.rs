@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -146,7 +147,8 @@ impl Parents {
         for (_, parent) in &self.dirs {
             for base in children(parent).filter(|path| starts_with(path, PREFIX)) {
                 let Ok(lock) = File::open(&base) else { continue };
-                if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+                if locked && is_same(&lock, &base) {
                     tracing::info!(cgroup = %base.display(), "sweeping what an earlier process left");
                     remove_tree(&base);
                 }
@@ -205,12 +207,19 @@ fn claim(parent: &Path) -> Result<(PathBuf, File), String> {
             }
         }
         let Ok(file) = File::open(&path) else { continue };
-        // A sweeper may have taken the directory before it was locked: then the name is gone.
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() && path.exists() {
+        // A sweeper may have taken the directory before it was locked: then the name is gone, or another's.
+        let locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if locked && is_same(&file, &path) {
             return Ok((path, file));
         }
     }
     Err("no free name".into())
+}
+
+/// Whether a path still leads to an opened directory.
+fn is_same(file: &File, path: &Path) -> bool {
+    let (opened, named) = (file.metadata(), fs::metadata(path));
+    opened.is_ok_and(|opened| named.is_ok_and(|named| opened.ino() == named.ino()))
 }
 
 fn enable(dir: &Path) -> io::Result<()> {
