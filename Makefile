@@ -4,7 +4,7 @@
 help: ## What there is
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-test: ## All tests, on SQLite and PostgreSQL; gets and starts what they need
+test: ## All tests, on SQLite and on PostgreSQL, Kafka, Redis and S3; gets and starts what they need
 	deploy/engines/with.sh cargo test --workspace --no-fail-fast
 
 soak: ## The same verdicts over 200 runs instead of 20
@@ -13,12 +13,14 @@ soak: ## The same verdicts over 200 runs instead of 20
 test-cgroup2: ## The sandbox's tests under a kernel with a full cgroup v2 tree (software emulation)
 	deploy/cgroup2/test.sh
 
-engines: ## Start a private PostgreSQL and print its URL
-	@deploy/engines/get.sh
-	@deploy/engines/postgres.sh start SAFE
+ENGINES = postgres redis kafka s3
 
-engines-down: ## Stop it
-	@deploy/engines/postgres.sh stop
+engines: ## Start a private PostgreSQL, Redis, Kafka and S3 server, and print their URLs
+	@deploy/engines/get.sh
+	@for engine in $(ENGINES); do deploy/engines/$$engine.sh start SAFE || exit 1; done
+
+engines-down: ## Stop them
+	@for engine in $(ENGINES); do deploy/engines/$$engine.sh stop; done
 
 lint: ## fmt, clippy, tidy, cargo-deny, buf
 	deploy/lint.sh

@@ -15,7 +15,7 @@ libs=$state/libs
 get() {
   [ ! -f "$libs/.complete" ] || return 0
   mkdir -p "$libs"
-  mvn -q -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime "-DoutputDirectory=$libs" >&2
+  mvn -q -B -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime "-DoutputDirectory=$libs" >&2
   touch "$libs/.complete"
 }
 

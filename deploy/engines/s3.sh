@@ -21,7 +21,7 @@ running() { [ -f "$state/pid" ] && tr '\0' ' ' <"/proc/$(cat "$state/pid")/cmdli
 fetch() {
   [ -f "$state/pom.xml" ] && cmp -s deploy/engines/s3/pom.xml "$state/pom.xml" && return
   rm -rf "$state/libs" "$state/fetching"
-  mvn -q -B -f deploy/engines/s3/pom.xml dependency:copy-dependencies \
+  mvn -q -B -B -f deploy/engines/s3/pom.xml dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$state/fetching" >&2
   mv "$state/fetching" "$state/libs"
   cp deploy/engines/s3/pom.xml "$state/pom.xml"

@@ -5,9 +5,18 @@
 set -euo pipefail
 here=$(dirname "$0")
 "$here/get.sh" >&2
-state=${CARGO_TARGET_DIR:-$here/../../target}/engines/postgres
-already=$([ -f "$state/url" ] && echo yes || echo no)
-url=$("$here/postgres.sh" start FAST)
-if [ "$already" = no ]; then trap '"$here/postgres.sh" stop' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; fi
-export AGON_TEST_POSTGRES=$url AGON_TEST_REQUIRE_ENGINES=1
+state=${CARGO_TARGET_DIR:-$here/../../target}/engines
+
+started=()
+stop() { for engine in "${started[@]}"; do "$here/$engine.sh" stop || true; done; }
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+for engine in postgres redis kafka s3; do
+  [ -f "$state/$engine/url" ] || started+=("$engine")
+  url=$("$here/$engine.sh" start FAST)
+  export "AGON_TEST_${engine^^}=$url"
+done
+export AGON_TEST_REQUIRE_ENGINES=1
 "$@"

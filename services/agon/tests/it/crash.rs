@@ -3,14 +3,22 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use db::testing::{Kind, kinds};
+use db::testing::{Kind, SaysWhere};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::world::{PATIENCE, PROBLEM, PYTHON, World, eventually};
 
-const SUBMISSIONS: usize = 200;
-const KILLS: usize = 20;
+/// How much of it there is.
+#[derive(Clone, Copy)]
+struct Scale {
+    submissions: usize,
+    kills: usize,
+}
+
+const WHOLE: Scale = Scale { submissions: 200, kills: 20 };
+/// A process that died keeps its partitions and lanes for some seconds.
+const ON_KAFKA: Scale = Scale { submissions: 40, kills: 4 };
 
 /// What one submission should come to, by its number.
 fn program(number: usize) -> (String, &'static str) {
@@ -53,8 +61,10 @@ impl Chance {
     }
 }
 
-async fn survive(kind: &Kind) {
-    let flags = ["--set", "challenge.submissions_per_hour=0", "--log", "warn"];
+async fn survive(kind: &Kind, engines: &[String]) {
+    let Scale { submissions, kills: wanted } = if engines.is_empty() { WHOLE } else { ON_KAFKA };
+    let mut flags = vec!["--set", "challenge.submissions_per_hour=0", "--log", "warn"];
+    flags.extend(engines.iter().map(String::as_str));
     let mut world = World::small(kind, &flags);
     world.player("ada").await;
     let seed = ids::Clock::system().new_id().as_u128() as u64 | 1;
@@ -65,7 +75,7 @@ async fn survive(kind: &Kind) {
     let mut kills = 0;
     let mut next = 0;
     let mut kill_at = 5;
-    while next < SUBMISSIONS {
+    while next < submissions {
         match submit(&world, &token, next).await {
             Some(id) => {
                 if let Some(before) = acknowledged.insert(next, id.clone()) {
@@ -75,7 +85,7 @@ async fn survive(kind: &Kind) {
             }
             None => token = world.log_in("ada", "a long password of ada").await,
         }
-        if next >= kill_at && kills < KILLS {
+        if next >= kill_at && kills < wanted {
             // Somewhere within the next submission, or within the judging of earlier ones.
             let delay = Duration::from_micros(chance.below(40_000));
             let (_, lost) = tokio::join!(
@@ -85,23 +95,22 @@ async fn survive(kind: &Kind) {
                     let id = world.server.child.id().to_string();
                     std::process::Command::new("kill").args(["-9", &id]).status().unwrap();
                 },
-                submit(&world, &token, next.min(SUBMISSIONS - 1)),
+                submit(&world, &token, next.min(submissions - 1)),
             );
             if let Some(id) = lost {
-                acknowledged.insert(next.min(SUBMISSIONS - 1), id);
+                acknowledged.insert(next.min(submissions - 1), id);
             }
             tokio::task::block_in_place(|| world.crash_and_restart());
             kills += 1;
             kill_at = next + 5 + usize::try_from(chance.below(5)).unwrap();
         }
     }
-    assert_eq!(kills, KILLS);
+    assert_eq!((kills, acknowledged.len()), (wanted, submissions));
     let token = world.log_in("ada", "a long password of ada").await;
     all_judged_once(&world, &token, &acknowledged).await;
 }
 
 async fn all_judged_once(world: &World, token: &str, acknowledged: &BTreeMap<usize, String>) {
-    assert_eq!(acknowledged.len(), SUBMISSIONS);
     let start = Instant::now();
     for (number, id) in acknowledged {
         let judged = world.verdict(token, id).await;
@@ -138,7 +147,8 @@ async fn all_judged_once(world: &World, token: &str, acknowledged: &BTreeMap<usi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_submission_gets_its_verdict() {
-    for kind in kinds() {
-        survive(&kind).await;
+    for (kind, engines) in World::places() {
+        let _says = SaysWhere(&kind);
+        survive(&kind, &engines).await;
     }
 }

@@ -1,16 +1,17 @@
 //! The stories of players and operators, one after another in one world per kind of database:
 //! making a world takes longer than any of them.
 
-use db::testing::{SaysWhere, kinds};
+use db::testing::SaysWhere;
 
 use crate::world::World;
 use crate::{command_line, players};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn players_and_operators() {
-    for kind in kinds() {
+    for (kind, engines) in World::places() {
         let _says = SaysWhere(&kind);
-        let world = &World::small(&kind, &[]);
+        let engines: Vec<&str> = engines.iter().map(String::as_str).collect();
+        let world = &World::small(&kind, &engines);
         players::from_registration_to_verdict(world).await;
         players::grpc_tells_the_same_story(world).await;
         players::a_request_id_makes_one_submission(world).await;

@@ -8,7 +8,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use db::testing::Kind;
+use db::testing::{Kind, kinds};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -118,6 +118,45 @@ impl World {
         let said = succeeded(&said);
         assert!(said.contains("is published"), "{said}");
         world
+    }
+
+    /// What makes an installation use the other engines beside PostgreSQL, under names of its own; none where these
+    /// tests may be skipped.
+    pub fn engines() -> Option<Vec<String>> {
+        let of = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
+        let urls = ["AGON_TEST_KAFKA", "AGON_TEST_REDIS", "AGON_TEST_S3"].map(of);
+        let [Some(kafka), Some(redis), Some(s3)] = urls else {
+            let required = std::env::var("AGON_TEST_REQUIRE_ENGINES").is_ok_and(|v| v == "1");
+            assert!(!required, "AGON_TEST_REQUIRE_ENGINES=1, but an engine's URL is not set");
+            eprintln!("skipped: Kafka, Redis and S3 are not all there");
+            return None;
+        };
+        // http://ACCESS:SECRET@HOST:PORT/BUCKET
+        let (account, place) = s3.strip_prefix("http://")?.split_once('@')?;
+        let ((access, secret), (host, bucket)) = (account.split_once(':')?, place.split_once('/')?);
+        let name = ids::Clock::system().new_id().simple().to_string();
+        let mut flags: Vec<String> =
+            ["--events", &kafka, "--cache", &redis].map(str::to_owned).into();
+        let settings = [
+            format!("events.prefix=t{name}-"),
+            "events.partitions=3".to_owned(),
+            format!("cache.prefix=t{name}"),
+            format!("problem.objects.url=s3://{bucket}/{name}"),
+            format!("problem.objects.endpoint=http://{host}"),
+            format!("problem.objects.access_key={access}"),
+            format!("problem.objects.secret_key={secret}"),
+            "problem.objects.allow_http=true".to_owned(),
+        ];
+        flags.extend(settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]));
+        Some(flags)
+    }
+
+    /// Where an installation can be: each kind of database by itself, and PostgreSQL with all the other engines.
+    pub fn places() -> Vec<(Kind, Vec<String>)> {
+        let mut places: Vec<_> = kinds().into_iter().map(|kind| (kind, Vec::new())).collect();
+        let postgres = kinds().into_iter().find(|kind| matches!(kind, Kind::Postgres(_)));
+        places.extend(postgres.zip(Self::engines()));
+        places
     }
 
     /// Writes the package of [`PROBLEM`]; its folder.
