@@ -35,6 +35,8 @@ pub enum Command {
     Config(Settings),
     /// Look after the databases' schemas.
     Migrate(Migrate),
+    /// Look at the events and at those that could not be applied.
+    Events(Events),
     /// Print an access token of a service, for scripts and grpcurl.
     Token(Token),
     /// What administrators do.
@@ -203,6 +205,87 @@ impl MigrateCommand {
             Self::Down(arguments) => &arguments.settings,
         }
     }
+}
+
+/// `agon events`
+#[derive(Debug, Args)]
+pub struct Events {
+    #[command(subcommand)]
+    pub command: EventsCommand,
+}
+
+/// The commands about events. All but `topics` ask a running server, as its operator.
+#[derive(Debug, Subcommand)]
+pub enum EventsCommand {
+    /// Print events as they come, one JSON object a line.
+    Tail(EventsTail),
+    /// Print the topics; with --apply, make those that are missing on Kafka.
+    Topics(EventsTopics),
+    /// Dead letters: events that a consumer could not apply.
+    #[command(subcommand)]
+    Dlq(DlqCommand),
+}
+
+/// `agon events tail`
+#[derive(Debug, Args)]
+pub struct EventsTail {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Only of this topic, such as agon.submission.v1; may be given several times
+    #[arg(long = "topic", value_name = "TOPIC")]
+    pub topics: Vec<String>,
+    /// Only of this aggregate
+    #[arg(long, value_name = "ID", default_value = "")]
+    pub key: String,
+    /// Begin with the first event that is kept, not with the next one
+    #[arg(long)]
+    pub from_start: bool,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `agon events topics`
+#[derive(Debug, Args)]
+pub struct EventsTopics {
+    /// Make the topics that are missing
+    #[arg(long)]
+    pub apply: bool,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// The commands about dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DlqCommand {
+    /// Print them, the oldest first, one JSON object a line.
+    List(DlqList),
+    /// Hand a consumer its dead letters of one key again, in order.
+    Replay(DlqReplay),
+}
+
+/// `agon events dlq list`
+#[derive(Debug, Args)]
+pub struct DlqList {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Only of this consumer
+    #[arg(long, default_value = "")]
+    pub consumer: String,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `agon events dlq replay`
+#[derive(Debug, Args)]
+pub struct DlqReplay {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// The consumer
+    pub consumer: String,
+    /// The key
+    pub key: String,
+    #[command(flatten)]
+    pub settings: Settings,
 }
 
 /// `agon token`

@@ -68,6 +68,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Submit(arguments) => runtime.block_on(commands::submit::run(arguments)),
         Command::Problem(arguments) => runtime.block_on(commands::problem::run(arguments)),
         Command::Migrate(arguments) => runtime.block_on(commands::migrate::run(arguments)),
+        Command::Events(arguments) => runtime.block_on(commands::events::run(arguments)),
         Command::Token(arguments) => runtime.block_on(commands::token::run(arguments)),
         Command::Admin(arguments) => runtime.block_on(commands::admin::run(arguments)),
     };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use access::{Authorised, Credentials, Policy};
 use auth::Auth;
-use bus::{Bus, Consumes};
+use bus::{Bus, Consumes, Topic};
 use cache::Cache;
 use challenge::Challenge;
 use gateway::Gateway;
@@ -27,8 +27,18 @@ use crate::{keys, samples, secrets};
 /// Between two attempts to make the topics.
 const TOPICS_PAUSE: Duration = Duration::from_secs(5);
 
+/// Who produces what.
+pub fn produced() -> [(&'static str, &'static [Topic]); 4] {
+    [
+        ("auth", auth::TOPICS),
+        ("problem", problem::TOPICS),
+        ("judge", judge::TOPICS),
+        ("challenge", challenge::TOPICS),
+    ]
+}
+
 /// Who consumes what: each has a topic for its dead letters.
-fn consumes() -> Vec<Consumes> {
+pub fn consumes() -> Vec<Consumes> {
     let judge = Consumes { consumer: judge::events::CONSUMER, topics: judge::events::CONSUMES };
     [challenge::CONSUMES, &[judge], problem::CONSUMES].concat()
 }
@@ -101,16 +111,10 @@ impl Roles {
     /// Opens all roles.
     pub async fn open(base: &Base) -> Result<Self, Failure> {
         let databases = &base.databases;
-        let produced = [
-            ("auth", auth::TOPICS),
-            ("problem", problem::TOPICS),
-            ("judge", judge::TOPICS),
-            ("challenge", challenge::TOPICS),
-        ];
         let bus = match base.config.events.is_kafka() {
-            true => Bus::kafka(base.config.events.clone(), &produced.map(|(_, topics)| topics)),
+            true => Bus::kafka(base.config.events.clone(), &produced().map(|(_, topics)| topics)),
             false => Bus::embedded(
-                produced.map(|(service, topics)| (topics, databases.of(service))).into(),
+                produced().map(|(service, topics)| (topics, databases.of(service))).into(),
             ),
         };
         Ok(Self {

@@ -7,7 +7,8 @@ use db::migrate::{Scope, Step};
 use ids::Clock;
 
 use crate::cli::{Migrate, MigrateCommand, MigrateDown};
-use crate::config;
+use crate::commands::events;
+use crate::config::{self, Config};
 use crate::data::DataDir;
 use crate::databases::{Databases, failure};
 use crate::failure::Failure;
@@ -22,14 +23,22 @@ pub async fn run(arguments: Migrate) -> Result<ExitCode, Failure> {
     let databases = Databases::open(&config, data.path(), &Clock::system()).await?;
     let code = match arguments.command {
         MigrateCommand::Status(_) => status(&databases).await,
-        MigrateCommand::Up(_) => databases.migrate().await.map(|count| {
-            say!("{count} migrations applied");
-            ExitCode::SUCCESS
-        }),
+        MigrateCommand::Up(_) => up(&config, &databases).await,
         MigrateCommand::Down(arguments) => down(&databases, &arguments).await,
     };
     databases.close().await;
     code
+}
+
+/// Migrations, and the topics of the events where they go to Kafka.
+async fn up(config: &Config, databases: &Databases) -> Result<ExitCode, Failure> {
+    let count = databases.migrate().await?;
+    say!("{count} migrations applied");
+    if config.events.is_kafka() {
+        let made = events::make_topics(config).await?.iter().filter(|topic| topic.new).count();
+        say!("{made} topics made");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Exit code 0: nothing is pending.
