@@ -19,6 +19,12 @@ pub enum Error {
     Db(#[from] db::Error),
 }
 
+impl From<rdkafka::error::KafkaError> for Error {
+    fn from(error: rdkafka::error::KafkaError) -> Self {
+        Error::Kafka(error.to_string())
+    }
+}
+
 /// Why a handler did not apply an event. Its transaction is rolled back.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {

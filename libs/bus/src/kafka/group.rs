@@ -169,10 +169,9 @@ fn join(
         .set("queued.min.messages", "2000")
         .set("queued.max.messages.kbytes", "2048")
         .set("fetch.queue.backoff.ms", "10")
-        .create_with_context(member)
-        .map_err(super::topics::away)?;
+        .create_with_context(member)?;
     let names: Vec<String> = topics.iter().map(|topic| kafka.name(topic.name)).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    consumer.subscribe(&names).map_err(super::topics::away)?;
+    consumer.subscribe(&names)?;
     Ok(Arc::new(consumer))
 }

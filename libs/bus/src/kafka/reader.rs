@@ -43,19 +43,15 @@ impl Reader {
             .set("allow.auto.create.topics", "false")
             .set("queued.min.messages", "100")
             .set("queued.max.messages.kbytes", "1024")
-            .create()
-            .map_err(super::topics::away)?;
+            .create()?;
         let consumer = Arc::new(consumer);
         let topics: Vec<(String, Topic)> =
             topics.iter().map(|topic| (kafka.name(topic.name), *topic)).collect();
         let (asking, names, known) = (consumer.clone(), topics.clone(), places.clone());
         let asked = tokio::task::spawn_blocking(move || begin(&asking, &names, &known, from_start));
-        let (list, begun) = asked
-            .await
-            .map_err(|error| Error::Kafka(error.to_string()))?
-            .map_err(super::topics::away)?;
+        let (list, begun) = asked.await.map_err(|error| Error::Kafka(error.to_string()))??;
         *places = begun;
-        consumer.assign(&list).map_err(super::topics::away)?;
+        consumer.assign(&list)?;
         Ok(Reader { consumer, topics, ahead: None })
     }
 

@@ -283,8 +283,7 @@ impl<'a> Work<'a> {
             .set("message.timeout.ms", "0")
             .set("queue.buffering.max.messages", "10000")
             .set("queue.buffering.max.kbytes", "65536")
-            .create()
-            .map_err(super::topics::away)?;
+            .create()?;
         self.producer = Some(made.clone());
         Ok(made)
     }

@@ -30,7 +30,7 @@ impl Kafka {
         topics: &[&str],
         dead_letters: &[String],
     ) -> Result<Vec<Created>, Error> {
-        let admin: AdminClient<DefaultClientContext> = self.client().create().map_err(away)?;
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
         let forever = match self.config.retention_hours {
             0 => "-1".to_owned(),
             hours => (u128::from(hours) * 3_600_000).to_string(),
@@ -53,7 +53,7 @@ impl Kafka {
         let options =
             AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
         let mut created = Vec::new();
-        for result in admin.create_topics(&new, &options).await.map_err(away)? {
+        for result in admin.create_topics(&new, &options).await? {
             created.push(match result {
                 Ok(name) => Created { name, new: true },
                 Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => Created { name, new: false },
@@ -64,8 +64,4 @@ impl Kafka {
         }
         Ok(created)
     }
-}
-
-pub(super) fn away(error: rdkafka::error::KafkaError) -> Error {
-    Error::Kafka(error.to_string())
 }
