@@ -17,6 +17,9 @@ use crate::consumer::{Consumer, Handler};
 use crate::lane::{Lane, Source, Stop};
 use crate::{Error, Topic};
 
+/// How often a broker in trouble is asked how it is, and how long it may take to answer.
+const PROBE: Duration = Duration::from_secs(2);
+
 /// A topic and a partition.
 type Place = (String, i32);
 
@@ -84,6 +87,7 @@ async fn session<H: Handler>(
     let mut wanted: HashSet<Place> = HashSet::new();
     let mut running: HashMap<Place, oneshot::Sender<()>> = HashMap::new();
     let mut lanes: FuturesUnordered<BoxFuture<'_, Place>> = FuturesUnordered::new();
+    let mut troubled = false;
     let mut prune = tokio::time::interval(Duration::from_secs(3600));
     let result = loop {
         // A partition that comes back waits until its former lane is through.
@@ -127,11 +131,15 @@ async fn session<H: Handler>(
                 if let Some((code, text)) = member.client().fatal_error() {
                     break Err(Error::Kafka(format!("{code}: {text}")));
                 }
-                if consumer.state.stopped("Kafka", &error.to_string()) {
-                    tracing::warn!(consumer = consumer.state.name, %error, "Kafka");
+                if !troubled {
+                    tracing::warn!(consumer = consumer.state.name, %error, "Kafka is in trouble");
                 }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            } else {
+                troubled = true;
+                consumer.state.stopped("Kafka", &error.to_string());
+            },
+            // Nobody says that it is well again.
+            () = tokio::time::sleep(PROBE), if troubled => if answers(&member).await {
+                troubled = false;
                 consumer.state.goes_on("Kafka");
             },
         }
@@ -143,6 +151,12 @@ async fn session<H: Handler>(
     // Says good-bye to the group, which takes a moment.
     tokio::task::spawn_blocking(move || drop(member)).await.ok();
     result
+}
+
+async fn answers(member: &Arc<StreamConsumer<Member>>) -> bool {
+    let member = member.clone();
+    let asked = tokio::task::spawn_blocking(move || member.fetch_metadata(None, PROBE).is_ok());
+    asked.await.unwrap_or(false)
 }
 
 fn join(

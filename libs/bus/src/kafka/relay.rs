@@ -30,6 +30,8 @@ const BATCH: i64 = 1000;
 const POLL: Duration = Duration::from_millis(250);
 /// And when the database would say it.
 const POLL_LISTENING: Duration = Duration::from_secs(1);
+/// A broker that takes longer than this is in trouble.
+const SLOW: Duration = Duration::from_secs(3);
 /// Announcements are made at most this often.
 const COALESCE: Duration = Duration::from_millis(10);
 /// The name of the announcements.
@@ -237,7 +239,7 @@ impl<'a> Work<'a> {
         waited: impl Future<Output = T> + Send,
     ) -> Result<Option<T>, Error> {
         let mut waited = std::pin::pin!(waited);
-        let lanes = self.lanes.ours();
+        let (lanes, started) = (self.lanes.ours(), Instant::now());
         loop {
             let due = self.lanes.due();
             tokio::select! {
@@ -247,6 +249,12 @@ impl<'a> Work<'a> {
                     return Ok(None);
                 }
                 () = tokio::time::sleep_until(due) => {
+                    let service = self.relay.db.service();
+                    if started.elapsed() > SLOW
+                        && self.relay.bus.shared.relays.stopped(service, "Kafka does not answer")
+                    {
+                        tracing::warn!(service, "Kafka does not answer; events wait in the outbox");
+                    }
                     let tended = self.lanes.tend(&self.relay.db).await;
                     let ours = self.lanes.ours();
                     if tended.is_err() && ours == lanes {

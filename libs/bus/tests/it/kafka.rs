@@ -1,6 +1,8 @@
 //! The same promises over an outbox, a relay and a real broker.
 
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use db::testing::eventually;
 use rdkafka::ClientConfig;
@@ -10,7 +12,7 @@ use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::concurrency::write;
-use crate::world::{CONSUMER, World};
+use crate::world::{CONSUMER, World, kafka_url};
 
 const TOPIC: &str = "agon.user.v1";
 
@@ -58,6 +60,91 @@ async fn every_committed_event_once_and_in_order() {
     running.stop().await;
     world.assert_exactly_once().await;
     assert_eq!(number(&world, "SELECT count(*) FROM outbox").await, 0);
+}
+
+/// A broker of this test's own.
+struct Broker {
+    directory: tempfile::TempDir,
+    child: Child,
+}
+
+impl Broker {
+    fn start() -> Broker {
+        let directory = tempfile::tempdir().unwrap();
+        let child = Broker::run(directory.path());
+        Broker { directory, child }
+    }
+
+    fn run(directory: &Path) -> Child {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/engines/kafka.sh");
+        let mut command = Command::new(script);
+        command.arg("another").arg(directory).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().unwrap()
+    }
+
+    /// Its URL, once it answers.
+    async fn url(&self) -> String {
+        let deadline = Instant::now() + Duration::from_secs(90);
+        loop {
+            assert!(Instant::now() < deadline, "the broker does not start");
+            let url = std::fs::read_to_string(self.directory.path().join("url"));
+            let url = url.unwrap_or_default().trim().to_owned();
+            let port = url.strip_prefix("kafka://").unwrap_or("127.0.0.1:1").to_owned();
+            let asking = tokio::task::spawn_blocking(move || {
+                let client: StreamConsumer = ClientConfig::new()
+                    .set("bootstrap.servers", port)
+                    .set("group.id", "asking")
+                    .create()
+                    .unwrap();
+                client.fetch_metadata(None, Duration::from_secs(1)).is_ok()
+            });
+            if asking.await.unwrap() {
+                return url;
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn start_again(&mut self) {
+        self.child = Broker::run(self.directory.path());
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_dies_and_comes_back_costs_time_only() {
+    if kafka_url().is_none() {
+        return;
+    }
+    let mut broker = Broker::start();
+    let Some(world) = World::on_broker(broker.url().await).await else { return };
+    let (relay, running) = (world.relay(), world.start());
+    write(&world, 4).await;
+    broker.kill();
+    write(&world, 4).await;
+    eventually("it is said", || async {
+        world.bus.health().is_err_and(|words| words.contains("outbox"))
+    })
+    .await;
+    broker.start_again();
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while world.committed(&[]).await != world.seen().await {
+        assert!(Instant::now() < deadline, "not all is applied: {:?}", world.bus.health());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    eventually("all is well", || async { world.bus.health().is_ok() }).await;
+    running.stop().await;
+    relay.stop().await;
+    world.assert_exactly_once().await;
 }
 
 /// What another program sees: the CloudEvents binding.

@@ -51,7 +51,7 @@ pub struct World {
 }
 
 /// The broker to test on.
-fn kafka_url() -> Option<String> {
+pub fn kafka_url() -> Option<String> {
     let url = std::env::var("AGON_TEST_KAFKA").ok().filter(|url| !url.is_empty());
     let required = std::env::var("AGON_TEST_REQUIRE_ENGINES").is_ok_and(|v| v == "1");
     assert!(
@@ -88,7 +88,11 @@ impl World {
 
     /// On PostgreSQL and Kafka; none where these tests may be skipped.
     pub async fn on_kafka() -> Option<Self> {
-        let url = kafka_url()?;
+        Self::on_broker(kafka_url()?).await
+    }
+
+    /// With this broker.
+    pub async fn on_broker(url: String) -> Option<Self> {
         let kind = testing::kinds().into_iter().find(|kind| matches!(kind, Kind::Postgres(_)))?;
         let auth = kind
             .create_with(&PRODUCER, |o| {
