@@ -81,7 +81,10 @@ async fn there_and_back(db: &TestDb, migrations: &Migrations, scope: Scope, last
         assert!(plan.iter().all(|step| step.number > to && !step.lines.is_empty()), "{plan:?}");
         let undone = db.migrate_down(migrations, scope, to).await.unwrap();
         assert_eq!((plan.len(), undone), ((last - to) as usize, (last - to) as usize));
-        assert_ne!(schema(db).await, whole);
+        // On one of the databases there may be nothing to do.
+        let is_change = |line: &&str| !line.starts_with("SELECT");
+        let changes = plan.iter().any(|step| step.lines.iter().any(is_change));
+        assert_eq!(schema(db).await != whole, changes);
         assert_eq!(db.migrate(migrations).await.unwrap(), undone);
         assert_eq!(schema(db).await, whole, "after {} went to {to} and back", migrations.service);
     }
@@ -109,7 +112,7 @@ async fn every_migration_of_the_tree() {
 #[tokio::test]
 async fn the_tables_of_every_database() {
     testing::each(&FIRST, |db| async move {
-        there_and_back(&db, &FIRST, Scope::Every, 3).await;
+        there_and_back(&db, &FIRST, Scope::Every, 4).await;
         db.script("INSERT INTO one VALUES ('still there')").await;
     })
     .await;

@@ -138,9 +138,14 @@ async fn without_a_sandbox_submissions_wait() {
         use std::os::unix::process::CommandExt;
         command.uid(65534).gid(65534);
     });
-    let report = world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
-    assert_eq!(report.status(), 200);
-    let report: Value = report.json().await.unwrap();
+    let report: Value = eventually("it has found out", async || {
+        let asked = world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
+        (asked.status() == 200).then_some(asked)
+    })
+    .await
+    .json()
+    .await
+    .unwrap();
     assert_eq!(report["components"]["judge"]["state"], "degraded", "{report}");
     let body =
         serde_json::json!({"problemId": PROBLEM, "language": "c17", "source": "int main(){}"});
