@@ -100,7 +100,7 @@ impl World {
 
     /// One that judges nothing, and so starts at once.
     pub fn idle(kind: &Kind) -> Self {
-        Self::with(kind, &["--set", "samples.import=false", "--set", "judge.worker=false"])
+        Self::with(kind, &["--set", "samples.import=false", "--set", "roles=auth,problem,challenge,judge,gateway"])
     }
 
     /// One with few languages and one problem, [`PROBLEM`], which the administrator imports.
