@@ -1,5 +1,6 @@
 //! Stories, told by clients of the whole program: a child process with its own data and ports.
 
+mod cluster;
 mod command_line;
 mod crash;
 mod life;
