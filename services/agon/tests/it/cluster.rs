@@ -68,14 +68,22 @@ impl Cluster {
                 (role, Server::spawn(&flags, |_| {}), flags)
             })
             .collect();
-        let started = starting
-            .into_iter()
-            .map(|(role, starting, flags)| Member { role, flags, server: starting.wait() });
+        let started = starting.into_iter().map(|(role, starting, flags)| Member {
+            role,
+            flags,
+            server: starting.wait(),
+        });
         started.collect()
     }
 
+    /// Starts one process.
+    pub fn member(&self, role: &'static str, number: usize) -> Member {
+        let flags = self.flags(role, number);
+        Member { role, server: Server::start(&flags), flags }
+    }
+
     /// What one process is started with.
-    pub fn flags(&self, role: &str, number: usize) -> Vec<String> {
+    fn flags(&self, role: &str, number: usize) -> Vec<String> {
         let at = |what: usize| format!("{}:{}", self.address, port(role, number) + what);
         let mut flags: Vec<String> = vec!["--roles".into(), role.into()];
         for (what, flag) in ["--grpc", "--rest", "--admin"].iter().enumerate() {
@@ -111,11 +119,6 @@ impl Cluster {
         }
         keys
     }
-
-    /// The data directory of one process.
-    pub fn data(&self, role: &str, number: usize) -> PathBuf {
-        self.dir.join(format!("{role}-{number}"))
-    }
 }
 
 /// What all processes of the tests' installations share.
@@ -125,5 +128,5 @@ pub fn secret() -> String {
 
 fn port(role: &str, number: usize) -> usize {
     let at = ROLES.iter().position(|known| *known == role).unwrap();
-    FIRST_PORT + 10 * (at * EACH + number)
+    FIRST_PORT + 100 * at + 10 * number
 }

@@ -3,6 +3,8 @@
 mod cluster;
 mod command_line;
 mod crash;
+mod engines;
+mod faults;
 mod life;
 mod players;
 mod stories;

@@ -61,6 +61,7 @@ pub struct World {
     pub server: Server,
     /// The other processes, where the roles are apart.
     pub others: Vec<Member>,
+    cluster: Option<Cluster>,
     pub http: reqwest::Client,
 }
 
@@ -121,7 +122,15 @@ impl World {
 
     /// One that judges nothing, and so starts at once.
     pub fn idle(place: impl Into<Place>) -> Self {
-        Self::with(place, &["--set", "samples.import=false", "--set", "roles=auth,problem,challenge,judge,gateway"])
+        Self::with(
+            place,
+            &[
+                "--set",
+                "samples.import=false",
+                "--set",
+                "roles=auth,problem,challenge,judge,gateway",
+            ],
+        )
     }
 
     /// One with few languages and one problem, [`PROBLEM`], which the administrator imports.
@@ -152,24 +161,19 @@ impl World {
             eprintln!("skipped: Kafka, Redis and S3 are not all there");
             return None;
         };
-        // http://ACCESS:SECRET@HOST:PORT/BUCKET
-        let (account, place) = s3.strip_prefix("http://")?.split_once('@')?;
-        let ((access, secret), (host, bucket)) = (account.split_once(':')?, place.split_once('/')?);
         let name = ids::Clock::system().new_id().simple().to_string();
         let mut flags: Vec<String> =
             ["--events", &kafka, "--cache", &redis].map(str::to_owned).into();
-        let settings = [
-            format!("events.prefix=t{name}-"),
-            "events.partitions=3".to_owned(),
-            format!("cache.prefix=t{name}"),
-            format!("problem.objects.url=s3://{bucket}/{name}"),
-            format!("problem.objects.endpoint=http://{host}"),
-            format!("problem.objects.access_key={access}"),
-            format!("problem.objects.secret_key={secret}"),
-            "problem.objects.allow_http=true".to_owned(),
-        ];
-        flags.extend(settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]));
+        let names = [format!("events.prefix=t{name}-"), format!("cache.prefix=t{name}")];
+        flags.extend(names.into_iter().flat_map(|setting| ["--set".to_owned(), setting]));
+        flags.extend(object_store(&s3)?);
         Some(flags)
+    }
+
+    /// What makes an installation keep its objects in the object store; nothing where these tests may be skipped.
+    pub fn object_store() -> Option<Vec<String>> {
+        Self::engines()?;
+        object_store(&std::env::var("AGON_TEST_S3").ok()?)
     }
 
     /// Where an installation can be: in one process, on each kind of database by itself and on PostgreSQL with all
@@ -179,7 +183,11 @@ impl World {
         let postgres = kinds().into_iter().find(|kind| matches!(kind, Kind::Postgres(_)));
         for apart in [false, true] {
             let kind = postgres.clone();
-            places.extend(kind.zip(Self::engines()).map(|(kind, engines)| Place { kind, engines, apart }));
+            places.extend(kind.zip(Self::engines()).map(|(kind, engines)| Place {
+                kind,
+                engines,
+                apart,
+            }));
         }
         places
     }
@@ -215,15 +223,22 @@ impl World {
         let mut extra: Vec<String> = extra.iter().map(|flag| (*flag).to_owned()).collect();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         let Place { kind, engines, apart } = &place;
+        let mut cluster = None;
         let (server, others) = if *apart {
-            let mut members = Cluster::new(kind, &prefix, dir.path(), engines, &extra).start();
+            let cluster = cluster.insert(Cluster::new(kind, &prefix, dir.path(), engines, &extra));
+            let mut members = cluster.start();
             let edge = members.iter().position(|member| member.role == "gateway").unwrap();
             (members.remove(edge).server, members)
         } else {
             extra.extend(engines.iter().cloned());
             (Server::start(&flags(kind, &prefix, dir.path(), &extra)), Vec::new())
         };
-        Self { dir, place, prefix, extra, server, others, http }
+        Self { dir, place, prefix, extra, server, others, cluster, http }
+    }
+
+    /// Starts one more process of a role, where the roles are apart.
+    pub fn one_more(&self, role: &'static str) -> Member {
+        self.cluster.as_ref().unwrap().member(role, 3)
     }
 
     /// What the only process is started with.
@@ -380,6 +395,22 @@ impl Drop for World {
             db::testing::drop_schemas(url, &schemas);
         }
     }
+}
+
+/// `s3`: http://ACCESS:SECRET@HOST:PORT/BUCKET
+fn object_store(s3: &str) -> Option<Vec<String>> {
+    let (account, place) = s3.strip_prefix("http://")?.split_once('@')?;
+    let ((access, secret), (host, bucket)) = (account.split_once(':')?, place.split_once('/')?);
+    let name = ids::Clock::system().new_id().simple().to_string();
+    let settings = [
+        "events.partitions=3".to_owned(),
+        format!("problem.objects.url=s3://{bucket}/{name}"),
+        format!("problem.objects.endpoint=http://{host}"),
+        format!("problem.objects.access_key={access}"),
+        format!("problem.objects.secret_key={secret}"),
+        "problem.objects.allow_http=true".to_owned(),
+    ];
+    Some(settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect())
 }
 
 fn flags(kind: &Kind, prefix: &str, dir: &Path, extra: &[String]) -> Vec<String> {
