@@ -13,7 +13,7 @@ use cache::Cache;
 use challenge::Challenge;
 use gateway::Gateway;
 use ids::Clock;
-use judge::Judge;
+use judge::{Judge, Worker, worker};
 use rpc::{Channel, Local, PageKey, RootSecret, Services};
 use runtime::{Shutdown, State, Tasks};
 use transcode::Plan;
@@ -102,6 +102,7 @@ pub struct Roles {
     auth: Auth,
     problem: problem::Service,
     judge: Judge,
+    worker: Option<Worker>,
     challenge: Challenge,
     /// The events of all of them.
     pub bus: Bus,
@@ -120,7 +121,8 @@ impl Roles {
         Ok(Self {
             auth: auth(base).await?,
             problem: problem(base).await?,
-            judge: judge(base).await?,
+            judge: judge(base)?,
+            worker: base.config.judge.worker.then(|| worker(base)).transpose()?,
             challenge: challenge(base)?,
             bus: bus.map_err(|error| Failure::new(format!("events: {error}")))?,
         })
@@ -148,6 +150,9 @@ impl Roles {
         self.auth.workers(tasks);
         self.problem.workers(&self.bus, tasks).map_err(fail)?;
         self.judge.workers(&self.bus, tasks).map_err(fail)?;
+        if let Some(worker) = &self.worker {
+            worker.start(tasks);
+        }
         self.challenge.workers(&self.bus, tasks).map_err(fail)?;
         let bus = self.bus.clone();
         tasks.readiness().check("events", move || {
@@ -246,20 +251,30 @@ fn challenge(base: &Base) -> Result<Challenge, Failure> {
     Ok(Challenge::open(base.config.challenge.clone(), parts))
 }
 
-/// The queue of judgements, and a worker in this process.
-async fn judge(base: &Base) -> Result<Judge, Failure> {
+/// The queue of judgements.
+fn judge(base: &Base) -> Result<Judge, Failure> {
     base.config.judge.check().map_err(Failure::config)?;
-    let parts = judge::Parts {
-        db: base.databases.of("judge"),
-        cache: base.cache.clone(),
-        clock: base.clock.clone(),
-        directory: base.data.join("judge"),
+    let parts = judge::Parts { db: base.databases.of("judge"), cache: base.cache.clone() };
+    let opened = Judge::open(base.config.judge.clone(), parts);
+    opened.map_err(|error| Failure::new(format!("judge: {error}")))
+}
+
+/// What runs programs.
+fn worker(base: &Base) -> Result<Worker, Failure> {
+    base.config.judge.check().map_err(Failure::config)?;
+    let directory = base.data.join("judge");
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = worker::name(&host, &directory, &base.clock);
+    let name = name.map_err(|error| Failure::storage(format!("{}: {error}", directory.display())))?;
+    let parts = worker::Parts {
+        name,
+        directory,
         problem: base.channel_as("judge")?,
         challenge: base.channel_as("judge")?,
         judge: base.channel_as("judge")?,
         sandbox: sandbox::Config::default(),
     };
-    let opened = Judge::open(base.config.judge.clone(), parts).await;
+    let opened = Worker::open(base.config.judge.clone(), parts);
     opened.map_err(|error| Failure::new(format!("judge: {error}")))
 }
 

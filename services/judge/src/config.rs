@@ -64,7 +64,7 @@ impl Default for Config {
             validator_memory_mib: 2048,
             lease_seconds: 30,
             heartbeat_seconds: 5,
-            reconnect_seconds: 5,
+            reconnect_seconds: 7,
         }
     }
 }
@@ -74,6 +74,10 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         if self.lease_seconds < 2 * self.heartbeat_seconds || self.heartbeat_seconds == 0 {
             return Err("judge.lease_seconds: give at least twice judge.heartbeat_seconds".into());
+        }
+        // Only by its next heartbeat does a worker find out that its connection is gone.
+        if self.reconnect_seconds <= self.heartbeat_seconds {
+            return Err("judge.reconnect_seconds: give more than judge.heartbeat_seconds".into());
         }
         if self.compile_seconds == 0 || self.compile_memory_mib < 64 {
             return Err("judge.compile_seconds, judge.compile_memory_mib: give more".into());
@@ -117,6 +121,8 @@ mod tests {
         assert_eq!(Config::default().check(), Ok(()));
         let lease = Config { lease_seconds: 1, ..Config::default() };
         assert!(lease.check().unwrap_err().starts_with("judge.lease_seconds"));
+        let reconnect = Config { reconnect_seconds: 5, ..Config::default() };
+        assert!(reconnect.check().unwrap_err().starts_with("judge.reconnect_seconds"));
         let languages = Config { languages: "/no/such/file".into(), ..Config::default() };
         assert!(languages.check().unwrap_err().starts_with("judge.languages: /no/such/file"));
     }
