@@ -123,15 +123,6 @@ impl Base {
         };
         bus.map_err(|error| Failure::new(format!("events: {error}")))
     }
-
-    /// A name for this process's worker: the machine, the data directory, this run of it. The queue knows by it
-    /// that an earlier run is gone.
-    pub fn worker_name(&self) -> Result<String, Failure> {
-        let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let machine: String = machine.trim().chars().filter(|c| !c.is_control()).take(64).collect();
-        let run = self.clock.new_id();
-        Ok(format!("{machine}/{}/{run}", self.data.id(&self.clock)?))
-    }
 }
 
 fn cache(config: &Config, clock: &Clock) -> Result<Cache, Failure> {

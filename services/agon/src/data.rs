@@ -5,8 +5,6 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use ids::Clock;
-
 use crate::failure::Failure;
 
 /// A data directory that belongs to this process until it ends.
@@ -30,17 +28,6 @@ impl DataDir {
     /// Its absolute path.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// What tells it from other data directories.
-    pub fn id(&self, clock: &Clock) -> Result<String, Failure> {
-        let path = self.join("id");
-        if let Some(text) = read_if_any(&path)? {
-            return Ok(text.trim().to_owned());
-        }
-        let id = clock.new_id().to_string();
-        write_private(&path, format!("{id}\n").as_bytes())?;
-        Ok(id)
     }
 
     /// A file or folder in it.

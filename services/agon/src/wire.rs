@@ -10,7 +10,7 @@ use auth::Auth;
 use bus::{Bus, Consumes, Topic};
 use challenge::Challenge;
 use gateway::Gateway;
-use judge::Judge;
+use judge::{Judge, Worker, worker};
 use prost_reflect::DescriptorPool;
 use rpc::Services;
 use runtime::{Shutdown, State};
@@ -54,6 +54,7 @@ pub struct Roles {
     auth: Option<Auth>,
     problem: Option<problem::Service>,
     judge: Option<Judge>,
+    worker: Option<Worker>,
     challenge: Option<Challenge>,
     verifier: Verifier,
     /// The events of all services.
@@ -71,8 +72,9 @@ impl Roles {
         Ok(Self {
             auth,
             problem: if base.plays(Role::Problem) { Some(problem(base).await?) } else { None },
-            judge: if base.plays(Role::Judge) { Some(judge(base).await?) } else { None },
-            challenge: if base.plays(Role::Challenge) { Some(challenge(base)?) } else { None },
+            judge: base.plays(Role::Judge).then(|| judge(base)).transpose()?,
+            worker: base.plays(Role::Worker).then(|| worker(base)).transpose()?,
+            challenge: base.plays(Role::Challenge).then(|| challenge(base)).transpose()?,
             verifier,
             bus: base.bus()?,
         })
@@ -118,6 +120,9 @@ impl Roles {
         }
         if let Some(judge) = &self.judge {
             judge.workers(&self.bus, tasks).map_err(fail)?;
+        }
+        if let Some(worker) = &self.worker {
+            worker.start(tasks);
         }
         if let Some(challenge) = &self.challenge {
             challenge.workers(&self.bus, tasks).map_err(fail)?;
@@ -213,21 +218,31 @@ fn challenge(base: &Base) -> Result<Challenge, Failure> {
     Ok(Challenge::open(base.config.challenge.clone(), parts))
 }
 
-/// The queue of judgements, and a worker in this process.
-async fn judge(base: &Base) -> Result<Judge, Failure> {
+/// The queue of judgements.
+fn judge(base: &Base) -> Result<Judge, Failure> {
     base.config.judge.check().map_err(Failure::config)?;
-    let parts = judge::Parts {
-        db: base.databases.of("judge"),
-        cache: base.cache.clone(),
-        clock: base.clock.clone(),
-        directory: base.data.join("judge"),
+    let parts = judge::Parts { db: base.databases.of("judge"), cache: base.cache.clone() };
+    let opened = Judge::open(base.config.judge.clone(), parts);
+    opened.map_err(|error| Failure::new(format!("judge: {error}")))
+}
+
+/// What runs programs.
+fn worker(base: &Base) -> Result<Worker, Failure> {
+    base.config.judge.check().map_err(Failure::config)?;
+    let directory = base.data.join("judge");
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = worker::name(&host, &directory, &base.clock);
+    let name =
+        name.map_err(|error| Failure::storage(format!("{}: {error}", directory.display())))?;
+    let parts = worker::Parts {
+        name,
+        directory,
         problem: base.between(Role::Worker, Role::Problem)?,
         challenge: base.between(Role::Worker, Role::Challenge)?,
         judge: base.between(Role::Worker, Role::Judge)?,
         sandbox: sandbox::Config::default(),
     };
-    let config = judge::Config { worker: base.plays(Role::Worker), ..base.config.judge.clone() };
-    let opened = Judge::open(config, parts).await;
+    let opened = Worker::open(base.config.judge.clone(), parts);
     opened.map_err(|error| Failure::new(format!("judge: {error}")))
 }
 
