@@ -200,7 +200,10 @@ impl Default for Config {
             judge: judge::Config::default(),
             challenge: challenge::Config::default(),
             gateway: gateway::Config::default(),
-            log: Log { format: Format::Auto, filter: "info,html5ever=error".into() },
+            log: Log {
+                format: Format::Auto,
+                filter: "info,html5ever=error,sqlx::postgres::notice=warn".into(),
+            },
             samples: Samples { import: true },
             shutdown: Stopping { grace_seconds: 10 },
         }

@@ -29,7 +29,7 @@ async fn reset_password(arguments: ResetPassword) -> Result<ExitCode, Failure> {
     eprintln!("One-time code for {}. With it they set a new password:", arguments.user);
     eprintln!(
         "  curl http://{rest}/v1/passwords:reset \\\n    \
-         -d '{{\"code\": \"{}\", \"newPassword\": \"…\"}}'",
+         --json '{{\"code\": \"{}\", \"newPassword\": \"…\"}}'",
         answer.code
     );
     if let Some(time) = answer.expire_time {

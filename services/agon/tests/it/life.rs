@@ -113,6 +113,30 @@ fn wrong_configuration_is_named() {
     assert!(said.contains("did you mean \"grpc.listen\""), "{said}");
 }
 
+/// Roles apart need what several processes can share, and one another's addresses.
+#[test]
+fn what_roles_lack_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data").display().to_string();
+    let secret = format!("root_secret={}", "5e".repeat(32));
+    let refused = |arguments: &[&str], named: &str| {
+        let mut command = Command::new(AGON);
+        command.args(["serve", "--data", &data, "--grpc", "127.0.0.1:0"]).args(arguments);
+        let output = command.args(["--admin", "127.0.0.1:0", "--rest", "127.0.0.1:0"]).output();
+        let output = output.unwrap();
+        let said = text(&output);
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}: {said}");
+        assert!(said.contains(named), "{arguments:?}: {said}");
+    };
+    refused(&["--roles", "auth,nobody"], "roles");
+    refused(&["--roles", ""], "roles: give at least one of auth");
+    refused(&["--roles", "auth"], "database.url");
+    refused(&["--roles", "worker"], "keys: there is no");
+    refused(&["--roles", "worker", "--set", &secret], "peers.auth");
+    let nowhere = ["--set", "peers.auth=nowhere"];
+    refused(&[&["--roles", "gateway", "--set", &secret][..], &nowhere].concat(), "peers.auth");
+}
+
 #[test]
 fn a_data_directory_that_cannot_be_is_named() {
     let dir = tempfile::tempdir().unwrap();

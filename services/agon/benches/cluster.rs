@@ -1,0 +1,276 @@
+//! Figures of an installation with every role in a process of its own, taken from outside, on the engines whose URLs
+//! are in the environment: `deploy/engines/with.sh cargo bench -p agon --bench cluster`.
+//!
+//! POST to verdict less what compiler and program took; requests a second through gateway and auth with one and with
+//! two processes of each; and what one more process costs that has nothing to do. These are measurements, not tests.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+const ROLES: [&str; 6] = ["auth", "problem", "challenge", "judge", "gateway", "worker"];
+const SOURCE: &str = "#include <stdio.h>\nint main(void) { return 0; }\n";
+const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const IDLE: Duration = Duration::from_secs(20);
+
+#[tokio::main]
+async fn main() {
+    let names = ["POSTGRES", "KAFKA", "REDIS"];
+    let urls = names.map(|name| std::env::var(format!("AGON_TEST_{name}")).unwrap_or_default());
+    if urls.iter().any(String::is_empty) {
+        println!(
+            "not measured: AGON_TEST_POSTGRES, AGON_TEST_KAFKA and AGON_TEST_REDIS name the engines"
+        );
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let http = reqwest::Client::new();
+    let mut cluster = Cluster::new(dir.path(), &urls);
+    for role in ROLES {
+        cluster.start(role, 1, &http).await;
+    }
+    let token = cluster.register(&http).await;
+    if let Some(problem) = cluster.first_problem(&http).await {
+        cluster.post_to_verdict(&http, &problem, &token).await;
+    }
+    let one = cluster.rate(&http, &token, &[1]).await;
+    cluster.idle(&http).await;
+    for role in ["auth", "gateway"] {
+        cluster.start(role, 2, &http).await;
+    }
+    let two = cluster.rate(&http, &token, &[1, 2]).await;
+    println!(
+        "GET /v1/users/me through gateway and auth: {one:.0}/s with one process each, {two:.0}/s with two, ratio {:.2}",
+        two / one
+    );
+}
+
+/// The processes.
+struct Cluster<'a> {
+    dir: &'a Path,
+    urls: &'a [String; 3],
+    name: String,
+    processes: BTreeMap<(&'static str, u16), Child>,
+}
+
+/// Where a process listens; each installation has a machine to itself here.
+fn port(role: &str, number: u16, what: u16) -> u16 {
+    let at = ROLES.iter().position(|known| *known == role).expect("a role");
+    22_000 + 100 * u16::try_from(at).expect("few roles") + 10 * number + what
+}
+
+fn rest(number: u16, path: &str) -> String {
+    format!("http://127.0.0.1:{}{path}", port("gateway", number, 1))
+}
+
+impl<'a> Cluster<'a> {
+    fn new(dir: &'a Path, urls: &'a [String; 3]) -> Self {
+        let name = format!("b{}", std::process::id());
+        Self { dir, urls, name, processes: BTreeMap::new() }
+    }
+
+    async fn start(&mut self, role: &'static str, number: u16, http: &reqwest::Client) {
+        let [postgres, kafka, redis] = self.urls;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_agon"));
+        command.args(["serve", "--log", "warn", "--roles", role]);
+        command.args(["--database", postgres, "--events", kafka, "--cache", redis]);
+        command.arg("--data").arg(self.dir.join(format!("{role}-{number}")));
+        for (flag, what) in [("--grpc", 0), ("--rest", 1), ("--admin", 2)] {
+            command.args([flag, &format!("127.0.0.1:{}", port(role, number, what))]);
+        }
+        let mut settings = vec![
+            format!("database.schema_prefix={}_", self.name),
+            format!("events.prefix={}-", self.name),
+            format!("cache.prefix={}", self.name),
+            format!("root_secret={SECRET}"),
+            format!("problem.objects.url=file:{}", self.dir.join("objects").display()),
+            "challenge.submissions_per_hour=0".to_owned(),
+            "limits.read=0".to_owned(),
+        ];
+        for peer in &ROLES[..4] {
+            let url = |number| format!("http://127.0.0.1:{}", port(peer, number, 0));
+            let urls: Vec<_> = match *peer {
+                "auth" => vec![url(1), url(2)],
+                _ => vec![url(1)],
+            };
+            settings.push(format!("peers.{peer}={}", urls.join(",")));
+        }
+        for setting in settings {
+            command.args(["--set", &setting]);
+        }
+        let child = command.stdout(Stdio::null()).spawn().expect("the program starts");
+        self.processes.insert((role, number), child);
+        let ready = format!("http://127.0.0.1:{}/readyz", port(role, number, 2));
+        let start = Instant::now();
+        loop {
+            let answer = http.get(&ready).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{role} does not get ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn register(&self, http: &reqwest::Client) -> String {
+        let password = "a rather long passphrase 42";
+        let user = json!({ "username": "bench", "password": password });
+        let _: Value = json_of(http.post(rest(1, "/v1/users")).json(&user)).await;
+        let login = json!({ "identifier": "bench", "password": password });
+        let session: Value = json_of(http.post(rest(1, "/v1/sessions")).json(&login)).await;
+        session["accessToken"].as_str().expect("an access token").to_owned()
+    }
+
+    /// Waits for the sample problems, which appear once the judge has verified them.
+    async fn first_problem(&self, http: &reqwest::Client) -> Option<String> {
+        for _ in 0..480 {
+            let list: Value = json_of(http.get(rest(1, "/v1/problems"))).await;
+            if list["problems"].as_array().is_some_and(|problems| problems.len() >= 3) {
+                return list["problems"][0]["slug"].as_str().map(str::to_owned);
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        println!("no sample problem appeared: nothing is judged on this machine");
+        None
+    }
+
+    async fn post_to_verdict(&self, http: &reqwest::Client, problem: &str, token: &str) {
+        // What still warms up (languages are tried at the start) would be measured, too.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let mut overheads = Vec::new();
+        for round in 0..60 {
+            let before = busy(http).await;
+            let start = Instant::now();
+            let request = json!({ "problemId": problem, "language": "c17", "source": SOURCE });
+            let post = http.post(rest(1, "/v1/submissions")).bearer_auth(token).json(&request);
+            let submission: Value = json_of(post).await;
+            let id = submission["submissionId"].as_str().unwrap_or_else(|| panic!("{submission}"));
+            let watch = rest(1, &format!("/v1/submissions/{id}:watch"));
+            let watched = http.get(watch).bearer_auth(token).send().await.expect("a watch");
+            watched.bytes().await.expect("the watch ends with the verdict");
+            let took = start.elapsed();
+            let busy = busy(http).await - before;
+            if round >= 20 {
+                overheads.push(took.saturating_sub(Duration::from_secs_f64(busy)));
+            }
+        }
+        overheads.sort();
+        let [median, p90] = [20, 36].map(|at: usize| overheads[at].as_secs_f64() * 1e3);
+        println!(
+            "POST to verdict less compile and run: {median:.1} ms (median of 40), {p90:.1} ms (90 %)"
+        );
+    }
+
+    /// Requests a second through these gateways.
+    async fn rate(&self, http: &reqwest::Client, token: &str, edges: &[u16]) -> f64 {
+        let mut rates = Vec::new();
+        for _ in 0..7 {
+            let start = Instant::now();
+            let loops = (0..32).map(|at| async move {
+                let url = rest(edges[at % edges.len()], "/v1/users/me");
+                let mut count = 0.0;
+                while start.elapsed() < Duration::from_secs(2) {
+                    let answer = http.get(&url).bearer_auth(token).send().await.expect("an answer");
+                    assert!(answer.status().is_success(), "{}", answer.status());
+                    answer.bytes().await.expect("a body");
+                    count += 1.0;
+                }
+                count
+            });
+            let count: f64 = join_all(loops).await.into_iter().sum();
+            rates.push(count / start.elapsed().as_secs_f64());
+        }
+        rates.sort_by(f64::total_cmp);
+        rates[rates.len() / 2]
+    }
+
+    /// What each role costs the machine and the engines while nothing happens: measured with it and without it.
+    async fn idle(&mut self, http: &reqwest::Client) {
+        println!(
+            "one more idle process   CPU %   memory MB   PostgreSQL transactions/s   Redis commands/s"
+        );
+        let alone = self.engines().await;
+        for role in ROLES {
+            self.start(role, 3, http).await;
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let cpu = self.cpu(role, 3);
+            let with = self.engines().await;
+            let cpu = (self.cpu(role, 3) - cpu).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
+            let memory = self.resident_kib(role, 3) / 1024.0;
+            let [transactions, commands] = [0, 1].map(|at: usize| with[at] - alone[at]);
+            println!("{role:20} {cpu:10.1} {memory:11.0} {transactions:27.1} {commands:18.1}");
+            self.stop(role, 3);
+        }
+    }
+
+    /// Transactions of PostgreSQL and commands of Redis, a second.
+    async fn engines(&self) -> [f64; 2] {
+        let before = self.counters();
+        tokio::time::sleep(IDLE).await;
+        let after = self.counters();
+        [0, 1].map(|at: usize| (after[at] - before[at]) / IDLE.as_secs_f64())
+    }
+
+    fn counters(&self) -> [f64; 2] {
+        let [postgres, _, redis] = self.urls;
+        let query = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database";
+        let transactions = printed(Command::new("psql").args([postgres, "-Atc", query]));
+        let told = printed(Command::new("redis-cli").args(["-u", redis, "info", "stats"]));
+        let commands = told.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
+        [transactions.as_str(), commands.unwrap_or("0")]
+            .map(|text| text.trim().parse().unwrap_or(0.0))
+    }
+
+    fn cpu(&self, role: &'static str, number: u16) -> Duration {
+        let path = format!("/proc/{}/stat", self.processes[&(role, number)].id());
+        let stat = std::fs::read_to_string(path).expect("the process runs");
+        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+        let ticks: u64 = fields.skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
+        Duration::from_millis(ticks * 10)
+    }
+
+    fn resident_kib(&self, role: &'static str, number: u16) -> f64 {
+        let path = format!("/proc/{}/status", self.processes[&(role, number)].id());
+        let status = std::fs::read_to_string(path).expect("the process runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
+    }
+
+    fn stop(&mut self, role: &'static str, number: u16) {
+        if let Some(mut child) = self.processes.remove(&(role, number)) {
+            let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Cluster<'_> {
+    fn drop(&mut self) {
+        for child in self.processes.values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// How long the worker has compiled and run so far, in seconds.
+async fn busy(http: &reqwest::Client) -> f64 {
+    let url = format!("http://127.0.0.1:{}/metrics", port("worker", 1, 2));
+    let answer = http.get(url).send().await.expect("metrics");
+    let text = answer.text().await.expect("metrics");
+    let samples = text.lines().filter(|line| line.starts_with("agon_judge_busy_seconds"));
+    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+async fn json_of(request: reqwest::RequestBuilder) -> Value {
+    request.send().await.expect("an answer").json().await.expect("JSON")
+}
+
+fn printed(command: &mut Command) -> String {
+    let output = command.output().expect("the engine's own client is installed");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
