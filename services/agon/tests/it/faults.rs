@@ -73,7 +73,7 @@ impl Flow {
     }
 
     /// Waits until some more were acknowledged: the platform works again.
-    async fn goes_on(&self, world: &World, token: &str) {
+    async fn goes_on(&self, world: &World) {
         let before = self.count.load(Ordering::Relaxed);
         let deadline = Instant::now() + PATIENCE;
         while self.count.load(Ordering::Relaxed) < before + 4 {
@@ -81,7 +81,7 @@ impl Flow {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let id = self.acknowledged.lock().unwrap()[&(before + 1)].clone();
-        verdict(world, token, &id).await;
+        verdict(world, &id).await;
     }
 
     async fn end(self) -> BTreeMap<usize, String> {
@@ -124,11 +124,18 @@ async fn log_in(http: &reqwest::Client, edge: &str) -> Option<String> {
 }
 
 /// The verdict, whatever the edge answers meanwhile.
-async fn verdict(world: &World, token: &str, id: &str) -> Value {
+async fn verdict(world: &World, id: &str) -> Value {
+    let token = Mutex::new(String::new());
     eventually("the submission is judged", async || {
         let path = format!("/v1/submissions/{id}");
-        let request = world.http.get(world.url(&path)).bearer_auth(token);
-        let answer: Value = request.send().await.ok()?.json().await.ok()?;
+        let bearer = token.lock().unwrap().clone();
+        let response = world.http.get(world.url(&path)).bearer_auth(bearer).send().await.ok()?;
+        if response.status() == 401 {
+            let fresh = log_in(&world.http, &world.server.rest).await?;
+            *token.lock().unwrap() = fresh;
+            return None;
+        }
+        let answer: Value = response.json().await.ok()?;
         (answer["state"] == "SUBMISSION_STATE_DONE").then_some(answer)
     })
     .await
@@ -154,41 +161,41 @@ async fn nothing_is_lost_or_doubled() {
     let place = Place { kind: Kind::Postgres(postgres.url()), engines, apart: true };
     let extra = ["--set", "challenge.submissions_per_hour=0", "--log", "warn"];
     let mut world = World::small(place, &extra);
-    let token = world.player("ada").await;
+    world.player("ada").await;
     let edges = world.others.iter().filter(|member| member.role == "gateway");
     let edges = edges.map(|member| member.server.rest.clone()).chain([world.server.rest.clone()]);
     let flow = Flow::start(edges.collect());
-    flow.goes_on(&world, &token).await;
+    flow.goes_on(&world).await;
 
     for role in ["auth", "problem", "challenge", "judge", "gateway", "worker"] {
         eprintln!("kill -9 of a process of {role}");
         tokio::task::block_in_place(|| world.member(role).crash_and_restart());
-        flow.goes_on(&world, &token).await;
+        flow.goes_on(&world).await;
     }
     for role in ["challenge", "judge", "worker"] {
         eprintln!("a process of {role} is paused past its leases");
         signal(world.member(role), "-STOP");
         tokio::time::sleep(PAST_LEASES).await;
         signal(world.member(role), "-CONT");
-        flow.goes_on(&world, &token).await;
+        flow.goes_on(&world).await;
     }
     eprintln!("one more process of each consumer, and away again");
     for role in ["judge", "challenge"] {
         let more = tokio::task::block_in_place(|| world.one_more(role));
-        flow.goes_on(&world, &token).await;
+        flow.goes_on(&world).await;
         let mut more = more;
         tokio::task::block_in_place(|| more.server.terminate());
-        flow.goes_on(&world, &token).await;
+        flow.goes_on(&world).await;
     }
     eprintln!("Redis is flushed, then away");
     let flushed =
         Command::new("redis-cli").args(["-u", &redis.url(), "flushall"]).output().unwrap();
     assert!(flushed.status.success(), "{flushed:?}");
-    flow.goes_on(&world, &token).await;
+    flow.goes_on(&world).await;
     redis.kill();
-    flow.goes_on(&world, &token).await;
+    flow.goes_on(&world).await;
     redis.start();
-    flow.goes_on(&world, &token).await;
+    flow.goes_on(&world).await;
     for kill in [false, true] {
         eprintln!("PostgreSQL is {}", if kill { "killed" } else { "restarted" });
         if kill {
@@ -198,13 +205,13 @@ async fn nothing_is_lost_or_doubled() {
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
         postgres.start();
-        flow.goes_on(&world, &token).await;
+        flow.goes_on(&world).await;
     }
     eprintln!("Kafka is away");
     kafka.kill();
     tokio::time::sleep(KAFKA_AWAY).await;
     kafka.start();
-    flow.goes_on(&world, &token).await;
+    flow.goes_on(&world).await;
 
     let acknowledged = flow.end().await;
     eprintln!("{} submissions", acknowledged.len());
