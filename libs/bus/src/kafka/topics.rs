@@ -1,10 +1,11 @@
 //! Making topics. That is an act of the operator, or of a start that is told to: never of a message.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::client::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::Kafka;
 use crate::Error;
@@ -23,6 +24,26 @@ pub struct Created {
     pub new: bool,
 }
 
+/// Keeps what the client last complained of: that it could not log in, say, which a request that waited in vain does
+/// not tell.
+#[derive(Default)]
+struct Complaint(Mutex<Option<String>>);
+
+impl ClientContext for Complaint {
+    fn error(&self, _: KafkaError, reason: &str) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    }
+}
+
+impl Complaint {
+    fn about(&self, error: &KafkaError) -> Error {
+        let reason = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Error::Kafka(
+            reason.map_or_else(|| error.to_string(), |reason| format!("{error}: {reason}")),
+        )
+    }
+}
+
 impl Kafka {
     /// Makes the topics that are missing. What is there stays as it is.
     pub(crate) async fn create(
@@ -30,7 +51,8 @@ impl Kafka {
         topics: &[&str],
         dead_letters: &[String],
     ) -> Result<Vec<Created>, Error> {
-        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let admin: AdminClient<Complaint> =
+            self.client().create_with_context(Complaint::default())?;
         let forever = match self.config.retention_hours {
             0 => "-1".to_owned(),
             hours => (u128::from(hours) * 3_600_000).to_string(),
@@ -53,7 +75,8 @@ impl Kafka {
         let options =
             AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
         let mut created = Vec::new();
-        for result in admin.create_topics(&new, &options).await? {
+        let results = admin.create_topics(&new, &options).await;
+        for result in results.map_err(|error| admin.inner().context().about(&error))? {
             created.push(match result {
                 Ok(name) => Created { name, new: true },
                 Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => Created { name, new: false },
