@@ -1,17 +1,20 @@
 //! Making topics. That is an act of the operator, or of a start that is told to: never of a message.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::ClientContext;
+use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 
 use super::Kafka;
 use crate::Error;
 
 /// How long the cluster may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to ask why it did not work.
+const EXPLAINING: Duration = Duration::from_secs(3);
 /// How long dead letters are kept.
 const DEAD_LETTERS: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -24,24 +27,23 @@ pub struct Created {
     pub new: bool,
 }
 
-/// Keeps what the client last complained of: that it could not log in, say, which a request that waited in vain does
-/// not tell.
+/// The first thing that a client complained of.
 #[derive(Default)]
-struct Complaint(Mutex<Option<String>>);
+struct Complaint(OnceLock<String>);
 
 impl ClientContext for Complaint {
-    fn error(&self, _: KafkaError, reason: &str) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+    fn error(&self, error: KafkaError, reason: &str) {
+        // Said beside the reason, which is what is asked for.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.0.set(reason.to_owned()).ok();
+        }
     }
 }
 
-impl Complaint {
-    fn about(&self, error: &KafkaError) -> Error {
-        let reason = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        Error::Kafka(
-            reason.map_or_else(|| error.to_string(), |reason| format!("{error}: {reason}")),
-        )
-    }
+impl ProducerContext for Complaint {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
 impl Kafka {
@@ -51,8 +53,7 @@ impl Kafka {
         topics: &[&str],
         dead_letters: &[String],
     ) -> Result<Vec<Created>, Error> {
-        let admin: AdminClient<Complaint> =
-            self.client().create_with_context(Complaint::default())?;
+        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
         let forever = match self.config.retention_hours {
             0 => "-1".to_owned(),
             hours => (u128::from(hours) * 3_600_000).to_string(),
@@ -75,8 +76,11 @@ impl Kafka {
         let options =
             AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
         let mut created = Vec::new();
-        let results = admin.create_topics(&new, &options).await;
-        for result in results.map_err(|error| admin.inner().context().about(&error))? {
+        let results = match admin.create_topics(&new, &options).await {
+            Ok(results) => results,
+            Err(error) => return Err(self.explained(&error).await),
+        };
+        for result in results {
             created.push(match result {
                 Ok(name) => Created { name, new: true },
                 Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => Created { name, new: false },
@@ -86,5 +90,27 @@ impl Kafka {
             });
         }
         Ok(created)
+    }
+
+    /// With the reason: a request that waited in vain does not tell that the account was refused, say.
+    async fn explained(&self, error: &KafkaError) -> Error {
+        let client = self.client();
+        let reason = tokio::task::spawn_blocking(move || {
+            let asking: BaseProducer<Complaint> =
+                client.create_with_context(Complaint::default()).ok()?;
+            let deadline = Instant::now() + EXPLAINING;
+            while Instant::now() < deadline {
+                asking.poll(Duration::from_millis(50));
+                if let Some(reason) = asking.client().context().0.get() {
+                    return Some(reason.clone());
+                }
+            }
+            None
+        });
+        let reason = reason.await.ok().flatten();
+        Error::Kafka(match reason {
+            Some(reason) => format!("{error}: {reason}"),
+            None => error.to_string(),
+        })
     }
 }

@@ -109,12 +109,12 @@ async fn strangers_are_turned_away_and_strange_brokers_too() {
     let refused = [
         ("Authentication failed", wrong(&|config| config.sasl.password = Some("guess".into()))),
         ("SSL", wrong(&|config| (config.tls.certificate, config.tls.key) = (None, None))),
-        ("SASL", wrong(&|config| config.sasl = KafkaSasl::default())),
+        // The broker hangs up without a word.
+        ("Timed out", wrong(&|config| config.sasl = KafkaSasl::default())),
         ("certificate verify failed", wrong(&|config| config.tls.ca = None)),
     ];
     let tried = refused.map(|(what, config)| async move {
         let error = topics(&config).await.unwrap_err().to_string();
-        println!("{error}");
         (what, error)
     });
     for (what, error) in futures_util::future::join_all(tried).await {
