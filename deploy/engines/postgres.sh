@@ -3,6 +3,8 @@
 # only. Never touches a system cluster.
 #   usage: postgres.sh start FAST|SAFE   prints the URL of the running (or started) server
 #          postgres.sh stop
+#          postgres.sh another DIRECTORY   runs one more in the foreground, with its data in DIRECTORY and its
+#                                          URL in DIRECTORY/url, for tests that stop and start it
 # FAST turns fsync off: for tests only, never for fault tests or figures.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -44,6 +46,22 @@ start() {
   exit 1
 }
 
+another() {
+  local bin
+  bin=$(binaries)
+  mkdir -p "$1"
+  if [ ! -f "$1/url" ]; then
+    [ "$(id -u)" != 0 ] || chown postgres "$1"
+    as_owner "$bin/initdb" -D "$1/data" -U postgres --locale=C.UTF-8 --encoding=UTF8 --auth=trust >/dev/null
+    free_port >"$1/port"
+    echo "postgres://postgres@127.0.0.1:$(cat "$1/port")/postgres" >"$1/url"
+  fi
+  cd "$1"
+  exec setpriv $([ "$(id -u)" != 0 ] || echo --reuid=postgres --regid=postgres --init-groups) \
+    "$bin/postgres" -D "$1/data" -c listen_addresses=127.0.0.1 -c "unix_socket_directories=$1" -c max_connections=400 \
+    -c "port=$(cat "$1/port")"
+}
+
 stop() {
   [ -f "$state/data-dir" ] || return 0
   local data
@@ -55,5 +73,6 @@ stop() {
 case ${1:-} in
   start) start "${2:-FAST}" ;;
   stop) stop ;;
-  *) sed -n '2,8p' "$0" >&2; exit 2 ;;
+  another) another "$2" ;;
+  *) sed -n '2,10p' "$0" >&2; exit 2 ;;
 esac

@@ -3,6 +3,8 @@
 # nothing kept on disk. Never touches a system server.
 #   usage: redis.sh start   prints the URL of the running (or started) server
 #          redis.sh stop
+#          redis.sh another DIRECTORY   runs one more in the foreground, with its URL in DIRECTORY/url, for
+#                                       tests that stop and start it
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 state=${CARGO_TARGET_DIR:-target}/engines/redis
@@ -39,6 +41,15 @@ start() {
   exit 1
 }
 
+another() {
+  mkdir -p "$1"
+  if [ ! -f "$1/url" ]; then
+    free_port >"$1/port"
+    echo "redis://127.0.0.1:$(cat "$1/port")" >"$1/url"
+  fi
+  exec redis-server --bind 127.0.0.1 --port "$(cat "$1/port")" --save '' --appendonly no --dir "$1" --logfile "$1/log"
+}
+
 stop() {
   [ -f "$state/dir" ] || return 0
   if running; then redis-cli -u "$(cat "$state/url")" shutdown nosave >/dev/null 2>&1 || true; fi
@@ -48,5 +59,6 @@ stop() {
 case ${1:-} in
   start) start ;;
   stop) stop ;;
-  *) sed -n '2,5p' "$0" >&2; exit 2 ;;
+  another) another "$2" ;;
+  *) sed -n '2,7p' "$0" >&2; exit 2 ;;
 esac

@@ -145,9 +145,16 @@ pub fn permissions(roles: &[Role]) -> Vec<&'static str> {
 /// The account of whoever holds the installation's keys, and so could change its data anyway.
 const OPERATOR: &str = "operator";
 
+/// The account of the machines that run programs: what they need of the other services, and no more.
+const WORKER: &str = "worker";
+const OF_WORKERS: &[&str] = &["challenge.source.get", "problem.data.get"];
+
 /// What a service may do for itself: everything but deciding about accounts, of which an operator
 /// may only help one back in.
 pub(crate) fn of_service(name: &str) -> Vec<&'static str> {
+    if name == WORKER {
+        return OF_WORKERS.to_vec();
+    }
     let may = |permission: &&str| match *permission {
         "auth.credential.reset" => name == OPERATOR,
         permission => !permission.starts_with("auth."),
@@ -198,5 +205,7 @@ mod tests {
         assert!(!of_service("judge").iter().any(|permission| permission.starts_with("auth.")));
         assert!(of_service(OPERATOR).contains(&"auth.credential.reset"));
         assert!(!of_service(OPERATOR).contains(&"auth.binding.create"));
+        assert!(OF_WORKERS.iter().all(|permission| exists(permission)));
+        assert_eq!(of_service(WORKER), OF_WORKERS);
     }
 }

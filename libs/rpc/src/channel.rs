@@ -1,5 +1,6 @@
 //! One client type, two transports.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -54,6 +55,26 @@ pub enum Channel {
     Local(Local),
     /// Services elsewhere.
     Remote(Remote),
+    /// Some here, some there.
+    Routed(Routes),
+}
+
+/// Which channel leads to the services of which package (`agon.auth.v1`).
+#[derive(Clone)]
+pub struct Routes(Arc<HashMap<String, Channel>>);
+
+impl Routes {
+    /// These.
+    pub fn new(packages: impl IntoIterator<Item = (String, Channel)>) -> Self {
+        Self(Arc::new(packages.into_iter().collect()))
+    }
+
+    /// The channel for a request's path, `/agon.auth.v1.UserService/GetUser`.
+    pub fn find(&self, path: &str) -> Option<&Channel> {
+        let (service, _) = path.strip_prefix('/')?.split_once('/')?;
+        let (package, _) = service.rsplit_once('.')?;
+        self.0.get(package)
+    }
 }
 
 /// A channel cannot be had from what it should lead to.
@@ -101,6 +122,12 @@ impl Channel {
     }
 }
 
+impl From<Routes> for Channel {
+    fn from(routes: Routes) -> Self {
+        Self::Routed(routes)
+    }
+}
+
 impl From<Local> for Channel {
     fn from(local: Local) -> Self {
         Self::Local(local)
@@ -137,6 +164,13 @@ impl Service<Request<Body>> for Channel {
                 })
             }
             Self::Remote(remote) => Box::pin(remote.clone().call(request)),
+            Self::Routed(routes) => match routes.find(request.uri().path()) {
+                Some(channel) => channel.clone().call(request),
+                None => {
+                    let status = tonic::Status::unimplemented("there is no such method");
+                    Box::pin(async move { Ok(status.into_http()) })
+                }
+            },
         }
     }
 }

@@ -22,7 +22,7 @@ mod stack;
 pub mod status;
 mod tls;
 
-pub use channel::{Channel, ConnectError, Local};
+pub use channel::{Channel, ConnectError, Local, Routes};
 pub use context::{Context, Trace, current, deadline, request_id};
 pub use health::Health;
 pub use methods::{Method, Methods};

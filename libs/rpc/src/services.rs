@@ -47,6 +47,13 @@ impl Services {
         self
     }
 
+    /// Names services that something in front of these answers for: health and reflection show them.
+    #[must_use]
+    pub fn and_names(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
+        self.names.extend(names);
+        self
+    }
+
     /// The full names of the services.
     pub fn names(&self) -> &[&'static str] {
         &self.names

@@ -39,6 +39,8 @@ pub enum Command {
     Events(Events),
     /// Print an access token of a service, for scripts and grpcurl.
     Token(Token),
+    /// The service accounts' keys.
+    Keys(Keys),
     /// What administrators do.
     Admin(Admin),
 }
@@ -55,6 +57,9 @@ pub struct Settings {
     /// Configuration file [default: agon.toml, when there is one]
     #[arg(long, value_name = "FILE", env = "AGON_CONFIG")]
     pub config: Option<PathBuf>,
+    /// Roles that this process plays, such as auth,problem,challenge,judge,worker,gateway [default: all]
+    #[arg(long, value_name = "ROLES")]
+    pub roles: Option<String>,
     /// Directory of databases, keys and test data [default: data]
     #[arg(long, value_name = "DIR")]
     pub data: Option<String>,
@@ -296,6 +301,29 @@ pub struct Token {
     /// Name of the service account, such as judge
     #[arg(long, value_name = "NAME")]
     pub service: String,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `agon keys`
+#[derive(Debug, Args)]
+pub struct Keys {
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+/// The commands about keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Print an account's private key (PKCS#8 PEM), to be put into a process's `keys` directory as ACCOUNT.pem.
+    Export(KeysExport),
+}
+
+/// `agon keys export`
+#[derive(Debug, Args)]
+pub struct KeysExport {
+    /// Name of the service account, such as worker
+    pub account: String,
     #[command(flatten)]
     pub settings: Settings,
 }

@@ -9,15 +9,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::Settings;
 use crate::failure::Failure;
+use crate::roles::{Role, Roles};
 
 /// The whole configuration. `agon config` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
+    /// Which roles this process plays: `auth`, `problem`, `challenge`, `judge` (the queue), `worker`
+    /// (runs programs), `gateway` (REST).
+    pub roles: Roles,
     /// Directory of databases, keys and test data. One process uses it at a time.
     pub data: PathBuf,
     /// 64 hexadecimal digits from which page tokens and other keys are derived; made in the data
-    /// directory when absent. Give it when several processes have to agree.
+    /// directory when absent. Processes of one installation need the same.
     pub root_secret: Option<String>,
+    /// A file that holds the root secret, instead of `root_secret`.
+    pub root_secret_file: Option<PathBuf>,
+    /// Directory of the service accounts' private keys, `NAME.pem`; `keys` in the data directory when
+    /// absent. A key that is not there is derived from the root secret, where one is configured.
+    pub keys: Option<PathBuf>,
+    /// Where the roles are that other processes play.
+    pub peers: Peers,
     /// gRPC: all services, health, reflection.
     pub grpc: Grpc,
     /// REST.
@@ -59,6 +70,42 @@ pub struct Grpc {
     pub in_flight: usize,
     /// Deadline of a call that brings none, in seconds.
     pub deadline_seconds: u64,
+    /// With a certificate and its key the listener speaks TLS; with a CA as well it turns away clients
+    /// without a certificate of that CA.
+    pub tls: rpc::Tls,
+}
+
+/// The other processes of the installation.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Peers {
+    /// Addresses of the role: `http://host:port`, or `https://host:port`. A name with several addresses
+    /// stands for as many processes.
+    pub auth: Vec<String>,
+    /// The same of `problem`.
+    pub problem: Vec<String>,
+    /// The same of `challenge`.
+    pub challenge: Vec<String>,
+    /// The same of `judge`.
+    pub judge: Vec<String>,
+    /// For https: whom to trust, and who this process is.
+    pub tls: rpc::Tls,
+    /// What is done when a process does not answer.
+    pub resilience: rpc::Resilience,
+}
+
+impl Peers {
+    /// Where a role is, if anywhere.
+    pub fn of(&self, role: Role) -> Option<rpc::Peer> {
+        let urls = match role {
+            Role::Auth => &self.auth,
+            Role::Problem => &self.problem,
+            Role::Challenge => &self.challenge,
+            Role::Judge => &self.judge,
+            Role::Worker | Role::Gateway => return None,
+        };
+        let (tls, resilience) = (self.tls.clone(), self.resilience.clone());
+        (!urls.is_empty()).then(|| rpc::Peer { urls: urls.clone(), tls, resilience })
+    }
 }
 
 /// The REST listener.
@@ -125,9 +172,18 @@ impl Default for Config {
     fn default() -> Self {
         let local = |port| SocketAddr::from(([127, 0, 0, 1], port));
         Self {
+            roles: Roles::default(),
             data: "data".into(),
             root_secret: None,
-            grpc: Grpc { listen: local(50051), in_flight: 1024, deadline_seconds: 30 },
+            root_secret_file: None,
+            keys: None,
+            peers: Peers::default(),
+            grpc: Grpc {
+                listen: local(50051),
+                in_flight: 1024,
+                deadline_seconds: 30,
+                tls: rpc::Tls::default(),
+            },
             rest: Rest { listen: local(8080) },
             admin: Admin { listen: local(9464) },
             database: Database {
@@ -172,6 +228,7 @@ pub fn load(settings: &Settings) -> Result<Loaded<Config>, Failure> {
 
 fn flags(settings: &Settings) -> Result<Vec<(String, String, String)>, Failure> {
     let named = [
+        ("--roles", "roles", &settings.roles),
         ("--data", "data", &settings.data),
         ("--grpc", "grpc.listen", &settings.grpc),
         ("--rest", "rest.listen", &settings.rest),
@@ -218,6 +275,7 @@ impl Config {
         }
         let events = self.events.check();
         events.map_err(|error| Failure::config(format!("events.{error}")))?;
+        self.check_roles()?;
         if self.events.is_kafka() && url == "sqlite:" {
             return Err(Failure::config(
                 "events.url: events go to Kafka from PostgreSQL only; with SQLite leave it at `embedded:`, or give \
@@ -225,6 +283,34 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// Services in several processes need what several processes can share.
+    fn check_roles(&self) -> Result<(), Failure> {
+        let roles = &self.roles;
+        if roles.is_empty() {
+            let names = Role::ALL.map(Role::name).join(", ");
+            return Err(Failure::config(format!("roles: give at least one of {names}")));
+        }
+        if self.root_secret.is_some() && self.root_secret_file.is_some() {
+            return Err(Failure::config("root_secret_file: leave it out, or root_secret"));
+        }
+        if !roles.serve() || roles.are_whole() {
+            return Ok(());
+        }
+        let why = "as other services run in other processes (see roles)";
+        let problem = if self.database.url == "sqlite:" {
+            "database.url: give postgres://…"
+        } else if !self.events.is_kafka() {
+            "events.url: give kafka://host:port"
+        } else if self.cache.url == "memory:" {
+            "cache.url: give redis://host:port"
+        } else if self.root_secret.is_none() && self.root_secret_file.is_none() {
+            "root_secret: give all processes the same, in root_secret or root_secret_file"
+        } else {
+            return Ok(());
+        };
+        Err(Failure::config(format!("{problem}, {why}")))
     }
 }
 
@@ -245,6 +331,27 @@ mod tests {
         assert_eq!(loaded.source("log.filter").unwrap().to_string(), "--set log.filter");
         let bad = Settings { set: vec!["x".into()], ..Settings::default() };
         assert!(load(&bad).is_err());
+    }
+
+    #[test]
+    fn roles_apart_need_what_can_be_shared() {
+        let mut config = Config { roles: Roles::of(&[Role::Gateway]), ..Config::default() };
+        config.check().unwrap();
+        config.roles = Roles::of(&[]);
+        assert!(config.check().unwrap_err().to_string().starts_with("roles: give"));
+        config.roles = Roles::of(&[Role::Auth, Role::Judge]);
+        let missing = |config: &Config| config.check().unwrap_err().to_string();
+        assert!(missing(&config).starts_with("database.url"));
+        config.database.url = "postgres://localhost/agon".into();
+        assert!(missing(&config).starts_with("events.url"));
+        config.events.url = "kafka://localhost:9092".into();
+        assert!(missing(&config).starts_with("cache.url"));
+        config.cache.url = "redis://localhost".into();
+        assert!(missing(&config).starts_with("root_secret"));
+        config.root_secret = Some("07".repeat(32));
+        config.check().unwrap();
+        config.root_secret_file = Some("file".into());
+        assert!(missing(&config).starts_with("root_secret_file"));
     }
 
     #[test]

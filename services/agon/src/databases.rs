@@ -12,16 +12,19 @@ use crate::failure::Failure;
 pub const ALL: [&Migrations; 4] =
     [&auth::MIGRATIONS, &problem::MIGRATIONS, &judge::MIGRATIONS, &challenge::MIGRATIONS];
 
-/// One database per service.
+/// One database per service of this process.
 #[derive(Clone)]
-pub struct Databases(Vec<Db>);
+pub struct Databases(Vec<(Db, &'static Migrations)>);
 
 impl Databases {
-    /// Opens all of them.
+    /// Opens those of the configured roles.
     pub async fn open(config: &Config, data: &Path, clock: &Clock) -> Result<Self, Failure> {
         let mut databases = Vec::new();
         for migrations in ALL {
             let service = migrations.service;
+            if !config.roles.iter().any(|role| role.name() == service) {
+                continue;
+            }
             let url = config.database_url(data, service);
             let mut options = Options::new(url, service).clock(clock.clone());
             options.relayed = config.events.is_kafka();
@@ -29,7 +32,7 @@ impl Databases {
             options.read_connections = config.database.read_connections;
             options.write_connections = config.database.write_connections;
             let db = Db::open(&options).await.map_err(|error| failure(service, &error))?;
-            databases.push(db);
+            databases.push((db, migrations));
         }
         Ok(Self(databases))
     }
@@ -46,21 +49,25 @@ impl Databases {
 
     /// Each database with its migrations.
     pub fn each(&self) -> impl Iterator<Item = (&Db, &'static Migrations)> {
-        self.0.iter().zip(ALL)
+        self.0.iter().map(|(db, migrations)| (db, *migrations))
+    }
+
+    /// The database of one service, if it is in this process.
+    pub fn find(&self, service: &str) -> Option<Db> {
+        self.0.iter().map(|(db, _)| db).find(|db| db.service() == service).cloned()
     }
 
     /// The database of one service.
     ///
     /// # Panics
-    /// When there is no such service.
+    /// When the service is not in this process.
     pub fn of(&self, service: &str) -> Db {
-        let found = self.0.iter().find(|db| db.service() == service);
-        found.expect("a service of this program").clone()
+        self.find(service).expect("a service of this process")
     }
 
     /// Closes all of them: what was written is on disk.
     pub async fn close(&self) {
-        for db in &self.0 {
+        for (db, _) in &self.0 {
             db.close().await;
         }
     }

@@ -7,13 +7,14 @@ use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::roles::Role;
 
-/// The three listeners of a process.
+/// The listeners of a process.
 pub struct Listeners {
     /// gRPC.
     pub grpc: TcpListener,
-    /// REST.
-    pub rest: TcpListener,
+    /// REST, where the process is a gateway.
+    pub rest: Option<TcpListener>,
     /// The operators'.
     pub admin: TcpListener,
 }
@@ -23,18 +24,19 @@ pub struct Listeners {
 pub struct Addresses {
     /// gRPC.
     pub grpc: SocketAddr,
-    /// REST.
-    pub rest: SocketAddr,
+    /// REST, where the process is a gateway.
+    pub rest: Option<SocketAddr>,
     /// The operators'.
     pub admin: SocketAddr,
 }
 
 impl Listeners {
-    /// Takes all three.
+    /// Takes all of them.
     pub async fn bind(config: &Config) -> Result<Self, Failure> {
+        let rest = async || bind("REST", "--rest", config.rest.listen).await;
         Ok(Self {
             grpc: bind("gRPC", "--grpc", config.grpc.listen).await?,
-            rest: bind("REST", "--rest", config.rest.listen).await?,
+            rest: if config.roles.play(Role::Gateway) { Some(rest().await?) } else { None },
             admin: bind("admin", "--admin", config.admin.listen).await?,
         })
     }
@@ -44,7 +46,8 @@ impl Listeners {
         let of = |listener: &TcpListener| {
             listener.local_addr().map_err(|error| Failure::new(format!("listener: {error}")))
         };
-        Ok(Addresses { grpc: of(&self.grpc)?, rest: of(&self.rest)?, admin: of(&self.admin)? })
+        let rest = self.rest.as_ref().map(of).transpose()?;
+        Ok(Addresses { grpc: of(&self.grpc)?, rest, admin: of(&self.admin)? })
     }
 }
 

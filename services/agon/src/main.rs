@@ -7,6 +7,7 @@
 mod say;
 
 mod banner;
+mod base;
 mod cli;
 mod client;
 mod commands;
@@ -15,12 +16,15 @@ mod credentials;
 mod data;
 mod databases;
 mod failure;
+mod forward;
 mod keys;
 mod listeners;
 mod progress;
+mod roles;
 mod samples;
 mod secrets;
 mod serve;
+mod spread;
 mod wire;
 
 use std::process::ExitCode;
@@ -70,6 +74,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Migrate(arguments) => runtime.block_on(commands::migrate::run(arguments)),
         Command::Events(arguments) => runtime.block_on(commands::events::run(arguments)),
         Command::Token(arguments) => runtime.block_on(commands::token::run(arguments)),
+        Command::Keys(arguments) => commands::keys::run(&arguments),
         Command::Admin(arguments) => runtime.block_on(commands::admin::run(arguments)),
     };
     // What still runs (a blocked read of the terminal) must not hold up the end.

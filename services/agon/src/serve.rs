@@ -1,21 +1,30 @@
 //! `agon serve`: the life of the platform in one process.
 
+use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use rpc::{Health, Limits, Served, Stack};
+use proto::event::event_service_server::EventServiceServer;
+use rpc::{Health, Limits, Local, Served, ServerTls, Services, Stack};
 use runtime::admin::{self, Admin};
 use runtime::metrics::Metrics;
 use runtime::{Component, Readiness, Shutdown, Tasks, logs};
 use tokio::net::TcpListener;
 
 use crate::banner;
+use crate::base::Base;
 use crate::cli::Settings;
 use crate::config::{self, Config};
 use crate::data::DataDir;
 use crate::failure::Failure;
+use crate::forward::{self, Front};
 use crate::listeners::{Addresses, Listeners};
-use crate::wire::{self, Base, Roles};
+use crate::roles::Role;
+use crate::spread::Spread;
+use crate::wire::{self, Roles};
+
+/// Concurrent calls on one connection of another process of the installation.
+const INTERNAL_STREAMS: u32 = 10_000;
 
 /// Serves until a signal says stop.
 pub async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
@@ -78,22 +87,25 @@ async fn platform(
     data: DataDir,
     tasks: Tasks,
     grpc: TcpListener,
-    rest: TcpListener,
+    rest: Option<TcpListener>,
     up: Up,
 ) -> Result<(), Failure> {
     let grace = Duration::from_secs(config.shutdown.grace_seconds);
     let base = Base::open(config, data, tasks.clone()).await?;
     let roles = Roles::open(&base).await?;
-    let (served, health) = stack(&base, &roles);
+    let gateway = wire::gateway(&base)?;
+    let (served, health) = stack(&base, &roles)?;
     base.local.set(served.clone());
     roles.start(&base)?;
-    let rest = gateway::serve(rest, wire::gateway(&base)?, grace, tasks.shutdown().wait());
-    let limits = Limits { grace, ..Limits::default() };
-    let grpc = rpc::serve(grpc, served, limits, tasks.shutdown().wait());
+    let rest = async {
+        let Some((listener, gateway)) = rest.zip(gateway) else { return Ok(()) };
+        gateway::serve(listener, gateway, grace, tasks.shutdown().wait()).await
+    };
+    let grpc = listen(config, grpc, served, grace, &tasks);
     let life = async {
         health.serving().await;
         up.process.ready();
-        banner::print(&base.data, up.addresses, up.started.elapsed());
+        banner::print(&base, up.addresses, up.started.elapsed());
         tasks.shutdown().begun().await;
         health.not_serving().await;
         // Live feeds have no end of their own.
@@ -108,11 +120,51 @@ async fn platform(
     rest.map_err(|error| Failure::new(format!("REST: {error}")))
 }
 
+/// The gRPC listener.
+async fn listen(
+    config: &Config,
+    listener: TcpListener,
+    served: Served,
+    grace: Duration,
+    tasks: &Tasks,
+) -> io::Result<()> {
+    let mut limits = Limits { grace, ..Limits::default() };
+    if !config.roles.play(Role::Gateway) {
+        // Its clients are processes, each with one connection for all that it does.
+        limits.streams = INTERNAL_STREAMS;
+    }
+    let stop = tasks.shutdown().wait();
+    match &config.grpc.tls {
+        tls if *tls == rpc::Tls::default() => rpc::serve(listener, served, limits, stop).await,
+        tls => {
+            let tls = ServerTls::new(tls).map_err(io::Error::other)?;
+            rpc::serve_tls(listener, served, limits, tls, stop).await
+        }
+    }
+}
+
 /// The middleware around all services of this process.
-fn stack(base: &Base, roles: &Roles) -> (Served, Health) {
+fn stack(base: &Base, roles: &Roles) -> Result<(Served, Health), Failure> {
     let grpc = &base.config.grpc;
-    Stack::new(proto::DESCRIPTOR_SET)
-        .in_flight(grpc.in_flight)
-        .deadline(Duration::from_secs(grpc.deadline_seconds))
-        .build(roles.services(base), &roles.authorise(base))
+    let stack = || {
+        Stack::new(proto::DESCRIPTOR_SET)
+            .in_flight(grpc.in_flight)
+            .deadline(Duration::from_secs(grpc.deadline_seconds))
+    };
+    let authorise = roles.authorise(base);
+    let events = roles.events(base)?;
+    let services = roles.services();
+    let services = if forward::elsewhere(base).next().is_none() {
+        events.into_iter().fold(services, Services::merge)
+    } else {
+        // What this process knows of events is a part of what its gateway answers.
+        let here = events.map(|events| {
+            let local = Local::new();
+            local.set(stack().build(events, &authorise).0);
+            local.into()
+        });
+        let names = forward::elsewhere(base).flat_map(wire::services_of);
+        services.add(EventServiceServer::new(Spread::new(base, here)?)).and_names(names)
+    };
+    Ok(stack().build(services, &Front::new(base, authorise)?))
 }

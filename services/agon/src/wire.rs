@@ -3,26 +3,24 @@
 //! The services know each other by channels only. In one process the channels lead back into it,
 //! through the same middleware and the same credentials as over a network.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Authorised, Credentials, Policy};
+use access::{Policy, Verifier};
 use auth::Auth;
 use bus::{Bus, Consumes, Topic};
-use cache::Cache;
 use challenge::Challenge;
 use gateway::Gateway;
-use ids::Clock;
-use judge::Judge;
-use rpc::{Channel, Local, PageKey, RootSecret, Services};
-use runtime::{Shutdown, State, Tasks};
+use judge::{Judge, Worker, worker};
+use prost_reflect::DescriptorPool;
+use rpc::Services;
+use runtime::{Shutdown, State};
 use transcode::Plan;
 
-use crate::config::Config;
-use crate::data::{DataDir, write_private};
-use crate::databases::Databases;
+use crate::base::Base;
+use crate::data::write_private;
 use crate::failure::Failure;
-use crate::{keys, samples, secrets};
+use crate::roles::Role;
+use crate::{keys, samples};
 
 /// Between two attempts to make the topics.
 const TOPICS_PAUSE: Duration = Duration::from_secs(5);
@@ -37,106 +35,74 @@ pub fn produced() -> [(&'static str, &'static [Topic]); 4] {
     ]
 }
 
+/// The full names of a role's gRPC services.
+pub fn services_of(role: Role) -> Vec<&'static str> {
+    let pool = DescriptorPool::decode(proto::DESCRIPTOR_SET).expect("the build's descriptor set");
+    let of_role = pool.services().filter(|service| service.package_name() == role.package());
+    // Named once in a process's life.
+    of_role.map(|service| &*service.full_name().to_owned().leak()).collect()
+}
+
 /// Who consumes what: each has a topic for its dead letters.
 pub fn consumes() -> Vec<Consumes> {
     let judge = Consumes { consumer: judge::events::CONSUMER, topics: judge::events::CONSUMES };
     [challenge::CONSUMES, &[judge], problem::CONSUMES].concat()
 }
 
-/// What every role is given.
-pub struct Base {
-    /// The configuration.
-    pub config: Config,
-    /// The data directory, locked.
-    pub data: Arc<DataDir>,
-    /// The services' databases, up to date.
-    pub databases: Databases,
-    /// What other secrets are derived from.
-    pub secret: RootSecret,
-    /// Time and ids.
-    pub clock: Clock,
-    /// Live messages and counters.
-    pub cache: Cache,
-    /// This process's own services.
-    pub local: Local,
-    /// Background work.
-    pub tasks: Tasks,
-}
-
-impl Base {
-    /// Opens what the roles share.
-    pub async fn open(config: &Config, data: DataDir, tasks: Tasks) -> Result<Self, Failure> {
-        let clock = Clock::system();
-        let databases = Databases::open(config, data.path(), &clock).await?;
-        databases.migrate().await?;
-        Ok(Self {
-            secret: secrets::root(config, &data)?,
-            cache: cache(config, &clock)?,
-            local: Local::new(),
-            config: config.clone(),
-            data: Arc::new(data),
-            databases,
-            clock,
-            tasks,
-        })
-    }
-
-    /// The credential of one service account.
-    fn credentials(&self, account: &str) -> Result<Credentials, Failure> {
-        let key = keys::load_or_make(&self.data, account)?;
-        Ok(Credentials::new(account, key, self.channel(), self.clock.clone()))
-    }
-
-    /// A channel to every service, with the credential of `account`.
-    fn channel_as(&self, account: &str) -> Result<Authorised, Failure> {
-        Ok(self.credentials(account)?.channel(self.channel()))
-    }
-
-    fn channel(&self) -> Channel {
-        Channel::Local(self.local.clone())
-    }
-}
-
-/// The roles of a process.
+/// The services of a process.
 pub struct Roles {
-    auth: Auth,
-    problem: problem::Service,
-    judge: Judge,
-    challenge: Challenge,
-    /// The events of all of them.
+    auth: Option<Auth>,
+    problem: Option<problem::Service>,
+    judge: Option<Judge>,
+    worker: Option<Worker>,
+    challenge: Option<Challenge>,
+    verifier: Verifier,
+    /// The events of all services.
     pub bus: Bus,
 }
 
 impl Roles {
-    /// Opens all roles.
+    /// Opens those that this process plays.
     pub async fn open(base: &Base) -> Result<Self, Failure> {
-        let databases = &base.databases;
-        let bus = match base.config.events.is_kafka() {
-            true => Bus::kafka(base.config.events.clone(), &produced().map(|(_, topics)| topics)),
-            false => Bus::embedded(
-                produced().map(|(service, topics)| (topics, databases.of(service))).into(),
-            ),
+        let auth = if base.plays(Role::Auth) { Some(auth(base).await?) } else { None };
+        let verifier = match &auth {
+            Some(auth) => auth.verifier(),
+            None => base.verifier()?,
         };
         Ok(Self {
-            auth: auth(base).await?,
-            problem: problem(base).await?,
-            judge: judge(base).await?,
-            challenge: challenge(base)?,
-            bus: bus.map_err(|error| Failure::new(format!("events: {error}")))?,
+            auth,
+            problem: if base.plays(Role::Problem) { Some(problem(base).await?) } else { None },
+            judge: base.plays(Role::Judge).then(|| judge(base)).transpose()?,
+            worker: base.plays(Role::Worker).then(|| worker(base)).transpose()?,
+            challenge: base.plays(Role::Challenge).then(|| challenge(base)).transpose()?,
+            verifier,
+            bus: base.bus()?,
         })
     }
 
     /// The gRPC services of all roles.
-    pub fn services(&self, base: &Base) -> Services {
-        let events = bus::subscribe::server(self.bus.clone(), PageKey::new(&base.secret));
-        let services = Services::new().add(events);
-        let services = services.merge(self.auth.services()).merge(self.problem.services());
-        services.merge(self.judge.services()).merge(self.challenge.services())
+    pub fn services(&self) -> Services {
+        let here = [
+            self.auth.as_ref().map(Auth::services),
+            self.problem.as_ref().map(problem::Service::services),
+            self.judge.as_ref().map(Judge::services),
+            self.challenge.as_ref().map(Challenge::services),
+        ];
+        here.into_iter().flatten().fold(Services::new(), Services::merge)
+    }
+
+    /// The service of the events; none where no service is.
+    pub fn events(&self, base: &Base) -> Result<Option<Services>, Failure> {
+        if !base.config.roles.serve() {
+            return Ok(None);
+        }
+        let server = bus::subscribe::server(self.bus.clone(), base.page_key()?);
+        Ok(Some(Services::new().add(server)))
     }
 
     /// The layer that decides who may call, and how often.
     pub fn authorise(&self, base: &Base) -> access::Layer {
-        let layer = access::Layer::new(Policy::of_agon(), self.auth.verifier());
+        let layer = access::Layer::new(Policy::of_agon(), self.verifier.clone());
         layer.limited(base.config.limits.clone(), base.cache.clone())
     }
 
@@ -145,24 +111,35 @@ impl Roles {
         let tasks = &base.tasks;
         let fail = |error: bus::Error| Failure::new(format!("events: {error}"));
         self.relays(base);
-        self.auth.workers(tasks);
-        self.problem.workers(&self.bus, tasks).map_err(fail)?;
-        self.judge.workers(&self.bus, tasks).map_err(fail)?;
-        self.challenge.workers(&self.bus, tasks).map_err(fail)?;
-        let bus = self.bus.clone();
-        tasks.readiness().check("events", move || {
-            let state = bus.health().map_or_else(State::Degraded, |()| State::Ready);
-            async { state }
-        });
-        samples::start(base, self.problem.clone());
+        if let Some(auth) = &self.auth {
+            auth.workers(tasks);
+        }
+        if let Some(problem) = &self.problem {
+            problem.workers(&self.bus, tasks).map_err(fail)?;
+            samples::start(base, problem.clone())?;
+        }
+        if let Some(judge) = &self.judge {
+            judge.workers(&self.bus, tasks).map_err(fail)?;
+        }
+        if let Some(worker) = &self.worker {
+            worker.start(tasks);
+        }
+        if let Some(challenge) = &self.challenge {
+            challenge.workers(&self.bus, tasks).map_err(fail)?;
+        }
+        if base.config.roles.serve() {
+            let bus = self.bus.clone();
+            tasks.readiness().check("events", move || {
+                let state = bus.health().map_or_else(State::Degraded, |()| State::Ready);
+                async { state }
+            });
+        }
         Ok(())
     }
-}
 
-impl Roles {
     /// Starts what publishes the services' events, where they are not read from their logs.
     fn relays(&self, base: &Base) {
-        if !base.config.events.is_kafka() {
+        if !base.config.events.is_kafka() || !base.config.roles.serve() {
             return;
         }
         base.tasks
@@ -188,18 +165,13 @@ async fn make_topics(bus: Bus, shutdown: Shutdown) {
     }
 }
 
-fn cache(config: &Config, clock: &Clock) -> Result<Cache, Failure> {
-    let opened = Cache::open(&config.cache.url, &config.cache.prefix, clock.clone());
-    opened.map_err(|error| Failure::config(format!("cache.url: {error}")))
-}
-
 /// Accounts, sessions and tokens; the first start makes the administrator and the services'
 /// accounts.
 async fn auth(base: &Base) -> Result<Auth, Failure> {
     let fail = |error: auth::Error| Failure::new(format!("auth: {error}"));
     let (config, db) = (base.config.auth.clone(), base.databases.of("auth"));
-    let auth = auth::open(config, db, base.cache.clone(), &base.secret).await.map_err(fail)?;
-    for (name, key) in keys::accounts(&base.data)? {
+    let auth = auth::open(config, db, base.cache.clone(), &base.secret()?).await.map_err(fail)?;
+    for (name, key) in keys::accounts(&base.config)? {
         auth.ensure_service(&name, &key).await.map_err(fail)?;
     }
     let path = base.data.join(crate::banner::PASSWORD_FILE);
@@ -217,10 +189,10 @@ async fn problem(base: &Base) -> Result<problem::Service, Failure> {
         db: base.databases.of("problem"),
         cache: base.cache.clone(),
         clock: base.clock.clone(),
-        page_key: PageKey::new(&base.secret),
+        page_key: base.page_key()?,
         data: base.data.path().to_owned(),
-        auth: base.channel_as("problem")?,
-        judge: base.channel_as("problem")?,
+        auth: base.between(Role::Problem, Role::Auth)?,
+        judge: base.between(Role::Problem, Role::Judge)?,
         shutdown: base.tasks.shutdown().clone(),
     };
     let opened = problem::Service::open(base.config.problem.clone(), parts).await;
@@ -237,38 +209,52 @@ fn challenge(base: &Base) -> Result<Challenge, Failure> {
         db: base.databases.of("challenge"),
         cache: base.cache.clone(),
         clock: base.clock.clone(),
-        page_key: PageKey::new(&base.secret),
-        auth: base.channel_as("challenge")?,
-        problem: base.channel_as("challenge")?,
-        judge: base.channel_as("challenge")?,
+        page_key: base.page_key()?,
+        auth: base.between(Role::Challenge, Role::Auth)?,
+        problem: base.between(Role::Challenge, Role::Problem)?,
+        judge: base.between(Role::Challenge, Role::Judge)?,
         shutdown: base.tasks.shutdown().clone(),
     };
     Ok(Challenge::open(base.config.challenge.clone(), parts))
 }
 
-/// The queue of judgements, and a worker in this process.
-async fn judge(base: &Base) -> Result<Judge, Failure> {
+/// The queue of judgements.
+fn judge(base: &Base) -> Result<Judge, Failure> {
     base.config.judge.check().map_err(Failure::config)?;
-    let parts = judge::Parts {
-        db: base.databases.of("judge"),
-        cache: base.cache.clone(),
-        clock: base.clock.clone(),
-        directory: base.data.join("judge"),
-        problem: base.channel_as("judge")?,
-        challenge: base.channel_as("judge")?,
-        judge: base.channel_as("judge")?,
-        sandbox: sandbox::Config::default(),
-    };
-    let opened = Judge::open(base.config.judge.clone(), parts).await;
+    let parts = judge::Parts { db: base.databases.of("judge"), cache: base.cache.clone() };
+    let opened = Judge::open(base.config.judge.clone(), parts);
     opened.map_err(|error| Failure::new(format!("judge: {error}")))
 }
 
-/// The REST edge. It passes the users' own credentials on, and proves by its own that the addresses
-/// it names are true.
-pub fn gateway(base: &Base) -> Result<Gateway, Failure> {
+/// What runs programs.
+fn worker(base: &Base) -> Result<Worker, Failure> {
+    base.config.judge.check().map_err(Failure::config)?;
+    let directory = base.data.join("judge");
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = worker::name(&host, &directory, &base.clock);
+    let name =
+        name.map_err(|error| Failure::storage(format!("{}: {error}", directory.display())))?;
+    let parts = worker::Parts {
+        name,
+        directory,
+        problem: base.between(Role::Worker, Role::Problem)?,
+        challenge: base.between(Role::Worker, Role::Challenge)?,
+        judge: base.between(Role::Worker, Role::Judge)?,
+        sandbox: sandbox::Config::default(),
+    };
+    let opened = Worker::open(base.config.judge.clone(), parts);
+    opened.map_err(|error| Failure::new(format!("judge: {error}")))
+}
+
+/// The REST edge, where this process is one. It passes the users' own credentials on, and proves by its
+/// own that the addresses it names are true.
+pub fn gateway(base: &Base) -> Result<Option<Gateway>, Failure> {
+    if !base.plays(Role::Gateway) {
+        return Ok(None);
+    }
     let plan = Plan::new(proto::DESCRIPTOR_SET);
     let plan = plan.map_err(|error| Failure::new(format!("REST: {error}")))?;
-    let upstream = base.credentials("gateway")?.edge_channel(base.channel());
+    let upstream = base.credentials(Role::Gateway)?.edge_channel(base.to_all()?);
     let opened = Gateway::open(base.config.gateway.clone(), plan, upstream);
-    opened.map_err(|error| Failure::config(format!("gateway: {error}")))
+    opened.map(Some).map_err(|error| Failure::config(format!("gateway: {error}")))
 }

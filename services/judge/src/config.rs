@@ -11,8 +11,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Whether this process runs programs, too, and does not only keep the queue.
-    pub worker: bool,
     /// How many programs run at the same time; 0 = one per core.
     pub slots: usize,
     /// The cores to run them on; empty = all that this process may use.
@@ -49,7 +47,6 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Config {
-            worker: true,
             slots: 0,
             cores: Vec::new(),
             root: String::new(),
@@ -64,7 +61,7 @@ impl Default for Config {
             validator_memory_mib: 2048,
             lease_seconds: 30,
             heartbeat_seconds: 5,
-            reconnect_seconds: 5,
+            reconnect_seconds: 7,
         }
     }
 }
@@ -74,6 +71,10 @@ impl Config {
     pub fn check(&self) -> Result<(), String> {
         if self.lease_seconds < 2 * self.heartbeat_seconds || self.heartbeat_seconds == 0 {
             return Err("judge.lease_seconds: give at least twice judge.heartbeat_seconds".into());
+        }
+        // Only by its next heartbeat does a worker find out that its connection is gone.
+        if self.reconnect_seconds <= self.heartbeat_seconds {
+            return Err("judge.reconnect_seconds: give more than judge.heartbeat_seconds".into());
         }
         if self.compile_seconds == 0 || self.compile_memory_mib < 64 {
             return Err("judge.compile_seconds, judge.compile_memory_mib: give more".into());
@@ -117,6 +118,8 @@ mod tests {
         assert_eq!(Config::default().check(), Ok(()));
         let lease = Config { lease_seconds: 1, ..Config::default() };
         assert!(lease.check().unwrap_err().starts_with("judge.lease_seconds"));
+        let reconnect = Config { reconnect_seconds: 5, ..Config::default() };
+        assert!(reconnect.check().unwrap_err().starts_with("judge.reconnect_seconds"));
         let languages = Config { languages: "/no/such/file".into(), ..Config::default() };
         assert!(languages.check().unwrap_err().starts_with("judge.languages: /no/such/file"));
     }

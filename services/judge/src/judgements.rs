@@ -6,15 +6,17 @@ use proto::judge as pb;
 use uuid::Uuid;
 
 use crate::error::Error;
-use crate::judgement::{Subject, timestamp};
+use crate::judgement::{Lease, Subject, timestamp};
 use crate::queue::{Live, Queue};
 use crate::store::{self, Row};
 
 /// The latest judgement of something, with what is known of it while it runs.
 pub async fn get(db: &Db, queue: &Queue, subject: Subject) -> Result<pb::Judgement, Error> {
     let row = store::latest(db, subject).await?.ok_or(Error::NotFound)?;
-    let live = queue.live(row.id);
-    let live = live.filter(|live| row.state == "leased" && live.attempt == row.attempt);
+    let live = match row.state.as_str() {
+        "leased" => queue.live(Lease { id: row.id, attempt: row.attempt }).await,
+        _ => None,
+    };
     wire(row, live)
 }
 

@@ -11,18 +11,16 @@
 //! depends on the program and the problem's version, never on how many programs run at a time; nothing
 //! but the sandbox runs what came from outside.
 //!
-//! The queue and the workers meet in `agon.judge.v1.WorkerService` only, also within one process.
+//! The queue ([`Judge`]) and the workers ([`Worker`]) meet in `agon.judge.v1.WorkerService` only, also within one
+//! process. There may be several of both: what instances of the queue have to agree on is in their database.
 
 use std::ops::Deref;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::rpc::Services;
-use access::Authorised;
 use bus::Bus;
 use cache::Cache;
 use db::Db;
-use ids::Clock;
 use proto::judge::judgement_service_server::JudgementServiceServer;
 use proto::judge::language_service_server::LanguageServiceServer;
 use proto::judge::worker_service_server::WorkerServiceServer;
@@ -48,11 +46,7 @@ pub use events::TOPICS;
 pub use worker::Worker;
 
 /// The service's tables.
-pub const MIGRATIONS: db::Migrations = db::migrations!("judge", "0001_judgements");
-
-/// Workers inside this process are called so; those of an earlier process of the same data directory
-/// are known to be gone.
-const EMBEDDED: &str = "embedded/";
+pub const MIGRATIONS: db::Migrations = db::migrations!("judge", "0001_judgements", "0002_workers");
 
 /// The largest result: tests with their messages, samples with their outputs.
 const MAX_MESSAGE: usize = 32 << 20;
@@ -61,20 +55,8 @@ const MAX_MESSAGE: usize = 32 << 20;
 pub struct Parts {
     /// Its own database, migrated.
     pub db: Db,
-    /// Live messages.
+    /// Live messages, shared by all instances.
     pub cache: Cache,
-    /// Time and ids.
-    pub clock: Clock,
-    /// A directory for test data and compiled programs: worth keeping, not worth saving.
-    pub directory: PathBuf,
-    /// The problem service, with this service's credential.
-    pub problem: Authorised,
-    /// The challenge service, with this service's credential.
-    pub challenge: Authorised,
-    /// This service, with its own credential: how its worker gets jobs.
-    pub judge: Authorised,
-    /// How sandboxes start; what [`Config`] says is filled in.
-    pub sandbox: sandbox::Config,
 }
 
 /// The service. Cheap to clone.
@@ -83,10 +65,8 @@ pub struct Judge(Arc<Inner>);
 
 /// What the use cases work with.
 pub struct Inner {
-    config: Config,
     db: Db,
     queue: queue::Queue,
-    worker: worker::Parts,
 }
 
 impl Deref for Judge {
@@ -99,21 +79,12 @@ impl Deref for Judge {
 
 impl Judge {
     /// The service over its parts.
-    pub async fn open(config: Config, parts: Parts) -> Result<Self, Error> {
+    pub fn open(config: Config, parts: Parts) -> Result<Self, Error> {
         let languages = languages::load(config.languages_file().as_deref())
             .map_err(|error| Error::Languages(error.to_string()))?;
-        let configured = worker::untried(&languages);
-        let Parts { db, cache, clock, directory, problem, challenge, judge, sandbox } = parts;
-        let queue = queue::Queue::open(config.clone(), db.clone(), cache, configured).await?;
-        // The data directory is this process's alone.
-        let released = queue.forget(EMBEDDED).await?;
-        if released > 0 {
-            tracing::info!(released, "jobs of an earlier process wait again");
-        }
-        let name = format!("{EMBEDDED}{}", clock.new_id());
-        let worker =
-            worker::Parts { name, directory, problem, challenge, judge, sandbox, languages };
-        Ok(Self(Arc::new(Inner { config, db, queue, worker })))
+        let Parts { db, cache } = parts;
+        let queue = queue::Queue::new(config, db.clone(), cache, worker::untried(&languages));
+        Ok(Self(Arc::new(Inner { db, queue })))
     }
 
     /// The gRPC services.
@@ -125,20 +96,20 @@ impl Judge {
             .add(worker)
     }
 
-    /// Starts the background work: events become jobs, jobs go to workers, and, when the
-    /// configuration says so, a worker of this process judges.
+    /// Starts the background work: events become jobs, and jobs go to workers.
     pub fn workers(&self, bus: &Bus, tasks: &Tasks) -> Result<(), bus::Error> {
         let handler = events::Requests(self.queue.clone());
         let consumer =
             bus.consumer(events::CONSUMER, self.db.clone(), events::CONSUMES, handler)?;
         tasks.spawn("judge consumer", consumer.run(tasks.shutdown().wait()));
+        self.dispatch(tasks);
+        Ok(())
+    }
+
+    /// Starts the part of the background work that needs no events: jobs, whoever added them, go to workers.
+    pub fn dispatch(&self, tasks: &Tasks) {
         let shutdown = tasks.shutdown().clone();
         tasks.spawn("judge queue", self.queue.clone().dispatch(shutdown.clone()));
-        if self.config.worker {
-            let component = tasks.readiness().component("judge");
-            let worker = Worker::new(self.config.clone(), self.worker.clone());
-            tasks.spawn("judge worker", worker.run(component, shutdown));
-        }
-        Ok(())
+        tasks.spawn("judge live state", self.queue.clone().show(shutdown));
     }
 }

@@ -1,31 +1,33 @@
 //! The queue: which worker judges what, and what is known of it meanwhile.
 //!
-//! The database holds the jobs and their leases; memory holds the workers that are connected and the
-//! live state of what they do. Losing the memory costs freshness, never a job.
+//! The database holds the jobs, their leases, and the workers of all instances of the queue; memory holds the
+//! workers that are connected to this one and the live state of what they do. Losing the memory costs
+//! freshness, never a job.
 
 mod dispatch;
 mod link;
+mod live;
+mod lost;
+mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use cache::Cache;
 use chrono::{DateTime, Utc};
 use db::{Db, Tx};
-use prost::Message;
 use proto::judge as pb;
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::error::Error;
 use crate::events;
 use crate::judgement::{Lease, Outcome, Priority, Subject, Wanted};
 use crate::measure;
 use crate::store::{self, Job};
 
 pub use link::{Told, serve};
+pub use live::Live;
 
 /// So many attempts may break before the judge gives up.
 const CRASHES: i64 = 3;
@@ -38,23 +40,28 @@ struct Inner {
     config: Config,
     db: Db,
     cache: Cache,
+    /// Offered until a worker has tried.
+    configured: Vec<pb::Language>,
+    /// There may be something to give out.
     wake: Notify,
+    /// There is something to show the other instances.
+    unshown: Notify,
     state: Mutex<State>,
+    listed: Mutex<workers::Listed>,
 }
 
 #[derive(Default)]
 struct State {
-    next_link: u64,
-    links: BTreeMap<u64, Link>,
+    links: BTreeMap<Uuid, Link>,
     /// Workers whose stream ended, and which nobody has dealt with yet.
-    gone: Vec<String>,
-    live: HashMap<Uuid, Live>,
+    gone: Vec<Gone>,
     /// Jobs that were leased for a link when they were added, to be handed over.
-    leased: Vec<(u64, Job)>,
-    offered: BTreeMap<String, pb::Language>,
+    leased: Vec<(Uuid, Job)>,
+    /// Jobs wait that the other instances have not been told of.
+    unannounced: bool,
 }
 
-/// A connected worker.
+/// A connected worker, by the id of its stream.
 struct Link {
     hello: pb::WorkerHello,
     /// How many more jobs it wants.
@@ -64,56 +71,41 @@ struct Link {
     seen: DateTime<Utc>,
 }
 
+/// A worker whose stream ended.
+struct Gone {
+    worker: String,
+    stream: Uuid,
+}
+
 /// A job that a worker holds.
-#[derive(Clone, Copy)]
 struct Held {
     attempt: i64,
     subject: Subject,
+    /// How it goes, once the worker has said so.
+    live: Option<Live>,
+    /// The other instances do not know how it goes now.
+    unshown: bool,
 }
 
-/// What is known of a running judgement.
-#[derive(Clone, Debug, Default)]
-pub struct Live {
-    /// The attempt.
-    pub attempt: i64,
-    /// Compiling or running.
-    pub state: pb::JudgementState,
-    /// Tests in all.
-    pub test_count: i32,
-    /// The tests that are done, by index.
-    pub tests: BTreeMap<i32, pb::TestResult>,
+impl Held {
+    fn new(attempt: i64, subject: Subject) -> Held {
+        Held { attempt, subject, live: None, unshown: false }
+    }
 }
 
 impl Queue {
     /// The queue in a database. `configured` languages are offered until a worker has tried.
-    pub async fn open(
-        config: Config,
-        db: Db,
-        cache: Cache,
-        configured: Vec<pb::Language>,
-    ) -> Result<Queue, Error> {
-        let mut known = Vec::new();
-        for definition in store::languages(&db).await? {
-            let language = pb::Language::decode(definition.as_slice());
-            known.push(language.map_err(|error| Error::Stored(error.to_string()))?);
-        }
-        let offered = if known.is_empty() { configured } else { known };
-        let offered = offered.into_iter().map(|language| (language.language_id.clone(), language));
-        let state = State { offered: offered.collect(), ..State::default() };
-        let inner = Inner { config, db, cache, wake: Notify::new(), state: Mutex::new(state) };
-        Ok(Queue(Arc::new(inner)))
-    }
-
-    /// Workers of these names are gone for good: an earlier process of this data directory. What they
-    /// worked on is free at once, and it was not the jobs' fault.
-    pub async fn forget(&self, prefix: &str) -> Result<u64, Error> {
-        let released = self
-            .0
-            .db
-            .transact(|mut tx| async move { store::release(&mut tx, prefix).await })
-            .await?;
-        self.0.wake.notify_one();
-        Ok(released)
+    pub fn new(config: Config, db: Db, cache: Cache, configured: Vec<pb::Language>) -> Queue {
+        Queue(Arc::new(Inner {
+            config,
+            db,
+            cache,
+            configured,
+            wake: Notify::new(),
+            unshown: Notify::new(),
+            state: Mutex::default(),
+            listed: Mutex::default(),
+        }))
     }
 
     /// Adds something to judge, in the caller's transaction; nothing when it is there already.
@@ -131,31 +123,28 @@ impl Queue {
             leased = self.lease(tx, &wish).await?.map(|job| (wish, job));
         }
         let queue = self.clone();
-        tx.after_commit(move || {
-            let leased = leased.map(|(wish, job)| (wish.granted(), job));
-            queue.state().leased.extend(leased);
-            queue.0.wake.notify_one();
+        tx.after_commit(move || match leased {
+            Some((wish, job)) => {
+                let leased = (wish.granted(), job);
+                queue.state().leased.push(leased);
+                queue.0.wake.notify_one();
+            }
+            None => queue.waiting(),
         });
         Ok(())
     }
 
+    /// Jobs wait: for the workers here, or else for those of the other instances.
+    fn waiting(&self) {
+        self.state().unannounced = true;
+        self.0.wake.notify_one();
+    }
+
     /// Writes what came of an attempt, with its event; false when the attempt is not the current one.
     async fn finish(&self, lease: Lease, outcome: &Outcome) -> db::Result<bool> {
-        let finished = self
-            .0
-            .db
-            .transact(|mut tx| async move {
-                let Some(key) = store::finish(&mut tx, lease, outcome).await? else {
-                    return Ok(false);
-                };
-                events::completed(&mut tx, lease.id, &key, outcome);
-                Ok::<_, db::Error>(true)
-            })
-            .await?;
-        if finished {
-            self.state().live.remove(&lease.id);
-            measure::judged(outcome.judgement.verdict());
-        } else {
+        let finish = |mut tx: db::TxGuard| async move { end(&mut tx, lease, outcome).await };
+        let finished = self.0.db.transact(finish).await?;
+        if !finished {
             measure::fenced();
         }
         Ok(finished)
@@ -169,127 +158,51 @@ impl Queue {
         worker: &str,
     ) -> db::Result<bool> {
         let delay = failure.retry_delay.map_or(0, |delay| delay.seconds).clamp(0, 3600);
-        let crashes = self
-            .0
-            .db
-            .transact(|mut tx| async move {
-                let due = tx.now() + chrono::Duration::seconds(delay);
-                store::put_back(&mut tx, lease, failure.crashed, due).await
-            })
-            .await?;
-        let Some(crashes) = crashes else { return Ok(false) };
+        let message = failure.message.as_str();
+        let put_back = |mut tx: db::TxGuard| async move {
+            let due = tx.now() + chrono::Duration::seconds(delay);
+            let crashes = store::put_back(&mut tx, lease, failure.crashed, due).await?;
+            if crashes.is_some_and(|crashes| crashes >= CRASHES) {
+                let message = format!("{CRASHES} attempts broke; the last one: {message}");
+                give_up(&mut tx, lease, message, worker).await?;
+            }
+            Ok::<_, db::Error>(crashes)
+        };
+        let Some(crashes) = self.0.db.transact(put_back).await? else { return Ok(false) };
         measure::put_back(failure.crashed);
-        self.state().live.remove(&lease.id);
-        let (job, message) = (lease.id, failure.message.as_str());
+        let job = lease.id;
         tracing::warn!(%job, attempt = lease.attempt, crashes, worker, message, "a job was put back");
-        if crashes >= CRASHES {
-            self.give_up(lease, message, worker).await?;
-        }
-        self.0.wake.notify_one();
+        self.waiting();
         Ok(true)
-    }
-
-    async fn give_up(&self, lease: Lease, message: &str, worker: &str) -> db::Result<()> {
-        let text = format!("{CRASHES} attempts broke; the last one: {message}");
-        if self.finish(lease, &Outcome::judge_error(text, worker)).await? {
-            measure::gave_up();
-            tracing::error!(job = %lease.id, message, "the judge gave up on a job");
-        }
-        Ok(())
-    }
-
-    /// What is known of a judgement that runs.
-    pub fn live(&self, id: Uuid) -> Option<Live> {
-        self.state().live.get(&id).cloned()
-    }
-
-    /// The languages on offer, by id.
-    pub fn languages(&self) -> Vec<pb::Language> {
-        self.state().offered.values().cloned().collect()
-    }
-
-    /// The workers that are connected, by name.
-    pub fn workers(&self) -> Vec<pb::Worker> {
-        let mut workers: Vec<_> = self.state().links.values().map(Link::describe).collect();
-        workers.sort_by(|a, b| a.worker_id.cmp(&b.worker_id));
-        workers
-    }
-
-    /// Notes how a job goes, and tells whoever watches.
-    fn progress(&self, held: Held, id: Uuid, progress: &pb::JudgementProgress) {
-        let mut state = self.state();
-        let live = state.live.entry(id).or_default();
-        live.attempt = held.attempt;
-        live.state = progress.state();
-        live.test_count = progress.test_count;
-        for test in &progress.tests {
-            live.tests.insert(test.index, test.clone());
-        }
-        drop(state);
-        let Subject::Submission(submission) = held.subject else { return };
-        let progress = pb::JudgementProgress {
-            submission_id: submission.to_string(),
-            attempt: i32::try_from(held.attempt).unwrap_or(i32::MAX),
-            ..progress.clone()
-        };
-        let message = Bytes::from(progress.encode_to_vec());
-        self.0.cache.publish(&format!("submission/{submission}"), message);
-    }
-
-    /// Takes over what a worker says of its languages.
-    async fn offer(&self, hello: &pb::WorkerHello) -> Result<(), Error> {
-        let (added, removed) = {
-            let state = self.state();
-            let of_links = state.links.values().flat_map(|link| &link.hello.languages);
-            let known: Vec<&str> = of_links.map(|language| language.language_id.as_str()).collect();
-            let new = |language: &&pb::Language| {
-                state.offered.get(&language.language_id) != Some(*language)
-            };
-            let added: Vec<pb::Language> = hello.languages.iter().filter(new).cloned().collect();
-            let all_tried = state.links.values().all(|link| link.hello.languages_complete);
-            let old = |id: &&String| all_tried && !known.contains(&id.as_str());
-            let removed: Vec<String> = state.offered.keys().filter(old).cloned().collect();
-            (added, removed)
-        };
-        let (add, remove) = (&added, &removed);
-        self.0
-            .db
-            .transact(|mut tx| async move {
-                for language in add {
-                    store::offer(&mut tx, language).await?;
-                }
-                for id in remove {
-                    store::withdraw(&mut tx, id).await?;
-                }
-                Ok::<_, db::Error>(())
-            })
-            .await?;
-        let mut state = self.state();
-        for language in added {
-            state.offered.insert(language.language_id.clone(), language);
-        }
-        for id in removed {
-            state.offered.remove(&id);
-        }
-        Ok(())
     }
 
     // Never held across an await, and nothing panics while holding it.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    // As above.
+    fn listed(&self) -> MutexGuard<'_, workers::Listed> {
+        self.0.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-impl Link {
-    fn describe(&self) -> pb::Worker {
-        let hello = &self.hello;
-        pb::Worker {
-            worker_id: hello.worker_id.clone(),
-            slot_count: hello.slot_count,
-            busy_count: i32::try_from(self.jobs.len()).unwrap_or(i32::MAX),
-            isolation: hello.isolation.clone(),
-            languages: hello.languages.iter().map(|l| l.language_id.clone()).collect(),
-            seen_time: Some(crate::judgement::timestamp(self.seen)),
-        }
+/// Writes what came of an attempt, with its event; false when the attempt is not the current one.
+async fn end(tx: &mut Tx, lease: Lease, outcome: &Outcome) -> db::Result<bool> {
+    let Some(key) = store::finish(tx, lease, outcome).await? else { return Ok(false) };
+    events::completed(tx, lease.id, &key, outcome);
+    let verdict = outcome.judgement.verdict();
+    tx.after_commit(move || measure::judged(verdict));
+    Ok(true)
+}
+
+/// Ends as JUDGE_ERROR what was just put back, before another instance can try it once more.
+async fn give_up(tx: &mut Tx, lease: Lease, message: String, worker: &str) -> db::Result<()> {
+    if end(tx, lease, &Outcome::judge_error(message.as_str(), worker)).await? {
+        tx.after_commit(move || {
+            measure::gave_up();
+            tracing::error!(job = %lease.id, message, "the judge gave up on a job");
+        });
     }
+    Ok(())
 }

@@ -27,7 +27,7 @@ impl JudgementService for Judge {
         &self,
         _: Request<pb::ListWorkersRequest>,
     ) -> Result<Response<pb::ListWorkersResponse>, Status> {
-        Ok(Response::new(pb::ListWorkersResponse { workers: self.queue.workers() }))
+        Ok(Response::new(pb::ListWorkersResponse { workers: self.queue.workers().await? }))
     }
 
     async fn get_queue(
@@ -45,7 +45,7 @@ impl LanguageService for Judge {
         &self,
         _: Request<pb::ListLanguagesRequest>,
     ) -> Result<Response<pb::ListLanguagesResponse>, Status> {
-        Ok(Response::new(pb::ListLanguagesResponse { languages: self.queue.languages() }))
+        Ok(Response::new(pb::ListLanguagesResponse { languages: self.queue.languages().await? }))
     }
 }
 

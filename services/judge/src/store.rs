@@ -1,7 +1,9 @@
 //! Every statement on the judge's tables.
 
+pub mod workers;
+
 use chrono::{DateTime, Utc};
-use db::{Read, Result, Tx};
+use db::{Engine, Read, Result, Tx};
 use prost::Message;
 use proto::judge as pb;
 use uuid::Uuid;
@@ -57,12 +59,12 @@ db::record! {
 }
 
 db::record! {
-    /// A job whose lease ended.
+    /// A job that was lost with its worker.
     #[derive(Clone, Debug)]
     pub struct Lost {
         pub id: Uuid,
         pub attempt: i64,
-        pub crash_count: i64,
+        pub lost_count: i64,
         pub worker: String,
     }
 }
@@ -102,28 +104,35 @@ pub async fn pending_of(read: impl Read<'_>, owner: Uuid) -> Result<i64> {
     read.query(query).bind(owner).fetch_scalar().await
 }
 
-/// The first job in one of these languages, leased to a worker.
+/// The first job in one of these languages, leased to a worker, unless it has a newer stream or is gone.
 pub async fn lease(
     tx: &mut Tx,
-    worker: &str,
+    (worker, stream): (&str, Uuid),
     languages: &[String],
     until: DateTime<Utc>,
 ) -> Result<Option<Job>> {
     let now = tx.now();
+    // What another instance is just leasing is not worth waiting for: the next job is.
+    let last = match tx.engine() {
+        Engine::Postgres => ") ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED)",
+        Engine::Sqlite => ") ORDER BY priority, id LIMIT 1)",
+    };
     tx.query(
         "UPDATE judgements SET state = 'leased', attempt = attempt + 1, worker = $1, due_at = $2
          WHERE state = 'queued' AND id =
              (SELECT id FROM judgements WHERE state = 'queued' AND due_at <= $3
+              AND EXISTS (SELECT 1 FROM workers WHERE name = $1 AND stream = $4)
               AND language IN (''",
     )
     .bind(worker)
     .bind(until)
     .bind(now)
+    .bind(stream)
     .push_languages(languages)
+    .push(last)
     .push(
-        ") ORDER BY priority, id LIMIT 1)
-         RETURNING id, attempt, submission_id, verification_id, problem_id, problem_version,
-                   language, traceparent",
+        " RETURNING id, attempt, submission_id, verification_id, problem_id, problem_version,
+                    language, traceparent",
     )
     .fetch_optional()
     .await
@@ -220,18 +229,32 @@ pub async fn shorten(tx: &mut Tx, worker: &str, until: DateTime<Utc>) -> Result<
     .await
 }
 
-/// Takes the jobs of workers of this name prefix, which are known to be gone, back into the queue.
-pub async fn release(tx: &mut Tx, prefix: &str) -> Result<u64> {
+/// Takes the jobs of a worker that is known to be gone back into the queue.
+pub async fn release(tx: &mut Tx, worker: &str) -> Result<Vec<Lost>> {
     let now = tx.now();
     tx.query(
-        "UPDATE judgements SET state = 'queued', due_at = $1
-         WHERE state = 'leased' AND substr(worker, 1, $2) = $3",
+        "UPDATE judgements SET state = 'queued', lost_count = lost_count + 1, due_at = $1
+         WHERE state = 'leased' AND worker = $2 RETURNING id, attempt, lost_count, worker",
     )
     .bind(now)
-    .bind(i32::try_from(prefix.len()).unwrap_or(0))
-    .bind(prefix)
-    .execute()
+    .bind(worker)
+    .fetch_all()
     .await
+}
+
+/// Takes jobs that never reached their worker back into the queue: all but those that it holds.
+pub async fn take_back(tx: &mut Tx, worker: &str, held: &[Lease]) -> Result<u64> {
+    let now = tx.now();
+    let query = tx.query(
+        "UPDATE judgements SET state = 'queued', due_at = $1
+         WHERE state = 'leased' AND worker = $2",
+    );
+    let query = query.bind(now).bind(worker);
+    let query = match held {
+        [] => query,
+        held => query.push(" AND id NOT IN ").push_in(held.iter().map(|lease| lease.id)),
+    };
+    query.execute().await
 }
 
 /// Whether a lease has ended or a job waits whose time has come.
@@ -251,8 +274,8 @@ pub async fn is_due(read: impl Read<'_>, now: DateTime<Utc>) -> Result<bool> {
 pub async fn expire(tx: &mut Tx) -> Result<Vec<Lost>> {
     let now = tx.now();
     tx.query(
-        "UPDATE judgements SET state = 'queued', crash_count = crash_count + 1, due_at = $1
-         WHERE state = 'leased' AND due_at <= $1 RETURNING id, attempt, crash_count, worker",
+        "UPDATE judgements SET state = 'queued', lost_count = lost_count + 1, due_at = $1
+         WHERE state = 'leased' AND due_at <= $1 RETURNING id, attempt, lost_count, worker",
     )
     .bind(now)
     .fetch_all()
@@ -300,32 +323,4 @@ pub async fn counts(read: impl Read<'_>) -> Result<(i64, i64, Option<DateTime<Ut
         .fetch_one()
         .await?;
     Ok((queued, leased, oldest))
-}
-
-/// The languages that workers offer or last offered.
-pub async fn languages(read: impl Read<'_>) -> Result<Vec<Vec<u8>>> {
-    let rows: Vec<(Vec<u8>,)> =
-        read.query("SELECT definition FROM languages ORDER BY id").fetch_all().await?;
-    Ok(rows.into_iter().map(|(definition,)| definition).collect())
-}
-
-/// Adds or changes an offered language.
-pub async fn offer(tx: &mut Tx, language: &pb::Language) -> Result<()> {
-    let now = tx.now();
-    tx.query(
-        "INSERT INTO languages (id, definition, offered_at) VALUES ($1, $2, $3)
-         ON CONFLICT (id) DO UPDATE SET definition = excluded.definition,
-                                        offered_at = excluded.offered_at",
-    )
-    .bind(language.language_id.as_str())
-    .bind(language.encode_to_vec())
-    .bind(now)
-    .execute()
-    .await
-    .map(drop)
-}
-
-/// Removes a language that nobody offers any more.
-pub async fn withdraw(tx: &mut Tx, id: &str) -> Result<()> {
-    tx.query("DELETE FROM languages WHERE id = $1").bind(id).execute().await.map(drop)
 }

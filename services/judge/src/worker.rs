@@ -1,6 +1,7 @@
 //! A worker: takes jobs from the queue and runs them in the sandbox of this machine.
 //!
-//! Reaches the queue, the problems and the programs by gRPC alone, so it can live anywhere.
+//! Reaches the queue, the problems and the programs by gRPC alone, so it can live anywhere: its process needs no
+//! database, no cache and no events.
 
 mod artefacts;
 mod cases;
@@ -10,6 +11,7 @@ mod failure;
 mod job;
 mod lanes;
 mod link;
+mod name;
 mod objects;
 mod offer;
 mod peers;
@@ -22,15 +24,17 @@ use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use access::Authorised;
-use runtime::{Component, Shutdown};
+use runtime::{Component, Shutdown, Tasks};
 use sandbox::{Outcome, RunSpec, Sandbox, Slot};
 use tokio::sync::{RwLock, Semaphore};
 
 use crate::config::Config;
-use crate::languages::Languages;
+use crate::error::Error;
+use crate::languages::{self, Languages};
 use crate::measure::Busy;
 
-pub use offer::untried;
+pub use name::name;
+pub(crate) use offer::untried;
 
 /// Between two attempts to start the sandbox.
 const SANDBOX_PAUSE: Duration = Duration::from_secs(60);
@@ -38,26 +42,27 @@ const SANDBOX_PAUSE: Duration = Duration::from_secs(60);
 /// What a worker is given.
 #[derive(Clone)]
 pub struct Parts {
-    /// Its name, unique among the living.
+    /// Its name, unique among the living; see [`name`].
     pub name: String,
-    /// A directory for caches.
+    /// A directory for test data and compiled programs, this process's alone: worth keeping, not worth saving.
     pub directory: PathBuf,
-    /// The problem service.
+    /// The problem service, with the judge's credential.
     pub problem: Authorised,
-    /// The challenge service.
+    /// The challenge service, with the judge's credential.
     pub challenge: Authorised,
-    /// The judge's queue.
+    /// The judge's queue, with its own credential.
     pub judge: Authorised,
     /// How the sandbox starts; what [`Config`] says is filled in.
     pub sandbox: sandbox::Config,
-    /// The languages to try.
-    pub languages: Languages,
 }
 
 /// A worker that has not started yet.
+#[derive(Clone)]
 pub struct Worker {
     config: Config,
     parts: Parts,
+    /// The languages to try.
+    languages: Languages,
 }
 
 /// A worker at work.
@@ -95,13 +100,21 @@ impl Bench {
 
 impl Worker {
     /// A worker of this configuration.
-    pub fn new(config: Config, parts: Parts) -> Self {
-        Self { config, parts }
+    pub fn open(config: Config, parts: Parts) -> Result<Self, Error> {
+        let languages = languages::load(config.languages_file().as_deref())
+            .map_err(|error| Error::Languages(error.to_string()))?;
+        Ok(Self { config, parts, languages })
+    }
+
+    /// Starts the work, whose state is shown as the component `judge`.
+    pub fn start(&self, tasks: &Tasks) {
+        let component = tasks.readiness().component("judge");
+        tasks.spawn("judge worker", self.clone().run(component, tasks.shutdown().clone()));
     }
 
     /// Works until the shutdown. Where no sandbox is possible it says so, and looks again now and then:
     /// jobs wait, for this worker or another one.
-    pub async fn run(self, component: Component, shutdown: Shutdown) {
+    async fn run(self, component: Component, shutdown: Shutdown) {
         let Some(sandbox) = self.sandbox(&component, &shutdown).await else { return };
         let judge = self.parts.judge.clone();
         let bench = match self.bench(sandbox.clone()).await {
@@ -148,8 +161,8 @@ impl Worker {
     }
 
     async fn bench(self, sandbox: Sandbox) -> std::io::Result<Bench> {
-        let Parts { name, directory, problem, challenge, languages, .. } = self.parts;
-        let config = self.config;
+        let Parts { name, directory, problem, challenge, .. } = self.parts;
+        let (config, languages) = (self.config, self.languages);
         let objects = directory.join("objects");
         let objects = objects::Objects::open(objects, config.object_cache_mib << 20).await?;
         let artefacts = directory.join("artefacts");

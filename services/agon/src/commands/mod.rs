@@ -4,6 +4,7 @@ pub mod admin;
 pub mod config;
 pub mod doctor;
 pub mod events;
+pub mod keys;
 pub mod login;
 pub mod migrate;
 pub mod problem;

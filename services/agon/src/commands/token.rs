@@ -9,7 +9,7 @@ use crate::cli::{Settings, Token};
 use crate::client;
 use crate::config;
 use crate::failure::Failure;
-use crate::keys::{self, ACCOUNTS};
+use crate::keys;
 
 /// Prints the token alone, so that it can stand in a command substitution.
 pub async fn run(arguments: Token) -> Result<ExitCode, Failure> {
@@ -25,15 +25,12 @@ pub fn credentials(
     server: &str,
     account: &str,
 ) -> Result<Credentials, Failure> {
-    if !ACCOUNTS.contains(&account) {
-        let known = ACCOUNTS.join(", ");
-        return Err(Failure::usage(format!("no service is called {account}; there are {known}")));
-    }
-    let data = config::load(settings)?.value.data;
-    let Some(key) = keys::load(&data, account)? else {
+    keys::check(account)?;
+    let config = config::load(settings)?.value;
+    let Some(key) = keys::load(&config, account)? else {
         let text = format!(
-            "there is no key of {account} in {}; give --data the directory of the running server",
-            data.display()
+            "there is no key of {account} in {}; give --data the directory of the running server, or root_secret",
+            keys::directory(&config).display()
         );
         return Err(Failure::config(text));
     };

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use db::testing::{Kind, SaysWhere};
+use db::testing::SaysWhere;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::{PATIENCE, PROBLEM, PYTHON, World, eventually};
+use crate::world::{PATIENCE, PROBLEM, PYTHON, Place, World, eventually};
 
 /// How much of it there is.
 #[derive(Clone, Copy)]
@@ -61,11 +61,11 @@ impl Chance {
     }
 }
 
-async fn survive(kind: &Kind, engines: &[String]) {
-    let Scale { submissions, kills: wanted } = if engines.is_empty() { WHOLE } else { ON_KAFKA };
-    let mut flags = vec!["--set", "challenge.submissions_per_hour=0", "--log", "warn"];
-    flags.extend(engines.iter().map(String::as_str));
-    let mut world = World::small(kind, &flags);
+async fn survive(place: Place) {
+    let engines = !place.engines.is_empty();
+    let Scale { submissions, kills: wanted } = if engines { ON_KAFKA } else { WHOLE };
+    let flags = ["--set", "challenge.submissions_per_hour=0", "--log", "warn"];
+    let mut world = World::small(place, &flags);
     world.player("ada").await;
     let seed = ids::Clock::system().new_id().as_u128() as u64 | 1;
     eprintln!("seed {seed}");
@@ -107,48 +107,58 @@ async fn survive(kind: &Kind, engines: &[String]) {
     }
     assert_eq!((kills, acknowledged.len()), (wanted, submissions));
     let token = world.log_in("ada", "a long password of ada").await;
-    all_judged_once(&world, &token, &acknowledged).await;
+    world.all_judged_once(&token, &acknowledged, &program).await;
 }
 
-async fn all_judged_once(world: &World, token: &str, acknowledged: &BTreeMap<usize, String>) {
-    let start = Instant::now();
-    for (number, id) in acknowledged {
-        let judged = world.verdict(token, id).await;
-        let (_, expected) = program(*number);
-        assert_eq!(judged["verdict"], expected, "submission {number}: {judged}");
-    }
-    assert!(start.elapsed() < PATIENCE * 2);
-    // Exactly one: neither lost nor made twice.
-    let mut seen = Vec::new();
-    let mut page = String::new();
-    loop {
-        let path = format!("/v1/submissions?page_size=100&page_token={page}");
-        let (status, list) = world.call(Method::GET, &path, Some(token), None).await;
-        assert!(status.is_success(), "{list}");
-        for submission in list["submissions"].as_array().unwrap() {
-            seen.push(submission["submissionId"].as_str().unwrap().to_owned());
+impl World {
+    /// Every acknowledged submission has the verdict that its program deserves, and there are no others.
+    pub async fn all_judged_once(
+        &self,
+        token: &str,
+        acknowledged: &BTreeMap<usize, String>,
+        program: &dyn Fn(usize) -> (String, &'static str),
+    ) {
+        let world = self;
+        let start = Instant::now();
+        for (number, id) in acknowledged {
+            let judged = world.verdict(token, id).await;
+            let (_, expected) = program(*number);
+            assert_eq!(judged["verdict"], expected, "submission {number}: {judged}");
         }
-        page = list["nextPageToken"].as_str().unwrap_or_default().to_owned();
-        if page.is_empty() {
-            break;
+        assert!(start.elapsed() < PATIENCE * 2);
+        // Exactly one: neither lost nor made twice.
+        let mut seen = Vec::new();
+        let mut page = String::new();
+        loop {
+            let path = format!("/v1/submissions?page_size=100&page_token={page}");
+            let (status, list) = world.call(Method::GET, &path, Some(token), None).await;
+            assert!(status.is_success(), "{list}");
+            for submission in list["submissions"].as_array().unwrap() {
+                seen.push(submission["submissionId"].as_str().unwrap().to_owned());
+            }
+            page = list["nextPageToken"].as_str().unwrap_or_default().to_owned();
+            if page.is_empty() {
+                break;
+            }
         }
+        let mut expected: Vec<_> = acknowledged.values().cloned().collect();
+        seen.sort();
+        expected.sort();
+        assert_eq!(seen, expected);
+        eventually("nothing waits any more", async || {
+            let admin = world.log_in("admin", &world.admin_password()).await;
+            let queue = world.get("/v1/judge/queue", Some(&admin)).await;
+            (queue["queuedCount"] == "0" && queue["runningCount"] == "0").then_some(())
+        })
+        .await;
     }
-    let mut expected: Vec<_> = acknowledged.values().cloned().collect();
-    seen.sort();
-    expected.sort();
-    assert_eq!(seen, expected);
-    eventually("nothing waits any more", async || {
-        let admin = world.log_in("admin", &world.admin_password()).await;
-        let queue = world.get("/v1/judge/queue", Some(&admin)).await;
-        (queue["queuedCount"] == "0" && queue["runningCount"] == "0").then_some(())
-    })
-    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_submission_gets_its_verdict() {
-    for (kind, engines) in World::places() {
+    for place in World::places().into_iter().filter(|place| !place.apart) {
+        let kind = place.kind.clone();
         let _says = SaysWhere(&kind);
-        survive(&kind, &engines).await;
+        survive(place).await;
     }
 }

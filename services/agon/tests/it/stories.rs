@@ -8,10 +8,9 @@ use crate::{command_line, players};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn players_and_operators() {
-    for (kind, engines) in World::places() {
-        let _says = SaysWhere(&kind);
-        let engines: Vec<&str> = engines.iter().map(String::as_str).collect();
-        let world = &World::small(&kind, &engines);
+    for place in World::places() {
+        let _says = SaysWhere(&place.kind);
+        let world = &World::small(place.clone(), &[]);
         players::from_registration_to_verdict(world).await;
         players::grpc_tells_the_same_story(world).await;
         players::a_request_id_makes_one_submission(world).await;

@@ -12,6 +12,8 @@ use db::testing::{Kind, kinds};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::cluster::{self, Cluster, Member};
+
 /// The program under test.
 pub const AGON: &str = env!("CARGO_BIN_EXE_agon");
 
@@ -52,11 +54,31 @@ const PACKAGE: [(&str, &str); 9] = [
 /// One installation: a data directory, a database, and the server that runs on them.
 pub struct World {
     pub dir: tempfile::TempDir,
-    pub kind: Kind,
+    pub place: Place,
     prefix: String,
     extra: Vec<String>,
+    /// The process that clients talk to.
     pub server: Server,
+    /// The other processes, where the roles are apart.
+    pub others: Vec<Member>,
+    cluster: Option<Cluster>,
     pub http: reqwest::Client,
+}
+
+/// Where an installation can be.
+#[derive(Clone)]
+pub struct Place {
+    pub kind: Kind,
+    /// What makes it use the other engines.
+    pub engines: Vec<String>,
+    /// Whether every role is in processes of its own.
+    pub apart: bool,
+}
+
+impl From<&Kind> for Place {
+    fn from(kind: &Kind) -> Self {
+        Self { kind: kind.clone(), engines: Vec::new(), apart: false }
+    }
 }
 
 /// A child process that serves.
@@ -94,24 +116,32 @@ impl Drop for Log {
 
 impl World {
     /// A new installation on one kind of database, as it comes.
-    pub fn new(kind: &Kind) -> Self {
-        Self::with(kind, &[])
+    pub fn new(place: impl Into<Place>) -> Self {
+        Self::with(place, &[])
     }
 
     /// One that judges nothing, and so starts at once.
-    pub fn idle(kind: &Kind) -> Self {
-        Self::with(kind, &["--set", "samples.import=false", "--set", "judge.worker=false"])
+    pub fn idle(place: impl Into<Place>) -> Self {
+        Self::with(
+            place,
+            &[
+                "--set",
+                "samples.import=false",
+                "--set",
+                "roles=auth,problem,challenge,judge,gateway",
+            ],
+        )
     }
 
     /// One with few languages and one problem, [`PROBLEM`], which the administrator imports.
-    pub fn small(kind: &Kind, extra: &[&str]) -> Self {
+    pub fn small(place: impl Into<Place>, extra: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let languages = dir.path().join("languages.toml");
         std::fs::write(&languages, FEW_LANGUAGES).unwrap();
         let languages = format!("judge.languages={}", languages.display());
         let mut flags = vec!["--set", "samples.import=false", "--set", &languages];
         flags.extend(extra);
-        let world = Self::in_dir(dir, kind, &flags);
+        let world = Self::in_dir(dir, place.into(), &flags);
         world.admin_logs_in();
         let package = world.package("sum");
         let said = world.agon(&["problem", "import", &package, "--problem", PROBLEM, "--publish"]);
@@ -131,31 +161,34 @@ impl World {
             eprintln!("skipped: Kafka, Redis and S3 are not all there");
             return None;
         };
-        // http://ACCESS:SECRET@HOST:PORT/BUCKET
-        let (account, place) = s3.strip_prefix("http://")?.split_once('@')?;
-        let ((access, secret), (host, bucket)) = (account.split_once(':')?, place.split_once('/')?);
         let name = ids::Clock::system().new_id().simple().to_string();
         let mut flags: Vec<String> =
             ["--events", &kafka, "--cache", &redis].map(str::to_owned).into();
-        let settings = [
-            format!("events.prefix=t{name}-"),
-            "events.partitions=3".to_owned(),
-            format!("cache.prefix=t{name}"),
-            format!("problem.objects.url=s3://{bucket}/{name}"),
-            format!("problem.objects.endpoint=http://{host}"),
-            format!("problem.objects.access_key={access}"),
-            format!("problem.objects.secret_key={secret}"),
-            "problem.objects.allow_http=true".to_owned(),
-        ];
-        flags.extend(settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]));
+        let names = [format!("events.prefix=t{name}-"), format!("cache.prefix=t{name}")];
+        flags.extend(names.into_iter().flat_map(|setting| ["--set".to_owned(), setting]));
+        flags.extend(object_store(&s3)?);
         Some(flags)
     }
 
-    /// Where an installation can be: each kind of database by itself, and PostgreSQL with all the other engines.
-    pub fn places() -> Vec<(Kind, Vec<String>)> {
-        let mut places: Vec<_> = kinds().into_iter().map(|kind| (kind, Vec::new())).collect();
+    /// What makes an installation keep its objects in the object store; nothing where these tests may be skipped.
+    pub fn object_store() -> Option<Vec<String>> {
+        Self::engines()?;
+        object_store(&std::env::var("AGON_TEST_S3").ok()?)
+    }
+
+    /// Where an installation can be: in one process, on each kind of database by itself and on PostgreSQL with all
+    /// the other engines; and on these with every role apart.
+    pub fn places() -> Vec<Place> {
+        let mut places: Vec<_> = kinds().iter().map(Place::from).collect();
         let postgres = kinds().into_iter().find(|kind| matches!(kind, Kind::Postgres(_)));
-        places.extend(postgres.zip(Self::engines()));
+        for apart in [false, true] {
+            let kind = postgres.clone();
+            places.extend(kind.zip(Self::engines()).map(|(kind, engines)| Place {
+                kind,
+                engines,
+                apart,
+            }));
+        }
         places
     }
 
@@ -180,25 +213,44 @@ impl World {
     }
 
     /// The same with further flags.
-    pub fn with(kind: &Kind, extra: &[&str]) -> Self {
-        Self::in_dir(tempfile::tempdir().unwrap(), kind, extra)
+    pub fn with(place: impl Into<Place>, extra: &[&str]) -> Self {
+        Self::in_dir(tempfile::tempdir().unwrap(), place.into(), extra)
     }
 
-    fn in_dir(dir: tempfile::TempDir, kind: &Kind, extra: &[&str]) -> Self {
+    fn in_dir(dir: tempfile::TempDir, place: Place, extra: &[&str]) -> Self {
         let id = ids::Clock::system().new_id().simple().to_string();
         let prefix = format!("t_agon_{}_", &id[20..]);
-        let extra: Vec<String> = extra.iter().map(|flag| (*flag).to_owned()).collect();
-        let server = Server::start(&flags(kind, &prefix, dir.path(), &extra));
+        let mut extra: Vec<String> = extra.iter().map(|flag| (*flag).to_owned()).collect();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        Self { dir, kind: kind.clone(), prefix, extra, server, http }
+        let Place { kind, engines, apart } = &place;
+        let mut cluster = None;
+        let (server, others) = if *apart {
+            let cluster = cluster.insert(Cluster::new(kind, &prefix, dir.path(), engines, &extra));
+            let mut members = cluster.start();
+            let edge = members.iter().position(|member| member.role == "gateway").unwrap();
+            (members.remove(edge).server, members)
+        } else {
+            extra.extend(engines.iter().cloned());
+            (Server::start(&flags(kind, &prefix, dir.path(), &extra)), Vec::new())
+        };
+        Self { dir, place, prefix, extra, server, others, cluster, http }
     }
 
+    /// Starts one more process of a role, where the roles are apart.
+    pub fn one_more(&self, role: &'static str) -> Member {
+        self.cluster.as_ref().unwrap().member(role, 3)
+    }
+
+    /// What the only process is started with.
     pub fn flags(&self) -> Vec<String> {
-        flags(&self.kind, &self.prefix, self.dir.path(), &self.extra)
+        flags(&self.place.kind, &self.prefix, self.dir.path(), &self.extra)
     }
 
+    /// The data directory, of auth where the roles are apart: the one that made the administrator.
     pub fn data(&self) -> PathBuf {
-        self.dir.path().join("data")
+        let names = ["data", "auth-1", "auth-2"].map(|name| self.dir.path().join(name));
+        let has = |path: &&PathBuf| path.join("admin-password").exists();
+        names.iter().find(has).unwrap_or(&names[0]).clone()
     }
 
     /// `kill -9`, and a new process on the same data.
@@ -314,27 +366,51 @@ impl World {
 
     /// Runs a command of the program against this world.
     pub fn agon(&self, arguments: &[&str]) -> Output {
-        Command::new(AGON)
+        let mut command = Command::new(AGON);
+        command
             .args(arguments)
             .env("AGON_HOME", self.dir.path().join("home"))
             .env("AGON_SERVER", &self.server.grpc)
-            .env("AGON_DATA", self.data())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .env("AGON_DATA", self.data());
+        if self.place.apart {
+            command.env("AGON_ROOT_SECRET", cluster::secret());
+        }
+        command.stdin(Stdio::null()).output().unwrap()
+    }
+
+    /// Runs a command that needs no server; what it printed.
+    pub fn run(arguments: &[&str]) -> String {
+        succeeded(&Command::new(AGON).args(arguments).stdin(Stdio::null()).output().unwrap())
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         self.server.kill();
-        if let Kind::Postgres(url) = &self.kind {
+        self.others.iter_mut().for_each(|member| member.server.kill());
+        if let Kind::Postgres(url) = &self.place.kind {
             let schemas: Vec<String> = ["auth", "problem", "judge", "challenge"]
                 .map(|service| format!("{}{service}", self.prefix))
                 .into();
             db::testing::drop_schemas(url, &schemas);
         }
     }
+}
+
+/// `s3`: http://ACCESS:SECRET@HOST:PORT/BUCKET
+fn object_store(s3: &str) -> Option<Vec<String>> {
+    let (account, place) = s3.strip_prefix("http://")?.split_once('@')?;
+    let ((access, secret), (host, bucket)) = (account.split_once(':')?, place.split_once('/')?);
+    let name = ids::Clock::system().new_id().simple().to_string();
+    let settings = [
+        "events.partitions=3".to_owned(),
+        format!("problem.objects.url=s3://{bucket}/{name}"),
+        format!("problem.objects.endpoint=http://{host}"),
+        format!("problem.objects.access_key={access}"),
+        format!("problem.objects.secret_key={secret}"),
+        "problem.objects.allow_http=true".to_owned(),
+    ];
+    Some(settings.into_iter().flat_map(|setting| ["--set".to_owned(), setting]).collect())
 }
 
 fn flags(kind: &Kind, prefix: &str, dir: &Path, extra: &[String]) -> Vec<String> {
@@ -361,31 +437,18 @@ impl Server {
     }
 
     pub fn start_as(flags: &[String], adjust: impl FnOnce(&mut Command)) -> Self {
+        Self::spawn(flags, adjust).wait()
+    }
+
+    /// Starts; [`Starting::wait`] waits until it is ready.
+    pub fn spawn(flags: &[String], adjust: impl FnOnce(&mut Command)) -> Starting {
         let start = Instant::now();
         let mut command = Command::new(AGON);
         command.arg("serve").args(flags).stdin(Stdio::null()).stdout(Stdio::piped());
         let log = tempfile::tempfile().unwrap();
         command.stderr(log.try_clone().unwrap());
         adjust(&mut command);
-        let mut child = command.spawn().unwrap();
-        let lines = lines_of(child.stdout.take().unwrap());
-        let log = Log(log);
-        let mut banner = String::new();
-        while !banner.contains("Try:") {
-            let left = PATIENCE.saturating_sub(start.elapsed());
-            let Ok(line) = lines.recv_timeout(left) else {
-                let _ = child.kill();
-                panic!("the server does not get ready; it said: {banner}");
-            };
-            banner += &line;
-        }
-        let find = |name: &str| {
-            let line = banner.lines().find(|line| line.trim_start().starts_with(name));
-            let address = line.and_then(|line| line.split_whitespace().nth(1)).unwrap();
-            format!("http://{}", address.trim_start_matches("http://"))
-        };
-        let (rest, grpc, admin) = (find("REST"), find("gRPC"), find("admin"));
-        Self { child, rest, grpc, admin, banner, ready_after: start.elapsed(), _log: log }
+        Starting { child: command.spawn().unwrap(), log: Log(log), start }
     }
 
     pub fn kill(&mut self) {
@@ -405,6 +468,37 @@ impl Server {
             assert!(Instant::now() < deadline, "the server does not stop");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+}
+
+/// A server that is not ready yet.
+pub struct Starting {
+    child: Child,
+    log: Log,
+    start: Instant,
+}
+
+impl Starting {
+    pub fn wait(mut self) -> Server {
+        let start = self.start;
+        let lines = lines_of(self.child.stdout.take().unwrap());
+        let mut banner = String::new();
+        while !banner.contains("Try:") {
+            let left = PATIENCE.saturating_sub(start.elapsed());
+            let Ok(line) = lines.recv_timeout(left) else {
+                let _ = self.child.kill();
+                panic!("the server does not get ready; it said: {banner}");
+            };
+            banner += &line;
+        }
+        let find = |name: &str| {
+            let line = banner.lines().find(|line| line.trim_start().starts_with(name));
+            let address = line.and_then(|line| line.split_whitespace().nth(1)).unwrap_or_default();
+            format!("http://{}", address.trim_start_matches("http://"))
+        };
+        let (rest, grpc, admin) = (find("REST"), find("gRPC"), find("admin"));
+        let ready_after = start.elapsed();
+        Server { child: self.child, rest, grpc, admin, banner, ready_after, _log: self.log }
     }
 }
 

@@ -3,50 +3,135 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::Bytes;
+use cache::Subscription;
 use db::Tx;
 use proto::judge as pb;
 use proto::judge::work_response::Message;
 use runtime::Shutdown;
+use tokio::time::{Instant, MissedTickBehavior};
+use uuid::Uuid;
 
-use super::{CRASHES, Held, Queue};
+use super::{Held, Queue, give_up, workers};
 use crate::judgement::{Lease, Subject};
-use crate::measure;
 use crate::store::{self, Job};
 
-/// How often leases and jobs of other processes are looked at; everything of this one wakes at once.
+/// How often leases and jobs are looked at, whoever has told of them.
 const TICK: Duration = Duration::from_secs(1);
+/// The channel on which instances tell each other that jobs wait. The message is the teller's id.
+const NEWS: &str = "judge/jobs";
+/// Between two such messages: many jobs at once are one piece of news.
+const NEWS_PAUSE: Duration = Duration::from_millis(10);
+
+/// What the instances tell each other.
+struct News {
+    own: Bytes,
+    /// None where nothing can be heard: then the tick has to do.
+    heard: Option<Subscription>,
+    told: Option<Instant>,
+}
+
+impl News {
+    async fn of(queue: &Queue) -> News {
+        let heard = queue.0.cache.subscribe(NEWS).await;
+        if let Err(error) = &heard {
+            tracing::warn!(%error, "other instances of the queue are not heard");
+        }
+        let own = queue.0.db.clock().new_id().into_bytes();
+        News { own: Bytes::copy_from_slice(&own), heard: heard.ok(), told: None }
+    }
+
+    /// Waits until another instance has jobs to give away.
+    async fn next(&mut self) {
+        while let Some(heard) = &mut self.heard {
+            match heard.next().await {
+                Some(teller) if teller == self.own => {}
+                Some(_) => return,
+                None => self.heard = None,
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Tells the others, unless that was done a moment ago; then gives when to come again.
+    fn tell(&mut self, queue: &Queue) -> Option<Instant> {
+        let mut state = queue.state();
+        if !state.unannounced {
+            return None;
+        }
+        let now = Instant::now();
+        let next = self.told.map(|told| told + NEWS_PAUSE).filter(|next| *next > now);
+        if next.is_none() {
+            state.unannounced = false;
+            drop(state);
+            self.told = Some(now);
+            queue.0.cache.publish(NEWS, self.own.clone());
+        }
+        next
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Why the dispatcher looks around.
+#[derive(Clone, Copy, PartialEq)]
+enum Cause {
+    Woken,
+    Tick,
+    Note,
+}
 
 impl Queue {
     /// Gives out jobs until the shutdown.
     pub async fn dispatch(self, shutdown: Shutdown) {
-        let mut tick = tokio::time::interval(TICK);
-        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let every = |period| {
+            let mut interval = tokio::time::interval(period);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        };
+        let (mut tick, mut note) = (every(TICK), every(workers::NOTE));
+        let mut news = News::of(&self).await;
+        let mut tell_at = None;
         loop {
-            let ticked = tokio::select! {
+            let cause = tokio::select! {
                 () = shutdown.begun() => return,
-                () = self.0.wake.notified() => false,
-                _ = tick.tick() => true,
+                () = self.0.wake.notified() => Cause::Woken,
+                () = news.next() => Cause::Woken,
+                () = at(tell_at) => Cause::Woken,
+                _ = tick.tick() => Cause::Tick,
+                _ = note.tick() => Cause::Note,
             };
-            if let Err(error) = self.round(ticked).await {
+            if let Err(error) = self.round(cause).await {
                 tracing::warn!(%error, "jobs could not be given out; trying again");
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 self.0.wake.notify_one();
             }
+            // What waits is offered to the workers here first, which costs the others nothing.
+            tell_at = news.tell(&self);
         }
     }
 
-    async fn round(&self, ticked: bool) -> db::Result<()> {
+    async fn round(&self, cause: Cause) -> db::Result<()> {
         let next = || self.state().leased.pop();
         while let Some((link, job)) = next() {
             self.hand_over(link, job).await?;
         }
         self.bury().await?;
-        if ticked {
-            let now = self.0.db.clock().now();
-            if !store::is_due(&self.0.db, now).await? {
-                return Ok(());
+        match cause {
+            Cause::Woken => {}
+            Cause::Note => return self.note_workers().await,
+            Cause::Tick => {
+                let now = self.0.db.clock().now();
+                if !store::is_due(&self.0.db, now).await? {
+                    return Ok(());
+                }
+                self.expire().await?;
             }
-            self.expire().await?;
         }
         let mut idle = BTreeSet::new();
         while let Some(wish) = self.next_wish(&idle) {
@@ -62,7 +147,7 @@ impl Queue {
     }
 
     /// Takes one wish of the worker that wants most, apart from those that no job waits for.
-    pub(super) fn next_wish(&self, idle: &BTreeSet<u64>) -> Option<Wish> {
+    pub(super) fn next_wish(&self, idle: &BTreeSet<Uuid>) -> Option<Wish> {
         let mut state = self.state();
         let wanting =
             state.links.iter_mut().filter(|(id, link)| link.ready > 0 && !idle.contains(id));
@@ -76,19 +161,21 @@ impl Queue {
     /// The first job that a worker can do, leased to it.
     pub(super) async fn lease(&self, tx: &mut Tx, wish: &Wish) -> db::Result<Option<Job>> {
         let until = tx.now() + self.0.config.lease();
-        store::lease(tx, &wish.worker, &wish.languages, until).await
+        store::lease(tx, (&wish.worker, wish.link), &wish.languages, until).await
     }
 
-    async fn hand_over(&self, link: u64, job: Job) -> db::Result<()> {
+    async fn hand_over(&self, link: Uuid, job: Job) -> db::Result<()> {
         let lease = Lease { id: job.id, attempt: job.attempt };
         let Some(subject) = Subject::of(job.submission_id, job.verification_id) else {
-            return self.give_up(lease, "a job without a subject", "").await;
+            let give_up = |mut tx: db::TxGuard| async move {
+                give_up(&mut tx, lease, "a job without a subject".into(), "").await
+            };
+            return self.0.db.transact(give_up).await;
         };
         let sent = {
             let mut state = self.state();
-            state.live.remove(&job.id);
             state.links.get_mut(&link).is_some_and(|link| {
-                link.jobs.insert(job.id, Held { attempt: job.attempt, subject });
+                link.jobs.insert(job.id, Held::new(job.attempt, subject));
                 link.sender.send(response(Message::Job(wire(job)))).is_ok()
             })
         };
@@ -99,55 +186,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Shortens the leases of workers whose streams ended and did not come back.
-    async fn bury(&self) -> db::Result<()> {
-        loop {
-            let worker = {
-                let mut state = self.state();
-                let Some(worker) = state.gone.pop() else { return Ok(()) };
-                if state.links.values().any(|link| link.hello.worker_id == worker) {
-                    continue;
-                }
-                worker
-            };
-            let (name, reconnect) = (&worker, self.0.config.reconnect());
-            let shortened = self
-                .0
-                .db
-                .transact(|mut tx| async move {
-                    let until = tx.now() + reconnect;
-                    store::shorten(&mut tx, name, until).await
-                })
-                .await;
-            match shortened {
-                Ok(_) => {}
-                Err(error) if error.is_transient() => {
-                    self.state().gone.push(worker);
-                    return Err(error);
-                }
-                // Its leases end by themselves, a little later; nobody else has to wait for that.
-                Err(error) => tracing::error!(worker, %error, "leases could not be shortened"),
-            }
-        }
-    }
-
-    async fn expire(&self) -> db::Result<()> {
-        let lost = self.0.db.transact(|mut tx| async move { store::expire(&mut tx).await }).await?;
-        for job in lost {
-            let worker = job.worker.as_str();
-            tracing::warn!(job = %job.id, attempt = job.attempt, worker, "a worker lost its job");
-            measure::expired();
-            self.cancel(Lease { id: job.id, attempt: job.attempt });
-            if job.crash_count >= CRASHES {
-                let lease = Lease { id: job.id, attempt: job.attempt };
-                self.give_up(lease, "the worker went silent", worker).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Tells whoever works on an attempt to stop.
-    fn cancel(&self, lease: Lease) {
+    pub(super) fn cancel(&self, lease: Lease) {
         let mut state = self.state();
         for link in state.links.values_mut() {
             if link.jobs.get(&lease.id).is_some_and(|held| held.attempt == lease.attempt) {
@@ -161,7 +201,7 @@ impl Queue {
 /// A worker's wish for one more job, taken from its link; dropping it gives it back.
 pub(super) struct Wish {
     queue: Queue,
-    link: u64,
+    link: Uuid,
     worker: String,
     languages: Vec<String>,
     granted: bool,
@@ -169,7 +209,7 @@ pub(super) struct Wish {
 
 impl Wish {
     /// There is a job; the link that gets it.
-    pub fn granted(mut self) -> u64 {
+    pub fn granted(mut self) -> Uuid {
         self.granted = true;
         self.link
     }

@@ -8,9 +8,10 @@ use proto::judge::work_request::Message;
 use proto::judge::work_response;
 use tokio::sync::mpsc;
 use tonic::Status;
+use uuid::Uuid;
 
 use super::dispatch::{cancel, response};
-use super::{Held, Link, Queue};
+use super::{Gone, Held, Link, Queue};
 use crate::error::Error;
 use crate::judgement::{Lease, Outcome};
 use crate::measure;
@@ -24,7 +25,8 @@ pub type Told = Pin<Box<dyn Stream<Item = Result<pb::WorkResponse, Status>> + Se
 /// Serves a worker: whoever polls the answers also moves the work on, and dropping them hangs up.
 pub fn serve(queue: Queue, said: Said) -> Told {
     let (sender, told) = mpsc::unbounded_channel();
-    let talk = Talk { connected: Connected { queue, id: None }, sender, said, told, over: false };
+    let connected = Connected { queue, id: None };
+    let talk = Talk { connected, sender, said, told, begun: false, over: false };
     Box::pin(stream::unfold(talk, |mut talk| async move {
         if talk.over {
             return None;
@@ -62,13 +64,15 @@ struct Talk {
     sender: mpsc::UnboundedSender<pb::WorkResponse>,
     said: Said,
     told: mpsc::UnboundedReceiver<pb::WorkResponse>,
+    /// Whether jobs may have been given on this stream, or the worker has said which it has from before.
+    begun: bool,
     over: bool,
 }
 
 /// A link's place in the queue's state, given up on drop.
 struct Connected {
     queue: Queue,
-    id: Option<u64>,
+    id: Option<Uuid>,
 }
 
 impl Drop for Connected {
@@ -78,7 +82,7 @@ impl Drop for Connected {
         if let Some(link) = state.links.remove(&id) {
             measure::workers(state.links.len());
             tracing::info!(worker = link.hello.worker_id, "a worker disconnected");
-            state.gone.push(link.hello.worker_id);
+            state.gone.push(Gone { worker: link.hello.worker_id, stream: id });
         }
         drop(state);
         self.queue.0.wake.notify_one();
@@ -119,10 +123,14 @@ impl Talk {
             Message::Hello(_) => Ok(()),
             Message::Heartbeat(heartbeat) => self.heartbeat(id, &heartbeat).await,
             Message::Progress(progress) => {
-                self.progress(id, &progress);
+                let lease = Lease::read(progress.lease.as_ref());
+                if let (Some(lease), Some(progress)) = (lease, &progress.progress) {
+                    queue.progress(id, lease, progress);
+                }
                 Ok(())
             }
             Message::Ready(ready) => {
+                self.begun = true;
                 if let Some(link) = queue.state().links.get_mut(&id) {
                     link.ready += i64::from(ready.job_count.clamp(0, 4096));
                 }
@@ -137,54 +145,75 @@ impl Talk {
     async fn hello(&mut self, hello: pb::WorkerHello) -> Result<(), Error> {
         check(&hello)?;
         let queue = self.connected.queue.clone();
+        let first = self.connected.id.is_none();
+        // Here first, so that the end of the stream, at any moment, undoes what the database learns.
+        let id = *self.connected.id.get_or_insert_with(|| queue.0.db.clock().new_id());
         {
             let mut state = queue.state();
             let now = queue.0.db.clock().now();
-            let id = self.connected.id.unwrap_or(state.next_link);
-            state.next_link = state.next_link.max(id + 1);
-            let (sender, first) = (self.sender.clone(), self.connected.id.is_none());
-            self.connected.id = Some(id);
             let link = state.links.entry(id).or_insert_with(|| Link {
-                hello: pb::WorkerHello::default(),
+                hello: hello.clone(),
                 ready: 0,
                 jobs: Default::default(),
-                sender,
+                sender: self.sender.clone(),
                 seen: now,
             });
-            link.hello = hello.clone();
-            measure::workers(state.links.len());
-            if first {
-                let (worker, slots) = (&hello.worker_id, hello.slot_count);
-                tracing::info!(worker, slots, isolation = hello.isolation, "a worker connected");
+            if link.hello.worker_id != hello.worker_id {
+                let what = "is the name of another worker; open another stream for it";
+                return Err(Error::invalid("hello.worker_id", what));
             }
+            (link.hello, link.seen) = (hello.clone(), now);
+            measure::workers(state.links.len());
         }
-        queue.offer(&hello).await?;
+        if first {
+            let (worker, slots) = (&hello.worker_id, hello.slot_count);
+            tracing::info!(worker, slots, isolation = hello.isolation, "a worker connected");
+        }
+        queue.register(id, &hello, first).await?;
         queue.0.wake.notify_one();
         Ok(())
     }
 
-    /// Keeps leases, also those from before the stream broke.
-    async fn heartbeat(&mut self, id: u64, heartbeat: &pb::WorkerHeartbeat) -> Result<(), Error> {
-        let queue = &self.connected.queue;
+    /// Keeps leases, also those from before the stream broke. The first heartbeat, before anything was given
+    /// on this stream, says what else never arrived.
+    async fn heartbeat(&mut self, id: Uuid, heartbeat: &pb::WorkerHeartbeat) -> Result<(), Error> {
+        let queue = self.connected.queue.clone();
         let leases: Vec<Lease> =
             heartbeat.leases.iter().filter_map(|lease| Lease::read(Some(lease))).collect();
-        if leases.is_empty() {
+        let first = !std::mem::replace(&mut self.begun, true);
+        if leases.is_empty() && !first {
             return Ok(());
         }
-        let asked = &leases;
-        let lease = queue.0.config.lease();
+        let (asked, worker, lease) = (&leases, &self.worker(id), queue.0.config.lease());
         let renew = |mut tx: db::TxGuard| async move {
             let until = tx.now() + lease;
-            store::renew(&mut tx, asked, until).await
+            let kept = store::renew(&mut tx, asked, until).await?;
+            let lost = match first {
+                true => store::take_back(&mut tx, worker, &kept).await?,
+                false => 0,
+            };
+            Ok::<_, db::Error>((kept, lost))
         };
-        let kept = queue.0.db.transact(renew).await?;
+        let (kept, lost) = queue.0.db.transact(renew).await?;
+        if lost > 0 {
+            tracing::info!(worker, lost, "jobs never reached their worker and wait again");
+            queue.waiting();
+        }
         for lost in leases.iter().filter(|lease| !kept.contains(lease)) {
+            self.forget(id, *lost);
             self.sender.send(cancel(*lost)).ok();
         }
         let mut unknown = Vec::new();
-        if let Some(link) = queue.state().links.get(&id) {
-            unknown.extend(kept.iter().filter(|lease| !link.jobs.contains_key(&lease.id)).copied());
+        if let Some(link) = queue.state().links.get_mut(&id) {
+            for lease in kept {
+                match link.jobs.get_mut(&lease.id) {
+                    // What is shown of it must not end before it does.
+                    Some(held) => held.unshown = true,
+                    None => unknown.push(lease),
+                }
+            }
         }
+        queue.0.unshown.notify_one();
         for lease in unknown {
             self.take_up(id, lease).await?;
         }
@@ -192,26 +221,17 @@ impl Talk {
     }
 
     /// A worker came back with a job from before.
-    async fn take_up(&mut self, id: u64, lease: Lease) -> Result<(), Error> {
+    async fn take_up(&mut self, id: Uuid, lease: Lease) -> Result<(), Error> {
         let queue = &self.connected.queue;
         let Some(subject) = store::subject(&queue.0.db, lease.id).await? else { return Ok(()) };
+        let live = queue.shown(lease).await;
         if let Some(link) = queue.state().links.get_mut(&id) {
-            link.jobs.insert(lease.id, Held { attempt: lease.attempt, subject });
+            link.jobs.insert(lease.id, Held { live, ..Held::new(lease.attempt, subject) });
         }
         Ok(())
     }
 
-    fn progress(&self, id: u64, progress: &pb::JobProgress) {
-        let queue = &self.connected.queue;
-        let Some(lease) = Lease::read(progress.lease.as_ref()) else { return };
-        let held = queue.state().links.get(&id).and_then(|link| link.jobs.get(&lease.id).copied());
-        let held = held.filter(|held| held.attempt == lease.attempt);
-        if let (Some(held), Some(progress)) = (held, &progress.progress) {
-            queue.progress(held, lease.id, progress);
-        }
-    }
-
-    async fn result(&mut self, id: u64, result: pb::JobResult) -> Result<(), Error> {
+    async fn result(&mut self, id: Uuid, result: pb::JobResult) -> Result<(), Error> {
         let lease = Lease::read(result.lease.as_ref())
             .ok_or_else(|| Error::invalid("result.lease", "is no lease"))?;
         let judgement =
@@ -225,7 +245,7 @@ impl Talk {
         Ok(())
     }
 
-    async fn failure(&mut self, id: u64, failure: pb::JobFailure) -> Result<(), Error> {
+    async fn failure(&mut self, id: Uuid, failure: pb::JobFailure) -> Result<(), Error> {
         let lease = Lease::read(failure.lease.as_ref())
             .ok_or_else(|| Error::invalid("failure.lease", "is no lease"))?;
         let worker = self.worker(id);
@@ -235,12 +255,8 @@ impl Talk {
     }
 
     /// Durable, or no longer the worker's concern: it can forget the job either way.
-    fn answer(&self, id: u64, lease: Lease, durable: bool) {
-        if let Some(link) = self.connected.queue.state().links.get_mut(&id)
-            && link.jobs.get(&lease.id).is_some_and(|held| held.attempt == lease.attempt)
-        {
-            link.jobs.remove(&lease.id);
-        }
+    fn answer(&self, id: Uuid, lease: Lease, durable: bool) {
+        self.forget(id, lease);
         let message = match durable {
             true => response(work_response::Message::Ack(pb::JobAck { lease: Some(lease.wire()) })),
             false => cancel(lease),
@@ -248,7 +264,15 @@ impl Talk {
         self.sender.send(message).ok();
     }
 
-    fn worker(&self, id: u64) -> String {
+    fn forget(&self, id: Uuid, lease: Lease) {
+        if let Some(link) = self.connected.queue.state().links.get_mut(&id)
+            && link.jobs.get(&lease.id).is_some_and(|held| held.attempt == lease.attempt)
+        {
+            link.jobs.remove(&lease.id);
+        }
+    }
+
+    fn worker(&self, id: Uuid) -> String {
         let state = self.connected.queue.state();
         state.links.get(&id).map(|link| link.hello.worker_id.clone()).unwrap_or_default()
     }

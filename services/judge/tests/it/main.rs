@@ -2,6 +2,8 @@
 
 mod fakes;
 mod flips;
+mod hands;
+mod instances;
 mod parallel;
 mod programs;
 mod queue;

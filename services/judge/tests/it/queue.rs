@@ -5,112 +5,24 @@ use std::time::Duration;
 use access::testing::bearer;
 use db::testing::{eventually, kinds};
 use futures_util::FutureExt;
-use ids::{Clock, Uuid};
 use proto::judge as pb;
 use proto::judge::judgement_service_client::JudgementServiceClient;
 use proto::judge::language_service_client::LanguageServiceClient;
 use proto::judge::work_request::Message as Say;
 use proto::judge::work_response::Message as Told;
 use proto::judge::{JudgementState, Verdict};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::unbounded_channel;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::{Code, Streaming};
+use tonic::Code;
 
+use crate::hands::{Hands, id, lease};
 use crate::world::World;
-
-/// A worker that does what the test says.
-struct Hands {
-    say: UnboundedSender<pb::WorkRequest>,
-    told: Streaming<pb::WorkResponse>,
-}
-
-impl Hands {
-    async fn connect(world: &World, name: &str, jobs: i32) -> Hands {
-        let (say, said) = unbounded_channel();
-        let hello = pb::WorkerHello {
-            worker_id: name.into(),
-            slot_count: 2,
-            isolation: "full".into(),
-            languages: vec![pb::Language { language_id: "cpp20".into(), ..Default::default() }],
-            languages_complete: true,
-        };
-        let hands = |told| Hands { say: say.clone(), told };
-        say.send(pb::WorkRequest { message: Some(Say::Hello(hello)) }).unwrap();
-        let told = world.workers().work(UnboundedReceiverStream::new(said)).await.unwrap();
-        let hands = hands(told.into_inner());
-        hands.say(Say::Ready(pb::WorkerReady { job_count: jobs }));
-        hands
-    }
-
-    fn say(&self, message: Say) {
-        self.say.send(pb::WorkRequest { message: Some(message) }).unwrap();
-    }
-
-    async fn hear(&mut self) -> Told {
-        let heard = tokio::time::timeout(Duration::from_secs(20), self.told.message()).await;
-        heard.expect("an answer").unwrap().unwrap().message.unwrap()
-    }
-
-    async fn job(&mut self) -> pb::Job {
-        match self.hear().await {
-            Told::Job(job) => job,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Nothing comes, for as long as the queue needs to look around.
-    async fn hears_nothing(&mut self) {
-        let waited = tokio::time::timeout(Duration::from_millis(300), self.told.message()).await;
-        assert!(waited.is_err(), "{waited:?}");
-    }
-
-    fn finish(&self, job: &pb::Job, verdict: Verdict) {
-        let test = pb::TestResult { verdict: verdict.into(), cpu_time_us: 7, ..Default::default() };
-        let judgement = pb::Judgement {
-            verdict: verdict.into(),
-            tests: vec![test],
-            test_count: 3,
-            compile_output: "nul \0 byte".into(),
-            isolation: "full".into(),
-            ..Default::default()
-        };
-        let (lease, judgement) = (Some(lease(job)), Some(judgement));
-        self.say(Say::Result(pb::JobResult { lease, judgement }));
-    }
-
-    fn fail(&self, job: &pb::Job, crashed: bool) {
-        let message = "no luck".to_owned();
-        let failure =
-            pb::JobFailure { lease: Some(lease(job)), message, crashed, ..Default::default() };
-        self.say(Say::Failure(failure));
-        self.say(Say::Ready(pb::WorkerReady { job_count: 1 }));
-    }
-}
-
-fn lease(job: &pb::Job) -> pb::JobLease {
-    pb::JobLease { job_id: job.job_id.clone(), attempt: job.attempt }
-}
-
-fn id() -> Uuid {
-    Clock::system().new_id()
-}
 
 /// Runs a test on every database.
 async fn each(test: impl AsyncFn(World)) {
     for kind in kinds() {
         let _says = db::testing::SaysWhere(&kind);
         test(World::queue_only(&kind).await).await;
-    }
-}
-
-impl World {
-    async fn asked(&self, submission: Uuid) {
-        self.created(submission, &id().to_string(), "cpp20", id()).await;
-    }
-
-    async fn known(&self, submission: Uuid) {
-        eventually("the judge knows it", || async { self.submission(submission).await.is_ok() })
-            .await;
     }
 }
 
@@ -225,7 +137,7 @@ async fn a_worker_that_hangs_up_loses_its_jobs_unless_it_comes_back() {
         drop(hands);
         let mut other = Hands::connect(&world, "other", 1).await;
         other.hears_nothing().await;
-        world.clock.advance(Duration::from_secs(6));
+        world.clock.advance(Duration::from_secs(8));
         assert_eq!((other.job().await.attempt, lost.attempt), (2, 1));
     })
     .await;

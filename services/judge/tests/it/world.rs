@@ -7,10 +7,11 @@ use access::Authorised;
 use access::testing::{Issuer, bearer};
 use bus::{Bus, Event, Topic};
 use cache::Cache;
+use cache::testing::Place;
 use db::Synchronous;
 use db::testing::{Kind, TestDb};
 use ids::{Clock, Uuid};
-use judge::{Config, Judge, Parts};
+use judge::{Config, Judge, Parts, Worker, worker};
 use prost::{Message, Name};
 use proto::challenge::submission_service_server::SubmissionServiceServer;
 use proto::event::{JudgementCompleted, SubmissionCreated, VerificationRequested};
@@ -48,6 +49,19 @@ pub struct World {
     tasks: Tasks,
     directory: TempDir,
     config: Config,
+    role: Role,
+    place: Place,
+}
+
+/// What the process does beside keeping the queue.
+#[derive(Clone, Copy, PartialEq)]
+enum Role {
+    /// It hears of submissions.
+    Queue,
+    /// It leaves that to another instance.
+    OnlyQueue,
+    /// It hears of submissions, and judges.
+    Judge,
 }
 
 /// A problem to be.
@@ -79,9 +93,38 @@ fn events_of(service: &'static str) -> db::Migrations {
 impl World {
     /// A judge without a worker, whose time stands still.
     pub async fn queue_only(kind: &Kind) -> World {
-        let start = Clock::system().now();
-        let config = Config { worker: false, ..Config::default() };
-        World::new(kind, config, Clock::manual(start), Synchronous::Off).await
+        World::queue_in(kind, Place::Memory).await
+    }
+
+    /// The same with a cache somewhere else.
+    pub async fn queue_in(kind: &Kind, place: Place) -> World {
+        let clock = Clock::manual(Clock::system().now());
+        World::new(kind, Config::default(), clock, Synchronous::Off, Role::Queue, place).await
+    }
+
+    /// Another instance of the queue: it shares the database and the cache, but does not hear of submissions.
+    pub async fn beside(&self) -> World {
+        let (db, cache) = match &self.place {
+            Place::Memory => (self.db.clone(), self.cache.clone()),
+            place => (self.db.reopen().await, place.cache().await),
+        };
+        let mut world = World {
+            alone: None,
+            fakes: self.fakes.clone(),
+            issuer: Issuer::new(self.clock.clone()),
+            channel: Channel::Local(Local::new()),
+            clock: self.clock.clone(),
+            cache,
+            db,
+            logs: self.logs.clone(),
+            tasks: Tasks::default(),
+            directory: tempfile::tempdir().unwrap(),
+            config: self.config.clone(),
+            role: Role::OnlyQueue,
+            place: self.place.clone(),
+        };
+        world.start().await;
+        world
     }
 
     /// A judge that judges.
@@ -90,12 +133,21 @@ impl World {
         static ALONE: std::sync::LazyLock<std::sync::Arc<tokio::sync::Mutex<()>>> =
             std::sync::LazyLock::new(std::sync::Arc::default);
         let alone = ALONE.clone().lock_owned().await;
-        let mut world = World::new(&Kind::Sqlite, config, Clock::system(), Synchronous::Full).await;
+        let (clock, disk) = (Clock::system(), Synchronous::Full);
+        let mut world =
+            World::new(&Kind::Sqlite, config, clock, disk, Role::Judge, Place::Memory).await;
         world.alone = Some(alone);
         world
     }
 
-    async fn new(kind: &Kind, config: Config, clock: Clock, disk: Synchronous) -> World {
+    async fn new(
+        kind: &Kind,
+        config: Config,
+        clock: Clock,
+        disk: Synchronous,
+        role: Role,
+        place: Place,
+    ) -> World {
         if let Ok(filter) = std::env::var("AGON_TEST_LOG") {
             runtime::logs::install(runtime::logs::Format::Pretty, &filter).unwrap();
         }
@@ -113,7 +165,10 @@ impl World {
         let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages");
         std::fs::create_dir_all(&shared).unwrap();
         std::os::unix::fs::symlink(&shared, directory.path().join("languages")).unwrap();
-        let cache = Cache::memory(clock.clone());
+        let cache = match &place {
+            Place::Memory => Cache::memory(clock.clone()),
+            place => place.cache().await,
+        };
         // The system's time: tokens are checked against it.
         let issuer = Issuer::new(clock.clone());
         let fakes = Fakes::default();
@@ -131,6 +186,8 @@ impl World {
             tasks,
             directory,
             config,
+            role,
+            place,
         };
         world.start().await;
         world
@@ -140,17 +197,8 @@ impl World {
         let local = Local::new();
         self.channel = Channel::Local(local.clone());
         self.tasks = Tasks::default();
-        let parts = Parts {
-            db: self.db.db(),
-            cache: self.cache.clone(),
-            clock: self.clock.clone(),
-            directory: self.directory(),
-            problem: self.as_service(),
-            challenge: self.as_service(),
-            judge: self.as_service(),
-            sandbox: sandbox::testing::config(),
-        };
-        let judge = Judge::open(self.config.clone(), parts).await.unwrap();
+        let parts = Parts { db: self.db.db(), cache: self.cache.clone() };
+        let judge = Judge::open(self.config.clone(), parts).unwrap();
         let services = Services::new()
             .add(SubmissionServiceServer::new(self.fakes.clone()))
             .add(JudgeDataServiceServer::new(self.fakes.clone()))
@@ -163,7 +211,26 @@ impl World {
             (&[SUBMISSION], self.logs[0].db()),
             (&[VERIFICATION], self.logs[1].db()),
         ]);
-        judge.workers(&bus.unwrap(), &self.tasks).unwrap();
+        match self.role {
+            Role::OnlyQueue => judge.dispatch(&self.tasks),
+            Role::Queue | Role::Judge => judge.workers(&bus.unwrap(), &self.tasks).unwrap(),
+        }
+        if self.role == Role::Judge {
+            self.worker().start(&self.tasks);
+        }
+    }
+
+    fn worker(&self) -> Worker {
+        let directory = self.directory();
+        let parts = worker::Parts {
+            name: worker::name("test", &directory, &self.clock).unwrap(),
+            directory,
+            problem: self.as_service(),
+            challenge: self.as_service(),
+            judge: self.as_service(),
+            sandbox: sandbox::testing::config(),
+        };
+        Worker::open(self.config.clone(), parts).unwrap()
     }
 
     /// Stops the process without a farewell, and starts another one on the same data.

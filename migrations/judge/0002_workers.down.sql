@@ -1,0 +1,2 @@
+ALTER TABLE judgements DROP COLUMN lost_count;
+DROP TABLE workers;

@@ -1,0 +1,132 @@
+//! An installation with every role in processes of its own, two of each.
+
+use std::path::{Path, PathBuf};
+
+use db::testing::Kind;
+use ids::Clock;
+
+use crate::world::{Server, World};
+
+/// The roles, in the order in which they start.
+pub const ROLES: [&str; 6] = ["auth", "problem", "challenge", "judge", "gateway", "worker"];
+const EACH: usize = 2;
+/// Below the ports that the system gives out by itself.
+const FIRST_PORT: usize = 21_000;
+
+/// One process.
+pub struct Member {
+    pub role: &'static str,
+    pub flags: Vec<String>,
+    pub server: Server,
+}
+
+impl Member {
+    /// `kill -9`, and a new process in its place.
+    pub fn crash_and_restart(&mut self) {
+        self.server.kill();
+        self.server = Server::start(&self.flags);
+    }
+}
+
+/// Where the processes of an installation are and what they share.
+pub struct Cluster {
+    /// An address of the loopback network that no other installation has.
+    address: String,
+    dir: PathBuf,
+    shared: Vec<String>,
+    /// What the test itself sets, for every process.
+    extra: Vec<String>,
+}
+
+impl Cluster {
+    /// On PostgreSQL and the other engines; `shared` names those.
+    pub fn new(kind: &Kind, prefix: &str, dir: &Path, shared: &[String], extra: &[String]) -> Self {
+        let Kind::Postgres(url) = kind else { panic!("services apart share PostgreSQL") };
+        let id = Clock::system().new_id().as_u128();
+        let part = |shift: u32| (id >> shift) as u8 % 250 + 1;
+        let address = format!("127.{}.{}.{}", part(0), part(8), part(16));
+        let mut all = vec!["--database".to_owned(), url.clone()];
+        let settings = [
+            format!("database.schema_prefix={prefix}"),
+            "database.read_connections=2".into(),
+            "database.write_connections=3".into(),
+            format!("root_secret={}", secret()),
+        ];
+        all.extend(settings.into_iter().flat_map(|setting| ["--set".into(), setting]));
+        all.extend(shared.iter().cloned());
+        Self { address, dir: dir.into(), shared: all, extra: extra.into() }
+    }
+
+    /// Starts all processes.
+    pub fn start(&self) -> Vec<Member> {
+        let each = |role: &'static str| (1..=EACH).map(move |number| (role, number));
+        let starting: Vec<_> = ROLES
+            .into_iter()
+            .flat_map(each)
+            .map(|(role, number)| {
+                let flags = self.flags(role, number);
+                (role, Server::spawn(&flags, |_| {}), flags)
+            })
+            .collect();
+        let started = starting.into_iter().map(|(role, starting, flags)| Member {
+            role,
+            flags,
+            server: starting.wait(),
+        });
+        started.collect()
+    }
+
+    /// Starts one process.
+    pub fn member(&self, role: &'static str, number: usize) -> Member {
+        let flags = self.flags(role, number);
+        Member { role, server: Server::start(&flags), flags }
+    }
+
+    /// What one process is started with.
+    fn flags(&self, role: &str, number: usize) -> Vec<String> {
+        let at = |what: usize| format!("{}:{}", self.address, port(role, number) + what);
+        let mut flags: Vec<String> = vec!["--roles".into(), role.into()];
+        for (what, flag) in ["--grpc", "--rest", "--admin"].iter().enumerate() {
+            flags.extend([(*flag).to_owned(), at(what)]);
+        }
+        let data = self.dir.join(format!("{role}-{number}")).display().to_string();
+        flags.extend(["--data".into(), data]);
+        for peer in &ROLES[..4] {
+            let url = |number| format!("http://{}:{}", self.address, port(peer, number));
+            let urls: Vec<_> = (1..=EACH).map(url).collect();
+            flags.extend(["--set".into(), format!("peers.{peer}={}", urls.join(","))]);
+        }
+        match role {
+            // A machine that runs programs is given its own key and nothing else.
+            "worker" => {
+                let keys = self.keys();
+                flags.extend(["--set".into(), format!("keys={}", keys.display())]);
+            }
+            _ => flags.extend(self.shared.iter().cloned()),
+        }
+        flags.extend(self.extra.iter().cloned());
+        flags
+    }
+
+    /// The directory with the workers' key.
+    fn keys(&self) -> PathBuf {
+        let keys = self.dir.join("keys");
+        if !keys.exists() {
+            std::fs::create_dir_all(&keys).unwrap();
+            let setting = format!("root_secret={}", secret());
+            let key = World::run(&["keys", "export", "worker", "--set", &setting]);
+            std::fs::write(keys.join("worker.pem"), key).unwrap();
+        }
+        keys
+    }
+}
+
+/// What all processes of the tests' installations share.
+pub fn secret() -> String {
+    "5e".repeat(32)
+}
+
+fn port(role: &str, number: usize) -> usize {
+    let at = ROLES.iter().position(|known| *known == role).unwrap();
+    FIRST_PORT + 100 * at + 10 * number
+}

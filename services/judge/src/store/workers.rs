@@ -1,0 +1,116 @@
+//! The statements on workers and languages.
+
+use chrono::{DateTime, Utc};
+use db::{Read, Result, Tx};
+use prost::Message;
+use proto::judge as pb;
+use uuid::Uuid;
+
+db::record! {
+    /// A worker as it is stored.
+    #[derive(Clone, Debug)]
+    pub struct Worker {
+        pub name: String,
+        pub stream: Uuid,
+        pub hello: Vec<u8>,
+        pub seen_at: DateTime<Utc>,
+        pub busy_count: i64,
+    }
+}
+
+const PUT: &str = "INSERT INTO workers (name, stream, hello, seen_at) VALUES ($1, $2, $3, $4)
+     ON CONFLICT (name) DO UPDATE SET stream = excluded.stream, hello = excluded.hello,
+                                      seen_at = excluded.seen_at";
+
+/// A worker has connected: this stream is its newest.
+pub async fn connected(
+    tx: &mut Tx,
+    stream: Uuid,
+    hello: &pb::WorkerHello,
+    seen: DateTime<Utc>,
+) -> Result<()> {
+    let query = tx.query(PUT).bind(hello.worker_id.as_str()).bind(stream);
+    query.bind(hello.encode_to_vec()).bind(seen).execute().await.map(drop)
+}
+
+/// A worker was heard on a stream, which changes nothing when it was heard on another one since.
+pub async fn heard(
+    tx: &mut Tx,
+    stream: Uuid,
+    hello: &pb::WorkerHello,
+    seen: DateTime<Utc>,
+) -> Result<()> {
+    let query = tx.query(PUT).bind(hello.worker_id.as_str()).bind(stream);
+    let query = query.bind(hello.encode_to_vec()).bind(seen);
+    let newest = " WHERE workers.stream = excluded.stream OR workers.seen_at < excluded.seen_at";
+    query.push(newest).execute().await.map(drop)
+}
+
+/// A stream has ended; whether it was its worker's newest.
+pub async fn disconnected(tx: &mut Tx, name: &str, stream: Uuid) -> Result<bool> {
+    let query = tx.query("DELETE FROM workers WHERE name = $1 AND stream = $2");
+    Ok(query.bind(name).bind(stream).execute().await? == 1)
+}
+
+/// Removes a worker that is known to be gone.
+pub async fn remove(tx: &mut Tx, name: &str) -> Result<()> {
+    tx.query("DELETE FROM workers WHERE name = $1").bind(name).execute().await.map(drop)
+}
+
+/// Removes workers that nobody has heard since then.
+pub async fn sweep(tx: &mut Tx, since: DateTime<Utc>) -> Result<()> {
+    tx.query("DELETE FROM workers WHERE seen_at < $1").bind(since).execute().await.map(drop)
+}
+
+/// The names of all workers, also of those that are gone and hold jobs.
+pub async fn names(read: impl Read<'_>) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = read
+        .query(
+            "SELECT name FROM workers
+             UNION SELECT worker FROM judgements WHERE state = 'leased'",
+        )
+        .fetch_all()
+        .await?;
+    Ok(rows.into_iter().map(|(name,)| name).collect())
+}
+
+/// The workers that were heard since then.
+pub async fn live(read: impl Read<'_>, since: DateTime<Utc>) -> Result<Vec<Worker>> {
+    read.query(
+        "SELECT name, stream, hello, seen_at,
+                (SELECT count(*) FROM judgements
+                 WHERE state = 'leased' AND worker = workers.name) AS busy_count
+         FROM workers WHERE seen_at >= $1",
+    )
+    .bind(since)
+    .fetch_all()
+    .await
+}
+
+/// The languages that workers offer or last offered.
+pub async fn languages(read: impl Read<'_>) -> Result<Vec<Vec<u8>>> {
+    let rows: Vec<(Vec<u8>,)> =
+        read.query("SELECT definition FROM languages ORDER BY id").fetch_all().await?;
+    Ok(rows.into_iter().map(|(definition,)| definition).collect())
+}
+
+/// Adds or changes an offered language.
+pub async fn offer(tx: &mut Tx, language: &pb::Language) -> Result<()> {
+    let now = tx.now();
+    tx.query(
+        "INSERT INTO languages (id, definition, offered_at) VALUES ($1, $2, $3)
+         ON CONFLICT (id) DO UPDATE SET definition = excluded.definition,
+                                        offered_at = excluded.offered_at",
+    )
+    .bind(language.language_id.as_str())
+    .bind(language.encode_to_vec())
+    .bind(now)
+    .execute()
+    .await
+    .map(drop)
+}
+
+/// Removes a language that nobody offers any more.
+pub async fn withdraw(tx: &mut Tx, id: &str) -> Result<()> {
+    tx.query("DELETE FROM languages WHERE id = $1").bind(id).execute().await.map(drop)
+}
