@@ -8,6 +8,8 @@ case ${CARGO_TARGET_DIR:-} in /*) tools=$CARGO_TARGET_DIR/tools ;; esac
 
 step() { echo "== $*"; "$@"; }
 
+deploy/engines/get.sh lint
+
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets --quiet -- -D warnings
 # With the features of the whole workspace, as the tests were built: nothing is compiled twice.
@@ -28,3 +30,5 @@ step "$tools/node_modules/.bin/buf" lint
 if git rev-parse -q --verify "$(git describe --tags --abbrev=0 2>/dev/null)" >/dev/null; then
   step "$tools/node_modules/.bin/buf" breaking --against ".git#tag=$(git describe --tags --abbrev=0)"
 fi
+
+step deploy/manifests.sh "$tools" "${CARGO_TARGET_DIR:-target}/debug/agon"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine lacks: a PostgreSQL and a Redis server, what Kafka and
 # the S3 server are got and run with, what makes certificates, the compilers and interpreters that
-# programs are judged with. A no-op where everything is there.
-#   usage: get.sh [GROUP...]     groups: postgres redis java tls toolchains (all by default)
+# programs are judged with; and what the checks of `make lint` are got with. A no-op where everything is there.
+#   usage: get.sh [GROUP...]     groups: postgres redis java tls toolchains (these by default), lint
 set -euo pipefail
 
 have_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; }
@@ -12,6 +12,7 @@ have_tls() { command -v openssl >/dev/null; }
 have_toolchains() {
   command -v gcc >/dev/null && command -v g++ >/dev/null && [ -x /usr/bin/python3 ] && [ -x /usr/bin/javac ]
 }
+have_lint() { command -v npm >/dev/null && python3 -c 'import ensurepip, venv' 2>/dev/null; }
 
 [ $# -gt 0 ] || set -- postgres redis java tls toolchains
 packages=()
@@ -22,7 +23,8 @@ for group in "$@"; do
     java) have_java || packages+=(default-jre-headless maven curl) ;;
     tls) have_tls || packages+=(openssl) ;;
     toolchains) have_toolchains || packages+=(gcc g++ python3-minimal default-jdk-headless) ;;
-    *) echo "get.sh: unknown group $group (postgres, redis, java, tls, toolchains)" >&2; exit 2 ;;
+    lint) have_lint || packages+=(npm python3-venv) ;;
+    *) echo "get.sh: unknown group $group (postgres, redis, java, tls, toolchains, lint)" >&2; exit 2 ;;
   esac
 done
 [ ${#packages[@]} -gt 0 ] || exit 0

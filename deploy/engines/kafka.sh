@@ -4,7 +4,9 @@
 #   usage: kafka.sh start [FAST|SAFE]    prints the URL of the running (or started) broker
 #          kafka.sh stop
 #          kafka.sh another DIRECTORY    runs one more in the foreground, with its data in DIRECTORY and
-#                                        its URL in DIRECTORY/url, for tests that stop and start it
+#                                        its URL in DIRECTORY/url, for tests that stop and start it; where
+#                                        ca.pem and broker.pem (key and certificate) lie there, clients come
+#                                        by TLS, show a certificate of that CA, and are `agon`, password `hush`
 # FAST compiles less of the broker's code, which starts sooner: for tests only, never for figures.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -28,15 +30,36 @@ java_with() {
     -cp "$libs/*" "$@"
 }
 
+# What a broker that trusts nobody is told beside the rest; its open listener is for itself.
+secure() { # DIRECTORY
+  local login=org.apache.kafka.common.security
+  cat <<EOF
+sasl.enabled.mechanisms=SCRAM-SHA-512,PLAIN
+listener.name.clients.scram-sha-512.sasl.jaas.config=$login.scram.ScramLoginModule required;
+listener.name.clients.plain.sasl.jaas.config=$login.plain.PlainLoginModule required user_agon="hush";
+listener.name.clients.ssl.client.auth=required
+listener.name.clients.ssl.keystore.type=PEM
+listener.name.clients.ssl.keystore.location=$1/broker.pem
+listener.name.clients.ssl.truststore.type=PEM
+listener.name.clients.ssl.truststore.location=$1/ca.pem
+EOF
+}
+
 configure() { # DIRECTORY
-  local client=$(free_port) controller=$(free_port)
+  local client=$(free_port) controller=$(free_port) secured='' accounts=()
+  local url=kafka://127.0.0.1:$client
+  if [ -f "$1/broker.pem" ]; then
+    secured=,CLIENTS://127.0.0.1:$(free_port)
+    accounts=(--add-scram 'SCRAM-SHA-512=[name=agon,password=hush]')
+    url=kafkas://${secured#*://}
+  fi
   cat >"$1/server.properties" <<EOF
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:$client,CONTROLLER://127.0.0.1:$controller
-advertised.listeners=PLAINTEXT://127.0.0.1:$client
+listeners=PLAINTEXT://127.0.0.1:$client,CONTROLLER://127.0.0.1:$controller$secured
+advertised.listeners=PLAINTEXT://127.0.0.1:$client$secured
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,CLIENTS:SASL_SSL
 controller.quorum.voters=1@127.0.0.1:$controller
 log.dirs=$1/logs
 auto.create.topics.enable=false
@@ -52,10 +75,12 @@ num.io.threads=2
 log.cleaner.dedupe.buffer.size=4194304
 log.index.size.max.bytes=1048576
 EOF
+  [ -z "$secured" ] || secure "$1" >>"$1/server.properties"
   local id
   id=$(java_with kafka.tools.StorageTool random-uuid)
-  (java_with kafka.tools.StorageTool format -t "$id" -c "$1/server.properties" --ignore-formatted) >"$1/format.log" 2>&1
-  echo "kafka://127.0.0.1:$client" >"$1/url"
+  (java_with kafka.tools.StorageTool format -t "$id" -c "$1/server.properties" --ignore-formatted "${accounts[@]}") \
+    >"$1/format.log" 2>&1
+  echo "$url" >"$1/url"
 }
 
 # The port opens before the broker answers; it logs nothing when it does.
@@ -113,5 +138,5 @@ case ${1:-} in
   start) start "${2:-FAST}" ;;
   stop) stop ;;
   another) another "$2" ;;
-  *) sed -n '2,9p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,11p' "$0" >&2; exit 2 ;;
 esac

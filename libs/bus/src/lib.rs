@@ -42,7 +42,10 @@ pub use consumer::{Consumer, Handler};
 pub use cursor::reset as reset_cursor;
 pub use error::{Error, Fault};
 pub use event::{Event, Received};
-pub use kafka::{Config as KafkaConfig, Created, Relay};
+pub use kafka::{
+    Config as KafkaConfig, Created, Mechanism as KafkaMechanism, Relay, Sasl as KafkaSasl,
+    Tls as KafkaTls,
+};
 pub use retry::Retry;
 pub use topic::{Projection, Topic};
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::security::{self, OWN_KEYS, Sasl, Tls};
 use crate::Error;
 
 /// Where events go, and how a Kafka cluster is used.
@@ -9,7 +10,7 @@ use crate::Error;
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// `embedded:` (each service's log, for one process with all of them) or `kafka://host:port`, with more brokers
-    /// behind commas.
+    /// behind commas; `kafkas://…` with TLS.
     pub url: String,
     /// What the names of topics and groups begin with, for several installations on one cluster.
     pub prefix: String,
@@ -22,12 +23,16 @@ pub struct Config {
     /// How long events are kept, in hours; 0 keeps them for good, so that what is derived from them can be made
     /// again.
     pub retention_hours: u64,
-    /// Further settings of librdkafka's clients, as `key=value`: `security.protocol=sasl_ssl`,
-    /// `sasl.mechanisms=SCRAM-SHA-512`, `sasl.username=agon`, …
+    /// TLS, with `kafkas://`.
+    pub tls: Tls,
+    /// The account.
+    pub sasl: Sasl,
+    /// Further settings of librdkafka's clients, as `key=value`, such as `socket.keepalive.enable=true`.
     pub client: Vec<String>,
-    /// The password for SASL.
-    pub password: Option<String>,
 }
+
+/// The scheme of brokers that speak TLS.
+const ENCRYPTED: &str = "kafkas://";
 
 impl Default for Config {
     fn default() -> Self {
@@ -38,8 +43,9 @@ impl Default for Config {
             replication: 1,
             min_insync_replicas: 1,
             retention_hours: 0,
+            tls: Tls::default(),
+            sasl: Sasl::default(),
             client: Vec::new(),
-            password: None,
         }
     }
 }
@@ -80,33 +86,44 @@ impl Config {
         Ok(())
     }
 
-    /// The further settings.
-    pub(super) fn settings(&self) -> Result<Vec<(&str, &str)>, Error> {
-        let mut settings = Vec::new();
+    /// What librdkafka's clients are told beside the brokers.
+    pub(super) fn settings(&self) -> Result<Vec<(&str, String)>, Error> {
+        let encrypted = self.url.starts_with(ENCRYPTED);
+        let mut settings = security::settings(encrypted, &self.tls, &self.sasl)?;
         for text in &self.client {
-            settings.push(text.split_once('=').ok_or_else(|| {
-                Error::Config(format!(
-                    "client: {text:?}: give key=value, such as sasl.username=agon"
-                ))
-            })?);
-        }
-        if let Some(password) = &self.password {
-            settings.push(("sasl.password", password));
+            settings.push(further(text)?);
         }
         Ok(settings)
     }
 
     /// The brokers, as librdkafka wants them.
     pub(super) fn servers(&self) -> Result<String, Error> {
-        let wrong =
-            || Error::Config("url: give `embedded:` or kafka://host:port,host:port".to_owned());
-        let servers = self.url.strip_prefix("kafka://").ok_or_else(wrong)?;
+        let wrong = || {
+            let known = "`embedded:`, kafka://host:port,host:port, or kafkas://… with TLS";
+            Error::Config(format!("url: give {known}"))
+        };
+        let schemes = ["kafka://", ENCRYPTED];
+        let mut servers = schemes.iter().filter_map(|scheme| self.url.strip_prefix(scheme));
+        let servers = servers.next().ok_or_else(wrong)?;
         let plain = |server: &str| {
             server.rsplit_once(':').is_some_and(|(host, port)| {
                 !host.is_empty() && !host.contains('@') && port.parse::<u16>().is_ok()
             })
         };
         if servers.split(',').all(plain) { Ok(servers.to_owned()) } else { Err(wrong()) }
+    }
+}
+
+/// One of the further settings.
+fn further(text: &str) -> Result<(&str, String), Error> {
+    let wrong = |what: &str| Error::Config(format!("client: {text:?}: {what}"));
+    let (key, value) = text
+        .split_once('=')
+        .ok_or_else(|| wrong("give key=value, such as socket.keepalive.enable=true"))?;
+    match OWN_KEYS.iter().find(|(name, _)| *name == key) {
+        // Without the value, which may be a password.
+        Some((_, own)) => Err(Error::Config(format!("client: {key}: use events.{own}"))),
+        None => Ok((key, value.to_owned())),
     }
 }
 
@@ -118,9 +135,13 @@ mod tests {
     fn urls() {
         let servers = |url: &str| Config::new(url).servers();
         assert_eq!(servers("kafka://a:9092,b:9092").unwrap(), "a:9092,b:9092");
+        assert_eq!(servers("kafkas://a:9093").unwrap(), "a:9093");
         assert!(Config::default().check().is_ok() && !Config::default().is_kafka());
         let config = Config { client: vec!["no pair".into()], ..Config::default() };
         assert!(config.check().unwrap_err().to_string().contains("key=value"));
+        let config = Config { client: vec!["sasl.password=hush".into()], ..Config::default() };
+        let text = config.check().unwrap_err().to_string();
+        assert!(text.contains("events.sasl.password") && !text.contains("hush"), "{text}");
         let config = Config { min_insync_replicas: 2, ..Config::default() };
         assert!(config.check().unwrap_err().to_string().contains("1 to 1"));
         for wrong in ["", "kafka://", "kafka://a", "a:9092", "kafka://a:9092,", "kafka://u@a:1"] {

@@ -14,10 +14,12 @@ mod message;
 mod partition;
 mod reader;
 mod relay;
+mod security;
 mod topics;
 
 pub use config::Config;
 pub use relay::Relay;
+pub use security::{Mechanism, Sasl, Tls};
 pub use topics::Created;
 
 pub(crate) use group::run as run_group;

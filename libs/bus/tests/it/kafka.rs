@@ -63,14 +63,17 @@ async fn every_committed_event_once_and_in_order() {
 }
 
 /// A broker of this test's own.
-struct Broker {
+pub struct Broker {
     directory: tempfile::TempDir,
     child: Child,
 }
 
 impl Broker {
     fn start() -> Broker {
-        let directory = tempfile::tempdir().unwrap();
+        Broker::start_in(tempfile::tempdir().unwrap())
+    }
+
+    pub fn start_in(directory: tempfile::TempDir) -> Broker {
         let child = Broker::run(directory.path());
         Broker { directory, child }
     }

@@ -4,5 +4,7 @@
 mod concurrency;
 mod failures;
 mod kafka;
+#[cfg(feature = "tls")]
+mod secured;
 mod subscribe;
 mod world;

@@ -93,6 +93,11 @@ impl World {
 
     /// With this broker.
     pub async fn on_broker(url: String) -> Option<Self> {
+        Self::on_cluster(KafkaConfig::new(url)).await
+    }
+
+    /// With this cluster, spoken to like this.
+    pub async fn on_cluster(config: KafkaConfig) -> Option<Self> {
         let kind = testing::kinds().into_iter().find(|kind| matches!(kind, Kind::Postgres(_)))?;
         let auth = kind
             .create_with(&PRODUCER, |o| {
@@ -102,7 +107,7 @@ impl World {
             .await;
         let reader = kind.create_with(&READER, |o| o.relayed = true).await;
         let prefix = format!("t{}-", auth.clock().new_id().simple());
-        let config = KafkaConfig { partitions: 4, prefix, ..KafkaConfig::new(url) };
+        let config = KafkaConfig { partitions: 4, prefix, ..config };
         let bus = Bus::kafka(config.clone(), &[TOPICS]).unwrap();
         let consumes = [Consumes { consumer: CONSUMER, topics: &["agon.user.v1"] }];
         let created = bus.create_topics(&consumes).await.unwrap();

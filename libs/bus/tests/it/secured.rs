@@ -1,0 +1,123 @@
+//! A broker that trusts nobody: TLS on both sides, and an account with a password.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bus::{Bus, KafkaConfig, KafkaMechanism, KafkaSasl, KafkaTls};
+
+use crate::kafka::Broker;
+use crate::world::{TOPICS, World, kafka_url};
+
+fn openssl(directory: &Path, arguments: &str) {
+    let mut command = Command::new("openssl");
+    let output = command.current_dir(directory).args(arguments.split(' ')).output();
+    let output = output.expect("the openssl command is installed");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A CA, and certificates of it for the broker (`broker.pem`, with its key) and a client.
+fn papers(directory: &Path) {
+    let openssl = |arguments: &str| openssl(directory, arguments);
+    let key = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+    openssl(&format!("{key} -out ca.key"));
+    openssl("req -x509 -new -key ca.key -subj /CN=ca -days 2 -out ca.pem");
+    std::fs::write(directory.join("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
+    for name in ["server", "client"] {
+        openssl(&format!("{key} -out {name}.key"));
+        openssl(&format!("req -new -key {name}.key -subj /CN={name} -out {name}.csr"));
+        openssl(&format!(
+            "x509 -req -in {name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 \
+             -extfile names -out {name}.pem"
+        ));
+    }
+    let read = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
+    std::fs::write(directory.join("broker.pem"), read("server.key") + &read("server.pem")).unwrap();
+}
+
+/// Such a broker, and what a client of it has to say.
+struct Guarded {
+    right: KafkaConfig,
+    _broker: Broker,
+}
+
+impl Guarded {
+    async fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        papers(directory.path());
+        let path = directory.path().to_owned();
+        let at = |name: &str| Some(path.join(name));
+        let tls =
+            KafkaTls { ca: at("ca.pem"), certificate: at("client.pem"), key: at("client.key") };
+        let sasl = KafkaSasl {
+            mechanism: KafkaMechanism::ScramSha512,
+            username: Some("agon".into()),
+            password: Some("hush".into()),
+        };
+        let _broker = Broker::start_in(directory);
+        db::testing::eventually("the broker is configured", || async {
+            std::fs::read_to_string(path.join("url")).is_ok_and(|url| url.ends_with('\n'))
+        })
+        .await;
+        let url = std::fs::read_to_string(path.join("url")).unwrap();
+        let right = KafkaConfig { tls, sasl, ..KafkaConfig::new(url.trim()) };
+        let deadline = Instant::now() + Duration::from_secs(90);
+        while let Err(error) = topics(&right).await {
+            assert!(Instant::now() < deadline, "{error}");
+        }
+        Self { right, _broker }
+    }
+}
+
+async fn topics(config: &KafkaConfig) -> Result<(), bus::Error> {
+    let bus = Bus::kafka(config.clone(), &[TOPICS])?;
+    bus.create_topics(&[]).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_travel_by_tls_as_an_account() {
+    if kafka_url().is_none() {
+        return;
+    }
+    let guarded = Guarded::start().await;
+    for mechanism in [KafkaMechanism::ScramSha512, KafkaMechanism::Plain] {
+        let mut config = guarded.right.clone();
+        config.sasl.mechanism = mechanism;
+        let Some(world) = World::on_cluster(config).await else { return };
+        let (relay, consumer) = (world.relay(), world.start());
+        let user = world.user().await;
+        world.update(user).await;
+        world.all_applied(&[]).await;
+        world.assert_exactly_once().await;
+        relay.stop().await;
+        consumer.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_are_turned_away_and_strange_brokers_too() {
+    if kafka_url().is_none() {
+        return;
+    }
+    let guarded = Guarded::start().await;
+    let wrong = |change: &dyn Fn(&mut KafkaConfig)| {
+        let mut config = guarded.right.clone();
+        change(&mut config);
+        config
+    };
+    // Each is tried for as long as a broker may take: all of them at once.
+    let refused = [
+        ("Authentication failed", wrong(&|config| config.sasl.password = Some("guess".into()))),
+        ("SSL", wrong(&|config| (config.tls.certificate, config.tls.key) = (None, None))),
+        // The broker hangs up without a word.
+        ("Timed out", wrong(&|config| config.sasl = KafkaSasl::default())),
+        ("certificate verify failed", wrong(&|config| config.tls.ca = None)),
+    ];
+    let tried = refused.map(|(what, config)| async move {
+        let error = topics(&config).await.unwrap_err().to_string();
+        (what, error)
+    });
+    for (what, error) in futures_util::future::join_all(tried).await {
+        assert!(error.contains(what), "no {what:?} in {error:?}");
+    }
+}
