@@ -4,6 +4,7 @@
 mod concurrency;
 mod failures;
 mod kafka;
+mod relays;
 #[cfg(feature = "tls")]
 mod secured;
 mod subscribe;

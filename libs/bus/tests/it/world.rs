@@ -9,6 +9,7 @@ use bus::{
 };
 use db::testing::{self, Kind, TestDb};
 use db::{AtCommit, Db, Migration, Migrations, Tx};
+use futures_util::future::BoxFuture;
 use ids::Uuid;
 use proto::event::{UserRegistered, UserUpdated};
 use tokio::sync::oneshot;
@@ -128,10 +129,18 @@ impl World {
 
     /// Runs a relay until the guard is dropped or stopped.
     pub fn relay(&self) -> Running {
+        self.relay_within(|relay| relay)
+    }
+
+    /// The same, inside something else.
+    pub fn relay_within<F>(&self, around: impl FnOnce(BoxFuture<'static, ()>) -> F) -> Running
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let (stop, stopped) = oneshot::channel::<()>();
         let relay = self.bus.relay(self.auth.db()).unwrap();
-        let task = tokio::spawn(relay.run(async move { drop(stopped.await) }));
-        Running { stop: Some(stop), task }
+        let relay = relay.run(async move { drop(stopped.await) });
+        Running { stop: Some(stop), task: tokio::spawn(around(Box::pin(relay))) }
     }
 
     pub async fn user(&self) -> Uuid {

@@ -16,6 +16,8 @@ use crate::world::{PATIENCE, PROBLEM, PYTHON, Place, World, eventually};
 
 /// Between two submissions.
 const PACE: Duration = Duration::from_millis(400);
+/// How many submissions may wait for their verdicts: judges are slower than clients.
+const WAITING: usize = 20;
 /// Longer than the relays' leases and the consumers' sessions.
 const PAST_LEASES: Duration = Duration::from_secs(20);
 const KAFKA_AWAY: Duration = Duration::from_secs(60);
@@ -54,6 +56,17 @@ impl Flow {
             while !stopped.load(Ordering::Relaxed) {
                 tries += 1;
                 let edge = &edges[tries % edges.len()];
+                let waits =
+                    number.checked_sub(WAITING).map(|old| known.lock().unwrap()[&old].clone());
+                if let Some(old) = waits
+                    && !is_judged(&http, edge, &token, &old).await
+                {
+                    if tries % 10 == 0 {
+                        token = log_in(&http, edge).await.unwrap_or(token);
+                    }
+                    tokio::time::sleep(PACE).await;
+                    continue;
+                }
                 match submit(&http, edge, &token, number).await {
                     Submitted::Yes(id) => {
                         known.lock().unwrap().insert(number, id);
@@ -115,6 +128,13 @@ async fn submit(http: &reqwest::Client, edge: &str, token: &str, number: usize) 
         429 | 502..=504 => Submitted::No,
         _ => panic!("{status}: {answer}"),
     }
+}
+
+async fn is_judged(http: &reqwest::Client, edge: &str, token: &str, id: &str) -> bool {
+    let request = http.get(format!("{edge}/v1/submissions/{id}")).bearer_auth(token);
+    let Ok(response) = request.send().await else { return false };
+    let answer: Value = response.json().await.unwrap_or_default();
+    answer["state"] == "SUBMISSION_STATE_DONE"
 }
 
 async fn log_in(http: &reqwest::Client, edge: &str) -> Option<String> {

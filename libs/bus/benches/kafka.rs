@@ -1,0 +1,343 @@
+//! Events from an outbox to a consumer's effect, against a bare producer and consumer of the same messages with the
+//! same settings on the same broker: `deploy/engines/with.sh cargo bench -p bus --bench kafka`.
+//!
+//! Prints events a second and their ratio, from rounds that alternate; and what the way through the outbox adds to
+//! the latency of a single event. An effect is one statement of the consumer's transaction. These are measurements,
+//! not tests.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use bus::{Bus, Consumes, Event, Fault, Handler, KafkaConfig, Received, Topic, outbox};
+use db::testing::{self, Kind, TestDb};
+use db::{Migration, Migrations, Tx};
+use futures_util::StreamExt as _;
+use proto::event::UserUpdated;
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+const EVENTS: usize = 40_000;
+const KEYS: usize = 500;
+const ROUNDS: usize = 5;
+const SINGLES: usize = 200;
+const PARTITIONS: i32 = 4;
+
+const USERS: Topic =
+    Topic::new("agon.user.v1", "auth").key("user_id").types(&["agon.event.v1.UserUpdated"]);
+const TOPICS: &[Topic] = &[USERS];
+const NOTHING: &str = "CREATE TABLE nothing (id UUID PRIMARY KEY)";
+const PRODUCER: Migrations =
+    Migrations { service: "auth", files: &[Migration::new("0001_nothing", NOTHING, NOTHING)] };
+const EFFECTS: &str = "CREATE TABLE effects (id UUID PRIMARY KEY, version BIGINT NOT NULL)";
+const CONSUMER: Migrations =
+    Migrations { service: "reader", files: &[Migration::new("0001_effects", EFFECTS, EFFECTS)] };
+
+/// What the consumer does with an event.
+#[derive(Clone, Copy)]
+enum Effect {
+    /// It moves its cursor, in its database.
+    Cursor,
+    /// It also writes a row.
+    Row,
+}
+
+struct Applier {
+    effect: Effect,
+    applied: mpsc::UnboundedSender<()>,
+}
+
+impl Handler for Applier {
+    async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
+        if let Effect::Row = self.effect {
+            tx.query(
+                "INSERT INTO effects VALUES ($1, $2)
+                 ON CONFLICT (id) DO UPDATE SET version = excluded.version",
+            )
+            .bind(event.aggregate_id)
+            .bind(event.version)
+            .execute()
+            .await?;
+        }
+        let applied = self.applied.clone();
+        tx.after_commit(move || drop(applied.send(())));
+        Ok(())
+    }
+}
+
+/// A producing and a consuming service, with topics of their own.
+struct World {
+    auth: TestDb,
+    reader: TestDb,
+    config: KafkaConfig,
+    bus: Bus,
+}
+
+impl World {
+    async fn new(url: &str, kind: &Kind) -> Self {
+        let auth = kind.create_with(&PRODUCER, |o| o.relayed = true).await;
+        let reader = kind.create_with(&CONSUMER, |o| o.relayed = true).await;
+        let prefix = format!("bench{}-", auth.clock().new_id().simple());
+        let config = KafkaConfig { partitions: PARTITIONS, prefix, ..KafkaConfig::new(url) };
+        let bus = Bus::kafka(config.clone(), &[TOPICS]).unwrap();
+        bus.create_topics(&[Consumes { consumer: "reader", topics: &[USERS.name] }]).await.unwrap();
+        Self { auth, reader, config, bus }
+    }
+
+    /// Events, a hundred a transaction.
+    async fn append(&self, count: usize) {
+        let keys: Vec<_> = (0..KEYS).map(|_| self.auth.clock().new_id()).collect();
+        for batch in 0..count / 100 {
+            let keys = &keys;
+            let work = self.auth.transact(|mut tx| async move {
+                for i in batch * 100..(batch + 1) * 100 {
+                    let key = keys[i % KEYS];
+                    let version = i64::try_from(i / KEYS + 1).unwrap();
+                    outbox::append(&mut tx, Event::new(&USERS, key, version, &payload()));
+                }
+                Ok::<_, db::Error>(())
+            });
+            work.await.unwrap();
+        }
+    }
+
+    fn consumer(&self, effect: Effect) -> (Running, mpsc::UnboundedReceiver<()>) {
+        let (applied, effects) = mpsc::unbounded_channel();
+        let handler = Applier { effect, applied };
+        let consumer =
+            self.bus.consumer("reader", self.reader.db(), &[USERS.name], handler).unwrap();
+        (Running::start(|stop| consumer.run(stop)), effects)
+    }
+
+    fn relay(&self) -> Running {
+        let relay = self.bus.relay(self.auth.db()).unwrap();
+        Running::start(|stop| relay.run(stop))
+    }
+
+    /// A client with the settings of the bus's own.
+    fn client(&self) -> ClientConfig {
+        let mut client = ClientConfig::new();
+        client.set("bootstrap.servers", self.config.url.strip_prefix("kafka://").unwrap());
+        client
+    }
+
+    fn topic(&self) -> String {
+        format!("{}{}", self.config.prefix, USERS.name)
+    }
+
+    fn bare_consumer(&self) -> StreamConsumer {
+        let consumer: StreamConsumer = self
+            .client()
+            .set("group.id", format!("{}bare", self.config.prefix))
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_committed")
+            .set("queued.min.messages", "2000")
+            .set("queued.max.messages.kbytes", "2048")
+            .create()
+            .unwrap();
+        consumer.subscribe(&[&self.topic()]).unwrap();
+        consumer
+    }
+
+    fn bare_producer(&self) -> FutureProducer {
+        self.client()
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("compression.type", "lz4")
+            .set("linger.ms", "2")
+            .set("partitioner", "murmur2_random")
+            .create()
+            .unwrap()
+    }
+}
+
+struct Running {
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn start<F: Future<Output = ()> + Send + 'static>(
+        run: impl FnOnce(futures_util::future::BoxFuture<'static, ()>) -> F,
+    ) -> Self {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let stopped = Box::pin(async move { drop(stopped.await) });
+        Self { stop, task: tokio::spawn(run(stopped)) }
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        self.task.await.unwrap();
+    }
+}
+
+fn payload() -> UserUpdated {
+    UserUpdated { user_id: "01a1fde1-7418-76c8-9842-6c0cfc3e4020".into(), country: "CH".into() }
+}
+
+/// As many headers as an event has, of the same size.
+fn headers() -> OwnedHeaders {
+    let id = "01a1fde1-7418-76c8-9842-6c0cfc3e4020";
+    let pairs = [
+        ("content-type", "application/protobuf"),
+        ("ce_specversion", "1.0"),
+        ("ce_id", id),
+        ("ce_type", "agon.event.v1.UserUpdated"),
+        ("ce_source", "/agon/auth"),
+        ("ce_subject", id),
+        ("ce_time", "2026-01-01T00:00:00.000000Z"),
+        ("ce_partitionkey", id),
+        ("ce_sequence", "00000000000000000001"),
+    ];
+    pairs.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+        headers.insert(Header { key, value: Some(value) })
+    })
+}
+
+/// Events a second from the outbox to the effect.
+async fn through_the_outbox(url: &str, kind: &Kind, effect: Effect) -> f64 {
+    let world = World::new(url, kind).await;
+    let (consumer, mut effects) = world.consumer(effect);
+    // The group has come together when the first event is through.
+    let relay = world.relay();
+    world.append(100).await;
+    for _ in 0..100 {
+        effects.recv().await.unwrap();
+    }
+    relay.stop().await;
+    world.append(EVENTS).await;
+    let start = Instant::now();
+    let relay = world.relay();
+    for _ in 0..EVENTS {
+        effects.recv().await.unwrap();
+    }
+    let took = start.elapsed();
+    relay.stop().await;
+    consumer.stop().await;
+    EVENTS as f64 / took.as_secs_f64()
+}
+
+/// The same messages without a database.
+async fn bare(url: &str, kind: &Kind) -> f64 {
+    let world = World::new(url, kind).await;
+    let (topic, producer, consumer) = (world.topic(), world.bare_producer(), world.bare_consumer());
+    let body = prost::Message::encode_to_vec(&payload());
+    let keys: Vec<String> = (0..KEYS).map(|_| world.auth.clock().new_id().to_string()).collect();
+    let send = async |count: usize| {
+        let mut acks = futures_util::stream::FuturesUnordered::new();
+        for i in 0..count {
+            let mut record = FutureRecord::to(&topic).key(&keys[i % KEYS]).payload(&body);
+            record = record.headers(headers());
+            loop {
+                match producer.send_result(record) {
+                    Ok(ack) => break acks.push(ack),
+                    Err((_, back)) => {
+                        record = back;
+                        acks.next().await;
+                    }
+                }
+            }
+            if i % 64 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        while acks.next().await.is_some() {}
+    };
+    send(100).await;
+    for _ in 0..100 {
+        consumer.recv().await.unwrap();
+    }
+    let start = Instant::now();
+    let receive = async {
+        for _ in 0..EVENTS {
+            consumer.recv().await.unwrap();
+        }
+        start.elapsed()
+    };
+    let ((), took) = tokio::join!(send(EVENTS), receive);
+    EVENTS as f64 / took.as_secs_f64()
+}
+
+/// From the commit to the effect, and from the send to the receipt, of one event at a time.
+async fn latencies(url: &str, kind: &Kind) -> [Duration; 2] {
+    let world = World::new(url, kind).await;
+    let (relay, (consumer, mut effects)) = (world.relay(), world.consumer(Effect::Row));
+    let bare = World::new(url, kind).await;
+    let (producer, receiver) = (bare.bare_producer(), bare.bare_consumer());
+    let (topic, body) = (bare.topic(), prost::Message::encode_to_vec(&payload()));
+    let times = Mutex::new([Vec::new(), Vec::new()]);
+    for round in 0..SINGLES {
+        let key = world.auth.clock().new_id();
+        let append = world.auth.transact(|mut tx| async move {
+            outbox::append(&mut tx, Event::new(&USERS, key, 1, &payload()));
+            Ok::<_, db::Error>(())
+        });
+        append.await.unwrap();
+        let start = Instant::now();
+        effects.recv().await.unwrap();
+        let outbox = start.elapsed();
+        // Both sides are asleep by then.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+
+        let key = key.to_string();
+        let start = Instant::now();
+        let record = FutureRecord::to(&topic).key(&key).payload(&body).headers(headers());
+        let sent = producer.send_result(record).unwrap_or_else(|(error, _)| panic!("{error}"));
+        receiver.recv().await.unwrap();
+        let bare = start.elapsed();
+        sent.await.unwrap().unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        if round >= SINGLES / 4 {
+            let mut times = times.lock().unwrap();
+            times[0].push(outbox);
+            times[1].push(bare);
+        }
+    }
+    relay.stop().await;
+    consumer.stop().await;
+    let mut times = times.into_inner().unwrap();
+    [0, 1].map(|at: usize| {
+        times[at].sort();
+        times[at][times[at].len() / 2]
+    })
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[tokio::main]
+async fn main() {
+    let url = std::env::var("AGON_TEST_KAFKA").unwrap_or_default();
+    let kind = testing::kinds().into_iter().find(|kind| matches!(kind, Kind::Postgres(_)));
+    let Some(kind) = kind.filter(|_| !url.is_empty()) else {
+        println!("not measured: AGON_TEST_POSTGRES and AGON_TEST_KAFKA name the engines");
+        return;
+    };
+    for (effect, words) in [(Effect::Cursor, "cursor only"), (Effect::Row, "a row each")] {
+        let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let (one, other) =
+                (bare(&url, &kind).await, through_the_outbox(&url, &kind, effect).await);
+            theirs.push(one);
+            ours.push(other);
+            ratios.push(other / one);
+        }
+        println!(
+            "bare producer and consumer {:.0}/s, outbox to effect ({words}) {:.0}/s, ratio {:.2} (medians of {ROUNDS})",
+            median(theirs),
+            median(ours),
+            median(ratios),
+        );
+    }
+    let [outbox, bare] = latencies(&url, &kind).await.map(|time| time.as_secs_f64() * 1e3);
+    println!(
+        "one event: bare {bare:.1} ms, outbox to effect {outbox:.1} ms, so {:.1} ms more (medians)",
+        outbox - bare
+    );
+}

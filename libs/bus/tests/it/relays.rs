@@ -1,0 +1,77 @@
+//! Several relays of one outbox, some of them out of their minds for longer than their leases.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::concurrency::write;
+use crate::world::World;
+
+/// Longer than a relay's lease.
+const PAST_LEASE: Duration = Duration::from_secs(17);
+
+/// Holds up a future, as a stopped process is held up.
+#[derive(Clone, Default)]
+struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Gate {
+    async fn hold(self, work: impl Future<Output = ()>) {
+        let mut work = pin!(work);
+        poll_fn(|cx| {
+            {
+                let mut state = self.0.lock().unwrap();
+                state.1 = Some(cx.waker().clone());
+                if state.0 {
+                    return Poll::Pending;
+                }
+            }
+            work.as_mut().poll(cx)
+        })
+        .await;
+    }
+
+    fn set(&self, paused: bool) {
+        let mut state = self.0.lock().unwrap();
+        state.0 = paused;
+        if let Some(waker) = state.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_relays_of_which_two_are_paused_past_their_leases() {
+    let Some(world) = World::on_kafka().await else { return };
+    let gates = [Gate::default(), Gate::default()];
+    let mut relays = vec![world.relay(), world.relay()];
+    relays.extend(gates.iter().map(|gate| world.relay_within(|relay| gate.clone().hold(relay))));
+    let running = world.start();
+    let until = |time| Instant::now() + time;
+
+    for paused in [true, false] {
+        gates.iter().for_each(|gate| gate.set(paused));
+        let end = until(if paused { PAST_LEASE } else { Duration::from_secs(2) });
+        while Instant::now() < end {
+            write(&world, 4).await;
+        }
+    }
+    // Once more, one after the other: whoever took the lanes over is stopped in turn.
+    for gate in &gates {
+        gate.set(true);
+        write(&world, 8).await;
+        gate.set(false);
+        write(&world, 8).await;
+    }
+    let deadline = until(Duration::from_secs(120));
+    while world.committed(&[]).await != world.seen().await {
+        assert!(Instant::now() < deadline, "not all is applied: {:?}", world.bus.health());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for relay in relays {
+        relay.stop().await;
+    }
+    running.stop().await;
+    world.assert_exactly_once().await;
+}
