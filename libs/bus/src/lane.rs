@@ -419,7 +419,8 @@ impl<'a, H: Handler> Lane<'a, H> {
         if event.type_name.is_empty() {
             return Err(Fault::park("is no event: its key, its value or a ce_ header is missing"));
         }
-        let context = rpc::Context::continuing(event.traceparent.as_deref());
+        let mut context = rpc::Context::continuing(event.traceparent.as_deref());
+        let mut recorded = self.record(&mut context, event);
         let span = tracing::info_span!(
             "event",
             consumer = self.name(),
@@ -429,7 +430,27 @@ impl<'a, H: Handler> Lane<'a, H> {
         );
         let handled = self.consumer.handler.handle(tx, event).instrument(span);
         let handled = AssertUnwindSafe(context.scope(handled)).catch_unwind().await;
-        handled.unwrap_or_else(|panic| Err(Fault::Retry(format!("panicked: {}", words(&*panic)))))
+        let handled = handled
+            .unwrap_or_else(|panic| Err(Fault::Retry(format!("panicked: {}", words(&*panic)))));
+        if handled.is_err() {
+            recorded.fail("the event was not applied");
+        }
+        handled
+    }
+
+    /// The span of an event's handling.
+    fn record(&self, context: &mut rpc::Context, event: &Received) -> rpc::Span {
+        let name = format_args!("process {}", self.topic.name);
+        let mut recorded = context.record(rpc::Kind::Consumer, name);
+        recorded.set("messaging.system", if self.is_partition() { "kafka" } else { "agon" });
+        recorded.set("messaging.operation.type", "process");
+        recorded.set("messaging.destination.name", self.topic.name);
+        recorded.set("messaging.consumer.group.name", self.name());
+        recorded.set_text("messaging.message.id", event.id);
+        if let Source::Partition(partition) = &self.source {
+            recorded.set_text("messaging.destination.partition.id", partition.number);
+        }
+        recorded
     }
 
     async fn measure(&self, events: &[Received]) -> db::Result<()> {

@@ -21,6 +21,7 @@ mod progress;
 mod samples;
 mod secrets;
 mod serve;
+mod telemetry;
 mod wire;
 
 use std::process::ExitCode;

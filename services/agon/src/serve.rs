@@ -15,6 +15,7 @@ use crate::config::{self, Config};
 use crate::data::DataDir;
 use crate::failure::Failure;
 use crate::listeners::{Addresses, Listeners};
+use crate::telemetry::Traces;
 use crate::wire::{self, Base, Roles};
 
 /// Serves until a signal says stop.
@@ -44,7 +45,9 @@ async fn serve(config: &Config, shutdown: Shutdown) -> Result<(), Failure> {
     let listeners = Listeners::bind(config).await?;
     let readiness = Readiness::default();
     let tasks = Tasks::new(shutdown.clone(), readiness.clone());
-    let metrics = Metrics::install();
+    let metrics = Metrics::install(rpc::span::exemplar);
+    metrics.describe(crate::VERSION);
+    let traces = Traces::start(&config.telemetry, &[])?;
     tasks.spawn("metrics", metrics.clone().upkeep(shutdown.clone()));
 
     // The admin listener is the first to answer and the last to go: it tells how far the rest is.
@@ -55,6 +58,7 @@ async fn serve(config: &Config, shutdown: Shutdown) -> Result<(), Failure> {
     let platform = async {
         let up = Up { addresses, started, process: tasks.readiness().component("process") };
         let done = platform(config, data, tasks, grpc, rest, up).await;
+        traces.close(Duration::from_secs(config.shutdown.grace_seconds)).await;
         end.begin();
         done
     };

@@ -12,6 +12,11 @@ pub fn judged(verdict: Verdict) {
     counter!("agon_judge_judgements_total", "verdict" => verdict).increment(1);
 }
 
+/// A worker was done with a job after so long.
+pub fn took(time: Duration) {
+    metrics::histogram!("agon_judge_job_duration_seconds").record(time);
+}
+
 /// A job went back to the queue.
 pub fn put_back(crashed: bool) {
     let cause = if crashed { "crashed" } else { "away" };
