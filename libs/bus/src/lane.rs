@@ -118,6 +118,8 @@ impl<'a, H: Handler> Lane<'a, H> {
             };
             self.pause(pause).await;
         }
+        // Whoever goes on, here or elsewhere, tells how far behind it is.
+        self.show_lag(0, 0);
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -464,15 +466,17 @@ impl<'a, H: Handler> Lane<'a, H> {
         };
         let now = self.db().clock().now();
         let age = events.first().map_or(0, |event| (now - event.time).num_milliseconds().max(0));
-        let (consumer, topic) = (self.name(), self.place.clone());
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        {
-            gauge!("agon_bus_lag_events", "consumer" => consumer, "topic" => topic.clone())
-                .set((behind + events.len() as i64) as f64);
-            gauge!("agon_bus_lag_seconds", "consumer" => consumer, "topic" => topic)
-                .set(age as f64 / 1000.0);
-        }
+        self.show_lag(behind + events.len() as i64, age);
         Ok(())
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "gauges")]
+    fn show_lag(&self, events: i64, millis: i64) {
+        let (consumer, topic) = (self.name(), self.place.clone());
+        gauge!("agon_bus_lag_events", "consumer" => consumer, "topic" => topic.clone())
+            .set(events as f64);
+        gauge!("agon_bus_lag_seconds", "consumer" => consumer, "topic" => topic)
+            .set(millis as f64 / 1000.0);
     }
 
     pub(super) fn show_parked(&self) {

@@ -19,7 +19,8 @@
 mod database;
 mod error;
 pub mod lease;
-pub mod migrate;
+pub mod measure;
+mod migrate;
 mod options;
 mod postgres;
 mod query;

@@ -15,7 +15,7 @@ use crate::config::{self, Config};
 use crate::data::DataDir;
 use crate::failure::Failure;
 use crate::listeners::{Addresses, Listeners};
-use crate::telemetry::Traces;
+use crate::telemetry::{self, Traces};
 use crate::wire::{self, Base, Roles};
 
 /// Serves until a signal says stop.
@@ -87,6 +87,7 @@ async fn platform(
 ) -> Result<(), Failure> {
     let grace = Duration::from_secs(config.shutdown.grace_seconds);
     let base = Base::open(config, data, tasks.clone()).await?;
+    telemetry::measure(&base.databases, base.data.path(), &tasks);
     let roles = Roles::open(&base).await?;
     let (served, health) = stack(&base, &roles);
     base.local.set(served.clone());

@@ -1,10 +1,18 @@
-//! What this process tells of itself: its traces.
+//! What this process tells of itself: its traces, and what has to be looked at to be measured.
 
+use std::path::Path;
 use std::time::Duration;
 
+use db::Db;
+use runtime::Tasks;
 use runtime::telemetry::{Config, Identity, Telemetry};
+use tokio::time::MissedTickBehavior;
 
+use crate::databases::Databases;
 use crate::failure::Failure;
+
+/// How often the databases are measured.
+const DATABASES: Duration = Duration::from_secs(15);
 
 /// The longest that the last spans are waited for.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -34,6 +42,34 @@ impl Traces {
         if let Some(telemetry) = self.0 {
             telemetry.close(grace.min(FAREWELL)).await;
         }
+    }
+}
+
+/// Starts measuring what has no moment of its own.
+pub fn measure(databases: &Databases, data: &Path, tasks: &Tasks) {
+    let shutdown = tasks.shutdown().clone();
+    tasks.spawn("component metrics", tasks.readiness().clone().measure(shutdown.clone()));
+    let data = data.to_owned();
+    let databases: Vec<Db> = databases.each().map(|(db, _)| db.clone()).collect();
+    let work = async move {
+        let mut tick = tokio::time::interval(DATABASES);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while shutdown.unless_begun(tick.tick()).await.is_some() {
+            for db in &databases {
+                db.measure().await;
+            }
+            disk(&data);
+        }
+    };
+    tasks.spawn("database metrics", work);
+}
+
+/// How much room the data directory's file system has.
+#[expect(clippy::cast_precision_loss, reason = "gauges")]
+fn disk(data: &Path) {
+    if let Ok(found) = rustix::fs::statvfs(data) {
+        metrics::gauge!("agon_disk_free_bytes").set((found.f_bavail * found.f_frsize) as f64);
+        metrics::gauge!("agon_disk_size_bytes").set((found.f_blocks * found.f_frsize) as f64);
     }
 }
 

@@ -133,7 +133,9 @@ impl Judge {
             bus.consumer(events::CONSUMER, self.db.clone(), events::CONSUMES, handler)?;
         tasks.spawn("judge consumer", consumer.run(tasks.shutdown().wait()));
         let shutdown = tasks.shutdown().clone();
+        measure::begin();
         tasks.spawn("judge queue", self.queue.clone().dispatch(shutdown.clone()));
+        tasks.spawn("judge measurements", self.queue.clone().watch(shutdown.clone()));
         if self.config.worker {
             let component = tasks.readiness().component("judge");
             let worker = Worker::new(self.config.clone(), self.worker.clone());

@@ -1,8 +1,11 @@
 //! Stories, told by clients of the whole program: a child process with its own data and ports.
 
+#[path = "../../../../libs/runtime/tests/it/collector.rs"]
+mod collector;
 mod command_line;
 mod crash;
 mod life;
 mod players;
 mod stories;
+mod traces;
 mod world;

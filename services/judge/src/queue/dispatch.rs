@@ -16,6 +16,9 @@ use crate::store::{self, Job};
 /// How often leases and jobs of other processes are looked at; everything of this one wakes at once.
 const TICK: Duration = Duration::from_secs(1);
 
+/// How often the queue is measured.
+const WATCH: Duration = Duration::from_secs(10);
+
 impl Queue {
     /// Gives out jobs until the shutdown.
     pub async fn dispatch(self, shutdown: Shutdown) {
@@ -32,6 +35,18 @@ impl Queue {
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 self.0.wake.notify_one();
             }
+        }
+    }
+
+    /// Measures the queue until the shutdown.
+    pub async fn watch(self, shutdown: Shutdown) {
+        let mut tick = tokio::time::interval(WATCH);
+        while shutdown.unless_begun(tick.tick()).await.is_some() {
+            // The database has its own way to say that it is away.
+            let Ok((waiting, running, oldest)) = store::counts(&self.0.db).await else { continue };
+            let now = self.0.db.clock().now();
+            let age = oldest.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
+            measure::queue(waiting, running, age);
         }
     }
 

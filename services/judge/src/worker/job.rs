@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use ::rpc::span::phase;
 use proto::judge as pb;
 use proto::judge::Verdict;
 use proto::problem::{OutputCheck, Verification, VerificationKind};
-use ::rpc::span::phase;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -97,6 +97,7 @@ type Fresh = Option<(String, Arc<Program>)>;
 pub(super) async fn judge(bench: Arc<Bench>, job: pb::Job, reporter: Reporter) {
     let mut context = ::rpc::Context::continuing(Some(job.traceparent.as_str()));
     let mut span = record(&mut context, &bench, &job);
+    let _working = measure::Counted::job();
     let (trace, traceparent) = (context.trace, context.trace.to_string());
     let (id, started) = (job.job_id.clone(), std::time::Instant::now());
     let work = async {
