@@ -28,3 +28,7 @@ step "$tools/node_modules/.bin/buf" lint
 if git rev-parse -q --verify "$(git describe --tags --abbrev=0 2>/dev/null)" >/dev/null; then
   step "$tools/node_modules/.bin/buf" breaking --against ".git#tag=$(git describe --tags --abbrev=0)"
 fi
+
+deploy/engines/get.sh alerts
+step promtool check config deploy/prometheus/prometheus.yml
+step promtool test rules deploy/prometheus/alerts_test.yml

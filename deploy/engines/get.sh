@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Installs what the tests need and the machine lacks: a PostgreSQL and a Redis server, what Kafka and
-# the S3 server are got and run with, what makes certificates, the compilers and interpreters that
-# programs are judged with. A no-op where everything is there.
-#   usage: get.sh [GROUP...]     groups: postgres redis java tls toolchains (all by default)
+# the S3 server are got and run with, what makes certificates, what tries alerts, the compilers and
+# interpreters that programs are judged with. A no-op where everything is there.
+#   usage: get.sh [GROUP...]     groups: postgres redis java tls alerts toolchains (all but alerts by default)
 set -euo pipefail
 
 have_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null; }
 have_redis() { command -v redis-server >/dev/null; }
 have_java() { command -v java >/dev/null && command -v mvn >/dev/null && command -v curl >/dev/null; }
 have_tls() { command -v openssl >/dev/null; }
+have_alerts() { command -v promtool >/dev/null; }
 have_toolchains() {
   command -v gcc >/dev/null && command -v g++ >/dev/null && [ -x /usr/bin/python3 ] && [ -x /usr/bin/javac ]
 }
@@ -20,9 +21,10 @@ for group in "$@"; do
     postgres) have_postgres || packages+=(postgresql) ;;
     redis) have_redis || packages+=(redis-server) ;;
     java) have_java || packages+=(default-jre-headless maven curl) ;;
+    alerts) have_alerts || packages+=(prometheus) ;;
     tls) have_tls || packages+=(openssl) ;;
     toolchains) have_toolchains || packages+=(gcc g++ python3-minimal default-jdk-headless) ;;
-    *) echo "get.sh: unknown group $group (postgres, redis, java, tls, toolchains)" >&2; exit 2 ;;
+    *) echo "get.sh: unknown group $group (postgres, redis, java, tls, alerts, toolchains)" >&2; exit 2 ;;
   esac
 done
 [ ${#packages[@]} -gt 0 ] || exit 0

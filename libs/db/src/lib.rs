@@ -19,8 +19,8 @@
 mod database;
 mod error;
 pub mod lease;
-pub mod measure;
-mod migrate;
+mod measure;
+pub mod migrate;
 mod options;
 mod postgres;
 mod query;

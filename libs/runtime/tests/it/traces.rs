@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use opentelemetry::KeyValue;
 use opentelemetry::trace::{
     Span as _, SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
     Tracer as _,
@@ -49,12 +50,15 @@ async fn nothing_is_opened_unless_wanted() {
 async fn the_last_spans_are_sent_when_it_closes() {
     let collector = Collector::start().await;
     let telemetry = open(&collector.url, 1.0);
-    telemetry.tracer().start("last words").end();
+    let mut span = telemetry.tracer().start("last words");
+    span.set_attribute(KeyValue::new("count", 2));
+    span.end();
     telemetry.close(Duration::from_secs(10)).await;
     let spans = collector.spans();
     assert_eq!(spans.len(), 1);
     assert_eq!(spans[0].span.name, "last words");
     assert_eq!(spans[0].service, "agon-judge");
+    assert_eq!(spans[0].attribute("count").as_deref(), Some("2"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,6 +72,7 @@ async fn the_callers_decision_comes_first() {
     telemetry.close(Duration::from_secs(10)).await;
     let names: Vec<_> = collector.spans().into_iter().map(|seen| seen.span.name).collect();
     assert_eq!(names, ["wanted"]);
+    assert_eq!(collector.trace(&2_u128.to_be_bytes()).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
