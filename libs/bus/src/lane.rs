@@ -1,6 +1,8 @@
 //! One consumer in one topic's log, or in one partition of a topic: reads it in order, applies it, and never passes
 //! a failure of the same key.
 
+mod measure;
+
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -9,7 +11,6 @@ use db::{Db, Engine, Tx};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use ids::Uuid;
-use metrics::{counter, gauge};
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
@@ -118,7 +119,9 @@ impl<'a, H: Handler> Lane<'a, H> {
             };
             self.pause(pause).await;
         }
-        // Whoever goes on, here or elsewhere, tells how far behind it is.
+        // Whoever goes on, here or elsewhere, tells how the lane is.
+        self.parked.clear();
+        self.show_parked();
         self.show_lag(0, 0);
     }
 
@@ -292,6 +295,7 @@ impl<'a, H: Handler> Lane<'a, H> {
             if self.is_stopping() {
                 return;
             }
+            self.show_lag(1, self.age(event));
             match self.apply(std::slice::from_ref(event)).await {
                 Ok(applied) => {
                     self.after(&applied, &[]);
@@ -438,59 +442,6 @@ impl<'a, H: Handler> Lane<'a, H> {
             recorded.fail("the event was not applied");
         }
         handled
-    }
-
-    /// The span of an event's handling.
-    fn record(&self, context: &mut rpc::Context, event: &Received) -> rpc::Span {
-        let name = format_args!("process {}", self.topic.name);
-        let mut recorded = context.record(rpc::Kind::Consumer, name);
-        recorded.set("messaging.system", if self.is_partition() { "kafka" } else { "agon" });
-        recorded.set("messaging.operation.type", "process");
-        recorded.set("messaging.destination.name", self.topic.name);
-        recorded.set("messaging.consumer.group.name", self.name());
-        recorded.set_text("messaging.message.id", event.id);
-        if let Source::Partition(partition) = &self.source {
-            recorded.set_text("messaging.destination.partition.id", partition.number);
-        }
-        recorded
-    }
-
-    async fn measure(&self, events: &[Received]) -> db::Result<()> {
-        let behind = match (events, &self.source) {
-            ([.., last], Source::Log(log, _))
-                if events.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX) =>
-            {
-                log::count_after(log, self.topic.name, last.log_id).await?
-            }
-            _ => 0,
-        };
-        let now = self.db().clock().now();
-        let age = events.first().map_or(0, |event| (now - event.time).num_milliseconds().max(0));
-        self.show_lag(behind + events.len() as i64, age);
-        Ok(())
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "gauges")]
-    fn show_lag(&self, events: i64, millis: i64) {
-        let (consumer, topic) = (self.name(), self.place.clone());
-        gauge!("agon_bus_lag_events", "consumer" => consumer, "topic" => topic.clone())
-            .set(events as f64);
-        gauge!("agon_bus_lag_seconds", "consumer" => consumer, "topic" => topic)
-            .set(millis as f64 / 1000.0);
-    }
-
-    pub(super) fn show_parked(&self) {
-        let (consumer, topic) = (self.name(), self.place.clone());
-        self.consumer.state.parked(&topic, self.parked.len());
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        gauge!("agon_bus_parked_keys", "consumer" => consumer, "topic" => topic)
-            .set(self.parked.len() as f64);
-    }
-
-    fn count(&self, outcome: &'static str, events: usize) {
-        let (consumer, topic) = (self.name(), self.topic.name);
-        counter!("agon_bus_events_total", "consumer" => consumer, "topic" => topic, "outcome" => outcome)
-            .increment(events as u64);
     }
 }
 

@@ -141,6 +141,7 @@ impl<'a> Work<'a> {
         }
         let lanes = self.lanes.ours();
         if lanes.is_empty() {
+            self.measure(&[]);
             return Ok(Round::Idle);
         }
         let rows = self.read(&lanes).await?;

@@ -5,6 +5,7 @@ mod collector;
 mod command_line;
 mod crash;
 mod life;
+mod openmetrics;
 mod players;
 mod stories;
 mod traces;

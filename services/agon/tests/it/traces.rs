@@ -45,6 +45,7 @@ async fn one_trace_from_the_request_to_the_verdict() {
             ]
         );
         assert_eq!(hex(&path[0].span.parent_span_id), CALLER);
+        assert!(spans.values().all(|seen| seen.service == "agon"));
         parts(&spans, &path, engines.iter().any(|flag| flag == "--events"));
         metrics_name_traces(&world).await;
         let traces: Vec<_> = collector.spans().into_iter().map(|seen| seen.span.trace_id).collect();
@@ -124,7 +125,7 @@ async fn metrics_name_traces(world: &World) {
     };
     let (kind, text) = metrics("application/openmetrics-text; version=1.0.0").await;
     assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
-    assert!(text.ends_with("# EOF\n"));
+    crate::openmetrics::check(&text);
     let example = format!("# {{trace_id=\"{}\"", hex(&TRACE));
     for histogram in ["http_request", "rpc_server", "judge_job"] {
         let start = format!("agon_{histogram}_duration_seconds_bucket");
