@@ -176,9 +176,9 @@ impl SpanExporter for Reporting {
         match &result {
             Err(error) if !was_away => {
                 let url = &self.url;
-                tracing::warn!(url, %error, "the collector of traces is away; they are lost until it is back");
+                tracing::warn!(url, %error, "the collector is away; traces are lost until it is back");
             }
-            Ok(()) if was_away => tracing::info!(url = self.url, "the collector of traces is back"),
+            Ok(()) if was_away => tracing::info!(url = self.url, "the collector is back"),
             _ => {}
         }
         result

@@ -58,8 +58,8 @@ async fn spans(trace: &Trace, count: usize) -> Vec<SpanData> {
 }
 
 #[track_caller]
-fn of_kind(spans: &[SpanData], kind: SpanKind) -> &SpanData {
-    spans.iter().find(|span| span.span_kind == kind).unwrap()
+fn of_kind<'s>(spans: &'s [SpanData], kind: &SpanKind) -> &'s SpanData {
+    spans.iter().find(|span| span.span_kind == *kind).unwrap()
 }
 
 fn attribute(span: &SpanData, key: &str) -> String {
@@ -76,7 +76,7 @@ async fn a_call_over_the_network_has_two_ends() {
     context.scope(client.list_invitations(list(""))).await.unwrap();
     let spans = spans(&trace, 2).await;
     let (calling, answering) =
-        (of_kind(&spans, SpanKind::Client), of_kind(&spans, SpanKind::Server));
+        (of_kind(&spans, &SpanKind::Client), of_kind(&spans, &SpanKind::Server));
     assert_eq!(calling.parent_span_id, trace.span_id.into());
     assert_eq!(answering.parent_span_id, calling.span_context.span_id());
     for span in [calling, answering] {
