@@ -45,9 +45,13 @@ pub struct Edge {
 /// Answers a request, whatever it is.
 pub async fn handle(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let context = rpc::Context::incoming(&parts.headers);
-    let span = tracing::info_span!("http", request_id = %context.request_id);
-    let mut note = Note::new(&parts.method);
+    let mut context = rpc::Context::incoming(&parts.headers);
+    let mut note = Note::new(&parts.method, &mut context);
+    let span = tracing::info_span!(
+        "http",
+        request_id = %context.request_id,
+        trace_id = %format_args!("{:032x}", context.trace.trace_id),
+    );
     let result = edge.answer(&parts, body, &context, &mut note).instrument(span.clone()).await;
     let mut response = result.unwrap_or_else(|failure| {
         let problem = accept::wants_problem(&parts.headers);
@@ -195,15 +199,21 @@ struct Note {
     method: &'static str,
     template: std::borrow::Cow<'static, str>,
     started: Instant,
+    recorded: rpc::Span,
+    trace: rpc::Trace,
     done: bool,
 }
 
 impl Note {
-    fn new(method: &Method) -> Self {
+    /// A request that arrived in `context`; from here on the context stands where its span does.
+    fn new(method: &Method, context: &mut rpc::Context) -> Self {
         let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
         let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
         metrics::gauge!("agon_http_requests_in_flight").increment(1.0);
-        Note { method, template: "unmatched".into(), started: Instant::now(), done: false }
+        let mut recorded = context.record(rpc::Kind::Server, method);
+        recorded.set("http.request.method", method);
+        let (template, started) = ("unmatched".into(), Instant::now());
+        Note { method, template, started, recorded, trace: context.trace, done: false }
     }
 
     fn done(mut self, span: &tracing::Span, status: StatusCode) {
@@ -211,15 +221,24 @@ impl Note {
         span.in_scope(|| self.write(status.as_u16()));
     }
 
-    fn write(&self, status: u16) {
+    fn write(&mut self, status: u16) {
         let took = self.started.elapsed();
+        self.recorded.rename(format_args!("{} {}", self.method, self.template));
+        self.recorded.set_text("http.route", &self.template);
+        self.recorded.set("http.response.status_code", i64::from(status));
+        if status >= 500 {
+            self.recorded.fail("");
+        }
         let labels = [
             ("method", self.method.to_owned()),
             ("route", self.template.to_string()),
             ("status", status.to_string()),
         ];
         metrics::counter!("agon_http_requests_total", &labels).increment(1);
-        metrics::histogram!("agon_http_request_seconds", &labels[..2]).record(took.as_secs_f64());
+        rpc::span::exemplify(&self.trace, || {
+            let duration = metrics::histogram!("agon_http_request_duration_seconds", &labels[..2]);
+            duration.record(took.as_secs_f64());
+        });
         let (method, route) = (self.method, &*self.template);
         tracing::info!(method, route, status, took_us = took.as_micros() as u64, "http");
     }

@@ -240,5 +240,6 @@ fn refused(rejection: Rejection) -> Status {
         }
         Rejection::Suspended => ("USER_SUSPENDED", "the account is suspended"),
     };
+    metrics::counter!("agon_access_refused_tokens_total", "reason" => reason).increment(1);
     status::unauthenticated(reason, message)
 }

@@ -79,6 +79,8 @@ impl Limits {
         if decision.allowed {
             return Ok(());
         }
+        metrics::counter!("agon_access_rate_limited_total", "class" => class.as_str_name())
+            .increment(1);
         let text = "too many calls; slow down";
         let after = decision.retry_after;
         Err(status::retry(Code::ResourceExhausted, "RATE_LIMITED", text, after))

@@ -1,6 +1,8 @@
 //! One consumer in one topic's log, or in one partition of a topic: reads it in order, applies it, and never passes
 //! a failure of the same key.
 
+mod measure;
+
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -9,7 +11,6 @@ use db::{Db, Engine, Tx};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use ids::Uuid;
-use metrics::{counter, gauge};
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
@@ -118,6 +119,10 @@ impl<'a, H: Handler> Lane<'a, H> {
             };
             self.pause(pause).await;
         }
+        // Whoever goes on, here or elsewhere, tells how the lane is.
+        self.parked.clear();
+        self.show_parked();
+        self.show_lag(0, 0);
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -290,6 +295,7 @@ impl<'a, H: Handler> Lane<'a, H> {
             if self.is_stopping() {
                 return;
             }
+            self.show_lag(1, self.age(event));
             match self.apply(std::slice::from_ref(event)).await {
                 Ok(applied) => {
                     self.after(&applied, &[]);
@@ -419,7 +425,8 @@ impl<'a, H: Handler> Lane<'a, H> {
         if event.type_name.is_empty() {
             return Err(Fault::park("is no event: its key, its value or a ce_ header is missing"));
         }
-        let context = rpc::Context::continuing(event.traceparent.as_deref());
+        let mut context = rpc::Context::continuing(event.traceparent.as_deref());
+        let mut recorded = self.record(&mut context, event);
         let span = tracing::info_span!(
             "event",
             consumer = self.name(),
@@ -429,43 +436,12 @@ impl<'a, H: Handler> Lane<'a, H> {
         );
         let handled = self.consumer.handler.handle(tx, event).instrument(span);
         let handled = AssertUnwindSafe(context.scope(handled)).catch_unwind().await;
-        handled.unwrap_or_else(|panic| Err(Fault::Retry(format!("panicked: {}", words(&*panic)))))
-    }
-
-    async fn measure(&self, events: &[Received]) -> db::Result<()> {
-        let behind = match (events, &self.source) {
-            ([.., last], Source::Log(log, _))
-                if events.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX) =>
-            {
-                log::count_after(log, self.topic.name, last.log_id).await?
-            }
-            _ => 0,
-        };
-        let now = self.db().clock().now();
-        let age = events.first().map_or(0, |event| (now - event.time).num_milliseconds().max(0));
-        let (consumer, topic) = (self.name(), self.place.clone());
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        {
-            gauge!("agon_bus_lag_events", "consumer" => consumer, "topic" => topic.clone())
-                .set((behind + events.len() as i64) as f64);
-            gauge!("agon_bus_lag_seconds", "consumer" => consumer, "topic" => topic)
-                .set(age as f64 / 1000.0);
+        let handled = handled
+            .unwrap_or_else(|panic| Err(Fault::Retry(format!("panicked: {}", words(&*panic)))));
+        if handled.is_err() {
+            recorded.fail("the event was not applied");
         }
-        Ok(())
-    }
-
-    pub(super) fn show_parked(&self) {
-        let (consumer, topic) = (self.name(), self.place.clone());
-        self.consumer.state.parked(&topic, self.parked.len());
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        gauge!("agon_bus_parked_keys", "consumer" => consumer, "topic" => topic)
-            .set(self.parked.len() as f64);
-    }
-
-    fn count(&self, outcome: &'static str, events: usize) {
-        let (consumer, topic) = (self.name(), self.topic.name);
-        counter!("agon_bus_events_total", "consumer" => consumer, "topic" => topic, "outcome" => outcome)
-            .increment(events as u64);
+        handled
     }
 }
 

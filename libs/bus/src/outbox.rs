@@ -17,7 +17,7 @@ use crate::{Event, Received};
 /// The transaction cannot be committed when the topic is another service's or does not know the message.
 pub fn append(tx: &mut Tx, event: Event) -> Uuid {
     let (id, now) = (tx.new_id(), tx.now());
-    let traceparent = rpc::current().map(|context| context.trace.to_string());
+    let traceparent = rpc::traceparent();
     tx.at_commit::<Outbox>().rows.push(Row { id, now, traceparent, event });
     id
 }

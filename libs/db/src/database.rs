@@ -4,7 +4,7 @@ use std::future::Future;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ids::Clock;
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use crate::postgres::{Announcements, Postgres};
 use crate::query::Target;
 use crate::sqlite::Sqlite;
 use crate::tx::Conn;
-use crate::{Error, Options, Query, Result, Sql, Tx};
+use crate::{Error, Options, Query, Result, Sql, Tx, measure};
 
 /// Which database a service's data is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,10 +87,15 @@ impl Db {
 
     /// Begins a write transaction. On SQLite this waits for the turn to write, on PostgreSQL for a connection.
     pub async fn begin(&self) -> Result<Tx> {
+        let started = Instant::now();
         let conn = match &self.shared.backend {
-            Backend::Postgres(pg) => Conn::Postgres(pg.write.begin().await?),
-            Backend::Sqlite(file) => Conn::Sqlite(file.begin().await?),
+            Backend::Postgres(pg) => {
+                pg.write.begin().await.map(Conn::Postgres).map_err(Error::from)
+            }
+            Backend::Sqlite(file) => file.begin().await.map(Conn::Sqlite),
         };
+        measure::waited(self.service(), started.elapsed());
+        let conn = conn.inspect_err(|error| measure::refused(self.service(), error))?;
         Ok(Tx::new(self.clone(), conn))
     }
 
@@ -119,7 +124,7 @@ impl Db {
             let home = Arc::new(Mutex::new(None));
             let tx = match self.begin().await {
                 Err(error) if error.is_busy() && attempt < ATTEMPTS => {
-                    attempt = pause(attempt).await;
+                    attempt = self.pause(attempt).await;
                     continue;
                 }
                 begun => begun?,
@@ -133,7 +138,7 @@ impl Db {
                 Ok(value) if !busy => match tx.commit().await {
                     Ok(()) => return Ok(value),
                     Err(error) if error.is_busy() && attempt < ATTEMPTS => {
-                        attempt = pause(attempt).await;
+                        attempt = self.pause(attempt).await;
                         continue;
                     }
                     Err(error) => return Err(error.into()),
@@ -151,8 +156,16 @@ impl Db {
             if !busy || attempt >= ATTEMPTS {
                 return Err(error);
             }
-            attempt = pause(attempt).await;
+            attempt = self.pause(attempt).await;
         }
+    }
+
+    /// Waits a little longer each time, by chance, so that two transactions do not meet again and again.
+    async fn pause(&self, attempt: u32) -> u32 {
+        measure::tried_again(self.service());
+        let most = 2_u64 << attempt.min(7);
+        tokio::time::sleep(Duration::from_millis(rand::random_range(1..=most))).await;
+        attempt + 1
     }
 
     /// The service that owns the data.
@@ -220,7 +233,7 @@ impl Db {
     /// small write, so that it gets well by itself.
     pub async fn health(&self) -> Result<(), String> {
         self.query("SELECT 1").fetch_scalar::<i32>().await.map_err(|e| e.to_string())?;
-        if !self.shared.full.load(Ordering::Relaxed) {
+        if !self.is_full() {
             return Ok(());
         }
         let probe = async {
@@ -256,6 +269,10 @@ impl Db {
         &self.shared.backend
     }
 
+    pub(crate) fn is_full(&self) -> bool {
+        self.shared.full.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn note_full(&self, full: bool) {
         if self.shared.full.swap(full, Ordering::Relaxed) != full && full {
             tracing::error!(service = self.service(), "the disk is full: writes are refused");
@@ -270,13 +287,6 @@ impl std::fmt::Debug for Db {
             .field("engine", &self.engine())
             .finish_non_exhaustive()
     }
-}
-
-/// Waits a little longer each time, by chance, so that two transactions do not meet again and again.
-async fn pause(attempt: u32) -> u32 {
-    let most = 2_u64 << attempt.min(7);
-    tokio::time::sleep(Duration::from_millis(rand::random_range(1..=most))).await;
-    attempt + 1
 }
 
 /// A transaction lent to the work of [`Db::transact`], which commits it or rolls it back.

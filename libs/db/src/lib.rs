@@ -19,6 +19,7 @@
 mod database;
 mod error;
 pub mod lease;
+mod measure;
 pub mod migrate;
 mod options;
 mod postgres;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue};
 
 use crate::metadata;
+use crate::span::{self, Kind, Span};
 
 tokio::task_local! {
     static CURRENT: Context;
@@ -24,6 +25,11 @@ pub fn current() -> Option<Context> {
 /// The id of the current request, or of nothing in particular.
 pub fn request_id() -> Option<Arc<str>> {
     CURRENT.try_with(|context| context.request_id.clone()).ok()
+}
+
+/// What to keep with an event or a job, so that the work it causes continues the current trace.
+pub fn traceparent() -> Option<String> {
+    CURRENT.try_with(|context| context.trace.to_string()).ok()
 }
 
 /// When the caller of the current request stops waiting.
@@ -40,17 +46,25 @@ pub struct Trace {
     pub span_id: u64,
     /// W3C flags; bit 0 says that the trace is recorded.
     pub flags: u8,
+    /// The piece of work that caused this one; `None` where the trace begins.
+    pub parent_id: Option<u64>,
 }
 
 impl Trace {
     /// Starts a new trace.
     pub fn root() -> Self {
-        Self { trace_id: rand::random::<u128>().max(1), span_id: new_span_id(), flags: 0 }
+        let trace_id = rand::random::<u128>().max(1);
+        Self { trace_id, span_id: new_span_id(), flags: 0, parent_id: None }
     }
 
     /// The next piece of work in the same trace.
     pub fn child(&self) -> Self {
-        Self { span_id: new_span_id(), ..*self }
+        Self { span_id: new_span_id(), parent_id: Some(self.span_id), ..*self }
+    }
+
+    /// Whether somebody records this trace.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & 1 == 1
     }
 
     /// Reads a `traceparent` header; `None` for anything but a well-formed one.
@@ -72,6 +86,7 @@ impl Trace {
             trace_id: u128::from_str_radix(trace, 16).ok()?,
             span_id: u64::from_str_radix(span, 16).ok()?,
             flags: u8::from_str_radix(flags, 16).ok()?,
+            parent_id: None,
         };
         (trace.trace_id != 0 && trace.span_id != 0).then_some(trace)
     }
@@ -122,6 +137,26 @@ impl Context {
             .map_or_else(|| request_id_of(&trace), Arc::from);
         let deadline = timeout(headers).and_then(|limit| Instant::now().checked_add(limit));
         Self { request_id, trace, deadline }
+    }
+
+    /// A part of the work in this context.
+    pub fn child(&self) -> Self {
+        Self { trace: self.trace.child(), ..self.clone() }
+    }
+
+    /// Records the work of this context as a span, where spans are recorded: from then on the
+    /// context stands where the span does.
+    pub fn record(&mut self, kind: Kind, name: impl fmt::Display) -> Span {
+        let Some((span, trace)) = span::start(&self.trace, kind, &name) else {
+            return Span::default();
+        };
+        // A trace that begins here has got its id just now.
+        if self.trace.trace_id != trace.trace_id && *self.request_id == *request_id_of(&self.trace)
+        {
+            self.request_id = request_id_of(&trace);
+        }
+        self.trace = trace;
+        span
     }
 
     /// Runs `work` in this context.

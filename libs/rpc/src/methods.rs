@@ -22,13 +22,16 @@ pub struct Method {
     /// Doing it twice does what doing it once does: `idempotency_level` in the proto says so.
     pub safe: bool,
     pub(crate) meters: Meters,
+    pub(crate) client_meters: Meters,
 }
 
 static UNKNOWN: Method = Method::new("unknown", false, false, false);
 
 impl Method {
     const fn new(name: &'static str, streaming: bool, plumbing: bool, safe: bool) -> Self {
-        Self { name, streaming, plumbing, safe, meters: Meters::new() }
+        let meters = Meters::server();
+        let client_meters = Meters::client();
+        Self { name, streaming, plumbing, safe, meters, client_meters }
     }
 
     /// One message each way, for certain.

@@ -128,10 +128,11 @@ impl Shared {
         if !method.streaming && context.deadline.is_none() {
             context.deadline = Instant::now().checked_add(self.deadline);
         }
-        let span = context.span(method.name);
-        let mut call = Call::begin(method, in_process, span.clone());
+        let mut call = Call::begin(method, in_process, &mut context);
+        let span = call.span().clone();
 
         let Some(permit) = self.admit(in_process, method) else {
+            metrics::counter!("agon_rpc_server_shed_total").increment(1);
             let status = overloaded();
             call.end(status.code());
             return with_request_id(status.into_http(), &context);

@@ -1,7 +1,7 @@
 //! The admin listener: for operators and their tools, never for users.
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -49,7 +49,8 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     (code, Json(report)).into_response()
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], admin.metrics.render()).into_response()
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let shown = admin.metrics.render(accept.unwrap_or_default());
+    ([(header::CONTENT_TYPE, shown.content_type)], shown.text).into_response()
 }

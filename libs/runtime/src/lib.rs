@@ -12,6 +12,7 @@ pub mod metrics;
 mod readiness;
 mod shutdown;
 mod tasks;
+pub mod telemetry;
 
 pub use readiness::{Component, Readiness, State};
 pub use shutdown::{Shutdown, on_signals};

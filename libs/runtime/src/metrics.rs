@@ -1,4 +1,7 @@
-//! Metrics in Prometheus' text form, and those of the process itself.
+//! Metrics in Prometheus' text form and in OpenMetrics', and those of the process itself.
+
+mod exemplars;
+mod open;
 
 use std::fs;
 use std::time::Duration;
@@ -6,7 +9,10 @@ use std::time::Duration;
 use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
+use crate::Version;
 use crate::shutdown::Shutdown;
+
+pub use exemplars::Source;
 
 /// Buckets for everything that ends in `_seconds`: from a cached answer to a long compile.
 const SECONDS: [f64; 14] =
@@ -14,34 +20,64 @@ const SECONDS: [f64; 14] =
 
 /// Renders what was recorded.
 #[derive(Clone)]
-pub struct Metrics(PrometheusHandle);
+pub struct Metrics {
+    handle: PrometheusHandle,
+    examples: exemplars::Store,
+}
+
+/// An exposition, in the form that was asked for.
+pub struct Exposition {
+    /// Its `Content-Type`.
+    pub content_type: &'static str,
+    /// The text.
+    pub text: String,
+}
 
 impl Metrics {
     /// Installs the recorder of this process, or (in tests, which share one process) a recorder
-    /// that nobody writes to when one is there already.
-    pub fn install() -> Self {
+    /// that nobody writes to when one is there already. `source` tells which traces durations are
+    /// examples of.
+    pub fn install(source: Source) -> Self {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
             .expect("the list of buckets is not empty");
-        let recorder = builder.build_recorder();
-        let handle = recorder.handle();
+        let inner = builder.build_recorder();
+        let (handle, examples) = (inner.handle(), exemplars::Store::default());
+        let recorder = exemplars::WithExamples { inner, source, store: examples.clone() };
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::debug!("a metrics recorder is installed already");
         }
-        Self(handle)
+        Self { handle, examples }
     }
 
-    /// The exposition, with the process's own figures brought up to date.
-    pub fn render(&self) -> String {
+    /// Notes what runs here, and since when.
+    pub fn describe(&self, version: Version) {
+        let labels = [("version", version.version), ("commit", version.commit)];
+        gauge!("agon_build_info", &labels).set(1.0);
+        #[expect(clippy::disallowed_methods, reason = "the machine's time, as others show it")]
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        gauge!("process_start_time_seconds").set(now.unwrap_or_default().as_secs_f64());
+    }
+
+    /// The exposition in the form that an `Accept` header asks for, with the process's own figures
+    /// brought up to date.
+    pub fn render(&self, accept: &str) -> Exposition {
         record_process();
-        self.0.render()
+        let text = self.handle.render();
+        match open::is_wanted(accept) {
+            true => Exposition {
+                content_type: open::CONTENT_TYPE,
+                text: open::render(&text, &self.examples),
+            },
+            false => Exposition { content_type: "text/plain; version=0.0.4; charset=utf-8", text },
+        }
     }
 
     /// Keeps histograms from growing between scrapes, until `shutdown`.
     pub async fn upkeep(self, shutdown: Shutdown) {
         let mut tick = tokio::time::interval(Duration::from_secs(5));
         while shutdown.unless_begun(tick.tick()).await.is_some() {
-            self.0.run_upkeep();
+            self.handle.run_upkeep();
         }
     }
 }
@@ -97,8 +133,21 @@ mod tests {
     }
 
     #[test]
-    fn renders_the_process() {
-        let text = Metrics::install().render();
-        assert!(text.contains("process_resident_memory_bytes"), "{text}");
+    fn both_forms_tell_of_the_process_and_one_of_examples() {
+        let metrics = Metrics::install(|| Some((0xabc, 0xdef)));
+        let labels = [("route", "/v1/{id}\"\\")];
+        metrics::histogram!("agon_test_duration_seconds", &labels).record(0.02);
+        metrics::counter!("agon_test_total").increment(1);
+        let plain = metrics.render("text/plain");
+        assert!(plain.text.contains("process_resident_memory_bytes"), "{}", plain.text);
+        assert!(!plain.text.contains("trace_id"), "{}", plain.text);
+        let open = metrics.render("application/openmetrics-text; version=1.0.0");
+        assert_eq!(open.content_type, open::CONTENT_TYPE);
+        assert!(open.text.contains("# TYPE agon_test counter\nagon_test_total 1\n"));
+        let example = "le=\"0.025\"} 1 # {trace_id=\"00000000000000000000000000000abc\",\
+                       span_id=\"0000000000000def\"} 0.02 ";
+        assert!(open.text.contains(example), "{}", open.text);
+        assert_eq!(open.text.matches("trace_id").count(), 1);
+        assert!(open.text.ends_with("# EOF\n"));
     }
 }

@@ -6,7 +6,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use metrics::gauge;
 use serde::Serialize;
+
+use crate::shutdown::Shutdown;
+
+/// How often the components' metrics are brought up to date.
+const MEASURED: Duration = Duration::from_secs(10);
 
 /// How a component is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -80,6 +86,20 @@ impl Readiness {
         }
         let bad = |state: &State| matches!(state, State::Starting | State::Failed(_));
         Report { ready: !components.values().any(bad), components }
+    }
+
+    /// Keeps the metrics of the components up to date, until `shutdown`.
+    pub async fn measure(self, shutdown: Shutdown) {
+        let mut tick = tokio::time::interval(MEASURED);
+        while shutdown.unless_begun(tick.tick()).await.is_some() {
+            for (component, state) in self.report().await.components {
+                let of = |wanted: bool| f64::from(u8::from(wanted));
+                let (up, degraded) = (state == State::Ready, matches!(state, State::Degraded(_)));
+                gauge!("agon_component_up", "component" => component.clone())
+                    .set(of(up || degraded));
+                gauge!("agon_component_degraded", "component" => component).set(of(degraded));
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

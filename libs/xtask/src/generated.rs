@@ -1,8 +1,10 @@
 //! Files that are generated into the tree, so that a change of what they show is seen in review.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::Finding;
+use crate::dashboards;
 use crate::tree::{Error, Tree};
 
 const ROUTES: &str = "proto/routes.txt";
@@ -10,7 +12,7 @@ const CATALOGUE: &str = "docs/events.md";
 
 /// A generated file.
 pub struct Generated {
-    file: &'static str,
+    file: Cow<'static, str>,
     text: String,
 }
 
@@ -19,7 +21,7 @@ impl Generated {
     pub fn update(&self, tree: &Tree, check: bool) -> Result<Vec<Finding>, Error> {
         if !check {
             self.write(tree)?;
-        } else if tree.read(self.file).as_ref() != Some(&self.text) {
+        } else if tree.read(&self.file).as_ref() != Some(&self.text) {
             return Ok(vec![format!("{}: out of date; run `make generate`", self.file)]);
         }
         Ok(Vec::new())
@@ -27,19 +29,29 @@ impl Generated {
 
     /// Writes the file.
     pub fn write(&self, tree: &Tree) -> Result<(), Error> {
-        tree.write(self.file, &self.text)
+        tree.write(&self.file, &self.text)
     }
 }
 
 /// All of them.
 pub fn all() -> Result<Vec<Generated>, Error> {
-    Ok(vec![routes()?, catalogue()])
+    let mut all = vec![routes()?, catalogue()];
+    all.extend(dashboards());
+    Ok(all)
+}
+
+/// Grafana's dashboards.
+fn dashboards() -> impl Iterator<Item = Generated> {
+    dashboards::ALL.iter().map(|dashboard| Generated {
+        file: format!("deploy/grafana/dashboards/{}.json", dashboard.uid).into(),
+        text: dashboard.render(),
+    })
 }
 
 /// The list of HTTP routes.
 pub fn routes() -> Result<Generated, Error> {
     let plan = transcode::Plan::new(proto::DESCRIPTOR_SET)?;
-    Ok(Generated { file: ROUTES, text: transcode::routes(&plan) })
+    Ok(Generated { file: ROUTES.into(), text: transcode::routes(&plan) })
 }
 
 /// The catalogue of events.
@@ -48,7 +60,7 @@ pub fn catalogue() -> Generated {
     let judge =
         bus::Consumes { consumer: judge::events::CONSUMER, topics: judge::events::CONSUMES };
     let consumes = [challenge::CONSUMES, &[judge], problem::CONSUMES].concat();
-    Generated { file: CATALOGUE, text: bus::catalogue(&topics, &consumes) }
+    Generated { file: CATALOGUE.into(), text: bus::catalogue(&topics, &consumes) }
 }
 
 /// Routes of the last release that are gone: somebody calls them.

@@ -3,9 +3,11 @@
 //!
 //! Nothing here is part of the program. It may look at every crate, and no crate may look at it.
 
+mod dashboards;
 mod direction;
 mod files;
 mod generated;
+mod metrics;
 mod tree;
 
 use std::process::ExitCode;
@@ -76,6 +78,7 @@ fn run(command: &Command) -> Result<Vec<Finding>, tree::Error> {
 fn tidy(tree: &tree::Tree) -> Result<Vec<Finding>, tree::Error> {
     let mut findings = direction::check(&tree.metadata()?);
     findings.extend(files::check(tree)?);
+    findings.extend(metrics::check(tree)?);
     for file in generated::all()? {
         findings.extend(file.update(tree, true)?);
     }

@@ -55,6 +55,8 @@ pub struct Config {
     pub gateway: gateway::Config,
     /// Logs.
     pub log: Log,
+    /// Traces.
+    pub telemetry: runtime::telemetry::Config,
     /// The sample problems that come with the program.
     pub samples: Samples,
     /// Stopping.
@@ -204,6 +206,7 @@ impl Default for Config {
                 format: Format::Auto,
                 filter: "info,html5ever=error,sqlx::postgres::notice=warn".into(),
             },
+            telemetry: runtime::telemetry::Config::default(),
             samples: Samples { import: true },
             shutdown: Stopping { grace_seconds: 10 },
         }
@@ -276,6 +279,8 @@ impl Config {
                 "database.url: give `sqlite:` (files in the data directory) or postgres://…",
             ));
         }
+        let telemetry = self.telemetry.check();
+        telemetry.map_err(|error| Failure::config(format!("telemetry.{error}")))?;
         let events = self.events.check();
         events.map_err(|error| Failure::config(format!("events.{error}")))?;
         self.check_roles()?;
@@ -365,6 +370,9 @@ mod tests {
         config.database.url = "postgres://localhost/agon".into();
         config.check().unwrap();
         assert_eq!(config.database_url(Path::new("/d"), "auth"), "postgres://localhost/agon");
+        config.telemetry.otlp = "localhost:4317".into();
+        assert!(config.check().unwrap_err().to_string().contains("telemetry.otlp"));
+        config.telemetry.otlp = "http://localhost:4317".into();
         config.events.url = "kafka://localhost:9092".into();
         config.check().unwrap();
         config.database.url = "sqlite:".into();

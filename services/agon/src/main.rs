@@ -25,6 +25,7 @@ mod samples;
 mod secrets;
 mod serve;
 mod spread;
+mod telemetry;
 mod wire;
 
 use std::process::ExitCode;

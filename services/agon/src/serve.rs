@@ -21,6 +21,7 @@ use crate::forward::{self, Front};
 use crate::listeners::{Addresses, Listeners};
 use crate::roles::Role;
 use crate::spread::Spread;
+use crate::telemetry::{self, Traces};
 use crate::wire::{self, Roles};
 
 /// Concurrent calls on one connection of another process of the installation.
@@ -53,7 +54,11 @@ async fn serve(config: &Config, shutdown: Shutdown) -> Result<(), Failure> {
     let listeners = Listeners::bind(config).await?;
     let readiness = Readiness::default();
     let tasks = Tasks::new(shutdown.clone(), readiness.clone());
-    let metrics = Metrics::install();
+    let metrics = Metrics::install(rpc::span::exemplar);
+    metrics.describe(crate::VERSION);
+    let roles: Vec<_> = config.roles.iter().map(Role::name).collect();
+    let all = roles.len() == Role::ALL.len();
+    let traces = Traces::start(&config.telemetry, if all { &[] } else { &roles })?;
     tasks.spawn("metrics", metrics.clone().upkeep(shutdown.clone()));
 
     // The admin listener is the first to answer and the last to go: it tells how far the rest is.
@@ -64,6 +69,7 @@ async fn serve(config: &Config, shutdown: Shutdown) -> Result<(), Failure> {
     let platform = async {
         let up = Up { addresses, started, process: tasks.readiness().component("process") };
         let done = platform(config, data, tasks, grpc, rest, up).await;
+        traces.close(Duration::from_secs(config.shutdown.grace_seconds)).await;
         end.begin();
         done
     };
@@ -92,6 +98,7 @@ async fn platform(
 ) -> Result<(), Failure> {
     let grace = Duration::from_secs(config.shutdown.grace_seconds);
     let base = Base::open(config, data, tasks.clone()).await?;
+    telemetry::measure(&base.databases, base.data.path(), &tasks);
     let roles = Roles::open(&base).await?;
     let gateway = wire::gateway(&base)?;
     let (served, health) = stack(&base, &roles)?;

@@ -114,7 +114,10 @@ impl SessionService for Server {
     ) -> Answer<pb::CreateSessionResponse> {
         let client = client(&request);
         let (caller, asked) = open(request);
-        reply(self.0.log_in(&caller, &client, asked).await, |issued| {
+        let done = self.0.log_in(&caller, &client, asked).await;
+        let outcome = if done.is_ok() { "ok" } else { "refused" };
+        metrics::counter!("agon_auth_logins_total", "outcome" => outcome).increment(1);
+        reply(done, |issued| {
             let Issued { session, access_token, expires_in, refresh_token } = issued;
             pb::CreateSessionResponse {
                 session: Some(session.to_proto(session.id)),

@@ -67,7 +67,8 @@ impl bus::Handler for Requests {
 }
 
 fn wanted(event: &Received) -> Result<Wanted, Fault> {
-    let traceparent = event.traceparent.clone();
+    // What the job causes was caused by this consumer's work, which the event caused.
+    let traceparent = ::rpc::traceparent().or_else(|| event.traceparent.clone());
     if event.is::<SubmissionCreated>() {
         let created: SubmissionCreated = event.decode()?;
         return Ok(Wanted {

@@ -109,7 +109,9 @@ impl Judge {
     /// Starts the part of the background work that needs no events: jobs, whoever added them, go to workers.
     pub fn dispatch(&self, tasks: &Tasks) {
         let shutdown = tasks.shutdown().clone();
+        measure::begin();
         tasks.spawn("judge queue", self.queue.clone().dispatch(shutdown.clone()));
+        tasks.spawn("judge measurements", self.queue.clone().watch(shutdown.clone()));
         tasks.spawn("judge live state", self.queue.clone().show(shutdown));
     }
 }

@@ -6,10 +6,72 @@ use std::time::{Duration, Instant};
 use metrics::{counter, gauge};
 use proto::judge::Verdict;
 
+const EXPIRED: &str = "agon_judge_leases_expired_total";
+const GAVE_UP: &str = "agon_judge_gave_up_total";
+const SANDBOX_FAILURES: &str = "agon_judge_sandbox_failures_total";
+
+/// Lets the figures begin whose absence would be no figure: alerts compare them.
+pub fn begin() {
+    for name in [EXPIRED, GAVE_UP, SANDBOX_FAILURES] {
+        counter!(name).increment(0);
+    }
+    workers(0);
+}
+
 /// A judgement is durable.
 pub fn judged(verdict: Verdict) {
     let verdict = verdict.as_str_name().trim_start_matches("VERDICT_");
     counter!("agon_judge_judgements_total", "verdict" => verdict).increment(1);
+}
+
+/// A worker was done with a job after so long.
+pub fn took(time: Duration) {
+    metrics::histogram!("agon_judge_job_duration_seconds").record(time);
+}
+
+/// The queue: how many jobs wait and run, and for how long the oldest has waited.
+#[expect(clippy::cast_precision_loss, reason = "gauges")]
+pub fn queue(waiting: i64, running: i64, oldest: Duration) {
+    gauge!("agon_judge_queue_jobs", "state" => "waiting").set(waiting as f64);
+    gauge!("agon_judge_queue_jobs", "state" => "running").set(running as f64);
+    gauge!("agon_judge_queue_oldest_seconds").set(oldest.as_secs_f64());
+}
+
+/// The sandbox failed, not the program in it.
+pub fn sandbox_failed() {
+    counter!(SANDBOX_FAILURES).increment(1);
+}
+
+/// So many programs can run at once on this worker.
+#[expect(clippy::cast_precision_loss, reason = "a gauge")]
+pub fn slots(count: usize) {
+    gauge!("agon_judge_slots").set(count as f64);
+}
+
+/// Counted in a gauge until dropped.
+pub struct Counted(&'static str);
+
+impl Counted {
+    /// A job is worked on.
+    pub fn job() -> Self {
+        Self::begin("agon_judge_jobs_in_flight")
+    }
+
+    /// A program runs in a slot.
+    pub fn slot() -> Self {
+        Self::begin("agon_judge_slots_busy")
+    }
+
+    fn begin(name: &'static str) -> Self {
+        gauge!(name).increment(1.0);
+        Self(name)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        gauge!(self.0).decrement(1.0);
+    }
 }
 
 /// A job went back to the queue.
@@ -20,7 +82,7 @@ pub fn put_back(crashed: bool) {
 
 /// A worker lost its lease.
 pub fn expired() {
-    counter!("agon_judge_leases_expired_total").increment(1);
+    counter!(EXPIRED).increment(1);
 }
 
 /// A result came from a worker that had lost its lease; it changed nothing.
@@ -30,7 +92,7 @@ pub fn fenced() {
 
 /// A job ended as JUDGE_ERROR. Somebody should look.
 pub fn gave_up() {
-    counter!("agon_judge_gave_up_total").increment(1);
+    counter!(GAVE_UP).increment(1);
 }
 
 /// So many workers are connected.

@@ -92,6 +92,7 @@ impl Bench {
         kind: &'static str,
         spec: RunSpec,
     ) -> Result<Outcome, sandbox::Error> {
+        let _taken = crate::measure::Counted::slot();
         let outcome = slot.run(spec).await?;
         self.busy.ran(kind, outcome.wall_time, outcome.cpu_time);
         Ok(outcome)
@@ -170,6 +171,7 @@ impl Worker {
             artefacts::Artefacts::open(artefacts, config.artefact_cache_mib << 20).await?;
         let root = config.root();
         let offer = offer::Offer::open(directory.join("languages"), languages, root.as_deref());
+        crate::measure::slots(sandbox.slots());
         Ok(Bench {
             name,
             isolation: sandbox.report().level.to_string(),

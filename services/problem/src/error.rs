@@ -162,6 +162,7 @@ fn of_package(error: package::Error) -> Status {
 fn of_objects(error: &object_store::Error) -> Status {
     use object_store::Error as E;
     use std::error::Error as _;
+    metrics::counter!("agon_objects_failures_total").increment(1);
     let mut cause = error.source();
     while let Some(inner) = cause {
         if inner.downcast_ref::<std::io::Error>().is_some_and(is_full) {

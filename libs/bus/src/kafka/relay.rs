@@ -74,6 +74,8 @@ impl Relay {
                 Err(error) => {
                     failures += 1;
                     let why = error.to_string();
+                    counter!("agon_outbox_failures_total", "service" => self.db.service().to_owned())
+                        .increment(1);
                     if self.bus.shared.relays.stopped(self.db.service(), &why) {
                         tracing::warn!(service = self.db.service(), %error, "events cannot be published");
                     }
@@ -139,6 +141,7 @@ impl<'a> Work<'a> {
         }
         let lanes = self.lanes.ours();
         if lanes.is_empty() {
+            self.measure(&[]);
             return Ok(Round::Idle);
         }
         let rows = self.read(&lanes).await?;
@@ -336,8 +339,13 @@ impl<'a> Work<'a> {
         let now = self.db().clock().now();
         let age = rows.first().map_or(0, |(_, row, _)| (now - row.occurred_at).num_milliseconds());
         let service = self.db().service().to_owned();
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        gauge!("agon_outbox_oldest_seconds", "service" => service).set(age.max(0) as f64 / 1000.0);
+        #[expect(clippy::cast_precision_loss, reason = "gauges")]
+        {
+            // What the relay has seen: of a long queue not the whole.
+            gauge!("agon_outbox_rows", "service" => service.clone()).set(rows.len() as f64);
+            gauge!("agon_outbox_oldest_seconds", "service" => service)
+                .set(age.max(0) as f64 / 1000.0);
+        }
     }
 
     fn gauge_refused(&self) {

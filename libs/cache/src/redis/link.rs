@@ -38,6 +38,8 @@ impl Link {
     }
 
     pub fn set(&self, state: State) {
+        let up = matches!(state, State::Up(_));
+        metrics::gauge!("agon_cache_up").set(f64::from(u8::from(up)));
         self.state.send_replace(state);
     }
 
@@ -62,6 +64,7 @@ impl Link {
             Ok(Err(error)) => self.failed(&error),
             Err(_) => self.doubt(),
         }
+        metrics::counter!("agon_cache_failures_total").increment(1);
         None
     }
 

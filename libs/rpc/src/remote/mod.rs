@@ -10,6 +10,7 @@ mod endpoint;
 mod greeting;
 mod held;
 mod link;
+mod outgoing;
 mod payload;
 mod peer;
 mod pool;
@@ -28,6 +29,7 @@ use tonic::{Code, Status};
 
 use self::endpoint::{Endpoint, Lease};
 use self::held::Held;
+use self::outgoing::Outgoing;
 use self::payload::Payload;
 pub use self::peer::{Peer, Resilience};
 use self::pool::{NoLease, Pool};
@@ -94,9 +96,22 @@ impl Remote {
         })))
     }
 
-    /// Makes the call. The answer is DEADLINE_EXCEEDED once the deadline is over, whatever went
+    /// Makes the call, and notes how it went.
+    pub(crate) async fn call(self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
+        let method = self.0.methods.find(request.uri().path());
+        let outgoing = Outgoing::begin(method, request.headers_mut());
+        match self.answer(request).await {
+            Ok(response) => Ok(outgoing.answered(response)),
+            Err(error) => {
+                outgoing.end(Code::Unavailable);
+                Err(error)
+            }
+        }
+    }
+
+    /// The answer is DEADLINE_EXCEEDED once the deadline is over, whatever went
     /// wrong: callers should see one code.
-    pub(crate) async fn call(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+    async fn answer(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let limit = timeout(request.headers());
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let work = self.0.call(request, deadline);

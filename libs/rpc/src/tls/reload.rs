@@ -20,11 +20,15 @@ struct Current<T> {
     looked: Instant,
 }
 
+/// Certificates that were not in order.
+const FAILURES: &str = "agon_tls_reload_failures_total";
+
 impl<T> Reload<T> {
     pub(super) fn new(
         files: &Tls,
         make: fn(&Tls) -> Result<T, TlsError>,
     ) -> Result<Self, TlsError> {
+        metrics::counter!(FAILURES).increment(0);
         let stamp = files.stamp();
         let value = Arc::new(make(files)?);
         let current = Mutex::new(Current { value, stamp, looked: Instant::now() });
@@ -46,6 +50,7 @@ impl<T> Reload<T> {
                         current.stamp = stamp;
                     }
                     Err(error) => {
+                        metrics::counter!(FAILURES).increment(1);
                         tracing::warn!(%error, "the former certificates stay in use");
                     }
                 }

@@ -7,5 +7,6 @@ mod node;
 mod probe;
 mod reflection;
 mod remote;
+mod spans;
 mod stack;
 mod tls;

@@ -45,13 +45,13 @@ struct Flow {
 
 impl Flow {
     fn start(edges: Vec<String>) -> Self {
-        let acknowledged = Arc::new(Mutex::new(BTreeMap::new()));
+        let acknowledged = Arc::new(Mutex::new(BTreeMap::<usize, String>::new()));
         let (count, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (known, counted, stopped) = (acknowledged.clone(), count.clone(), stop.clone());
         let task = tokio::spawn(async move {
             let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
             let mut token = String::new();
-            let mut number = 0;
+            let mut number = 0_usize;
             let mut tries = 0;
             while !stopped.load(Ordering::Relaxed) {
                 tries += 1;

@@ -47,7 +47,12 @@ async fn the_admin_listener_answers() {
     assert_eq!(status, 200, "{report}");
     world.get("/v1/problems", None).await;
     let (_, metrics) = get("/metrics").await;
-    for name in ["process_resident_memory_bytes", "agon_rpc_total", "agon_rpc_duration_seconds"] {
+    let names = [
+        "process_resident_memory_bytes",
+        "agon_rpc_server_calls_total",
+        "agon_rpc_server_duration_seconds",
+    ];
+    for name in names {
         assert!(metrics.contains(name), "{name} is missing");
     }
     let version: Value = serde_json::from_str(&get("/version").await.1).unwrap();

@@ -1,11 +1,15 @@
 //! Stories, told by clients of the whole program: a child process with its own data and ports.
 
 mod cluster;
+#[path = "../../../../libs/runtime/tests/it/collector.rs"]
+mod collector;
 mod command_line;
 mod crash;
 mod engines;
 mod faults;
 mod life;
+mod openmetrics;
 mod players;
 mod stories;
+mod traces;
 mod world;

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::{Held, Queue, give_up, workers};
 use crate::judgement::{Lease, Subject};
+use crate::measure;
 use crate::store::{self, Job};
 
 /// How often leases and jobs are looked at, whoever has told of them.
@@ -86,6 +87,9 @@ enum Cause {
     Note,
 }
 
+/// How often the queue is measured.
+const WATCH: Duration = Duration::from_secs(10);
+
 impl Queue {
     /// Gives out jobs until the shutdown.
     pub async fn dispatch(self, shutdown: Shutdown) {
@@ -113,6 +117,18 @@ impl Queue {
             }
             // What waits is offered to the workers here first, which costs the others nothing.
             tell_at = news.tell(&self);
+        }
+    }
+
+    /// Measures the queue until the shutdown.
+    pub async fn watch(self, shutdown: Shutdown) {
+        let mut tick = tokio::time::interval(WATCH);
+        while shutdown.unless_begun(tick.tick()).await.is_some() {
+            // The database has its own way to say that it is away.
+            let Ok((waiting, running, oldest)) = store::counts(&self.0.db).await else { continue };
+            let now = self.0.db.clock().now();
+            let age = oldest.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
+            measure::queue(waiting, running, age);
         }
     }
 

@@ -240,7 +240,10 @@ impl Talk {
             return Err(Error::invalid("result.judgement.verdict", "is required"));
         }
         let outcome = Outcome { judgement, worker: self.worker(id) };
-        let finished = self.connected.queue.finish(lease, &outcome).await?;
+        // The job's trace goes on, not that of the worker's stream.
+        let mut context = ::rpc::Context::continuing(Some(&result.traceparent));
+        let _span = context.record(::rpc::Kind::Internal, "finish judgement");
+        let finished = context.scope(self.connected.queue.finish(lease, &outcome)).await?;
         self.answer(id, lease, finished);
         Ok(())
     }

@@ -54,6 +54,7 @@ impl Failure {
 
 impl From<sandbox::Error> for Failure {
     fn from(error: sandbox::Error) -> Self {
+        crate::measure::sandbox_failed();
         Failure::Broken(format!("sandbox: {error}"))
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use ::rpc::span::phase;
 use proto::judge as pb;
 use proto::judge::Verdict;
 use proto::problem::{OutputCheck, Verification, VerificationKind};
@@ -19,14 +20,22 @@ use super::offer::Offered;
 use super::run::Runner;
 use crate::checker::Finding;
 use crate::languages::{Files, guess};
-use crate::verdict;
+use crate::{measure, verdict};
 
 /// What a job says while and when it is judged.
 pub(super) enum Report {
     /// How it goes.
     Progress(pb::JobProgress),
     /// How it went.
-    Done(pb::JobLease, Box<Result<pb::Judgement, Failure>>),
+    Done(pb::JobLease, Box<Done>),
+}
+
+/// How a job went.
+pub(super) struct Done {
+    /// What came of it.
+    pub result: Result<pb::Judgement, Failure>,
+    /// Where its trace goes on.
+    pub traceparent: String,
 }
 
 /// Says how a job goes.
@@ -76,8 +85,8 @@ impl Reporter {
         self.sender.send(Report::Progress(progress)).ok();
     }
 
-    fn done(&self, result: Result<pb::Judgement, Failure>) {
-        self.sender.send(Report::Done(self.lease.clone(), Box::new(result))).ok();
+    fn done(&self, done: Done) {
+        self.sender.send(Report::Done(self.lease.clone(), Box::new(done))).ok();
     }
 }
 
@@ -86,7 +95,10 @@ type Fresh = Option<(String, Arc<Program>)>;
 
 /// Judges a job and reports what came of it.
 pub(super) async fn judge(bench: Arc<Bench>, job: pb::Job, reporter: Reporter) {
-    let context = ::rpc::Context::continuing(Some(job.traceparent.as_str()));
+    let mut context = ::rpc::Context::continuing(Some(job.traceparent.as_str()));
+    let mut span = record(&mut context, &bench, &job);
+    let _working = measure::Counted::job();
+    let (trace, traceparent) = (context.trace, context.trace.to_string());
     let (id, started) = (job.job_id.clone(), std::time::Instant::now());
     let work = async {
         let mut fresh = None;
@@ -101,7 +113,13 @@ pub(super) async fn judge(bench: Arc<Bench>, job: pb::Job, reporter: Reporter) {
         });
         let verdict = result.as_ref().map(|judgement| judgement.verdict().as_str_name());
         tracing::debug!(job = id, ?verdict, took = ?started.elapsed(), "judged");
-        reporter.done(result);
+        match verdict {
+            Ok(verdict) => span.set("agon.judge.verdict", verdict),
+            Err(_) => span.fail("the job could not be judged"),
+        }
+        drop(span);
+        ::rpc::span::exemplify(&trace, || measure::took(started.elapsed()));
+        reporter.done(Done { result, traceparent });
         // The verdict does not wait for the cache.
         if let Some((key, program)) = fresh {
             bench.artefacts.save(key, program).await;
@@ -110,16 +128,30 @@ pub(super) async fn judge(bench: Arc<Bench>, job: pb::Job, reporter: Reporter) {
     context.scope(work).await;
 }
 
+/// The span of a job.
+fn record(context: &mut ::rpc::Context, bench: &Bench, job: &pb::Job) -> ::rpc::Span {
+    let what = if job.verification_id.is_empty() { "submission" } else { "verification" };
+    let mut span = context.record(::rpc::Kind::Consumer, format_args!("judge {what}"));
+    span.set_text("agon.judge.job.id", &job.job_id);
+    span.set("agon.judge.job.attempt", i64::from(job.attempt));
+    span.set_text("agon.judge.language", &job.language);
+    span.set_text("agon.judge.worker", &bench.name);
+    span
+}
+
 async fn submission(
     bench: &Bench,
     job: &pb::Job,
     reporter: &Reporter,
     fresh: &mut Fresh,
 ) -> Result<pb::Judgement, Failure> {
-    let (source, data) = tokio::try_join!(
-        bench.peers.source(&job.submission_id),
-        bench.peers.judge_data(&job.problem_id, job.version),
-    )?;
+    let (source, data) = phase("fetch program and problem", async {
+        tokio::try_join!(
+            bench.peers.source(&job.submission_id),
+            bench.peers.judge_data(&job.problem_id, job.version),
+        )
+    })
+    .await?;
     let plan = cases::solution(&bench.config, &data)
         .ok_or_else(|| Failure::Broken("the problem has no time limit".into()))?;
     let offered = offered(bench, &job.language)?;
@@ -201,11 +233,11 @@ async fn program(
         return Err(Failure::Broken("there are no tests".into()));
     }
     reporter.compiling(plan);
-    let mut place = lanes::first_slot(bench).await?;
+    let mut place = phase("wait for a slot", lanes::first_slot(bench)).await?;
     let compiling_since = std::time::Instant::now();
     let compiling = compile::compile(bench, &mut place.slot, offered, files, plan.compile);
     let compiled = tokio::select! {
-        compiled = compiling => compiled?,
+        compiled = phase("compile", compiling) => compiled?,
         never = fetch(bench, plan) => match never {},
     };
     let (program, output) = match compiled {
@@ -218,22 +250,26 @@ async fn program(
     tracing::debug!(took = ?compiling_since.elapsed(), "compiled");
     reporter.running();
     let runner = Runner::new(bench, offered, files, plan);
-    let results = lanes::run(&runner, bench, &program, plan, place, reporter).await?;
+    let running = lanes::run(&runner, bench, &program, plan, place, reporter);
+    let results = phase("run tests", running).await?;
     Ok(pb::Judgement { compile_output: output, ..summary(plan, results) })
 }
 
 /// Fetches what the cases need while the compiler works. What fails here fails again, and says so, when
 /// it is needed.
 async fn fetch(bench: &Bench, plan: &Plan) -> std::convert::Infallible {
-    for case in &plan.cases {
-        let answer = match &case.expected {
-            cases::Expected::Answer(answer, _) => answer.as_ref(),
-            _ => None,
-        };
-        for object in [case.input.as_ref(), answer].into_iter().flatten() {
-            bench.objects.get(&bench.peers, Some(object)).await.ok();
+    let all = async {
+        for case in &plan.cases {
+            let answer = match &case.expected {
+                cases::Expected::Answer(answer, _) => answer.as_ref(),
+                _ => None,
+            };
+            for object in [case.input.as_ref(), answer].into_iter().flatten() {
+                bench.objects.get(&bench.peers, Some(object)).await.ok();
+            }
         }
-    }
+    };
+    phase("fetch test data", all).await;
     std::future::pending().await
 }
 

@@ -17,7 +17,7 @@ use tonic::{Status, Streaming};
 
 use super::Bench;
 use super::failure::Failure;
-use super::job::{self, Report, Reporter};
+use super::job::{self, Done, Report, Reporter};
 use super::offer::Current;
 
 /// How long leaving may take.
@@ -174,15 +174,16 @@ impl Desk {
     fn report(&mut self, say: &Say, report: Report) {
         match report {
             Report::Progress(progress) => send(say, Message::Progress(progress)),
-            Report::Done(lease, result) => {
+            Report::Done(lease, done) => {
                 let key = (lease.job_id.clone(), lease.attempt);
                 if self.running.remove(&key).is_none() {
                     return;
                 }
-                let message = match *result {
+                let Done { result, traceparent } = *done;
+                let message = match result {
                     Ok(judgement) => {
                         let (lease, judgement) = (Some(lease), Some(judgement));
-                        Message::Result(pb::JobResult { lease, judgement })
+                        Message::Result(pb::JobResult { lease, judgement, traceparent })
                     }
                     Err(failure) => Message::Failure(failed(lease, &failure)),
                 };

@@ -99,7 +99,7 @@ impl Hands {
             ..Default::default()
         };
         let (lease, judgement) = (Some(lease(job)), Some(judgement));
-        self.say(Say::Result(pb::JobResult { lease, judgement }));
+        self.say(Say::Result(pb::JobResult { lease, judgement, ..Default::default() }));
     }
 
     pub fn fail(&self, job: &pb::Job, crashed: bool) {

@@ -1,0 +1,62 @@
+//! What is measured about databases.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+use sqlx::Pool;
+
+use crate::database::Backend;
+use crate::{Db, Error};
+
+impl Db {
+    /// Records how the database is: whether it answers, whether it takes writes, and what its
+    /// connections do. To be called now and then.
+    pub async fn measure(&self) {
+        let service = self.service().to_owned();
+        let up = self.health().await.is_ok();
+        gauge!("agon_db_up", "service" => service.clone()).set(f64::from(u8::from(up)));
+        let full = f64::from(u8::from(self.is_full()));
+        gauge!("agon_db_disk_full", "service" => service.clone()).set(full);
+        match self.backend() {
+            Backend::Postgres(pg) => {
+                pool(&service, "read", &pg.read);
+                pool(&service, "write", &pg.write);
+            }
+            Backend::Sqlite(file) => pool(&service, "read", &file.read),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges")]
+fn pool<D: sqlx::Database>(service: &str, name: &'static str, pool: &Pool<D>) {
+    let idle = pool.num_idle();
+    let in_use = (pool.size() as usize).saturating_sub(idle);
+    for (state, count) in [("idle", idle), ("in_use", in_use)] {
+        let labels =
+            [("service", service.to_owned()), ("pool", name.into()), ("state", state.into())];
+        gauge!("agon_db_connections", &labels).set(count as f64);
+    }
+}
+
+/// A transaction waited so long until it could begin: for a connection, on SQLite for its turn.
+pub(crate) fn waited(service: &str, time: Duration) {
+    histogram!("agon_db_wait_seconds", "service" => service.to_owned()).record(time);
+}
+
+/// A transaction is tried again, because another one got in its way.
+pub(crate) fn tried_again(service: &str) {
+    counter!("agon_db_retries_total", "service" => service.to_owned()).increment(1);
+}
+
+/// A transaction could not begin.
+pub(crate) fn refused(service: &str, error: &Error) {
+    let cause = match error {
+        Error::Busy(_) => "busy",
+        Error::Full(_) => "full",
+        Error::Timeout(_) => "timeout",
+        Error::Unavailable(_) => "unavailable",
+        _ => "other",
+    };
+    let labels = [("service", service.to_owned()), ("cause", cause.to_owned())];
+    counter!("agon_db_refusals_total", &labels).increment(1);
+}

@@ -1,0 +1,57 @@
+//! Whether a text is OpenMetrics, as far as Agon speaks it: by the specification's rules, not by
+//! what the program does.
+
+use std::collections::HashSet;
+
+/// Fails where the text breaks a rule.
+#[track_caller]
+pub fn check(text: &str) {
+    let body = text.strip_suffix("# EOF\n").expect("the text ends with # EOF and a line break");
+    let mut families = HashSet::new();
+    let (mut family, mut kind) = ("", "");
+    for line in body.lines() {
+        if let Some(told) = line.strip_prefix("# ") {
+            let words: Vec<&str> = told.splitn(3, ' ').collect();
+            assert_eq!(words[0], "TYPE", "{line:?}");
+            (family, kind) = (words[1], words[2]);
+            assert!(families.insert(family), "{family} is told twice, or in pieces");
+            let known = ["counter", "gauge", "histogram", "summary"];
+            assert!(known.contains(&kind), "{line:?}");
+            continue;
+        }
+        sample(line, family, kind);
+    }
+    assert!(!families.is_empty());
+}
+
+#[track_caller]
+fn sample(line: &str, family: &str, kind: &str) {
+    let (sample, example) = match line.split_once(" # ") {
+        Some((sample, example)) => (sample, Some(example)),
+        None => (line, None),
+    };
+    let (series, value) = sample.rsplit_once(' ').expect("a sample has a value");
+    assert!(value.parse::<f64>().is_ok(), "{line:?}");
+    let name = series.split('{').next().unwrap_or_default();
+    let suffix = name.strip_prefix(family).unwrap_or_else(|| panic!("{line:?} is not of {family}"));
+    let allowed: &[&str] = match kind {
+        "counter" => &["_total"],
+        "histogram" => &["_bucket", "_sum", "_count"],
+        "summary" => &["", "_sum", "_count"],
+        _ => &[""],
+    };
+    assert!(allowed.contains(&suffix), "{line:?} is no {kind}");
+    if let Some(labels) = series.strip_prefix(name).filter(|labels| !labels.is_empty()) {
+        assert!(labels.starts_with('{') && labels.ends_with('}'), "{line:?}");
+    }
+    if let Some(example) = example {
+        assert_eq!(suffix, "_bucket", "{line:?}");
+        let (labels, numbers) = example.split_once("} ").expect("an example has labels");
+        assert!(labels.starts_with('{') && labels.len() <= 128, "{line:?}");
+        let numbers: Vec<f64> = numbers.split(' ').map(|n| n.parse().unwrap()).collect();
+        assert_eq!(numbers.len(), 2, "a value and a time: {line:?}");
+        let bound = series.rsplit_once("le=\"").unwrap().1.split('"').next().unwrap();
+        let bound = if bound == "+Inf" { f64::INFINITY } else { bound.parse().unwrap() };
+        assert!(numbers[0] <= bound, "{line:?}");
+    }
+}
