@@ -29,24 +29,26 @@ pub struct Copy {
     pub to: PathBuf,
 }
 
-/// Copies files; whoever writes to them hardly notices.
-pub async fn take(files: &[Copy]) -> Result<()> {
+/// Copies files; whoever writes to them hardly notices. Gives for how long they had to wait.
+pub async fn take(files: &[Copy]) -> Result<Duration> {
     let mut readers = Vec::new();
     for file in files {
         readers.push(reader(file).await.map_err(|error| named(error, file))?);
     }
     let gate = close(files).await?;
+    let closed = Instant::now();
     for (reader, file) in readers.iter_mut().zip(files) {
         // Reading is what begins to see: BEGIN alone does not.
         let begun = reader.execute("BEGIN; SELECT count(*) FROM source.sqlite_master").await;
         begun.map_err(|error| named(error.into(), file))?;
     }
     open(gate).await?;
+    let held = closed.elapsed();
     for (mut reader, file) in readers.into_iter().zip(files) {
         copy(&mut reader).await.map_err(|error| named(error, file))?;
         reader.close().await?;
     }
-    Ok(())
+    Ok(held)
 }
 
 /// Whether a file is sound, in words where it is not.

@@ -17,6 +17,7 @@ mod databases;
 mod failure;
 mod keys;
 mod listeners;
+mod moving;
 mod progress;
 mod samples;
 mod secrets;
@@ -69,6 +70,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Problem(arguments) => runtime.block_on(commands::problem::run(arguments)),
         Command::Migrate(arguments) => runtime.block_on(commands::migrate::run(arguments)),
         Command::Events(arguments) => runtime.block_on(commands::events::run(arguments)),
+        Command::Promote(arguments) => runtime.block_on(commands::promote::run(&arguments)),
+        Command::Backup(arguments) => runtime.block_on(commands::backup::run(&arguments)),
+        Command::Restore(arguments) => runtime.block_on(commands::restore::run(&arguments)),
         Command::Token(arguments) => runtime.block_on(commands::token::run(arguments)),
         Command::Admin(arguments) => runtime.block_on(commands::admin::run(arguments)),
     };

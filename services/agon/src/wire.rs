@@ -69,6 +69,7 @@ impl Base {
         let clock = Clock::system();
         let databases = Databases::open(config, data.path(), &clock).await?;
         databases.migrate().await?;
+        databases.refuse_half().await?;
         Ok(Self {
             secret: secrets::root(config, &data)?,
             cache: cache(config, &clock)?,
