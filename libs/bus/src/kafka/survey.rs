@@ -1,7 +1,7 @@
 //! All that is in a topic, read once.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
@@ -11,6 +11,8 @@ use crate::{Error, Received, Topic};
 
 /// How long the broker may say nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_millis(100);
 
 impl Kafka {
     /// Hands every event that is in a topic now to `each`, in order within a partition.
@@ -30,7 +32,7 @@ impl Kafka {
             .create()?;
         let name = self.name(topic.name);
         let asked = tokio::task::spawn_blocking(move || {
-            let ends = ends(&consumer, &name);
+            let ends = ends_in_time(&consumer, &name);
             ends.map(|ends| (consumer, name, ends))
         });
         let (consumer, name, mut ends) =
@@ -41,10 +43,16 @@ impl Kafka {
         }
         ends.retain(|_, (low, high)| low < high);
         consumer.assign(&list)?;
+        let mut until = Instant::now() + PATIENCE;
         while !ends.is_empty() {
-            let next = tokio::time::timeout(PATIENCE, consumer.recv()).await;
+            let next = tokio::time::timeout_at(until.into(), consumer.recv()).await;
             let silent = |_| Error::Kafka(format!("{name} does not go on to its end"));
-            let message = next.map_err(silent)??;
+            let Ok(message) = next.map_err(silent)? else {
+                // The client goes on by itself.
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            until = Instant::now() + PATIENCE;
             let partition = message.partition();
             let Some((_, high)) = ends.get(&partition) else { continue };
             if message.offset() + 1 >= *high {
@@ -53,6 +61,17 @@ impl Kafka {
             each(message::received(&message, topic));
         }
         Ok(())
+    }
+}
+
+/// [`ends`], of a topic that was made just now and may have no leaders yet. Blocks.
+fn ends_in_time(consumer: &StreamConsumer, name: &str) -> Result<HashMap<i32, (i64, i64)>, Error> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match ends(consumer, name) {
+            Err(_) if Instant::now() < until => std::thread::sleep(PAUSE),
+            found => return found,
+        }
     }
 }
 

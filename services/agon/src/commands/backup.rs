@@ -12,6 +12,7 @@ use problem::transfer::Files;
 
 use crate::cli::Backup;
 use crate::config::{self, Config};
+use crate::data::scratch_dir;
 use crate::databases::{self, ALL, Databases, failure};
 use crate::failure::Failure;
 use crate::moving::archive::{self, Source, Stopped};
@@ -97,8 +98,7 @@ async fn attempt_in(
 ) -> Result<(Manifest, Duration), Missed> {
     let io = |error: io::Error| Failure::storage(format!("--to: {}: {error}", folder.display()));
     // Removed with all that is in it, whatever happens.
-    let scratch =
-        tempfile::Builder::new().prefix(".agon-backup-").tempdir_in(folder).map_err(io)?;
+    let scratch = scratch_dir(folder, ".agon-backup-").map_err(io)?;
     let clock = Clock::system();
     let now = clock.now();
     let held = snapshot(&config.data, scratch.path()).await?;

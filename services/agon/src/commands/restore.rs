@@ -10,7 +10,7 @@ use ids::Clock;
 
 use crate::cli::Restore;
 use crate::config::Config;
-use crate::data::make_private_dir;
+use crate::data::{make_private_dir, scratch_dir};
 use crate::databases::{ALL, Databases, failure};
 use crate::failure::Failure;
 use crate::moving::unpack;
@@ -22,8 +22,7 @@ pub async fn run(arguments: &Restore) -> Result<ExitCode, Failure> {
     let folder = place(data)?;
     let io = |error: io::Error| Failure::storage(format!("--data: {}: {error}", data.display()));
     // Beside the directory, so that a name is all that changes in the end; removed when anything fails.
-    let scratch =
-        tempfile::Builder::new().prefix(".agon-restore-").tempdir_in(&folder).map_err(io)?;
+    let scratch = scratch_dir(&folder, ".agon-restore-").map_err(io)?;
     let (from, into) = (arguments.from.clone(), scratch.path().to_owned());
     let unpacking = tokio::task::spawn_blocking(move || unpack::unpack(&from, &into)).await;
     let manifest = unpacking.map_err(|error| Failure::new(error.to_string()))??;
@@ -44,8 +43,11 @@ pub async fn run(arguments: &Restore) -> Result<ExitCode, Failure> {
 fn place(data: &Path) -> Result<PathBuf, Failure> {
     let fail = |what: String| Failure::usage(format!("--data: {}: {what}", data.display()));
     match fs::read_dir(data) {
-        Ok(entries) if entries.count() == 0 => {}
-        Ok(_) => return Err(fail("is not empty; give a directory that is, or a new one".into())),
+        Ok(mut entries) => {
+            if entries.next().is_some() {
+                return Err(fail("is not empty; give a directory that is, or a new one".into()));
+            }
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(fail(error.to_string())),
     }

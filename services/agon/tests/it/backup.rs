@@ -23,6 +23,14 @@ fn files_in(folder: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
 }
 
+/// The flags of a world, with another data directory.
+fn flags(world: &World, data: &Path) -> Vec<String> {
+    let mut flags = world.flags();
+    let at = flags.iter().position(|flag| flag == "--data").unwrap();
+    flags[at + 1] = data.display().to_string();
+    flags
+}
+
 async fn submit(world: &World, token: &str, number: usize) -> String {
     let source = if number.is_multiple_of(2) { PYTHON } else { WRONG };
     let source = format!("# {number}\n{source}");
@@ -82,9 +90,7 @@ async fn a_backup_taken_under_load_is_of_one_moment() {
 
 /// Starts what was restored: every submission in it gets its verdict, once.
 async fn is_whole(world: &mut World, data: &Path, before: &[String], made: &[String]) {
-    let mut flags = world.flags();
-    flags.extend(["--data".to_owned(), data.display().to_string()]);
-    world.server = Server::start(&flags);
+    world.server = Server::start(&flags(world, data));
     let token = world.log_in("ada", "a long password of ada").await;
     let list = world.get("/v1/submissions?userId=me&pageSize=200", Some(&token)).await;
     let found: Vec<String> = list["submissions"]
@@ -160,10 +166,8 @@ async fn a_restored_directory_is_like_the_first() {
     assert_eq!(full.status.code(), Some(2));
     assert!(text(&full).contains("not empty"), "{}", text(&full));
 
-    let mut flags = world.flags();
-    flags.extend(["--data".to_owned(), data.display().to_string()]);
     world.server.kill();
-    world.server = Server::start(&flags);
+    world.server = Server::start(&flags(&world, &data));
     world.log_in("ada", "a long password of ada").await;
 }
 
