@@ -4,5 +4,6 @@
 mod concurrency;
 mod failures;
 mod kafka;
+mod promotion;
 mod subscribe;
 mod world;

@@ -38,10 +38,9 @@ pub async fn publish(events: &Promotion) -> Result<(), Failure> {
 }
 
 fn worded(error: bus::Error) -> Failure {
-    let text = format!("events: {error}");
     match error {
-        bus::Error::Kafka(_) => Failure::unavailable(text),
-        bus::Error::Config(_) => Failure::config(text),
-        _ => Failure::new(text),
+        bus::Error::Kafka(text) => Failure::unavailable(format!("events: Kafka: {text}")),
+        bus::Error::Config(text) => Failure::config(format!("events.{text}")),
+        error => Failure::new(format!("events: {error}")),
     }
 }

@@ -171,8 +171,10 @@ async fn a_restored_directory_is_like_the_first() {
     world.log_in("ada", "a long password of ada").await;
 }
 
-/// The entries of a backup.
-fn entries(path: &Path) -> BTreeMap<String, Vec<u8>> {
+/// The files of a backup.
+type Entries = BTreeMap<String, Vec<u8>>;
+
+fn entries(path: &Path) -> Entries {
     let mut archive = tar::Archive::new(std::fs::File::open(path).unwrap());
     let mut found = BTreeMap::new();
     for entry in archive.entries().unwrap() {
@@ -184,7 +186,7 @@ fn entries(path: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-fn written(path: &Path, entries: &BTreeMap<String, Vec<u8>>) {
+fn written(path: &Path, entries: &Entries) {
     let mut archive = tar::Builder::new(std::fs::File::create(path).unwrap());
     for (name, bytes) in entries {
         let mut header = tar::Header::new_gnu();
@@ -208,7 +210,7 @@ fn what_is_no_whole_backup_is_refused() {
     world.server.kill();
     let good = entries(&backup);
     let data = dir.join("new");
-    let check = |expected: &str, change: &dyn Fn(&mut BTreeMap<String, Vec<u8>>)| {
+    let check = |expected: &str, change: &dyn Fn(&mut Entries)| {
         let mut entries = good.clone();
         change(&mut entries);
         let changed = dir.join("changed.tar");

@@ -96,7 +96,8 @@ async fn lived_in(scale: Scale) -> (World, Vec<String>) {
 }
 
 /// Runs a promotion that is killed after a while, a little later each time, until one comes to its end.
-fn promote_with_kills(arguments: &[String], step: Duration) -> (usize, Output) {
+fn promote_with_kills(arguments: &[String], first: Duration) -> (usize, Output) {
+    let mut patience = first;
     for kills in 0.. {
         let mut child = Command::new(AGON)
             .args(arguments)
@@ -105,12 +106,13 @@ fn promote_with_kills(arguments: &[String], step: Duration) -> (usize, Output) {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let until = Instant::now() + step * (kills + 1);
+        let until = Instant::now() + patience;
+        patience = patience.mul_f64(1.35);
         while child.try_wait().unwrap().is_none() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
         if child.try_wait().unwrap().is_some() {
-            return (kills as usize, child.wait_with_output().unwrap());
+            return (kills, child.wait_with_output().unwrap());
         }
         child.kill().unwrap();
         child.wait().unwrap();
@@ -201,8 +203,8 @@ async fn moves_in_the_middle(kind: &Kind, url: &str, engines: &[String]) {
     let (mut world, users) = lived_in(scale).await;
     let late = half_done(&mut world, 20).await;
     let arguments = world.promotion(url, engines);
-    let step = Duration::from_millis(150);
-    let (kills, output) = tokio::task::block_in_place(|| promote_with_kills(&arguments, step));
+    let first = Duration::from_millis(100);
+    let (kills, output) = tokio::task::block_in_place(|| promote_with_kills(&arguments, first));
     println!("killed {kills} times\n{}", succeeded(&output));
     assert!(kills > 0);
 
