@@ -177,7 +177,7 @@ fn others(data: &Path) -> Result<Vec<Source>, Failure> {
 /// directory this is, the restored one is not.
 fn is_kept(name: &str) -> bool {
     let database = [".db", ".db-wal", ".db-shm"].iter().any(|end| name.ends_with(end));
-    !database && !name.starts_with('.') && ![("lock"), identity::FILE].contains(&name)
+    !database && !name.starts_with('.') && !["lock", identity::FILE].contains(&name)
 }
 
 fn missed(stopped: Stopped) -> Missed {

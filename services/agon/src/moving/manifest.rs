@@ -87,7 +87,7 @@ mod tests {
             manifest(good).check("0.1.0").unwrap();
         }
         for newer in ["0.1.1", "0.10.0", "1.0.0"] {
-            assert!(manifest(newer).check("0.2.0").is_err() || newer == "0.1.1", "{newer}");
+            assert!(manifest(newer).check("0.1.0").is_err(), "{newer}");
         }
         let error = manifest("2.0.0").check("0.1.0").unwrap_err();
         assert!(error.contains("2.0.0") && error.contains("0.1.0"), "{error}");
@@ -110,8 +110,8 @@ mod tests {
         for good in ["auth.db", "keys/judge.pem", "objects/ab/cdef"] {
             assert!(is_inside(Path::new(good)), "{good}");
         }
-        for bad in ["", "/etc/passwd", "../x", "keys/../../x", "a/b/c/d", ".", "keys/."] {
-            assert!(!is_inside(Path::new(bad)) || bad == "keys/.", "{bad}");
+        for bad in ["", "/etc/passwd", "../x", "keys/../../x", "a/b/c/d", "."] {
+            assert!(!is_inside(Path::new(bad)), "{bad}");
         }
     }
 }
