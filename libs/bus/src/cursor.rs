@@ -94,3 +94,30 @@ pub async fn reset(db: &Db, log: &Db, consumer: &str, topic: &str) -> Result<(),
     .await?;
     Ok(())
 }
+
+/// The consumers of a database that are ahead of the logs they read, in words: databases of different moments do not
+/// fit together. `log_of` gives the database of a topic's producer.
+///
+/// # Errors
+/// When a database fails.
+pub async fn ahead(db: &Db, log_of: impl Fn(&str) -> Option<Db>) -> Result<Vec<String>, Error> {
+    let cursors: Vec<(String, String, i64, Uuid)> = db
+        .query("SELECT consumer, topic, log_id, event_id FROM consumer_cursors WHERE log_id > 0")
+        .fetch_all()
+        .await?;
+    let mut ahead = Vec::new();
+    for (consumer, topic, log_id, event_id) in cursors {
+        let Some(log) = log_of(&topic) else { continue };
+        let there: Option<Uuid> = log
+            .query("SELECT event_id FROM event_log WHERE id = $1")
+            .bind(log_id)
+            .fetch_scalar_optional()
+            .await?;
+        if there != Some(event_id) {
+            ahead.push(format!(
+                "{consumer} has applied event {event_id} of {topic}, which is not there"
+            ));
+        }
+    }
+    Ok(ahead)
+}

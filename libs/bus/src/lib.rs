@@ -26,6 +26,7 @@ mod kafka;
 mod lane;
 mod log;
 pub mod outbox;
+pub mod promotion;
 mod retry;
 mod state;
 pub mod subscribe;
@@ -39,7 +40,7 @@ use tokio::sync::watch;
 
 pub use catalogue::{Consumes, catalogue};
 pub use consumer::{Consumer, Handler};
-pub use cursor::reset as reset_cursor;
+pub use cursor::{ahead as cursors_ahead, reset as reset_cursor};
 pub use error::{Error, Fault};
 pub use event::{Event, Received};
 pub use kafka::{

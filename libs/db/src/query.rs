@@ -121,6 +121,12 @@ impl<'c> Query<'c> {
         self
     }
 
+    /// Appends the name of a table or column, as the database's own catalogue has it and quoted.
+    pub(crate) fn push_name(mut self, name: &str) -> Self {
+        self.sql.to_mut().push_str(name);
+        self
+    }
+
     /// Appends a placeholder and binds it.
     pub fn push_bind<T: Value>(mut self, value: T) -> Self {
         self = self.bind(value);

@@ -135,6 +135,14 @@ impl Tx {
         result
     }
 
+    /// The connection, where it is one to PostgreSQL. Whoever uses it rolls back after an error.
+    pub(crate) fn postgres(&mut self) -> Option<&mut sqlx::PgConnection> {
+        match &mut self.conn {
+            Conn::Postgres(tx) => Some(&mut *tx),
+            Conn::Sqlite(_) => None,
+        }
+    }
+
     /// The PostgreSQL schema.
     pub(crate) fn schema(&self) -> Option<&str> {
         match self.db.backend() {

@@ -44,6 +44,7 @@ impl Base {
         let clock = Clock::system();
         let databases = Databases::open(config, data.path(), &clock).await?;
         databases.migrate().await?;
+        databases.refuse_half().await?;
         Ok(Self {
             cache: cache(config, &clock)?,
             local: Local::new(),

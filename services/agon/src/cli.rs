@@ -37,6 +37,15 @@ pub enum Command {
     Migrate(Migrate),
     /// Look at the events and at those that could not be applied.
     Events(Events),
+    /// Move an installation from its data directory to PostgreSQL, Kafka and S3.
+    ///
+    /// Copies and verifies everything; nothing is taken away from the data directory. The server must be stopped.
+    /// What was interrupted goes on when the same command is given again.
+    Promote(Promote),
+    /// Write the installation of a data directory to one file, also while it runs.
+    Backup(Backup),
+    /// Make a data directory from a backup.
+    Restore(Restore),
     /// Print an access token of a service, for scripts and grpcurl.
     Token(Token),
     /// The service accounts' keys.
@@ -293,6 +302,41 @@ pub struct DlqReplay {
     pub settings: Settings,
 }
 
+/// `agon promote`
+#[derive(Debug, Args)]
+pub struct Promote {
+    /// The postgres:// URL of the database that gets the data; it must be empty
+    #[arg(long, value_name = "URL")]
+    pub to: String,
+    /// The s3:// URL of the bucket that gets the test data, with `--set problem.objects.endpoint=…` and
+    /// others [default: it stays where it is]
+    #[arg(long, value_name = "URL")]
+    pub objects: Option<String>,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `agon backup`
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// The file to write, such as agon.tar; it must not exist
+    #[arg(long, value_name = "FILE")]
+    pub to: PathBuf,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+/// `agon restore`
+#[derive(Debug, Args)]
+pub struct Restore {
+    /// A file that `agon backup` wrote
+    #[arg(long, value_name = "FILE")]
+    pub from: PathBuf,
+    /// The data directory to make; it must not exist, or be empty
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
 /// `agon token`
 #[derive(Debug, Args)]
 pub struct Token {
@@ -377,6 +421,18 @@ mod tests {
         );
         assert_eq!(down.settings.data.as_deref(), Some("d"));
         assert!(Cli::try_parse_from(["agon", "migrate", "down"]).is_err());
+    }
+
+    #[test]
+    fn a_promotion_says_where_to() {
+        let line = ["agon", "promote", "--to", "postgres://h/d", "--events", "kafka://h:1"];
+        let cli = Cli::parse_from(line);
+        let Some(Command::Promote(promote)) = cli.command else { panic!("another command") };
+        assert_eq!(promote.to, "postgres://h/d");
+        assert_eq!(promote.settings.events.as_deref(), Some("kafka://h:1"));
+        assert_eq!(promote.objects, None);
+        assert!(Cli::try_parse_from(["agon", "promote"]).is_err());
+        assert!(Cli::try_parse_from(["agon", "restore", "--from", "f"]).is_err());
     }
 
     #[test]

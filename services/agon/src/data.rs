@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
@@ -83,6 +83,12 @@ pub fn make_private_dir(path: &Path) -> Result<(), Failure> {
         .map_err(|error| refused("cannot make the directory", path, &error))
 }
 
+/// A directory in `folder` that only its owner may enter and that goes away with all that is in it.
+pub fn scratch_dir(folder: &Path, prefix: &str) -> io::Result<tempfile::TempDir> {
+    let private = fs::Permissions::from_mode(0o700);
+    tempfile::Builder::new().prefix(prefix).permissions(private).tempdir_in(folder)
+}
+
 /// Writes a file that only its owner may read, whole or not at all.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let fail = |error: io::Error| refused("cannot write", path, &error);
@@ -126,8 +132,6 @@ fn refused(what: &str, path: &Path, error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]

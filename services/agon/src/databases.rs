@@ -47,6 +47,20 @@ impl Databases {
         Ok(count)
     }
 
+    /// Refuses databases that are being filled by `agon promote`.
+    pub async fn refuse_half(&self) -> Result<(), Failure> {
+        for (db, _) in &self.0 {
+            let half = db::promotion::is_unfinished(db).await;
+            if half.map_err(|error| failure(db.service(), &error))? {
+                return Err(Failure::config(
+                    "database.url: half of an installation is there: `agon promote` did not come to its end; run it \
+                     again with the same arguments, and it goes on",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Each database with its migrations.
     pub fn each(&self) -> impl Iterator<Item = (&Db, &'static Migrations)> {
         self.0.iter().map(|(db, migrations)| (db, *migrations))
@@ -70,6 +84,19 @@ impl Databases {
         for (db, _) in &self.0 {
             db.close().await;
         }
+    }
+}
+
+/// Refuses a data directory without the databases of an embedded installation.
+pub fn require_files(data: &Path) -> Result<(), Failure> {
+    let missing = ALL.map(|migrations| data.join(format!("{}.db", migrations.service)));
+    match missing.iter().find(|path| !path.is_file()) {
+        None => Ok(()),
+        Some(path) => Err(Failure::usage(format!(
+            "--data: there is no embedded installation in {}: {} is missing",
+            data.display(),
+            path.display()
+        ))),
     }
 }
 

@@ -19,6 +19,7 @@ mod failure;
 mod forward;
 mod keys;
 mod listeners;
+mod moving;
 mod progress;
 mod roles;
 mod samples;
@@ -74,6 +75,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Problem(arguments) => runtime.block_on(commands::problem::run(arguments)),
         Command::Migrate(arguments) => runtime.block_on(commands::migrate::run(arguments)),
         Command::Events(arguments) => runtime.block_on(commands::events::run(arguments)),
+        Command::Promote(arguments) => runtime.block_on(commands::promote::run(&arguments)),
+        Command::Backup(arguments) => runtime.block_on(commands::backup::run(&arguments)),
+        Command::Restore(arguments) => runtime.block_on(commands::restore::run(&arguments)),
         Command::Token(arguments) => runtime.block_on(commands::token::run(arguments)),
         Command::Keys(arguments) => commands::keys::run(&arguments),
         Command::Admin(arguments) => runtime.block_on(commands::admin::run(arguments)),

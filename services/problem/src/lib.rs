@@ -56,11 +56,17 @@ use tokio::sync::Semaphore;
 pub use config::{Config, ObjectsConfig};
 pub use error::Error;
 pub use events::{CONSUMES, TOPICS};
+pub use objects::transfer;
 pub use samples::samples;
 pub use upkeep::Removed;
 
 /// The service's tables.
 pub const MIGRATIONS: db::Migrations = db::migrations!("problem", "0001_problems");
+
+/// The names of all objects that a version needs, from the service's database.
+pub async fn named_objects(db: &Db) -> Result<Vec<String>, Error> {
+    store::objects::all(db).await
+}
 
 /// What the service is given.
 pub struct Parts {

@@ -6,6 +6,7 @@
 mod bucket;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 mod upload;
 
 use std::collections::BTreeMap;

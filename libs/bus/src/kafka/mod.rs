@@ -15,6 +15,7 @@ mod partition;
 mod reader;
 mod relay;
 mod security;
+mod survey;
 mod topics;
 
 pub use config::Config;
@@ -51,6 +52,12 @@ pub(crate) fn place(partition: i32, offset: i64) -> i64 {
 /// The offset of a place.
 pub(crate) fn offset(place: i64) -> i64 {
     place & ((1 << OFFSET_BITS) - 1)
+}
+
+/// The partition of a place.
+pub(crate) fn partition_of(place: i64) -> i32 {
+    // What is above the offset came from an `i32`.
+    i32::try_from(place >> OFFSET_BITS).unwrap_or(i32::MAX)
 }
 
 /// The first place of a partition, and the first behind it.
@@ -112,6 +119,7 @@ mod tests {
     fn places_rise_within_a_partition() {
         assert!(place(0, 5) < place(0, 6));
         assert_eq!(offset(place(11, 123_456_789_012)), 123_456_789_012);
+        assert_eq!(partition_of(place(11, 123_456_789_012)), 11);
         let (first, end) = places(3);
         assert!(first <= place(3, 0) && place(3, (1 << OFFSET_BITS) - 1) < end);
     }

@@ -4,6 +4,7 @@
 mod concurrency;
 mod failures;
 mod kafka;
+mod promotion;
 mod relays;
 #[cfg(feature = "tls")]
 mod secured;

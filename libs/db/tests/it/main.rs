@@ -4,7 +4,9 @@
 mod lease;
 mod migrate;
 mod migrate_down;
+mod promotion;
 mod requests;
+mod snapshot;
 mod sqlite;
 mod tx;
 

@@ -1,5 +1,7 @@
 //! Stories, told by clients of the whole program: a child process with its own data and ports.
 
+mod answers;
+mod backup;
 mod cluster;
 #[path = "../../../../libs/runtime/tests/it/collector.rs"]
 mod collector;
@@ -10,6 +12,7 @@ mod faults;
 mod life;
 mod openmetrics;
 mod players;
+mod promotion;
 mod stories;
 mod traces;
 mod world;

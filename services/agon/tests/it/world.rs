@@ -55,8 +55,8 @@ const PACKAGE: [(&str, &str); 9] = [
 pub struct World {
     pub dir: tempfile::TempDir,
     pub place: Place,
-    prefix: String,
-    extra: Vec<String>,
+    pub prefix: String,
+    pub extra: Vec<String>,
     /// The process that clients talk to.
     pub server: Server,
     /// The other processes, where the roles are apart.
@@ -251,6 +251,31 @@ impl World {
         let names = ["data", "auth-1", "auth-2"].map(|name| self.dir.path().join(name));
         let has = |path: &&PathBuf| path.join("admin-password").exists();
         names.iter().find(has).unwrap_or(&names[0]).clone()
+    }
+
+    /// The arguments with which this installation, which is on SQLite, moves to PostgreSQL and `engines`.
+    pub fn promotion(&self, url: &str, engines: &[String]) -> Vec<String> {
+        let data = self.data().display().to_string();
+        let mut arguments: Vec<String> =
+            ["promote", "--data", &data, "--to", url, "--set"].map(str::to_owned).into();
+        arguments.push(format!("database.schema_prefix={}", self.prefix));
+        let mut rest = engines.iter();
+        while let Some(flag) = rest.next() {
+            let Some(value) = rest.next() else { break };
+            match value.strip_prefix("problem.objects.url=") {
+                Some(bucket) => arguments.extend(["--objects".to_owned(), bucket.to_owned()]),
+                None => arguments.extend([flag.clone(), value.clone()]),
+            }
+        }
+        arguments
+    }
+
+    /// Serves where the installation was moved to.
+    pub fn start_moved(&mut self, kind: &Kind, engines: &[String]) {
+        self.server.kill();
+        self.place = Place::from(kind);
+        self.extra.extend(engines.iter().cloned());
+        self.server = Server::start(&self.flags());
     }
 
     /// `kill -9`, and a new process on the same data.

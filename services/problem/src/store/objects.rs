@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use db::{Read, Tx};
+use db::{Db, Read, Tx};
 use uuid::Uuid;
 
 use crate::error::Result;
@@ -56,6 +56,13 @@ pub async fn name(
             .await?;
     }
     Ok(())
+}
+
+/// Every object that a version needs.
+pub async fn all(db: &Db) -> Result<Vec<String>> {
+    let query = db.query("SELECT DISTINCT digest FROM object_refs ORDER BY digest");
+    let rows: Vec<(String,)> = query.fetch_all().await?;
+    Ok(rows.into_iter().map(|(digest,)| digest).collect())
 }
 
 /// Whether any version needs an object.

@@ -1,0 +1,202 @@
+//! Which tables there are, as the databases themselves tell.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::cell::Kind;
+use crate::{Db, Error, Read, Result};
+
+/// A table that is to be copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: String,
+    pub(super) columns: Vec<(String, Kind)>,
+    /// The sequences that its columns take numbers from, with the column.
+    pub(super) sequences: Vec<(String, String)>,
+}
+
+/// Each database keeps its own.
+const OWN: [&str; 2] = ["schema_migrations", "promotion"];
+
+crate::record! {
+    pub(super) struct Column {
+        pub table: String,
+        pub name: String,
+        pub kind: String,
+        pub sequence: String,
+    }
+}
+
+/// The columns of a PostgreSQL schema, by table.
+pub(super) async fn columns_of_target(read: impl Read<'_>) -> Result<Vec<Column>> {
+    let columns: Vec<Column> = read
+        .query(
+            "SELECT c.relname::text AS table, a.attname::text AS name,
+                    format_type(a.atttypid, a.atttypmod) AS kind,
+                    coalesce(pg_get_serial_sequence(quote_ident(c.relname), a.attname), '') AS sequence
+             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+             WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+               AND NOT c.relispartition AND a.attnum > 0 AND NOT a.attisdropped
+               AND a.attgenerated = ''
+             ORDER BY c.relname, a.attnum",
+        )
+        .fetch_all()
+        .await?;
+    Ok(columns.into_iter().filter(|column| !OWN.contains(&column.table.as_str())).collect())
+}
+
+/// The tables of a SQLite file with the names of their columns.
+async fn columns_of_source(source: &Db) -> Result<BTreeMap<String, BTreeSet<String>>> {
+    let rows: Vec<(String, String)> = source
+        .query(
+            "SELECT t.name, c.name FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c
+             WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite~_%' ESCAPE '~'",
+        )
+        .fetch_all()
+        .await?;
+    let mut tables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (table, column) in rows {
+        if !OWN.contains(&table.as_str()) {
+            tables.entry(table).or_default().insert(column);
+        }
+    }
+    Ok(tables)
+}
+
+/// The tables of `source`, without those in `apart`, such that each comes behind those that it refers to.
+///
+/// # Errors
+/// [`Error::Migration`] when a table or a column is not the same on both sides.
+pub async fn tables(source: &Db, target: &Db, apart: &[&str]) -> Result<Vec<Table>> {
+    let mut there: BTreeMap<String, Table> = BTreeMap::new();
+    for column in columns_of_target(target).await? {
+        let (table, name) = (column.table, column.name);
+        let kind = Kind::of(&column.kind).ok_or_else(|| {
+            Error::Migration(format!(
+                "{table}.{name} is of type {}, which is not known",
+                column.kind
+            ))
+        })?;
+        let entry = there.entry(table.clone());
+        let entry = entry.or_insert_with(|| Table {
+            name: table,
+            columns: Vec::new(),
+            sequences: Vec::new(),
+        });
+        if !column.sequence.is_empty() {
+            entry.sequences.push((name.clone(), column.sequence));
+        }
+        entry.columns.push((name, kind));
+    }
+    let mut found = Vec::new();
+    for (name, columns) in columns_of_source(source).await? {
+        if apart.contains(&name.as_str()) {
+            continue;
+        }
+        let table = there.remove(&name).ok_or_else(|| {
+            Error::Migration(format!("the target has no table {name}: the migrations differ"))
+        })?;
+        let names: BTreeSet<String> = table.columns.iter().map(|(name, _)| name.clone()).collect();
+        if let Some(odd) = names.symmetric_difference(&columns).next() {
+            let text = format!("{name}.{odd} is on one side only: the migrations differ");
+            return Err(Error::Migration(text));
+        }
+        found.push(table);
+    }
+    let references = target
+        .query(
+            "SELECT DISTINCT a.relname::text, b.relname::text FROM pg_constraint AS c
+             JOIN pg_class AS a ON a.oid = c.conrelid JOIN pg_class AS b ON b.oid = c.confrelid
+             WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace",
+        )
+        .fetch_all()
+        .await?;
+    in_order(found, &references)
+}
+
+/// Tables such that each comes behind those that it refers to.
+fn in_order(mut rest: Vec<Table>, references: &[(String, String)]) -> Result<Vec<Table>> {
+    let mut ordered: Vec<Table> = Vec::with_capacity(rest.len());
+    while !rest.is_empty() {
+        let waits = |table: &Table| {
+            references
+                .iter()
+                .any(|(from, to)| *from == table.name && rest.iter().any(|other| other.name == *to))
+        };
+        let (later, now): (Vec<_>, Vec<_>) = rest.iter().cloned().partition(waits);
+        if now.is_empty() {
+            let names: Vec<String> = later.into_iter().map(|table| table.name).collect();
+            let text = format!("tables refer to each other in a circle: {}", names.join(", "));
+            return Err(Error::Migration(text));
+        }
+        ordered.extend(now);
+        rest = later;
+    }
+    Ok(ordered)
+}
+
+/// Lets the sequences of `tables` go on behind the greatest number that the source ever gave.
+pub async fn raise_sequences(source: &Db, target: &Db, tables: &[Table]) -> Result<()> {
+    for table in tables {
+        for (column, sequence) in &table.sequences {
+            let greatest: i64 = source
+                .query("SELECT max(coalesce((SELECT max(")
+                .push_name(&quoted(column))
+                .push(") FROM ")
+                .push_name(&quoted(&table.name))
+                .push("), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = ")
+                .push_bind(table.name.as_str())
+                .push("), 0))")
+                .fetch_scalar()
+                .await?;
+            target
+                .transact(|mut tx| async move {
+                    tx.query("SELECT setval(CAST($1 AS regclass), greatest($2, 1), $2 > 0)")
+                        .bind(sequence.as_str())
+                        .bind(greatest)
+                        .execute()
+                        .await
+                })
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// A name as it stands in SQL. Names come from the databases' own catalogues.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(names: &[&str], references: &[(&str, &str)]) -> Result<Vec<String>> {
+        let table = |name: &&str| Table {
+            name: (*name).into(),
+            columns: Vec::new(),
+            sequences: Vec::new(),
+        };
+        let references: Vec<_> =
+            references.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        let ordered = in_order(names.iter().map(table).collect(), &references)?;
+        Ok(ordered.into_iter().map(|table| table.name).collect())
+    }
+
+    #[test]
+    fn parents_come_first() {
+        let references = [("checks", "imports"), ("imports", "problems"), ("tags", "problems")];
+        let names = ["checks", "imports", "problems", "tags"];
+        assert_eq!(check(&names, &references).unwrap(), ["problems", "imports", "tags", "checks"]);
+        // What it refers to may lie apart.
+        assert_eq!(check(&["checks"], &references).unwrap(), ["checks"]);
+        let error = check(&["a", "b"], &[("a", "b"), ("b", "a")]).unwrap_err().to_string();
+        assert!(error.contains("a, b"), "{error}");
+    }
+
+    #[test]
+    fn names_are_quoted() {
+        assert_eq!(quoted("a\"b"), "\"a\"\"b\"");
+    }
+}

@@ -1,0 +1,142 @@
+//! From a SQLite file to a PostgreSQL schema.
+
+use chrono::{DateTime, Utc};
+use db::promotion::{self, Begun, Mark};
+use db::testing::{Kind, TestDb, kinds};
+use db::{Error, Migration, Migrations};
+use uuid::Uuid;
+
+const TABLES: [&str; 2] = [
+    "CREATE TABLE books (
+       id UUID PRIMARY KEY, name TEXT NOT NULL, note TEXT, pages BIGINT NOT NULL, read BOOLEAN NOT NULL,
+       cover BYTEA, weight DOUBLE PRECISION, bought_at TIMESTAMPTZ NOT NULL);
+     CREATE TABLE loans (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, book UUID NOT NULL REFERENCES books (id))",
+    "CREATE TABLE loans (id INTEGER PRIMARY KEY AUTOINCREMENT, book UUID NOT NULL REFERENCES books (id));
+     CREATE TABLE books (
+       id UUID PRIMARY KEY, name TEXT NOT NULL, note TEXT, pages BIGINT NOT NULL, read BOOLEAN NOT NULL,
+       cover BYTEA, weight DOUBLE PRECISION, bought_at TIMESTAMPTZ NOT NULL)",
+];
+const LIBRARY: Migrations =
+    Migrations { service: "library", files: &[Migration::new("0001_books", TABLES[0], TABLES[1])] };
+
+async fn both() -> Option<(TestDb, TestDb)> {
+    let postgres = kinds().into_iter().find(|kind| matches!(kind, Kind::Postgres(_)))?;
+    Some((Kind::Sqlite.create(&LIBRARY).await, postgres.create(&LIBRARY).await))
+}
+
+fn time(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).unwrap()
+}
+
+const NAMES: [&str; 6] = ["", "\\N", "a\tb\\\nc\rd", "\u{1f40d} \u{e9}", "'; --", "\\."];
+
+/// Books of all sorts, and loans of which the last one is gone.
+async fn filled(source: &TestDb, books: usize) {
+    let mut tx = source.begin().await.unwrap();
+    for n in 0..books {
+        let id = tx.new_id();
+        let odd = n % 2 == 1;
+        let number = n as i64;
+        tx.query("INSERT INTO books VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+            .bind(id)
+            .bind(NAMES[n % NAMES.len()])
+            .bind(odd.then(|| format!("note {n}")))
+            .bind(if n == 0 { i64::MIN } else { i64::MAX - number })
+            .bind(odd)
+            .bind(odd.then(|| vec![0_u8, 92, 255, (n % 256) as u8]))
+            .bind(odd.then_some([0.1, f64::MAX, f64::INFINITY, -0.0][n % 4]))
+            .bind(time(1_700_000_000_000_000 + number * 1_000_001))
+            .execute()
+            .await
+            .unwrap();
+        let loan = tx.query("INSERT INTO loans (book) VALUES ($1)").bind(id);
+        loan.execute().await.unwrap();
+    }
+    tx.query("DELETE FROM loans WHERE id = $1").bind(books as i64).execute().await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_value_survives() {
+    let Some((source, target)) = both().await else { return };
+    filled(&source, 12_000).await;
+    let id = source.clock().new_id();
+    assert_eq!(promotion::begin(&target, id).await.unwrap(), Begun::New);
+    assert!(promotion::is_unfinished(&target).await.unwrap());
+    let tables = promotion::tables(&source, &target, &["event_log"]).await.unwrap();
+    let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+    let place = |name: &str| names.iter().position(|known| *known == name);
+    assert!(place("books") < place("loans") && place("event_log").is_none(), "{names:?}");
+    for table in &tables {
+        let mut steps = Vec::new();
+        promotion::copy(&source, &target, table, |rows| steps.push(rows)).await.unwrap();
+        assert!(steps.is_sorted());
+        let ours = promotion::content(&source, table, |_| {}).await.unwrap();
+        let theirs = promotion::content(&target, table, |_| {}).await.unwrap();
+        assert_eq!(ours, theirs, "{}", table.name);
+        // There already.
+        promotion::copy(&source, &target, table, |_| {}).await.unwrap();
+        assert_eq!(promotion::content(&target, table, |_| {}).await.unwrap(), ours);
+    }
+    promotion::raise_sequences(&source, &target, &tables).await.unwrap();
+    let mut tx = target.begin().await.unwrap();
+    let next: i64 = tx
+        .query("INSERT INTO loans (book) SELECT id FROM books LIMIT 1 RETURNING id")
+        .fetch_scalar()
+        .await
+        .unwrap();
+    assert_eq!(next, 12_001, "an id was given twice");
+    tx.rollback().await;
+    promotion::finish(&target).await.unwrap();
+    assert!(!promotion::is_unfinished(&target).await.unwrap());
+    assert!(matches!(promotion::begin(&target, id).await.unwrap(), Begun::Finished(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_difference_shows() {
+    let Some((source, target)) = both().await else { return };
+    filled(&source, 20).await;
+    promotion::begin(&target, source.clock().new_id()).await.unwrap();
+    let tables = promotion::tables(&source, &target, &[]).await.unwrap();
+    let books = tables.iter().find(|table| table.name == "books").unwrap();
+    promotion::copy(&source, &target, books, |_| {}).await.unwrap();
+    let ours = promotion::content(&source, books, |_| {}).await.unwrap();
+    for change in [
+        "UPDATE books SET bought_at = bought_at + interval '1 microsecond' WHERE name = ''",
+        "UPDATE books SET note = '' WHERE note IS NULL AND name = ''",
+        "UPDATE books SET cover = NULL WHERE cover IS NOT NULL",
+    ] {
+        let mut tx = target.begin().await.unwrap();
+        assert!(tx.query(change).execute().await.unwrap() > 0);
+        tx.commit().await.unwrap();
+        assert_ne!(promotion::content(&target, books, |_| {}).await.unwrap(), ours, "{change}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_is_empty_or_ones_own_is_taken() {
+    let Some((source, target)) = both().await else { return };
+    let (one, other) = (source.clock().new_id(), source.clock().new_id());
+    let begin = async |id: Uuid| promotion::begin(&target, id).await;
+    let refused = |result: db::Result<Begun>, words: &str| match result {
+        Err(Error::Config(text)) => assert!(text.contains(words), "{text}"),
+        other => panic!("{other:?}"),
+    };
+    let mut tx = target.begin().await.unwrap();
+    tx.query("INSERT INTO write_probes VALUES ('x', 1)").execute().await.unwrap();
+    tx.commit().await.unwrap();
+    refused(begin(one).await, "write_probes");
+    let mut tx = target.begin().await.unwrap();
+    tx.query("DELETE FROM write_probes").execute().await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(begin(one).await.unwrap(), Begun::New);
+    assert_eq!(begin(one).await.unwrap(), Begun::Again);
+    refused(begin(other).await, "another data directory");
+    let step = Mark { place: 7, rows: 3, done: false };
+    let marking =
+        target.transact(|mut tx| async move { promotion::mark(&mut tx, "x", step).await });
+    marking.await.unwrap();
+    assert_eq!(promotion::marked(&*target, "x").await.unwrap(), step);
+    refused(promotion::begin(&source, one).await, "not to SQLite");
+    assert!(!promotion::is_unfinished(&source).await.unwrap());
+}

@@ -1,0 +1,108 @@
+//! The services' tables, one after another.
+
+use db::Db;
+use db::promotion::{self, Begun, Mark, Table};
+use ids::Uuid;
+
+use super::pace::Pace;
+use crate::databases::{Databases, failure};
+use crate::failure::Failure;
+
+/// The name of the step behind the last table.
+const VERIFIED: &str = "tables verified";
+
+/// Takes the target for this source.
+///
+/// # Errors
+/// When anything else is in it.
+pub async fn begin(target: &Databases, source: Uuid) -> Result<Vec<Begun>, Failure> {
+    let mut begun = Vec::new();
+    for (db, _) in target.each() {
+        let service = db.service();
+        let found = promotion::begin(db, source).await;
+        begun.push(found.map_err(|error| match error {
+            db::Error::Config(text) => Failure::config(format!(
+                "--to: the schema of {service} cannot be used: {text}; give an empty database, or another \
+                 database.schema_prefix"
+            )),
+            error => failure(service, &error),
+        })?);
+    }
+    Ok(begun)
+}
+
+/// Lists are sorted by the database: in the order of the code points, as the SQLite files do it.
+pub async fn check_order(target: &Databases) -> Result<(), Failure> {
+    for (db, _) in target.each() {
+        let sorted = db.query("SELECT 'Z' < 'a'").fetch_scalar::<bool>().await;
+        if !sorted.map_err(|error| failure(db.service(), &error))? {
+            return Err(Failure::config(
+                "--to: the database sorts texts by the rules of a language; make it with CREATE DATABASE … TEMPLATE \
+                 template0 LOCALE 'C.UTF-8'",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Copies the tables of all services, but for those `apart`, and compares both sides.
+pub async fn copy(source: &Databases, target: &Databases, apart: &[&str]) -> Result<(), Failure> {
+    for ((from, _), (to, _)) in source.each().zip(target.each()) {
+        service(from, to, apart).await.map_err(|error| match error {
+            Stopped::Db(error) => failure(from.service(), &error),
+            Stopped::Differs(text) => Failure::new(text),
+        })?;
+    }
+    Ok(())
+}
+
+enum Stopped {
+    Db(db::Error),
+    Differs(String),
+}
+
+impl From<db::Error> for Stopped {
+    fn from(error: db::Error) -> Self {
+        Self::Db(error)
+    }
+}
+
+async fn service(from: &Db, to: &Db, apart: &[&str]) -> Result<(), Stopped> {
+    if promotion::marked(to, VERIFIED).await?.done {
+        say!("{:32} there, and verified", from.service());
+        return Ok(());
+    }
+    let tables = promotion::tables(from, to, apart).await?;
+    let mut differing = Vec::new();
+    for table in &tables {
+        let name = format!("{}.{}", from.service(), table.name);
+        if let Some(how) = one(from, to, table, &name).await? {
+            differing.push(how);
+        }
+    }
+    if !differing.is_empty() {
+        return Err(Stopped::Differs(format!(
+            "the target differs from the data directory: {}. Somebody changed one of them since the promotion began: \
+             drop the target's schemas and begin again",
+            differing.join("; ")
+        )));
+    }
+    promotion::raise_sequences(from, to, &tables).await?;
+    let done = Mark { done: true, ..Mark::default() };
+    to.transact(|mut tx| async move { promotion::mark(&mut tx, VERIFIED, done).await }).await?;
+    Ok(())
+}
+
+/// Copies one table; gives how it differs, should it do so.
+async fn one(from: &Db, to: &Db, table: &Table, name: &str) -> db::Result<Option<String>> {
+    let mut pace = Pace::start(name);
+    let rows = promotion::copy(from, to, table, |rows| pace.seen(name, rows, 0)).await?;
+    let verifying = format!("verifying {name}");
+    let ours = promotion::content(from, table, |seen| pace.seen(&verifying, seen, rows)).await?;
+    let theirs = promotion::content(to, table, |seen| pace.seen(&verifying, seen, rows)).await?;
+    pace.done(name, rows, "rows");
+    Ok((ours != theirs).then(|| match ours.rows == theirs.rows {
+        true => format!("{name} has other content"),
+        false => format!("{name} has {} rows instead of {}", theirs.rows, ours.rows),
+    }))
+}

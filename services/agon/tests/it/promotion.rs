@@ -1,0 +1,319 @@
+//! `agon promote`: an installation is the same on the other engines, whatever happened on the way there.
+
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use db::testing::{Kind, kinds};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::answers::{Answers, Asking, Recorder, assert_same};
+use crate::world::{AGON, PROBLEM, PYTHON, World, eventually, succeeded, text};
+
+/// How much is in the installation that moves.
+#[derive(Clone, Copy)]
+struct Scale {
+    users: usize,
+    submissions: usize,
+}
+
+impl Scale {
+    /// `AGON_TEST_PROMOTE=USERS,SUBMISSIONS` for another one than the usual.
+    fn chosen() -> Self {
+        let given = std::env::var("AGON_TEST_PROMOTE").unwrap_or_default();
+        let parsed = given.split_once(',').and_then(|(users, submissions)| {
+            Some(Self { users: users.parse().ok()?, submissions: submissions.parse().ok()? })
+        });
+        parsed.unwrap_or(Self { users: 20, submissions: 100 })
+    }
+}
+
+fn postgres() -> Option<(Kind, String)> {
+    kinds().into_iter().find_map(|kind| match &kind {
+        Kind::Postgres(url) => Some((kind.clone(), url.clone())),
+        Kind::Sqlite => None,
+    })
+}
+
+/// What somebody hands in: most of it right, some wrong, some that does not compile.
+fn program(number: usize) -> (&'static str, String, &'static str) {
+    match number % 10 {
+        3 | 7 => ("python3", format!("print('wrong', {number})\n"), "VERDICT_WRONG_ANSWER"),
+        5 => ("c17", format!("int main( {{ // \u{e9}\t\\{number}\n"), "VERDICT_COMPILE_ERROR"),
+        _ => ("python3", format!("# {number} \u{1f40d} \\ \"\t\r\n{PYTHON}"), "VERDICT_ACCEPTED"),
+    }
+}
+
+async fn submit(world: &World, token: &str, number: usize) -> String {
+    let (language, source, _) = program(number);
+    let body = json!({
+        "problemId": PROBLEM, "language": language, "source": source,
+        "requestId": format!("submission-{number}"),
+    });
+    let submission = world.post("/v1/submissions", Some(token), body).await;
+    submission["submissionId"].as_str().unwrap().to_owned()
+}
+
+fn password(name: &str) -> String {
+    format!("a long password of {name}")
+}
+
+/// Nobody is slowed down.
+const UNLIMITED: [&str; 14] = [
+    "--set",
+    "challenge.submissions_per_hour=0",
+    "--set",
+    "auth.registrations_per_hour=1000",
+    "--set",
+    "limits.read=1000000",
+    "--set",
+    "limits.submit=1000000",
+    "--set",
+    "limits.transfer=1000000",
+    "--set",
+    "limits.credential=1000000",
+    "--log",
+    "warn",
+];
+
+/// A world in which users made submissions, all of them judged.
+async fn lived_in(scale: Scale) -> (World, Vec<String>) {
+    let world = World::small(&Kind::Sqlite, &UNLIMITED);
+    let users: Vec<String> = (0..scale.users).map(|n| format!("user-{n:02}")).collect();
+    let mut made = Vec::new();
+    for (n, user) in users.iter().enumerate() {
+        let token = world.player(user).await;
+        for number in (n..scale.submissions).step_by(scale.users) {
+            made.push((user.clone(), number, submit(&world, &token, number).await));
+        }
+    }
+    let admin = world.log_in("admin", &world.admin_password()).await;
+    for (user, number, id) in &made {
+        let judged = world.verdict(&admin, id).await;
+        assert_eq!(judged["verdict"], program(*number).2, "{user}: {judged}");
+    }
+    (world, users)
+}
+
+/// Runs a promotion that is killed after a while, a little later each time, until one comes to its end.
+fn promote_with_kills(arguments: &[String], first: Duration) -> (usize, Output) {
+    let mut patience = first;
+    for kills in 0.. {
+        let mut child = Command::new(AGON)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + patience;
+        patience = patience.mul_f64(1.35);
+        while child.try_wait().unwrap().is_none() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        if child.try_wait().unwrap().is_some() {
+            return (kills, child.wait_with_output().unwrap());
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    unreachable!()
+}
+
+fn agon(arguments: &[String]) -> Output {
+    Command::new(AGON).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Everything is well: consumers go on, nothing waits.
+async fn is_well(world: &World) {
+    let admin = world.log_in("admin", &world.admin_password()).await;
+    eventually("everything is well", async || {
+        let asked = world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
+        let report: serde_json::Value = asked.json().await.ok()?;
+        let queue = world.get("/v1/judge/queue", Some(&admin)).await;
+        let events = report["components"]["events"]["state"] == "ready";
+        (events && queue["queuedCount"] == "0" && queue["runningCount"] == "0").then_some(())
+    })
+    .await;
+}
+
+async fn record(world: &World, asking: &[Asking<'_>], users: &[String]) -> Answers {
+    Recorder::new(world).everything(asking, users).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_is_the_same_after_a_promotion() {
+    let (Some((kind, url)), Some(engines)) = (postgres(), World::engines()) else { return };
+    let (mut world, users) = lived_in(Scale::chosen()).await;
+    let session = json!({"identifier": users[0], "password": password(&users[0])});
+    let session = world.post("/v1/sessions", None, session).await;
+    let refresh = session["refreshToken"].as_str().unwrap().to_owned();
+    let admin = world.log_in("admin", &world.admin_password()).await;
+    let owner = world.log_in(&users[1], &password(&users[1])).await;
+    let asking: [Asking<'_>; 3] =
+        [("nobody", None), ("owner", Some(&owner)), ("admin", Some(&admin))];
+    let before = record(&world, &asking, &users).await;
+    let page = world.get("/v1/submissions?pageSize=5", Some(&admin)).await;
+
+    let arguments = world.promotion(&url, &engines);
+    let refused = agon(&arguments);
+    assert_eq!(refused.status.code(), Some(75), "{}", text(&refused));
+    tokio::task::block_in_place(|| world.server.terminate());
+    let started = Instant::now();
+    let said = succeeded(&tokio::task::block_in_place(|| agon(&arguments)));
+    let took = started.elapsed();
+    assert!(said.contains("challenge.submissions") && said.contains("agon serve"), "{said}");
+    println!("{said}\npromoted in {took:?}");
+    let again = succeeded(&agon(&arguments));
+    assert!(again.contains("nothing to do"), "{again}");
+
+    tokio::task::block_in_place(|| world.start_moved(&kind, &engines));
+    let after = record(&world, &asking, &users).await;
+    assert_same(&before, &after);
+    println!("{} answers are the same", before.len());
+
+    // What was begun before goes on: pages, sessions, request ids; and what is new is judged.
+    let token = page["nextPageToken"].as_str().unwrap();
+    let path = format!("/v1/submissions?pageSize=5&pageToken={token}");
+    let next = world.get(&path, Some(&admin)).await;
+    assert_eq!(next["submissions"].as_array().unwrap().len(), 5);
+    let fresh = world.post("/v1/sessions:refresh", None, json!({"refreshToken": refresh})).await;
+    let fresh = fresh["accessToken"].as_str().unwrap().to_owned();
+    let known = submit(&world, &fresh, 0).await;
+    let listed = world.get(&format!("/v1/submissions?userId={}", users[0]), Some(&fresh)).await;
+    assert!(listed.to_string().contains(&known), "a request id was forgotten");
+    let judged = world.judged(&fresh, PROBLEM, "python3", PYTHON).await;
+    assert_eq!(judged["verdict"], "VERDICT_ACCEPTED", "{judged}");
+    is_well(&world).await;
+}
+
+/// Submissions of which some are on their way to a verdict when the server is killed.
+async fn half_done(world: &mut World, count: usize) -> Vec<(usize, String)> {
+    let token = world.player("late").await;
+    let mut made = Vec::new();
+    for number in 1000..1000 + count {
+        made.push((number, submit(world, &token, number).await));
+    }
+    world.server.kill();
+    made
+}
+
+async fn moves_in_the_middle(kind: &Kind, url: &str, engines: &[String]) {
+    let scale = Scale { users: 2, submissions: 4 };
+    let (mut world, users) = lived_in(scale).await;
+    let late = half_done(&mut world, 20).await;
+    let arguments = world.promotion(url, engines);
+    let first = Duration::from_millis(100);
+    let (kills, output) = tokio::task::block_in_place(|| promote_with_kills(&arguments, first));
+    println!("killed {kills} times\n{}", succeeded(&output));
+    assert!(kills > 0);
+
+    tokio::task::block_in_place(|| world.start_moved(kind, engines));
+    let token = world.log_in("late", &password("late")).await;
+    for (number, id) in &late {
+        let judged = world.verdict(&token, id).await;
+        assert_eq!(judged["verdict"], program(*number).2, "{number}: {judged}");
+    }
+    is_well(&world).await;
+    let list = world.get("/v1/submissions?userId=me&pageSize=100", Some(&token)).await;
+    assert_eq!(list["submissions"].as_array().unwrap().len(), late.len());
+    let (status, list) = world
+        .call(Method::GET, &format!("/v1/submissions?userId={}", users[0]), Some(&token), None)
+        .await;
+    assert!(status.is_success() || status == 403, "{list}");
+    judged_once(&world, url, late.len() + scale.submissions).await;
+}
+
+/// In the database itself: one judgement of each submission, and one verdict.
+async fn judged_once(world: &World, url: &str, submissions: usize) {
+    let open = async |service: &str| {
+        let mut options = db::Options::new(url, service);
+        options.schema = Some(format!("{}{service}", world.prefix));
+        db::Db::open(&options).await.unwrap()
+    };
+    let expected = i64::try_from(submissions).unwrap();
+    let challenge = open("challenge").await;
+    let judged: i64 = challenge
+        .query("SELECT count(*) FROM submissions WHERE verdict IS NOT NULL AND version = 2")
+        .fetch_scalar()
+        .await
+        .unwrap();
+    assert_eq!(judged, expected, "submissions with a verdict that was written once");
+    let judge = open("judge").await;
+    let judgements: i64 = judge
+        .query("SELECT count(*) FROM judgements WHERE submission_id IS NOT NULL AND state = 'done'")
+        .fetch_scalar()
+        .await
+        .unwrap();
+    assert_eq!(judgements, expected, "judgements");
+    challenge.close().await;
+    judge.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_under_way_goes_on_after_a_promotion_that_was_killed() {
+    let Some((kind, url)) = postgres() else { return };
+    moves_in_the_middle(&kind, &url, &[]).await;
+    if let Some(engines) = World::engines() {
+        moves_in_the_middle(&kind, &url, &engines).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_an_empty_target_is_taken_and_half_of_one_is_not_served() {
+    let Some((kind, url)) = postgres() else { return };
+    let mut world = World::idle(&Kind::Sqlite);
+    world.player("ada").await;
+    world.server.kill();
+    // Somebody lives there.
+    let other = World::idle(&kind);
+    let mut arguments = world.promotion(&url, &[]);
+    let prefix = arguments.iter().position(|a| a.starts_with("database.schema_prefix=")).unwrap();
+    let own = std::mem::replace(
+        &mut arguments[prefix],
+        format!("database.schema_prefix={}", other.prefix),
+    );
+    let refused = agon(&arguments);
+    assert_eq!(refused.status.code(), Some(78), "{}", text(&refused));
+    assert!(
+        text(&refused).contains("not empty") && text(&refused).contains("users"),
+        "{}",
+        text(&refused)
+    );
+    drop(other);
+
+    // A target that was taken and not filled.
+    arguments[prefix] = own;
+    let mut child = Command::new(AGON).args(&arguments).stdout(Stdio::null()).spawn().unwrap();
+    let half = async || {
+        let mut options = db::Options::new(&url, "auth");
+        options.schema = Some(format!("{}auth", world.prefix));
+        let db = db::Db::open(&options).await.unwrap();
+        let half = db::promotion::is_unfinished(&db).await.unwrap_or(false);
+        db.close().await;
+        half.then_some(())
+    };
+    eventually("it has begun", half).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    if half().await.is_some() {
+        let mut flags = world.flags();
+        let prefix = format!("database.schema_prefix={}", world.prefix);
+        flags.extend(["--database".into(), url.clone(), "--set".into(), prefix]);
+        let served = Command::new(AGON).arg("serve").args(&flags).output().unwrap();
+        assert_eq!(served.status.code(), Some(78), "{}", text(&served));
+        assert!(text(&served).contains("agon promote"), "{}", text(&served));
+    }
+    // Another data directory is another installation.
+    let mut stranger = World::idle(&Kind::Sqlite);
+    stranger.server.kill();
+    let mut others = arguments.clone();
+    let data = others.iter().position(|argument| *argument == world.data().display().to_string());
+    others[data.unwrap()] = stranger.data().display().to_string();
+    let refused = agon(&others);
+    assert_eq!(refused.status.code(), Some(78), "{}", text(&refused));
+    assert!(text(&refused).contains("another data directory"), "{}", text(&refused));
+    succeeded(&agon(&arguments));
+    // Removes the schemas.
+    world.place.kind = kind;
+}
