@@ -120,6 +120,7 @@ impl<'a, H: Handler> Lane<'a, H> {
             self.pause(pause).await;
         }
         // Whoever goes on, here or elsewhere, tells how the lane is.
+        self.consumer.state.goes_on(&self.place);
         self.parked.clear();
         self.show_parked();
         self.show_lag(0, 0);
