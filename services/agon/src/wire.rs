@@ -265,7 +265,8 @@ fn worker(base: &Base) -> Result<Worker, Failure> {
     let directory = base.data.join("judge");
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let name = worker::name(&host, &directory, &base.clock);
-    let name = name.map_err(|error| Failure::storage(format!("{}: {error}", directory.display())))?;
+    let name =
+        name.map_err(|error| Failure::storage(format!("{}: {error}", directory.display())))?;
     let parts = worker::Parts {
         name,
         directory,
