@@ -40,7 +40,8 @@ pub struct Config {
     pub lease_seconds: u64,
     /// How often workers give signs of life, in seconds.
     pub heartbeat_seconds: u64,
-    /// How long a worker whose connection broke may take to come back, in seconds.
+    /// How long a worker whose connection broke may take to come back, in seconds: more than between two
+    /// signs of life, by which it finds out.
     pub reconnect_seconds: u64,
 }
 

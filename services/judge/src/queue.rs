@@ -8,6 +8,7 @@ mod dispatch;
 mod link;
 mod live;
 mod lost;
+mod news;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -114,22 +115,22 @@ impl Queue {
             Some(owner) => Priority::practice(store::pending_of(&mut *tx, owner).await?),
             None => Priority::VERIFICATION,
         };
-        if store::enqueue(tx, wanted, priority).await?.is_none() {
-            return Ok(());
-        }
+        let Some(id) = store::enqueue(tx, wanted, priority).await? else { return Ok(()) };
         // A worker that has time gets a job in this transaction, which saves one of its own.
         let mut leased = None;
         if let Some(wish) = self.next_wish(&BTreeSet::new()) {
             leased = self.lease(tx, &wish).await?.map(|job| (wish, job));
         }
         let queue = self.clone();
-        tx.after_commit(move || match leased {
-            Some((wish, job)) => {
-                let leased = (wish.granted(), job);
-                queue.state().leased.push(leased);
-                queue.0.wake.notify_one();
+        tx.after_commit(move || {
+            // It may be an earlier one that got the worker.
+            let waits = leased.as_ref().is_none_or(|(_, job)| job.id != id);
+            let leased = leased.map(|(wish, job)| (wish.granted(), job));
+            queue.state().leased.extend(leased);
+            match waits {
+                true => queue.waiting(),
+                false => queue.0.wake.notify_one(),
             }
-            None => queue.waiting(),
         });
         Ok(())
     }

@@ -242,6 +242,19 @@ pub async fn release(tx: &mut Tx, worker: &str) -> Result<Vec<Lost>> {
     .await
 }
 
+/// Lets a job wait that was just put back.
+pub async fn postpone(tx: &mut Tx, lease: Lease, due: DateTime<Utc>) -> Result<()> {
+    tx.query(
+        "UPDATE judgements SET due_at = $1 WHERE id = $2 AND attempt = $3 AND state = 'queued'",
+    )
+    .bind(due)
+    .bind(lease.id)
+    .bind(lease.attempt)
+    .execute()
+    .await
+    .map(drop)
+}
+
 /// Takes jobs that never reached their worker back into the queue: all but those that it holds.
 pub async fn take_back(tx: &mut Tx, worker: &str, held: &[Lease]) -> Result<u64> {
     let now = tx.now();

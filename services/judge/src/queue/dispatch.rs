@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
-use cache::Subscription;
 use db::Tx;
 use proto::judge as pb;
 use proto::judge::work_response::Message;
 use runtime::Shutdown;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
+use super::news::{News, at};
 use super::{Held, Queue, give_up, workers};
 use crate::judgement::{Lease, Subject};
 use crate::measure;
@@ -19,65 +18,6 @@ use crate::store::{self, Job};
 
 /// How often leases and jobs are looked at, whoever has told of them.
 const TICK: Duration = Duration::from_secs(1);
-/// The channel on which instances tell each other that jobs wait. The message is the teller's id.
-const NEWS: &str = "judge/jobs";
-/// Between two such messages: many jobs at once are one piece of news.
-const NEWS_PAUSE: Duration = Duration::from_millis(10);
-
-/// What the instances tell each other.
-struct News {
-    own: Bytes,
-    /// None where nothing can be heard: then the tick has to do.
-    heard: Option<Subscription>,
-    told: Option<Instant>,
-}
-
-impl News {
-    async fn of(queue: &Queue) -> News {
-        let heard = queue.0.cache.subscribe(NEWS).await;
-        if let Err(error) = &heard {
-            tracing::warn!(%error, "other instances of the queue are not heard");
-        }
-        let own = queue.0.db.clock().new_id().into_bytes();
-        News { own: Bytes::copy_from_slice(&own), heard: heard.ok(), told: None }
-    }
-
-    /// Waits until another instance has jobs to give away.
-    async fn next(&mut self) {
-        while let Some(heard) = &mut self.heard {
-            match heard.next().await {
-                Some(teller) if teller == self.own => {}
-                Some(_) => return,
-                None => self.heard = None,
-            }
-        }
-        std::future::pending().await
-    }
-
-    /// Tells the others, unless that was done a moment ago; then gives when to come again.
-    fn tell(&mut self, queue: &Queue) -> Option<Instant> {
-        let mut state = queue.state();
-        if !state.unannounced {
-            return None;
-        }
-        let now = Instant::now();
-        let next = self.told.map(|told| told + NEWS_PAUSE).filter(|next| *next > now);
-        if next.is_none() {
-            state.unannounced = false;
-            drop(state);
-            self.told = Some(now);
-            queue.0.cache.publish(NEWS, self.own.clone());
-        }
-        next
-    }
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
 
 /// Why the dispatcher looks around.
 #[derive(Clone, Copy, PartialEq)]

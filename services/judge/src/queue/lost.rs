@@ -5,6 +5,7 @@
 
 use db::Tx;
 use proto::judge as pb;
+use uuid::Uuid;
 
 use super::{Gone, Queue, give_up};
 use crate::judgement::Lease;
@@ -12,9 +13,25 @@ use crate::measure;
 use crate::store::{self, Lost};
 
 /// So many attempts may be lost with their workers before the judge gives up. A job that kills its worker each
-/// time has to end some day; but who only happened to run beside it, or while an operator pulled the plug, is
-/// under no suspicion. So this is more than the attempts that may break.
+/// time has to end some day; but who only happened to run beside it, or while somebody pulled the plug again and
+/// again, is hardly under suspicion. So this is more than the attempts that may break, and see [`pause`].
 const LOSSES: i64 = 10;
+/// After so many losses a job waits before it is tried again.
+const INNOCENT: i64 = 3;
+/// The longest such wait, in milliseconds.
+const MAX_PAUSE: i64 = 60_000;
+
+/// How long a job waits that was lost so often: at first not at all; then longer each time, so that a job which
+/// kills its workers lets them judge others meanwhile, and that ten losses take more than a minute; and each job
+/// for another time, so that those which were lost together do not meet again.
+fn pause(id: Uuid, losses: i64) -> chrono::Duration {
+    let most = match losses - INNOCENT {
+        ..=0 => 0,
+        more => (1000_i64 << more.min(6)).min(MAX_PAUSE),
+    };
+    let spread = i64::from(id.as_bytes()[15]);
+    chrono::Duration::milliseconds(most * (256 + spread) / 512)
+}
 
 /// What names of one machine's workers start with.
 fn machine(name: &str) -> Option<&str> {
@@ -62,7 +79,7 @@ impl Queue {
     pub(super) async fn expire(&self) -> db::Result<()> {
         let expire = |mut tx: db::TxGuard| async move {
             let lost = store::expire(&mut tx).await?;
-            give_up_often_lost(&mut tx, &lost).await?;
+            settle(&mut tx, &lost).await?;
             Ok::<_, db::Error>(lost)
         };
         let lost = self.0.db.transact(expire).await?;
@@ -94,15 +111,21 @@ pub(super) async fn succeed(tx: &mut Tx, hello: &pb::WorkerHello) -> db::Result<
             lost.extend(store::release(tx, &name).await?);
         }
     }
-    give_up_often_lost(tx, &lost).await?;
+    settle(tx, &lost).await?;
     Ok(lost)
 }
 
-async fn give_up_often_lost(tx: &mut Tx, lost: &[Lost]) -> db::Result<()> {
-    for job in lost.iter().filter(|job| job.lost_count >= LOSSES) {
+/// Lets jobs wait that were lost more than a few times, and gives up on those that were lost too often.
+async fn settle(tx: &mut Tx, lost: &[Lost]) -> db::Result<()> {
+    for job in lost.iter().filter(|job| job.lost_count > INNOCENT) {
         let lease = Lease { id: job.id, attempt: job.attempt };
-        let message = format!("{LOSSES} workers went silent or died while they had it");
-        give_up(tx, lease, message, &job.worker).await?;
+        if job.lost_count >= LOSSES {
+            let message = format!("{LOSSES} workers went silent or died while they had it");
+            give_up(tx, lease, message, &job.worker).await?;
+        } else {
+            let due = tx.now() + pause(job.id, job.lost_count);
+            store::postpone(tx, lease, due).await?;
+        }
     }
     Ok(())
 }
@@ -110,6 +133,17 @@ async fn give_up_often_lost(tx: &mut Tx, lost: &[Lost]) -> db::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn losses_wait_longer_each_time_and_apart() {
+        let wait = |id: u128, losses| pause(Uuid::from_u128(id), losses).num_milliseconds();
+        assert_eq!(
+            [0, 1, 3, 4, 5, 8, 9, 99].map(|losses| wait(0, losses)),
+            [0, 0, 0, 1000, 2000, 16_000, 30_000, 30_000]
+        );
+        assert!(wait(255, 9) < MAX_PAUSE && wait(255, 9) > wait(7, 9));
+        assert!((0..LOSSES).map(|losses| wait(0, losses)).sum::<i64>() > 60_000);
+    }
 
     #[test]
     fn runs_of_one_machine() {
