@@ -63,7 +63,9 @@ impl Handler for Applier {
             .await?;
         }
         let applied = self.applied.clone();
-        tx.after_commit(move || drop(applied.send(())));
+        tx.after_commit(move || {
+            applied.send(()).ok();
+        });
         Ok(())
     }
 }
@@ -166,7 +168,9 @@ impl Running {
     ) -> Self {
         let (stop, stopped) = oneshot::channel::<()>();
         let stopped = Box::pin(async move { drop(stopped.await) });
-        Self { stop, task: tokio::spawn(run(stopped)) }
+        #[expect(clippy::disallowed_methods, reason = "waited for in `stop`")]
+        let task = tokio::spawn(run(stopped));
+        Self { stop, task }
     }
 
     async fn stop(self) {
@@ -194,7 +198,7 @@ fn headers() -> OwnedHeaders {
         ("ce_sequence", "00000000000000000001"),
     ];
     pairs.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
-        headers.insert(Header { key, value: Some(value) })
+        headers.insert(Header { key, value: Some(*value) })
     })
 }
 

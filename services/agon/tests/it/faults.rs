@@ -48,6 +48,7 @@ impl Flow {
         let acknowledged = Arc::new(Mutex::new(BTreeMap::<usize, String>::new()));
         let (count, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (known, counted, stopped) = (acknowledged.clone(), count.clone(), stop.clone());
+        #[expect(clippy::disallowed_methods, reason = "waited for in `end`")]
         let task = tokio::spawn(async move {
             let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
             let mut token = String::new();
@@ -219,9 +220,9 @@ async fn nothing_is_lost_or_doubled() {
     for kill in [false, true] {
         eprintln!("PostgreSQL is {}", if kill { "killed" } else { "restarted" });
         if kill {
-            postgres.kill()
+            postgres.kill();
         } else {
-            postgres.stop()
+            postgres.stop();
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
         postgres.start();

@@ -13,6 +13,7 @@ mod life;
 mod openmetrics;
 mod players;
 mod promotion;
+mod server;
 mod stories;
 mod traces;
 mod world;

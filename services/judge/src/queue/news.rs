@@ -40,7 +40,7 @@ impl News {
                 None => self.heard = None,
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Tells the others, unless that was done a moment ago; then gives when to come again.
