@@ -122,3 +122,52 @@ fn unreachable(error: &(dyn std::error::Error + 'static)) -> Response<Body> {
     let after = std::time::Duration::from_secs(1);
     rpc::status::retry(Code::Unavailable, "UPSTREAM_UNAVAILABLE", text, after).into_http()
 }
+
+#[cfg(test)]
+mod tests {
+    use access::Credentials;
+    use rpc::Channel;
+
+    use super::*;
+
+    #[test]
+    fn what_is_elsewhere_goes_there() {
+        let channel = Channel::connect("http://127.0.0.1:1").unwrap();
+        let channel = Credentials::fixed("token").edge_channel(channel);
+        let packages = ["agon.auth.v1".to_owned(), "agon.judge.v1".to_owned()].into();
+        let elsewhere = Elsewhere { packages, channel };
+        assert!(elsewhere.plays("/agon.auth.v1.UserService/GetUser"));
+        assert!(elsewhere.plays("/agon.judge.v1.WorkerService/Work"));
+        let here = [
+            "/agon.problem.v1.ProblemService/GetProblem",
+            "/agon.auth.v1/GetUser",
+            "/agon.auth.v11.UserService/GetUser",
+            "/grpc.health.v1.Health/Check",
+            "agon.auth.v1.UserService/GetUser",
+            "/",
+            "",
+        ];
+        for path in here {
+            assert!(!elsewhere.plays(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn nobody_but_the_gateway_says_where_a_call_came_from() {
+        let mut request = Request::new(Body::empty());
+        let headers = request.headers_mut();
+        headers.insert(metadata::CLIENT_ADDRESS, HeaderValue::from_static("10.0.0.1"));
+        headers.insert(EDGE_AUTHORIZATION, HeaderValue::from_static("Bearer stolen"));
+        headers.insert(metadata::AUTHORIZATION, HeaderValue::from_static("Bearer mine"));
+        let unknown = outward(request);
+        assert!(!unknown.headers().contains_key(metadata::CLIENT_ADDRESS));
+        assert!(!unknown.headers().contains_key(EDGE_AUTHORIZATION));
+        assert_eq!(unknown.headers()[metadata::AUTHORIZATION], "Bearer mine");
+
+        let mut request = unknown;
+        let remote_addr = Some("[::ffff:192.0.2.7]:4000".parse().unwrap());
+        request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
+        let known = outward(request);
+        assert_eq!(known.headers()[metadata::CLIENT_ADDRESS], "192.0.2.7");
+    }
+}

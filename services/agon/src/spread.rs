@@ -127,3 +127,24 @@ fn onward<T: Clone>(request: &Request<T>) -> Request<T> {
     }
     onward
 }
+
+#[cfg(test)]
+mod tests {
+    use access::Credentials;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn page_tokens_say_whose_turn_it_is() {
+        let channel = Channel::connect("http://127.0.0.1:1").unwrap();
+        let client = EventServiceClient::new(Credentials::fixed("token").edge_channel(channel));
+        let spread = Spread(vec![("problem", client.clone()), ("judge", client)]);
+        assert_eq!(spread.place("").unwrap(), (0, String::new()));
+        assert_eq!(spread.place("judge.").unwrap(), (1, String::new()));
+        assert_eq!(spread.place("problem.a.b").unwrap(), (0, "a.b".to_owned()));
+        for wrong in ["judge", "auth.x", ".", "x"] {
+            let status = spread.place(wrong).unwrap_err();
+            assert_eq!(status::fields(&status)[0].0, "page_token", "{wrong}");
+        }
+    }
+}

@@ -31,8 +31,10 @@ db::record! {
 async fn schema(db: &Db) -> Vec<String> {
     const SCHEMA: Sql = Sql::either(
         "SELECT line FROM (
-           SELECT concat_ws(' ', table_name, ordinal_position::text, column_name, data_type, is_nullable,
-                            column_default, identity_generation) AS line
+           -- Numbers of columns are not used twice, so only the order counts.
+           SELECT concat_ws(' ', table_name,
+                            (row_number() OVER (PARTITION BY table_name ORDER BY ordinal_position))::text,
+                            column_name, data_type, is_nullable, column_default, identity_generation) AS line
            FROM information_schema.columns WHERE table_schema = current_schema()
            UNION ALL
            SELECT indexdef FROM pg_indexes WHERE schemaname = current_schema()
