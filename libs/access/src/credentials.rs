@@ -13,8 +13,8 @@ use proto::auth::token_service_client::TokenServiceClient;
 use rpc::{Channel, metadata, status};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
 use tower::Service;
 use uuid::Uuid;
 
@@ -222,6 +222,21 @@ impl Service<Request<Body>> for EdgeChannel {
     }
 }
 
+/// Whether this process is believed is not the business of whoever calls it: a client must not think that its own
+/// credential is bad.
+fn not_ours(status: Status) -> Status {
+    if !matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied | Code::NotFound) {
+        return status;
+    }
+    tracing::error!(
+        error = %status,
+        "the auth service does not accept this process's own key; is its root_secret, or its file in keys, that of \
+         the installation?"
+    );
+    let text = "this server is not set up right; its operator has to look at its log";
+    status::retry(Code::Unavailable, "CREDENTIAL_REFUSED", text, std::time::Duration::from_secs(5))
+}
+
 fn call(
     channel: &mut Channel,
     credentials: &Credentials,
@@ -235,7 +250,7 @@ fn call(
     Box::pin(async move {
         let value = match credentials.authorization().await {
             Ok(value) => value,
-            Err(status) => return Ok(status.into_http()),
+            Err(status) => return Ok(not_ours(status).into_http()),
         };
         request.headers_mut().insert(HeaderName::from_static(name), value);
         let response = channel.call(request).await?;

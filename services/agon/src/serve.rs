@@ -97,6 +97,7 @@ async fn platform(
     up: Up,
 ) -> Result<(), Failure> {
     let grace = Duration::from_secs(config.shutdown.grace_seconds);
+    let tls = tls(config)?;
     let base = Base::open(config, data, tasks.clone()).await?;
     telemetry::measure(&base.databases, base.data.path(), &tasks);
     let roles = Roles::open(&base).await?;
@@ -108,7 +109,7 @@ async fn platform(
         let Some((listener, gateway)) = rest.zip(gateway) else { return Ok(()) };
         gateway::serve(listener, gateway, grace, tasks.shutdown().wait()).await
     };
-    let grpc = listen(config, grpc, served, grace, &tasks);
+    let grpc = listen(config, grpc, tls, served, &tasks);
     let life = async {
         health.serving().await;
         up.process.ready();
@@ -131,23 +132,30 @@ async fn platform(
 async fn listen(
     config: &Config,
     listener: TcpListener,
+    tls: Option<ServerTls>,
     served: Served,
-    grace: Duration,
     tasks: &Tasks,
 ) -> io::Result<()> {
+    let grace = Duration::from_secs(config.shutdown.grace_seconds);
     let mut limits = Limits { grace, ..Limits::default() };
     if !config.roles.play(Role::Gateway) {
         // Its clients are processes, each with one connection for all that it does.
         limits.streams = INTERNAL_STREAMS;
     }
     let stop = tasks.shutdown().wait();
-    match &config.grpc.tls {
-        tls if *tls == rpc::Tls::default() => rpc::serve(listener, served, limits, stop).await,
-        tls => {
-            let tls = ServerTls::new(tls).map_err(io::Error::other)?;
-            rpc::serve_tls(listener, served, limits, tls, stop).await
-        }
+    match tls {
+        None => rpc::serve(listener, served, limits, stop).await,
+        Some(tls) => rpc::serve_tls(listener, served, limits, tls, stop).await,
     }
+}
+
+/// The certificates of the gRPC listener, where it has any.
+fn tls(config: &Config) -> Result<Option<ServerTls>, Failure> {
+    if config.grpc.tls == rpc::Tls::default() {
+        return Ok(None);
+    }
+    let tls = ServerTls::new(&config.grpc.tls);
+    tls.map(Some).map_err(|error| Failure::config(format!("grpc.{error}")))
 }
 
 /// The middleware around all services of this process.

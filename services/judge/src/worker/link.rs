@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use access::Authorised;
 use proto::judge as pb;
@@ -22,7 +22,9 @@ use super::offer::Current;
 
 /// How long leaving may take.
 const FAREWELL: Duration = Duration::from_secs(2);
-/// The longest pause between two attempts to connect.
+/// The first pause between two attempts to connect.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// The longest.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// A lease as a key: the job and the attempt.
@@ -56,7 +58,7 @@ pub(super) async fn run(bench: &Arc<Bench>, judge: Authorised, shutdown: &Shutdo
         offer: bench.offer.watch(),
     };
     let client = WorkerServiceClient::new(judge);
-    let mut pause = Duration::from_millis(20);
+    let mut pause = FIRST_PAUSE;
     while !shutdown.has_begun() {
         let (say, said) = mpsc::unbounded_channel();
         desk.greet(&say);
@@ -65,8 +67,13 @@ pub(super) async fn run(bench: &Arc<Bench>, judge: Authorised, shutdown: &Shutdo
         let ended = match connected {
             None => return,
             Some(Ok(told)) => {
-                pause = Duration::from_millis(20);
-                desk.talk(&say, told, shutdown).await
+                let since = Instant::now();
+                let ended = desk.talk(&say, told, shutdown).await;
+                // Who hangs up at once is no queue, or in no state to be asked again at once.
+                if since.elapsed() > MAX_PAUSE {
+                    pause = FIRST_PAUSE;
+                }
+                ended
             }
             Some(Err(status)) => Err(status),
         };
