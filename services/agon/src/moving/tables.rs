@@ -74,7 +74,8 @@ async fn service(from: &Db, to: &Db, apart: &[&str]) -> Result<(), Stopped> {
     // Once they were the same, the source must still be what it was then: nobody may have served from it meanwhile.
     let verified = promotion::marked(to, VERIFIED).await?.done;
     let mut differing = Vec::new();
-    for table in tables.iter().filter(|table| !(verified && CHANGED.contains(&table.name.as_str()))) {
+    for table in tables.iter().filter(|table| !(verified && CHANGED.contains(&table.name.as_str())))
+    {
         let name = format!("{}.{}", from.service(), table.name);
         let mut pace = Pace::start(&name);
         if !verified {

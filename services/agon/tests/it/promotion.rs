@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::answers::{Answers, Asking, Recorder, assert_same};
-use crate::world::{AGON, PROBLEM, PYTHON, World, eventually, succeeded, text};
+use crate::world::{AGON, PROBLEM, PYTHON, Server, World, eventually, succeeded, text};
 
 /// How much is in the installation that moves.
 #[derive(Clone, Copy)]
@@ -314,6 +314,29 @@ async fn only_an_empty_target_is_taken_and_half_of_one_is_not_served() {
     assert_eq!(refused.status.code(), Some(78), "{}", text(&refused));
     assert!(text(&refused).contains("another data directory"), "{}", text(&refused));
     succeeded(&agon(&arguments));
+    // Removes the schemas.
+    world.place.kind = kind;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_served_meanwhile_is_noticed() {
+    let (Some((kind, url)), Some(engines)) = (postgres(), World::engines()) else { return };
+    let mut world = World::idle(&Kind::Sqlite);
+    world.player("ada").await;
+    world.server.kill();
+    let mut arguments = world.promotion(&url, &engines);
+    let bucket = arguments.iter().position(|argument| argument == "--objects").unwrap() + 1;
+    let right = std::mem::replace(&mut arguments[bucket], "s3://no-such-bucket".into());
+    let refused = agon(&arguments);
+    assert!(!refused.status.success(), "{}", text(&refused));
+
+    world.server = Server::start(&world.flags());
+    world.player("late").await;
+    world.server.kill();
+    arguments[bucket] = right;
+    let refused = agon(&arguments);
+    assert!(!refused.status.success(), "{}", text(&refused));
+    assert!(text(&refused).contains("auth.users has 2 rows instead of 3"), "{}", text(&refused));
     // Removes the schemas.
     world.place.kind = kind;
 }
