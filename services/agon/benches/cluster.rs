@@ -193,8 +193,9 @@ impl<'a> Cluster<'a> {
         println!(
             "one more idle process   CPU %   memory MB   PostgreSQL transactions/s   Redis commands/s"
         );
-        let alone = self.engines().await;
         for role in ROLES {
+            // Anew each time: what went on before has its aftermath.
+            let alone = self.engines().await;
             self.start(role, 3, http).await;
             tokio::time::sleep(Duration::from_secs(5)).await;
             let cpu = self.cpu(role, 3);
