@@ -78,12 +78,14 @@ async fn service(from: &Db, to: &Db, apart: &[&str]) -> Result<(), Stopped> {
     {
         let name = format!("{}.{}", from.service(), table.name);
         let mut pace = Pace::start(&name);
+        let mut copied = None;
         if !verified {
-            let rows = promotion::copy(from, to, table, |rows| pace.seen(&name, rows, 0)).await?;
-            differing.extend(compare(from, to, table, &name, &mut pace).await?);
+            let seen = |rows| pace.seen(&name, rows, 0);
+            copied = Some(promotion::copy(from, to, table, seen).await?);
+        }
+        differing.extend(compare(from, to, table, &name, &mut pace).await?);
+        if let Some(rows) = copied {
             pace.done(&name, rows, "rows");
-        } else {
-            differing.extend(compare(from, to, table, &name, &mut pace).await?);
         }
     }
     if !differing.is_empty() {
