@@ -150,7 +150,7 @@ impl World {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("compression.type", "lz4")
-            .set("linger.ms", "2")
+            .set("linger.ms", "0")
             .set("partitioner", "murmur2_random")
             .create()
             .unwrap()

@@ -1,6 +1,6 @@
 //! How far a consumer has come, kept in its own database.
 
-use db::{Db, Tx};
+use db::{Db, Sql, Tx};
 use ids::Uuid;
 
 use crate::{Error, log};
@@ -50,6 +50,26 @@ pub(crate) async fn load(db: &Db, consumer: &str, topic: &str) -> db::Result<Cur
         .fetch_one()
         .await?;
     Ok(Cursor { log_id, event_id })
+}
+
+/// Locks the cursor until the transaction ends, so that two processes cannot apply the same event; false when it is
+/// not (or no longer) at `at`.
+pub(crate) async fn lock(tx: &mut Tx, consumer: &str, topic: &str, at: Cursor) -> db::Result<bool> {
+    // On SQLite whoever may write is alone.
+    let found: Option<i32> = tx
+        .query(Sql::either(
+            "SELECT 1 FROM consumer_cursors
+             WHERE consumer = $1 AND topic = $2 AND log_id = $3 AND event_id = $4 FOR UPDATE",
+            "SELECT 1 FROM consumer_cursors
+             WHERE consumer = $1 AND topic = $2 AND log_id = $3 AND event_id = $4",
+        ))
+        .bind(consumer)
+        .bind(topic)
+        .bind(at.log_id)
+        .bind(at.event_id)
+        .fetch_scalar_optional()
+        .await?;
+    Ok(found.is_some())
 }
 
 /// Moves the cursor from one place to another; false when it is not (or no longer) at `from`. It is locked until the

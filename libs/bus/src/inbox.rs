@@ -21,17 +21,13 @@ pub(crate) async fn claim(
             first.push(event);
         }
     }
-    let mut insert = tx.query("INSERT INTO inbox (consumer, event_id) VALUES ");
-    for (i, event) in first.iter().enumerate() {
-        insert = insert
-            .push(if i == 0 { "(" } else { ", (" })
-            .push_bind(consumer)
-            .push(", ")
-            .push_bind(event.id)
-            .push(")");
-    }
-    let new: Vec<(Uuid,)> =
-        insert.push(" ON CONFLICT DO NOTHING RETURNING event_id").fetch_all().await?;
+    // `WHERE true` tells SQLite that ON belongs to no join.
+    let insert = tx
+        .query("INSERT INTO inbox (consumer, event_id) SELECT $1, id FROM (")
+        .bind(consumer)
+        .push_rows("id", first.iter().map(|event| event.id))
+        .push(") AS these WHERE true ON CONFLICT DO NOTHING RETURNING event_id");
+    let new: Vec<(Uuid,)> = insert.fetch_all().await?;
     let new: HashSet<Uuid> = new.into_iter().map(|(id,)| id).collect();
     Ok(first.iter().filter(|event| new.contains(&event.id)).map(|event| event.log_id).collect())
 }

@@ -20,7 +20,7 @@ use crate::kafka::{Kafka, Partition, places};
 use crate::{Fault, Received, Topic, dead_letters, inbox, log};
 
 /// Events of one transaction.
-const BATCH: i64 = 200;
+const BATCH: i64 = 500;
 /// After this a transaction takes no further event: on SQLite the service cannot write meanwhile.
 const BATCH_TIME: Duration = Duration::from_millis(50);
 /// How long to wait, when a consumer stands still, until looking whether it was mended.
@@ -379,8 +379,8 @@ impl<'a, H: Handler> Lane<'a, H> {
         events: &[Received],
     ) -> Result<Option<(Cursor, usize)>, Fault> {
         let (consumer, place, started) = (self.name(), &self.place, Instant::now());
-        // Locks the cursor: what follows happens in one process only.
-        if !cursor::advance(tx, consumer, place, at, at).await? {
+        // What follows happens in one process only.
+        if !cursor::lock(tx, consumer, place, at).await? {
             return Ok(None);
         }
         let parked = match self.parked.is_empty() {

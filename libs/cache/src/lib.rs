@@ -119,6 +119,16 @@ impl Cache {
         Ok(Self { backend: Backend::Redis(Arc::new(redis)) })
     }
 
+    /// Whether the server is there; the error is for people.
+    pub fn health(&self) -> Result<(), String> {
+        match &self.backend {
+            Backend::Redis(redis) if redis.is_down() => Err(
+                "Redis is away: this process counts by itself, and live messages of others do not arrive".into(),
+            ),
+            _ => Ok(()),
+        }
+    }
+
     /// The value of `key`, while it lives and was not evicted. A server that is away has no values.
     pub async fn get(&self, key: &str) -> Option<Bytes> {
         match &self.backend {

@@ -80,6 +80,8 @@ impl From<sqlx::Error> for Error {
             E::PoolTimedOut => Error::Unavailable("no connection became free in time".into()),
             E::PoolClosed => Error::Unavailable("the database was closed".into()),
             E::WorkerCrashed => Error::Unavailable("the connection broke".into()),
+            // A server that goes down in the middle of an answer.
+            E::Protocol(e) => Error::Unavailable(format!("the connection broke: {e}")),
             E::Database(e) => from_database(e),
             other => Error::Other(other),
         }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow, Postgres};
+use sqlx::postgres::{PgArguments, PgConnection, PgHasArrayType, PgPool, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe};
 
@@ -139,15 +139,57 @@ impl<'c> Query<'c> {
         self
     }
 
-    /// Appends `(…, …)` with one placeholder for each value: the right side of an `IN`. No value at all
-    /// becomes `(NULL)`, which matches nothing.
-    pub fn push_in<T: Value>(mut self, values: impl IntoIterator<Item = T>) -> Self {
-        let mut separator = "(";
+    /// Appends a condition that what comes before is one of the values; of none nothing is one. On PostgreSQL they
+    /// are one array, so that the statement is the same, and planned once, however many there are.
+    pub fn push_in<T>(mut self, values: impl IntoIterator<Item = T>) -> Self
+    where
+        T: Value + PgHasArrayType,
+    {
+        if matches!(self.inner, Inner::Postgres(_)) {
+            let values: Vec<T> = values.into_iter().collect();
+            return self.push(" = ANY(").push_array(values).push(")");
+        }
+        let mut separator = " IN (";
         for value in values {
             self = self.push(separator).push_bind(value);
             separator = ", ";
         }
-        if separator == "(" { self.push("(NULL)") } else { self.push(")") }
+        if separator == " IN (" { self.push(" IN ()") } else { self.push(")") }
+    }
+
+    /// Appends a query that gives the values, at least one, as rows with one column.
+    pub fn push_rows<T>(mut self, column: &'static str, values: impl IntoIterator<Item = T>) -> Self
+    where
+        T: Value + PgHasArrayType,
+    {
+        if matches!(self.inner, Inner::Postgres(_)) {
+            let values: Vec<T> = values.into_iter().collect();
+            return self.push("SELECT unnest(").push_array(values).push(") AS ").push(column);
+        }
+        // What SQLite calls it by itself.
+        self = self.push("SELECT column1 AS ").push(column);
+        let mut separator = " FROM (VALUES (";
+        for value in values {
+            self = self.push(separator).push_bind(value).push(")");
+            separator = ", (";
+        }
+        self.push(")")
+    }
+
+    /// Appends a placeholder and binds an array; on PostgreSQL only.
+    fn push_array<T>(mut self, values: Vec<T>) -> Self
+    where
+        T: Value + PgHasArrayType,
+    {
+        if let Inner::Postgres(p) = &mut self.inner {
+            if let Err(e) = Arguments::add(&mut p.args, values) {
+                self.refused = Some(Error::Invalid(e.to_string()));
+            }
+            let n = Arguments::len(&p.args);
+            // Writing to a String cannot fail.
+            let _ = write!(self.sql.to_mut(), "${n}");
+        }
+        self
     }
 
     /// A query that gives `error` when it is run.

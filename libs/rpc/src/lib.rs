@@ -32,7 +32,7 @@ pub use remote::{Peer, Remote, Resilience};
 pub use secret::{RootSecret, SecretError};
 pub use serve::{Limits, serve, serve_tls};
 pub use services::Services;
-pub use span::{Kind, Span};
+pub use span::{Kind, Span, sending};
 pub use stack::{Served, Stack};
 pub use status::{DOMAIN, Violations};
 pub use tls::{ServerTls, Tls, TlsError};

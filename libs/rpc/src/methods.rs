@@ -36,7 +36,12 @@ impl Method {
 
     /// One message each way, for certain.
     pub(crate) fn unary(&'static self) -> bool {
-        !self.streaming && !std::ptr::eq(self, &UNKNOWN)
+        !self.streaming && self.known()
+    }
+
+    /// The descriptor set has it.
+    pub(crate) fn known(&'static self) -> bool {
+        !std::ptr::eq(self, &raw const UNKNOWN)
     }
 }
 

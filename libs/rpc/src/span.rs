@@ -119,6 +119,16 @@ pub(crate) fn start(trace: &Trace, kind: Kind, name: &dyn fmt::Display) -> Optio
     Some((if span.is_recording() { Span(Some(span)) } else { Span::default() }, trace))
 }
 
+/// Starts the span of an event on its way to a broker, caused by what its `traceparent` names.
+pub fn sending(traceparent: Option<&str>, name: impl fmt::Display) -> Span {
+    if TRACER.get().is_none() {
+        return Span::default();
+    }
+    let trace = traceparent.and_then(Trace::parse);
+    let started = trace.and_then(|trace| start(&trace.child(), Kind::Producer, &name));
+    started.map_or_else(Span::default, |(span, _)| span)
+}
+
 /// Starts the span of a call that leaves this process, and makes its headers name it.
 pub(crate) fn client(headers: &mut HeaderMap, method: &'static str) -> (Span, Option<Trace>) {
     if TRACER.get().is_none() {

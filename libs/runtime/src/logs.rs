@@ -90,29 +90,40 @@ where
 
 struct Fields<'a>(&'a mut Map<String, Value>);
 
+impl Fields<'_> {
+    /// Lines of libraries that log by the `log` crate say by fields where they are from; of files nobody wants to know.
+    fn add(&mut self, field: &Field, value: Value) {
+        match field.name() {
+            "log.target" => drop(self.0.insert("target".into(), value)),
+            name if name.starts_with("log.") => {}
+            name => drop(self.0.insert(name.into(), value)),
+        }
+    }
+}
+
 impl Visit for Fields<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().into(), format!("{value:?}").into());
+        self.add(field, format!("{value:?}").into());
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().into(), value.into());
+        self.add(field, value.into());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(field.name().into(), value.into());
+        self.add(field, value.into());
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().into(), value.into());
+        self.add(field, value.into());
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.insert(field.name().into(), value.into());
+        self.add(field, value.into());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(field.name().into(), value.into());
+        self.add(field, value.into());
     }
 }
 

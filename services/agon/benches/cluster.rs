@@ -38,7 +38,6 @@ async fn main() {
         cluster.post_to_verdict(&http, &problem, &token).await;
     }
     let one = cluster.rate(&http, &token, &[1]).await;
-    cluster.idle(&http).await;
     for role in ["auth", "gateway"] {
         cluster.start(role, 2, &http).await;
     }
@@ -47,6 +46,7 @@ async fn main() {
         "GET /v1/users/me through gateway and auth: {one:.0}/s with one process each, {two:.0}/s with two, ratio {:.2}",
         two / one
     );
+    cluster.idle(&http).await;
 }
 
 /// The processes.
@@ -193,8 +193,9 @@ impl<'a> Cluster<'a> {
         println!(
             "one more idle process   CPU %   memory MB   PostgreSQL transactions/s   Redis commands/s"
         );
+        // What went on before has its aftermath.
+        tokio::time::sleep(IDLE).await;
         for role in ROLES {
-            // Anew each time: what went on before has its aftermath.
             let alone = self.engines().await;
             self.start(role, 3, http).await;
             tokio::time::sleep(Duration::from_secs(5)).await;

@@ -18,6 +18,7 @@ mod databases;
 mod failure;
 mod forward;
 mod keys;
+mod leans;
 mod listeners;
 mod moving;
 mod progress;

@@ -110,6 +110,7 @@ impl Roles {
     pub fn start(&self, base: &Base) -> Result<(), Failure> {
         let tasks = &base.tasks;
         let fail = |error: bus::Error| Failure::new(format!("events: {error}"));
+        crate::leans::watch(base)?;
         self.relays(base);
         if let Some(auth) = &self.auth {
             auth.workers(tasks);

@@ -265,7 +265,7 @@ pub async fn take_back(tx: &mut Tx, worker: &str, held: &[Lease]) -> Result<u64>
     let query = query.bind(now).bind(worker);
     let query = match held {
         [] => query,
-        held => query.push(" AND id NOT IN ").push_in(held.iter().map(|lease| lease.id)),
+        held => query.push(" AND NOT id").push_in(held.iter().map(|lease| lease.id)),
     };
     query.execute().await
 }

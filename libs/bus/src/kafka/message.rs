@@ -40,21 +40,29 @@ pub(super) fn headers(row: &Row, producer: &str) -> OwnedHeaders {
 /// whose ids are made of its place: it can be parked like another.
 pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received {
     let place = place(message.partition(), message.offset());
-    let header = |name: &str| -> Option<&str> {
-        let headers = message.headers()?;
-        let found = headers.iter().find(|header| header.key == name)?;
-        std::str::from_utf8(found.value?).ok()
-    };
+    let [mut id, mut type_name, mut sequence, mut time, mut traceparent] = [None; 5];
+    for header in message.headers().iter().flat_map(|headers| headers.iter()) {
+        let to = match header.key {
+            "ce_id" => &mut id,
+            "ce_type" => &mut type_name,
+            "ce_sequence" => &mut sequence,
+            "ce_time" => &mut time,
+            "traceparent" => &mut traceparent,
+            _ => continue,
+        };
+        // Of several it is the first.
+        *to = to.or(header.value.and_then(|value| std::str::from_utf8(value).ok()));
+    }
     let event = || -> Option<Received> {
         Some(Received {
             log_id: place,
-            id: header("ce_id")?.parse().ok()?,
+            id: id?.parse().ok()?,
             topic: topic.name,
-            type_name: header("ce_type").filter(|name| !name.is_empty())?.to_owned(),
+            type_name: type_name.filter(|name| !name.is_empty())?.to_owned(),
             aggregate_id: std::str::from_utf8(message.key()?).ok()?.parse().ok()?,
-            version: header("ce_sequence")?.parse().ok()?,
-            time: header("ce_time")?.parse().ok()?,
-            traceparent: header("traceparent").map(str::to_owned),
+            version: sequence?.parse().ok()?,
+            time: time?.parse().ok()?,
+            traceparent: traceparent.map(str::to_owned),
             data: Bytes::copy_from_slice(message.payload()?),
         })
     };

@@ -17,6 +17,7 @@ mod relay;
 mod security;
 mod survey;
 mod topics;
+mod waiting;
 
 pub use config::Config;
 pub use relay::Relay;

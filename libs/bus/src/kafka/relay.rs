@@ -19,19 +19,20 @@ use rdkafka::producer::{FutureProducer, Producer as _, PurgeConfig};
 use tokio::time::Instant;
 
 use super::lanes::Lanes;
+use super::waiting::{self, Waiting};
 use super::{Kafka, message};
 use crate::lane::Stop;
 use crate::log::Row;
 use crate::{Bus, Error, Retry};
 
-/// Rows of one round.
-const BATCH: i64 = 1000;
 /// How often to look when nobody says anything.
 const POLL: Duration = Duration::from_millis(250);
 /// And when the database would say it.
 const POLL_LISTENING: Duration = Duration::from_secs(1);
 /// A broker that takes longer than this is in trouble.
 const SLOW: Duration = Duration::from_secs(3);
+/// How long the end waits for what is under way.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// Announcements are made at most this often.
 const COALESCE: Duration = Duration::from_millis(10);
 /// The name of the announcements.
@@ -50,8 +51,26 @@ enum Round {
     Went,
 }
 
-/// A row with its place in the outbox.
-type Waiting = (i64, Row, String);
+/// Rows that the broker was given.
+#[derive(Default)]
+struct Flight {
+    lanes: Vec<i64>,
+    rows: Vec<Waiting>,
+    deliveries: Vec<(i64, DeliveryFuture, rpc::Span)>,
+}
+
+/// What became of them.
+struct Landed {
+    published: Vec<i64>,
+    /// The last of them, if none is left behind.
+    last: Option<i64>,
+}
+
+impl Flight {
+    fn ids(&self) -> Vec<i64> {
+        self.deliveries.iter().map(|(id, ..)| *id).collect()
+    }
+}
 
 impl Relay {
     pub(crate) fn new(bus: &Bus, kafka: Arc<Kafka>, db: Db) -> Self {
@@ -65,7 +84,13 @@ impl Relay {
         let retry = Retry { most: Duration::from_secs(5), ..Retry::default() };
         let mut failures = 0;
         while stop.clone().now_or_never().is_none() {
-            match at_work.round().await {
+            // A database that is away must not hold up the end.
+            let patience = stop.clone().then(|()| tokio::time::sleep(FAREWELL));
+            let round = tokio::select! {
+                round = at_work.round() => round,
+                () = patience => break,
+            };
+            match round {
                 Ok(Round::Went) => failures = 0,
                 Ok(Round::Idle) => {
                     failures = 0;
@@ -96,6 +121,7 @@ struct Work<'a> {
     stop: Stop<'a>,
     lanes: Lanes,
     producer: Option<FutureProducer>,
+    flight: Option<Flight>,
     announcements: Option<Announcements>,
     appended: tokio::sync::watch::Receiver<u64>,
     announced: Instant,
@@ -111,6 +137,7 @@ impl<'a> Work<'a> {
             stop,
             lanes: Lanes::new(&relay.db),
             producer: None,
+            flight: None,
             announcements: None,
             appended: relay.db.appended(),
             announced: Instant::now(),
@@ -124,10 +151,15 @@ impl<'a> Work<'a> {
     }
 
     async fn round(&mut self) -> Result<Round, Error> {
-        if self.lanes.is_due() && self.lanes.tend(self.db()).await? {
+        if self.lanes.is_due() && self.lanes.tend(&self.relay.db).await? {
             // Other lanes than before: what is in them is not known.
+            let ours = self.lanes.ours();
+            if self.flight.as_ref().is_some_and(|f| f.lanes.iter().any(|lane| !ours.contains(lane)))
+            {
+                self.forget_producer();
+            }
             self.floor.reset();
-            self.refused = refused(self.db()).await?;
+            self.refused = waiting::refused(self.db()).await?;
             self.gauge_refused();
         }
         if self.announcements.is_none() {
@@ -144,49 +176,38 @@ impl<'a> Work<'a> {
             self.measure(&[]);
             return Ok(Round::Idle);
         }
-        let rows = self.read(&lanes).await?;
-        self.measure(&rows);
         self.floor.advance(self.db()).await?;
-        let Some(last) = rows.last().map(|(id, ..)| *id) else { return Ok(Round::Idle) };
-        let whole = rows.len();
-        let published = self.publish(rows).await?;
-        if published.len() == whole {
+        // What comes next is read while the broker takes what went before, and goes when it has.
+        let flight = self.flight.take().unwrap_or_default();
+        let (db, floor, held) = (self.db().clone(), self.floor.get(), !self.refused.is_empty());
+        let under_way = flight.ids();
+        let (rows, landed) =
+            tokio::join!(waiting::read(&db, &lanes, floor, &under_way, held), self.land(flight));
+        let Some(landed) = landed? else { return Ok(Round::Idle) };
+        let went = !landed.published.is_empty() || rows.as_ref().is_ok_and(|rows| !rows.is_empty());
+        let sent = match rows {
+            Ok(rows) => self.send(rows, lanes).await,
+            Err(error) => Err(error),
+        };
+        self.delete(&landed.published).await?;
+        if let Some(last) = landed.last {
             self.floor.note(last);
         }
-        self.delete(&published).await?;
-        counter!("agon_outbox_published_total", "service" => self.db().service().to_owned())
-            .increment(published.len() as u64);
-        Ok(if published.is_empty() { Round::Idle } else { Round::Went })
+        sent?;
+        Ok(if went { Round::Went } else { Round::Idle })
     }
 
-    /// The next rows of our lanes, without those that wait behind a refused one.
-    async fn read(&self, lanes: &[i64]) -> Result<Vec<Waiting>, Error> {
-        let mut query = self.db().query(
-            "SELECT id AS log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
-                    occurred_at, traceparent, data, topic
-             FROM outbox WHERE refusal IS NULL AND id > ",
-        );
-        query = query.push_bind(self.floor.get()).push(" AND lane IN ");
-        query = query.push_in(lanes.iter().copied());
-        if !self.refused.is_empty() {
-            query = query.push(
-                " AND NOT EXISTS (SELECT 1 FROM outbox AS r WHERE r.refusal IS NOT NULL
-                  AND r.topic = outbox.topic AND r.aggregate_id = outbox.aggregate_id)",
-            );
+    /// Hands rows to the producer, in order.
+    async fn send(&mut self, rows: Vec<Waiting>, lanes: Vec<i64>) -> Result<(), Error> {
+        self.measure(&rows);
+        if rows.is_empty() {
+            return Ok(());
         }
-        let rows: Vec<OutboxRow> =
-            query.push(" ORDER BY id LIMIT ").push_bind(BATCH).fetch_all().await?;
-        Ok(rows.into_iter().map(OutboxRow::split).collect())
-    }
-
-    /// Publishes rows in order and gives the places of those that the broker has.
-    async fn publish(&mut self, rows: Vec<Waiting>) -> Result<Vec<i64>, Error> {
         let producer = self.producer()?;
-        let mut under_way: Vec<(i64, DeliveryFuture)> = Vec::with_capacity(rows.len());
+        let mut flight = Flight { lanes, ..Flight::default() };
         let mut refusals = Vec::new();
         for (id, row, topic) in &rows {
-            let key = (topic.clone(), row.aggregate_id);
-            if self.refused.contains(&key) {
+            if self.refused.contains(&(topic.clone(), row.aggregate_id)) {
                 continue;
             }
             let (name, subject) = (self.relay.kafka.name(topic), row.aggregate_id.to_string());
@@ -195,11 +216,11 @@ impl<'a> Work<'a> {
                 .payload(&row.data)
                 .headers(message::headers(row, self.db().service()));
             match producer.send_result(record) {
-                Ok(delivery) => under_way.push((*id, delivery)),
+                Ok(delivery) => flight.deliveries.push((*id, delivery, span(row, topic))),
                 // What is under way comes first.
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => break,
                 Err((error, _)) if is_hopeless(&error) => {
-                    self.refused.insert(key);
+                    self.refused.insert((topic.clone(), row.aggregate_id));
                     refusals.push((*id, error.to_string()));
                 }
                 Err((error, _)) => {
@@ -208,25 +229,44 @@ impl<'a> Work<'a> {
                 }
             }
         }
-        let ids: Vec<i64> = under_way.iter().map(|(id, _)| *id).collect();
-        let deliveries = join_all(under_way.into_iter().map(|(_, delivery)| delivery));
-        let Some(results) = self.while_ours(deliveries).await? else { return Ok(Vec::new()) };
+        for (id, why) in refusals {
+            self.refuse(id, &why, &rows).await?;
+        }
+        flight.rows = rows;
+        self.flight = Some(flight);
+        Ok(())
+    }
+
+    /// Waits until the broker has what it was given; `None` when the lanes went to others meanwhile.
+    async fn land(&mut self, flight: Flight) -> Result<Option<Landed>, Error> {
+        let ids = flight.ids();
+        let Flight { lanes, rows, deliveries } = flight;
+        let deliveries = join_all(deliveries.into_iter().map(|(_, delivery, mut span)| async {
+            let delivered = delivery.await;
+            if !matches!(delivered, Ok(Ok(_))) {
+                span.fail("the broker did not take the event");
+            }
+            drop(span);
+            delivered
+        }));
+        let Some(results) = self.while_ours(&lanes, deliveries).await? else { return Ok(None) };
         let (mut published, mut failed) = (Vec::with_capacity(ids.len()), None);
         for (id, result) in ids.into_iter().zip(results) {
             match result {
                 Ok(Ok(_)) => published.push(id),
                 Ok(Err((error, _))) if is_hopeless(&error) => {
-                    refusals.push((id, error.to_string()));
+                    self.refuse(id, &error.to_string(), &rows).await?;
                 }
                 Ok(Err((error, _))) => failed = Some(error.to_string()),
                 Err(_) => failed = Some("the producer is gone".to_owned()),
             }
         }
-        for (id, why) in refusals {
-            self.refuse(id, &why, &rows).await?;
-        }
         match failed {
-            None => Ok(published),
+            None => {
+                let whole = published.len() == rows.len();
+                let last = rows.last().filter(|_| whole).map(|(last, ..)| *last);
+                Ok(Some(Landed { published, last }))
+            }
             Some(why) => {
                 // Behind a failure nothing more of this producer may come.
                 self.forget_producer();
@@ -239,10 +279,11 @@ impl<'a> Work<'a> {
     /// Waits for something as long as our lanes stay ours; `None` when they did not, or when it is time to stop.
     async fn while_ours<T>(
         &mut self,
+        lanes: &[i64],
         waited: impl Future<Output = T> + Send,
     ) -> Result<Option<T>, Error> {
         let mut waited = std::pin::pin!(waited);
-        let (lanes, started) = (self.lanes.ours(), Instant::now());
+        let started = Instant::now();
         loop {
             let due = self.lanes.due();
             tokio::select! {
@@ -260,7 +301,7 @@ impl<'a> Work<'a> {
                     }
                     let tended = self.lanes.tend(&self.relay.db).await;
                     let ours = self.lanes.ours();
-                    if tended.is_err() && ours == lanes {
+                    if tended.is_err() && lanes.iter().all(|lane| ours.contains(lane)) {
                         // Still ours for a while; the database may come back.
                         tokio::time::sleep(COALESCE).await;
                     } else if lanes.iter().any(|lane| !ours.contains(lane)) {
@@ -288,7 +329,8 @@ impl<'a> Work<'a> {
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
             .set("compression.type", "lz4")
-            .set("linger.ms", "2")
+            // What is read together goes together; waiting for more would only be late.
+            .set("linger.ms", "0")
             // The relay gives up when a lane is no longer its own, and not before: a message that was given up
             // alone would be overtaken by the next of its key.
             .set("message.timeout.ms", "0")
@@ -301,6 +343,7 @@ impl<'a> Work<'a> {
 
     /// Drops the producer with all that it has not published.
     fn forget_producer(&mut self) {
+        self.flight = None;
         if let Some(producer) = self.producer.take() {
             // Takes a moment.
             tokio::task::spawn_blocking(move || {
@@ -315,10 +358,17 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         let delete = self.db().transact(|mut tx| async move {
-            let query = tx.query("DELETE FROM outbox WHERE id IN ");
+            // Nobody waits for the disk: rows that come back after a crash are published twice, which consumers know.
+            let query = tx.query(
+                "DELETE FROM outbox
+                 WHERE (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL AND id",
+            );
             query.push_in(ids.iter().copied()).execute().await
         });
-        delete.await.map(drop).map_err(Error::from)
+        let deleted = delete.await?;
+        counter!("agon_outbox_published_total", "service" => self.db().service().to_owned())
+            .increment(deleted);
+        Ok(())
     }
 
     async fn refuse(&mut self, id: i64, why: &str, rows: &[Waiting]) -> Result<(), Error> {
@@ -374,47 +424,19 @@ impl<'a> Work<'a> {
     }
 
     async fn end(mut self) {
-        self.lanes.release(self.db()).await;
+        tokio::time::timeout(FAREWELL, self.lanes.release(&self.relay.db)).await.ok();
         self.forget_producer();
     }
 }
 
-db::record! {
-    struct OutboxRow {
-        log_id: i64,
-        event_id: Uuid,
-        type_name: String,
-        aggregate_id: Uuid,
-        aggregate_version: i64,
-        occurred_at: chrono::DateTime<chrono::Utc>,
-        traceparent: Option<String>,
-        data: Vec<u8>,
-        topic: String,
-    }
-}
-
-impl OutboxRow {
-    fn split(self) -> Waiting {
-        let row = Row {
-            log_id: self.log_id,
-            event_id: self.event_id,
-            type_name: self.type_name,
-            aggregate_id: self.aggregate_id,
-            aggregate_version: self.aggregate_version,
-            occurred_at: self.occurred_at,
-            traceparent: self.traceparent,
-            data: self.data,
-        };
-        (self.log_id, row, self.topic)
-    }
-}
-
-async fn refused(db: &Db) -> Result<HashSet<(String, Uuid)>, Error> {
-    let rows: Vec<(String, Uuid)> = db
-        .query("SELECT DISTINCT topic, aggregate_id FROM outbox WHERE refusal IS NOT NULL")
-        .fetch_all()
-        .await?;
-    Ok(rows.into_iter().collect())
+/// The span of an event's way to the broker.
+fn span(row: &Row, topic: &str) -> rpc::Span {
+    let mut span = rpc::sending(row.traceparent.as_deref(), format_args!("send {topic}"));
+    span.set("messaging.system", "kafka");
+    span.set("messaging.operation.type", "send");
+    span.set_text("messaging.destination.name", topic);
+    span.set_text("messaging.message.id", row.event_id);
+    span
 }
 
 /// Whether an event can never be published, however often it is tried.

@@ -56,7 +56,7 @@ impl Promotion {
             let published: Vec<Uuid> = self.survey(&topic).await?.of.into_keys().collect();
             for ids in published.chunks(CHUNK) {
                 let delete = target.transact(|mut tx| async move {
-                    let query = tx.query("DELETE FROM outbox WHERE event_id IN ");
+                    let query = tx.query("DELETE FROM outbox WHERE event_id");
                     query.push_in(ids.iter().copied()).execute().await
                 });
                 delete.await?;

@@ -68,6 +68,10 @@ impl Redis {
         Ok(Self { prefix: prefix.into(), memory, link, messages, live })
     }
 
+    pub fn is_down(&self) -> bool {
+        self.link.is_down()
+    }
+
     pub async fn get(&self, key: &str) -> Option<Bytes> {
         let value: Option<Vec<u8>> = self.ask(redis::cmd("GET").arg(self.value(key))).await?;
         value.map(Bytes::from)

@@ -193,10 +193,14 @@ async fn lists_are_built_at_run_time() {
         assert_eq!(names(like("ALPH")).await, ["Alpha"]);
         assert_eq!(names(like("100%")).await, ["100%"]);
         assert_eq!(
-            names(all().push(" AND name IN ").push_in(["beta", "Alpha", "?"])).await,
+            names(all().push(" AND name").push_in(["beta", "Alpha", "?"])).await,
             ["Alpha", "beta"]
         );
-        assert!(names(all().push(" AND name IN ").push_in(Vec::<String>::new())).await.is_empty());
+        assert!(names(all().push(" AND name").push_in(Vec::<String>::new())).await.is_empty());
+        let others = all().push(" AND NOT name").push_in(Vec::<String>::new());
+        assert_eq!(names(others).await.len(), 4);
+        let rows = db.query("SELECT name FROM (").push_rows("name", ["b", "a"]).push(") AS these");
+        assert_eq!(names(rows).await, ["a", "b"]);
         let after = all()
             .push(" AND (ok, name) > (")
             .push_bind(true)

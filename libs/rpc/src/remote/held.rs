@@ -10,7 +10,9 @@ use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep_until};
+use tonic::Status;
 
+use super::broken;
 use super::endpoint::Lease;
 use crate::body::deadline_exceeded;
 
@@ -19,18 +21,38 @@ pub(crate) struct Held {
     inner: Incoming,
     lease: Option<Lease>,
     deadline: Option<Pin<Box<Sleep>>>,
+    role: Option<String>,
 }
 
 impl Held {
-    pub(crate) fn new(inner: Incoming, lease: Lease, deadline: Option<Instant>) -> Self {
+    pub(crate) fn new(
+        inner: Incoming,
+        lease: Lease,
+        deadline: Option<Instant>,
+        role: Option<String>,
+    ) -> Self {
         let deadline = deadline.map(|at| Box::pin(sleep_until(at.into())));
-        Self { inner, lease: Some(lease), deadline }
+        Self { inner, lease: Some(lease), deadline, role }
     }
 
     fn end(&mut self) {
         self.lease = None;
         self.deadline = None;
     }
+
+    fn end_with(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.end();
+        let mut trailers = HeaderMap::new();
+        // Its texts are our own and fit a header.
+        let _ = status.add_header(&mut trailers);
+        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+    }
+}
+
+/// Whether it is the server that went, in the middle of its answer, and not the stream that was reset.
+fn is_gone(error: &hyper::Error) -> bool {
+    let h2 = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());
+    !h2.is_some_and(h2::Error::is_reset)
 }
 
 impl HttpBody for Held {
@@ -45,21 +67,20 @@ impl HttpBody for Held {
         if this.lease.is_none() {
             return Poll::Ready(None);
         }
-        if let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) {
-            if !matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
-                this.end();
+        match Pin::new(&mut this.inner).poll_frame(cx) {
+            Poll::Ready(Some(Err(error))) if is_gone(&error) => {
+                return this.end_with(&broken(this.role.as_deref()));
             }
-            return Poll::Ready(frame);
+            Poll::Ready(frame) => {
+                if !matches!(&frame, Some(Ok(frame)) if frame.is_data()) {
+                    this.end();
+                }
+                return Poll::Ready(frame);
+            }
+            Poll::Pending => {}
         }
         let late = this.deadline.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready());
-        if !late {
-            return Poll::Pending;
-        }
-        this.end();
-        let mut trailers = HeaderMap::new();
-        // Its texts are our own and fit a header.
-        let _ = deadline_exceeded().add_header(&mut trailers);
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+        if late { this.end_with(&deadline_exceeded()) } else { Poll::Pending }
     }
 
     fn is_end_stream(&self) -> bool {

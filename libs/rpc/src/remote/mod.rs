@@ -211,7 +211,17 @@ impl Shared {
         match lease.sender().try_send_request(request).await {
             Ok(response) => {
                 lease.answered();
-                let response = response.map(|body| Body::new(Held::new(body, lease, deadline)));
+                let role = self.role.clone();
+                let response =
+                    response.map(|body| Body::new(Held::new(body, lease, deadline, role)));
+                let method = self.methods.find(parts.uri.path());
+                if code_in(response.headers()) == Some(Code::Unimplemented)
+                    && method.known()
+                    && !method.plumbing
+                    && let Some(role) = &self.role
+                {
+                    return Err(stranger(role, avoid.as_ref(), parts.uri.path()));
+                }
                 if invites_retry(&response) { Err(Failure::Said(response)) } else { Ok(response) }
             }
             Err(mut failed) => {
@@ -266,15 +276,36 @@ impl Shared {
     }
 }
 
+const REASON: &str = "UPSTREAM_UNAVAILABLE";
+
+/// The server went in the middle of its answer. No advice to try again: it might do the work twice.
+fn broken(role: Option<&str>) -> Status {
+    let who = role.map_or("server".to_owned(), |role| format!("{role} service"));
+    let text = format!("the connection to the {who} broke before it answered");
+    status::error(Code::Unavailable, REASON, text)
+}
+
 fn unavailable(role: &str, ending: Ending, safe: bool, after: Duration) -> Status {
-    const REASON: &str = "UPSTREAM_UNAVAILABLE";
     if ending == Ending::Broken && !safe {
-        // No advice to try again: it might do the work twice.
-        let text = format!("the connection to the {role} service broke before it answered");
-        return status::error(Code::Unavailable, REASON, text);
+        return broken(Some(role));
     }
     let text = format!("the {role} service cannot be reached");
     status::retry(Code::Unavailable, REASON, text, after.max(Duration::from_secs(1)))
+}
+
+/// A server that does not know its role's method: it plays another role, or is older than we are. Others may know it.
+fn stranger(role: &str, endpoint: Option<&Arc<Endpoint>>, path: &str) -> Failure {
+    let url = endpoint.map(|endpoint| endpoint.target.url()).unwrap_or_default();
+    tracing::warn!(
+        role,
+        url,
+        path,
+        "a server does not know a method of the role that peers give it"
+    );
+    let text = format!("a server that should play the {role} role does not know {path}");
+    let status =
+        status::retry(Code::Unavailable, "UPSTREAM_STRANGER", text, Duration::from_secs(5));
+    Failure::Said(status.into_http())
 }
 
 /// UNAVAILABLE at once, without advice when to come back: gRPC's push-back, which the caller has to

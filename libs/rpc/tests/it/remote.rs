@@ -4,9 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use rpc::{Resilience, status};
+use proto::auth::GetUserRequest;
+use proto::auth::user_service_client::UserServiceClient;
+use rpc::{Channel, Methods, Peer, Resilience, status};
 use tokio::net::TcpListener;
 use tonic::{Code, Request};
+use tower::Service as _;
 
 use crate::node::{Node, client, create, list, quick, until};
 
@@ -197,4 +200,47 @@ async fn names_lead_somewhere() {
     let nowhere = vec!["http://no-such-host.invalid:1".into()];
     let failed = client(nowhere, quick()).list_invitations(list("")).await.unwrap_err();
     assert_eq!(failed.code(), Code::Unavailable, "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_process_that_goes_in_the_middle_of_its_answer_is_not_reachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    #[expect(clippy::disallowed_methods, reason = "ends with the test")]
+    let half = tokio::task::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut connection = h2::server::handshake(socket).await.unwrap();
+        let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+        let head = http::Response::builder().header("content-type", "application/grpc");
+        let mut body = respond.send_response(head.body(()).unwrap(), false).unwrap();
+        // A message of seven bytes, of which two come.
+        let begun = bytes::Bytes::from_static(&[0, 0, 0, 0, 7, 8, 9]);
+        body.send_data(begun, false).unwrap();
+        let flushed = tokio::time::timeout(Duration::from_millis(100), connection.accept());
+        flushed.await.ok();
+    });
+    let failed = client(vec![url], quick()).create_invitation(create("")).await.unwrap_err();
+    assert_eq!(failed.code(), Code::Unavailable, "{failed:?}");
+    assert_eq!(status::reason(&failed).as_deref(), Some("UPSTREAM_UNAVAILABLE"));
+    assert!(failed.message().contains("broke before it answered"), "{failed:?}");
+    half.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_process_of_another_role_is_named() {
+    let node = Node::start().await;
+    let peer = Peer { urls: vec![node.url()], resilience: quick(), ..Peer::default() };
+    let methods = Methods::new(&[proto::DESCRIPTOR_SET]);
+    let channel = Channel::connect_all("judge", &peer, &methods).unwrap();
+    let mut users = UserServiceClient::new(channel.clone());
+    let failed = users.get_user(GetUserRequest::default()).await.unwrap_err();
+    assert_eq!(failed.code(), Code::Unavailable, "{failed:?}");
+    assert_eq!(status::reason(&failed).as_deref(), Some("UPSTREAM_STRANGER"));
+    assert!(failed.message().contains("judge"), "{failed:?}");
+    // What nobody has is nobody's fault.
+    let request = http::Request::post("/agon.auth.v1.UserService/MadeUp");
+    let request = request.header("content-type", "application/grpc");
+    let mut channel = channel;
+    let response = channel.call(request.body(tonic::body::Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(response.headers()["grpc-status"], "12");
 }

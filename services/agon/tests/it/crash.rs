@@ -145,8 +145,8 @@ impl World {
         seen.sort();
         expected.sort();
         assert_eq!(seen, expected);
+        let admin = world.log_in("admin", &world.admin_password()).await;
         eventually("nothing waits any more", async || {
-            let admin = world.log_in("admin", &world.admin_password()).await;
             let queue = world.get("/v1/judge/queue", Some(&admin)).await;
             (queue["queuedCount"] == "0" && queue["runningCount"] == "0").then_some(())
         })

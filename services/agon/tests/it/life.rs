@@ -45,6 +45,10 @@ async fn the_admin_listener_answers() {
     assert_eq!(get("/livez").await.0, 200);
     let (status, report) = get("/readyz").await;
     assert_eq!(status, 200, "{report}");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    for component in ["databases", "cache", "events"] {
+        assert_eq!(report["components"][component]["state"], "ready", "{report}");
+    }
     world.get("/v1/problems", None).await;
     let (_, metrics) = get("/metrics").await;
     let names = [

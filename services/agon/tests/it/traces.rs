@@ -116,6 +116,8 @@ fn parts(spans: &Spans, path: &[&Seen], kafka: bool) {
     let topic = ("messaging.destination.name", "agon.submission.v1");
     attributes(path[2], &[("messaging.system", system), topic]);
     attributes(path[3], &[("agon.judge.verdict", "VERDICT_ACCEPTED")]);
+    let sent = spans.values().filter(|seen| seen.span.name == "send agon.submission.v1").count();
+    assert_eq!(sent > 0, kafka, "the way to the broker has a span");
     let job = &path[3].span.span_id;
     for phase in ["fetch program and problem", "wait for a slot", "compile", "run tests"] {
         let of_job = |seen: &&Seen| seen.span.name == phase && seen.span.parent_span_id == *job;

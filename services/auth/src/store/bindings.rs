@@ -55,7 +55,7 @@ pub async fn page(
 
 /// The names of the roles that users have everywhere.
 pub async fn global_roles(read: impl Read<'_>, users: &[Uuid]) -> Result<Vec<(Uuid, String)>> {
-    read.query("SELECT user_id, role FROM role_bindings WHERE resource = '' AND user_id IN ")
+    read.query("SELECT user_id, role FROM role_bindings WHERE resource = '' AND user_id")
         .push_in(users.iter().copied())
         .fetch_all()
         .await

@@ -76,8 +76,8 @@ pub async fn unneeded(tx: &mut Tx, digests: &[String]) -> Result<Vec<String>> {
     tx.advisory_lock(LOCK).await?;
     let mut needed: BTreeSet<String> = BTreeSet::new();
     for sql in [
-        "SELECT DISTINCT digest FROM object_refs WHERE digest IN ",
-        "SELECT DISTINCT digest FROM object_pins WHERE digest IN ",
+        "SELECT DISTINCT digest FROM object_refs WHERE digest",
+        "SELECT DISTINCT digest FROM object_pins WHERE digest",
     ] {
         let rows: Vec<(String,)> =
             tx.query(sql).push_in(digests.iter().cloned()).fetch_all().await?;
