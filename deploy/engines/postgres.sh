@@ -59,7 +59,7 @@ another() {
   cd "$1"
   exec setpriv $([ "$(id -u)" != 0 ] || echo --reuid=postgres --regid=postgres --init-groups) \
     "$bin/postgres" -D "$1/data" -c listen_addresses=127.0.0.1 -c "unix_socket_directories=$1" -c max_connections=400 \
-    -c "port=$(cat "$1/port")"
+    -c max_wal_size=64MB -c min_wal_size=32MB -c "port=$(cat "$1/port")"
 }
 
 stop() {

@@ -20,9 +20,9 @@ use rdkafka::producer::{FutureProducer, FutureRecord};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-const EVENTS: usize = 40_000;
+const EVENTS: usize = 100_000;
 const KEYS: usize = 500;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 const SINGLES: usize = 200;
 const PARTITIONS: i32 = 4;
 
@@ -139,6 +139,7 @@ impl World {
             .set("isolation.level", "read_committed")
             .set("queued.min.messages", "2000")
             .set("queued.max.messages.kbytes", "2048")
+            .set("fetch.queue.backoff.ms", "10")
             .create()
             .unwrap();
         consumer.subscribe(&[&self.topic()]).unwrap();

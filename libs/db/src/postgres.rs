@@ -16,6 +16,8 @@ pub(crate) struct Postgres {
 
 /// How long to try at start before saying that there is no database.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to ask once more, for the reason.
+const LAST_TRY: Duration = Duration::from_secs(1);
 
 impl Postgres {
     pub(crate) async fn open(url: &str, schema: String, options: &Options) -> Result<Self> {
@@ -54,14 +56,19 @@ impl Postgres {
                 .connect_lazy_with(connect)
         };
         let read = pool(read, options.read_connections);
-        let write = pool(base, options.write_connections);
+        let write = pool(base.clone(), options.write_connections);
         match tokio::time::timeout(CONNECT_TIMEOUT, write.acquire()).await {
             Ok(Ok(_)) => Ok(Self { read, write, schema }),
             Ok(Err(e)) => Err(Error::Unavailable(format!("cannot reach {place}: {e}"))),
-            Err(_) => Err(Error::Unavailable(format!(
-                "cannot reach {place}: no answer within {} s",
-                CONNECT_TIMEOUT.as_secs()
-            ))),
+            // The pool keeps trying, and does not say what for.
+            Err(_) => {
+                let once = tokio::time::timeout(LAST_TRY, base.connect()).await;
+                let why = match once {
+                    Ok(Err(e)) => e.to_string(),
+                    _ => format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
+                };
+                Err(Error::Unavailable(format!("cannot reach {place}: {why}")))
+            }
         }
     }
 

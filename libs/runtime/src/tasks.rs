@@ -21,6 +21,8 @@ struct Inner {
     tracker: TaskTracker,
     running: Mutex<Vec<&'static str>>,
     shutdown: Shutdown,
+    /// Ends those that do not stop.
+    cut: Shutdown,
     readiness: Readiness,
 }
 
@@ -48,7 +50,9 @@ impl Tasks {
         let inner = self.0.clone();
         lock(&inner.running).push(name);
         let watched = async move {
-            let ended = futures_util::FutureExt::catch_unwind(AssertUnwindSafe(work)).await;
+            let ended = futures_util::FutureExt::catch_unwind(AssertUnwindSafe(work));
+            // What is cut off is as safe as what a crash cuts off.
+            let ended = inner.cut.unless_begun(ended).await.unwrap_or(Ok(()));
             let mut running = lock(&inner.running);
             if let Some(at) = running.iter().position(|other| *other == name) {
                 running.swap_remove(at);
@@ -63,12 +67,16 @@ impl Tasks {
         self.0.tracker.spawn(watched.instrument(tracing::info_span!("task", task = name)));
     }
 
-    /// Waits for every task to end, at most `grace`; the names of those that did not.
+    /// Waits for every task to end, at most `grace`, and cuts off those that did not; gives their names.
     pub async fn finish(&self, grace: Duration) -> Vec<&'static str> {
         self.0.tracker.close();
         match tokio::time::timeout(grace, self.0.tracker.wait()).await {
             Ok(()) => Vec::new(),
-            Err(_) => lock(&self.0.running).clone(),
+            Err(_) => {
+                let late = lock(&self.0.running).clone();
+                self.0.cut.begin();
+                late
+            }
         }
     }
 }

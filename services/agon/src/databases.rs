@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use db::{Db, Migrations, Options};
+use futures_util::future::join_all;
 use ids::Clock;
 
 use crate::config::Config;
@@ -81,9 +82,7 @@ impl Databases {
 
     /// Closes all of them: what was written is on disk.
     pub async fn close(&self) {
-        for (db, _) in &self.0 {
-            db.close().await;
-        }
+        join_all(self.0.iter().map(|(db, _)| db.close())).await;
     }
 }
 

@@ -26,6 +26,8 @@ use crate::wire::{self, Roles};
 
 /// Concurrent calls on one connection of another process of the installation.
 const INTERNAL_STREAMS: u32 = 10_000;
+/// How long the databases may take to close.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Serves until a signal says stop.
 pub async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
@@ -123,7 +125,8 @@ async fn platform(
     for late in tasks.finish(grace).await {
         tracing::warn!(task = late, "did not stop within the grace time");
     }
-    base.databases.close().await;
+    // A database that is away has nothing to say good-bye to.
+    tokio::time::timeout(FAREWELL, base.databases.close()).await.ok();
     grpc.map_err(|error| Failure::new(format!("gRPC: {error}")))?;
     rest.map_err(|error| Failure::new(format!("REST: {error}")))
 }

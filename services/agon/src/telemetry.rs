@@ -56,7 +56,8 @@ pub fn measure(databases: &Databases, data: &Path, tasks: &Tasks) {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while shutdown.unless_begun(tick.tick()).await.is_some() {
             for db in &databases {
-                db.measure().await;
+                // A database may be away, and takes its time to say so.
+                shutdown.unless_begun(db.measure()).await;
             }
             disk(&data);
         }

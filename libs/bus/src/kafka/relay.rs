@@ -184,7 +184,6 @@ impl<'a> Work<'a> {
         let (rows, landed) =
             tokio::join!(waiting::read(&db, &lanes, floor, &under_way, held), self.land(flight));
         let Some(landed) = landed? else { return Ok(Round::Idle) };
-        let went = !landed.published.is_empty() || rows.as_ref().is_ok_and(|rows| !rows.is_empty());
         let sent = match rows {
             Ok(rows) => self.send(rows, lanes).await,
             Err(error) => Err(error),
@@ -194,6 +193,7 @@ impl<'a> Work<'a> {
             self.floor.note(last);
         }
         sent?;
+        let went = !landed.published.is_empty() || self.flight.is_some();
         Ok(if went { Round::Went } else { Round::Idle })
     }
 
@@ -233,7 +233,7 @@ impl<'a> Work<'a> {
             self.refuse(id, &why, &rows).await?;
         }
         flight.rows = rows;
-        self.flight = Some(flight);
+        self.flight = Some(flight).filter(|flight| !flight.deliveries.is_empty());
         Ok(())
     }
 

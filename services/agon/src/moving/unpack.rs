@@ -27,8 +27,13 @@ pub fn unpack(from: &Path, directory: &Path) -> Result<Manifest, Failure> {
     let file = BufReader::with_capacity(1 << 20, File::open(from).map_err(unreadable)?);
     let mut archive = tar::Archive::new(file);
     let (mut files, mut manifest) = (BTreeMap::new(), None);
+    // What the reader of archives says repeats the bytes that it does not understand.
+    let garbled = |error: io::Error| match error.raw_os_error() {
+        Some(_) => unreadable(error),
+        None => refused("is no backup, or a damaged one".into()),
+    };
     for entry in archive.entries().map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
+        let entry = entry.map_err(garbled)?;
         let path = entry.path().map_err(unreadable)?.into_owned();
         let name = path.display().to_string();
         if entry.header().entry_type() != tar::EntryType::Regular || !is_inside(&path) {

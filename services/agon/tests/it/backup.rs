@@ -236,6 +236,9 @@ fn what_is_no_whole_backup_is_refused() {
     std::fs::write(dir.join("cut.tar"), &cut[..cut.len() / 2]).unwrap();
     assert!(!restore(&dir.join("cut.tar"), &data).status.success());
     assert!(!data.exists());
+    std::fs::write(dir.join("bytes.tar"), [0xc3_u8; 2048]).unwrap();
+    let bytes = restore(&dir.join("bytes.tar"), &data);
+    assert!(text(&bytes).contains("bytes.tar: is no backup"), "{}", text(&bytes));
     let nothing = restore(&dir.join("none.tar"), &data);
     assert!(text(&nothing).contains("none.tar"), "{}", text(&nothing));
     let left: Vec<_> =

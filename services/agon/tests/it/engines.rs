@@ -1,7 +1,8 @@
 //! Engines of a test's own, to be stopped and started.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -10,15 +11,32 @@ pub struct Engine {
     name: &'static str,
     directory: tempfile::TempDir,
     child: Option<Child>,
+    /// Whether the directory is a disk of its own.
+    mounted: bool,
 }
+
+/// Enough for a PostgreSQL with a few thousand rows and its log.
+const SMALL_DISK: &str = "size=384m,mode=755";
 
 impl Engine {
     pub fn new(name: &'static str) -> Self {
+        Self::start_in(name, tempfile::tempdir().unwrap(), false)
+    }
+
+    /// On a small disk of its own, where this machine lets us make one.
+    pub fn on_small_disk(name: &'static str) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        let mount = ["-t", "tmpfs", "-o", SMALL_DISK, "tmpfs"];
+        let mounted = Command::new("mount").args(mount).arg(directory.path()).output();
+        let mounted = mounted.is_ok_and(|mounted| mounted.status.success());
+        Self::start_in(name, directory, mounted)
+    }
+
+    fn start_in(name: &'static str, directory: tempfile::TempDir, mounted: bool) -> Self {
         // Servers may run as users of their own.
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(directory.path(), open).unwrap();
-        let mut engine = Self { name, directory, child: None };
+        let mut engine = Self { name, directory, child: None, mounted };
         engine.start();
         engine
     }
@@ -69,6 +87,26 @@ impl Engine {
         self.wait();
     }
 
+    /// Leaves no room on its disk; false where the disk is not its own.
+    pub fn fill_disk(&self) -> bool {
+        if self.mounted {
+            let mut ballast = std::fs::File::create(self.ballast()).unwrap();
+            let block = vec![0; 4096];
+            while ballast.write_all(&block).is_ok() {}
+        }
+        self.mounted
+    }
+
+    /// Makes room again. A server that could not go on without is started.
+    pub fn make_room(&mut self) {
+        std::fs::remove_file(self.ballast()).unwrap();
+        self.start();
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.directory().join("ballast")
+    }
+
     fn signal(&self, signal: &str) {
         if let Some(child) = &self.child {
             Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
@@ -89,5 +127,8 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.kill();
+        if self.mounted {
+            Command::new("umount").arg("--lazy").arg(self.directory()).status().ok();
+        }
     }
 }

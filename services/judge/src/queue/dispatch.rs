@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use db::Tx;
+use futures_util::FutureExt as _;
 use proto::judge as pb;
 use proto::judge::work_response::Message;
 use runtime::Shutdown;
@@ -18,6 +19,11 @@ use crate::store::{self, Job};
 
 /// How often leases and jobs are looked at, whoever has told of them.
 const TICK: Duration = Duration::from_secs(1);
+
+/// After a failure.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How long the end waits for jobs that are being given out.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why the dispatcher looks around.
 #[derive(Clone, Copy, PartialEq)]
@@ -50,9 +56,15 @@ impl Queue {
                 _ = tick.tick() => Cause::Tick,
                 _ = note.tick() => Cause::Note,
             };
-            if let Err(error) = self.round(cause).await {
+            // A database that is away must not hold up the end.
+            let late = shutdown.begun().then(|()| tokio::time::sleep(FAREWELL));
+            let round = tokio::select! {
+                round = self.round(cause) => round,
+                () = late => return,
+            };
+            if let Err(error) = round {
                 tracing::warn!(%error, "jobs could not be given out; trying again");
-                tokio::time::sleep(Duration::from_millis(200)).await;
+                shutdown.unless_begun(tokio::time::sleep(PAUSE)).await;
                 self.0.wake.notify_one();
             }
             // What waits is offered to the workers here first, which costs the others nothing.
