@@ -8,16 +8,27 @@ use proto::judge as pb;
 use proto::judge::Verdict;
 use proto::judge::work_request::Message as Say;
 use proto::judge::work_response::Message as Told;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnboundedReceiverStream;
-use tonic::Streaming;
+use tonic::Status;
 
 use crate::world::World;
 
 /// A worker that does what the test says.
 pub struct Hands {
     say: UnboundedSender<pb::WorkRequest>,
-    told: Streaming<pb::WorkResponse>,
+    told: UnboundedReceiver<Answer>,
+    /// Reads all the time, as workers do: what they say is worked on while they read.
+    ears: JoinHandle<()>,
+}
+
+type Answer = Result<Option<pb::WorkResponse>, Status>;
+
+impl Drop for Hands {
+    fn drop(&mut self) {
+        self.ears.abort();
+    }
 }
 
 impl Hands {
@@ -47,8 +58,25 @@ impl Hands {
             languages_complete: true,
         };
         say.send(pb::WorkRequest { message: Some(Say::Hello(hello)) }).unwrap();
-        let told = world.workers().work(UnboundedReceiverStream::new(said)).await.unwrap();
-        Hands { say, told: told.into_inner() }
+        let said = UnboundedReceiverStream::new(said);
+        let mut stream = world.workers().work(said).await.unwrap().into_inner();
+        let (heard, told) = unbounded_channel();
+        #[expect(clippy::disallowed_methods, reason = "ends with the hands")]
+        let ears = tokio::task::spawn(async move {
+            loop {
+                let message = stream.message().await;
+                let over = !matches!(message, Ok(Some(_)));
+                if heard.send(message).is_err() || over {
+                    return;
+                }
+            }
+        });
+        Hands { say, told, ears }
+    }
+
+    /// The next message; `None` behind the last.
+    async fn message(&mut self) -> Answer {
+        self.told.recv().await.unwrap_or(Ok(None))
     }
 
     pub fn ready(&self, jobs: i32) {
@@ -65,13 +93,13 @@ impl Hands {
     }
 
     pub async fn hear(&mut self) -> Told {
-        let heard = tokio::time::timeout(Duration::from_secs(20), self.told.message()).await;
+        let heard = tokio::time::timeout(Duration::from_secs(20), self.message()).await;
         heard.expect("an answer").unwrap().unwrap().message.unwrap()
     }
 
     /// What comes within a time.
     pub async fn hear_within(&mut self, time: Duration) -> Option<Told> {
-        let heard = tokio::time::timeout(time, self.told.message()).await.ok()?;
+        let heard = tokio::time::timeout(time, self.message()).await.ok()?;
         heard.unwrap().unwrap().message
     }
 
@@ -84,7 +112,7 @@ impl Hands {
 
     /// Nothing comes, for as long as the queue needs to look around.
     pub async fn hears_nothing(&mut self) {
-        let waited = tokio::time::timeout(Duration::from_millis(300), self.told.message()).await;
+        let waited = tokio::time::timeout(Duration::from_millis(300), self.message()).await;
         assert!(waited.is_err(), "{waited:?}");
     }
 

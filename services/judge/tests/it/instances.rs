@@ -15,6 +15,7 @@ use proto::judge::language_service_client::LanguageServiceClient;
 use proto::judge::work_request::Message as Say;
 use proto::judge::work_response::Message as Told;
 use proto::judge::{JudgementState, Verdict};
+use tokio::sync::Barrier;
 
 use crate::hands::{Hands, id, lease};
 use crate::world::World;
@@ -287,10 +288,18 @@ async fn how_a_job_goes_is_seen_at_the_other_instance() {
     .await;
 }
 
-/// Works until all is done; gives the jobs that it was given.
-async fn work(world: &World, name: String, done: &AtomicUsize, all: usize) -> Vec<String> {
-    let mut hands = Hands::greet(world, &name, &[], 2).await;
+/// Works until all is done, beginning with the others; gives the jobs that it was given.
+async fn work(
+    world: &World,
+    name: String,
+    begin: &Barrier,
+    done: &AtomicUsize,
+    all: usize,
+) -> Vec<String> {
+    let mut hands = Hands::greet(world, &name, &[], 0).await;
     let mut jobs = Vec::new();
+    begin.wait().await;
+    hands.ready(2);
     while done.load(Ordering::Relaxed) < all {
         let Some(told) = hands.hear_within(Duration::from_millis(100)).await else { continue };
         match told {
@@ -312,12 +321,17 @@ async fn many_workers_of_both_judge_each_job_once() {
     each(async |one, two| {
         let done = AtomicUsize::new(0);
         let (done, worlds) = (&done, [&one, &two]);
+        // More than the workers of one instance can take at once is there when they begin; the rest comes meanwhile.
+        for _ in 0..JOBS / 2 {
+            one.asked(id()).await;
+        }
+        let begin = &Barrier::new(8);
         let workers = (0..8).map(|number| {
             let world = worlds[number % 2];
-            async move { work(world, format!("w{number}"), done, JOBS).await }
+            async move { work(world, format!("w{number}"), begin, done, JOBS).await }
         });
         let submit = async {
-            for _ in 0..JOBS {
+            for _ in JOBS / 2..JOBS {
                 one.asked(id()).await;
             }
         };
