@@ -157,16 +157,10 @@ impl Watch {
 
     /// Reads what is durable, and asks the judge where that is worth it.
     async fn look(&mut self, ask: bool) -> Result<(), Error> {
-        let (id, challenge) = (self.submission.id, &self.challenge);
-        let asked = async {
-            match ask {
-                true => Some(challenge.peers.judging(id).await),
-                false => None,
-            }
-        };
-        let (submission, answer) = tokio::join!(challenge.find(id), asked);
-        self.submission = submission?;
-        if let Some(answer) = answer {
+        let id = self.submission.id;
+        self.submission = self.challenge.find(id).await?;
+        if ask {
+            let answer = self.challenge.peers.judging(id).await;
             self.judging.hear(answer);
         }
         self.refresh_at = Instant::now() + self.challenge.spread_refresh(id);
