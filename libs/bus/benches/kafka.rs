@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 const EVENTS: usize = 100_000;
 const KEYS: usize = 500;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 7;
 const SINGLES: usize = 200;
 const PARTITIONS: i32 = 4;
 
@@ -89,21 +89,18 @@ impl World {
         Self { auth, reader, config, bus }
     }
 
-    /// Events, a hundred a transaction.
-    async fn append(&self, count: usize) {
+    /// Events of one transaction, all there to be published at once; gives the moment.
+    async fn append(&self, count: usize) -> Instant {
         let keys: Vec<_> = (0..KEYS).map(|_| self.auth.clock().new_id()).collect();
-        for batch in 0..count / 100 {
-            let keys = &keys;
-            let work = self.auth.transact(|mut tx| async move {
-                for i in batch * 100..(batch + 1) * 100 {
-                    let key = keys[i % KEYS];
-                    let version = i64::try_from(i / KEYS + 1).unwrap();
-                    outbox::append(&mut tx, Event::new(&USERS, key, version, &payload()));
-                }
-                Ok::<_, db::Error>(())
-            });
-            work.await.unwrap();
+        let mut tx = self.auth.begin().await.unwrap();
+        for i in 0..count {
+            let version = i64::try_from(i / KEYS + 1).unwrap();
+            outbox::append(&mut tx, Event::new(&USERS, keys[i % KEYS], version, &payload()));
         }
+        let (committed, moment) = oneshot::channel();
+        tx.after_commit(move || committed.send(Instant::now()).unwrap());
+        tx.commit().await.unwrap();
+        moment.await.unwrap()
     }
 
     fn consumer(&self, effect: Effect) -> (Running, mpsc::UnboundedReceiver<()>) {
@@ -206,17 +203,13 @@ fn headers() -> OwnedHeaders {
 /// Events a second from the outbox to the effect.
 async fn through_the_outbox(url: &str, kind: &Kind, effect: Effect) -> f64 {
     let world = World::new(url, kind).await;
-    let (consumer, mut effects) = world.consumer(effect);
-    // The group has come together when the first event is through.
-    let relay = world.relay();
+    let (relay, (consumer, mut effects)) = (world.relay(), world.consumer(effect));
+    // The group has come together when the first events are through.
     world.append(100).await;
     for _ in 0..100 {
         effects.recv().await.unwrap();
     }
-    relay.stop().await;
-    world.append(EVENTS).await;
-    let start = Instant::now();
-    let relay = world.relay();
+    let start = world.append(EVENTS).await;
     for _ in 0..EVENTS {
         effects.recv().await.unwrap();
     }

@@ -388,13 +388,13 @@ impl<'a, H: Handler> Lane<'a, H> {
             false => dead_letters::keys(&mut *tx, consumer, self.topic.name, self.range).await?,
         };
         // A relay may publish an event twice; a log has it once.
-        let fresh = match self.is_partition() {
-            true => Some(inbox::claim(tx, consumer, events).await?),
-            false => None,
+        let again = match self.is_partition() {
+            true => inbox::claim(tx, consumer, events).await?,
+            false => HashSet::new(),
         };
         let (mut to, mut held) = (at, 0);
         for event in events {
-            if fresh.as_ref().is_some_and(|fresh| !fresh.contains(&event.log_id)) {
+            if again.contains(&event.log_id) {
                 self.count("known", 1);
             } else if parked.contains(&event.aggregate_id) {
                 let reason = "waits behind an earlier dead letter of its key";
@@ -404,7 +404,7 @@ impl<'a, H: Handler> Lane<'a, H> {
                 self.handle(tx, event).await?;
             }
             to = Cursor { log_id: event.log_id, event_id: event.id };
-            if started.elapsed() > BATCH_TIME && fresh.is_none() {
+            if !self.is_partition() && started.elapsed() > BATCH_TIME {
                 break;
             }
         }

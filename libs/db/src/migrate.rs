@@ -63,6 +63,7 @@ const EVERY: Migrations = crate::migrations!(
     ("0002_event_log"),
     "0003_consumers",
     ("0004_outbox"),
+    ("0005_relay"),
 );
 
 /// The migrations of a service: its folder under `migrations/` and the files in it, without `.sql`. A file that

@@ -176,8 +176,8 @@ impl<'c> Query<'c> {
         self.push(")")
     }
 
-    /// Appends a placeholder and binds an array; on PostgreSQL only.
-    fn push_array<T>(mut self, values: Vec<T>) -> Self
+    /// Appends a placeholder and binds an array; nothing on SQLite, which has none.
+    pub fn push_array<T>(mut self, values: Vec<T>) -> Self
     where
         T: Value + PgHasArrayType,
     {

@@ -11,23 +11,24 @@ use super::place;
 use crate::log::Row;
 use crate::{Received, Topic};
 
-/// The headers of an event of `producer`.
-pub(super) fn headers(row: &Row, producer: &str) -> OwnedHeaders {
+/// The headers of an event with this key from `source`.
+pub(super) fn headers(row: &Row, key: &str, source: &str) -> OwnedHeaders {
+    let mut id = Uuid::encode_buffer();
     let time = row.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true);
-    let key = row.aggregate_id.to_string();
+    let sequence = format!("{:020}", row.aggregate_version);
     let pairs = [
-        ("content-type", "application/protobuf".to_owned()),
-        ("ce_specversion", "1.0".to_owned()),
-        ("ce_id", row.event_id.to_string()),
-        ("ce_type", row.type_name.clone()),
-        ("ce_source", format!("/agon/{producer}")),
-        ("ce_subject", key.clone()),
-        ("ce_time", time),
+        ("content-type", "application/protobuf"),
+        ("ce_specversion", "1.0"),
+        ("ce_id", &*row.event_id.hyphenated().encode_lower(&mut id)),
+        ("ce_type", &row.type_name),
+        ("ce_source", source),
+        ("ce_subject", key),
+        ("ce_time", &time),
         ("ce_partitionkey", key),
-        ("ce_sequence", format!("{:020}", row.aggregate_version)),
+        ("ce_sequence", &sequence),
     ];
     let mut headers = OwnedHeaders::new_with_capacity(pairs.len() + 1);
-    for (key, value) in &pairs {
+    for (key, value) in pairs {
         headers = headers.insert(Header { key, value: Some(value) });
     }
     if let Some(traceparent) = &row.traceparent {

@@ -3,14 +3,13 @@
 //! Every process of a service runs a relay; leases divide the lanes among them. One that lost a lane without
 //! noticing (it was stopped for a while) can only publish again what others published already.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use db::{Announcements, Db};
 use futures_util::FutureExt as _;
-use futures_util::future::join_all;
 use ids::Uuid;
 use metrics::{counter, gauge};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -57,13 +56,6 @@ struct Flight {
     lanes: Vec<i64>,
     rows: Vec<Waiting>,
     deliveries: Vec<(i64, DeliveryFuture, rpc::Span)>,
-}
-
-/// What became of them.
-struct Landed {
-    published: Vec<i64>,
-    /// The last of them, if none is left behind.
-    last: Option<i64>,
 }
 
 impl Flight {
@@ -122,10 +114,13 @@ struct Work<'a> {
     lanes: Lanes,
     producer: Option<FutureProducer>,
     flight: Option<Flight>,
+    /// What the broker has and the outbox still holds.
+    landed: Vec<i64>,
     announcements: Option<Announcements>,
     appended: tokio::sync::watch::Receiver<u64>,
     announced: Instant,
     floor: super::floor::Floor,
+    most: waiting::Most,
     /// Keys with an event that can never be published.
     refused: HashSet<(String, Uuid)>,
 }
@@ -138,10 +133,12 @@ impl<'a> Work<'a> {
             lanes: Lanes::new(&relay.db),
             producer: None,
             flight: None,
+            landed: Vec::new(),
             announcements: None,
             appended: relay.db.appended(),
             announced: Instant::now(),
             floor: super::floor::Floor::default(),
+            most: waiting::Most::default(),
             refused: HashSet::new(),
         }
     }
@@ -177,24 +174,34 @@ impl<'a> Work<'a> {
             return Ok(Round::Idle);
         }
         self.floor.advance(self.db()).await?;
+        // It takes a producer a while to be ready.
+        drop(self.producer()?);
         // What comes next is read while the broker takes what went before, and goes when it has.
         let flight = self.flight.take().unwrap_or_default();
         let (db, floor, held) = (self.db().clone(), self.floor.get(), !self.refused.is_empty());
-        let under_way = flight.ids();
-        let (rows, landed) =
-            tokio::join!(waiting::read(&db, &lanes, floor, &under_way, held), self.land(flight));
-        let Some(landed) = landed? else { return Ok(Round::Idle) };
-        let sent = match rows {
-            Ok(rows) => self.send(rows, lanes).await,
-            Err(error) => Err(error),
-        };
-        self.delete(&landed.published).await?;
-        if let Some(last) = landed.last {
-            self.floor.note(last);
+        let (gone, mut most) = (self.landed.clone(), self.most);
+        let under_way = [flight.ids(), gone.clone()].concat();
+        let (rows, deleted, landed) = tokio::join!(
+            waiting::read(&db, &lanes, floor, &under_way, held, &mut most),
+            waiting::delete(&db, &gone),
+            self.land(flight),
+        );
+        if deleted.is_ok() {
+            self.landed.drain(..gone.len());
         }
-        sent?;
-        let went = !landed.published.is_empty() || self.flight.is_some();
-        Ok(if went { Round::Went } else { Round::Idle })
+        self.most = most;
+        let Some(whole_to) = landed? else { return Ok(Round::Idle) };
+        let (rows, ()) = (rows?, deleted?);
+        let last = rows.is_empty();
+        self.send(rows, lanes).await?;
+        if last {
+            waiting::delete(&db, &self.landed).await?;
+            self.landed.clear();
+        }
+        if let Some(place) = whole_to {
+            self.floor.note(place);
+        }
+        Ok(if last { Round::Idle } else { Round::Went })
     }
 
     /// Hands rows to the producer, in order.
@@ -205,16 +212,20 @@ impl<'a> Work<'a> {
         }
         let producer = self.producer()?;
         let mut flight = Flight { lanes, ..Flight::default() };
-        let mut refusals = Vec::new();
+        let source = format!("/agon/{}", self.db().service());
+        let (mut refusals, mut names) = (Vec::new(), HashMap::new());
         for (id, row, topic) in &rows {
-            if self.refused.contains(&(topic.clone(), row.aggregate_id)) {
+            if !self.refused.is_empty() && self.refused.contains(&(topic.clone(), row.aggregate_id))
+            {
                 continue;
             }
-            let (name, subject) = (self.relay.kafka.name(topic), row.aggregate_id.to_string());
-            let record = FutureRecord::to(&name)
-                .key(&subject)
+            let name = names.entry(topic.as_str()).or_insert_with(|| self.relay.kafka.name(topic));
+            let mut key = Uuid::encode_buffer();
+            let key = &*row.aggregate_id.hyphenated().encode_lower(&mut key);
+            let record = FutureRecord::to(name)
+                .key(key)
                 .payload(&row.data)
-                .headers(message::headers(row, self.db().service()));
+                .headers(message::headers(row, key, &source));
             match producer.send_result(record) {
                 Ok(delivery) => flight.deliveries.push((*id, delivery, span(row, topic))),
                 // What is under way comes first.
@@ -237,23 +248,30 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Waits until the broker has what it was given; `None` when the lanes went to others meanwhile.
-    async fn land(&mut self, flight: Flight) -> Result<Option<Landed>, Error> {
+    /// Waits until the broker has what it was given; gives the place up to which nothing is left behind, or `None` when
+    /// the lanes went to others meanwhile.
+    async fn land(&mut self, flight: Flight) -> Result<Option<Option<i64>>, Error> {
         let ids = flight.ids();
         let Flight { lanes, rows, deliveries } = flight;
-        let deliveries = join_all(deliveries.into_iter().map(|(_, delivery, mut span)| async {
-            let delivered = delivery.await;
-            if !matches!(delivered, Ok(Ok(_))) {
-                span.fail("the broker did not take the event");
+        let deliveries = async {
+            let mut results = Vec::with_capacity(deliveries.len());
+            for (_, delivery, mut span) in deliveries {
+                let delivered = delivery.await;
+                if !matches!(delivered, Ok(Ok(_))) {
+                    span.fail("the broker did not take the event");
+                }
+                results.push(delivered);
             }
-            drop(span);
-            delivered
-        }));
+            results
+        };
         let Some(results) = self.while_ours(&lanes, deliveries).await? else { return Ok(None) };
-        let (mut published, mut failed) = (Vec::with_capacity(ids.len()), None);
+        let (mut published, mut failed) = (0, None);
         for (id, result) in ids.into_iter().zip(results) {
             match result {
-                Ok(Ok(_)) => published.push(id),
+                Ok(Ok(_)) => {
+                    self.landed.push(id);
+                    published += 1;
+                }
                 Ok(Err((error, _))) if is_hopeless(&error) => {
                     self.refuse(id, &error.to_string(), &rows).await?;
                 }
@@ -263,14 +281,12 @@ impl<'a> Work<'a> {
         }
         match failed {
             None => {
-                let whole = published.len() == rows.len();
-                let last = rows.last().filter(|_| whole).map(|(last, ..)| *last);
-                Ok(Some(Landed { published, last }))
+                let whole = published == rows.len();
+                Ok(Some(rows.last().filter(|_| whole).map(|(last, ..)| *last)))
             }
             Some(why) => {
                 // Behind a failure nothing more of this producer may come.
                 self.forget_producer();
-                self.delete(&published).await?;
                 Err(Error::Kafka(why))
             }
         }
@@ -353,24 +369,6 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn delete(&self, ids: &[i64]) -> Result<(), Error> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let delete = self.db().transact(|mut tx| async move {
-            // Nobody waits for the disk: rows that come back after a crash are published twice, which consumers know.
-            let query = tx.query(
-                "DELETE FROM outbox
-                 WHERE (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL AND id",
-            );
-            query.push_in(ids.iter().copied()).execute().await
-        });
-        let deleted = delete.await?;
-        counter!("agon_outbox_published_total", "service" => self.db().service().to_owned())
-            .increment(deleted);
-        Ok(())
-    }
-
     async fn refuse(&mut self, id: i64, why: &str, rows: &[Waiting]) -> Result<(), Error> {
         if let Some((_, row, topic)) = rows.iter().find(|(row, ..)| *row == id) {
             let (event_id, key) = (row.event_id, row.aggregate_id);
@@ -424,7 +422,12 @@ impl<'a> Work<'a> {
     }
 
     async fn end(mut self) {
-        tokio::time::timeout(FAREWELL, self.lanes.release(&self.relay.db)).await.ok();
+        let db = &self.relay.db;
+        let tidy = async {
+            waiting::delete(db, &self.landed).await.ok();
+            self.lanes.release(db).await;
+        };
+        tokio::time::timeout(FAREWELL, tidy).await.ok();
         self.forget_producer();
     }
 }

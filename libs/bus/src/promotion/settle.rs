@@ -10,7 +10,7 @@ use ids::Uuid;
 use super::survey::{Survey, each};
 use super::{Promotion, Seen, Service};
 use crate::kafka::{Kafka, partition_of, places};
-use crate::{Error, Received, Topic};
+use crate::{Error, Received, Topic, inbox};
 
 /// The name of the step.
 const STEP: &str = "consumers";
@@ -144,14 +144,9 @@ async fn settle(tx: &mut Tx, consumer: &str, topic: &Topic, place: &Place) -> db
         .execute()
         .await?;
     }
-    for event_id in &place.again {
-        tx.query("INSERT INTO inbox (consumer, event_id) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-            .bind(consumer)
-            .bind(*event_id)
-            .execute()
-            .await?;
-    }
-    Ok(())
+    let mut again = place.again.clone();
+    again.sort_unstable();
+    inbox::remember(tx, consumer, &again).await
 }
 
 /// A dead letter, at the place where its event is now; and a copy for the dead-letter topic, as when it was parked

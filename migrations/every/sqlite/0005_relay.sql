@@ -1,0 +1,2 @@
+-- Nothing: there is no outbox on SQLite.
+SELECT 1;
