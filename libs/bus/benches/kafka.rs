@@ -2,16 +2,16 @@
 //! same settings on the same broker: `deploy/engines/with.sh cargo bench -p bus --bench kafka`.
 //!
 //! Prints events a second and their ratio, from rounds that alternate; and what the way through the outbox adds to
-//! the latency of a single event. An effect is one statement of the consumer's transaction. These are measurements,
-//! not tests.
+//! the latency of a single event. These are measurements, not tests.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bus::{Bus, Consumes, Event, Fault, Handler, KafkaConfig, Received, Topic, outbox};
 use db::testing::{self, Kind, TestDb};
-use db::{Migration, Migrations, Tx};
+use db::{AtCommit, Migration, Migrations, Tx};
 use futures_util::StreamExt as _;
+use ids::Uuid;
 use proto::event::UserUpdated;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
@@ -41,8 +41,10 @@ const CONSUMER: Migrations =
 enum Effect {
     /// It moves its cursor, in its database.
     Cursor,
-    /// It also writes a row.
+    /// It also inserts a row, together with those of the other events of its transaction.
     Row,
+    /// It also inserts a row, by a statement of its own.
+    Statement,
 }
 
 struct Applier {
@@ -52,21 +54,31 @@ struct Applier {
 
 impl Handler for Applier {
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
-        if let Effect::Row = self.effect {
-            tx.query(
-                "INSERT INTO effects VALUES ($1, $2)
-                 ON CONFLICT (id) DO UPDATE SET version = excluded.version",
-            )
-            .bind(event.aggregate_id)
-            .bind(event.version)
-            .execute()
-            .await?;
+        match self.effect {
+            Effect::Cursor => {}
+            Effect::Row => tx.at_commit::<Rows>().0.push((event.id, event.version)),
+            Effect::Statement => {
+                let insert = tx.query("INSERT INTO effects VALUES ($1, $2)");
+                insert.bind(event.id).bind(event.version).execute().await?;
+            }
         }
         let applied = self.applied.clone();
         tx.after_commit(move || {
             applied.send(()).ok();
         });
         Ok(())
+    }
+}
+
+/// The rows of a transaction.
+#[derive(Default)]
+struct Rows(Vec<(Uuid, i64)>);
+
+impl AtCommit for Rows {
+    async fn write(self, tx: &mut Tx) -> db::Result<()> {
+        let (ids, versions) = self.0.into_iter().unzip();
+        let insert = tx.query("INSERT INTO effects SELECT * FROM unnest(").push_array(ids);
+        insert.push(", ").push_array::<i64>(versions).push(")").execute().await.map(drop)
     }
 }
 
@@ -263,7 +275,7 @@ async fn bare(url: &str, kind: &Kind) -> f64 {
 /// From the commit to the effect, and from the send to the receipt, of one event at a time.
 async fn latencies(url: &str, kind: &Kind) -> [Duration; 2] {
     let world = World::new(url, kind).await;
-    let (relay, (consumer, mut effects)) = (world.relay(), world.consumer(Effect::Row));
+    let (relay, (consumer, mut effects)) = (world.relay(), world.consumer(Effect::Statement));
     let bare = World::new(url, kind).await;
     let (producer, receiver) = (bare.bare_producer(), bare.bare_consumer());
     let (topic, body) = (bare.topic(), prost::Message::encode_to_vec(&payload()));
@@ -317,7 +329,12 @@ async fn main() {
         println!("not measured: AGON_TEST_POSTGRES and AGON_TEST_KAFKA name the engines");
         return;
     };
-    for (effect, words) in [(Effect::Cursor, "cursor only"), (Effect::Row, "a row each")] {
+    let effects = [
+        (Effect::Cursor, "cursor only"),
+        (Effect::Row, "a row each"),
+        (Effect::Statement, "a statement each"),
+    ];
+    for (effect, words) in effects {
         let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let (one, other) =
