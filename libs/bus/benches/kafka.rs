@@ -49,36 +49,55 @@ enum Effect {
 
 struct Applier {
     effect: Effect,
-    applied: mpsc::UnboundedSender<()>,
+    applied: mpsc::UnboundedSender<usize>,
 }
 
 impl Handler for Applier {
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
-        match self.effect {
-            Effect::Cursor => {}
-            Effect::Row => tx.at_commit::<Rows>().0.push((event.id, event.version)),
-            Effect::Statement => {
-                let insert = tx.query("INSERT INTO effects VALUES ($1, $2)");
-                insert.bind(event.id).bind(event.version).execute().await?;
-            }
+        if let Effect::Statement = self.effect {
+            let insert = tx.query("INSERT INTO effects VALUES ($1, $2)");
+            insert.bind(event.id).bind(event.version).execute().await?;
         }
-        let applied = self.applied.clone();
+        let batch = tx.at_commit::<Batch>();
+        batch.applied.get_or_insert_with(|| self.applied.clone());
+        batch.count += 1;
+        if let Effect::Row = self.effect {
+            batch.rows.push((event.id, event.version));
+        }
+        Ok(())
+    }
+}
+
+/// The events of a transaction.
+#[derive(Default)]
+struct Batch {
+    applied: Option<mpsc::UnboundedSender<usize>>,
+    count: usize,
+    rows: Vec<(Uuid, i64)>,
+}
+
+impl AtCommit for Batch {
+    async fn write(self, tx: &mut Tx) -> db::Result<()> {
+        if !self.rows.is_empty() {
+            let (ids, versions) = self.rows.into_iter().unzip();
+            let insert = tx.query("INSERT INTO effects SELECT * FROM unnest(").push_array(ids);
+            insert.push(", ").push_array::<i64>(versions).push(")").execute().await?;
+        }
+        let (applied, count) = (self.applied, self.count);
         tx.after_commit(move || {
-            applied.send(()).ok();
+            applied.map(|applied| applied.send(count));
         });
         Ok(())
     }
 }
 
-/// The rows of a transaction.
-#[derive(Default)]
-struct Rows(Vec<(Uuid, i64)>);
+/// What tells how many events were applied.
+type Effects = mpsc::UnboundedReceiver<usize>;
 
-impl AtCommit for Rows {
-    async fn write(self, tx: &mut Tx) -> db::Result<()> {
-        let (ids, versions) = self.0.into_iter().unzip();
-        let insert = tx.query("INSERT INTO effects SELECT * FROM unnest(").push_array(ids);
-        insert.push(", ").push_array::<i64>(versions).push(")").execute().await.map(drop)
+async fn until(effects: &mut Effects, count: usize) {
+    let mut applied = 0;
+    while applied < count {
+        applied += effects.recv().await.unwrap();
     }
 }
 
@@ -115,7 +134,7 @@ impl World {
         moment.await.unwrap()
     }
 
-    fn consumer(&self, effect: Effect) -> (Running, mpsc::UnboundedReceiver<()>) {
+    fn consumer(&self, effect: Effect) -> (Running, Effects) {
         let (applied, effects) = mpsc::unbounded_channel();
         let handler = Applier { effect, applied };
         let consumer =
@@ -218,13 +237,9 @@ async fn through_the_outbox(url: &str, kind: &Kind, effect: Effect) -> f64 {
     let (relay, (consumer, mut effects)) = (world.relay(), world.consumer(effect));
     // The group has come together when the first events are through.
     world.append(100).await;
-    for _ in 0..100 {
-        effects.recv().await.unwrap();
-    }
+    until(&mut effects, 100).await;
     let start = world.append(EVENTS).await;
-    for _ in 0..EVENTS {
-        effects.recv().await.unwrap();
-    }
+    until(&mut effects, EVENTS).await;
     let took = start.elapsed();
     relay.stop().await;
     consumer.stop().await;
@@ -288,7 +303,7 @@ async fn latencies(url: &str, kind: &Kind) -> [Duration; 2] {
         });
         append.await.unwrap();
         let start = Instant::now();
-        effects.recv().await.unwrap();
+        until(&mut effects, 1).await;
         let outbox = start.elapsed();
         // Both sides are asleep by then.
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -3,13 +3,20 @@
 use db::{Db, Sql, Tx};
 use ids::Uuid;
 
-use crate::{Error, log};
+use crate::{Error, Received, log};
 
 /// The last event of a topic that a consumer has dealt with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
     pub log_id: i64,
     pub event_id: Uuid,
+}
+
+impl Cursor {
+    /// Where `event` was dealt with.
+    pub fn behind(event: &Received) -> Self {
+        Self { log_id: event.log_id, event_id: event.id }
+    }
 }
 
 /// Before the first event.

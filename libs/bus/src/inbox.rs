@@ -17,8 +17,6 @@ const KEPT: TimeDelta = TimeDelta::days(30);
 const TIME: u32 = 80;
 /// The time that the ids of one row are of, in ms.
 const SPAN: u128 = 60_000;
-/// Rows of one INSERT.
-const ROWS: usize = 100;
 
 /// Bytes of an id.
 const BYTES: usize = 16;
@@ -40,9 +38,8 @@ pub(crate) async fn claim(
     let mut ids: Vec<Uuid> = events.iter().map(|event| event.id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let known = known(tx, consumer, &ids).await?;
+    let known = remember(tx, consumer, &ids).await?;
     ids.retain(|id| known.binary_search(id).is_err());
-    remember(tx, consumer, &ids).await?;
     if ids.len() == events.len() {
         return Ok(HashSet::new());
     }
@@ -51,15 +48,22 @@ pub(crate) async fn claim(
     Ok(again.map(|event| event.log_id).collect())
 }
 
-/// Which of the ids are there; sorted, as they are.
-async fn known(tx: &mut Tx, consumer: &str, ids: &[Uuid]) -> db::Result<Vec<Uuid>> {
+/// Writes down that events are applied; gives those that were. Their ids are sorted, before and after.
+pub(crate) async fn remember(tx: &mut Tx, consumer: &str, ids: &[Uuid]) -> db::Result<Vec<Uuid>> {
     let minutes = minutes(ids);
-    let query = tx.query("SELECT ids FROM unnest(");
+    let query = tx.query("WITH these AS (SELECT * FROM unnest(");
     let query = query.push_array(minutes.iter().map(|minute| minute.lowest).collect());
     let query = query.push(", ").push_array(minutes.iter().map(|m| m.highest).collect());
     let query = query.push(", ").push_array(minutes.iter().map(|m| end(m.highest)).collect());
+    let query = query.push(", ").push_array(minutes.into_iter().map(|m| m.ids).collect());
     let query = query.push(
-        ") AS these (lowest, highest, until) JOIN inbox ON inbox.lowest <= these.highest
+        ") AS these (lowest, highest, until, ids)), new AS
+         (INSERT INTO inbox (consumer, lowest, highest, ids) SELECT ",
+    );
+    // Looks at the rows that were there before.
+    let query = query.push_bind(consumer).push(
+        ", lowest, highest, ids FROM these)
+         SELECT inbox.ids FROM these JOIN inbox ON inbox.lowest <= these.highest
          AND inbox.highest BETWEEN these.lowest AND until AND consumer = ",
     );
     let rows: Vec<(Vec<u8>,)> = query.push_bind(consumer).fetch_all().await?;
@@ -68,20 +72,6 @@ async fn known(tx: &mut Tx, consumer: &str, ids: &[Uuid]) -> db::Result<Vec<Uuid
     let mut known: Vec<Uuid> = there.filter(|id| ids.binary_search(id).is_ok()).collect();
     known.sort_unstable();
     Ok(known)
-}
-
-/// Writes down that events are applied; their ids are sorted.
-pub(crate) async fn remember(tx: &mut Tx, consumer: &str, ids: &[Uuid]) -> db::Result<()> {
-    for rows in minutes(ids).chunks(ROWS) {
-        let mut insert = tx.query("INSERT INTO inbox (consumer, lowest, highest, ids) VALUES ");
-        for (i, row) in rows.iter().enumerate() {
-            insert = insert.push(if i == 0 { "(" } else { ", (" }).push_bind(consumer).push(", ");
-            insert = insert.push_bind(row.lowest).push(", ").push_bind(row.highest).push(", ");
-            insert = insert.push_bind(row.ids.as_slice()).push(")");
-        }
-        insert.execute().await?;
-    }
-    Ok(())
 }
 
 /// Forgets what is older than any duplicate.

@@ -311,7 +311,7 @@ impl<'a, H: Handler> Lane<'a, H> {
     async fn park(&mut self, event: &Received, fault: &Fault, attempts: u32) -> bool {
         let (consumer, topic) = (self.name(), self.topic.name);
         let Some(at) = self.at else { return true };
-        let to = Cursor { log_id: event.log_id, event_id: event.id };
+        let to = Cursor::behind(event);
         let reason = &fault.to_string();
         let (place, this) = (self.place.as_str(), self.topic);
         let (partition, relayed) = (self.is_partition(), self.db().is_relayed());
@@ -379,8 +379,14 @@ impl<'a, H: Handler> Lane<'a, H> {
         events: &[Received],
     ) -> Result<Option<(Cursor, usize)>, Fault> {
         let (consumer, place, started) = (self.name(), &self.place, Instant::now());
-        // What follows happens in one process only.
-        if !cursor::lock(tx, consumer, place, at).await? {
+        // Of a partition all go together: the cursor can move first. What follows happens in one process only.
+        let partition = self.is_partition();
+        let last = events.last().map_or(at, Cursor::behind);
+        let ours = match partition {
+            true => cursor::advance(tx, consumer, place, at, last).await?,
+            false => cursor::lock(tx, consumer, place, at).await?,
+        };
+        if !ours {
             return Ok(None);
         }
         let parked = match self.parked.is_empty() {
@@ -388,7 +394,7 @@ impl<'a, H: Handler> Lane<'a, H> {
             false => dead_letters::keys(&mut *tx, consumer, self.topic.name, self.range).await?,
         };
         // A relay may publish an event twice; a log has it once.
-        let again = match self.is_partition() {
+        let again = match partition {
             true => inbox::claim(tx, consumer, events).await?,
             false => HashSet::new(),
         };
@@ -403,12 +409,14 @@ impl<'a, H: Handler> Lane<'a, H> {
             } else {
                 self.handle(tx, event).await?;
             }
-            to = Cursor { log_id: event.log_id, event_id: event.id };
-            if !self.is_partition() && started.elapsed() > BATCH_TIME {
+            to = Cursor::behind(event);
+            if !partition && started.elapsed() > BATCH_TIME {
                 break;
             }
         }
-        cursor::advance(tx, consumer, place, at, to).await?;
+        if !partition {
+            cursor::advance(tx, consumer, place, at, to).await?;
+        }
         Ok(Some((to, held)))
     }
 

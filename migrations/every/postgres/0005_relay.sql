@@ -1,5 +1,5 @@
--- The next rows of some lanes above a place, at most so many of each, without those that are under way and, where
--- some are held, without those that wait behind a refused one of their key.
+-- The next rows of some lanes above a place, at most so many of each, lane by lane and in order; without those that
+-- are under way and, where some are held, without those that wait behind a refused one of their key.
 --
 -- Read by the index of the lanes, whatever the statistics say: an outbox is nearly always empty, and that is what
 -- they know of it when it is not; the whole of a long outbox would be read and sorted each time. `NOT IN` of a query
@@ -15,7 +15,7 @@ BEGIN
         WHERE r.refusal IS NOT NULL AND r.topic = o.topic AND r.aggregate_id = o.aggregate_id
       ))
     ORDER BY id LIMIT most
-  ) AS waiting ORDER BY waiting.id;
+  ) AS waiting;
 END $$;
 
 -- Deletes what the broker has; gives how many there were. By the index, as above. Nobody waits for the disk: rows that

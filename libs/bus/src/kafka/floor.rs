@@ -10,7 +10,7 @@ use db::Db;
 use tokio::time::Instant;
 
 /// How often to ask which transactions are under way.
-const ASK: Duration = Duration::from_millis(500);
+const ASK: Duration = Duration::from_millis(30);
 /// How often to read everything all the same.
 const SWEEP: Duration = Duration::from_secs(300);
 

@@ -67,7 +67,7 @@ impl Partition {
             events.push(next?);
         }
         if let Some(event) = events.last() {
-            self.last = Some(Cursor { log_id: event.log_id, event_id: event.id });
+            self.last = Some(Cursor::behind(event));
         }
         Ok(events)
     }

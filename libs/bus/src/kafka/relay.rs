@@ -58,12 +58,6 @@ struct Flight {
     deliveries: Vec<(i64, DeliveryFuture, rpc::Span)>,
 }
 
-impl Flight {
-    fn ids(&self) -> Vec<i64> {
-        self.deliveries.iter().map(|(id, ..)| *id).collect()
-    }
-}
-
 impl Relay {
     pub(crate) fn new(bus: &Bus, kafka: Arc<Kafka>, db: Db) -> Self {
         Self { bus: bus.clone(), kafka, db }
@@ -180,7 +174,8 @@ impl<'a> Work<'a> {
         let flight = self.flight.take().unwrap_or_default();
         let (db, floor, held) = (self.db().clone(), self.floor.get(), !self.refused.is_empty());
         let (gone, mut most) = (self.landed.clone(), self.most);
-        let under_way = [flight.ids(), gone.clone()].concat();
+        let under_way = flight.deliveries.iter().map(|(id, ..)| id).chain(&gone).copied();
+        let under_way: Vec<i64> = under_way.filter(|id| *id > floor).collect();
         let (rows, deleted, landed) = tokio::join!(
             waiting::read(&db, &lanes, floor, &under_way, held, &mut most),
             waiting::delete(&db, &gone),
@@ -251,45 +246,45 @@ impl<'a> Work<'a> {
     /// Waits until the broker has what it was given; gives the place up to which nothing is left behind, or `None` when
     /// the lanes went to others meanwhile.
     async fn land(&mut self, flight: Flight) -> Result<Option<Option<i64>>, Error> {
-        let ids = flight.ids();
         let Flight { lanes, rows, deliveries } = flight;
         let deliveries = async {
-            let mut results = Vec::with_capacity(deliveries.len());
-            for (_, delivery, mut span) in deliveries {
-                let delivered = delivery.await;
-                if !matches!(delivered, Ok(Ok(_))) {
-                    span.fail("the broker did not take the event");
-                }
-                results.push(delivered);
+            let (mut published, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
+            for (id, delivery, mut span) in deliveries {
+                let why = match delivery.await {
+                    Ok(Ok(_)) => {
+                        published.push(id);
+                        continue;
+                    }
+                    Ok(Err((error, _))) if is_hopeless(&error) => {
+                        refused.push((id, error.to_string()));
+                        "the broker refused the event"
+                    }
+                    Ok(Err((error, _))) => {
+                        failed = Some(error.to_string());
+                        "the broker did not take the event"
+                    }
+                    Err(_) => {
+                        failed = Some("the producer is gone".to_owned());
+                        "the producer is gone"
+                    }
+                };
+                span.fail(why);
             }
-            results
+            (published, refused, failed)
         };
-        let Some(results) = self.while_ours(&lanes, deliveries).await? else { return Ok(None) };
-        let (mut published, mut failed) = (0, None);
-        for (id, result) in ids.into_iter().zip(results) {
-            match result {
-                Ok(Ok(_)) => {
-                    self.landed.push(id);
-                    published += 1;
-                }
-                Ok(Err((error, _))) if is_hopeless(&error) => {
-                    self.refuse(id, &error.to_string(), &rows).await?;
-                }
-                Ok(Err((error, _))) => failed = Some(error.to_string()),
-                Err(_) => failed = Some("the producer is gone".to_owned()),
-            }
+        let landed = self.while_ours(&lanes, deliveries).await?;
+        let Some((published, refused, failed)) = landed else { return Ok(None) };
+        let whole = published.len() == rows.len();
+        self.landed.extend(published);
+        for (id, why) in refused {
+            self.refuse(id, &why, &rows).await?;
         }
-        match failed {
-            None => {
-                let whole = published == rows.len();
-                Ok(Some(rows.last().filter(|_| whole).map(|(last, ..)| *last)))
-            }
-            Some(why) => {
-                // Behind a failure nothing more of this producer may come.
-                self.forget_producer();
-                Err(Error::Kafka(why))
-            }
+        if let Some(why) = failed {
+            // Behind a failure nothing more of this producer may come.
+            self.forget_producer();
+            return Err(Error::Kafka(why));
         }
+        Ok(Some(rows.last().filter(|_| whole).map(|(last, ..)| *last)))
     }
 
     /// Waits for something as long as our lanes stay ours; `None` when they did not, or when it is time to stop.

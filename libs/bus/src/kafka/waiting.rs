@@ -86,6 +86,7 @@ pub(super) async fn read(
     let query = query.push_array(under_way.to_vec()).push(", ").push_bind(held).push(", ");
     let limit = i64::try_from(most.0).unwrap_or(i64::MAX);
     let mut rows: Vec<OutboxRow> = query.push_bind(limit).push(")").fetch_all().await?;
+    rows.sort_by_key(|row| row.log_id);
     // A lane that gave as much as it may has more, which comes before what the others have behind it.
     let last = |lane: i64| {
         let mut its = rows.iter().filter(|row| row.lane == lane);

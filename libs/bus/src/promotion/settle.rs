@@ -146,7 +146,7 @@ async fn settle(tx: &mut Tx, consumer: &str, topic: &Topic, place: &Place) -> db
     }
     let mut again = place.again.clone();
     again.sort_unstable();
-    inbox::remember(tx, consumer, &again).await
+    inbox::remember(tx, consumer, &again).await.map(drop)
 }
 
 /// A dead letter, at the place where its event is now; and a copy for the dead-letter topic, as when it was parked
