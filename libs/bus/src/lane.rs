@@ -345,7 +345,11 @@ impl<'a, H: Handler> Lane<'a, H> {
                 self.after(&applied, &[]);
                 true
             }
-            Err(_) => false,
+            Err(error) => {
+                let event_id = event.id;
+                tracing::warn!(consumer, topic, %event_id, %error, "an event cannot be parked");
+                false
+            }
         }
     }
 

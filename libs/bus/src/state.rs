@@ -1,6 +1,6 @@
 //! The consumers of this process and how they are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use db::Db;
@@ -76,6 +76,7 @@ impl State {
 pub(crate) struct Relays {
     stopped: Mutex<BTreeMap<String, String>>,
     refused: Mutex<BTreeMap<String, usize>>,
+    absent: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl Relays {
@@ -92,6 +93,18 @@ impl Relays {
         lock(&self.refused).insert(service.to_owned(), keys);
     }
 
+    /// Notes which topics of `service` are not there.
+    pub fn absent(&self, service: &str, topics: &BTreeSet<String>) {
+        let before = lock(&self.absent).insert(service.to_owned(), topics.clone());
+        for topic in topics.iter().filter(|topic| !before.iter().flatten().any(|t| t == *topic)) {
+            tracing::error!(
+                service,
+                topic,
+                "Kafka has no such topic; its events wait in the outbox"
+            );
+        }
+    }
+
     pub fn words(&self) -> Vec<String> {
         let stopped = lock(&self.stopped);
         let stopped = stopped.iter().map(|(service, why)| {
@@ -104,7 +117,16 @@ impl Relays {
                  outbox"
             )
         });
-        stopped.chain(refused).collect()
+        let absent = lock(&self.absent);
+        let absent = absent.iter().flat_map(|(service, topics)| {
+            topics.iter().map(move |topic| {
+                format!(
+                    "the events of {topic} wait in the outbox of {service}: Kafka has no such topic; `agon events \
+                     topics --apply` makes it"
+                )
+            })
+        });
+        stopped.chain(refused).chain(absent).collect()
     }
 }
 

@@ -10,4 +10,5 @@ FROM inbox_after CROSS JOIN LATERAL generate_series(1, length(ids), 16) AS place
 DROP TABLE inbox_after;
 
 DROP INDEX outbox_refused;
-DROP FUNCTION outbox_delete, outbox_next;
+DROP TRIGGER outbox_number ON outbox;
+DROP FUNCTION outbox_delete, outbox_next, outbox_number;

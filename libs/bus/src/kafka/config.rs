@@ -50,6 +50,9 @@ impl Default for Config {
     }
 }
 
+/// A topic's name has 249 characters, and ours are long.
+const LONGEST_PREFIX: usize = 100;
+
 impl Config {
     /// The defaults for a cluster.
     #[must_use]
@@ -72,6 +75,11 @@ impl Config {
             self.servers()?;
         }
         self.settings()?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if !self.prefix.chars().all(plain) || self.prefix.len() > LONGEST_PREFIX {
+            let what = format!("give at most {LONGEST_PREFIX} letters, digits, `.`, `_` and `-`");
+            return Err(Error::Config(format!("prefix: {what}, not {:?}", self.prefix)));
+        }
         let counts = [
             ("partitions", self.partitions, 1..=1000),
             ("replication", self.replication, 1..=32),

@@ -1,34 +1,34 @@
 //! Where in the outbox to begin reading. Deleted rows stay in the index until the database tidies up, so reading
 //! from the start gets slower and slower.
 //!
-//! Ids are given before the commit: a row with a lower id may still appear. It cannot once every transaction has
-//! ended that was under way when the higher ones were seen.
+//! Ids are given before the commit: a row with a lower id may still appear. Its transaction had a number by then, a
+//! lower one than whoever came after the higher ids were seen; once all up to that number have ended, it cannot.
 
 use std::time::Duration;
 
 use db::Db;
 use tokio::time::Instant;
 
-/// How often to ask which transactions are under way.
+/// How often to ask which transactions have ended.
 const ASK: Duration = Duration::from_millis(30);
 /// How often to read everything all the same.
 const SWEEP: Duration = Duration::from_secs(300);
 
+#[derive(Default)]
 pub(super) struct Floor {
     id: i64,
-    /// All rows up to this one were dealt with.
-    done: i64,
-    /// Once the oldest transaction under way is not older than this one, up to which id nothing more can appear.
-    safe: Option<(i64, i64)>,
-    asked: Instant,
-    swept: Instant,
+    /// Nothing more can appear up to a place once every transaction before a number has ended.
+    noted: Option<Note>,
+    /// The last that was noted after that.
+    last: Option<Note>,
+    asked: Option<Instant>,
+    swept: Option<Instant>,
 }
 
-impl Default for Floor {
-    fn default() -> Self {
-        let now = Instant::now();
-        Self { id: 0, done: 0, safe: None, asked: now, swept: now }
-    }
+#[derive(Clone, Copy)]
+struct Note {
+    transaction: i64,
+    place: i64,
 }
 
 impl Floor {
@@ -42,35 +42,33 @@ impl Floor {
         *self = Self::default();
     }
 
-    /// All rows that were there, up to this one, were dealt with.
-    pub fn note(&mut self, id: i64) {
-        self.done = self.done.max(id);
+    /// All rows that were there, up to this place, were dealt with before a transaction got its number.
+    pub fn note(&mut self, place: i64, transaction: i64) {
+        let note = Note { transaction, place };
+        match self.noted {
+            None => self.noted = Some(note),
+            Some(_) => self.last = Some(note),
+        }
     }
 
     /// Rises, where that is safe.
     pub async fn advance(&mut self, db: &Db) -> db::Result<()> {
-        if self.swept.elapsed() > SWEEP {
+        if self.swept.get_or_insert_with(Instant::now).elapsed() > SWEEP {
             self.reset();
             return Ok(());
         }
-        if self.done <= self.id || self.asked.elapsed() < ASK {
+        let Some(note) = self.noted else { return Ok(()) };
+        if self.asked.is_some_and(|asked| asked.elapsed() < ASK) {
             return Ok(());
         }
-        self.asked = Instant::now();
-        let (oldest, next): (i64, i64) = db
-            .query(
-                "SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT),
-                        CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS TEXT) AS BIGINT)",
-            )
-            .fetch_one()
+        self.asked = Some(Instant::now());
+        let oldest = db
+            .query("SELECT CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS TEXT) AS BIGINT)")
+            .fetch_scalar::<i64>()
             .await?;
-        match self.safe {
-            Some((transaction, id)) if oldest >= transaction => {
-                self.id = id;
-                self.safe = (self.done > id).then_some((next, self.done));
-            }
-            None => self.safe = Some((next, self.done)),
-            Some(_) => {}
+        if oldest >= note.transaction {
+            self.id = self.id.max(note.place);
+            self.noted = self.last.take();
         }
         Ok(())
     }

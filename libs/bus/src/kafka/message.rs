@@ -1,7 +1,7 @@
 //! Events as Kafka messages: the CloudEvents 1.0 Kafka binding, binary mode.
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 use ids::Uuid;
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
@@ -52,7 +52,7 @@ pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received
             _ => continue,
         };
         // Of several it is the first.
-        *to = to.or(header.value.and_then(|value| std::str::from_utf8(value).ok()));
+        *to = to.or(header.value.and_then(text));
     }
     let event = || -> Option<Received> {
         Some(Received {
@@ -62,7 +62,7 @@ pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received
             type_name: type_name.filter(|name| !name.is_empty())?.to_owned(),
             aggregate_id: std::str::from_utf8(message.key()?).ok()?.parse().ok()?,
             version: sequence?.parse().ok()?,
-            time: time?.parse().ok()?,
+            time: time?.parse().ok().filter(is_storable)?,
             traceparent: traceparent.map(str::to_owned),
             data: Bytes::copy_from_slice(message.payload()?),
         })
@@ -83,9 +83,19 @@ pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received
     })
 }
 
+/// A header's text, if a database can store it.
+fn text(value: &[u8]) -> Option<&str> {
+    std::str::from_utf8(value).ok().filter(|text| !text.contains('\0'))
+}
+
+/// Whether a time is one of RFC 3339, which every database can store.
+fn is_storable(time: &DateTime<Utc>) -> bool {
+    (0..=9999).contains(&time.year())
+}
+
 fn time_of(message: &BorrowedMessage<'_>) -> DateTime<Utc> {
     let millis = message.timestamp().to_millis().unwrap_or_default();
-    DateTime::from_timestamp_millis(millis).unwrap_or_default()
+    DateTime::from_timestamp_millis(millis).filter(is_storable).unwrap_or_default()
 }
 
 /// An id for what has none, the same each time.

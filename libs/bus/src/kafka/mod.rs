@@ -12,6 +12,7 @@ mod group;
 mod lanes;
 mod message;
 mod partition;
+mod presence;
 mod reader;
 mod relay;
 mod security;

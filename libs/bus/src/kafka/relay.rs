@@ -3,7 +3,7 @@
 //! Every process of a service runs a relay; leases divide the lanes among them. One that lost a lane without
 //! noticing (it was stopped for a while) can only publish again what others published already.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,8 @@ use rdkafka::producer::{FutureProducer, Producer as _, PurgeConfig};
 use tokio::time::Instant;
 
 use super::lanes::Lanes;
-use super::waiting::{self, Waiting};
+use super::presence::Presence;
+use super::waiting::{self, Except, Published, Waiting};
 use super::{Kafka, message};
 use crate::lane::Stop;
 use crate::log::Row;
@@ -84,6 +85,8 @@ impl Relay {
                 }
                 Err(error) => {
                     failures += 1;
+                    // A database that crashed may have forgotten what was deleted last.
+                    at_work.floor.reset();
                     let why = error.to_string();
                     counter!("agon_outbox_failures_total", "service" => self.db.service().to_owned())
                         .increment(1);
@@ -108,13 +111,14 @@ struct Work<'a> {
     lanes: Lanes,
     producer: Option<FutureProducer>,
     flight: Option<Flight>,
-    /// What the broker has and the outbox still holds.
-    landed: Vec<i64>,
+    landed: Published,
     announcements: Option<Announcements>,
     appended: tokio::sync::watch::Receiver<u64>,
     announced: Instant,
+    /// Something was appended that was not announced yet.
+    news: bool,
     floor: super::floor::Floor,
-    most: waiting::Most,
+    presence: Presence,
     /// Keys with an event that can never be published.
     refused: HashSet<(String, Uuid)>,
 }
@@ -127,12 +131,13 @@ impl<'a> Work<'a> {
             lanes: Lanes::new(&relay.db),
             producer: None,
             flight: None,
-            landed: Vec::new(),
+            landed: Published::default(),
             announcements: None,
             appended: relay.db.appended(),
             announced: Instant::now(),
+            news: false,
             floor: super::floor::Floor::default(),
-            most: waiting::Most::default(),
+            presence: Presence::default(),
             refused: HashSet::new(),
         }
     }
@@ -142,24 +147,17 @@ impl<'a> Work<'a> {
     }
 
     async fn round(&mut self) -> Result<Round, Error> {
-        if self.lanes.is_due() && self.lanes.tend(&self.relay.db).await? {
-            // Other lanes than before: what is in them is not known.
-            let ours = self.lanes.ours();
-            if self.flight.as_ref().is_some_and(|f| f.lanes.iter().any(|lane| !ours.contains(lane)))
-            {
-                self.forget_producer();
-            }
-            self.floor.reset();
-            self.refused = waiting::refused(self.db()).await?;
-            self.gauge_refused();
+        if self.lanes.is_due() {
+            self.tend().await?;
         }
         if self.announcements.is_none() {
             self.announcements = self.db().announcements(OUTBOX).await.ok();
         }
-        let news = self.appended.has_changed().unwrap_or(false);
+        self.news |= self.appended.has_changed().unwrap_or(false);
         self.appended.borrow_and_update();
-        if news && !self.lanes.are_all_ours() && self.announced.elapsed() >= COALESCE {
-            self.announced = Instant::now();
+        self.news &= !self.lanes.are_all_ours();
+        if self.news && self.announced.elapsed() >= COALESCE {
+            (self.news, self.announced) = (false, Instant::now());
             self.db().announce(OUTBOX).await?;
         }
         let lanes = self.lanes.ours();
@@ -169,43 +167,86 @@ impl<'a> Work<'a> {
         }
         self.floor.advance(self.db()).await?;
         // It takes a producer a while to be ready.
-        drop(self.producer()?);
+        let producer = self.producer()?;
         // What comes next is read while the broker takes what went before, and goes when it has.
         let flight = self.flight.take().unwrap_or_default();
-        let (db, floor, held) = (self.db().clone(), self.floor.get(), !self.refused.is_empty());
-        let (gone, mut most) = (self.landed.clone(), self.most);
-        let under_way = flight.deliveries.iter().map(|(id, ..)| id).chain(&gone).copied();
+        let (db, floor, gone) = (self.db().clone(), self.floor.get(), self.landed.clone());
+        let under_way = flight.deliveries.iter().map(|(id, ..)| id).chain(&gone.ids).copied();
         let under_way: Vec<i64> = under_way.filter(|id| *id > floor).collect();
+        let absent = self.presence.absent().iter().cloned().collect();
+        let held = !self.refused.is_empty();
+        let except = Except { floor, under_way: &under_way, absent, held };
         let (rows, deleted, landed) = tokio::join!(
-            waiting::read(&db, &lanes, floor, &under_way, held, &mut most),
-            waiting::delete(&db, &gone),
+            waiting::read(&db, &lanes, except),
+            waiting::delete(&db, &gone.ids),
             self.land(flight),
         );
-        if deleted.is_ok() {
-            self.landed.drain(..gone.len());
+        if let Ok(transaction) = &deleted {
+            self.forget(&gone, *transaction);
         }
-        self.most = most;
-        let Some(whole_to) = landed? else { return Ok(Round::Idle) };
-        let (rows, ()) = (rows?, deleted?);
-        let last = rows.is_empty();
-        self.send(rows, lanes).await?;
+        if !landed? {
+            return Ok(Round::Idle);
+        }
+        deleted?;
+        self.send(rows?, lanes, &producer).await?;
+        let last = self.flight.is_none();
         if last {
-            waiting::delete(&db, &self.landed).await?;
-            self.landed.clear();
-        }
-        if let Some(place) = whole_to {
-            self.floor.note(place);
+            let gone = self.landed.clone();
+            let transaction = waiting::delete(&db, &gone.ids).await?;
+            self.forget(&gone, transaction);
         }
         Ok(if last { Round::Idle } else { Round::Went })
     }
 
-    /// Hands rows to the producer, in order.
-    async fn send(&mut self, rows: Vec<Waiting>, lanes: Vec<i64>) -> Result<(), Error> {
-        self.measure(&rows);
-        if rows.is_empty() {
-            return Ok(());
+    /// Looks after the lanes, and whether what some keys or topics waited for has come.
+    async fn tend(&mut self) -> Result<(), Error> {
+        let others = self.lanes.tend(&self.relay.db).await?;
+        let ours = self.lanes.ours();
+        if self.flight.as_ref().is_some_and(|f| f.lanes.iter().any(|lane| !ours.contains(lane))) {
+            self.forget_producer();
         }
-        let producer = self.producer()?;
+        let before = std::mem::take(&mut self.refused);
+        self.refused = waiting::refused(self.db()).await?;
+        let mended = before.iter().any(|key| !self.refused.contains(key));
+        let again = self.presence.look_again();
+        // What is in other lanes is not known, and what waited was passed.
+        if others || mended || again {
+            self.floor.reset();
+        }
+        self.gauge_refused();
+        self.show_absent();
+        Ok(())
+    }
+
+    fn show_absent(&self) {
+        self.relay.bus.shared.relays.absent(self.db().service(), self.presence.absent());
+    }
+
+    /// After what had landed was deleted.
+    fn forget(&mut self, gone: &Published, transaction: Option<i64>) {
+        self.landed.ids.drain(..gone.ids.len());
+        if let (Some(place), Some(transaction)) = (gone.whole_to, transaction) {
+            self.floor.note(place, transaction);
+        }
+    }
+
+    /// Hands rows to the producer, in order.
+    async fn send(
+        &mut self,
+        mut rows: Vec<Waiting>,
+        lanes: Vec<i64>,
+        producer: &FutureProducer,
+    ) -> Result<(), Error> {
+        self.measure(&rows);
+        let topics: BTreeSet<&str> = rows.iter().map(|(.., topic)| topic.as_str()).collect();
+        let mut missing = false;
+        for topic in topics {
+            missing |= !self.presence.look(topic, &self.relay.kafka.name(topic), producer).await?;
+        }
+        if missing {
+            rows.retain(|(.., topic)| !self.presence.absent().contains(topic));
+            self.show_absent();
+        }
         let mut flight = Flight { lanes, ..Flight::default() };
         let source = format!("/agon/{}", self.db().service());
         let (mut refusals, mut names) = (Vec::new(), HashMap::new());
@@ -243,9 +284,8 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Waits until the broker has what it was given; gives the place up to which nothing is left behind, or `None` when
-    /// the lanes went to others meanwhile.
-    async fn land(&mut self, flight: Flight) -> Result<Option<Option<i64>>, Error> {
+    /// Waits until the broker has what it was given; false when the lanes went to others meanwhile.
+    async fn land(&mut self, flight: Flight) -> Result<bool, Error> {
         let Flight { lanes, rows, deliveries } = flight;
         let deliveries = async {
             let (mut published, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
@@ -273,9 +313,10 @@ impl<'a> Work<'a> {
             (published, refused, failed)
         };
         let landed = self.while_ours(&lanes, deliveries).await?;
-        let Some((published, refused, failed)) = landed else { return Ok(None) };
+        let Some((published, refused, failed)) = landed else { return Ok(false) };
         let whole = published.len() == rows.len();
-        self.landed.extend(published);
+        self.landed.whole_to = rows.last().filter(|_| whole).map(|(last, ..)| *last);
+        self.landed.ids.extend(published);
         for (id, why) in refused {
             self.refuse(id, &why, &rows).await?;
         }
@@ -284,7 +325,7 @@ impl<'a> Work<'a> {
             self.forget_producer();
             return Err(Error::Kafka(why));
         }
-        Ok(Some(rows.last().filter(|_| whole).map(|(last, ..)| *last)))
+        Ok(true)
     }
 
     /// Waits for something as long as our lanes stay ours; `None` when they did not, or when it is time to stop.
@@ -355,6 +396,7 @@ impl<'a> Work<'a> {
     /// Drops the producer with all that it has not published.
     fn forget_producer(&mut self) {
         self.flight = None;
+        self.presence.forget();
         if let Some(producer) = self.producer.take() {
             // Takes a moment.
             tokio::task::spawn_blocking(move || {
@@ -401,7 +443,10 @@ impl<'a> Work<'a> {
     /// Waits for an append, here or elsewhere, or for the time to look after the lanes.
     async fn wait(&mut self) {
         let poll = if self.announcements.is_some() { POLL_LISTENING } else { POLL };
-        let until = (Instant::now() + poll).min(self.lanes.due());
+        let mut until = (Instant::now() + poll).min(self.lanes.due());
+        if self.news {
+            until = until.min(self.announced + COALESCE);
+        }
         let announced = match &mut self.announcements {
             Some(announcements) => announcements.next().boxed(),
             None => std::future::pending().boxed(),
@@ -419,7 +464,7 @@ impl<'a> Work<'a> {
     async fn end(mut self) {
         let db = &self.relay.db;
         let tidy = async {
-            waiting::delete(db, &self.landed).await.ok();
+            waiting::delete(db, &self.landed.ids).await.ok();
             self.lanes.release(db).await;
         };
         tokio::time::timeout(FAREWELL, tidy).await.ok();

@@ -46,6 +46,9 @@ impl ProducerContext for Complaint {
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
+/// Kafka's own default, in bytes.
+const LARGEST_BATCH: &str = "1048588";
+
 impl Kafka {
     /// Makes the topics that are missing. What is there stays as it is.
     pub(crate) async fn create(
@@ -71,6 +74,8 @@ impl Kafka {
                     .set("retention.ms", retention)
                     .set("min.insync.replicas", &replicas)
                     .set("cleanup.policy", "delete")
+                    // What the producer puts together, whatever the broker's own limit is.
+                    .set("max.message.bytes", LARGEST_BATCH)
             })
             .collect();
         let options =

@@ -9,29 +9,10 @@ use metrics::counter;
 use crate::Error;
 use crate::log::Row;
 
-/// How many rows of a lane are read at once: few at first, and more while they are small.
-#[derive(Clone, Copy)]
-pub(super) struct Most(usize);
-
-impl Most {
-    const LEAST: usize = 50;
-    const MOST: usize = 2000;
-    /// What the rows of one round may hold, in bytes.
-    const BYTES: usize = 8 << 20;
-
-    /// After a round that was cut.
-    fn adapt(&mut self, rows: &[OutboxRow]) {
-        let bytes: usize = rows.iter().map(|row| row.data.len()).sum();
-        let next = if bytes > Self::BYTES { self.0 / 4 } else { self.0 * 4 };
-        self.0 = next.clamp(Self::LEAST, Self::MOST);
-    }
-}
-
-impl Default for Most {
-    fn default() -> Self {
-        Self(Self::LEAST)
-    }
-}
+/// Rows of one lane in one round.
+const MOST: usize = 2000;
+/// Bytes behind which no further row of a lane is read.
+const MOST_BYTES: usize = 2 << 20;
 
 /// A row with its place in the outbox and its topic.
 pub(super) type Waiting = (i64, Row, String);
@@ -67,51 +48,70 @@ impl OutboxRow {
     }
 }
 
-/// The next rows of some lanes above a place, in order, without those that are under way and, where some are held, without
-/// those that wait behind a refused one.
+/// What not to read.
+pub(super) struct Except<'a> {
+    /// Nothing up to this place.
+    pub floor: i64,
+    /// No rows that are under way.
+    pub under_way: &'a [i64],
+    /// None of these topics.
+    pub absent: Vec<String>,
+    /// None behind a refused one; there are some.
+    pub held: bool,
+}
+
+/// The next rows of some lanes, in order.
 pub(super) async fn read(
     db: &Db,
     lanes: &[i64],
-    floor: i64,
-    under_way: &[i64],
-    held: bool,
-    most: &mut Most,
+    except: Except<'_>,
 ) -> Result<Vec<Waiting>, Error> {
     let query = db.query(
         "SELECT lane, id AS log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
                 occurred_at, traceparent, data, topic
          FROM outbox_next(",
     );
-    let query = query.push_array(lanes.to_vec()).push(", ").push_bind(floor).push(", ");
-    let query = query.push_array(under_way.to_vec()).push(", ").push_bind(held).push(", ");
-    let limit = i64::try_from(most.0).unwrap_or(i64::MAX);
-    let mut rows: Vec<OutboxRow> = query.push_bind(limit).push(")").fetch_all().await?;
+    let query = query.push_array(lanes.to_vec()).push(", ").push_bind(except.floor).push(", ");
+    let query = query.push_array(except.under_way.to_vec()).push(", ");
+    let query = query.push_array(except.absent).push(", ").push_bind(except.held);
+    let [most, bytes] = [MOST, MOST_BYTES].map(|most| i64::try_from(most).unwrap_or(i64::MAX));
+    let query = query.push(", ").push_bind(most).push(", ").push_bind(bytes).push(")");
+    let mut rows: Vec<OutboxRow> = query.fetch_all().await?;
     rows.sort_by_key(|row| row.log_id);
     // A lane that gave as much as it may has more, which comes before what the others have behind it.
     let last = |lane: i64| {
-        let mut its = rows.iter().filter(|row| row.lane == lane);
-        its.nth(most.0 - 1).map(|row| row.log_id)
+        let its = || rows.iter().filter(|row| row.lane == lane);
+        let bytes: usize = its().map(|row| row.data.len()).sum();
+        let cut = bytes >= MOST_BYTES || its().count() >= MOST;
+        its().next_back().filter(|_| cut).map(|row| row.log_id)
     };
     if let Some(cut) = lanes.iter().filter_map(|lane| last(*lane)).min() {
-        most.adapt(&rows);
         rows.retain(|row| row.log_id <= cut);
     }
     Ok(rows.into_iter().map(OutboxRow::split).collect())
 }
 
-/// Deletes what the broker has.
-pub(super) async fn delete(db: &Db, ids: &[i64]) -> Result<(), Error> {
+/// What the broker has and the outbox still holds.
+#[derive(Clone, Default)]
+pub(super) struct Published {
+    pub ids: Vec<i64>,
+    /// The place up to which nothing is left behind.
+    pub whole_to: Option<i64>,
+}
+
+/// Deletes what the broker has; gives the number of the transaction.
+pub(super) async fn delete(db: &Db, ids: &[i64]) -> Result<Option<i64>, Error> {
     if ids.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let delete = db.transact(|mut tx| async move {
-        let query = tx.query("SELECT outbox_delete(").push_array(ids.to_vec());
-        query.push(")").fetch_scalar::<i64>().await
+        let query = tx.query("SELECT deleted, transaction FROM outbox_delete(");
+        query.push_array(ids.to_vec()).push(")").fetch_one::<(i64, i64)>().await
     });
-    let deleted = delete.await?;
+    let (deleted, transaction) = delete.await?;
     counter!("agon_outbox_published_total", "service" => db.service().to_owned())
         .increment(deleted.unsigned_abs());
-    Ok(())
+    Ok(Some(transaction))
 }
 
 /// The keys with an event that can never be published: what is behind it waits.

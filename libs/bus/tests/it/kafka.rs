@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use db::testing::eventually;
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
@@ -213,7 +214,15 @@ async fn what_is_published_twice_is_applied_once() {
         number(&world, "SELECT count(*) FROM outbox").await == 0
     })
     .await;
-    world.auth.script("INSERT INTO outbox OVERRIDING SYSTEM VALUE SELECT * FROM before").await;
+    world
+        .auth
+        .script(
+            "INSERT INTO outbox (lane, event_id, topic, type, aggregate_id, aggregate_version,
+                                 occurred_at, traceparent, data)
+             SELECT lane, event_id, topic, type, aggregate_id, aggregate_version, occurred_at, traceparent, data
+             FROM before ORDER BY id",
+        )
+        .await;
     world.update(id).await;
     eventually("all is published again", || async {
         number(&world, "SELECT count(*) FROM outbox").await == 0
@@ -243,10 +252,25 @@ async fn poison_is_parked() {
     send(Some("no id"), None, OwnedHeaders::new()).await;
     let empty = Header { key: "ce_type", value: Some("") };
     send(Some("no id"), Some(b"x"), OwnedHeaders::new().insert(empty)).await;
+    // What no database can store is no event either.
+    for (time, parent) in [("-9999-01-01T00:00:00Z", "00"), ("2026-01-01T00:00:00Z", "\0")] {
+        let event_id = world.auth.clock().new_id().to_string();
+        let pairs = [
+            ("ce_id", event_id.as_str()),
+            ("ce_type", "agon.event.v1.UserUpdated\0"),
+            ("ce_sequence", "1"),
+            ("ce_time", time),
+            ("traceparent", parent),
+        ];
+        let headers = pairs.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
+            headers.insert(Header { key, value: Some(*value) })
+        });
+        send(Some(&event_id), Some(b"x"), headers).await;
+    }
     let id = world.user().await;
     let (relay, running) = (world.relay(), world.start());
     world.all_applied(&[]).await;
-    eventually("it is parked", || async { world.dead_letters().await == 3 }).await;
+    eventually("it is parked", || async { world.dead_letters().await == 5 }).await;
     world.update(id).await;
     world.all_applied(&[]).await;
     assert!(world.bus.health().unwrap_err().contains("parked"));
@@ -257,6 +281,75 @@ async fn poison_is_parked() {
         world.reader.query("SELECT topic FROM outbox").fetch_all().await.unwrap();
     assert!(!waiting.is_empty());
     assert!(waiting.iter().all(|(topic,)| *topic == format!("{TOPIC}.dlq.{CONSUMER}")));
+}
+
+/// An event that Kafka refuses holds its key, until it is mended.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_event_holds_its_key_until_it_is_mended() {
+    let Some(world) = World::on_kafka().await else { return };
+    let (held, other) = (world.user().await, world.user().await);
+    world.update(held).await;
+    world
+        .auth
+        .script(
+            "CREATE TABLE before AS SELECT id, data FROM outbox ORDER BY id LIMIT 1;
+             UPDATE outbox SET data = decode(repeat('00', 1200000), 'hex')
+             WHERE id = (SELECT id FROM before)",
+        )
+        .await;
+    let (relay, running) = (world.relay(), world.start());
+    world.update(other).await;
+    eventually("the others went", || async {
+        number(&world, "SELECT count(*) FROM outbox").await == 2
+    })
+    .await;
+    assert!(world.bus.health().unwrap_err().contains("1 keys of auth wait behind an event"));
+    world
+        .auth
+        .script("UPDATE outbox SET data = before.data, refusal = NULL FROM before WHERE outbox.id = before.id")
+        .await;
+    world.all_applied(&[]).await;
+    eventually("all is well", || async { world.bus.health().is_ok() }).await;
+    running.stop().await;
+    relay.stop().await;
+    world.assert_exactly_once().await;
+}
+
+/// Nothing but its own events waits for a topic that is not there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_topic_holds_its_events_and_no_others() {
+    let Some(world) = World::on_kafka().await else { return };
+    let id = world.user().await;
+    world
+        .auth
+        .script(
+            "INSERT INTO outbox (lane, event_id, topic, type, aggregate_id, aggregate_version,
+                                 occurred_at, data)
+             SELECT lane, gen_random_uuid(), 'agon.nowhere.v1', type, aggregate_id, n, occurred_at, data
+             FROM outbox CROSS JOIN generate_series(1, 3000) AS n",
+        )
+        .await;
+    let (relay, running) = (world.relay(), world.start());
+    for _ in 0..5 {
+        world.update(id).await;
+    }
+    world.all_applied(&[]).await;
+    let words = world.bus.health().unwrap_err();
+    assert!(
+        words.contains("Kafka has no such topic") && words.contains("agon.nowhere.v1"),
+        "{words}"
+    );
+    let admin: AdminClient<_> = client(&world).create().unwrap();
+    let (topic, copies) = (name(&world, "agon.nowhere.v1"), TopicReplication::Fixed(1));
+    let made = admin.create_topics([&NewTopic::new(&topic, 1, copies)], &AdminOptions::new()).await;
+    made.unwrap().remove(0).unwrap();
+    eventually("they went too", || async {
+        number(&world, "SELECT count(*) FROM outbox").await == 0 && world.bus.health().is_ok()
+    })
+    .await;
+    running.stop().await;
+    relay.stop().await;
+    world.assert_exactly_once().await;
 }
 
 /// An event that fails holds its key and nothing else; replayed, it goes on.

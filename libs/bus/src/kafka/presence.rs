@@ -1,0 +1,64 @@
+//! Which topics are there. What is sent to one that is not is held by the client for long, and what is behind it too.
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use rdkafka::producer::{FutureProducer, Producer as _};
+use rdkafka::types::RDKafkaRespErr;
+
+use crate::Error;
+
+/// How long the broker may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub(super) struct Presence {
+    present: HashSet<String>,
+    absent: BTreeSet<String>,
+}
+
+impl Presence {
+    /// Topics that are not there, by the names that events have for them.
+    pub fn absent(&self) -> &BTreeSet<String> {
+        &self.absent
+    }
+
+    /// Asks again for those that were absent; true when there were any.
+    pub fn look_again(&mut self) -> bool {
+        !std::mem::take(&mut self.absent).is_empty()
+    }
+
+    /// Asks again for all.
+    pub fn forget(&mut self) {
+        self.present.clear();
+    }
+
+    /// Asks for a topic, if it is not known yet; true when it is there.
+    pub async fn look(
+        &mut self,
+        topic: &str,
+        name: &str,
+        producer: &FutureProducer,
+    ) -> Result<bool, Error> {
+        if self.present.contains(topic) || self.absent.contains(topic) {
+            return Ok(self.present.contains(topic));
+        }
+        let (producer, name) = (producer.clone(), name.to_owned());
+        let asked = tokio::task::spawn_blocking(move || {
+            let metadata = producer.client().fetch_metadata(Some(&name), PATIENCE)?;
+            let unknown = RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+            Ok(metadata.topics().iter().all(|topic| topic.error() != Some(unknown)))
+        });
+        let there = asked.await.map_err(|error| Error::Kafka(error.to_string()))?;
+        let there = there.map_err(|error: rdkafka::error::KafkaError| {
+            Error::Kafka(format!("Kafka does not answer: {error}"))
+        })?;
+        let known = if there {
+            self.present.insert(topic.to_owned())
+        } else {
+            self.absent.insert(topic.to_owned())
+        };
+        debug_assert!(known);
+        Ok(there)
+    }
+}
