@@ -42,6 +42,11 @@ impl Floor {
         *self = Self::default();
     }
 
+    /// Whether it is time to read everything.
+    pub fn is_old(&mut self) -> bool {
+        self.swept.get_or_insert_with(Instant::now).elapsed() > SWEEP
+    }
+
     /// All rows that were there, up to this place, were dealt with before a transaction got its number.
     pub fn note(&mut self, place: i64, transaction: i64) {
         let note = Note { transaction, place };
@@ -53,10 +58,6 @@ impl Floor {
 
     /// Rises, where that is safe.
     pub async fn advance(&mut self, db: &Db) -> db::Result<()> {
-        if self.swept.get_or_insert_with(Instant::now).elapsed() > SWEEP {
-            self.reset();
-            return Ok(());
-        }
         let Some(note) = self.noted else { return Ok(()) };
         if self.asked.is_some_and(|asked| asked.elapsed() < ASK) {
             return Ok(());

@@ -37,6 +37,16 @@ pub(super) fn headers(row: &Row, key: &str, source: &str) -> OwnedHeaders {
     headers
 }
 
+/// The span of an event's way to the broker.
+pub(super) fn span(row: &Row, topic: &str) -> rpc::Span {
+    let mut span = rpc::sending(row.traceparent.as_deref(), format_args!("send {topic}"));
+    span.set("messaging.system", "kafka");
+    span.set("messaging.operation.type", "send");
+    span.set_text("messaging.destination.name", topic);
+    span.set_text("messaging.message.id", row.event_id);
+    span
+}
+
 /// A message as an event. One that is none is an event without a type, whose `data` are the message's bytes and
 /// whose ids are made of its place: it can be parked like another.
 pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received {

@@ -1,6 +1,6 @@
 //! Which topics are there. What is sent to one that is not is held by the client for long, and what is behind it too.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rdkafka::producer::{FutureProducer, Producer as _};
@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Presence {
-    present: HashSet<String>,
+    present: BTreeSet<String>,
     absent: BTreeSet<String>,
 }
 
@@ -53,12 +53,8 @@ impl Presence {
         let there = there.map_err(|error: rdkafka::error::KafkaError| {
             Error::Kafka(format!("Kafka does not answer: {error}"))
         })?;
-        let known = if there {
-            self.present.insert(topic.to_owned())
-        } else {
-            self.absent.insert(topic.to_owned())
-        };
-        debug_assert!(known);
+        let known = if there { &mut self.present } else { &mut self.absent };
+        known.insert(topic.to_owned());
         Ok(there)
     }
 }

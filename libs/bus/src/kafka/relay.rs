@@ -22,7 +22,6 @@ use super::presence::Presence;
 use super::waiting::{self, Except, Published, Waiting};
 use super::{Kafka, message};
 use crate::lane::Stop;
-use crate::log::Row;
 use crate::{Bus, Error, Retry};
 
 /// How often to look when nobody says anything.
@@ -57,6 +56,8 @@ struct Flight {
     lanes: Vec<i64>,
     rows: Vec<Waiting>,
     deliveries: Vec<(i64, DeliveryFuture, rpc::Span)>,
+    /// Which reading these rows were found by; see [`Work::read_again`].
+    reading: u64,
 }
 
 impl Relay {
@@ -86,7 +87,7 @@ impl Relay {
                 Err(error) => {
                     failures += 1;
                     // A database that crashed may have forgotten what was deleted last.
-                    at_work.floor.reset();
+                    at_work.read_again();
                     let why = error.to_string();
                     counter!("agon_outbox_failures_total", "service" => self.db.service().to_owned())
                         .increment(1);
@@ -119,6 +120,7 @@ struct Work<'a> {
     news: bool,
     floor: super::floor::Floor,
     presence: Presence,
+    reading: u64,
     /// Keys with an event that can never be published.
     refused: HashSet<(String, Uuid)>,
 }
@@ -138,6 +140,7 @@ impl<'a> Work<'a> {
             news: false,
             floor: super::floor::Floor::default(),
             presence: Presence::default(),
+            reading: 0,
             refused: HashSet::new(),
         }
     }
@@ -165,14 +168,18 @@ impl<'a> Work<'a> {
             self.measure(&[]);
             return Ok(Round::Idle);
         }
-        self.floor.advance(self.db()).await?;
+        if self.floor.is_old() {
+            self.read_again();
+        }
+        self.floor.advance(&self.relay.db).await?;
         // It takes a producer a while to be ready.
-        let producer = self.producer()?;
+        drop(self.producer()?);
         // What comes next is read while the broker takes what went before, and goes when it has.
         let flight = self.flight.take().unwrap_or_default();
         let (db, floor, gone) = (self.db().clone(), self.floor.get(), self.landed.clone());
         let under_way = flight.deliveries.iter().map(|(id, ..)| id).chain(&gone.ids).copied();
         let under_way: Vec<i64> = under_way.filter(|id| *id > floor).collect();
+        let reading = self.reading;
         let absent = self.presence.absent().iter().cloned().collect();
         let held = !self.refused.is_empty();
         let except = Except { floor, under_way: &under_way, absent, held };
@@ -188,7 +195,7 @@ impl<'a> Work<'a> {
             return Ok(Round::Idle);
         }
         deleted?;
-        self.send(rows?, lanes, &producer).await?;
+        self.send(rows?, Flight { lanes, reading, ..Flight::default() }).await?;
         let last = self.flight.is_none();
         if last {
             let gone = self.landed.clone();
@@ -211,11 +218,17 @@ impl<'a> Work<'a> {
         let again = self.presence.look_again();
         // What is in other lanes is not known, and what waited was passed.
         if others || mended || again {
-            self.floor.reset();
+            self.read_again();
         }
         self.gauge_refused();
         self.show_absent();
         Ok(())
+    }
+
+    /// Reads everything from the start, also what is before rows that are under way.
+    fn read_again(&mut self) {
+        self.floor.reset();
+        self.reading += 1;
     }
 
     fn show_absent(&self) {
@@ -225,29 +238,26 @@ impl<'a> Work<'a> {
     /// After what had landed was deleted.
     fn forget(&mut self, gone: &Published, transaction: Option<i64>) {
         self.landed.ids.drain(..gone.ids.len());
-        if let (Some(place), Some(transaction)) = (gone.whole_to, transaction) {
+        if let (Some((place, reading)), Some(transaction)) = (gone.whole_to, transaction)
+            && reading == self.reading
+        {
             self.floor.note(place, transaction);
         }
     }
 
     /// Hands rows to the producer, in order.
-    async fn send(
-        &mut self,
-        mut rows: Vec<Waiting>,
-        lanes: Vec<i64>,
-        producer: &FutureProducer,
-    ) -> Result<(), Error> {
+    async fn send(&mut self, mut rows: Vec<Waiting>, mut flight: Flight) -> Result<(), Error> {
         self.measure(&rows);
+        let producer = self.producer()?;
         let topics: BTreeSet<&str> = rows.iter().map(|(.., topic)| topic.as_str()).collect();
         let mut missing = false;
         for topic in topics {
-            missing |= !self.presence.look(topic, &self.relay.kafka.name(topic), producer).await?;
+            missing |= !self.presence.look(topic, &self.relay.kafka.name(topic), &producer).await?;
         }
         if missing {
             rows.retain(|(.., topic)| !self.presence.absent().contains(topic));
             self.show_absent();
         }
-        let mut flight = Flight { lanes, ..Flight::default() };
         let source = format!("/agon/{}", self.db().service());
         let (mut refusals, mut names) = (Vec::new(), HashMap::new());
         for (id, row, topic) in &rows {
@@ -263,7 +273,9 @@ impl<'a> Work<'a> {
                 .payload(&row.data)
                 .headers(message::headers(row, key, &source));
             match producer.send_result(record) {
-                Ok(delivery) => flight.deliveries.push((*id, delivery, span(row, topic))),
+                Ok(delivery) => {
+                    flight.deliveries.push((*id, delivery, message::span(row, topic)));
+                }
                 // What is under way comes first.
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => break,
                 Err((error, _)) if is_hopeless(&error) => {
@@ -286,7 +298,7 @@ impl<'a> Work<'a> {
 
     /// Waits until the broker has what it was given; false when the lanes went to others meanwhile.
     async fn land(&mut self, flight: Flight) -> Result<bool, Error> {
-        let Flight { lanes, rows, deliveries } = flight;
+        let Flight { lanes, rows, deliveries, reading } = flight;
         let deliveries = async {
             let (mut published, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
             for (id, delivery, mut span) in deliveries {
@@ -315,7 +327,8 @@ impl<'a> Work<'a> {
         let landed = self.while_ours(&lanes, deliveries).await?;
         let Some((published, refused, failed)) = landed else { return Ok(false) };
         let whole = published.len() == rows.len();
-        self.landed.whole_to = rows.last().filter(|_| whole).map(|(last, ..)| *last);
+        let last = rows.last().filter(|_| whole).map(|(last, ..)| *last);
+        self.landed.whole_to = last.map(|last| (last, reading));
         self.landed.ids.extend(published);
         for (id, why) in refused {
             self.refuse(id, &why, &rows).await?;
@@ -352,13 +365,15 @@ impl<'a> Work<'a> {
                         tracing::warn!(service, "Kafka does not answer; events wait in the outbox");
                     }
                     let tended = self.lanes.tend(&self.relay.db).await;
+                    if matches!(tended, Ok(true)) {
+                        self.read_again();
+                    }
                     let ours = self.lanes.ours();
                     if tended.is_err() && lanes.iter().all(|lane| ours.contains(lane)) {
                         // Still ours for a while; the database may come back.
                         tokio::time::sleep(COALESCE).await;
                     } else if lanes.iter().any(|lane| !ours.contains(lane)) {
                         self.forget_producer();
-                        self.floor.reset();
                         return Ok(None);
                     }
                 }
@@ -470,16 +485,6 @@ impl<'a> Work<'a> {
         tokio::time::timeout(FAREWELL, tidy).await.ok();
         self.forget_producer();
     }
-}
-
-/// The span of an event's way to the broker.
-fn span(row: &Row, topic: &str) -> rpc::Span {
-    let mut span = rpc::sending(row.traceparent.as_deref(), format_args!("send {topic}"));
-    span.set("messaging.system", "kafka");
-    span.set("messaging.operation.type", "send");
-    span.set_text("messaging.destination.name", topic);
-    span.set_text("messaging.message.id", row.event_id);
-    span
 }
 
 /// Whether an event can never be published, however often it is tried.

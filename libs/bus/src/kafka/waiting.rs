@@ -95,8 +95,8 @@ pub(super) async fn read(
 #[derive(Clone, Default)]
 pub(super) struct Published {
     pub ids: Vec<i64>,
-    /// The place up to which nothing is left behind.
-    pub whole_to: Option<i64>,
+    /// The place up to which nothing is left behind, as the relay's reading of some number had it.
+    pub whole_to: Option<(i64, u64)>,
 }
 
 /// Deletes what the broker has; gives the number of the transaction.
