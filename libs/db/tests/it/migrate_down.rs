@@ -41,6 +41,12 @@ async fn schema(db: &Db) -> Vec<String> {
            UNION ALL
            SELECT concat_ws(' ', conrelid::regclass::text, conname, pg_get_constraintdef(oid))
            FROM pg_constraint WHERE connamespace = current_schema()::regnamespace
+           UNION ALL
+           SELECT pg_get_functiondef(oid) FROM pg_proc
+           WHERE pronamespace = current_schema()::regnamespace
+           UNION ALL
+           SELECT pg_get_triggerdef(pg_trigger.oid) FROM pg_trigger JOIN pg_class ON tgrelid = pg_class.oid
+           WHERE relnamespace = current_schema()::regnamespace AND NOT tgisinternal
          ) AS lines ORDER BY line",
         "SELECT name || ' ' || coalesce(sql, '') AS line FROM sqlite_master
          WHERE name <> 'sqlite_sequence' ORDER BY line",
@@ -114,7 +120,7 @@ async fn every_migration_of_the_tree() {
 #[tokio::test]
 async fn the_tables_of_every_database() {
     testing::each(&FIRST, |db| async move {
-        there_and_back(&db, &FIRST, Scope::Every, 4).await;
+        there_and_back(&db, &FIRST, Scope::Every, 5).await;
         db.script("INSERT INTO one VALUES ('still there')").await;
     })
     .await;
