@@ -5,16 +5,23 @@ use std::time::Duration;
 
 use rdkafka::producer::{FutureProducer, Producer as _};
 use rdkafka::types::RDKafkaRespErr;
+use tokio::time::Instant;
 
 use crate::Error;
 
 /// How long the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often to ask for what was absent.
+const AGAIN: Duration = Duration::from_secs(1);
+
 #[derive(Default)]
 pub(super) struct Presence {
     present: BTreeSet<String>,
     absent: BTreeSet<String>,
+    /// Those that were absent when last asked for, too: a topic that was just made is not known everywhere at once.
+    before: BTreeSet<String>,
+    asked: Option<Instant>,
 }
 
 impl Presence {
@@ -23,9 +30,18 @@ impl Presence {
         &self.absent
     }
 
-    /// Asks again for those that were absent; true when there were any.
+    /// Those of them that people should know of.
+    pub fn lasting(&self) -> BTreeSet<String> {
+        self.absent.intersection(&self.before).cloned().collect()
+    }
+
+    /// From time to time what was absent is asked for again: true when it is time, and there was any.
     pub fn look_again(&mut self) -> bool {
-        !std::mem::take(&mut self.absent).is_empty()
+        if self.asked.is_some_and(|asked| asked.elapsed() < AGAIN) {
+            return false;
+        }
+        self.before = std::mem::take(&mut self.absent);
+        !self.before.is_empty()
     }
 
     /// Asks again for all.
@@ -53,6 +69,7 @@ impl Presence {
         let there = there.map_err(|error: rdkafka::error::KafkaError| {
             Error::Kafka(format!("Kafka does not answer: {error}"))
         })?;
+        self.asked = Some(Instant::now());
         let known = if there { &mut self.present } else { &mut self.absent };
         known.insert(topic.to_owned());
         Ok(there)

@@ -168,7 +168,7 @@ impl<'a> Work<'a> {
             self.measure(&[]);
             return Ok(Round::Idle);
         }
-        if self.floor.is_old() {
+        if self.presence.look_again() || self.floor.is_old() {
             self.read_again();
         }
         self.floor.advance(&self.relay.db).await?;
@@ -205,7 +205,7 @@ impl<'a> Work<'a> {
         Ok(if last { Round::Idle } else { Round::Went })
     }
 
-    /// Looks after the lanes, and whether what some keys or topics waited for has come.
+    /// Looks after the lanes, and whether what some keys waited for has come.
     async fn tend(&mut self) -> Result<(), Error> {
         let others = self.lanes.tend(&self.relay.db).await?;
         let ours = self.lanes.ours();
@@ -215,13 +215,11 @@ impl<'a> Work<'a> {
         let before = std::mem::take(&mut self.refused);
         self.refused = waiting::refused(self.db()).await?;
         let mended = before.iter().any(|key| !self.refused.contains(key));
-        let again = self.presence.look_again();
         // What is in other lanes is not known, and what waited was passed.
-        if others || mended || again {
+        if others || mended {
             self.read_again();
         }
         self.gauge_refused();
-        self.show_absent();
         Ok(())
     }
 
@@ -232,7 +230,7 @@ impl<'a> Work<'a> {
     }
 
     fn show_absent(&self) {
-        self.relay.bus.shared.relays.absent(self.db().service(), self.presence.absent());
+        self.relay.bus.shared.relays.absent(self.db().service(), &self.presence.lasting());
     }
 
     /// After what had landed was deleted.
@@ -256,8 +254,8 @@ impl<'a> Work<'a> {
         }
         if missing {
             rows.retain(|(.., topic)| !self.presence.absent().contains(topic));
-            self.show_absent();
         }
+        self.show_absent();
         let source = format!("/agon/{}", self.db().service());
         let (mut refusals, mut names) = (Vec::new(), HashMap::new());
         for (id, row, topic) in &rows {
