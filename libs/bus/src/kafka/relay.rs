@@ -171,7 +171,9 @@ impl<'a> Work<'a> {
         if self.presence.look_again() || self.floor.is_old() {
             self.read_again();
         }
-        self.floor.advance(&self.relay.db).await?;
+        if self.flight.is_some() {
+            self.floor.advance(&self.relay.db).await?;
+        }
         // It takes a producer a while to be ready.
         drop(self.producer()?);
         // What comes next is read while the broker takes what went before, and goes when it has.
@@ -201,6 +203,8 @@ impl<'a> Work<'a> {
             let gone = self.landed.clone();
             let transaction = waiting::delete(&db, &gone.ids).await?;
             self.forget(&gone, transaction);
+            // While nobody waits for it.
+            self.floor.advance(&self.relay.db).await?;
         }
         Ok(if last { Round::Idle } else { Round::Went })
     }
