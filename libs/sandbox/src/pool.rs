@@ -24,7 +24,8 @@ pub(crate) struct Pool {
     free: Mutex<Vec<Machine>>,
     leases: Arc<Semaphore>,
     base: Base,
-    _lock: Lock,
+    /// Shared with the thread that removes the groups.
+    lock: Arc<Lock>,
 }
 
 impl Pool {
@@ -44,7 +45,7 @@ impl Drop for Pool {
         for machine in self.free().iter_mut() {
             machine.abandon();
         }
-        self.base.remove();
+        self.lock.remove();
     }
 }
 
@@ -94,7 +95,7 @@ impl Sandbox {
             free: Mutex::new(Vec::new()),
             leases: Arc::new(Semaphore::new(slots)),
             base: base.clone(),
-            _lock: lock,
+            lock: Arc::new(lock),
         });
         let mut machines = Vec::new();
         for slot in 0..slots {
@@ -145,8 +146,8 @@ impl Sandbox {
             let Some(mut machine) = self.pool.free().pop() else { break };
             machine.end().await;
         }
-        let base = self.pool.base.clone();
-        tokio::task::spawn_blocking(move || base.remove()).await.ok();
+        let lock = Arc::clone(&self.pool.lock);
+        tokio::task::spawn_blocking(move || lock.remove()).await.ok();
     }
 }
 

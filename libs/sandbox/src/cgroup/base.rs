@@ -7,6 +7,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
     thread,
     time::{Duration, Instant},
 };
@@ -36,7 +37,16 @@ pub struct Base {
 
 /// Held by a base's owner; the kernel lets go of it when the owner dies in any way.
 #[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "held, not read")] Vec<File>);
+pub struct Lock(Vec<(PathBuf, File)>);
+
+impl Lock {
+    /// Kills and removes everything in the base. True when nothing is left. Does nothing the second time, when
+    /// the name may be another's.
+    pub fn remove(&self) -> bool {
+        let own = self.0.iter().filter(|(dir, locked)| is_same(locked, dir));
+        own.fold(true, |clean, (dir, _)| clean & remove_tree(dir))
+    }
+}
 
 const PREFIX: &str = "agon.";
 
@@ -65,15 +75,6 @@ impl Base {
             for group in children(dir).filter(|path| starts_with(path, &prefix)) {
                 clean &= remove_tree(&group);
             }
-        }
-        clean
-    }
-
-    /// Kills and removes everything. True when nothing is left.
-    pub fn remove(&self) -> bool {
-        let mut clean = true;
-        for (_, dir) in &self.dirs {
-            clean &= remove_tree(dir);
         }
         clean
     }
@@ -164,8 +165,8 @@ impl Parents {
         let mut locks = Vec::new();
         for (controller, parent) in &self.dirs {
             let (dir, lock) = claim(parent)?;
-            base.dirs.push((*controller, dir));
-            locks.push(lock);
+            base.dirs.push((*controller, dir.clone()));
+            locks.push((dir, lock));
         }
         if base.version == 2 {
             enable(&base.dirs[0].1).map_err(|e| format!("{}: {e}", base.dirs[0].1.display()))?;
@@ -194,9 +195,11 @@ impl Parents {
     }
 }
 
-/// Makes a directory of a new name and locks it.
+/// Makes a directory of a new name and locks it. No name is used twice by one process.
 fn claim(parent: &Path) -> Result<(PathBuf, File), String> {
-    for number in 0.. {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = NUMBER.fetch_add(1, Relaxed);
         let path = parent.join(format!("{PREFIX}{}-{number}", std::process::id()));
         match fs::create_dir(&path) {
             Ok(()) => {}
@@ -213,7 +216,6 @@ fn claim(parent: &Path) -> Result<(PathBuf, File), String> {
             return Ok((path, file));
         }
     }
-    Err("no free name".into())
 }
 
 /// Whether a path still leads to an opened directory.

@@ -104,3 +104,14 @@ async fn remains_of_a_killed_process_are_swept() {
     next.shutdown().await;
     arena.finish().await;
 }
+
+#[tokio::test]
+async fn a_sandbox_that_has_shut_down_leaves_others_alone() {
+    let Some(mut before) = Arena::open().await else { return };
+    before.slot = None;
+    before.sandbox.shutdown().await;
+    let mut after = Arena::open().await.unwrap();
+    drop(before);
+    assert!(after.rogue(&["exit", "0"], |_| {}).await.is_success());
+    after.finish().await;
+}
