@@ -136,14 +136,14 @@ mod tests {
     fn both_forms_tell_of_the_process_and_one_of_examples() {
         let metrics = Metrics::install(|| Some((0xabc, 0xdef)));
         let labels = [("route", "/v1/{id}\"\\")];
-        metrics::histogram!("agon_test_duration_seconds", &labels).record(0.02);
-        metrics::counter!("agon_test_total").increment(1);
+        metrics::histogram!("test_duration_seconds", &labels).record(0.02);
+        metrics::counter!("test_total").increment(1);
         let plain = metrics.render("text/plain");
         assert!(plain.text.contains("process_resident_memory_bytes"), "{}", plain.text);
         assert!(!plain.text.contains("trace_id"), "{}", plain.text);
         let open = metrics.render("application/openmetrics-text; version=1.0.0");
         assert_eq!(open.content_type, open::CONTENT_TYPE);
-        assert!(open.text.contains("# TYPE agon_test counter\nagon_test_total 1\n"));
+        assert!(open.text.contains("# TYPE test counter\ntest_total 1\n"));
         let example = "le=\"0.025\"} 1 # {trace_id=\"00000000000000000000000000000abc\",\
                        span_id=\"0000000000000def\"} 0.02 ";
         assert!(open.text.contains(example), "{}", open.text);

@@ -1,5 +1,5 @@
 //! Metrics that dashboards and alerts name: a name that nobody records shows an empty graph, or an
-//! alert that never comes.
+//! alert that never comes. And each that is recorded has a meaning to show.
 
 use std::collections::BTreeSet;
 
@@ -8,19 +8,26 @@ use crate::tree::{Error, Tree};
 
 /// Where they are named.
 const WATCHING: [&str; 2] = ["deploy/grafana/", "deploy/prometheus/"];
+/// Where their meanings are.
+const MEANINGS: &str = "services/agon/src/meanings.rs";
 /// What they begin with.
 const PREFIXES: [&str; 2] = ["agon_", "process_"];
 /// What a histogram's name is followed by.
 const PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
 
-/// Names that are watched and recorded nowhere.
+/// Names that are watched or explained and recorded nowhere, or recorded and not explained.
 pub fn check(tree: &Tree) -> Result<Vec<Finding>, Error> {
     let files = tree.files()?;
     let mut recorded = BTreeSet::new();
     for file in files.iter().filter(|file| is_code(file)) {
         recorded.extend(tree.read(file).iter().flat_map(|text| quoted(text)));
     }
-    let mut findings = Vec::new();
+    let meant = quoted(&tree.read(MEANINGS).unwrap_or_default());
+    let unmeant = recorded.difference(&meant);
+    let unmeant = unmeant.map(|name| format!("{MEANINGS}: {name} is missing"));
+    let mut findings: Vec<Finding> = unmeant.collect();
+    let unknown = meant.difference(&recorded);
+    findings.extend(unknown.map(|name| format!("{MEANINGS}: nothing records {name}")));
     for file in files.iter().filter(|file| WATCHING.iter().any(|place| file.starts_with(place))) {
         let text = tree.read(file).unwrap_or_default();
         let unknown = names(&text).into_iter().filter(|name| !is_recorded(name, &recorded));
@@ -32,7 +39,7 @@ pub fn check(tree: &Tree) -> Result<Vec<Finding>, Error> {
 /// What runs, as opposed to what tests it or watches it.
 fn is_code(file: &str) -> bool {
     let place = file.contains("/src/") && !file.starts_with("libs/xtask/");
-    place && file.ends_with(".rs")
+    place && file.ends_with(".rs") && file != MEANINGS
 }
 
 fn is_recorded(name: &str, recorded: &BTreeSet<String>) -> bool {

@@ -279,6 +279,15 @@ impl Config {
                 "database.url: give `sqlite:` (files in the data directory) or postgres://…",
             ));
         }
+        let counts = [
+            ("grpc.in_flight", self.grpc.in_flight as u64),
+            ("grpc.deadline_seconds", self.grpc.deadline_seconds),
+            ("database.read_connections", self.database.read_connections.into()),
+            ("database.write_connections", self.database.write_connections.into()),
+        ];
+        if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(Failure::config(format!("{key}: give at least 1")));
+        }
         let telemetry = self.telemetry.check();
         telemetry.map_err(|error| Failure::config(format!("telemetry.{error}")))?;
         let events = self.events.check();
@@ -379,5 +388,10 @@ mod tests {
         assert!(config.check().unwrap_err().to_string().contains("events.url"));
         config.database.url = "mysql://localhost".into();
         assert!(config.check().is_err());
+        config = Config::default();
+        config.database.write_connections = 0;
+        assert!(
+            config.check().unwrap_err().to_string().starts_with("database.write_connections: ")
+        );
     }
 }

@@ -104,8 +104,10 @@ pub fn failure(service: &str, error: &db::Error) -> Failure {
     let text = format!("the database of {service}: {error}");
     match error {
         db::Error::Full(_) => Failure::storage(format!("{text}; free some space and start again")),
-        db::Error::Unavailable(_) | db::Error::Timeout(_) => Failure::unavailable(text),
-        db::Error::Config(_) | db::Error::Migration(_) => Failure::config(text),
+        db::Error::Unavailable(_) => Failure::unavailable(format!("database.url: {text}")),
+        db::Error::Timeout(_) => Failure::unavailable(text),
+        db::Error::Config(_) => Failure::config(format!("database: {error} (for {service})")),
+        db::Error::Migration(_) => Failure::config(text),
         _ => Failure::storage(text),
     }
 }

@@ -20,6 +20,7 @@ mod forward;
 mod keys;
 mod leans;
 mod listeners;
+mod meanings;
 mod moving;
 mod progress;
 mod roles;

@@ -57,6 +57,7 @@ async fn serve(config: &Config, shutdown: Shutdown) -> Result<(), Failure> {
     let readiness = Readiness::default();
     let tasks = Tasks::new(shutdown.clone(), readiness.clone());
     let metrics = Metrics::install(rpc::span::exemplar);
+    crate::meanings::describe();
     metrics.describe(crate::VERSION);
     let roles: Vec<_> = config.roles.iter().map(Role::name).collect();
     let all = roles.len() == Role::ALL.len();

@@ -65,15 +65,13 @@ impl Tree {
                 text.parse().ok().and_then(serde_json::Number::from_f64).map(Value::Number)
             }
             Value::Number(_) => text.parse::<i64>().ok().map(Value::from),
-            Value::Array(_) => {
-                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-                Some(items.map(item).collect())
-            }
+            Value::Array(_) => list(text),
             Value::Object(_) => serde_json::from_str(text).ok().filter(Value::is_object),
             _ => Some(Value::from(text)),
         };
         let Some(value) = value else {
-            let reason = format!("expected {}, found {text:?}", kind(&leaf.value));
+            let form = if leaf.value.is_array() { " such as one,two" } else { "" };
+            let reason = format!("expected {}{form}, found {text:?}", kind(&leaf.value));
             return Err(Error::Value { origin: source, key: key.to_owned(), reason });
         };
         *leaf = Leaf { value, source };
@@ -150,6 +148,15 @@ fn put(tree: &mut Value, key: &str, value: Value) {
         at = &mut at[part];
     }
     *at = value;
+}
+
+/// Items with commas between them. No item is empty: behind it may stand a variable that was not set.
+fn list(text: &str) -> Option<Value> {
+    if text.trim().is_empty() {
+        return Some(Value::Array(Vec::new()));
+    }
+    let items = text.split(',').map(str::trim);
+    items.map(|text| (!text.is_empty()).then(|| item(text))).collect()
 }
 
 /// An item of a list: a whole number where it looks like one.

@@ -72,6 +72,11 @@ fn lists_of_numbers_and_tables_with_free_keys() {
     assert_eq!(loaded.value.cores, [0, 2]);
     assert_eq!(loaded.value.limits["a.b/C"], 7);
     refused("[limits]\nx = 'many'", &["agon.toml", "limits"]);
+    sources.env = vec![env("AGON_CORES", " ")];
+    assert!(load::<Demo>(&sources).unwrap().value.cores.is_empty());
+    sources.env = vec![env("AGON_CORES", "0,,2")];
+    let error = load::<Demo>(&sources).unwrap_err().to_string();
+    assert!(error.contains("AGON_CORES") && error.contains("a list"), "{error}");
 }
 
 #[test]

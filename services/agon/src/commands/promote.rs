@@ -43,6 +43,10 @@ async fn promote(
         true => Some(events::open(&plan.target, source, target).await?),
         false => None,
     };
+    let bucket = match plan.objects {
+        true => Some(objects::open(&plan.target, data.path()).await?),
+        false => None,
+    };
     let begun = tables::begin(target, identity::of(data)?).await?;
     if begun.iter().all(|begun| matches!(begun, Begun::Finished(_))) {
         say!("everything was promoted before; nothing to do");
@@ -53,8 +57,8 @@ async fn promote(
     }
     let apart: &[&str] = if events.is_some() { &bus::promotion::APART } else { &[] };
     tables::copy(source, target, apart).await?;
-    if plan.objects {
-        objects::copy(&plan.source, &plan.target, data.path(), &source.of("problem")).await?;
+    if let Some(bucket) = &bucket {
+        objects::copy(&plan.source, bucket, data.path(), &source.of("problem")).await?;
     }
     if let Some(events) = &events {
         events::publish(events).await?;

@@ -3,19 +3,19 @@
 use std::path::Path;
 
 use db::Db;
-use problem::transfer::{self, Files};
+use problem::transfer::{self, Bucket, Files};
 
 use super::pace::Pace;
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// Copies all objects to the target's bucket, and reads them there.
-pub async fn copy(
-    source: &Config,
-    target: &Config,
-    data: &Path,
-    problem: &Db,
-) -> Result<(), Failure> {
+/// The target's bucket, found to be usable.
+pub async fn open(target: &Config, data: &Path) -> Result<Bucket, Failure> {
+    Bucket::open(&target.problem.objects, data).await.map_err(worded)
+}
+
+/// Copies all objects to a bucket, and reads them there.
+pub async fn copy(source: &Config, to: &Bucket, data: &Path, problem: &Db) -> Result<(), Failure> {
     let mut pace = Pace::start("objects");
     let Some(files) = Files::of(&source.problem.objects, data).map_err(worded)? else {
         return Ok(());
@@ -23,7 +23,7 @@ pub async fn copy(
     let digests = problem::named_objects(problem).await.map_err(worded)?;
     let total = digests.len() as u64;
     let seen = |done| pace.seen("objects", done, total);
-    let moved = transfer::copy(&files, &target.problem.objects, data, &digests, seen).await;
+    let moved = transfer::copy(&files, to, &digests, seen).await;
     let moved = moved.map_err(worded)?;
     pace.done("objects", moved.objects, "objects");
     Ok(())

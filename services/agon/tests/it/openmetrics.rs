@@ -8,11 +8,17 @@ use std::collections::HashSet;
 pub fn check(text: &str) {
     let body = text.strip_suffix("# EOF\n").expect("the text ends with # EOF and a line break");
     let mut families = HashSet::new();
-    let (mut family, mut kind) = ("", "");
+    let (mut family, mut kind, mut meant) = ("", "", "");
     for line in body.lines() {
         if let Some(told) = line.strip_prefix("# ") {
             let words: Vec<&str> = told.splitn(3, ' ').collect();
+            if words[0] == "HELP" {
+                assert!(!words[2].is_empty(), "{line:?}");
+                meant = words[1];
+                continue;
+            }
             assert_eq!(words[0], "TYPE", "{line:?}");
+            assert_eq!(words[1], meant, "it has no meaning");
             (family, kind) = (words[1], words[2]);
             assert!(families.insert(family), "{family} is told twice, or in pieces");
             let known = ["counter", "gauge", "histogram", "summary"];

@@ -38,6 +38,20 @@ impl Files {
     }
 }
 
+/// A store that objects are moved to.
+#[derive(Clone, Debug)]
+pub struct Bucket(Objects);
+
+impl Bucket {
+    /// Opens it: it is there, and may be written to. `data` is the data directory.
+    pub async fn open(config: &ObjectsConfig, data: &FilePath) -> Result<Self> {
+        if Files::of(config, data)?.is_some() {
+            return Err(refused("url", "objects are moved to a bucket; give `s3://bucket/prefix`"));
+        }
+        Ok(Self(Objects::open(config, data).await?))
+    }
+}
+
 /// What was moved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
@@ -47,19 +61,14 @@ pub struct Moved {
     pub bytes: u64,
 }
 
-/// Copies objects to the store of another configuration, and reads each of them there to see that it is what its
-/// name says. What is there already is not sent again. `seen` is told how many are done.
+/// Copies objects, and reads each of them there to see that it is what its name says. What is there already is not
+/// sent again. `seen` is told how many are done.
 pub async fn copy(
     from: &Files,
-    to: &ObjectsConfig,
-    data: &FilePath,
+    Bucket(to): &Bucket,
     digests: &[String],
     mut seen: impl FnMut(u64) + Send,
 ) -> Result<Moved> {
-    if Files::of(to, data)?.is_some() {
-        return Err(refused("url", "objects are moved to a bucket; give `s3://bucket/prefix`"));
-    }
-    let to = Objects::open(to, data).await?;
     let work = digests.iter().map(|digest| (from.blob(digest), to.clone()));
     let work: Vec<_> = work.map(|(blob, to)| async move { one(blob?, to).await }).collect();
     let mut work = stream::iter(work).buffer_unordered(WRITERS);
