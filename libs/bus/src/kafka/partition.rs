@@ -8,6 +8,8 @@ use futures_util::FutureExt as _;
 use rdkafka::Offset;
 use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tokio::time::Instant;
 
 use super::group::Member;
 use super::{message, offset};
@@ -16,6 +18,8 @@ use crate::{Received, Topic};
 
 /// How long the broker may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long to leave a partition alone whose leader is being chosen.
+const SETTLING: Duration = Duration::from_millis(50);
 /// Should a wake-up ever be lost.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -95,12 +99,7 @@ impl Partition {
     /// Goes to the event behind `at`, and sees that `at` itself is still what it was.
     async fn seek(&mut self, at: Cursor) -> Result<(), String> {
         self.last = None;
-        let member = self.member.clone();
-        let (name, number) = (self.name.clone(), self.number);
-        let range =
-            tokio::task::spawn_blocking(move || member.fetch_watermarks(&name, number, PATIENCE));
-        let range = range.await.map_err(|error| error.to_string())?;
-        let (low, high) = range.map_err(|error| format!("Kafka does not answer: {error}"))?;
+        let (low, high) = self.watermarks().await?;
         let applied = (at != START).then(|| offset(at.log_id));
         let from = match applied {
             None => low,
@@ -137,6 +136,24 @@ impl Partition {
         Ok(())
     }
 
+    /// The first place, and the first behind the last one.
+    async fn watermarks(&self) -> Result<(i64, i64), String> {
+        let began = Instant::now();
+        loop {
+            let member = self.member.clone();
+            let (name, number) = (self.name.clone(), self.number);
+            let range = move || member.fetch_watermarks(&name, number, PATIENCE);
+            let range = tokio::task::spawn_blocking(range).await.map_err(|e| e.to_string())?;
+            match range {
+                Ok(range) => return Ok(range),
+                Err(error) if is_moving(&error) && began.elapsed() < PATIENCE => {
+                    tokio::time::sleep(SETTLING).await;
+                }
+                Err(error) => return Err(format!("Kafka does not answer: {error}")),
+            }
+        }
+    }
+
     fn contradiction(&self, at: Cursor, how: &str) -> String {
         format!(
             "event {} at offset {} was the last one applied of {} partition {}, {how}: the topic was made anew, or \
@@ -158,4 +175,10 @@ impl Partition {
             self.member.store_offset(&self.name, self.number, offset(at.log_id)).ok();
         }
     }
+}
+
+/// Whether the partition is about to have another leader, or its first.
+fn is_moving(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
+    matches!(error.rdkafka_error_code(), Some(NotLeaderForPartition | LeaderNotAvailable))
 }

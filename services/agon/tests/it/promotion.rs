@@ -224,22 +224,24 @@ async fn moves_in_the_middle(kind: &Kind, url: &str, engines: &[String]) {
     judged_once(&world, url, late.len() + scale.submissions).await;
 }
 
+/// A service's database of the target.
+async fn target(world: &World, url: &str, service: &str) -> db::Db {
+    let mut options = db::Options::new(url, service);
+    options.schema = Some(format!("{}{service}", world.prefix));
+    db::Db::open(&options).await.unwrap()
+}
+
 /// In the database itself: one judgement of each submission, and one verdict.
 async fn judged_once(world: &World, url: &str, submissions: usize) {
-    let open = async |service: &str| {
-        let mut options = db::Options::new(url, service);
-        options.schema = Some(format!("{}{service}", world.prefix));
-        db::Db::open(&options).await.unwrap()
-    };
     let expected = i64::try_from(submissions).unwrap();
-    let challenge = open("challenge").await;
+    let challenge = target(world, url, "challenge").await;
     let judged: i64 = challenge
         .query("SELECT count(*) FROM submissions WHERE verdict IS NOT NULL AND version = 2")
         .fetch_scalar()
         .await
         .unwrap();
     assert_eq!(judged, expected, "submissions with a verdict that was written once");
-    let judge = open("judge").await;
+    let judge = target(world, url, "judge").await;
     let judgements: i64 = judge
         .query("SELECT count(*) FROM judgements WHERE submission_id IS NOT NULL AND state = 'done'")
         .fetch_scalar()
@@ -286,9 +288,7 @@ async fn only_an_empty_target_is_taken_and_half_of_one_is_not_served() {
     arguments[prefix] = own;
     let mut child = Command::new(AGON).args(&arguments).stdout(Stdio::null()).spawn().unwrap();
     let half = async || {
-        let mut options = db::Options::new(&url, "auth");
-        options.schema = Some(format!("{}auth", world.prefix));
-        let db = db::Db::open(&options).await.unwrap();
+        let db = target(&world, &url, "auth").await;
         let half = db::promotion::is_unfinished(&db).await.unwrap_or(false);
         db.close().await;
         half.then_some(())
@@ -328,12 +328,25 @@ async fn what_was_served_meanwhile_is_noticed() {
     let bucket = arguments.iter().position(|argument| argument == "--objects").unwrap() + 1;
     let right = std::mem::replace(&mut arguments[bucket], "s3://no-such-bucket".into());
     let refused = agon(&arguments);
-    assert!(!refused.status.success(), "{}", text(&refused));
+    assert_eq!(refused.status.code(), Some(78), "{}", text(&refused));
+    assert!(text(&refused).contains("problem.objects.url"), "{}", text(&refused));
+    let users = async || {
+        let auth = target(&world, &url, "auth").await;
+        let count = auth.query("SELECT count(*) FROM users").fetch_scalar::<i64>().await;
+        auth.close().await;
+        count.unwrap_or(0)
+    };
+    assert_eq!(users().await, 0, "it has begun without a bucket");
 
+    arguments[bucket] = right;
+    let mut child = Command::new(AGON).args(&arguments).stdout(Stdio::null()).spawn().unwrap();
+    let copied = async || (users().await == 2).then_some(());
+    eventually("the users are copied", copied).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
     world.server = Server::start(&world.flags());
     world.player("late").await;
     world.server.kill();
-    arguments[bucket] = right;
     let refused = agon(&arguments);
     assert!(!refused.status.success(), "{}", text(&refused));
     assert!(text(&refused).contains("auth.users has 2 rows instead of 3"), "{}", text(&refused));
