@@ -349,7 +349,10 @@ async fn main() {
         (Effect::Row, "a row each"),
         (Effect::Statement, "a statement each"),
     ];
-    for (effect, words) in effects {
+    // An argument chooses among them.
+    let chosen = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let chosen = |words: &str| chosen.as_ref().is_none_or(|chosen| words.contains(chosen));
+    for (effect, words) in effects.into_iter().filter(|(_, words)| chosen(words)) {
         let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let (one, other) =
