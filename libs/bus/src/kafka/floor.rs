@@ -3,6 +3,7 @@
 //!
 //! Ids are given before the commit: a row with a lower id may still appear. Its transaction had a number by then, a
 //! lower one than whoever came after the higher ids were seen; once all up to that number have ended, it cannot.
+//! Where ids follow each other without a gap nobody has to wait for that: each of them was seen.
 
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(super) struct Floor {
     noted: Option<Note>,
     /// The last that was noted after that.
     last: Option<Note>,
+    /// Ids that were sent without a gap between them: the first and the last.
+    run: Option<(i64, i64)>,
     asked: Option<Instant>,
     swept: Option<Instant>,
 }
@@ -34,7 +37,25 @@ struct Note {
 impl Floor {
     /// Rows up to this id need not be read.
     pub fn get(&self) -> i64 {
-        self.id
+        match self.run {
+            Some((first, last)) if first <= self.id.saturating_add(1) => self.id.max(last),
+            _ => self.id,
+        }
+    }
+
+    /// These rows were given to the broker, in the order of their ids.
+    pub fn sent(&mut self, ids: impl Iterator<Item = i64>) {
+        for id in ids {
+            self.run = match self.run {
+                Some((first, last)) if last.checked_add(1) == Some(id) => Some((first, id)),
+                _ => Some((id, id)),
+            };
+        }
+    }
+
+    /// Rows that were sent may not have arrived.
+    pub fn forget_sent(&mut self) {
+        self.run = None;
     }
 
     /// Reads everything from now on.
@@ -72,5 +93,34 @@ impl Floor {
             self.noted = self.last.take();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_without_a_gap_need_not_be_read() {
+        let mut floor = Floor::default();
+        floor.sent(1..=3);
+        floor.sent(4..=5);
+        assert_eq!(floor.get(), 5);
+        // Whoever has 6 may yet commit.
+        floor.sent([7, 8].into_iter());
+        assert_eq!(floor.get(), 0);
+        floor.id = 5;
+        assert_eq!(floor.get(), 5);
+        floor.id = 6;
+        assert_eq!(floor.get(), 8);
+        floor.sent(std::iter::once(6));
+        assert_eq!(floor.get(), 6);
+        floor.sent(7..=9);
+        assert_eq!(floor.get(), 9);
+        floor.forget_sent();
+        assert_eq!(floor.get(), 6);
+        floor.sent(7..=9);
+        floor.reset();
+        assert_eq!(floor.get(), 0);
     }
 }

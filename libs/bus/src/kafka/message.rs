@@ -4,6 +4,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Datelike as _, SecondsFormat, Utc};
 use ids::Uuid;
 use rdkafka::Message;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
 use sha2::{Digest as _, Sha256};
 
@@ -35,6 +36,15 @@ pub(super) fn headers(row: &Row, key: &str, source: &str) -> OwnedHeaders {
         headers = headers.insert(Header { key: "traceparent", value: Some(traceparent) });
     }
     headers
+}
+
+/// Whether an event can never be published, however often it is tried.
+pub(super) fn is_hopeless(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode::{InvalidMessage, InvalidRecord, MessageSizeTooLarge};
+    matches!(
+        error,
+        KafkaError::MessageProduction(MessageSizeTooLarge | InvalidMessage | InvalidRecord)
+    )
 }
 
 /// The span of an event's way to the broker.

@@ -280,7 +280,7 @@ impl<'a> Work<'a> {
                 }
                 // What is under way comes first.
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => break,
-                Err((error, _)) if is_hopeless(&error) => {
+                Err((error, _)) if message::is_hopeless(&error) => {
                     self.refused.insert((topic.clone(), row.aggregate_id));
                     refusals.push((*id, error.to_string()));
                 }
@@ -293,6 +293,7 @@ impl<'a> Work<'a> {
         for (id, why) in refusals {
             self.refuse(id, &why, &rows).await?;
         }
+        self.floor.sent(flight.deliveries.iter().map(|(id, ..)| *id));
         flight.rows = rows;
         self.flight = Some(flight).filter(|flight| !flight.deliveries.is_empty());
         Ok(())
@@ -309,7 +310,7 @@ impl<'a> Work<'a> {
                         published.push(id);
                         continue;
                     }
-                    Ok(Err((error, _))) if is_hopeless(&error) => {
+                    Ok(Err((error, _))) if message::is_hopeless(&error) => {
                         refused.push((id, error.to_string()));
                         "the broker refused the event"
                     }
@@ -413,6 +414,7 @@ impl<'a> Work<'a> {
     /// Drops the producer with all that it has not published.
     fn forget_producer(&mut self) {
         self.flight = None;
+        self.floor.forget_sent();
         self.presence.forget();
         if let Some(producer) = self.producer.take() {
             // Takes a moment.
@@ -487,13 +489,4 @@ impl<'a> Work<'a> {
         tokio::time::timeout(FAREWELL, tidy).await.ok();
         self.forget_producer();
     }
-}
-
-/// Whether an event can never be published, however often it is tried.
-fn is_hopeless(error: &KafkaError) -> bool {
-    use RDKafkaErrorCode::{InvalidMessage, InvalidRecord, MessageSizeTooLarge};
-    matches!(
-        error,
-        KafkaError::MessageProduction(MessageSizeTooLarge | InvalidMessage | InvalidRecord)
-    )
 }
