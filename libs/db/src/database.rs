@@ -295,6 +295,19 @@ pub struct TxGuard {
     home: Arc<Mutex<Option<Tx>>>,
 }
 
+impl TxGuard {
+    /// Lends the transaction to `work`, and takes it back afterwards.
+    pub async fn lend<T, Fut>(&mut self, work: impl FnOnce(Self) -> Fut) -> Result<T>
+    where
+        Fut: Future<Output = T>,
+    {
+        let home = Arc::new(Mutex::new(None));
+        let value = work(Self { tx: self.tx.take(), home: home.clone() }).await;
+        self.tx = home.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if self.tx.is_some() { Ok(value) } else { Err(Error::Aborted) }
+    }
+}
+
 impl Deref for TxGuard {
     type Target = Tx;
 

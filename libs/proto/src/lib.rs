@@ -17,6 +17,9 @@ pub use agon::event::v1 as event;
 pub use agon::judge::v1 as judge;
 pub use agon::problem::v1 as problem;
 
+mod verdict;
+pub use verdict::Verdict;
+
 /// The encoded `FileDescriptorSet` of every proto, with imports, comments and custom options.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 

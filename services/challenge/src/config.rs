@@ -1,4 +1,4 @@
-//! What an operator can decide about submissions.
+//! The settings of the challenge service.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::draft::MAX_SOURCE;
 
-/// The settings of the challenge service.
+/// The section `challenge` of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Submissions that one user may hand in per hour in practice; 0 = any number.
+    /// Practice submissions that one user may make per hour; 0 = unlimited.
     pub submissions_per_hour: u32,
-    /// The most bytes of a program, at most 262144; a problem may allow less.
+    /// The largest source in bytes, at most 262144. A problem may set a lower limit.
     pub source_limit_bytes: u32,
-    /// How often a watcher looks for changes that no live message told it, in milliseconds.
+    /// How often a watched submission is read again without a live message, in milliseconds.
     pub watch_refresh_ms: u64,
-    /// After how many seconds without a verdict the judge is asked whether it knows of a
-    /// submission, and asked again to judge it when it does not.
-    pub overdue_seconds: u64,
-    /// How often overdue submissions are looked for, in seconds.
-    pub overdue_check_seconds: u64,
+    /// Seconds without a verdict after which a submission is stale: the judge is asked for its judgement, and
+    /// requested to judge it again if it has none.
+    pub stale_after_seconds: u64,
+    /// How often stale submissions are checked, in seconds.
+    pub stale_check_seconds: u64,
 }
 
 impl Default for Config {
@@ -29,30 +29,26 @@ impl Default for Config {
             submissions_per_hour: 60,
             source_limit_bytes: 256 * 1024,
             watch_refresh_ms: 2000,
-            overdue_seconds: 300,
-            overdue_check_seconds: 60,
+            stale_after_seconds: 300,
+            stale_check_seconds: 60,
         }
     }
 }
 
 impl Config {
-    /// The most bytes of a program.
     pub fn source_limit(&self) -> usize {
         MAX_SOURCE.min(self.source_limit_bytes as usize)
     }
 
-    /// How often a watcher looks for itself.
     pub fn watch_refresh(&self) -> Duration {
         Duration::from_millis(self.watch_refresh_ms.max(10))
     }
 
-    /// After how long a submission without a verdict is overdue.
-    pub fn overdue_after(&self) -> Duration {
-        Duration::from_secs(self.overdue_seconds)
+    pub fn stale_after(&self) -> Duration {
+        Duration::from_secs(self.stale_after_seconds)
     }
 
-    /// How often overdue submissions are looked for.
-    pub fn overdue_check(&self) -> Duration {
-        Duration::from_secs(self.overdue_check_seconds.max(1))
+    pub fn stale_check(&self) -> Duration {
+        Duration::from_secs(self.stale_check_seconds.max(1))
     }
 }

@@ -1,70 +1,65 @@
-//! What somebody wants to hand in, before anything is known to be right about it.
+//! A submission request before validation.
 
-/// The most bytes of a program anywhere; a problem may allow less.
+use service::MAX_REQUEST_ID;
+
+/// The largest source in bytes. A problem may set a lower limit.
 pub const MAX_SOURCE: usize = 256 * 1024;
-/// The most bytes of a request id.
-pub const MAX_REQUEST_ID: usize = 128;
 
-/// A submission as its author sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
-    /// Id or slug of the problem.
+    /// Id or slug.
     pub problem: String,
-    /// The language.
     pub language: String,
-    /// The program.
     pub source: String,
-    /// Makes a retry safe; empty = none.
+    /// Empty = none.
     pub request_id: String,
 }
 
-/// A field that is wrong, and what would be right.
-pub type Wrong = (&'static str, String);
+/// The field, what is wrong with it, and what would be right.
+pub type Violation = (&'static str, String);
 
 impl Draft {
-    /// Everything that is wrong whatever the problem and the languages on offer are.
-    pub fn check(&self, source_limit: usize) -> Vec<Wrong> {
-        let mut wrong = Vec::new();
+    /// The violations that do not depend on the problem and the available languages.
+    pub fn check(&self, source_limit: usize) -> Vec<Violation> {
+        let mut violations = Vec::new();
         if !is_problem(&self.problem) {
-            wrong.push(("problem_id", "is not an id or a slug; give one of ListProblems".into()));
+            violations.push(("problem_id", "must be a problem id or a slug".into()));
         }
         if !is_language(&self.language) {
-            let text = "is not the id of a language; give a language_id of ListLanguages";
-            wrong.push(("language", text.into()));
+            let text = "must be a language_id from ListLanguages";
+            violations.push(("language", text.into()));
         }
         if self.source.is_empty() {
-            wrong.push(("source", "is empty; give the program's text".into()));
+            violations.push(("source", "must not be empty".into()));
         }
-        wrong.extend(self.check_size(source_limit));
+        violations.extend(self.check_size(source_limit));
         if self.request_id.len() > MAX_REQUEST_ID {
-            let text = format!("is {} bytes; give at most {MAX_REQUEST_ID}", self.request_id.len());
-            wrong.push(("request_id", text));
+            let text =
+                format!("must have at most {MAX_REQUEST_ID} bytes, got {}", self.request_id.len());
+            violations.push(("request_id", text));
         }
         if self.request_id.contains('\0') {
-            wrong.push(("request_id", "holds a zero byte; give any other text".into()));
+            violations.push(("request_id", "must not contain a NUL character".into()));
         }
-        wrong
+        violations
     }
 
-    /// What is wrong with the program's size under a limit.
-    pub fn check_size(&self, limit: usize) -> Option<Wrong> {
+    pub fn check_size(&self, limit: usize) -> Option<Violation> {
         let size = self.source.len();
-        (size > limit).then(|| ("source", format!("is {size} bytes; give at most {limit}")))
+        (size > limit).then(|| ("source", format!("must have at most {limit} bytes, got {size}")))
     }
 }
 
-/// Whether a text can name a user; the rules of usernames are the auth service's.
+/// Whether a text may be a username. The auth service has the exact rules.
 pub fn is_username(text: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || c.is_control();
     !text.is_empty() && text.len() <= 64 && !text.contains(odd)
 }
 
-/// Whether a text can name a problem.
 pub fn is_problem(text: &str) -> bool {
     ids::parse(text).is_some() || ids::slug::check(text).is_ok()
 }
 
-/// Whether a text can be the id of a language.
 pub fn is_language(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-._".contains(&b);
     (1..=32).contains(&text.len())
@@ -89,12 +84,13 @@ mod tests {
     fn check(change: impl FnOnce(&mut Draft), fields: &[&str]) {
         let mut draft = good();
         change(&mut draft);
-        let wrong: Vec<&str> = draft.check(100).into_iter().map(|(field, _)| field).collect();
-        assert_eq!(wrong, fields);
+        let fields_found: Vec<&str> =
+            draft.check(100).into_iter().map(|(field, _)| field).collect();
+        assert_eq!(fields_found, fields);
     }
 
     #[test]
-    fn names_every_wrong_field() {
+    fn every_invalid_field_is_named() {
         check(|_| {}, &[]);
         check(|d| d.problem = "0192f0c1-2345-7abc-8def-0123456789ab".into(), &[]);
         check(|d| d.problem = String::new(), &["problem_id"]);

@@ -1,9 +1,9 @@
-//! What the service publishes and consumes.
+//! The events that the service publishes and consumes.
 //!
-//! Publishes agon.submission.v1. Consumes agon.judgement.v1, which gives submissions their verdicts.
+//! Publishes agon.submission.v1. Consumes agon.judgement.v1, which carries the verdicts of submissions.
 
 use access::Caller;
-use bus::{Event, Fault, Received, Topic};
+use bus::{Consumes, Event, Fault, Received, Topic};
 use db::Tx;
 use prost::{Message, Name};
 use proto::event::{JudgementCompleted, SubmissionCreated, SubmissionJudged};
@@ -15,38 +15,34 @@ use crate::submission::{Outcome, Submission};
 use crate::submissions::viewer;
 use crate::wire;
 
-/// Submissions: handed in, judged.
+/// Submissions: created, judged.
 pub const SUBMISSION: Topic = Topic::new("agon.submission.v1", "challenge")
     .key("submission_id")
     .types(&["agon.event.v1.SubmissionCreated", "agon.event.v1.SubmissionJudged"])
     .projection(project);
 
-/// The topics that this service produces.
-pub const TOPICS: &[Topic] = &[SUBMISSION];
+/// The consumer of judgements.
+pub const JUDGEMENTS: Consumes = Consumes { consumer: "challenge", topics: &["agon.judgement.v1"] };
 
-/// What this service consumes.
-pub const CONSUMES: &[bus::Consumes] =
-    &[bus::Consumes { consumer: "challenge", topics: &["agon.judgement.v1"] }];
-
-/// Says that a submission wants to be judged.
+/// Appends `SubmissionCreated`, which requests a judgement.
 pub fn submission_created(tx: &mut Tx, submission: &Submission) {
     let created = wire::created(submission);
     bus::outbox::append(tx, Event::new(&SUBMISSION, submission.id, submission.version, &created));
 }
 
-/// Says that a submission has its verdict.
+/// Appends `SubmissionJudged`.
 pub fn submission_judged(tx: &mut Tx, submission: &Submission, outcome: &Outcome) {
     let judged = wire::judged(submission, outcome);
     bus::outbox::append(tx, Event::new(&SUBMISSION, submission.id, submission.version, &judged));
 }
 
-/// An event is for whoever may see its submission, and whole: it holds nothing that they may not.
+/// Callers who may see the submission see the whole event: it contains nothing more.
 fn project(event: &Received, caller: &Caller) -> Option<Received> {
     let author = author(event)?;
     viewer(caller).sight(author).submission.then(|| event.clone())
 }
 
-/// The author in an event of ours; nobody's when it is of a later version.
+/// `None` for event types of a later version.
 fn author(event: &Received) -> Option<Uuid> {
     let data = event.data.clone();
     let text = if event.type_name == SubmissionCreated::full_name() {
@@ -59,33 +55,31 @@ fn author(event: &Received) -> Option<Uuid> {
     ids::parse(&text)
 }
 
-/// Applies judgements.
+/// Applies judgements to submissions.
 pub struct Judgements(pub Challenge);
 
 impl bus::Handler for Judgements {
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
-        // The topic may grow messages that are not for us.
+        // A later version of the judge may publish more types on the topic.
         if !event.is::<JudgementCompleted>() {
             return Ok(());
         }
         let judged: JudgementCompleted = event.decode()?;
+        // Judgements of package verifications have no submission.
         if judged.submission_id.is_empty() {
             return Ok(());
         }
         let Some((id, outcome)) = wire::outcome_of_event(&judged, tx.now()) else {
-            return Err(Fault::park(
-                "the judgement has an id or a verdict unknown to this version",
-            ));
+            return Err(Fault::park("the judgement has an unknown id or verdict"));
         };
         match self.0.judge(tx, id, &outcome).await {
             Ok(true) => Ok(()),
             Ok(false) => {
-                tracing::info!(submission_id = %id, "a second judgement; the first one stands");
+                tracing::info!(submission_id = %id, "ignored a second judgement");
                 Ok(())
             }
-            Err(Error::Db(error)) => Err(error.into()),
-            Err(error @ Error::NotFound) => Err(Fault::park(format!("{id}: {error}"))),
-            Err(error) => Err(Fault::retry(error)),
+            Err(Error::Common(error)) => Err(error.into()),
+            Err(error) => Err(Fault::park(format!("{id}: {error}"))),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the judge says of a submission while it works on it.
+//! The judge's progress on a submission.
 
 use std::collections::BTreeMap;
 
@@ -6,90 +6,78 @@ use uuid::Uuid;
 
 use crate::submission::Test;
 
-/// Where a submission stands, in the order in which it gets there.
+/// The states of a submission, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
-    /// Waits for a judge.
     #[default]
     Queued,
-    /// The compiler runs.
     Compiling,
-    /// The tests run.
     Running,
-    /// Judged.
     Done,
-    /// Given up on request.
+    /// Aborted by an operator.
     Aborted,
 }
 
-/// The judge's view of one submission, put together from answers and live glimpses.
+/// The judge's progress on one submission, merged from responses and live messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judging {
-    /// The judgement, once the judge has named it.
+    /// `None` until a response of the judge names it.
     pub judgement_id: Option<Uuid>,
-    /// Which try this is, from 1; 0 before the first.
+    /// From 1; 0 before the first attempt.
     pub attempt: i32,
-    /// Where it stands.
     pub state: State,
-    /// Tests done.
     pub done_count: i32,
-    /// Tests in all; 0 while not known.
+    /// 0 while unknown.
     pub test_count: i32,
-    /// Tests done, by index.
+    /// Finished tests by index.
     pub tests: BTreeMap<i32, Test>,
-    /// What the compiler said.
     pub compile_output: String,
 }
 
-/// One live glimpse. Glimpses may be lost, doubled or late.
+/// A live message of the judge. Messages may be lost, duplicated or late.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Glimpse {
-    /// Which try it is of.
+pub struct Progress {
     pub attempt: i32,
-    /// Where that try stands.
     pub state: State,
-    /// Tests done.
     pub done_count: i32,
-    /// Tests in all.
     pub test_count: i32,
-    /// Tests done since the glimpse before.
+    /// Tests finished since the previous message.
     pub tests: Vec<Test>,
 }
 
 impl Judging {
-    /// Takes in a glimpse; false when it brought nothing new. Within one try nothing ever goes
-    /// back; a new try starts over.
-    pub fn see(&mut self, glimpse: Glimpse) -> bool {
-        if glimpse.attempt < self.attempt {
+    /// Applies a live message; false when nothing changed. Within an attempt the progress never decreases; a new attempt
+    /// starts from zero.
+    pub fn apply(&mut self, progress: Progress) -> bool {
+        if progress.attempt < self.attempt {
             return false;
         }
-        let mut next = if glimpse.attempt > self.attempt {
-            Self { attempt: glimpse.attempt, ..Self::default() }
+        let mut next = if progress.attempt > self.attempt {
+            Self { attempt: progress.attempt, ..Self::default() }
         } else {
             self.clone()
         };
-        next.state = next.state.max(glimpse.state);
-        next.test_count = next.test_count.max(glimpse.test_count);
-        next.tests.extend(glimpse.tests.into_iter().map(|test| (test.index, test)));
+        next.state = next.state.max(progress.state);
+        next.test_count = next.test_count.max(progress.test_count);
+        next.tests.extend(progress.tests.into_iter().map(|test| (test.index, test)));
         let known = i32::try_from(next.tests.len()).unwrap_or(i32::MAX);
-        next.done_count = next.done_count.max(glimpse.done_count).max(known);
+        next.done_count = next.done_count.max(progress.done_count).max(known);
         let changed = next != *self;
         *self = next;
         changed
     }
 
-    /// Takes in an answer of the judge, unless glimpses have overtaken it; false when it brought
-    /// nothing new.
-    pub fn hear(&mut self, answer: Self) -> bool {
-        let place = |judging: &Self| (judging.attempt, judging.state, judging.done_count);
-        let last_word = answer.state == State::Done && answer.attempt >= self.attempt;
-        if answer == *self || (!last_word && place(&answer) < place(self)) {
+    /// Applies a response of the judge, unless live messages are ahead of it; false when nothing changed.
+    pub fn merge(&mut self, response: Self) -> bool {
+        let order = |judging: &Self| (judging.attempt, judging.state, judging.done_count);
+        let is_final = response.state == State::Done && response.attempt >= self.attempt;
+        if response == *self || (!is_final && order(&response) < order(self)) {
             return false;
         }
-        let seen = std::mem::replace(self, answer);
-        // An answer about tests under way may know fewer of them than the glimpses told.
-        if !last_word && seen.attempt == self.attempt {
-            for (index, test) in seen.tests {
+        let before = std::mem::replace(self, response);
+        // The response may have fewer tests than the live messages.
+        if !is_final && before.attempt == self.attempt {
+            for (index, test) in before.tests {
                 self.tests.entry(index).or_insert(test);
             }
         }
@@ -101,7 +89,7 @@ impl Judging {
 mod tests {
     use super::*;
     use crate::submission::Detail;
-    use crate::verdict::Verdict;
+    use proto::Verdict;
 
     fn test(index: i32) -> Test {
         Test {
@@ -114,9 +102,9 @@ mod tests {
         }
     }
 
-    fn running(attempt: i32, tests: impl IntoIterator<Item = i32>) -> Glimpse {
+    fn running(attempt: i32, tests: impl IntoIterator<Item = i32>) -> Progress {
         let tests: Vec<Test> = tests.into_iter().map(test).collect();
-        Glimpse { attempt, state: State::Running, done_count: 0, test_count: 9, tests }
+        Progress { attempt, state: State::Running, done_count: 0, test_count: 9, tests }
     }
 
     fn indexes(judging: &Judging) -> Vec<i32> {
@@ -124,46 +112,54 @@ mod tests {
     }
 
     #[test]
-    fn glimpses_add_up_in_any_order() {
+    fn messages_are_merged_in_any_order() {
         let mut judging = Judging::default();
-        assert!(judging.see(Glimpse { attempt: 1, state: State::Compiling, ..Glimpse::default() }));
-        assert!(judging.see(running(1, [2, 0])));
-        assert!(judging.see(running(1, [1])));
-        assert!(!judging.see(running(1, [0])), "doubled");
-        assert!(!judging.see(Glimpse {
+        assert!(judging.apply(Progress {
             attempt: 1,
             state: State::Compiling,
-            ..Glimpse::default()
+            ..Progress::default()
+        }));
+        assert!(judging.apply(running(1, [2, 0])));
+        assert!(judging.apply(running(1, [1])));
+        assert!(!judging.apply(running(1, [0])), "duplicate");
+        assert!(!judging.apply(Progress {
+            attempt: 1,
+            state: State::Compiling,
+            ..Progress::default()
         }));
         assert_eq!(indexes(&judging), [0, 1, 2]);
         assert_eq!((judging.state, judging.done_count, judging.test_count), (State::Running, 3, 9));
     }
 
     #[test]
-    fn a_new_try_starts_over_and_the_old_one_is_silent() {
+    fn a_new_attempt_starts_from_zero_and_the_old_one_is_ignored() {
         let mut judging = Judging::default();
-        judging.see(running(1, [0, 1, 2]));
-        assert!(judging.see(Glimpse { attempt: 2, state: State::Compiling, ..Glimpse::default() }));
+        judging.apply(running(1, [0, 1, 2]));
+        assert!(judging.apply(Progress {
+            attempt: 2,
+            state: State::Compiling,
+            ..Progress::default()
+        }));
         assert_eq!((judging.state, judging.done_count), (State::Compiling, 0));
-        assert!(!judging.see(running(1, [3])));
+        assert!(!judging.apply(running(1, [3])));
         assert!(judging.tests.is_empty());
     }
 
     #[test]
-    fn an_answer_heals_lost_glimpses_but_never_takes_back() {
+    fn a_response_fills_gaps_but_never_removes_progress() {
         let mut judging = Judging::default();
-        judging.see(running(1, [4]));
-        let mut answer = Judging { attempt: 1, state: State::Running, ..Judging::default() };
-        answer.done_count = 3;
-        answer.tests = [0, 1, 2].into_iter().map(|i| (i, test(i))).collect();
-        assert!(judging.hear(answer.clone()));
+        judging.apply(running(1, [4]));
+        let mut response = Judging { attempt: 1, state: State::Running, ..Judging::default() };
+        response.done_count = 3;
+        response.tests = [0, 1, 2].into_iter().map(|i| (i, test(i))).collect();
+        assert!(judging.merge(response.clone()));
         assert_eq!(indexes(&judging), [0, 1, 2, 4]);
-        judging.see(running(1, [5, 6]));
-        assert!(!judging.hear(answer));
+        judging.apply(running(1, [5, 6]));
+        assert!(!judging.merge(response));
         assert_eq!(indexes(&judging), [0, 1, 2, 4, 5, 6]);
-        assert!(!judging.hear(Judging::default()));
+        assert!(!judging.merge(Judging::default()));
         let last = Judging { attempt: 1, state: State::Done, ..Judging::default() };
-        assert!(judging.hear(last.clone()), "the last word stands, whatever was glimpsed");
+        assert!(judging.merge(last.clone()), "the final response replaces live progress");
         assert_eq!(judging, last);
     }
 }

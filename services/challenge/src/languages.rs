@@ -1,4 +1,4 @@
-//! The languages on offer, remembered for a while.
+//! The languages that the judge offers, cached.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -9,22 +9,21 @@ use proto::judge::language_service_client::LanguageServiceClient;
 use tokio::sync::Mutex;
 use tonic::Request;
 
-/// A list this old is still good for saying yes.
-const FRESH: Duration = Duration::from_secs(60);
-/// Before saying no, a list must not be older than this.
-const CURRENT: Duration = Duration::from_secs(1);
-/// How long the judge may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// A list of at most this age may confirm a language.
+const MAX_AGE_TO_ACCEPT: Duration = Duration::from_secs(60);
+/// A list of at most this age may refuse a language.
+const MAX_AGE_TO_REFUSE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the judge offers. Cheap to clone.
+/// Cheap to clone.
 #[derive(Clone)]
 pub struct Languages(Arc<Inner>);
 
 struct Inner {
     client: LanguageServiceClient<Authorised>,
     known: RwLock<Option<Known>>,
-    // Held while asking, so that a burst of submissions asks once.
-    asking: Mutex<()>,
+    // Held during the call, so that a burst of submissions makes one call.
+    fetching: Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -40,18 +39,16 @@ impl Known {
 }
 
 impl Languages {
-    /// Nothing known yet.
     pub fn new(judge: Authorised) -> Self {
         let client = LanguageServiceClient::new(judge);
-        Self(Arc::new(Inner { client, known: RwLock::default(), asking: Mutex::default() }))
+        Self(Arc::new(Inner { client, known: RwLock::default(), fetching: Mutex::default() }))
     }
 
     /// Whether a submission in this language can be judged.
     ///
-    /// When the judge does not answer or has no worker at the moment, nobody can tell, and the
-    /// answer is yes: submissions wait for a worker, they are not turned away for the lack of one.
+    /// True when the judge is unavailable or has no worker: then submissions are accepted and wait for a worker.
     pub async fn offer(&self, language: &str) -> bool {
-        if let Some(known) = self.known(FRESH)
+        if let Some(known) = self.known(MAX_AGE_TO_ACCEPT)
             && known.has(language)
         {
             return true;
@@ -66,20 +63,19 @@ impl Languages {
     }
 
     async fn current(&self) -> Known {
-        let _asking = self.0.asking.lock().await;
-        if let Some(known) = self.known(CURRENT) {
+        let _fetching = self.0.fetching.lock().await;
+        if let Some(known) = self.known(MAX_AGE_TO_REFUSE) {
             return known;
         }
         let mut request = Request::new(ListLanguagesRequest {});
-        request.set_timeout(PATIENCE);
+        request.set_timeout(TIMEOUT);
         let ids = match self.0.client.clone().list_languages(request).await {
             Ok(answer) => {
                 let languages = answer.into_inner().languages;
                 languages.into_iter().map(|language| language.language_id).collect()
             }
             Err(status) => {
-                tracing::warn!(cause = %status, "the judge did not tell its languages");
-                // What it offered before it fell silent still holds.
+                tracing::warn!(cause = %status, "cannot list languages, using the cached list");
                 let before = self.known(Duration::MAX);
                 before.map_or_else(|| Arc::from([]), |known| known.ids)
             }

@@ -1,4 +1,4 @@
-//! How many submissions one person may hand in.
+//! The rate limit of submissions.
 
 use std::time::Duration;
 
@@ -7,32 +7,31 @@ use chrono::{DateTime, TimeDelta, Utc};
 /// A number of submissions within a sliding window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// So many, or 0 for any number.
+    /// 0 = unlimited.
     pub count: u32,
-    /// The length of the window.
     pub window: TimeDelta,
 }
 
 impl Limit {
-    /// The limit of practice: so many per hour.
+    /// The limit of practice.
     pub fn hourly(count: u32) -> Self {
         Self { count, window: TimeDelta::hours(1) }
     }
 
-    /// Submissions before this moment no longer count.
+    /// Submissions before this time do not count.
     pub fn since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now - self.window
     }
 
-    /// Whether one more may come now, given the times of the latest submissions (the newest first,
-    /// at least `count` of them where there are so many); otherwise how long to wait.
+    /// Whether one more submission is allowed now, given the times of the latest `count` submissions, newest first. The
+    /// error is the time to wait.
     pub fn check(
         &self,
         newest_first: &[DateTime<Utc>],
         now: DateTime<Utc>,
     ) -> Result<(), Duration> {
         let Some(last) = (self.count as usize).checked_sub(1) else { return Ok(()) };
-        // Room comes when the oldest of the last `count` leaves the window.
+        // A submission is allowed once the oldest of the last `count` has left the window.
         let Some(oldest) = newest_first.get(last) else { return Ok(()) };
         let wait = *oldest + self.window - now;
         if wait <= TimeDelta::zero() { Ok(()) } else { Err(wait.to_std().unwrap_or_default()) }
@@ -48,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn room_comes_when_the_oldest_leaves_the_window() {
+    fn the_next_submission_is_allowed_when_the_oldest_leaves_the_window() {
         let limit = Limit::hourly(3);
         assert_eq!(limit.check(&[], at(0)), Ok(()));
         assert_eq!(limit.check(&[at(20), at(10)], at(21)), Ok(()));

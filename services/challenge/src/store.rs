@@ -3,12 +3,11 @@
 use chrono::{DateTime, Utc};
 use db::{Read, Tx};
 use prost::Message;
-use proto::event;
+use proto::{Verdict, event};
 use uuid::Uuid;
 
 use crate::error::Error;
 use crate::submission::{Outcome, Submission, Test};
-use crate::verdict::Verdict;
 use crate::wire;
 
 db::record! {
@@ -40,7 +39,7 @@ impl Row {
         let outcome = match (self.judgement_id, self.verdict, self.judged_at) {
             (Some(judgement_id), Some(code), Some(judged_at)) => Some(Outcome {
                 judgement_id,
-                verdict: Verdict::from_code(&code).ok_or(Error::UnknownVerdict(code))?,
+                verdict: Verdict::from_code(&code).ok_or_else(|| unknown_verdict(&code))?,
                 cpu_time_us: self.cpu_time_us.unwrap_or_default(),
                 memory_bytes: self.memory_bytes.unwrap_or_default(),
                 test_count: clamp(self.test_count.unwrap_or_default()),
@@ -64,11 +63,15 @@ impl Row {
     }
 }
 
+fn unknown_verdict(code: &str) -> service::Error {
+    service::Error::stored(format!("unknown verdict {code:?}"))
+}
+
 fn clamp(number: i64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// Makes all other submissions of this person wait for the end of the transaction.
+/// Serialises the submissions of a user until the end of the transaction.
 pub async fn lock_submitter(tx: &mut Tx, user_id: Uuid) -> db::Result<()> {
     let upsert = tx.query(
         "INSERT INTO submitters (user_id, submission_count) VALUES ($1, 1)
@@ -77,7 +80,7 @@ pub async fn lock_submitter(tx: &mut Tx, user_id: Uuid) -> db::Result<()> {
     upsert.bind(user_id).execute().await.map(drop)
 }
 
-/// When somebody's latest submissions since a moment came, the newest first.
+/// The times of a user's submissions after `since`, newest first.
 pub async fn recent_times(
     read: impl Read<'_>,
     user_id: Uuid,
@@ -97,7 +100,7 @@ pub async fn recent_times(
     Ok(times.into_iter().map(|(time,)| time).collect())
 }
 
-/// Stores a new submission and its program.
+/// Inserts a submission and its source.
 pub async fn insert(tx: &mut Tx, new: &Submission, source: &str) -> db::Result<()> {
     tx.query(
         "INSERT INTO submissions (submission_id, version, user_id, problem_id, problem_version,
@@ -129,40 +132,35 @@ pub async fn find(read: impl Read<'_>, id: Uuid) -> Result<Option<Submission>, E
     row.map(Row::into_submission).transpose()
 }
 
-/// The outcomes of a submission's tests; none before its verdict.
+/// The results of a submission's tests; empty before its verdict.
 pub async fn tests(read: impl Read<'_>, id: Uuid) -> Result<Vec<Test>, Error> {
     let query = read.query("SELECT tests FROM submission_tests WHERE submission_id = $1").bind(id);
     let bytes: Option<Vec<u8>> = query.fetch_scalar_optional().await?;
-    let stored = event::JudgementCompleted::decode(bytes.unwrap_or_default().as_slice())?;
+    let stored = event::JudgementCompleted::decode(bytes.unwrap_or_default().as_slice())
+        .map_err(service::Error::from)?;
     Ok(stored.tests.iter().filter_map(wire::test_of_event).collect())
 }
 
-/// The program of a submission.
 pub async fn source(read: impl Read<'_>, id: Uuid) -> Result<Option<String>, Error> {
     let query = read.query("SELECT source FROM submission_sources WHERE submission_id = $1");
     let bytes: Option<Vec<u8>> = query.bind(id).fetch_scalar_optional().await?;
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// Which submissions a list holds.
+/// What a list is filtered by.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Of this person.
     pub user_id: Option<Uuid>,
-    /// For this problem.
     pub problem_id: Option<Uuid>,
-    /// With this verdict.
     pub verdict: Option<Verdict>,
-    /// In this language.
     pub language: Option<String>,
-    /// Older than this one.
-    pub before: Option<Uuid>,
 }
 
-/// Submissions without their tests, the newest first.
+/// Submissions older than `before` without their tests, newest first.
 pub async fn list(
     read: impl Read<'_>,
     filter: &Filter,
+    before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Submission>, Error> {
     let mut query = read.query("SELECT ").push(COLUMNS).push(" FROM submissions WHERE TRUE");
@@ -178,7 +176,7 @@ pub async fn list(
     if let Some(language) = &filter.language {
         query = query.push(" AND language = ").push_bind(language.clone());
     }
-    if let Some(before) = filter.before {
+    if let Some(before) = before {
         query = query.push(" AND submission_id < ").push_bind(before);
     }
     query = query.push(" ORDER BY submission_id DESC LIMIT ").push_bind(limit);
@@ -186,8 +184,7 @@ pub async fn list(
     rows.into_iter().map(Row::into_submission).collect()
 }
 
-/// Gives a submission its outcome and returns it as it is now; `None` when it has one already, or
-/// does not exist.
+/// Sets the outcome of a submission and returns the new row; `None` when it has an outcome or does not exist.
 pub async fn judge(tx: &mut Tx, id: Uuid, outcome: &Outcome) -> Result<Option<Submission>, Error> {
     let row: Option<Row> = tx
         .query(
@@ -217,9 +214,9 @@ pub async fn judge(tx: &mut Tx, id: Uuid, outcome: &Outcome) -> Result<Option<Su
     row.into_submission().map(Some)
 }
 
-/// Notes that the judge is asked again for a submission that still waits since before `before`,
-/// and returns it as it is now.
-pub async fn ask_again(
+/// Records another request to the judge, if the last one was before `before` and there is no verdict; returns the new
+/// row.
+pub async fn request_again(
     tx: &mut Tx,
     id: Uuid,
     before: DateTime<Utc>,
@@ -235,9 +232,8 @@ pub async fn ask_again(
     row.map(Row::into_submission).transpose()
 }
 
-/// Submissions without a verdict that were last requested before a moment, in the order of ids,
-/// behind `after`.
-pub async fn overdue(
+/// Submissions without a verdict that were last requested before `before`, in the order of ids, starting after `after`.
+pub async fn stale(
     read: impl Read<'_>,
     before: DateTime<Utc>,
     after: Uuid,
@@ -257,7 +253,7 @@ pub async fn overdue(
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// How many submissions have no verdict yet.
+/// The number of submissions without a verdict.
 pub async fn waiting_count(read: impl Read<'_>) -> db::Result<i64> {
     read.query("SELECT COUNT(*) FROM submissions WHERE verdict IS NULL").fetch_scalar().await
 }

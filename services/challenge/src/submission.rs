@@ -1,111 +1,98 @@
-//! A submission, how it was judged, and who may see what of it.
+//! A submission, its outcome, and which part of it a viewer may see.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::judging::{Judging, State};
-use crate::verdict::Verdict;
+use proto::Verdict;
 
-/// A program handed in for a problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
-    /// The id.
     pub id: Uuid,
-    /// Rises with every change.
+    /// Increased by every change.
     pub version: i64,
-    /// Its author.
+    /// The author.
     pub user_id: Uuid,
-    /// The problem.
     pub problem_id: Uuid,
-    /// The version of the problem that was published at the time.
+    /// The published version of the problem at the time of the submission.
     pub problem_version: i64,
-    /// The language.
     pub language: String,
-    /// The size of the program in bytes.
+    /// In bytes.
     pub source_size: i64,
-    /// When it was acknowledged.
     pub created_at: DateTime<Utc>,
-    /// How it was judged; `None` until the verdict stands.
+    /// `None` until it is judged.
     pub outcome: Option<Outcome>,
 }
 
-/// How a submission was judged.
+/// The result of judging a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// The judge's id of it.
     pub judgement_id: Uuid,
-    /// The verdict.
     pub verdict: Verdict,
-    /// CPU time of the worst test, in microseconds.
+    /// The highest CPU time of a test, in microseconds.
     pub cpu_time_us: i64,
-    /// Memory of the worst test, in bytes.
+    /// The highest memory use of a test, in bytes.
     pub memory_bytes: i64,
-    /// How many tests the problem has.
+    /// Tests of the problem.
     pub test_count: i32,
-    /// How strong the sandbox was.
+    /// The isolation level of the sandbox.
     pub isolation: String,
-    /// When the verdict reached us.
+    /// When this service received the verdict.
     pub judged_at: DateTime<Utc>,
-    /// The tests that ran, by index; empty where only the submission itself was asked for.
+    /// Tests that ran, by index; empty when only the submission itself was read.
     pub tests: Vec<Test>,
 }
 
-/// One test's outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Test {
     /// From 0.
     pub index: i32,
-    /// The outcome.
     pub verdict: Verdict,
-    /// CPU time, in microseconds.
+    /// In microseconds.
     pub cpu_time_us: i64,
-    /// The peak of memory, in bytes.
+    /// Peak, in bytes.
     pub memory_bytes: i64,
-    /// Whether everyone may see the test.
+    /// Sample tests are public.
     pub sample: bool,
-    /// What would give a secret test away.
     pub detail: Detail,
 }
 
-/// What a run left behind beyond its verdict. Shown of sample tests only.
+/// Details of a run that would reveal a secret test. Shown for sample tests only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detail {
-    /// What the checker said.
+    /// The checker's message.
     pub message: String,
-    /// The start of the output.
+    /// The beginning of the output.
     pub output: String,
-    /// The exit code.
     pub exit_code: Option<i32>,
-    /// The signal it died of.
+    /// The signal that killed the program.
     pub signal: Option<i32>,
 }
 
-/// Who looks.
+/// Who asks to see a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Viewer {
-    /// The acting user; `None` for a service that acts for itself.
+    /// `None` for a service that acts for itself.
     pub user_id: Option<Uuid>,
-    /// A service that acts for itself.
     pub service: bool,
-    /// May see everybody's submissions.
+    /// May see the submissions of all users.
     pub sees_submissions: bool,
-    /// May read everybody's programs.
+    /// May read the sources of all users.
     pub sees_sources: bool,
 }
 
-/// What one viewer may see of one submission.
+/// The parts of one submission that one viewer may see.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sight {
-    /// That it exists, and its verdict.
+    /// Its existence and verdict.
     pub submission: bool,
-    /// The program, and what the compiler said, which quotes it.
+    /// The source, and the compiler output, which quotes it.
     pub source: bool,
-    /// Every test that ran, also those behind the one that decided.
+    /// Every test that ran, including those after the test that decided the verdict.
     pub every_test: bool,
 }
 
 impl Viewer {
-    /// What the viewer may see of a submission of `author`.
     pub fn sight(&self, author: Uuid) -> Sight {
         let own = self.user_id == Some(author);
         Sight {
@@ -121,21 +108,17 @@ impl Viewer {
 pub struct View {
     /// The submission; the outcome's tests are in `tests`.
     pub submission: Submission,
-    /// Where it stands.
     pub state: State,
-    /// Tests done.
     pub done_count: i32,
-    /// Tests in all; 0 while not known.
+    /// 0 while unknown.
     pub test_count: i32,
-    /// Tests, by index.
     pub tests: Vec<Test>,
-    /// What the compiler said.
     pub compile_output: String,
 }
 
 impl View {
-    /// What `sight` allows to see of `submission`, of which the judge says `judging`; `None` when
-    /// nothing. Every response is made of this and of nothing else.
+    /// The parts of `submission` and `judging` that `sight` allows; `None` when it allows nothing. Every response is made
+    /// from a view.
     pub fn new(mut submission: Submission, judging: &Judging, sight: Sight) -> Option<Self> {
         if !sight.submission {
             return None;
@@ -143,8 +126,8 @@ impl View {
         let Some(outcome) = &mut submission.outcome else {
             return Some(Self::of_pending(submission, judging));
         };
-        // The event that carried the verdict decides what ran and what is a sample; the judge only
-        // adds to it, and only if it speaks of the same run.
+        // The stored event decides which tests ran and which are samples. The judge's response only adds details, and only
+        // if it is about the same judgement.
         let same_run = judging.judgement_id == Some(outcome.judgement_id);
         let mut tests = std::mem::take(&mut outcome.tests);
         tests.sort_by_key(|test| test.index);
@@ -169,7 +152,7 @@ impl View {
         })
     }
 
-    /// A submission as it stands in lists, where the judge is not asked.
+    /// The view in lists, where the judge is not asked.
     pub fn listed(submission: Submission, sight: Sight) -> Option<Self> {
         let mut view = Self::new(submission, &Judging::default(), sight)?;
         view.tests.clear();

@@ -1,12 +1,10 @@
 //! The use cases of submissions.
 
 use access::Caller;
-use db::requests::{self, Claim};
-use prost::Message;
+use db::{Tx, TxGuard};
+use proto::Verdict;
 use proto::challenge::{CreateSubmissionResponse, GetSubmissionSourceResponse};
-use rpc::page;
-use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use service::{Idempotent, Page};
 use uuid::Uuid;
 
 use crate::Challenge;
@@ -17,18 +15,14 @@ use crate::judging::Judging;
 use crate::limit::Limit;
 use crate::store::{self, Filter};
 use crate::submission::{Outcome, Submission, View, Viewer};
-use crate::verdict::Verdict;
 use crate::wire;
 
-const CREATE: &str = "CreateSubmission";
-const LIST: &str = "ListSubmissions";
-
-/// The permission to see everybody's submissions.
+/// The permission to see the submissions of all users.
 const SEE_SUBMISSIONS: &str = "challenge.submission.get";
-/// The permission to read everybody's programs.
+/// The permission to read the sources of all users.
 const SEE_SOURCES: &str = "challenge.source.get";
 
-/// Who looks, by the caller's credential.
+/// The viewer that the caller's credential stands for.
 pub fn viewer(caller: &Caller) -> Viewer {
     let acting = caller.acting();
     Viewer {
@@ -40,23 +34,22 @@ pub fn viewer(caller: &Caller) -> Viewer {
 }
 
 impl Challenge {
-    /// Accepts a submission, durably, once per request id.
+    /// Accepts a submission durably, once per request id.
     pub async fn create(
         &self,
         caller: &Caller,
         draft: &Draft,
     ) -> Result<CreateSubmissionResponse, Error> {
         let author = caller.user()?.id;
-        let wrong = draft.check(self.config.source_limit());
-        if !wrong.is_empty() {
-            return Err(Error::Invalid(wrong));
-        }
-        // A retry is answered as before, also when the problem or the judge has gone since.
-        if let Some(answer) = self.answered(author, draft).await? {
-            return Ok(answer);
+        service::invalid(draft.check(self.config.source_limit()))?;
+        let content = [&draft.problem, &draft.language, &draft.source].map(|text| text.as_bytes());
+        let once = Idempotent::new(author, "CreateSubmission", &draft.request_id, &content);
+        // A retry gets the first response even if the problem or the judge is unavailable now.
+        if let Some(response) = once.replay(&self.db).await? {
+            return Ok(response);
         }
         let (problem_id, problem_version) = self.resolve(caller, draft).await?;
-        let new = Submission {
+        let new = &Submission {
             id: self.clock.new_id(),
             version: 1,
             user_id: author,
@@ -67,32 +60,13 @@ impl Challenge {
             created_at: self.clock.now(),
             outcome: None,
         };
-        let new = &new;
-        let work = self
-            .db
-            .transact(|mut tx| async move { self.accept(&mut tx, draft, new.clone()).await });
-        let answer = work.await?;
+        let accept = |mut tx: TxGuard| async move { self.accept(&mut tx, draft, new).await };
+        let response = once.run(&self.db, accept).await?;
         metrics::counter!("agon_submissions_created_total").increment(1);
-        Ok(answer)
+        Ok(response)
     }
 
-    async fn answered(
-        &self,
-        author: Uuid,
-        draft: &Draft,
-    ) -> Result<Option<CreateSubmissionResponse>, Error> {
-        if draft.request_id.is_empty() {
-            return Ok(None);
-        }
-        let (caller, id, digest) = (author.to_string(), &draft.request_id, digest(draft));
-        let now = self.clock.now();
-        match requests::find(&self.db, &caller, CREATE, id, &digest, now).await? {
-            Claim::New => Ok(None),
-            claim => replay(&claim),
-        }
-    }
-
-    /// The problem and its version, if this draft may be handed in for it.
+    /// The problem and its published version, if the draft satisfies their limits.
     async fn resolve(&self, caller: &Caller, draft: &Draft) -> Result<(Uuid, i64), Error> {
         let (problem, offered) = tokio::join!(
             self.peers.problem(caller, &draft.problem),
@@ -102,53 +76,41 @@ impl Challenge {
         if problem.published_version == 0 {
             return Err(Error::NotPublished);
         }
-        let mut wrong = Vec::new();
+        let mut violations = Vec::new();
         if !offered {
-            let what = "is not on offer; give a language_id of ListLanguages";
-            wrong.push(("language", what.to_owned()));
+            let text = "is not available; use a language_id from ListLanguages";
+            violations.push(("language", text.to_owned()));
         }
         let limit = problem.limits.map_or(0, |limits| limits.source_limit_bytes);
         if let Ok(limit @ 1..) = usize::try_from(limit) {
-            wrong.extend(draft.check_size(limit));
+            violations.extend(draft.check_size(limit));
         }
-        if !wrong.is_empty() {
-            return Err(Error::Invalid(wrong));
-        }
+        service::invalid(violations)?;
         let id = ids::parse(&problem.problem_id).ok_or(Error::ProblemNotFound)?;
         Ok((id, problem.published_version))
     }
 
     async fn accept(
         &self,
-        tx: &mut db::Tx,
+        tx: &mut Tx,
         draft: &Draft,
-        new: Submission,
+        new: &Submission,
     ) -> Result<CreateSubmissionResponse, Error> {
-        let (caller, id, now) = (new.user_id.to_string(), &draft.request_id, new.created_at);
-        if !id.is_empty() {
-            let claim = requests::claim(tx, &caller, CREATE, id, &digest(draft), now).await?;
-            if let Some(answer) = replay(&claim)? {
-                return Ok(answer);
-            }
-        }
+        let now = new.created_at;
         store::lock_submitter(tx, new.user_id).await?;
         let limit = Limit::hourly(self.config.submissions_per_hour);
         let recent = store::recent_times(&mut *tx, new.user_id, limit.since(now), limit.count);
         limit
             .check(&recent.await?, now)
             .map_err(|retry_after| Error::TooMany { count: limit.count, retry_after })?;
-        store::insert(tx, &new, &draft.source).await?;
-        events::submission_created(tx, &new);
+        store::insert(tx, new, &draft.source).await?;
+        events::submission_created(tx, new);
         let sight = own(new.user_id).sight(new.user_id);
-        let view = View::new(new, &Judging::default(), sight).ok_or(Error::NotFound)?;
-        let answer = CreateSubmissionResponse { submission: Some(wire::submission(view)) };
-        if !id.is_empty() {
-            requests::store(tx, &caller, CREATE, id, &answer.encode_to_vec()).await?;
-        }
-        Ok(answer)
+        let view = View::new(new.clone(), &Judging::default(), sight).ok_or(Error::NotFound)?;
+        Ok(CreateSubmissionResponse { submission: Some(wire::submission(view)) })
     }
 
-    /// One submission, with what the judge knows of it.
+    /// One submission, with the judge's progress on it.
     pub async fn get(&self, viewer: &Viewer, id: &str) -> Result<View, Error> {
         let submission = self.find(parse_id(id)?).await?;
         let sight = viewer.sight(submission.user_id);
@@ -168,7 +130,7 @@ impl Challenge {
         Ok(submission)
     }
 
-    /// A program.
+    /// The source of a submission.
     pub async fn source(
         &self,
         viewer: &Viewer,
@@ -187,60 +149,55 @@ impl Challenge {
     /// A page of submissions, and the token of the next one.
     pub async fn list(&self, caller: &Caller, list: &List) -> Result<(Vec<View>, String), Error> {
         let viewer = viewer(caller);
-        let size = rpc::page_size(list.page_size, 50, 200)?;
-        let mut filter = self.filter(caller, &viewer, list).await?;
-        let digest = digest_of(&viewer, &filter);
-        let cursor: Option<Cursor> = self.page_key.parse(&digest, &list.page_token)?;
-        filter.before = cursor.map(|cursor| cursor.before);
-        let mut submissions = store::list(&self.db, &filter, size + 1).await?;
-        let more = submissions.len() > usize::try_from(size).unwrap_or(usize::MAX);
-        if more {
-            submissions.pop();
-        }
-        let last = submissions.last().filter(|_| more);
-        let cursor = last.map(|last| Cursor { before: last.id });
-        let token = cursor.map(|cursor| self.page_key.token(&digest, &cursor)).unwrap_or_default();
-        let view = |submission: Submission| {
+        let filter = self.filter(caller, &viewer, list).await?;
+        let args = page_args(&viewer, &filter);
+        let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
+        let (size, token) = (list.page_size, &list.page_token);
+        let page = Page::open(&self.page_key, "ListSubmissions", &args, size, token)?;
+        let rows = store::list(&self.db, &filter, page.after, page.limit()).await?;
+        let (submissions, token) = page.close(rows, |last| last.id);
+        let views = submissions.into_iter().filter_map(|submission| {
             let sight = viewer.sight(submission.user_id);
             View::listed(submission, sight)
-        };
-        Ok((submissions.into_iter().filter_map(view).collect(), token))
+        });
+        Ok((views.collect(), token))
     }
 
     async fn filter(&self, caller: &Caller, viewer: &Viewer, list: &List) -> Result<Filter, Error> {
-        let everybody = viewer.service || viewer.sees_submissions;
+        let sees_all = viewer.service || viewer.sees_submissions;
         let user_id = match list.user.as_str() {
-            "" if everybody => None,
+            "" if sees_all => None,
             "" | "me" => Some(caller.user()?.id),
             name if draft::is_username(name) => Some(match ids::parse(name) {
                 Some(id) => id,
                 None => self.peers.user_id(name).await?,
             }),
             _ => {
-                let what = "is not an id or a username; give one of these, or `me`";
-                return Err(Error::invalid("user_id", what));
+                let text = "must be a user id, a username or `me`";
+                return Err(Error::invalid("user_id", text));
             }
         };
-        if !everybody && user_id != viewer.user_id {
-            return Err(Error::OfOthers);
+        if !sees_all && user_id != viewer.user_id {
+            return Err(Error::OtherUsers);
         }
         if !list.language.is_empty() && !draft::is_language(&list.language) {
-            let what = "is not the id of a language; give a language_id of ListLanguages";
-            return Err(Error::invalid("language", what));
+            let text = "must be a language_id from ListLanguages";
+            return Err(Error::invalid("language", text));
         }
-        let verdict = match list.verdict {
-            0 => None,
-            number => Some(Verdict::from_number(number).ok_or_else(|| {
-                Error::invalid("verdict", "is not a verdict; give one of the enum's values")
-            })?),
-        };
+        let verdict =
+            match list.verdict {
+                0 => None,
+                number => Some(Verdict::from_number(number).ok_or_else(|| {
+                    Error::invalid("verdict", "must be a value of the enum Verdict")
+                })?),
+            };
         let language = Some(list.language.clone()).filter(|language| !language.is_empty());
         let problem_id = self.problem_id(caller, &list.problem).await?;
-        Ok(Filter { user_id, problem_id, verdict, language, before: None })
+        Ok(Filter { user_id, problem_id, verdict, language })
     }
 
-    /// The id of a problem to list the submissions of. An id needs no problem behind it:
-    /// submissions stay readable when their problem is gone.
+    /// The id of the problem with this id or slug. An id is not looked up: the submissions of a deleted problem stay
+    /// readable.
     async fn problem_id(&self, caller: &Caller, name: &str) -> Result<Option<Uuid>, Error> {
         if name.is_empty() {
             return Ok(None);
@@ -249,15 +206,14 @@ impl Challenge {
             return Ok(Some(id));
         }
         if !draft::is_problem(name) {
-            let what = "is not an id or a slug; give one of ListProblems";
-            return Err(Error::invalid("problem_id", what));
+            let text = "must be a problem id or a slug";
+            return Err(Error::invalid("problem_id", text));
         }
         let problem = self.peers.problem(caller, name).await?;
         Ok(Some(ids::parse(&problem.problem_id).ok_or(Error::ProblemNotFound)?))
     }
 
-    /// Gives a submission its verdict, unless it has one: the first one stands. False when nothing
-    /// was changed.
+    /// Sets the verdict of a submission. The first verdict is final: false when there is one already.
     pub(crate) async fn judge(
         &self,
         tx: &mut db::Tx,
@@ -275,69 +231,39 @@ impl Challenge {
         let verdict = outcome.verdict.code();
         tx.after_commit(move || {
             metrics::counter!("agon_submissions_judged_total", "verdict" => verdict).increment(1);
-            this.wake(id);
+            this.notify_watchers(id);
         });
         Ok(true)
     }
 }
 
-/// A list as the caller asks for it.
+/// The request of a list; ids and slugs are not resolved yet.
 #[derive(Clone, Debug, Default)]
 pub struct List {
-    /// Submissions a page.
     pub page_size: i32,
-    /// Where the page starts.
     pub page_token: String,
-    /// Only of this user.
     pub user: String,
-    /// Only for this problem.
     pub problem: String,
-    /// Only with the verdict of this number.
     pub verdict: i32,
-    /// Only in this language.
     pub language: String,
 }
 
-#[derive(Serialize, Deserialize)]
-struct Cursor {
-    before: Uuid,
-}
-
 /// What a page token is bound to.
-fn digest_of(viewer: &Viewer, filter: &Filter) -> page::ArgsDigest {
-    let bytes = |id: Option<Uuid>| id.unwrap_or_default().into_bytes();
-    let verdict = filter.verdict.map_or(0, Verdict::number).to_be_bytes();
-    let language = filter.language.as_deref().unwrap_or_default().as_bytes();
-    let (viewer, user) = (bytes(viewer.user_id), bytes(filter.user_id));
-    page::digest(LIST, &[&viewer, &user, &bytes(filter.problem_id), &verdict, language])
+fn page_args(viewer: &Viewer, filter: &Filter) -> [Vec<u8>; 5] {
+    let bytes = |id: Option<Uuid>| id.unwrap_or_default().as_bytes().to_vec();
+    let verdict = filter.verdict.map_or(0, Verdict::number).to_be_bytes().to_vec();
+    let language = filter.language.clone().unwrap_or_default().into_bytes();
+    let [viewer, user, problem] = [viewer.user_id, filter.user_id, filter.problem_id].map(bytes);
+    [viewer, user, problem, verdict, language]
 }
 
-/// An author without any permission.
+/// An author without permissions.
 fn own(user_id: Uuid) -> Viewer {
     let (service, sees_submissions, sees_sources) = (false, false, false);
     Viewer { user_id: Some(user_id), service, sees_submissions, sees_sources }
 }
 
-/// Reads the id of a submission.
 pub fn parse_id(id: &str) -> Result<Uuid, Error> {
-    let what = "is not the id of a submission; give the submission_id as it was answered";
-    ids::parse(id).ok_or_else(|| Error::invalid("submission_id", what))
-}
-
-/// What a request id stands for.
-fn digest(draft: &Draft) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for part in [&draft.problem, &draft.language, &draft.source] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    hash.finalize().into()
-}
-
-fn replay(claim: &Claim) -> Result<Option<CreateSubmissionResponse>, Error> {
-    match claim {
-        Claim::New => Ok(None),
-        Claim::Replay(bytes) => Ok(Some(CreateSubmissionResponse::decode(bytes.as_slice())?)),
-        Claim::Conflict => Err(rpc::status::request_id_reused().into()),
-    }
+    ids::parse(id)
+        .ok_or_else(|| Error::invalid("submission_id", "must be a submission id (a UUID)"))
 }

@@ -1,16 +1,14 @@
-//! Between the service's values and the protos.
+//! Conversions between the service's values and the protos.
 
 use chrono::{DateTime, Utc};
 use prost_types::Timestamp;
 use proto::challenge::{self, SubmissionState};
-use proto::{event, judge};
+use proto::{Verdict, event, judge};
 use uuid::Uuid;
 
-use crate::judging::{Glimpse, Judging, State};
+use crate::judging::{Judging, Progress, State};
 use crate::submission::{Detail, Outcome, Submission, Test, View};
-use crate::verdict::Verdict;
 
-/// A view as the response shows it.
 pub fn submission(view: View) -> challenge::Submission {
     let View { submission, state, done_count, test_count, tests, compile_output } = view;
     let outcome = submission.outcome;
@@ -60,7 +58,7 @@ fn state_to_proto(state: State) -> SubmissionState {
     }
 }
 
-/// What of a state of a later version we do not know is on its way somehow.
+/// Unknown states of a later version count as queued.
 fn state_of_judge(number: i32) -> State {
     match judge::JudgementState::try_from(number) {
         Ok(judge::JudgementState::Compiling) => State::Compiling,
@@ -73,13 +71,11 @@ fn state_of_judge(number: i32) -> State {
     }
 }
 
-/// A time of ours.
 pub fn timestamp(time: DateTime<Utc>) -> Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0);
     Timestamp { seconds: time.timestamp(), nanos }
 }
 
-/// What the judge answered about a submission.
 pub fn judging(judgement: judge::Judgement) -> Judging {
     let tests: Vec<Test> = judgement.tests.into_iter().filter_map(test_of_judge).collect();
     Judging {
@@ -93,9 +89,8 @@ pub fn judging(judgement: judge::Judgement) -> Judging {
     }
 }
 
-/// What the judge lets see while it works.
-pub fn glimpse(progress: judge::JudgementProgress) -> Glimpse {
-    Glimpse {
+pub fn progress(progress: judge::JudgementProgress) -> Progress {
+    Progress {
         attempt: progress.attempt,
         state: state_of_judge(progress.state),
         done_count: progress.done_count,
@@ -120,7 +115,6 @@ fn test_of_judge(test: judge::TestResult) -> Option<Test> {
     })
 }
 
-/// A test as the event tells it.
 pub fn test_of_event(test: &event::JudgedTest) -> Option<Test> {
     Some(Test {
         index: test.index,
@@ -132,7 +126,6 @@ pub fn test_of_event(test: &event::JudgedTest) -> Option<Test> {
     })
 }
 
-/// A test as the event would tell it.
 pub fn test_to_event(test: &Test) -> event::JudgedTest {
     event::JudgedTest {
         index: test.index,
@@ -143,8 +136,7 @@ pub fn test_to_event(test: &Test) -> event::JudgedTest {
     }
 }
 
-/// The submission and the outcome that a judgement gives it; `None` where the judgement is not one
-/// of a submission, or says what this version does not understand.
+/// The submission's id and outcome; `None` when the judgement has no submission, or a verdict of a later version.
 pub fn outcome_of_event(
     judged: &event::JudgementCompleted,
     now: DateTime<Utc>,
@@ -162,7 +154,7 @@ pub fn outcome_of_event(
     Some((ids::parse(&judged.submission_id)?, outcome))
 }
 
-/// The outcome in a judgement that is done.
+/// The outcome of a finished judgement; `None` while it is not finished.
 pub fn outcome_of_judge(judgement: &judge::Judgement, now: DateTime<Utc>) -> Option<Outcome> {
     if judgement.state() != judge::JudgementState::Done {
         return None;
@@ -180,7 +172,6 @@ pub fn outcome_of_judge(judgement: &judge::Judgement, now: DateTime<Utc>) -> Opt
     })
 }
 
-/// That a submission wants to be judged.
 pub fn created(submission: &Submission) -> event::SubmissionCreated {
     event::SubmissionCreated {
         submission_id: submission.id.to_string(),
@@ -191,7 +182,6 @@ pub fn created(submission: &Submission) -> event::SubmissionCreated {
     }
 }
 
-/// That a submission has its verdict.
 pub fn judged(submission: &Submission, outcome: &Outcome) -> event::SubmissionJudged {
     event::SubmissionJudged {
         submission_id: submission.id.to_string(),

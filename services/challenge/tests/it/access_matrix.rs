@@ -34,10 +34,10 @@ async fn others_see_nothing_and_judges_and_services_everything() {
         assert_eq!(row(&world.service()).await, [ok; 4]);
         let stranger = User { id: ada.id, token: "nonsense".into() };
         assert_eq!(row(&stranger).await, [Code::Unauthenticated; 4]);
-        let error = world.create(&stranger, good()).await;
+        let error = world.create(&stranger, valid()).await;
         assert_eq!(code(error), Code::Unauthenticated);
         // A service hands in nothing for itself.
-        refused(world.create(&world.service(), good()).await, denied, "USER_ONLY");
+        assert_refused(world.create(&world.service(), valid()).await, denied, "USER_ONLY");
     })
     .await;
 }
@@ -47,17 +47,18 @@ async fn what_is_hidden_looks_like_what_is_not_there() {
     each(|world| async move {
         let id = world.submit(&world.user("ada")).await.submission_id;
         let bob = world.user("bob");
-        let nowhere = world.clock.new_id().to_string();
+        let nowhere = world.clock().new_id().to_string();
         for id in [&id, &nowhere] {
-            let hidden = refused(world.get(&bob, id).await, Code::NotFound, "SUBMISSION_NOT_FOUND");
+            let hidden =
+                assert_refused(world.get(&bob, id).await, Code::NotFound, "SUBMISSION_NOT_FOUND");
             let source = world.source(&bob, id).await;
-            let source = refused(source, Code::NotFound, "SUBMISSION_NOT_FOUND");
+            let source = assert_refused(source, Code::NotFound, "SUBMISSION_NOT_FOUND");
             assert_eq!(hidden.message(), source.message());
         }
         for bad in ["", "x", "me", &id.to_uppercase(), "\0"] {
-            invalid(world.get(&bob, bad).await, &["submission_id"]);
-            invalid(world.source(&bob, bad).await, &["submission_id"]);
-            invalid(world.watch(&bob, bad).await.map(drop), &["submission_id"]);
+            assert_invalid(world.get(&bob, bad).await, &["submission_id"]);
+            assert_invalid(world.source(&bob, bad).await, &["submission_id"]);
+            assert_invalid(world.watch(&bob, bad).await.map(drop), &["submission_id"]);
         }
     })
     .await;
@@ -69,8 +70,12 @@ async fn no_call_without_a_credential() {
         let id = world.submit(&world.user("ada")).await.submission_id;
         let mut client = world.client();
         let get = proto::challenge::GetSubmissionRequest { submission_id: id };
-        refused(client.get_submission(get).await, Code::Unauthenticated, "TOKEN_MISSING");
-        refused(client.create_submission(good()).await, Code::Unauthenticated, "TOKEN_MISSING");
+        assert_refused(client.get_submission(get).await, Code::Unauthenticated, "TOKEN_MISSING");
+        assert_refused(
+            client.create_submission(valid()).await,
+            Code::Unauthenticated,
+            "TOKEN_MISSING",
+        );
     })
     .await;
 }

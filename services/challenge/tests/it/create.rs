@@ -29,9 +29,9 @@ async fn wrong_fields_are_named() {
     each(|world| async move {
         let ada = world.user("ada");
         let wrong = async |change: fn(&mut CreateSubmissionRequest), fields: &[&str]| {
-            let mut request = good();
+            let mut request = valid();
             change(&mut request);
-            invalid(world.create(&ada, request).await, fields);
+            assert_invalid(world.create(&ada, request).await, fields);
         };
         wrong(|r| r.problem_id.clear(), &["problem_id"]).await;
         wrong(|r| r.problem_id = "../etc".into(), &["problem_id"]).await;
@@ -43,9 +43,9 @@ async fn wrong_fields_are_named() {
         wrong(|r| r.request_id = "r".repeat(129), &["request_id"]).await;
         let all = &["problem_id", "language", "source"];
         wrong(|r| *r = CreateSubmissionRequest::default(), all).await;
-        let largest = CreateSubmissionRequest { source: "x".repeat(262_144), ..good() };
+        let largest = CreateSubmissionRequest { source: "x".repeat(262_144), ..valid() };
         assert_eq!(world.create(&ada, largest).await.unwrap().source_size_bytes, 262_144);
-        let odd = CreateSubmissionRequest { source: "a\0ü\u{1F600}\r\n".into(), ..good() };
+        let odd = CreateSubmissionRequest { source: "a\0ü\u{1F600}\r\n".into(), ..valid() };
         let made = world.create(&ada, odd).await.unwrap();
         let source = world.source(&ada, &made.submission_id).await.unwrap();
         assert_eq!(source, "a\0ü\u{1F600}\r\n");
@@ -58,24 +58,24 @@ async fn wrong_fields_are_named() {
 async fn the_problem_decides() {
     each(|world| async move {
         let ada = world.user("ada");
-        let on = |slug: &str| CreateSubmissionRequest { problem_id: slug.into(), ..good() };
+        let on = |slug: &str| CreateSubmissionRequest { problem_id: slug.into(), ..valid() };
         let limits = Some(Limits { source_limit_bytes: 5, ..Limits::default() });
         world.fakes.add("tiny", Problem { published_version: 1, limits, ..Problem::default() });
-        invalid(world.create(&ada, on("tiny")).await, &["source"]);
+        assert_invalid(world.create(&ada, on("tiny")).await, &["source"]);
         let short = CreateSubmissionRequest { source: "12345".into(), ..on("tiny") };
         world.create(&ada, short).await.unwrap();
 
         world.fakes.add("unready", Problem::default());
         let result = world.create(&ada, on("unready")).await;
-        refused(result, Code::FailedPrecondition, "NOT_PUBLISHED");
+        assert_refused(result, Code::FailedPrecondition, "NOT_PUBLISHED");
         let result = world.create(&ada, on("nowhere")).await;
-        refused(result, Code::NotFound, "PROBLEM_NOT_FOUND");
+        assert_refused(result, Code::NotFound, "PROBLEM_NOT_FOUND");
 
         let bob = world.user("bob");
         world.fakes.problem("draft");
         world.fakes.owners.lock().unwrap().insert("draft".into(), bob.id);
         let result = world.create(&ada, on("draft")).await;
-        refused(result, Code::NotFound, "PROBLEM_NOT_FOUND");
+        assert_refused(result, Code::NotFound, "PROBLEM_NOT_FOUND");
         world.create(&bob, on("draft")).await.unwrap();
 
         let id = world.fakes.problem("by-id");
@@ -89,10 +89,10 @@ async fn without_a_worker_submissions_wait_instead_of_being_turned_away() {
     each(|world| async move {
         let ada = world.user("ada");
         world.fakes.offer(&[]);
-        let request = CreateSubmissionRequest { language: "rust".into(), ..good() };
+        let request = CreateSubmissionRequest { language: "rust".into(), ..valid() };
         assert_eq!(world.create(&ada, request).await.unwrap().state(), SubmissionState::Queued);
         world.fakes.silence(true);
-        refused(world.create(&ada, good()).await, Code::Unavailable, "PEER_UNAVAILABLE");
+        assert_refused(world.create(&ada, valid()).await, Code::Unavailable, "PEER_UNAVAILABLE");
     })
     .await;
 }
@@ -101,7 +101,7 @@ async fn without_a_worker_submissions_wait_instead_of_being_turned_away() {
 async fn one_request_id_makes_one_submission() {
     each(|world| async move {
         let ada = world.user("ada");
-        let request = CreateSubmissionRequest { request_id: "once".into(), ..good() };
+        let request = CreateSubmissionRequest { request_id: "once".into(), ..valid() };
         let calls = (0..20).map(|_| world.create(&ada, request.clone()));
         let answers = futures_util::future::join_all(calls).await;
         let first = answers[0].as_ref().unwrap();
@@ -110,7 +110,7 @@ async fn one_request_id_makes_one_submission() {
 
         let other = CreateSubmissionRequest { source: "other".into(), ..request.clone() };
         let reused = world.create(&ada, other).await;
-        refused(reused, Code::InvalidArgument, "REQUEST_ID_REUSED");
+        assert_refused(reused, Code::InvalidArgument, "REQUEST_ID_REUSED");
         // Somebody else's ids are somebody else's.
         let bobs = world.create(&world.user("bob"), request.clone()).await.unwrap();
         assert_ne!(bobs.submission_id, first.submission_id);

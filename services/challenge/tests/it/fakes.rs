@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex};
 use access::Caller;
 use futures_util::Stream;
 use proto::google::api::HttpBody;
-use proto::judge::judgement_service_server::JudgementService;
-use proto::judge::language_service_server::LanguageService;
+use proto::judge::judgement_service_server::{JudgementService, JudgementServiceServer};
+use proto::judge::language_service_server::{LanguageService, LanguageServiceServer};
 use proto::judge::*;
-use proto::problem::problem_service_server::ProblemService;
+use proto::problem::problem_service_server::{ProblemService, ProblemServiceServer};
 use proto::problem::*;
+use rpc::Services;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -61,6 +62,13 @@ impl Fakes {
     /// Whether other services answer at all.
     pub fn silence(&self, silent: bool) {
         self.silent.store(silent, Ordering::Relaxed);
+    }
+
+    pub fn services(&self) -> Services {
+        Services::new()
+            .add(ProblemServiceServer::new(self.clone()))
+            .add(JudgementServiceServer::new(self.clone()))
+            .add(LanguageServiceServer::new(self.clone()))
     }
 
     fn answers(&self) -> Result<(), Status> {

@@ -96,21 +96,14 @@ async fn the_first_judgement_stands_and_is_told_once() {
 async fn a_judgement_of_nothing_we_know_is_parked_and_others_go_on() {
     each(|world| async move {
         let ada = world.user("ada");
-        let stray = world.clock.new_id().to_string();
+        let stray = world.clock().new_id().to_string();
         world.publish(&judgement(&stray, Verdict::Accepted)).await;
         let id = world.submit(&ada).await.submission_id;
         let verification = JudgementCompleted {
             submission_id: String::new(),
             ..judgement(&id, Verdict::Accepted)
         };
-        let publish = world.judge_db.transact(|mut tx| {
-            let event = bus::Event::new(&JUDGEMENT, uuid::Uuid::max(), 1, &verification);
-            async move {
-                bus::outbox::append(&mut tx, event);
-                Ok::<_, db::Error>(())
-            }
-        });
-        publish.await.unwrap();
+        world.base.publish(&JUDGEMENT, uuid::Uuid::max(), &verification).await;
         world.publish(&judgement(&id, Verdict::Accepted)).await;
         world.done(&ada, &id).await;
         let parked: i64 =

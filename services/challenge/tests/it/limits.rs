@@ -16,31 +16,35 @@ fn three_an_hour() -> Config {
 async fn the_limit_counts_what_was_accepted_and_survives_a_restart() {
     each_with(three_an_hour(), |mut world| async move {
         let ada = world.user("ada");
-        let once = CreateSubmissionRequest { request_id: "once".into(), ..good() };
+        let once = CreateSubmissionRequest { request_id: "once".into(), ..valid() };
         for _ in 0..5 {
             world.create(&ada, once.clone()).await.unwrap();
         }
-        let empty = CreateSubmissionRequest { source: String::new(), ..good() };
-        invalid(world.create(&ada, empty).await, &["source"]);
-        world.clock.advance(Duration::from_secs(60));
+        let empty = CreateSubmissionRequest { source: String::new(), ..valid() };
+        assert_invalid(world.create(&ada, empty).await, &["source"]);
+        world.clock().advance(Duration::from_secs(60));
         world.submit(&ada).await;
         world.submit(&ada).await;
-        let over = world.create(&ada, good()).await;
-        let status = refused(over, Code::ResourceExhausted, "TOO_MANY_SUBMISSIONS");
+        let over = world.create(&ada, valid()).await;
+        let status = assert_refused(over, Code::ResourceExhausted, "TOO_MANY_SUBMISSIONS");
         assert_eq!(rpc::status::retry_after(&status), Some(Duration::from_secs(3540)));
         world.submit(&world.user("bob")).await;
         // What was accepted is still answered.
         world.create(&ada, once).await.unwrap();
 
-        world.clock.advance(Duration::from_secs(3539));
+        world.clock().advance(Duration::from_secs(3539));
         world.restart().await;
         let ada = world.user("ada");
-        let over = world.create(&ada, good()).await;
-        let status = refused(over, Code::ResourceExhausted, "TOO_MANY_SUBMISSIONS");
+        let over = world.create(&ada, valid()).await;
+        let status = assert_refused(over, Code::ResourceExhausted, "TOO_MANY_SUBMISSIONS");
         assert_eq!(rpc::status::retry_after(&status), Some(Duration::from_secs(1)));
-        world.clock.advance(Duration::from_secs(1));
+        world.clock().advance(Duration::from_secs(1));
         world.submit(&ada).await;
-        refused(world.create(&ada, good()).await, Code::ResourceExhausted, "TOO_MANY_SUBMISSIONS");
+        assert_refused(
+            world.create(&ada, valid()).await,
+            Code::ResourceExhausted,
+            "TOO_MANY_SUBMISSIONS",
+        );
     })
     .await;
 }
@@ -49,12 +53,12 @@ async fn the_limit_counts_what_was_accepted_and_survives_a_restart() {
 async fn submissions_at_once_do_not_pass_the_limit() {
     each_with(three_an_hour(), |world| async move {
         let ada = world.user("ada");
-        let calls = (0..12).map(|_| world.create(&ada, good()));
+        let calls = (0..12).map(|_| world.create(&ada, valid()));
         let answers = futures_util::future::join_all(calls).await;
         assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 3);
         assert_eq!(world.event_count("SubmissionCreated").await, 3);
         for answer in answers.into_iter().filter(Result::is_err) {
-            refused(answer, Code::ResourceExhausted, "TOO_MANY_SUBMISSIONS");
+            assert_refused(answer, Code::ResourceExhausted, "TOO_MANY_SUBMISSIONS");
         }
     })
     .await;

@@ -56,11 +56,11 @@ async fn a_token_is_good_for_its_own_list_only() {
         let page_token = world.list(&ada, first).await.unwrap().next_page_token;
         let next = ListSubmissionsRequest { page_token, ..Default::default() };
         assert_eq!(world.list(&ada, next.clone()).await.unwrap().submissions.len(), 1);
-        invalid(world.list(&bob, next.clone()).await, &["page_token"]);
+        assert_invalid(world.list(&bob, next.clone()).await, &["page_token"]);
         let other = ListSubmissionsRequest { language: "cpp20".into(), ..next };
-        invalid(world.list(&ada, other).await, &["page_token"]);
+        assert_invalid(world.list(&ada, other).await, &["page_token"]);
         let negative = ListSubmissionsRequest { page_size: -1, ..Default::default() };
-        invalid(world.list(&ada, negative).await, &["page_size"]);
+        assert_invalid(world.list(&ada, negative).await, &["page_size"]);
     })
     .await;
 }
@@ -71,9 +71,9 @@ async fn filters() {
         let (ada, jo) = (world.user("ada"), world.with_roles("jo", &[Role::Judge]));
         let other = world.fakes.problem("other");
         let plain = world.submit(&ada).await.submission_id;
-        let request = CreateSubmissionRequest { problem_id: other.clone(), ..good() };
+        let request = CreateSubmissionRequest { problem_id: other.clone(), ..valid() };
         let elsewhere = world.create(&ada, request).await.unwrap().submission_id;
-        let request = CreateSubmissionRequest { language: "python3".into(), ..good() };
+        let request = CreateSubmissionRequest { language: "python3".into(), ..valid() };
         let snake = world.create(&ada, request).await.unwrap().submission_id;
         world.publish(&judgement(&plain, Verdict::WrongAnswer)).await;
         world.done(&ada, &plain).await;
@@ -94,13 +94,13 @@ async fn filters() {
         assert_eq!(ids(&world, &ada, request).await, [&*plain]);
 
         let request = ListSubmissionsRequest { problem_id: "nowhere".into(), ..all.clone() };
-        refused(world.list(&ada, request).await, Code::NotFound, "PROBLEM_NOT_FOUND");
+        assert_refused(world.list(&ada, request).await, Code::NotFound, "PROBLEM_NOT_FOUND");
         let request = ListSubmissionsRequest { verdict: 99, ..all.clone() };
-        invalid(world.list(&ada, request).await, &["verdict"]);
+        assert_invalid(world.list(&ada, request).await, &["verdict"]);
         let request = ListSubmissionsRequest { user_id: "A B".into(), ..all.clone() };
-        invalid(world.list(&ada, request).await, &["user_id"]);
+        assert_invalid(world.list(&ada, request).await, &["user_id"]);
         let request = ListSubmissionsRequest { language: "\0".into(), ..all };
-        invalid(world.list(&ada, request).await, &["language"]);
+        assert_invalid(world.list(&ada, request).await, &["language"]);
     })
     .await;
 }

@@ -6,6 +6,6 @@ mod fakes;
 mod judging;
 mod limits;
 mod lists;
-mod overdue;
+mod stale;
 mod watch;
 mod world;

@@ -153,7 +153,7 @@ async fn a_shutdown_ends_the_watch_and_says_so() {
         let mut watch = world.watch(&ada, &id).await.unwrap();
         some(&mut watch).await;
         world.running.tasks.shutdown().begin();
-        refused(next(&mut watch).await, Code::Unavailable, "SHUTTING_DOWN");
+        assert_refused(next(&mut watch).await, Code::Unavailable, "SHUTTING_DOWN");
         assert_eq!(next(&mut watch).await.unwrap(), None);
     })
     .await;

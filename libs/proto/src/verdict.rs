@@ -1,43 +1,36 @@
-//! Verdicts.
+//! The verdict, as the services work with it.
 
-/// The outcome of running a program, on one test or on all of them.
+/// The result of running a program on one test or on all of them.
 ///
-/// The numbers are those of the `Verdict` enums on the wire, the codes those that every contest
-/// system uses; both stand in data and never change.
+/// The numbers are those of the `Verdict` enums in the packages of challenge, judge and event. Numbers and codes are
+/// stored, and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// Right.
     Accepted = 1,
-    /// Right, for a part of the points.
     Partial = 2,
-    /// A wrong answer.
     WrongAnswer = 3,
-    /// Right but for the format.
     PresentationError = 4,
-    /// More CPU time than allowed.
+    /// More CPU time than the time limit.
     TimeLimitExceeded = 5,
-    /// Not done by the wall-clock limit.
+    /// Exceeded the wall-clock limit without using its CPU time.
     IdlenessLimitExceeded = 6,
-    /// More memory than allowed.
     MemoryLimitExceeded = 7,
-    /// More output than allowed.
     OutputLimitExceeded = 8,
-    /// Died of a signal, or exited with another code than 0.
+    /// Killed by a signal, or a non-zero exit code.
     RuntimeError = 9,
-    /// Did not compile.
     CompileError = 10,
-    /// No output where some was wanted.
+    /// No output where the answer has some.
     NoOutput = 11,
-    /// Tried what the sandbox forbids.
+    /// An action that the sandbox forbids.
     SecurityViolation = 12,
-    /// Not run, as another test decided.
+    /// Not run, because an earlier test decided the verdict.
     Skipped = 13,
     /// The judge failed, not the program.
     JudgeError = 14,
 }
 
 impl Verdict {
-    /// All of them, by number.
+    /// By number.
     pub const ALL: [Verdict; 14] = [
         Verdict::Accepted,
         Verdict::Partial,
@@ -55,7 +48,6 @@ impl Verdict {
         Verdict::JudgeError,
     ];
 
-    /// The number on the wire.
     pub fn number(self) -> i32 {
         self as i32
     }
@@ -65,7 +57,7 @@ impl Verdict {
         Self::ALL.into_iter().find(|verdict| verdict.number() == number)
     }
 
-    /// The code in the database.
+    /// The code in databases and problem packages.
     pub fn code(self) -> &'static str {
         match self {
             Self::Accepted => "AC",
@@ -85,14 +77,30 @@ impl Verdict {
         }
     }
 
-    /// The verdict of this code.
     pub fn from_code(code: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|verdict| verdict.code() == code)
     }
 
-    /// Whether a test with this verdict leaves the decision to the tests behind it.
+    /// Whether later tests can still change the verdict of the submission.
     pub fn is_accepted(self) -> bool {
         matches!(self, Self::Accepted | Self::Partial)
+    }
+}
+
+macro_rules! wire {
+    ($($package:ident),*) => { $(
+        impl From<Verdict> for crate::$package::Verdict {
+            fn from(verdict: Verdict) -> Self {
+                Self::try_from(verdict.number()).unwrap_or(Self::Unspecified)
+            }
+        }
+    )* };
+}
+wire!(challenge, judge, event);
+
+impl From<Verdict> for i32 {
+    fn from(verdict: Verdict) -> Self {
+        verdict.number()
     }
 }
 
@@ -101,19 +109,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_those_of_every_wire_enum() {
+    fn numbers_match_every_wire_enum() {
         for verdict in Verdict::ALL {
             let number = verdict.number();
-            let challenge = proto::challenge::Verdict::try_from(number).unwrap().as_str_name();
-            let judge = proto::judge::Verdict::try_from(number).unwrap().as_str_name();
-            let event = proto::event::Verdict::try_from(number).unwrap().as_str_name();
+            let challenge = crate::challenge::Verdict::try_from(number).unwrap().as_str_name();
+            let judge = crate::judge::Verdict::try_from(number).unwrap().as_str_name();
+            let event = crate::event::Verdict::try_from(number).unwrap().as_str_name();
             assert_eq!((challenge, judge), (judge, event));
             let name: String = challenge.trim_start_matches("VERDICT").replace('_', "");
             assert_eq!(name, format!("{verdict:?}").to_uppercase());
             assert_eq!(Verdict::from_number(number), Some(verdict));
             assert_eq!(Verdict::from_code(verdict.code()), Some(verdict));
         }
-        assert!(proto::judge::Verdict::try_from(15).is_err(), "a new verdict is missing here");
+        assert!(crate::judge::Verdict::try_from(15).is_err(), "a new verdict is missing here");
         assert_eq!(Verdict::from_number(0), None);
         assert_eq!(Verdict::from_code("ac"), None);
     }

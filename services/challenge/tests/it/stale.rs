@@ -11,11 +11,11 @@ use crate::world::*;
 
 /// The test looks, the worker does not.
 fn quiet() -> Config {
-    Config { overdue_seconds: 120, overdue_check_seconds: 3600, ..Config::default() }
+    Config { stale_after_seconds: 120, stale_check_seconds: 3600, ..Config::default() }
 }
 
 async fn look(world: &World) -> Found {
-    world.running.challenge.ask_about_overdue().await.unwrap()
+    world.running.service.check_stale_once().await.unwrap()
 }
 
 #[tokio::test]
@@ -23,10 +23,10 @@ async fn what_the_judge_does_not_know_is_requested_again() {
     each_with(quiet(), |world| async move {
         let ada = world.user("ada");
         let id = world.submit(&ada).await.submission_id;
-        world.clock.advance(Duration::from_secs(119));
+        world.clock().advance(Duration::from_secs(119));
         assert_eq!(look(&world).await, Found::default());
-        world.clock.advance(Duration::from_secs(2));
-        assert_eq!(look(&world).await, Found { asked_again: 1, ..Found::default() });
+        world.clock().advance(Duration::from_secs(2));
+        assert_eq!(look(&world).await, Found { requested: 1, ..Found::default() });
         assert_eq!(world.event_count("SubmissionCreated").await, 2);
         // It has its chance again.
         assert_eq!(look(&world).await, Found::default());
@@ -46,7 +46,7 @@ async fn what_waits_for_a_worker_waits_on_and_a_silent_judge_is_reported() {
         let mut answer = as_answered(&judgement(&id, Verdict::Accepted));
         answer.state = JudgementState::Queued.into();
         world.fakes.judgements.lock().unwrap().insert(id, answer);
-        world.clock.advance(Duration::from_secs(121));
+        world.clock().advance(Duration::from_secs(121));
         assert_eq!(look(&world).await, Found { waiting: 1, ..Found::default() });
         world.fakes.silence(true);
         assert_eq!(look(&world).await, Found { failed: 1, ..Found::default() });
@@ -62,7 +62,7 @@ async fn a_verdict_whose_event_was_lost_is_taken_over_once() {
         let id = world.submit(&ada).await.submission_id;
         let judged = judgement(&id, Verdict::TimeLimitExceeded);
         world.fakes.judgements.lock().unwrap().insert(id.clone(), as_answered(&judged));
-        world.clock.advance(Duration::from_secs(121));
+        world.clock().advance(Duration::from_secs(121));
         assert_eq!(look(&world).await, Found { judged: 1, ..Found::default() });
         let done = world.get(&ada, &id).await.unwrap();
         assert_eq!(done.state(), SubmissionState::Done);
