@@ -1,4 +1,4 @@
-//! Starting, stopping, and what is said when that does not work.
+//! Start, shutdown and their error messages.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -7,35 +7,32 @@ use std::time::{Duration, Instant};
 use db::testing::{Kind, kinds};
 use serde_json::Value;
 
-use crate::world::{AGON, PROBLEM, Server, World, eventually, text, was_killed};
+use crate::world::{AGON, PROBLEM, Server, World, ended_by_signal, eventually, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_start_prepares_everything_and_the_second_is_quick() {
-    // The other database's first start is part of every story.
-    for kind in [Kind::Sqlite] {
-        let mut world = World::new(&kind);
-        let data = world.data();
-        for secret in ["root-secret", "admin-password", "keys/judge.pem"] {
-            let mode = std::fs::metadata(data.join(secret)).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{secret}");
-        }
-        let banner = &world.server.banner;
-        assert!(banner.contains("admin-password"), "{banner}");
-        assert!(!banner.contains(&world.admin_password()), "{banner}");
-        world.log_in("admin", &world.admin_password()).await;
-        assert_eq!(world.samples().await.len(), 3);
-
-        let password = world.admin_password();
-        world.crash_and_restart();
-        assert_eq!(world.admin_password(), password);
-        assert_eq!(world.samples().await.len(), 3);
-        let took = world.server.ready_after;
-        assert!(took < Duration::from_secs(20), "{took:?}");
+async fn first_start_creates_secrets_and_samples_once() {
+    let mut world = World::new(&Kind::Sqlite);
+    let data = world.data();
+    for secret in ["root-secret", "admin-password", "keys/judge.pem"] {
+        let mode = std::fs::metadata(data.join(secret)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{secret}");
     }
+    let banner = &world.server.banner;
+    assert!(banner.contains("admin-password"), "{banner}");
+    assert!(!banner.contains(&world.admin_password()), "{banner}");
+    world.log_in("admin", &world.admin_password()).await;
+    assert_eq!(world.samples().await.len(), 3);
+
+    let password = world.admin_password();
+    world.crash_and_restart();
+    assert_eq!(world.admin_password(), password);
+    assert_eq!(world.samples().await.len(), 3);
+    let took = world.server.ready_after;
+    assert!(took < Duration::from_secs(20), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_admin_listener_answers() {
+async fn admin_listener_serves_health_metrics_and_version() {
     let world = World::idle(&Kind::Sqlite);
     let get = async |path: &str| {
         let response = world.http.get(format!("{}{path}", world.server.admin)).send().await;
@@ -64,11 +61,11 @@ async fn the_admin_listener_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signal_stops_it_within_the_grace_time() {
+async fn sigterm_stops_the_server_within_the_grace_period() {
     for kind in kinds() {
         let mut world = World::idle(&kind);
         let token = world.player("ada").await;
-        // An open live feed must not hold it up.
+        // An open subscription must not delay the shutdown.
         let feed = world
             .http
             .get(world.url("/v1/events:subscribe"))
@@ -85,17 +82,17 @@ async fn a_signal_stops_it_within_the_grace_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_process_is_turned_away() {
+async fn data_directory_in_use_is_refused() {
     let world = World::idle(&Kind::Sqlite);
     let second = Command::new(AGON).arg("serve").args(world.flags()).output().unwrap();
     assert_eq!(second.status.code(), Some(75));
-    let said = text(&second);
-    assert!(said.contains("using the data directory"), "{said}");
-    assert!(said.contains(&world.server.child.id().to_string()), "{said}");
+    let output = text(&second);
+    assert!(output.contains("using the data directory"), "{output}");
+    assert!(output.contains(&world.server.child.id().to_string()), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_taken_port_is_named() {
+async fn port_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let dir = tempfile::tempdir().unwrap();
@@ -106,25 +103,24 @@ async fn a_taken_port_is_named() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(75));
-    let said = text(&output);
-    assert!(said.contains(&address) && said.contains("--rest"), "{said}");
+    let output = text(&output);
+    assert!(output.contains(&address) && output.contains("--rest"), "{output}");
 }
 
 #[test]
-fn wrong_configuration_is_named() {
+fn unknown_setting_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("agon.toml");
     std::fs::write(&file, "[grpc]\nlisen = '127.0.0.1:1'\n").unwrap();
     let output = Command::new(AGON).arg("serve").arg("--config").arg(&file).output().unwrap();
     assert_eq!(output.status.code(), Some(78));
-    let said = text(&output);
-    assert!(said.contains("agon.toml") && said.contains("grpc.lisen"), "{said}");
-    assert!(said.contains("did you mean \"grpc.listen\""), "{said}");
+    let output = text(&output);
+    assert!(output.contains("agon.toml") && output.contains("grpc.lisen"), "{output}");
+    assert!(output.contains("did you mean \"grpc.listen\""), "{output}");
 }
 
-/// Roles apart need what several processes can share, and one another's addresses.
 #[test]
-fn what_roles_lack_is_named() {
+fn missing_setting_of_roles_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data").display().to_string();
     let secret = format!("root_secret={}", "5e".repeat(32));
@@ -133,21 +129,21 @@ fn what_roles_lack_is_named() {
         command.args(["serve", "--data", &data, "--grpc", "127.0.0.1:0"]).args(arguments);
         let output = command.args(["--admin", "127.0.0.1:0", "--rest", "127.0.0.1:0"]).output();
         let output = output.unwrap();
-        let said = text(&output);
-        assert_eq!(output.status.code(), Some(78), "{arguments:?}: {said}");
-        assert!(said.contains(named), "{arguments:?}: {said}");
+        let output = text(&output);
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}: {output}");
+        assert!(output.contains(named), "{arguments:?}: {output}");
     };
-    refused(&["--roles", "auth,nobody"], "roles");
-    refused(&["--roles", ""], "roles: give at least one of auth");
+    refused(&["--roles", "auth,unknown"], "roles");
+    refused(&["--roles", ""], "roles: must contain at least one of auth");
     refused(&["--roles", "auth"], "database.url");
-    refused(&["--roles", "worker"], "keys: there is no");
+    refused(&["--roles", "worker"], "worker.pem is missing");
     refused(&["--roles", "worker", "--set", &secret], "peers.auth");
     let nowhere = ["--set", "peers.auth=nowhere"];
     refused(&[&["--roles", "gateway", "--set", &secret][..], &nowhere].concat(), "peers.auth");
 }
 
 #[test]
-fn a_data_directory_that_cannot_be_is_named() {
+fn unusable_data_directory_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("data");
     std::fs::write(&file, "").unwrap();
@@ -156,24 +152,24 @@ fn a_data_directory_that_cannot_be_is_named() {
     assert!(text(&output).contains(&file.display().to_string()));
 }
 
-/// Without rights there is no sandbox: the rest runs, and says what is missing.
+/// Without privileges the sandbox is unavailable; everything else runs, and readiness is degraded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_sandbox_submissions_wait() {
+async fn submissions_wait_while_the_sandbox_is_unavailable() {
     if !is_root() {
         return;
     }
     let mut world = World::small(&Kind::Sqlite, &[]);
     let token = world.player("ada").await;
     tokio::task::block_in_place(|| world.server.terminate());
-    let nobody = "65534:65534";
-    Command::new("chown").args(["-R", nobody]).arg(world.dir.path()).status().unwrap();
+    Command::new("chown").args(["-R", "65534:65534"]).arg(world.dir.path()).status().unwrap();
     world.server = Server::start_as(&world.flags(), |command| {
         use std::os::unix::process::CommandExt;
         command.uid(65534).gid(65534);
     });
-    let report: Value = eventually("it has found out", async || {
-        let asked = world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
-        (asked.status() == 200).then_some(asked)
+    let report: Value = eventually("it is ready", async || {
+        let response =
+            world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
+        (response.status() == 200).then_some(response)
     })
     .await
     .json()
@@ -185,7 +181,7 @@ async fn without_a_sandbox_submissions_wait() {
     let submission = world.post("/v1/submissions", Some(&token), body).await;
     assert_eq!(submission["state"], "SUBMISSION_STATE_QUEUED");
     let id = submission["submissionId"].as_str().unwrap().to_owned();
-    // With its rights back, the judge takes up what waited.
+    // With privileges again, the judge judges the queued submission.
     tokio::task::block_in_place(|| world.server.terminate());
     world.server = Server::start(&world.flags());
     let token = world.log_in("ada", "a long password of ada").await;
@@ -201,12 +197,12 @@ fn is_root() -> bool {
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn second_signal_ends_the_process_at_once() {
     let mut world = World::idle(&Kind::Sqlite);
     let id = world.server.child.id().to_string();
     let kill = || Command::new("kill").args(["-INT", &id]).stderr(Stdio::null()).status().unwrap();
     kill();
     kill();
     let status = world.server.terminate();
-    assert!(!was_killed(status), "{status:?}");
+    assert!(!ended_by_signal(status), "{status:?}");
 }

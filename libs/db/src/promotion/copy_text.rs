@@ -1,10 +1,10 @@
-//! Values as text: how PostgreSQL's COPY reads them, and what contents are compared by.
+//! Rows in the text format of PostgreSQL's COPY, which is also what digests are computed from.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use sqlx::{ColumnIndex, Decode, Row, Type};
 use uuid::Uuid;
 
-/// The types that columns have; the target says which one a column is of.
+/// The supported column types; those of the target count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Uuid,
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// By PostgreSQL's name of it.
+    /// From PostgreSQL's name of the type.
     pub(super) fn of(name: &str) -> Option<Self> {
         Some(match name {
             "uuid" => Self::Uuid,
@@ -32,11 +32,10 @@ impl Kind {
     }
 }
 
-/// Appends the columns of a row from `first` on, as a line.
+/// Appends the first columns of a row as a line.
 pub(super) fn append<'r, R>(
     line: &mut Vec<u8>,
     row: &'r R,
-    first: usize,
     columns: &[(String, Kind)],
 ) -> sqlx::Result<()>
 where
@@ -50,18 +49,19 @@ where
     DateTime<Utc>: Decode<'r, R::Database> + Type<R::Database>,
     f64: Decode<'r, R::Database> + Type<R::Database>,
 {
-    for (index, (_, kind)) in columns.iter().enumerate() {
-        let at = first + index;
+    for (at, (_, kind)) in columns.iter().enumerate() {
         let text = match kind {
             Kind::Uuid => row.try_get::<Option<Uuid>, _>(at)?.map(|value| value.to_string()),
-            Kind::Text => row.try_get::<Option<String>, _>(at)?.map(|value| escaped(&value)),
+            Kind::Text => row.try_get::<Option<String>, _>(at)?.map(|value| escape(&value)),
             Kind::Integer => row.try_get::<Option<i64>, _>(at)?.map(|value| value.to_string()),
-            Kind::Boolean => row.try_get::<Option<bool>, _>(at)?.map(|value| truth(value).into()),
-            Kind::Bytes => row.try_get::<Option<Vec<u8>>, _>(at)?.map(|value| hexadecimal(&value)),
-            Kind::Time => row.try_get::<Option<DateTime<Utc>>, _>(at)?.map(instant),
+            Kind::Boolean => row
+                .try_get::<Option<bool>, _>(at)?
+                .map(|value| if value { "t" } else { "f" }.into()),
+            Kind::Bytes => row.try_get::<Option<Vec<u8>>, _>(at)?.map(|value| hex(&value)),
+            Kind::Time => row.try_get::<Option<DateTime<Utc>>, _>(at)?.map(rfc3339),
             Kind::Real => row.try_get::<Option<f64>, _>(at)?.map(|value| format!("{value:?}")),
         };
-        if index > 0 {
+        if at > 0 {
             line.push(b'\t');
         }
         line.extend_from_slice(text.as_deref().unwrap_or("\\N").as_bytes());
@@ -70,16 +70,12 @@ where
     Ok(())
 }
 
-fn truth(value: bool) -> &'static str {
-    if value { "t" } else { "f" }
-}
-
-/// To the nanosecond: what PostgreSQL would round away shows in the comparison.
-fn instant(value: DateTime<Utc>) -> String {
+/// With nanoseconds, so that the comparison detects what PostgreSQL rounds.
+fn rfc3339(value: DateTime<Utc>) -> String {
     value.to_rfc3339_opts(SecondsFormat::Nanos, true)
 }
 
-fn escaped(text: &str) -> String {
+fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -93,7 +89,7 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(3 + 2 * bytes.len());
     text.push_str("\\\\x");
     for byte in bytes {
@@ -109,10 +105,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_as_copy_reads_them() {
-        assert_eq!(escaped("a\tb\\\n\r\u{e9}"), "a\\tb\\\\\\n\\r\u{e9}");
-        assert_eq!(hexadecimal(&[0, 0xab, 0xff]), "\\\\x00abff");
+    fn values_are_in_the_format_of_copy() {
+        assert_eq!(escape("a\tb\\\n\r\u{e9}"), "a\\tb\\\\\\n\\r\u{e9}");
+        assert_eq!(hex(&[0, 0xab, 0xff]), "\\\\x00abff");
         let time = DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap();
-        assert_eq!(instant(time), "2023-11-14T22:13:20.123456000Z");
+        assert_eq!(rfc3339(time), "2023-11-14T22:13:20.123456000Z");
     }
 }

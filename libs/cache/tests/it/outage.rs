@@ -1,8 +1,8 @@
-//! The server goes away, comes back, forgets everything: that costs speed and one window of counts.
+//! Outages of the server lose at most one window of counts.
 
 use std::time::{Duration, Instant};
 
-use cache::testing::{Place, answers, eventually, unique};
+use cache::testing::{Backend, eventually, is_available, unique};
 use cache::{Cache, Rate};
 use ids::Clock;
 
@@ -12,7 +12,7 @@ use crate::server::{Server, free_port};
 const HOUR: Duration = Duration::from_secs(3600);
 const THREE: Rate = Rate::new(3, HOUR);
 
-/// How often `rate` allows before it does not.
+/// The number of calls allowed until the first refusal.
 async fn allowed(cache: &Cache, key: &str) -> u32 {
     let mut count = 0;
     while cache.rate(key, THREE).await.allowed {
@@ -21,8 +21,7 @@ async fn allowed(cache: &Cache, key: &str) -> u32 {
     count
 }
 
-/// All that works in a process without its server.
-async fn works_alone(cache: &Cache) {
+async fn check_works_without_server(cache: &Cache) {
     let key = unique();
     assert_eq!(allowed(cache, &key).await, 3);
     assert_eq!(cache.increment(&key, 2, HOUR).await, 2);
@@ -37,82 +36,82 @@ async fn works_alone(cache: &Cache) {
     assert_eq!(next(&mut listener).await, "message");
 }
 
-/// That messages of one get to a listener of the other.
-async fn heard(from: &Cache, listener: &mut cache::Subscription, channel: &str) {
+async fn wait_until_delivered(from: &Cache, listener: &mut cache::Subscription, channel: &str) {
     let message = unique();
-    let mut said = async || {
+    let mut delivered = async || {
         from.publish(channel, message.clone());
         let wait = Duration::from_millis(100);
-        matches!(tokio::time::timeout(wait, listener.next()).await, Ok(Some(heard)) if heard == message)
+        matches!(tokio::time::timeout(wait, listener.next()).await, Ok(Some(next)) if next == message)
     };
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !said().await {
-        assert!(Instant::now() < deadline, "messages pass again");
+    while !delivered().await {
+        assert!(Instant::now() < deadline, "no message was delivered");
     }
 }
 
-/// A server that was never there delays nobody and stops nothing.
 #[tokio::test]
-async fn nobody_waits_for_a_server_that_is_not_there() {
+async fn calls_do_not_wait_for_an_unreachable_server() {
     let url = format!("redis://127.0.0.1:{}", free_port());
     let cache = Cache::redis(&url, &unique(), Clock::system()).unwrap();
     let start = Instant::now();
     for _ in 0..100 {
-        works_alone(&cache).await;
+        check_works_without_server(&cache).await;
     }
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
-/// It connects when the server comes.
 #[tokio::test]
-async fn a_server_that_comes_late() {
+async fn server_that_starts_late_is_connected() {
     let Some(mut server) = Server::start().await else { return };
     server.kill();
     let prefix = unique();
     let [one, two] = [0; 2].map(|_| Cache::redis(&server.url(), &prefix, Clock::system()).unwrap());
-    works_alone(&one).await;
+    check_works_without_server(&one).await;
     let mut early = one.subscribe("c").await.unwrap();
     server.run().await;
-    eventually("both are connected", async || answers(&one).await && answers(&two).await).await;
-    heard(&two, &mut early, "c").await;
+    both_connected(&one, &two).await;
+    wait_until_delivered(&two, &mut early, "c").await;
     assert_eq!(one.increment("n", 1, HOUR).await, 1);
     assert_eq!(two.increment("n", 1, HOUR).await, 2);
 }
 
-/// Killed and started again, as often as one likes.
+async fn both_connected(one: &Cache, two: &Cache) {
+    let connected = async || is_available(one).await && is_available(two).await;
+    eventually("both are connected", connected).await;
+}
+
 #[tokio::test]
-async fn a_server_that_is_killed_and_started_again() {
+async fn restarted_server_is_connected_again() {
     let Some(mut server) = Server::start().await else { return };
-    let place = server.place();
-    let (one, two) = (place.cache().await, place.cache().await);
+    let backend = server.backend();
+    let (one, two) = (backend.cache().await, backend.cache().await);
     let mut listener = one.subscribe("c").await.unwrap();
     for _ in 0..3 {
         assert_eq!(allowed(&one, "r").await, 3);
         assert_eq!(allowed(&two, "r").await, 0);
         server.kill();
-        works_alone(&one).await;
-        works_alone(&two).await;
-        // What was counted is lost, for a window; what is counted now is not.
+        check_works_without_server(&one).await;
+        check_works_without_server(&two).await;
+        // Earlier counts are lost, later ones are kept.
         assert!(allowed(&one, "r").await <= 3);
         assert_eq!(allowed(&one, "r").await, 0);
-        one.publish("c", "alone");
-        while next(&mut listener).await != "alone" {}
+        one.publish("c", "local");
+        while next(&mut listener).await != "local" {}
 
         server.run().await;
-        eventually("both are connected", async || answers(&one).await && answers(&two).await).await;
-        heard(&two, &mut listener, "c").await;
+        both_connected(&one, &two).await;
+        wait_until_delivered(&two, &mut listener, "c").await;
         assert_eq!(one.get("v").await, None);
         one.set("v", "value", HOUR).await;
         assert_eq!(two.get("v").await.as_deref(), Some(&b"value"[..]));
     }
 }
 
-/// A flushed server has neither data nor scripts; nobody notices but by the counts.
 #[tokio::test]
-async fn a_server_that_is_flushed() {
+async fn server_without_data_and_scripts_works() {
     let Some(server) = Server::start().await else { return };
-    let place = server.place();
-    let (one, two) = (place.cache().await, place.cache().await);
+    let backend = server.backend();
+    let (one, two) = (backend.cache().await, backend.cache().await);
     let mut listener = one.subscribe("c").await.unwrap();
     for _ in 0..3 {
         one.set("v", "value", HOUR).await;
@@ -120,59 +119,57 @@ async fn a_server_that_is_flushed() {
         assert_eq!(two.increment("n", 1, HOUR).await, 2);
         assert_eq!(allowed(&one, "r").await, 3);
         assert_eq!(allowed(&two, "r").await, 0);
-        server.ask("FLUSHALL").await.unwrap();
-        flush_scripts(&place).await;
+        server.request("FLUSHALL").await.unwrap();
+        flush_scripts(&backend).await;
         assert_eq!(one.get("v").await, None);
-        two.publish("c", "still heard");
-        assert_eq!(next(&mut listener).await, "still heard");
+        two.publish("c", "message");
+        assert_eq!(next(&mut listener).await, "message");
     }
 }
 
-async fn flush_scripts(place: &Place) {
-    let Place::Redis { url, .. } = place else { panic!("on a server") };
+async fn flush_scripts(backend: &Backend) {
+    let Backend::Redis { url, .. } = backend else { panic!("not on a server") };
     let client = redis::Client::open(url.as_str()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let mut command = redis::cmd("SCRIPT");
     let () = command.arg("FLUSH").query_async(&mut connection).await.unwrap();
 }
 
-/// A server that hangs costs each caller a short wait at most, and most none.
 #[tokio::test]
-async fn a_server_that_hangs() {
+async fn hanging_server_delays_only_the_first_calls() {
     let Some(server) = Server::start().await else { return };
     let prefix = unique();
     let [cache, other] =
         [0; 2].map(|_| Cache::redis(&server.url(), &prefix, Clock::system()).unwrap());
-    eventually("both are connected", async || answers(&cache).await && answers(&other).await).await;
+    both_connected(&cache, &other).await;
     let mut listener = cache.subscribe("c").await.unwrap();
     server.hang();
     let start = Instant::now();
     assert_eq!(allowed(&cache, "r").await, 3);
     let first = start.elapsed();
     for _ in 0..100 {
-        works_alone(&cache).await;
+        check_works_without_server(&cache).await;
     }
-    // A busy machine is slow, but a wait for each call would take minutes.
+    // Generous for a busy machine; a timeout of every call would take minutes.
     assert!(first < Duration::from_secs(2), "{first:?}");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     server.wake();
-    eventually("it is used again", async || answers(&cache).await).await;
-    heard(&other, &mut listener, "c").await;
+    eventually("the server is used again", async || is_available(&cache).await).await;
+    wait_until_delivered(&other, &mut listener, "c").await;
 }
 
-/// A server that takes requests but refuses to write does not stop the messages, nor lift limits.
 #[tokio::test]
-async fn a_server_without_memory() {
+async fn server_that_refuses_writes_keeps_limits_and_messages() {
     let Some(server) = Server::start().await else { return };
-    let place = server.place();
-    let (one, two) = (place.cache().await, place.cache().await);
+    let backend = server.backend();
+    let (one, two) = (backend.cache().await, backend.cache().await);
     let mut listener = one.subscribe("c").await.unwrap();
     let client = redis::Client::open(server.url()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let mut command = redis::cmd("CONFIG");
     let () = command.arg(&["SET", "maxmemory", "1"]).query_async(&mut connection).await.unwrap();
     assert_eq!(allowed(&one, "r").await, 3);
-    works_alone(&one).await;
-    two.publish("c", "heard");
-    assert_eq!(next(&mut listener).await, "heard");
+    check_works_without_server(&one).await;
+    two.publish("c", "message");
+    assert_eq!(next(&mut listener).await, "message");
 }

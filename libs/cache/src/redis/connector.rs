@@ -1,7 +1,7 @@
-//! The life of the connections to the server: made in the background, again and again.
+//! Background task that connects to the server and reconnects with backoff.
 //!
-//! Two of them, one for requests and one that listens, which live and die together: when a subscriber finds the link
-//! up, its channel is followed.
+//! There are two connections, one for requests and one for subscriptions. Both are replaced together, so that the server
+//! knows all subscribed channels whenever the link is up.
 
 use std::collections::HashSet;
 use std::convert::Infallible;
@@ -19,37 +19,35 @@ use tokio::time::{Instant, sleep, timeout};
 use super::link::{Link, State};
 use crate::channels::{Change, Channels};
 
-/// The pause after a first failure, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-/// A connection that lived so long was a good one.
-const GOOD: Duration = Duration::from_secs(10);
-/// The longest time for making a connection, and for an answer to a ping.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The time between pings of a silent connection.
-const PING: Duration = Duration::from_secs(5);
-/// How many messages or changes are handled at once.
+const MIN_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// After a connection that lasted longer, the next attempt is immediate.
+const STABLE: Duration = Duration::from_secs(10);
+/// Of connecting and of a ping.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// Messages or changes per round trip.
 const BATCH: usize = 256;
 
-/// Bytes of what a message starts with, the sender.
+/// Length of the sender's id, which every message starts with.
 const SENDER: usize = 16;
 
-/// A message on its way to other processes.
+/// A message to other processes.
 pub struct Message {
     pub channel: Box<str>,
     pub message: Bytes,
 }
 
-/// What the background task works with.
-pub struct Live {
+pub struct Connector {
     pub client: Client,
     pub link: Arc<Link>,
-    /// The local listeners.
+    /// The local subscribers.
     pub channels: Channels,
     pub changes: mpsc::UnboundedReceiver<Change>,
     pub messages: mpsc::Receiver<Message>,
-    /// What this process starts its messages with, to know them when they come back.
+    /// Id of this process, by which it ignores its own messages.
     pub sender: [u8; SENDER],
-    /// What the names of the installation's channels start with.
+    /// Prefix of channel names on the server.
     pub prefix: Box<str>,
 }
 
@@ -59,41 +57,41 @@ struct Connection {
     stream: PubSubStream,
 }
 
-impl Live {
-    /// Connects, and again when the connection is lost, for ever.
+impl Connector {
+    /// Runs until the task is aborted.
     pub async fn run(mut self) {
-        let mut pause = PAUSES.0;
-        // What was said of the server's absence, to say it once.
-        let mut said = None;
+        let mut backoff = MIN_BACKOFF;
+        // The last error that was logged; each is logged once.
+        let mut logged = None;
         loop {
-            let why = match self.connect().await {
+            let error = match self.connect().await {
                 Ok(connection) => {
-                    tracing::info!("connected to Redis");
-                    said = None;
+                    tracing::info!("connected to redis");
+                    logged = None;
                     let since = Instant::now();
-                    self.link.renew();
-                    let Err(why) = self.live(connection).await;
-                    if since.elapsed() > GOOD {
-                        tracing::warn!(why, "Redis was lost; connecting again");
-                        pause = PAUSES.0;
+                    self.link.reset_warning();
+                    let Err(error) = self.serve(connection).await;
+                    if since.elapsed() > STABLE {
+                        tracing::warn!(error, "redis connection lost, reconnecting");
+                        backoff = MIN_BACKOFF;
                         self.link.set(State::Connecting);
                         while self.messages.try_recv().is_ok() {}
                         continue;
                     }
-                    why
+                    error
                 }
-                Err(why) => why,
+                Err(error) => error,
             };
             self.link.set(State::Down);
-            // Nobody waits now, and a later connection would find these stale.
+            // Drop what is queued: it would be stale by the next connection, and no caller waits for it.
             while self.messages.try_recv().is_ok() {}
             while self.changes.try_recv().is_ok() {}
-            if said.as_ref() != Some(&why) {
-                tracing::warn!(why, "Redis is away; this process does without it until it is back");
-                said = Some(why);
+            if logged.as_ref() != Some(&error) {
+                tracing::warn!(error, "redis unavailable, using local memory");
+                logged = Some(error);
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(PAUSES.1);
+            sleep(backoff).await;
+            backoff = (backoff * 2).min(MAX_BACKOFF);
         }
     }
 
@@ -111,43 +109,43 @@ impl Live {
             let (sink, stream) = pubsub.split();
             Ok(Connection { requests, sink, stream })
         };
-        let mut connecting = std::pin::pin!(timeout(PATIENCE, connecting));
-        let connected = match timeout(self.link.patience(), &mut connecting).await {
+        let mut connecting = std::pin::pin!(timeout(TIMEOUT, connecting));
+        let connected = match timeout(self.link.timeout(), &mut connecting).await {
             Ok(connected) => connected,
             Err(_) => {
                 self.link.set(State::Down);
                 connecting.await
             }
         };
-        reason(connected)
+        flatten(connected)
     }
 
-    /// Uses a connection until it is lost, and says why.
-    async fn live(&mut self, connection: Connection) -> Result<Infallible, String> {
+    /// Uses a connection until it fails.
+    async fn serve(&mut self, connection: Connection) -> Result<Infallible, String> {
         let Connection { requests, mut sink, stream } = connection;
         let Self { link, channels, changes, messages, sender, prefix, .. } = self;
-        // Changes up to here are in the list of all channels; later ones come behind in the queue.
-        let mut waiting = Vec::new();
+        // These changes are contained in `channels.all()`, which is read after them.
+        let mut applied = Vec::new();
         while let Ok(change) = changes.try_recv() {
-            waiting.push(change);
+            applied.push(change);
         }
-        let followed: HashSet<_> = channels.all().into_iter().collect();
-        if !followed.is_empty() {
-            let names: Vec<_> = followed.iter().map(|channel| name(prefix, channel)).collect();
-            reason(timeout(PATIENCE, sink.subscribe(names)).await)?;
+        let subscribed: HashSet<_> = channels.all().into_iter().collect();
+        if !subscribed.is_empty() {
+            let names: Vec<_> = subscribed.iter().map(|channel| name(prefix, channel)).collect();
+            flatten(timeout(TIMEOUT, sink.subscribe(names)).await)?;
         }
         link.set(State::Up(requests.clone()));
-        answer(&mut waiting);
+        confirm(&mut applied);
         tokio::select! {
-            why = deliver(stream, channels, sender, prefix) => Err(why),
-            why = follow(sink.clone(), changes, channels, followed, prefix) => why,
-            why = send(requests.clone(), messages, link, sender, prefix) => why,
-            why = watch(requests, sink, link) => why,
+            error = deliver(stream, channels, sender, prefix) => Err(error),
+            error = sync_channels(sink.clone(), changes, channels, subscribed, prefix) => error,
+            error = send(requests.clone(), messages, link, sender, prefix) => error,
+            error = ping_regularly(requests, sink, link) => error,
         }
     }
 }
 
-/// Gives the messages of other processes to the listeners of this one; says why there are no more.
+/// Delivers messages of other processes to local subscribers; returns the error that ended the stream.
 async fn deliver(
     mut stream: PubSubStream,
     channels: &Channels,
@@ -168,45 +166,44 @@ async fn deliver(
     "the connection was closed".into()
 }
 
-/// Keeps the server's list of our channels equal to the list of those with listeners.
-async fn follow(
+/// Subscribes on the server to the channels that have local subscribers, and unsubscribes from others.
+async fn sync_channels(
     mut sink: PubSubSink,
     changes: &mut mpsc::UnboundedReceiver<Change>,
     channels: &Channels,
-    mut followed: HashSet<Box<str>>,
+    mut subscribed: HashSet<Box<str>>,
     prefix: &str,
 ) -> Result<Infallible, String> {
     let mut batch = Vec::new();
     loop {
         if changes.recv_many(&mut batch, BATCH).await == 0 {
-            // The cache is gone, and this task with it.
+            // The cache was dropped, which aborts this task.
             future::pending::<()>().await;
         }
-        // Each channel once, and as it is now: what changes from here on is told behind.
-        let (mut come, mut gone) = (Vec::new(), Vec::new());
+        // The current state of each channel counts; a later change of it comes later in the queue.
+        let (mut added, mut removed) = (Vec::new(), Vec::new());
         for channel in batch.iter().map(|change| &change.channel).collect::<HashSet<_>>() {
             if channels.has(channel) {
-                if followed.insert(channel.clone()) {
-                    come.push(name(prefix, channel));
+                if subscribed.insert(channel.clone()) {
+                    added.push(name(prefix, channel));
                 }
-            } else if followed.remove(channel) {
-                gone.push(name(prefix, channel));
+            } else if subscribed.remove(channel) {
+                removed.push(name(prefix, channel));
             }
         }
-        if !come.is_empty() {
-            sink.subscribe(come).await.map_err(|e| e.to_string())?;
+        if !added.is_empty() {
+            sink.subscribe(added).await.map_err(|e| e.to_string())?;
         }
-        if !gone.is_empty() {
-            sink.unsubscribe(gone).await.map_err(|e| e.to_string())?;
+        if !removed.is_empty() {
+            sink.unsubscribe(removed).await.map_err(|e| e.to_string())?;
         }
-        answer(&mut batch);
+        confirm(&mut batch);
     }
 }
 
-/// Tells those who wait for a change that it was followed.
-fn answer(changes: &mut Vec<Change>) {
-    for followed in changes.drain(..).filter_map(|change| change.followed) {
-        let _ = followed.send(());
+fn confirm(changes: &mut Vec<Change>) {
+    for applied in changes.drain(..).filter_map(|change| change.applied) {
+        let _ = applied.send(());
     }
 }
 
@@ -229,25 +226,25 @@ async fn send(
             pipe.cmd("PUBLISH").arg(name(prefix, &channel)).arg(message).ignore();
         }
         if let Err(error) = pipe.exec_async(&mut requests).await {
-            link.failed(&error);
+            link.request_failed(&error);
         }
     }
 }
 
-/// Asks the server whether it is there, now and then and when somebody doubts it.
-async fn watch(
+/// Pings the server at an interval and when a request timed out.
+async fn ping_regularly(
     mut requests: MultiplexedConnection,
     mut sink: PubSubSink,
     link: &Link,
 ) -> Result<Infallible, String> {
     loop {
-        let doubted = timeout(PING, link.doubted()).await.is_ok();
-        if doubted {
+        let suspect = timeout(PING_INTERVAL, link.ping_requested()).await.is_ok();
+        if suspect {
             link.set(State::Down);
         }
         let both = future::try_join(ping(&mut requests), sink.ping::<Value>());
-        reason(timeout(PATIENCE, both).await)?;
-        if doubted {
+        flatten(timeout(TIMEOUT, both).await)?;
+        if suspect {
             link.set(State::Up(requests.clone()));
         }
     }
@@ -257,14 +254,13 @@ async fn ping(requests: &mut MultiplexedConnection) -> RedisResult<Value> {
     redis::cmd("PING").query_async(requests).await
 }
 
-/// The server's name of a channel.
 fn name(prefix: &str, channel: &str) -> String {
     format!("{prefix}{channel}")
 }
 
-fn reason<T>(result: Result<RedisResult<T>, Elapsed>) -> Result<T, String> {
+fn flatten<T>(result: Result<RedisResult<T>, Elapsed>) -> Result<T, String> {
     match result {
         Ok(result) => result.map_err(|e| e.to_string()),
-        Err(_) => Err("it does not answer".into()),
+        Err(_) => Err("timed out".into()),
     }
 }

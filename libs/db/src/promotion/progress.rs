@@ -1,4 +1,4 @@
-//! How far a promotion has come.
+//! The state of a promotion, in the target database.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -6,41 +6,41 @@ use uuid::Uuid;
 use super::tables::{self, quoted};
 use crate::{Db, Engine, Error, Read, Result, Sql, Tx};
 
-/// The name of the mark of the whole.
+/// The name of the row of the whole promotion; the others are of steps.
 const WHOLE: &str = "";
 
 const EXISTS: Sql = Sql::either("SELECT to_regclass('promotion') IS NOT NULL", "SELECT FALSE");
 
-/// What [`begin`] found.
+/// The state of the target when [`begin`] was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begun {
-    /// An empty database.
+pub enum BeginOutcome {
+    /// It was empty.
     New,
-    /// One that an earlier attempt from the same source left half full.
-    Again,
-    /// One that was filled from the same source.
+    /// An earlier promotion from the same source did not finish.
+    Resumed,
+    /// A promotion from the same source finished at this time.
     Finished(DateTime<Utc>),
 }
 
-/// How far one step is.
+/// The progress of one step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
-    /// The place in the source that was reached.
-    pub place: i64,
-    /// How many rows that are.
+pub struct Progress {
+    /// The last position in the source.
+    pub cursor: i64,
+    /// Rows so far.
     pub rows: i64,
-    /// Whether the step is through.
+    /// Whether the step is complete.
     pub done: bool,
 }
 
-/// Takes a migrated, empty PostgreSQL database for the source of this id, or the one that was taken for it before.
+/// Begins or resumes a promotion from the source with this id into a migrated PostgreSQL database.
 ///
 /// # Errors
-/// [`Error::Config`] says in words what is in the database, when that is anything else.
-pub async fn begin(target: &Db, source: Uuid) -> Result<Begun> {
+/// [`Error::Config`] when the database contains other data.
+pub async fn begin(target: &Db, source: Uuid) -> Result<BeginOutcome> {
     let mut tx = target.begin().await?;
     match begin_in(&mut tx, source).await {
-        Ok(begun) => tx.commit().await.map(|()| begun),
+        Ok(outcome) => tx.commit().await.map(|()| outcome),
         Err(error) => {
             tx.rollback().await;
             Err(error)
@@ -48,9 +48,11 @@ pub async fn begin(target: &Db, source: Uuid) -> Result<Begun> {
     }
 }
 
-async fn begin_in(tx: &mut Tx, source: Uuid) -> Result<Begun> {
+async fn begin_in(tx: &mut Tx, source: Uuid) -> Result<BeginOutcome> {
     if tx.engine() == Engine::Sqlite {
-        return Err(Error::Config("data is promoted to PostgreSQL, not to SQLite".into()));
+        return Err(Error::Config(
+            "the target of a promotion must be PostgreSQL, not SQLite".into(),
+        ));
     }
     tx.advisory_lock("promotion").await?;
     tx.script(
@@ -71,19 +73,19 @@ async fn begin_in(tx: &mut Tx, source: Uuid) -> Result<Begun> {
         .fetch_optional()
         .await?;
     match found {
-        Some((from, true, at)) if from == source => return Ok(Begun::Finished(at)),
-        Some((from, false, _)) if from == source => return Ok(Begun::Again),
+        Some((from, true, at)) if from == source => return Ok(BeginOutcome::Finished(at)),
+        Some((from, false, _)) if from == source => return Ok(BeginOutcome::Resumed),
         Some(_) => {
-            let text = "it was filled, or is being filled, from another data directory";
+            let text = "it contains a promotion from another data directory";
             return Err(Error::Config(text.into()));
         }
         None => {}
     }
-    let taken = occupied(tx).await?;
-    if !taken.is_empty() {
+    let tables = tables_with_rows(tx).await?;
+    if !tables.is_empty() {
         return Err(Error::Config(format!(
             "it is not empty: there are rows in {}",
-            taken.join(", ")
+            tables.join(", ")
         )));
     }
     let now = tx.now();
@@ -97,27 +99,26 @@ async fn begin_in(tx: &mut Tx, source: Uuid) -> Result<Begun> {
     .bind(now)
     .execute()
     .await?;
-    Ok(Begun::New)
+    Ok(BeginOutcome::New)
 }
 
-/// The tables that have rows.
-async fn occupied(tx: &mut Tx) -> Result<Vec<String>> {
+async fn tables_with_rows(tx: &mut Tx) -> Result<Vec<String>> {
     let mut names: Vec<String> =
         tables::columns_of_target(&mut *tx).await?.into_iter().map(|column| column.table).collect();
     names.dedup();
-    let mut occupied = Vec::new();
+    let mut found = Vec::new();
     for name in names {
         let mut query = tx.query("SELECT EXISTS (SELECT 1 FROM ");
         query = query.push_name(&quoted(&name)).push(")");
         if query.fetch_scalar().await? {
-            occupied.push(name);
+            found.push(name);
         }
     }
-    Ok(occupied)
+    Ok(found)
 }
 
-/// Notes how far a step is, with what the transaction did.
-pub async fn mark(tx: &mut Tx, name: &str, mark: Mark) -> Result<()> {
+/// Saves the progress of a step, in the transaction of its work.
+pub async fn save_progress(tx: &mut Tx, name: &str, progress: Progress) -> Result<()> {
     let now = tx.now();
     tx.query(
         "INSERT INTO promotion (name, source, place, row_count, done, noted_at)
@@ -127,35 +128,35 @@ pub async fn mark(tx: &mut Tx, name: &str, mark: Mark) -> Result<()> {
              noted_at = excluded.noted_at",
     )
     .bind(name)
-    .bind(mark.place)
-    .bind(mark.rows)
-    .bind(mark.done)
+    .bind(progress.cursor)
+    .bind(progress.rows)
+    .bind(progress.done)
     .bind(now)
     .execute()
     .await
     .map(drop)
 }
 
-/// How far a step is.
-pub async fn marked(read: impl Read<'_>, name: &str) -> Result<Mark> {
+/// The progress of a step; the default before it has begun.
+pub async fn progress(read: impl Read<'_>, name: &str) -> Result<Progress> {
     let found: Option<(i64, i64, bool)> = read
         .query("SELECT place, row_count, done FROM promotion WHERE name = $1")
         .bind(name)
         .fetch_optional()
         .await?;
-    Ok(found.map_or(Mark::default(), |(place, rows, done)| Mark { place, rows, done }))
+    Ok(found.map_or(Progress::default(), |(cursor, rows, done)| Progress { cursor, rows, done }))
 }
 
-/// Notes that everything is there.
+/// Marks the whole promotion as finished.
 pub async fn finish(target: &Db) -> Result<()> {
     target
         .transact(|mut tx| async move {
-            mark(&mut tx, WHOLE, Mark { place: 0, rows: 0, done: true }).await
+            save_progress(&mut tx, WHOLE, Progress { cursor: 0, rows: 0, done: true }).await
         })
         .await
 }
 
-/// Whether a promotion was begun and not finished: nobody may work with the data yet.
+/// Whether a promotion was begun and not finished, so that the data must not be used.
 pub async fn is_unfinished(db: &Db) -> Result<bool> {
     if !db.query(EXISTS).fetch_scalar::<bool>().await? {
         return Ok(false);

@@ -1,8 +1,8 @@
-//! What holds on every backend.
+//! Behaviour that every backend shares.
 
 use std::time::Duration;
 
-use cache::testing::{eventually, places};
+use cache::testing::{backends, eventually};
 use cache::{Cache, Rate};
 
 use crate::next;
@@ -11,14 +11,14 @@ const HOUR: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(20);
 
 async fn each(test: impl AsyncFn(Cache)) {
-    for place in places() {
-        eprintln!("on {place:?}");
-        test(place.cache().await).await;
+    for backend in backends() {
+        eprintln!("on {backend:?}");
+        test(backend.cache().await).await;
     }
 }
 
 #[tokio::test]
-async fn values_live_until_their_end() {
+async fn values_expire_and_are_deleted() {
     each(async |cache| {
         assert_eq!(cache.get("a").await, None);
         cache.set("a", "value", HOUR).await;
@@ -36,13 +36,13 @@ async fn values_live_until_their_end() {
         cache.set("long", "value", Duration::ZERO).await;
         assert_eq!(cache.get("long").await, None);
         cache.set("short", "value", SHORT).await;
-        eventually("it is gone", async || cache.get("short").await.is_none()).await;
+        eventually("it has expired", async || cache.get("short").await.is_none()).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn counters_live_from_their_first_increment() {
+async fn counters_expire_after_their_first_increment() {
     each(async |cache| {
         assert_eq!(cache.count("n").await, 0);
         assert_eq!(cache.increment("n", 2, HOUR).await, 2);
@@ -50,17 +50,17 @@ async fn counters_live_from_their_first_increment() {
         assert_eq!(cache.increment("n", 0, HOUR).await, 5);
         assert_eq!(cache.count("n").await, 5);
         assert_eq!(cache.increment("n", u32::MAX, HOUR).await, 5 + u64::from(u32::MAX));
-        // A value of the same key is another thing, but both are deleted.
+        // A value of the same key is independent, but both are deleted.
         assert_eq!(cache.get("n").await, None);
         cache.set("n", "value", HOUR).await;
         cache.delete("n").await;
         assert_eq!(cache.count("n").await, 0);
         assert_eq!(cache.get("n").await, None);
 
-        // A later increment does not let it live longer.
-        let ended = async || cache.increment("short", 1, SHORT).await == 1;
-        ended().await;
-        eventually("it starts again", ended).await;
+        // A later increment does not extend its life.
+        let restarted = async || cache.increment("short", 1, SHORT).await == 1;
+        restarted().await;
+        eventually("it starts again", restarted).await;
         assert_eq!(cache.increment("none", 1, Duration::ZERO).await, 1);
         assert_eq!(cache.count("none").await, 0);
     })
@@ -68,7 +68,7 @@ async fn counters_live_from_their_first_increment() {
 }
 
 #[tokio::test]
-async fn a_rate_is_a_burst_and_then_one_at_a_time() {
+async fn rate_allows_a_burst_up_to_the_limit() {
     each(async |cache| {
         let rate = Rate::new(3, HOUR);
         for remaining in [2, 1, 0] {
@@ -93,7 +93,7 @@ async fn a_rate_is_a_burst_and_then_one_at_a_time() {
 }
 
 #[tokio::test]
-async fn who_waits_as_told_is_allowed() {
+async fn call_after_retry_after_is_allowed() {
     each(async |cache| {
         let rate = Rate::new(2, Duration::from_millis(500));
         let refused = loop {
@@ -103,7 +103,7 @@ async fn who_waits_as_told_is_allowed() {
             }
         };
         assert!(refused.retry_after <= rate.window / 2);
-        // A millisecond more, since the server's clock is not the one that this waits by.
+        // A millisecond more, because the server's clock differs from the one of this sleep.
         tokio::time::sleep(refused.retry_after + Duration::from_millis(1)).await;
         assert!(cache.rate("r", rate).await.allowed);
     })
@@ -111,7 +111,7 @@ async fn who_waits_as_told_is_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_is_exact_under_concurrency() {
+async fn limit_is_exact_under_concurrency() {
     each(async |cache| {
         let rate = Rate::new(100, HOUR);
         let tasks: Vec<_> = (0..8)
@@ -136,12 +136,12 @@ async fn a_limit_is_exact_under_concurrency() {
 }
 
 #[tokio::test]
-async fn messages_reach_the_listeners_of_their_channel_once() {
+async fn messages_are_delivered_once_and_in_order() {
     each(async |cache| {
         cache.publish("submission/1", "before");
         let mut listener = cache.subscribe("submission/1").await.unwrap();
         let mut second = cache.subscribe("submission/1").await.unwrap();
-        cache.publish("submission/2", "not for us");
+        cache.publish("submission/2", "another channel");
         for message in ["one", "", "three"] {
             cache.publish("submission/1", message);
         }
