@@ -51,10 +51,8 @@ pub fn routes() -> Result<Generated, Error> {
 }
 
 pub fn catalogue() -> Generated {
-    let topics = [auth::TOPICS, challenge::TOPICS, judge::TOPICS, problem::TOPICS].concat();
-    let judge =
-        bus::Consumes { consumer: judge::events::CONSUMER, topics: judge::events::CONSUMES };
-    let consumes = [challenge::CONSUMES, &[judge], problem::CONSUMES].concat();
+    let topics: Vec<_> = ALL.iter().flat_map(|service| service.publishes).copied().collect();
+    let consumes: Vec<_> = ALL.iter().flat_map(|service| service.consumes).copied().collect();
     Generated { file: CATALOGUE.into(), text: bus::catalogue(&topics, &consumes) }
 }
 

@@ -1,5 +1,6 @@
 //! The configuration. The defaults suit a single machine.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::arguments::Settings;
 use crate::failure::Failure;
 use crate::server::roles::{Role, Roles};
+use crate::services::Sections;
 
 /// The whole configuration. `agon config` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -43,14 +45,9 @@ pub struct Config {
     pub cache: CacheConfig,
     /// Calls per minute and user, by class of call.
     pub limits: access::Limits,
-    /// Accounts and sessions.
-    pub auth: auth::Config,
-    /// Problems and their packages.
-    pub problem: problem::Config,
-    /// Judging.
-    pub judge: judge::Config,
-    /// Submissions.
-    pub challenge: challenge::Config,
+    /// One section per service.
+    #[serde(flatten)]
+    pub services: Sections,
     /// The REST edge.
     pub gateway: gateway::Config,
     /// Logs.
@@ -77,35 +74,31 @@ pub struct Grpc {
 }
 
 /// The other processes of the installation.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Peers {
-    /// Addresses of the role: `http://host:port` or `https://host:port`. A host name with several
-    /// addresses counts as several processes.
-    pub auth: Vec<String>,
-    /// Addresses of `problem`.
-    pub problem: Vec<String>,
-    /// Addresses of `challenge`.
-    pub challenge: Vec<String>,
-    /// Addresses of `judge`.
-    pub judge: Vec<String>,
-    /// Trusted CA and client certificate for https.
+    /// Addresses of each service that other processes run: `http://host:port` or `https://host:port`. A host name with
+    /// several addresses stands for as many processes.
+    #[serde(flatten)]
+    pub addresses: BTreeMap<String, Vec<String>>,
+    /// For https: the trusted CA, and the certificate of this process.
     pub tls: rpc::Tls,
-    /// Retries and circuit breaker.
+    /// Retries, and the circuit breaker of each process.
     pub resilience: rpc::Resilience,
 }
 
+impl Default for Peers {
+    fn default() -> Self {
+        let addresses = Role::services().map(|role| (role.name().to_owned(), Vec::new()));
+        let (tls, resilience) = (rpc::Tls::default(), rpc::Resilience::default());
+        Self { addresses: addresses.collect(), tls, resilience }
+    }
+}
+
 impl Peers {
-    /// The configured addresses of a role; `None` if there are none.
+    /// The processes of a role; `None` if no address is configured.
     pub fn of(&self, role: Role) -> Option<rpc::Peer> {
-        let urls = match role {
-            Role::Auth => &self.auth,
-            Role::Problem => &self.problem,
-            Role::Challenge => &self.challenge,
-            Role::Judge => &self.judge,
-            Role::Worker | Role::Gateway => return None,
-        };
-        let (tls, resilience) = (self.tls.clone(), self.resilience.clone());
-        (!urls.is_empty()).then(|| rpc::Peer { urls: urls.clone(), tls, resilience })
+        let urls = self.addresses.get(role.name()).filter(|urls| !urls.is_empty())?.clone();
+        Some(rpc::Peer { urls, tls: self.tls.clone(), resilience: self.resilience.clone() })
     }
 }
 
@@ -195,10 +188,7 @@ impl Default for Config {
             events: bus::KafkaConfig::default(),
             cache: CacheConfig { url: "memory:".into(), prefix: "agon".into() },
             limits: access::Limits::default(),
-            auth: auth::Config::default(),
-            problem: problem::Config::default(),
-            judge: judge::Config::default(),
-            challenge: challenge::Config::default(),
+            services: Sections::default(),
             gateway: gateway::Config::default(),
             log: Log {
                 format: Format::Auto,
@@ -305,7 +295,7 @@ impl Config {
     fn check_roles(&self) -> Result<(), Failure> {
         let roles = &self.roles;
         if roles.is_empty() {
-            let names = Role::ALL.map(Role::name).join(", ");
+            let names = Role::all().map(Role::name).collect::<Vec<_>>().join(", ");
             return Err(Failure::config(format!("roles: must contain at least one of {names}")));
         }
         if self.root_secret.is_some() && self.root_secret_file.is_some() {
@@ -353,11 +343,11 @@ mod tests {
 
     #[test]
     fn services_in_several_processes_need_shared_engines() {
-        let mut config = Config { roles: Roles::of(&[Role::Gateway]), ..Config::default() };
+        let mut config = Config { roles: Roles::of(&["gateway"]), ..Config::default() };
         config.check().unwrap();
         config.roles = Roles::of(&[]);
         assert!(config.check().unwrap_err().to_string().starts_with("roles: must"));
-        config.roles = Roles::of(&[Role::Auth, Role::Judge]);
+        config.roles = Roles::of(&["auth", "judge"]);
         let missing = |config: &Config| config.check().unwrap_err().to_string();
         assert!(missing(&config).starts_with("database.url"));
         config.database.url = "postgres://localhost/agon".into();

@@ -17,7 +17,8 @@ use crate::failure::Failure;
 use crate::migrate::archive::{self, ArchiveError, Source};
 use crate::migrate::manifest::Manifest;
 use crate::migrate::{objects, source_id};
-use crate::server::databases::{self, ALL, Databases, database_failure};
+use crate::server::databases::{self, Databases, database_failure};
+use crate::services;
 
 /// Attempts per backup. An attempt fails if a problem is purged between the snapshot and the copy of its objects.
 const ATTEMPTS: usize = 3;
@@ -103,13 +104,13 @@ async fn attempt(
     let objects_used = referenced_objects(&databases).await;
     databases.close().await;
     let objects_used = objects_used?;
-    for migrations in ALL {
-        let name = format!("{}.db", migrations.service);
+    for service in services::ALL {
+        let name = format!("{}.db", service.name);
         files.push(Source { path: temporary.path().join(&name), name, digest: None });
     }
     files.extend(other_files(&config.data)?);
     if let Some(stored) =
-        Files::of(&config.problem.objects, &config.data).map_err(objects::failure)?
+        Files::of(&config.services.problem.objects, &config.data).map_err(objects::failure)?
     {
         files.extend(objects_used.into_iter().map(|digest| {
             let (head, tail) = digest.split_at(2);
@@ -129,10 +130,11 @@ async fn attempt(
 
 /// Copies all databases as of one moment. Returns how long writes were blocked.
 async fn snapshot(data: &Path, into: &Path) -> Result<Duration, Failure> {
-    let files = ALL.map(|migrations| {
-        let name = format!("{}.db", migrations.service);
+    let files = services::ALL.iter().map(|service| {
+        let name = format!("{}.db", service.name);
         Copy { from: data.join(&name), to: into.join(name) }
     });
+    let files: Vec<Copy> = files.collect();
     snapshot::take(&files).await.map_err(|error| Failure::storage(error.to_string()))
 }
 

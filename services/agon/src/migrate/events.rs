@@ -14,8 +14,7 @@ use crate::server::topics;
 /// # Errors
 /// Also if the topics contain events of another installation.
 pub async fn open(target: &Config, from: &Databases, to: &Databases) -> Result<Promotion, Failure> {
-    let topics = topics::produced().map(|(_, topics)| topics);
-    let bus = Bus::kafka(target.events.clone(), &topics).map_err(failure)?;
+    let bus = Bus::kafka(target.events.clone(), &topics::produced()).map_err(failure)?;
     bus.create_topics(&topics::consumed()).await.map_err(failure)?;
     let pairs = from.each().zip(to.each()).map(|((from, _), (to, _))| (from.clone(), to.clone()));
     let events = Promotion::new(bus, pairs.collect());

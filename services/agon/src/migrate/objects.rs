@@ -11,13 +11,13 @@ use crate::failure::Failure;
 
 /// Opens the target's bucket.
 pub async fn open(target: &Config, data: &Path) -> Result<Bucket, Failure> {
-    Bucket::open(&target.problem.objects, data).await.map_err(failure)
+    Bucket::open(&target.services.problem.objects, data).await.map_err(failure)
 }
 
 /// Copies all objects to a bucket and verifies them.
 pub async fn copy(source: &Config, to: &Bucket, data: &Path, problem: &Db) -> Result<(), Failure> {
     let mut step = Step::start("objects");
-    let Some(files) = Files::of(&source.problem.objects, data).map_err(failure)? else {
+    let Some(files) = Files::of(&source.services.problem.objects, data).map_err(failure)? else {
         return Ok(());
     };
     let digests = problem::named_objects(problem).await.map_err(failure)?;

@@ -127,7 +127,7 @@ mod tests {
         assert!(plan("mysql://h/d", None, |_| {}).unwrap_err().starts_with("--to: "));
         assert!(plan("postgres://h/d", Some("file:"), |_| {}).unwrap_err().contains("--objects: "));
         let bucket = plan("postgres://h/d", Some("s3://b"), |config| {
-            config.problem.objects.url = "s3://a".into();
+            config.services.problem.objects.url = "s3://a".into();
         });
         assert!(bucket.unwrap_err().starts_with("--objects: "));
         let wrong = plan("postgres://h/d", None, |config| config.events.url = "amqp://h".into());

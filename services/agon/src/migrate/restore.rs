@@ -13,8 +13,9 @@ use crate::config::Config;
 use crate::data_dir::{make_private_dir, temporary_dir};
 use crate::failure::Failure;
 use crate::migrate::unpack;
-use crate::server::databases::{ALL, Databases, database_failure};
+use crate::server::databases::{Databases, database_failure};
 use crate::server::topics;
+use crate::services;
 
 pub async fn run(arguments: &Restore) -> Result<ExitCode, Failure> {
     let data = &arguments.data;
@@ -64,8 +65,8 @@ fn parent_of(data: &Path) -> Result<PathBuf, Failure> {
 
 /// Fails unless the databases are intact, known to this program, and as of one moment.
 async fn check(directory: &Path) -> Result<(), Failure> {
-    for migrations in ALL {
-        let service = migrations.service;
+    for descriptor in services::ALL {
+        let service = descriptor.name;
         let path = directory.join(format!("{service}.db"));
         if !path.is_file() {
             return Err(Failure::storage(format!("--from: the database of {service} is missing")));
@@ -85,12 +86,7 @@ async fn check(directory: &Path) -> Result<(), Failure> {
 }
 
 async fn check_consistency(databases: &Databases) -> Result<(), Failure> {
-    let log_of = |topic: &str| {
-        let producers = topics::produced();
-        let producer =
-            producers.iter().find(|(_, topics)| topics.iter().any(|known| known.name == topic));
-        producer.map(|(service, _)| databases.of(service))
-    };
+    let log_of = |topic: &str| topics::producer(topic).map(|service| databases.of(service));
     for (db, migrations) in databases.each() {
         let known = db.migration_status(migrations).await;
         known.map_err(|error| database_failure(db.service(), &error))?;

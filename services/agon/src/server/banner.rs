@@ -25,7 +25,7 @@ pub fn print(base: &Base, addresses: Addresses, startup: Duration) {
     lines.push(format!("  gRPC   {grpc}   with reflection: grpcurl -plaintext {grpc} list"));
     lines.push(format!("  admin  http://{admin}   /livez /readyz /metrics /version"));
     lines.push(format!("  data   {}", base.data.path().display()));
-    if base.runs(Role::Auth) && password.exists() {
+    if base.runs(Role::AUTH) && password.exists() {
         lines.push(format!("  login  admin, password in {}", password.display()));
     }
     lines.push(match rest {

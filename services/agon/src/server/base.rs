@@ -9,6 +9,7 @@ use cache::Cache;
 use ids::Clock;
 use rpc::{Channel, Local, Methods, PageKey, RootSecret, Routes};
 use runtime::Tasks;
+use service::{Context, Descriptor};
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -17,6 +18,7 @@ use crate::server::databases::Databases;
 use crate::server::roles::Role;
 use crate::server::topics::produced;
 use crate::server::{keys, secrets};
+use crate::services;
 
 /// Shared resources of all roles.
 pub struct Base {
@@ -83,7 +85,7 @@ impl Base {
     /// One channel to all services, in this process or others.
     pub fn channel_to_all(&self) -> Result<Channel, Failure> {
         let mut routes = vec![("agon.event.v1".to_owned(), self.local.clone().into())];
-        for role in Role::SERVICES {
+        for role in Role::services() {
             routes.push((role.package(), self.channel(role)?));
         }
         Ok(Routes::new(routes).into())
@@ -91,29 +93,47 @@ impl Base {
 
     /// The credential of a role's service account.
     pub fn credentials(&self, account: Role) -> Result<Credentials, Failure> {
-        let key = keys::load_or_make(&self.config, account.name())?;
-        Ok(Credentials::new(account.name(), key, self.channel(Role::Auth)?, self.clock.clone()))
+        let key = keys::load_or_create(&self.config, account.name())?;
+        Ok(Credentials::new(account.name(), key, self.channel(Role::AUTH)?, self.clock.clone()))
     }
 
-    /// The channel from one role to another, with the credential of the first.
-    pub fn between(&self, from: Role, to: Role) -> Result<Authorised, Failure> {
-        Ok(self.credentials(from)?.channel(self.channel(to)?))
+    /// The channel from a role to a service, with the credential of the role.
+    pub fn peer(&self, role: Role, service: &str) -> Result<Authorised, Failure> {
+        let unknown = || Failure::new(format!("there is no service {service}"));
+        let to = Role::named(service).ok_or_else(unknown)?;
+        Ok(self.credentials(role)?.channel(self.channel(to)?))
+    }
+
+    /// What a service of this process is opened with.
+    pub fn context(&self, service: &Descriptor) -> Result<Context, Failure> {
+        let peer = |name: &&'static str| Ok((*name, self.peer(Role::of(service), name)?));
+        let peers = service.calls.iter().map(peer).collect::<Result<Vec<_>, Failure>>()?;
+        Ok(Context {
+            db: self.databases.of(service.name),
+            cache: self.cache.clone(),
+            clock: self.clock.clone(),
+            page_key: self.page_key()?,
+            root_secret: self.secret()?,
+            peers: service::Peers::new(peers),
+            data_dir: self.data.path().to_owned(),
+            shutdown: self.tasks.shutdown().clone(),
+        })
     }
 
     /// Verifies tokens through auth in another process, with the credential of a role of this process.
     pub fn verifier(&self) -> Result<Verifier, Failure> {
-        let account = self.config.roles.iter().find(|role| *role != Role::Auth);
-        let credentials = self.credentials(account.unwrap_or(Role::Gateway))?;
-        Ok(Verifier::remote(self.clock.clone(), self.channel(Role::Auth)?, &credentials))
+        let account = self.config.roles.iter().find(|role| *role != Role::AUTH);
+        let credentials = self.credentials(account.unwrap_or(Role::GATEWAY))?;
+        Ok(Verifier::remote(self.clock.clone(), self.channel(Role::AUTH)?, &credentials))
     }
 
     /// The event bus: Kafka, or the event logs in the databases of this process.
     pub fn bus(&self) -> Result<Bus, Failure> {
         let bus = if self.config.events.is_kafka() {
-            Bus::kafka(self.config.events.clone(), &produced().map(|(_, topics)| topics))
+            Bus::kafka(self.config.events.clone(), &produced())
         } else {
-            let logs = produced().into_iter().filter_map(|(service, topics)| {
-                self.databases.find(service).map(|db| (topics, db))
+            let logs = services::ALL.iter().filter_map(|service| {
+                self.databases.find(service.name).map(|db| (service.publishes, db))
             });
             Bus::embedded(logs.collect())
         };
@@ -129,7 +149,7 @@ fn cache(config: &Config, clock: &Clock) -> Result<Cache, Failure> {
 /// One channel for each configured role of another process.
 fn remote(config: &Config) -> Result<BTreeMap<Role, Channel>, Failure> {
     let methods = Methods::new(&[proto::DESCRIPTOR_SET]);
-    let remote = Role::SERVICES.into_iter().filter(|role| !config.roles.contains(*role));
+    let remote = Role::services().filter(|role| !config.roles.contains(*role));
     let peers = remote.filter_map(|role| Some((role, config.peers.of(role)?)));
     peers
         .map(|(role, peer)| {

@@ -8,10 +8,8 @@ use ids::Clock;
 
 use crate::config::Config;
 use crate::failure::Failure;
-
-/// The migrations of every service.
-pub const ALL: [&Migrations; 4] =
-    [&auth::MIGRATIONS, &problem::MIGRATIONS, &judge::MIGRATIONS, &challenge::MIGRATIONS];
+use crate::server::roles::Role;
+use crate::services;
 
 /// The databases of this process's services.
 #[derive(Clone)]
@@ -21,9 +19,9 @@ impl Databases {
     /// Opens the databases of the configured roles.
     pub async fn open(config: &Config, data: &Path, clock: &Clock) -> Result<Self, Failure> {
         let mut databases = Vec::new();
-        for migrations in ALL {
-            let service = migrations.service;
-            if !config.roles.iter().any(|role| role.name() == service) {
+        for descriptor in services::ALL {
+            let (service, migrations) = (descriptor.name, &descriptor.migrations);
+            if !config.roles.contains(Role::of(descriptor)) {
                 continue;
             }
             let url = config.database_url(data, service);
@@ -88,8 +86,8 @@ impl Databases {
 
 /// Fails if the data directory lacks a database file.
 pub fn require_files(data: &Path) -> Result<(), Failure> {
-    let missing = ALL.map(|migrations| data.join(format!("{}.db", migrations.service)));
-    match missing.iter().find(|path| !path.is_file()) {
+    let mut files = services::ALL.iter().map(|service| data.join(format!("{}.db", service.name)));
+    match files.find(|path| !path.is_file()) {
         None => Ok(()),
         Some(path) => Err(Failure::usage(format!(
             "--data: {} is not the data directory of an installation: {} is missing",

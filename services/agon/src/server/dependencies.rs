@@ -32,7 +32,7 @@ pub fn register_checks(base: &Base) -> Result<(), Failure> {
         async { state }
     });
     // A process that runs auth sends its credentials to no other process.
-    let accounts = base.config.roles.iter().filter(|_| !base.runs(Role::Auth));
+    let accounts = base.config.roles.iter().filter(|_| !base.runs(Role::AUTH));
     for role in accounts {
         let credentials = base.credentials(role)?;
         readiness.check(format!("credential of {role}"), move || {

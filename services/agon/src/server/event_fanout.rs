@@ -17,9 +17,7 @@ use tonic::{Code, Request, Response, Status, async_trait};
 use crate::failure::Failure;
 use crate::server::base::Base;
 use crate::server::roles::Role;
-
-/// The roles that consume events, in the order in which their dead letters are listed.
-const CONSUMERS: [Role; 3] = [Role::Problem, Role::Judge, Role::Challenge];
+use crate::services;
 
 type Client = EventServiceClient<EdgeChannel>;
 
@@ -30,10 +28,11 @@ impl EventFanout {
     /// Connects to the consumers in other processes, and to the event service of this process through `local`.
     pub fn new(base: &Base, local: Option<Channel>) -> Result<Self, Failure> {
         let mut channels: Vec<_> = local.map(|local| ("here", local)).into_iter().collect();
-        for role in CONSUMERS.into_iter().filter(|role| !base.runs(*role)) {
+        let consumers = services::ALL.iter().filter(|service| !service.consumes.is_empty());
+        for role in consumers.map(Role::of).filter(|role| !base.runs(*role)) {
             channels.push((role.name(), base.channel(role)?));
         }
-        let credentials = base.credentials(Role::Gateway)?;
+        let credentials = base.credentials(Role::GATEWAY)?;
         let client =
             |(name, channel)| (name, EventServiceClient::new(credentials.edge_channel(channel)));
         Ok(Self(channels.into_iter().map(client).collect()))

@@ -40,7 +40,7 @@ impl ForwardLayer {
         if packages.is_empty() {
             return Ok(Self { authorise, remote: None });
         }
-        let channel = base.credentials(Role::Gateway)?.edge_channel(base.channel_to_all()?);
+        let channel = base.credentials(Role::GATEWAY)?.edge_channel(base.channel_to_all()?);
         let remote = Remote { packages: packages.into(), channel };
         Ok(Self { authorise, remote: Some(remote) })
     }
@@ -48,8 +48,8 @@ impl ForwardLayer {
 
 /// The roles to which this process forwards calls.
 pub fn remote_roles(base: &Base) -> impl Iterator<Item = Role> {
-    let gateway = base.runs(Role::Gateway);
-    Role::SERVICES.into_iter().filter(move |role| gateway && !base.runs(*role))
+    let gateway = base.runs(Role::GATEWAY);
+    Role::services().filter(move |role| gateway && !base.runs(*role))
 }
 
 impl Layer<Served> for ForwardLayer {

@@ -10,10 +10,14 @@ use access::{PublicKey, SigningKey};
 use crate::config::Config;
 use crate::data_dir::{make_private_dir, read_if_exists, write_private};
 use crate::failure::Failure;
+use crate::server::roles::Role;
 use crate::server::secrets;
 
-/// The service accounts of an installation. The command line uses `operator`, with its key in the data directory.
-pub const ACCOUNTS: [&str; 6] = ["problem", "challenge", "judge", "worker", "gateway", "operator"];
+/// The service accounts of an installation: one per role but auth, and `operator` for the command line.
+fn names() -> impl Iterator<Item = &'static str> {
+    let roles = Role::all().filter(|role| *role != Role::AUTH);
+    roles.map(Role::name).chain(["operator"])
+}
 
 /// The key of an account, from its file or the root secret; `None` without either.
 pub fn load(config: &Config, account: &str) -> Result<Option<SigningKey>, Failure> {
@@ -48,16 +52,16 @@ pub fn load_or_create(config: &Config, account: &str) -> Result<SigningKey, Fail
 
 /// Every account with its public key, with which auth verifies assertions.
 pub fn accounts(config: &Config) -> Result<Vec<(String, PublicKey)>, Failure> {
-    let account = |name: &&str| Ok(((*name).to_owned(), load_or_create(config, name)?.public()));
-    ACCOUNTS.iter().map(account).collect()
+    let account = |name: &str| Ok((name.to_owned(), load_or_create(config, name)?.public()));
+    names().map(account).collect()
 }
 
 /// Fails if there is no account of this name.
 pub fn check(account: &str) -> Result<(), Failure> {
-    if ACCOUNTS.contains(&account) {
+    if names().any(|name| name == account) {
         return Ok(());
     }
-    let known = ACCOUNTS.join(", ");
+    let known = names().collect::<Vec<_>>().join(", ");
     Err(Failure::usage(format!("unknown service account {account:?}; must be one of {known}")))
 }
 
@@ -73,14 +77,14 @@ fn path(config: &Config, account: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::roles::{Role, Roles};
+    use crate::server::roles::Roles;
 
     #[test]
     fn key_comes_from_file_then_root_secret_then_is_generated() {
         let dir = tempfile::tempdir().unwrap();
         let whole = Config { data: dir.path().into(), ..Config::default() };
         assert!(load(&whole, "judge").unwrap().is_none());
-        let single = Config { roles: Roles::of(&[Role::Judge]), ..whole.clone() };
+        let single = Config { roles: Roles::of(&["judge"]), ..whole.clone() };
         let error = load_or_create(&single, "judge").unwrap_err().to_string();
         assert!(error.starts_with("keys: ") && error.contains("keys/judge.pem"), "{error}");
 

@@ -32,7 +32,7 @@ impl Listeners {
         let rest = async || bind("REST", "--rest", config.rest.listen).await;
         Ok(Self {
             grpc: bind("gRPC", "--grpc", config.grpc.listen).await?,
-            rest: if config.roles.contains(Role::Gateway) { Some(rest().await?) } else { None },
+            rest: if config.roles.contains(Role::GATEWAY) { Some(rest().await?) } else { None },
             admin: bind("admin", "--admin", config.admin.listen).await?,
         })
     }

@@ -1,54 +1,74 @@
-//! The roles of the platform. A process runs all of them, or those of `--roles`.
+//! The roles of a process: the services, and two roles without data of their own.
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use service::Descriptor;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Accounts, sessions and tokens.
-    Auth,
-    /// Problems and their test data.
-    Problem,
-    /// Submissions.
-    Challenge,
-    /// The judging queue.
-    Judge,
-    /// Runs programs.
-    Worker,
-    /// REST, and gRPC for external clients.
-    Gateway,
-}
+use crate::services;
+
+/// One role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Role(&'static str);
 
 impl Role {
-    pub const ALL: [Self; 6] =
-        [Self::Auth, Self::Problem, Self::Challenge, Self::Judge, Self::Worker, Self::Gateway];
+    pub const AUTH: Self = Self("auth");
+    /// Runs programs for the judge.
+    pub const WORKER: Self = Self("worker");
+    /// Serves REST, and forwards gRPC to the services.
+    pub const GATEWAY: Self = Self("gateway");
 
-    /// The roles with gRPC services.
-    pub const SERVICES: [Self; 4] = [Self::Auth, Self::Problem, Self::Challenge, Self::Judge];
-
-    /// The name in `--roles`, of the service account and of the database.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auth => "auth",
-            Self::Problem => "problem",
-            Self::Challenge => "challenge",
-            Self::Judge => "judge",
-            Self::Worker => "worker",
-            Self::Gateway => "gateway",
-        }
+    /// The role of a service.
+    pub const fn of(service: &Descriptor) -> Self {
+        Self(service.name)
     }
 
-    /// The proto package of its services.
+    /// The role with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|role| role.0 == name)
+    }
+
+    /// Every role.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::services().chain([Self::WORKER, Self::GATEWAY])
+    }
+
+    /// The roles that answer gRPC calls of other roles.
+    pub fn services() -> impl Iterator<Item = Self> {
+        services::ALL.iter().map(Self::of)
+    }
+
+    /// As in `--roles`; also the name of its service account.
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+
+    /// The proto package of its gRPC services.
     pub fn package(self) -> String {
-        format!("agon.{}.v1", self.name())
+        format!("agon.{}.v1", self.0)
     }
 }
 
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+        f.write_str(self.0)
+    }
+}
+
+impl Serialize for Role {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Role {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        Self::named(&name).ok_or_else(|| {
+            let known: Vec<_> = Self::all().map(Self::name).collect();
+            let known = known.join(", ");
+            serde::de::Error::custom(format!("unknown role {name:?}; must be one of {known}"))
+        })
     }
 }
 
@@ -59,17 +79,16 @@ pub struct Roles(Vec<Role>);
 
 impl Default for Roles {
     fn default() -> Self {
-        Self(Role::ALL.into())
+        Self(Role::all().collect())
     }
 }
 
 impl Roles {
     #[cfg(test)]
-    pub fn of(roles: &[Role]) -> Self {
-        Self(roles.into())
+    pub fn of(names: &[&str]) -> Self {
+        Self(names.iter().map(|name| Role::named(name).unwrap()).collect())
     }
 
-    /// Whether a role is among them.
     pub fn contains(&self, role: Role) -> bool {
         self.0.contains(&role)
     }
@@ -78,19 +97,17 @@ impl Roles {
         self.0.is_empty()
     }
 
-    /// Whether all services are in this process.
     pub fn has_all_services(&self) -> bool {
-        Role::SERVICES.iter().all(|role| self.contains(*role))
+        Role::services().all(|role| self.contains(role))
     }
 
-    /// Whether at least one service is in this process.
     pub fn has_services(&self) -> bool {
-        Role::SERVICES.iter().any(|role| self.contains(*role))
+        Role::services().any(|role| self.contains(role))
     }
 
     /// The roles in fixed order, without duplicates.
     pub fn iter(&self) -> impl Iterator<Item = Role> {
-        Role::ALL.into_iter().filter(|role| self.contains(*role))
+        Role::all().filter(|role| self.contains(*role))
     }
 }
 
@@ -106,16 +123,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_are_ordered_and_classified() {
+    fn roles_know_which_services_they_contain() {
         let all = Roles::default();
-        assert!(all.has_all_services() && all.has_services() && all.contains(Role::Worker));
+        assert!(all.has_all_services() && all.has_services() && all.contains(Role::WORKER));
         assert_eq!(all.to_string(), "auth,problem,challenge,judge,worker,gateway");
-        let edge = Roles::of(&[Role::Gateway, Role::Worker, Role::Gateway]);
+        let edge = Roles::of(&["gateway", "worker", "gateway"]);
         assert!(!edge.has_services() && !edge.has_all_services() && !edge.is_empty());
         assert_eq!(edge.to_string(), "worker,gateway");
-        assert!(!Roles::of(&[Role::Auth, Role::Problem]).has_all_services());
+        assert!(!Roles::of(&["auth", "problem"]).has_all_services());
         let read: Roles = serde_json::from_str(r#"["judge", "worker"]"#).unwrap();
-        assert_eq!(read, Roles::of(&[Role::Judge, Role::Worker]));
-        assert_eq!(Role::Auth.package(), "agon.auth.v1");
+        assert_eq!(read, Roles::of(&["judge", "worker"]));
+        let unknown = serde_json::from_str::<Roles>(r#"["jugde"]"#).unwrap_err().to_string();
+        assert!(unknown.contains("jugde") && unknown.contains("judge"), "{unknown}");
+        assert_eq!(Role::AUTH.package(), "agon.auth.v1");
     }
 }

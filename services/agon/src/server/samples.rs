@@ -19,11 +19,11 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 const DONE: &str = "done";
 
 /// Imports the samples in the background, once per installation.
-pub fn start(base: &Base, problem: problem::Service) -> Result<(), Failure> {
+pub fn start(base: &Base, problem: problem::Problem) -> Result<(), Failure> {
     if !base.config.samples.import {
         return Ok(());
     }
-    let (db, auth) = (base.databases.of("problem"), base.channel(Role::Auth)?);
+    let (db, auth) = (base.databases.of("problem"), base.channel(Role::AUTH)?);
     let (owner, shutdown) = (base.clock.new_id().to_string(), base.tasks.shutdown().clone());
     base.tasks.spawn("samples", async move {
         let importing = async {
@@ -51,7 +51,7 @@ async fn import_once(
     db: &Db,
     owner: &str,
     auth: &Channel,
-    problem: &problem::Service,
+    problem: &problem::Problem,
 ) -> Result<(), String> {
     let text = |error: db::Error| error.to_string();
     let Some(lease) = lease::acquire(db, LEASE, owner, IMPORT_LEASE).await.map_err(text)? else {
@@ -63,7 +63,7 @@ async fn import_once(
     Ok(())
 }
 
-async fn import(auth: &Channel, problem: &problem::Service) -> Result<(), String> {
+async fn import(auth: &Channel, problem: &problem::Problem) -> Result<(), String> {
     let request = GetUserRequest { user_id: "admin".into() };
     let answer = UserServiceClient::new(auth.clone()).get_user(request).await;
     let user = answer.map_err(|status| status.message().to_owned())?.into_inner().user;

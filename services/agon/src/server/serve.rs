@@ -60,7 +60,7 @@ async fn serve(config: &Config, shutdown: Shutdown) -> Result<(), Failure> {
     crate::server::metric_help::describe();
     metrics.describe(crate::VERSION);
     let roles: Vec<_> = config.roles.iter().map(Role::name).collect();
-    let all = roles.len() == Role::ALL.len();
+    let all = roles.len() == Role::all().count();
     let traces = Traces::start(&config.telemetry, if all { &[] } else { &roles })?;
     tasks.spawn("metrics", metrics.clone().upkeep(shutdown.clone()));
 
@@ -142,7 +142,7 @@ async fn listen(
 ) -> io::Result<()> {
     let grace = Duration::from_secs(config.shutdown.grace_seconds);
     let mut limits = Limits { grace, ..Limits::default() };
-    if !config.roles.contains(Role::Gateway) {
+    if !config.roles.contains(Role::GATEWAY) {
         // The clients are other processes, each with a single connection.
         limits.streams = INTERNAL_STREAMS;
     }
@@ -172,7 +172,7 @@ fn stack(base: &Base, roles: &Roles) -> Result<(Served, Health), Failure> {
     };
     let authorise = roles.authorise(base);
     let events = roles.events(base)?;
-    let services = roles.services();
+    let services = roles.routes();
     let services = if forward::remote_roles(base).next().is_none() {
         events.into_iter().fold(services, Services::merge)
     } else {

@@ -2,18 +2,20 @@
 
 use bus::{Consumes, Topic};
 
-/// Each producing service with its topics.
-pub fn produced() -> [(&'static str, &'static [Topic]); 4] {
-    [
-        ("auth", auth::TOPICS),
-        ("problem", problem::TOPICS),
-        ("judge", judge::TOPICS),
-        ("challenge", challenge::TOPICS),
-    ]
+use crate::services;
+
+/// The topics of each producing service.
+pub fn produced() -> Vec<&'static [Topic]> {
+    services::ALL.iter().map(|service| service.publishes).collect()
 }
 
 /// Each consumer with its topics. Every consumer has a dead-letter topic.
 pub fn consumed() -> Vec<Consumes> {
-    let judge = Consumes { consumer: judge::events::CONSUMER, topics: judge::events::CONSUMES };
-    [challenge::CONSUMES, &[judge], problem::CONSUMES].concat()
+    services::ALL.iter().flat_map(|service| service.consumes).copied().collect()
+}
+
+/// The service that produces a topic.
+pub fn producer(topic: &str) -> Option<&'static str> {
+    let mut topics = services::ALL.iter().flat_map(|service| service.publishes);
+    topics.find(|known| known.name == topic).map(|topic| topic.producer)
 }

@@ -8,9 +8,8 @@ use std::time::Duration;
 use access::{Policy, Verifier};
 use auth::Auth;
 use bus::Bus;
-use challenge::Challenge;
 use gateway::Gateway;
-use judge::{Judge, Worker, worker};
+use judge::{Worker, worker};
 use prost_reflect::DescriptorPool;
 use rpc::Services;
 use runtime::{Shutdown, State};
@@ -22,6 +21,7 @@ use crate::server::base::Base;
 use crate::server::roles::Role;
 use crate::server::topics::consumed;
 use crate::server::{dependencies, keys, samples};
+use crate::services::Running;
 
 /// Interval between attempts to create the topics.
 const CREATE_TOPICS_INTERVAL: Duration = Duration::from_secs(5);
@@ -36,11 +36,8 @@ pub fn services_of(role: Role) -> Vec<&'static str> {
 
 /// The opened roles of a process.
 pub struct Roles {
-    auth: Option<Auth>,
-    problem: Option<problem::Service>,
-    judge: Option<Judge>,
+    services: Running,
     worker: Option<Worker>,
-    challenge: Option<Challenge>,
     verifier: Verifier,
     pub bus: Bus,
 }
@@ -48,31 +45,21 @@ pub struct Roles {
 impl Roles {
     /// Opens the roles of this process.
     pub async fn open(base: &Base) -> Result<Self, Failure> {
-        let auth = if base.runs(Role::Auth) { Some(auth(base).await?) } else { None };
-        let verifier = match &auth {
-            Some(auth) => auth.verifier(),
+        let services = Running::open(base).await?;
+        let verifier = match &services.auth {
+            Some(auth) => {
+                create_accounts(base, auth).await?;
+                auth.verifier()
+            }
             None => base.verifier()?,
         };
-        Ok(Self {
-            auth,
-            problem: if base.runs(Role::Problem) { Some(problem(base).await?) } else { None },
-            judge: base.runs(Role::Judge).then(|| judge(base)).transpose()?,
-            worker: base.runs(Role::Worker).then(|| worker(base)).transpose()?,
-            challenge: base.runs(Role::Challenge).then(|| challenge(base)).transpose()?,
-            verifier,
-            bus: base.bus()?,
-        })
+        let worker = base.runs(Role::WORKER).then(|| worker(base)).transpose()?;
+        Ok(Self { services, worker, verifier, bus: base.bus()? })
     }
 
     /// The gRPC services of all roles.
-    pub fn services(&self) -> Services {
-        let here = [
-            self.auth.as_ref().map(Auth::services),
-            self.problem.as_ref().map(problem::Service::services),
-            self.judge.as_ref().map(Judge::services),
-            self.challenge.as_ref().map(Challenge::services),
-        ];
-        here.into_iter().flatten().fold(Services::new(), Services::merge)
+    pub fn routes(&self) -> Services {
+        self.services.routes()
     }
 
     /// The event service; `None` if this process runs no services.
@@ -93,24 +80,14 @@ impl Roles {
     /// Starts the background work of all roles.
     pub fn start(&self, base: &Base) -> Result<(), Failure> {
         let tasks = &base.tasks;
-        let fail = |error: bus::Error| Failure::new(format!("events: {error}"));
         dependencies::register_checks(base)?;
         self.relays(base);
-        if let Some(auth) = &self.auth {
-            auth.workers(tasks);
-        }
-        if let Some(problem) = &self.problem {
-            problem.workers(&self.bus, tasks).map_err(fail)?;
+        self.services.start(base, &self.bus)?;
+        if let Some(problem) = &self.services.problem {
             samples::start(base, problem.clone())?;
-        }
-        if let Some(judge) = &self.judge {
-            judge.workers(&self.bus, tasks).map_err(fail)?;
         }
         if let Some(worker) = &self.worker {
             worker.start(tasks);
-        }
-        if let Some(challenge) = &self.challenge {
-            challenge.workers(&self.bus, tasks).map_err(fail)?;
         }
         if base.config.roles.has_services() {
             let bus = self.bus.clone();
@@ -150,11 +127,9 @@ async fn create_topics(bus: Bus, shutdown: Shutdown) {
     }
 }
 
-/// Opens auth. The first start creates the administrator and the service accounts.
-async fn auth(base: &Base) -> Result<Auth, Failure> {
+/// Creates the service accounts and, at the first start, the administrator.
+async fn create_accounts(base: &Base, auth: &Auth) -> Result<(), Failure> {
     let fail = |error: auth::Error| Failure::new(format!("auth: {error}"));
-    let (config, db) = (base.config.auth.clone(), base.databases.of("auth"));
-    let auth = auth::open(config, db, base.cache.clone(), &base.secret()?).await.map_err(fail)?;
     for (name, key) in keys::accounts(&base.config)? {
         auth.ensure_service(&name, &key).await.map_err(fail)?;
     }
@@ -163,66 +138,26 @@ async fn auth(base: &Base) -> Result<Auth, Failure> {
         let written = write_private(&path, format!("{}\n", admin.password).as_bytes());
         written.map_err(|failure| std::io::Error::other(failure.to_string()))
     });
-    created.await.map_err(fail)?;
-    Ok(auth)
-}
-
-async fn problem(base: &Base) -> Result<problem::Service, Failure> {
-    let parts = problem::Parts {
-        db: base.databases.of("problem"),
-        cache: base.cache.clone(),
-        clock: base.clock.clone(),
-        page_key: base.page_key()?,
-        data: base.data.path().to_owned(),
-        auth: base.between(Role::Problem, Role::Auth)?,
-        judge: base.between(Role::Problem, Role::Judge)?,
-        shutdown: base.tasks.shutdown().clone(),
-    };
-    let opened = problem::Service::open(base.config.problem.clone(), parts).await;
-    opened.map_err(|error| match error {
-        problem::Error::Config(text) => Failure::config(text),
-        problem::Error::Away(text) => Failure::unavailable(text),
-        error => Failure::storage(format!("problem: {error}")),
-    })
-}
-
-fn challenge(base: &Base) -> Result<Challenge, Failure> {
-    let parts = challenge::Parts {
-        db: base.databases.of("challenge"),
-        cache: base.cache.clone(),
-        clock: base.clock.clone(),
-        page_key: base.page_key()?,
-        auth: base.between(Role::Challenge, Role::Auth)?,
-        problem: base.between(Role::Challenge, Role::Problem)?,
-        judge: base.between(Role::Challenge, Role::Judge)?,
-        shutdown: base.tasks.shutdown().clone(),
-    };
-    Ok(Challenge::open(base.config.challenge.clone(), parts))
-}
-
-fn judge(base: &Base) -> Result<Judge, Failure> {
-    base.config.judge.check().map_err(Failure::config)?;
-    let parts = judge::Parts { db: base.databases.of("judge"), cache: base.cache.clone() };
-    let opened = Judge::open(base.config.judge.clone(), parts);
-    opened.map_err(|error| Failure::new(format!("judge: {error}")))
+    created.await.map(drop).map_err(fail)
 }
 
 fn worker(base: &Base) -> Result<Worker, Failure> {
-    base.config.judge.check().map_err(Failure::config)?;
+    base.config.services.judge.check().map_err(Failure::config)?;
     let directory = base.data.join("judge");
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let name = worker::name(&host, &directory, &base.clock);
     let name =
         name.map_err(|error| Failure::storage(format!("{}: {error}", directory.display())))?;
+    let peer = |service| base.peer(Role::WORKER, service);
     let parts = worker::Parts {
         name,
         directory,
-        problem: base.between(Role::Worker, Role::Problem)?,
-        challenge: base.between(Role::Worker, Role::Challenge)?,
-        judge: base.between(Role::Worker, Role::Judge)?,
+        problem: peer("problem")?,
+        challenge: peer("challenge")?,
+        judge: peer("judge")?,
         sandbox: sandbox::Config::default(),
     };
-    let opened = Worker::open(base.config.judge.clone(), parts);
+    let opened = Worker::open(base.config.services.judge.clone(), parts);
     opened.map_err(|error| Failure::new(format!("judge: {error}")))
 }
 

@@ -45,7 +45,7 @@ async fn list_topics(arguments: &EventsTopics) -> Result<ExitCode, Failure> {
     let config = config::load(&arguments.settings)?.value;
     config.check()?;
     if !arguments.apply {
-        for topic in topics::produced().iter().flat_map(|(_, topics)| topics.iter()) {
+        for topic in topics::produced().into_iter().flatten() {
             print_line!("{:28} {:10} key {}", topic.name, topic.producer, topic.key);
         }
         return Ok(ExitCode::SUCCESS);
@@ -63,7 +63,7 @@ async fn list_topics(arguments: &EventsTopics) -> Result<ExitCode, Failure> {
 /// Creates missing topics on Kafka.
 pub async fn create_topics(config: &Config) -> Result<Vec<Created>, Failure> {
     let fail = |error: bus::Error| Failure::unavailable(format!("events: {error}"));
-    let bus = Bus::kafka(config.events.clone(), &topics::produced().map(|(_, topics)| topics));
+    let bus = Bus::kafka(config.events.clone(), &topics::produced());
     bus.map_err(fail)?.create_topics(&topics::consumed()).await.map_err(fail)
 }
 
