@@ -50,8 +50,8 @@ impl Assertion {
         token::sign(key, ASSERTION, self)
     }
 
-    /// The claims of an assertion that the service `name` signed with `key`. The caller must refuse a
-    /// `jti` that was used before.
+    /// The claims of an assertion that the service `name` signed with `key`. The caller must refuse
+    /// a `jti` that was used before.
     pub fn verify(
         text: &str,
         name: &str,

@@ -90,7 +90,8 @@ impl Caller {
         if self.has(permission) { Ok(()) } else { Err(missing(permission)) }
     }
 
-    /// Adds `agon-on-behalf-of` for this caller's user to a call made through [`crate::Credentials`].
+    /// Adds `agon-on-behalf-of` for this caller's user to a call made through
+    /// [`crate::Credentials`].
     pub fn forward<T>(&self, mut request: Request<T>) -> Request<T> {
         if let Some(token) = self.token.as_ref().and_then(|token| token.to_str().ok())
             && let Ok(value) = token.parse()

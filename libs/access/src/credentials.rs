@@ -20,7 +20,8 @@ use crate::assertion::Assertion;
 use crate::key::SigningKey;
 use crate::layer::EDGE_AUTHORIZATION;
 
-/// A token that was refused sooner than this after its issue is kept: a new one would be refused too.
+/// A token that was refused sooner than this after its issue is kept: a new one would be refused
+/// too.
 const MIN_TOKEN_AGE: Duration = Duration::seconds(5);
 
 /// A service's credential. Cheap to clone; clones share the token.
@@ -50,8 +51,8 @@ struct Current {
 }
 
 impl Credentials {
-    /// The credential of the service `name`. Gets access tokens from the auth service at `channel` for
-    /// assertions signed with `key`, and caches each for four fifths of its lifetime.
+    /// The credential of the service `name`. Gets access tokens from the auth service at `channel`
+    /// for assertions signed with `key`, and caches each for four fifths of its lifetime.
     #[must_use]
     pub fn new(name: &str, key: SigningKey, channel: Channel, clock: Clock) -> Self {
         Self(Arc::new(Source::Key(Box::new(Exchange {
@@ -193,8 +194,8 @@ impl Service<Request<Body>> for EdgeChannel {
     }
 }
 
-/// Hides a refusal of this process's own credential from clients, which would otherwise take it for a
-/// refusal of theirs.
+/// Hides a refusal of this process's own credential from clients, which would otherwise take it for
+/// a refusal of theirs.
 fn hide_refusal(status: Status) -> Status {
     if !matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied | Code::NotFound) {
         return status;

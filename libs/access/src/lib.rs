@@ -1,17 +1,17 @@
 //! Authentication and authorisation of calls: the access layer of every server.
 //!
 //! Owns access tokens and service assertions and their verification ([`Verifier`], [`Assertion`]),
-//! the built-in roles ([`Role`]), the access rules in the protos ([`Policy`]), the layer that applies
-//! them and adds a [`Caller`] to each request ([`Layer`]), and the credentials with which services
-//! call each other ([`Credentials`]).
+//! the built-in roles ([`Role`]), the access rules in the protos ([`Policy`]), the layer that
+//! applies them and adds a [`Caller`] to each request ([`Layer`]), and the credentials with which
+//! services call each other ([`Credentials`]).
 //!
 //! Must not know storage, passwords and sessions. The auth service owns them and sets the keys and
 //! revocations of the verifier in its process.
 //!
-//! Metadata: `authorization` always holds the caller's own credential. A service that acts for a user
-//! adds the user's token as `agon-on-behalf-of`. The edge forwards the user's token as `authorization`
-//! and authenticates itself by `agon-edge-authorization`; without it, `x-agon-client-address` is
-//! ignored.
+//! Metadata: `authorization` always holds the caller's own credential. A service that acts for a
+//! user adds the user's token as `agon-on-behalf-of`. The edge forwards the user's token as
+//! `authorization` and authenticates itself by `agon-edge-authorization`; without it,
+//! `x-agon-client-address` is ignored.
 
 mod assertion;
 mod caller;

@@ -13,9 +13,9 @@ use crate::principal::Kind;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Calls per minute and user, by class; 0 = no limit. Anonymous calls are counted by address, with a
-/// limit `address_factor` times as high, because many people can share an address. Calls by services
-/// are not counted.
+/// Calls per minute and user, by class; 0 = no limit. Anonymous calls are counted by address, with
+/// a limit `address_factor` times as high, because many people can share an address. Calls by
+/// services are not counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {

@@ -70,8 +70,8 @@ pub enum PolicyError {
 }
 
 impl Policy {
-    /// Reads the rules of every RPC in an encoded `FileDescriptorSet`, except those of gRPC health and
-    /// reflection.
+    /// Reads the rules of every RPC in an encoded `FileDescriptorSet`, except those of gRPC health
+    /// and reflection.
     pub fn from_descriptor_set(encoded: &[u8]) -> Result<Self, PolicyError> {
         let mut rules = HashMap::new();
         for file in Set::decode(encoded)?.file {

@@ -31,8 +31,8 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// Adds revocations, effective from the next call. A revocation replaces one of the same subject
-    /// with the same or a lower epoch.
+    /// Adds revocations, effective from the next call. A revocation replaces one of the same
+    /// subject with the same or a lower epoch.
     pub fn add(&self, revocations: impl IntoIterator<Item = Revocation>) {
         let mut map = self.by_subject.write().unwrap_or_else(PoisonError::into_inner);
         let mut changed = false;
@@ -55,7 +55,8 @@ impl Revocations {
         map.retain(|_, revocation| revocation.until > now);
     }
 
-    /// Increases with every change. A token that was valid at this generation need not be checked again.
+    /// Increases with every change. A token that was valid at this generation need not be checked
+    /// again.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }

@@ -1,7 +1,7 @@
 //! The built-in roles and their permissions.
 //!
-//! A permission is `area.resource.verb`. Users need no permission for their own resources; permissions
-//! cover creating shared resources and access to resources of other users.
+//! A permission is `area.resource.verb`. Users need no permission for their own resources;
+//! permissions cover creating shared resources and access to resources of other users.
 
 use std::fmt;
 use std::str::FromStr;
@@ -136,7 +136,8 @@ pub fn permissions(roles: &[Role]) -> Vec<&'static str> {
     all
 }
 
-/// Service account of the command line. Its key gives access to the data of the installation anyway.
+/// Service account of the command line. Its key gives access to the data of the installation
+/// anyway.
 const OPERATOR: &str = "operator";
 
 /// Service account of workers, which run submitted programs: least privilege.

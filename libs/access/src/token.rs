@@ -1,9 +1,9 @@
 //! Access tokens (RFC 9068 JWS, EdDSA): claims, signing and verification. Pure: no clock, no state.
 //!
-//! The header segment of a token must equal, byte for byte, the one header that a known key's tokens
-//! have. No header written by a client is parsed, which excludes `alg: none`, algorithm confusion and
-//! injection through `kid`, `jku`, `jwk`, `crit` and `typ`. Signature and claims are checked by
-//! `jsonwebtoken`.
+//! The header segment of a token must equal, byte for byte, the one header that a known key's
+//! tokens have. No header written by a client is parsed, which excludes `alg: none`, algorithm
+//! confusion and injection through `kid`, `jku`, `jwk`, `crit` and `typ`. Signature and claims are
+//! checked by `jsonwebtoken`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -16,10 +16,11 @@ use crate::remote::Remote;
 use crate::revocation::Revocations;
 use crate::token::{self, KeySet, Rejection};
 
-/// How long a confirmation by the auth service that a token is not revoked is valid, in microseconds.
+/// How long a confirmation by the auth service that a token is not revoked is valid, in
+/// microseconds.
 const CONFIRMATION_TTL: i64 = 1_000_000;
-/// Most verified tokens in memory. Only verified tokens enter the cache, so forged ones cannot evict
-/// them.
+/// Maximum number of cached tokens. Only verified tokens enter the cache, so forged ones cannot
+/// evict them.
 const MAX_CACHED_TOKENS: usize = 65_536;
 
 /// SHA-256 of a token.
@@ -28,8 +29,8 @@ type Digest = [u8; 32];
 /// Verifies access tokens. Cheap to clone; clones share keys, revocations and the cache.
 ///
 /// The auth service sets the keys and revocations of the verifier in its own process, so that a
-/// log-out takes effect at the next call. In other processes the verifier asks the auth service: for
-/// keys when a header is unknown, and about revocation at most once per second and token.
+/// log-out takes effect at the next call. In other processes the verifier asks the auth service:
+/// for keys when a header is unknown, and about revocation at most once per second and token.
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 
@@ -108,7 +109,8 @@ impl Verifier {
         Ok(verified.principal.clone())
     }
 
-    /// The principal of a token. Asks the auth service where this process has too little information.
+    /// The principal of a token. Asks the auth service where this process has too little
+    /// information.
     pub(crate) async fn verify(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
         let Some(remote) = &self.0.remote else { return Ok(self.check(token)?) };
         if token.len() <= token::MAX_LENGTH

@@ -1,8 +1,8 @@
 //! ValidateToken with warm caches, compared with an empty unary RPC on the same server: calls per
 //! second over gRPC on loopback, and their ratio.
 //!
-//! `cargo bench -p auth` prints the ratio after criterion's own figures. It is measured in alternating
-//! rounds, so that other load on the machine affects both.
+//! `cargo bench -p auth` prints the ratio after criterion's own figures. It is measured in
+//! alternating rounds, so that other load on the machine affects both.
 
 use std::time::{Duration, Instant};
 

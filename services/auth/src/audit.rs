@@ -1,7 +1,7 @@
 //! The audit log: security events in a hash chain.
 //!
-//! Events are written at the end of the transaction that causes them, so that the lock of the chain is
-//! held briefly.
+//! Events are written at the end of the transaction that causes them, so that the lock of the chain
+//! is held briefly.
 
 use chrono::{DateTime, Utc};
 use db::{AtCommit, Tx};

@@ -96,8 +96,8 @@ impl State {
         deleting.await
     }
 
-    /// Revokes the user's tokens when a global role changed, because tokens contain global roles. Roles
-    /// on a resource are looked up when needed.
+    /// Revokes the user's tokens when a global role changed, because tokens contain global roles.
+    /// Roles on a resource are looked up when needed.
     async fn roles_changed(
         &self,
         tx: &mut Tx,
@@ -166,8 +166,8 @@ impl State {
         Ok(roles.iter().any(|role| role.grants(&request.permission)))
     }
 
-    /// Serialises transactions that could remove administrators. Concurrent ones could otherwise each
-    /// remove an administrator that the other one counts on.
+    /// Serialises transactions that could remove administrators. Concurrent ones could otherwise
+    /// each remove an administrator that the other one counts on.
     pub async fn lock_admins(&self, tx: &mut Tx) -> Result<()> {
         Ok(tx.advisory_lock("administrators").await?)
     }

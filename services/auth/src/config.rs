@@ -40,8 +40,9 @@ pub struct Config {
     pub failures_per_minute: u32,
     /// Failed sign-ins per identifier and hour, from all addresses.
     pub failures_per_identifier: u32,
-    /// Networks such as `10.0.0.0/8` in which many people share an address (contest labs): registrations
-    /// are not counted, and `failures_per_minute` is ten times as high. Always contains loopback.
+    /// Networks such as `10.0.0.0/8` in which many people share an address (contest labs):
+    /// registrations are not counted, and `failures_per_minute` is ten times as high. Always
+    /// contains loopback.
     pub trusted_networks: Vec<String>,
     /// Minimum duration of a failed sign-in, in milliseconds.
     pub reply_floor_milliseconds: u64,

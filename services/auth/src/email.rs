@@ -24,8 +24,8 @@ pub fn check(address: &str) -> Result<(), &'static str> {
     if labels_are_valid { Ok(()) } else { Err(FORM) }
 }
 
-/// The lookup key: two spellings of one address have the same. Ignores case in the local part too, as
-/// mail providers do.
+/// The lookup key: two spellings of one address have the same. Ignores case in the local part too,
+/// as mail providers do.
 pub fn key(address: &str) -> String {
     address.to_lowercase()
 }

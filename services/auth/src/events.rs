@@ -21,8 +21,8 @@ const USERS: Topic = Topic::new("agon.user.v1", "auth")
 /// The topics that auth publishes.
 pub const TOPICS: &[Topic] = &[USERS];
 
-/// Registrations and profile changes are public. Access changes are visible to the user and to holders
-/// of `auth.user.suspend`.
+/// Registrations and profile changes are public. Access changes are visible to the user and to
+/// holders of `auth.user.suspend`.
 fn project(event: &Received, viewer: &Caller) -> Option<Received> {
     let public = event.is::<pb::UserRegistered>() || event.is::<pb::UserUpdated>();
     let own = viewer.acting().is_user() && viewer.acting().id == event.aggregate_id;

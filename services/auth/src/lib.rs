@@ -1,15 +1,15 @@
-//! The auth service: accounts, passwords, sessions, roles, invitations, service accounts and the keys
-//! that sign tokens.
+//! The auth service: accounts, passwords, sessions, roles, invitations, service accounts and the
+//! keys that sign tokens.
 //!
 //! Must not know problems, contests and judging. A resource in a role binding is only a name.
 //!
 //! Invariants:
 //! - The database is the source of truth. Memory holds only data that can be read again (keys,
 //!   revocations) or lost (counts of attempts).
-//! - `sessions::issue_session` is the only place that issues users' tokens. It re-reads the user in the
-//!   transaction that writes the session.
-//! - A commit that ends a session or increases an epoch updates the verifier of this process, so that
-//!   the next call sees it.
+//! - `sessions::issue_session` is the only place that issues users' tokens. It re-reads the user in
+//!   the transaction that writes the session.
+//! - A commit that ends a session or increases an epoch updates the verifier of this process, so
+//!   that the next call sees it.
 //! - Secrets are not stored in clear: passwords as argon2id, refresh tokens and codes as SHA-256,
 //!   signing keys wrapped.
 
@@ -122,8 +122,8 @@ impl Auth {
         housekeeping::start(&self.0, tasks);
     }
 
-    /// Creates an administrator with a random password if there is no active one. Calls `keep` with it
-    /// before the commit: if `keep` fails, no administrator is created.
+    /// Creates an administrator with a random password if there is no active one. Calls `keep` with
+    /// it before the commit: if `keep` fails, no administrator is created.
     pub async fn ensure_admin(
         &self,
         keep: impl FnMut(&FirstAdmin) -> std::io::Result<()>,
@@ -136,8 +136,8 @@ impl Auth {
         self.0.ensure_service(name, key).await
     }
 
-    /// A one-time code with which a user (id or username) can set a new password. For operators on the
-    /// machine itself: no permission is checked.
+    /// A one-time code with which a user (id or username) can set a new password. For operators on
+    /// the machine itself: no permission is checked.
     pub async fn reset_password(&self, user: &str) -> Result<String> {
         let reset = self.0.create_reset(None, user).await?;
         Ok(reset.code)

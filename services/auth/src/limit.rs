@@ -7,8 +7,8 @@ pub struct Rule {
     /// Attempts per window.
     pub allowed: u32,
     pub window: Duration,
-    /// Wait after the attempt that reaches the limit. It doubles with each further attempt, up to the
-    /// window. If `None`, the wait lasts until the window ends.
+    /// Wait after the attempt that reaches the limit. It doubles with each further attempt, up to
+    /// the window. If `None`, the wait lasts until the window ends.
     pub backoff: Option<Duration>,
 }
 

@@ -177,7 +177,8 @@ fn count(tallies: &mut HashMap<Key, Entry>, key: Key, rule: Rule, now: DateTime<
     if tallies.len() >= MAX_KEYS {
         tallies.retain(|_, entry| !entry.tally.is_over(&entry.rule, now));
     }
-    // Still full: identifiers are being made up. New ones share one tally, which soon reaches its limit.
+    // Still full: identifiers are being made up. New ones share one tally, which soon reaches its
+    // limit.
     let key = if tallies.len() >= MAX_KEYS && !tallies.contains_key(&key) { OVERFLOW } else { key };
     let entry = tallies.entry(key).or_insert(Entry { tally: Tally::new(now), rule });
     entry.tally.count(&rule, now);

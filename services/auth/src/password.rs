@@ -10,8 +10,8 @@ const MAX_BYTES: usize = MAX * 4;
 /// Common passwords and their parts, in lower case, sorted.
 const COMMON: &str = include_str!("common_passwords.txt");
 
-/// The form in which a password is hashed (NFKC), independent of the keyboard. `None` for a text that
-/// cannot be a password.
+/// The form in which a password is hashed (NFKC), independent of the keyboard. `None` for a text
+/// that cannot be a password.
 pub fn normalise(password: &str) -> Option<String> {
     if password.is_empty() || password.len() > MAX_BYTES {
         return None;
@@ -21,8 +21,9 @@ pub fn normalise(password: &str) -> Option<String> {
     fits.then_some(normal)
 }
 
-/// Checks a new password and returns its normalised form. `context` holds words that an attacker would
-/// try: the username, the e-mail address, the display name. The error never contains the password.
+/// Checks a new password and returns its normalised form. `context` holds words that an attacker
+/// would try: the username, the e-mail address, the display name. The error never contains the
+/// password.
 pub fn check_new(password: &str, min: usize, context: &[&str]) -> Result<String, String> {
     let Some(normal) = normalise(password) else {
         return Err(format!("must have {min} to {MAX} characters and no control characters"));
@@ -66,7 +67,8 @@ fn unleet(text: &str) -> String {
     letters.collect()
 }
 
-/// Whether it is like `aaaaaaaaaaaaaaa`, `abcabcabcabcabc`, `1234567890123456` or `abcdefghijklmnop`.
+/// Whether it is like `aaaaaaaaaaaaaaa`, `abcabcabcabcabc`, `1234567890123456` or
+/// `abcdefghijklmnop`.
 fn is_monotonous(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let repeats = |period: usize| chars.iter().zip(&chars[period..]).all(|(a, b)| a == b);

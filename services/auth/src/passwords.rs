@@ -88,8 +88,8 @@ impl State {
         Ok(())
     }
 
-    /// Creates a code for a user and invalidates an earlier one. `caller` is `None` for an operator on the
-    /// machine itself.
+    /// Creates a code for a user and invalidates an earlier one. `caller` is `None` for an operator
+    /// on the machine itself.
     pub async fn create_reset(&self, caller: Option<&Caller>, reference: &str) -> Result<Reset> {
         let anonymous = Caller::anonymous();
         let caller = caller.unwrap_or(&anonymous);

@@ -1,8 +1,8 @@
 //! Refresh tokens: their format, and the decision between rotation, repetition and reuse.
 //!
-//! A token is `agnr_` and the base64url of session id, 256 random bits and a MAC. Because of the MAC, a
-//! valid token that is not the current one of its session must have been issued earlier: its use means
-//! theft. A token with a wrong MAC means nothing. Only SHA-256 of tokens is stored.
+//! A token is `agnr_` and the base64url of session id, 256 random bits and a MAC. Because of the
+//! MAC, a valid token that is not the current one of its session must have been issued earlier: its
+//! use means theft. A token with a wrong MAC means nothing. Only SHA-256 of tokens is stored.
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -101,8 +101,8 @@ pub enum Decision {
     Reused,
 }
 
-/// Decides by the hash of a valid token. If it equals `previous`, the current token is unused, because
-/// its use would have replaced `previous`.
+/// Decides by the hash of a valid token. If it equals `previous`, the current token is unused,
+/// because its use would have replaced `previous`.
 pub fn decide(
     hash: &[u8],
     stored: &StoredTokens<'_>,

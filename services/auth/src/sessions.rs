@@ -76,7 +76,8 @@ impl State {
         } else {
             store::users::by_username(&self.db, &username::key(identifier)).await?
         };
-        // An impossible password is hashed as the empty one, which no user has, to take the same time.
+        // An impossible password is hashed as the empty one, which no user has, to take the same
+        // time.
         let normal = password::normalise(secret);
         let (possible, secret) = (normal.is_some(), normal.unwrap_or_default());
         let Some(user) = user else {
@@ -152,8 +153,8 @@ impl State {
         now + Duration::days(self.config.session_idle_days)
     }
 
-    /// The only function that issues users' access tokens. Re-reads the user under a lock, so that no
-    /// concurrent suspension or change of roles is missed.
+    /// The only function that issues users' access tokens. Re-reads the user under a lock, so that
+    /// no concurrent suspension or change of roles is missed.
     async fn issue_session(
         &self,
         tx: &mut Tx,

@@ -17,8 +17,8 @@ use crate::{State, secret, store};
 
 const MAX_BATCH: usize = 100;
 const SERVICE_TOKEN_SECONDS: i64 = 600;
-/// Revocations by other processes are read from this long before the given time, because of clock skew
-/// and transactions that commit late.
+/// Revocations by other processes are read from this long before the given time, because of clock
+/// skew and transactions that commit late.
 const OVERLAP: Duration = Duration::seconds(15);
 
 /// The first invalid field and what is wrong with it.
@@ -34,7 +34,8 @@ fn invalid_field(request: &pb::ValidateTokenRequest) -> Option<(&'static str, &'
 pub struct Signer(pub SigningKey);
 
 impl State {
-    /// Signs a user's token and returns it with its lifetime in seconds. Only `issue_session` may call it.
+    /// Signs a user's token and returns it with its lifetime in seconds. Only `issue_session` may
+    /// call it.
     pub fn user_token(
         &self,
         user: &User,

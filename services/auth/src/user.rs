@@ -146,8 +146,8 @@ pub struct ProfileMask {
 }
 
 impl ProfileMask {
-    /// Parses an update mask: `*` is all fields, empty is the non-empty fields of `user`. The error names
-    /// an invalid path.
+    /// Parses an update mask: `*` is all fields, empty is the non-empty fields of `user`. The error
+    /// names an invalid path.
     pub fn parse(paths: &[String], user: &pb::User) -> Result<Self, String> {
         if paths.is_empty() {
             let set = |text: &str| !text.is_empty();

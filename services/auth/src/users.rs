@@ -31,8 +31,8 @@ pub struct FirstAdmin {
 impl State {
     /// Registers an account.
     ///
-    /// An e-mail address that belongs to another account is stored in the profile but cannot be used to
-    /// sign in. The response does not reveal this.
+    /// An e-mail address that belongs to another account is stored in the profile but cannot be
+    /// used to sign in. The response does not reveal this.
     pub async fn register(
         &self,
         caller: &Caller,
@@ -46,7 +46,8 @@ impl State {
         let code_hash = self.check_invitation(caller, &request).await?;
         let key = username::key(&request.username);
         let once = registration(&request, &key);
-        // Look up the name before the expensive hash; usernames are public. A retry takes this branch.
+        // Look up the name before the expensive hash; usernames are public. A retry takes this
+        // branch.
         let taken = store::users::by_username(&self.db, &key).await?;
         if let Some(user) = taken {
             return self.replay_registration(&once, user, password).await;
@@ -153,8 +154,8 @@ impl State {
         Ok(response)
     }
 
-    /// The response for a username that exists: the stored one for a retry with the same request id and
-    /// password, otherwise [`Error::UsernameTaken`].
+    /// The response for a username that exists: the stored one for a retry with the same request id
+    /// and password, otherwise [`Error::UsernameTaken`].
     async fn replay_registration(
         &self,
         once: &Once<'_>,
@@ -414,8 +415,8 @@ impl State {
     }
 }
 
-/// Idempotency of a registration. The caller is the username, because no user is signed in. The digest
-/// is stored and therefore excludes the password.
+/// Idempotency of a registration. The caller is the username, because no user is signed in. The
+/// digest is stored and therefore excludes the password.
 fn registration<'a>(request: &'a pb::RegisterUserRequest, key: &str) -> Once<'a> {
     let caller = format!("registration/{key}");
     let profile = [
@@ -445,8 +446,8 @@ pub fn audit_event(
     audit::append(tx, Entry { kind, actor_id, subject_id: Some(subject), detail });
 }
 
-/// Truncates a list that was read with one item too many. Returns the token of the next page, empty on
-/// the last page.
+/// Truncates a list that was read with one item too many. Returns the token of the next page, empty
+/// on the last page.
 pub fn next_page<T>(items: &mut Vec<T>, size: i64, token: impl FnOnce(&T) -> String) -> String {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if items.len() <= size {
