@@ -9,7 +9,7 @@ use crate::token::{self, ASSERTION, ISSUER, Rejection, Times};
 
 /// Lifetime of a new assertion in seconds; covers the network and clock skew.
 const LIFETIME: i64 = 60;
-/// Longest accepted lifetime of an assertion, in seconds.
+/// Maximum lifetime of an assertion, in seconds.
 const MAX_LIFETIME: i64 = 300;
 
 /// Claims of an assertion (RFC 7523, section 3). Times are in seconds since the Unix epoch.

@@ -57,7 +57,7 @@ impl SigningKey {
         self.encoding.as_bytes().last_chunk().expect("PKCS#8 v1 ends with the seed")
     }
 
-    /// Reads PKCS#8 PEM. By hand, because `jsonwebtoken`'s PEM feature adds a second time library.
+    /// Reads PKCS#8 PEM. The PEM feature of `jsonwebtoken` would add the crate `time`.
     pub fn from_pem(text: &str) -> Result<Self, KeyError> {
         let body = text.trim().strip_prefix(PEM_HEAD).and_then(|rest| rest.strip_suffix(PEM_TAIL));
         let body: String = body.ok_or(KeyError)?.split_ascii_whitespace().collect();

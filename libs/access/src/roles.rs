@@ -136,8 +136,7 @@ pub fn permissions(roles: &[Role]) -> Vec<&'static str> {
     all
 }
 
-/// Service account of the command line. Its key gives access to the data of the installation
-/// anyway.
+/// Service account of the command line, whose key is in the data directory.
 const OPERATOR: &str = "operator";
 
 /// Service account of workers, which run submitted programs: least privilege.

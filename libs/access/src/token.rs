@@ -18,9 +18,9 @@ use crate::key::{PublicKey, SigningKey};
 use crate::principal::{Kind, Principal};
 use crate::roles::Role;
 
-/// Longest token, in bytes.
+/// Maximum length of a token, in bytes.
 pub const MAX_LENGTH: usize = 4096;
-/// Longest accepted lifetime of an access token, in seconds.
+/// Maximum lifetime of an access token, in seconds.
 pub const MAX_LIFETIME: i64 = 3600;
 /// Accepted clock skew, in seconds.
 pub const LEEWAY: i64 = 30;

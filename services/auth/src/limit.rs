@@ -52,7 +52,7 @@ impl Tally {
         }
     }
 
-    /// Uncounts a successful attempt.
+    /// Removes a successful attempt from the count.
     pub fn refund(&mut self) {
         self.count = self.count.saturating_sub(1);
     }

@@ -1,8 +1,8 @@
 //! Limits on sign-ins and registrations, in the memory of this process.
 //!
-//! An attempt is counted before its secret is checked and uncounted when the secret was right. Thus
-//! concurrent guesses cannot pass the limit, and many people who sign in correctly from one address
-//! never reach it.
+//! An attempt is counted before its secret is checked, and removed from the count when the secret was
+//! right. Concurrent guesses cannot pass the limit, and many people who sign in correctly from one
+//! address never reach it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::limit::{Rule, Tally};
 use crate::secret::sha256;
 
-/// Most counted keys. When they are reached, expired ones are dropped.
+/// Maximum number of counted keys. At the limit, expired ones are dropped.
 const MAX_KEYS: usize = 100_000;
 
 /// See the module documentation. Cheap to clone.
@@ -132,7 +132,7 @@ impl Limits {
 }
 
 impl Attempt {
-    /// The secret was right: uncounts the attempt and earlier failures from the same network.
+    /// The secret was right: removes the attempt, and earlier failures from the same network.
     pub fn succeeded(self) {
         let mut tallies = self.limits.lock();
         tallies.remove(&self.pair);
@@ -146,7 +146,7 @@ impl Attempt {
         self.limits.failed(self.address);
     }
 
-    /// The secret was not checked: uncounts the attempt.
+    /// The secret was not checked: removes the attempt.
     pub fn abandoned(self) {
         let mut tallies = self.limits.lock();
         for key in [self.pair, self.identifier] {

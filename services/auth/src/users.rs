@@ -24,7 +24,6 @@ const FIRST_ADMIN: &str = "admin";
 #[derive(Clone)]
 pub struct FirstAdmin {
     pub username: String,
-    /// Stored nowhere in clear.
     pub password: String,
 }
 

@@ -116,7 +116,8 @@ pub async fn rehash(tx: &mut Tx, id: Uuid, hash: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Replaces the user's claim to an e-mail address; without effect if another user has claimed it.
+/// Replaces the user's claim to an e-mail address. If another user has claimed the new address, only
+/// the old claim is deleted.
 pub async fn claim_email(tx: &mut Tx, user_id: Uuid, key: &str) -> Result<()> {
     tx.query("DELETE FROM email_claims WHERE user_id = $1").bind(user_id).execute().await?;
     if key.is_empty() {
