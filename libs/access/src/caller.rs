@@ -1,4 +1,4 @@
-//! The caller of the current request, as the layer established it.
+//! The authenticated caller of the current request; set by [`crate::Layer`].
 
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
@@ -9,23 +9,22 @@ use tonic::{Request, Status};
 
 use crate::principal::{Kind, Principal};
 
-static NOBODY: LazyLock<Caller> = LazyLock::new(Caller::anonymous);
+static ANONYMOUS: LazyLock<Caller> = LazyLock::new(Caller::anonymous);
 
-/// Who made a call, and for whom.
+/// The principal of a call, and the user on whose behalf it is made.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Whose credential the call carries.
+    /// The owner of the credential in `authorization`.
     pub principal: Arc<Principal>,
-    /// The user for whom a service acts.
+    /// The user in `agon-on-behalf-of`; set only when the principal is a service.
     pub on_behalf_of: Option<Arc<Principal>>,
-    /// The network address of the client: of the connection, or what the edge says of its own.
+    /// The client address: the peer of the connection, or the address forwarded by the edge.
     pub address: Option<IpAddr>,
-    /// The acting user's token, for passing on. Secret.
+    /// The acting user's token, for forwarding. Secret.
     pub(crate) token: Option<HeaderValue>,
 }
 
 impl Caller {
-    /// Nobody, from nowhere.
     #[must_use]
     pub fn anonymous() -> Self {
         Self {
@@ -36,62 +35,63 @@ impl Caller {
         }
     }
 
-    /// A caller of this principal, from nowhere; for tests of what callers may do.
+    /// A caller with this principal and no address; for tests.
     #[must_use]
     pub fn of_principal(principal: Principal) -> Self {
         Self { principal: Arc::new(principal), ..Self::anonymous() }
     }
 
-    /// The caller of a request. Where no layer stands, it is nobody.
+    /// The caller of a request; anonymous when the server has no access layer.
     pub fn of<T>(request: &Request<T>) -> &Self {
-        request.extensions().get::<Self>().unwrap_or(&NOBODY)
+        request.extensions().get::<Self>().unwrap_or(&ANONYMOUS)
     }
 
-    /// Who acts: the user that a service acts for, otherwise the principal itself.
+    /// The user on whose behalf a service calls, otherwise the principal.
     #[must_use]
     pub fn acting(&self) -> &Principal {
         self.on_behalf_of.as_ref().unwrap_or(&self.principal)
     }
 
-    /// The acting user; an error for nobody and for a service that acts for itself.
+    /// The acting user; UNAUTHENTICATED for anonymous callers, PERMISSION_DENIED for services.
     pub fn user(&self) -> Result<&Principal, Status> {
         let acting = self.acting();
         match acting.kind {
             Kind::User => Ok(acting),
             Kind::Anonymous => {
-                Err(status::unauthenticated("TOKEN_MISSING", "this call needs a signed-in user"))
+                Err(status::unauthenticated("TOKEN_MISSING", "this call requires a signed-in user"))
             }
             Kind::Service => Err(status::permission_denied(
                 "USER_ONLY",
-                "this call is for users; a service must act on behalf of one",
+                "only users may call this; a service must send agon-on-behalf-of",
             )),
         }
     }
 
-    /// Whether the credential is a service's (also when it acts for a user).
+    /// Whether the principal is a service, on behalf of a user or not.
     #[must_use]
     pub fn is_service(&self) -> bool {
         self.principal.kind == Kind::Service
     }
 
-    /// Whether a service acts for itself: internal work that no user asked for.
+    /// Whether a service calls without a user.
     #[must_use]
     pub fn is_service_itself(&self) -> bool {
         self.is_service() && self.on_behalf_of.is_none()
     }
 
-    /// Whether whoever acts holds a permission everywhere.
+    /// Whether the acting principal holds a permission globally.
     #[must_use]
     pub fn has(&self, permission: &str) -> bool {
         self.acting().has(permission)
     }
 
-    /// PERMISSION_DENIED unless whoever acts holds the permission everywhere.
+    /// PERMISSION_DENIED unless the acting principal holds the permission globally.
     pub fn require(&self, permission: &str) -> Result<(), Status> {
         if self.has(permission) { Ok(()) } else { Err(missing(permission)) }
     }
 
-    /// Lets a call that a service makes through [`crate::Credentials`] act for this caller's user.
+    /// Adds `agon-on-behalf-of` for this caller's user to a call made through
+    /// [`crate::Credentials`].
     pub fn forward<T>(&self, mut request: Request<T>) -> Request<T> {
         if let Some(token) = self.token.as_ref().and_then(|token| token.to_str().ok())
             && let Ok(value) = token.parse()
@@ -103,6 +103,6 @@ impl Caller {
 }
 
 pub(crate) fn missing(permission: &str) -> Status {
-    let message = format!("this call needs the permission {permission}");
+    let message = format!("this call requires the permission {permission}");
     status::permission_denied("PERMISSION_MISSING", message)
 }

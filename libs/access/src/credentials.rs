@@ -1,4 +1,4 @@
-//! A service's own credential: its key, the token it gets for it, and channels that carry it.
+//! A service's own credential: exchanges its key for access tokens and adds them to calls.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,36 +11,18 @@ use ids::Clock;
 use proto::auth::ExchangeServiceAssertionRequest;
 use proto::auth::token_service_client::TokenServiceClient;
 use rpc::{Channel, metadata, status};
-use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::Service;
-use uuid::Uuid;
 
+use crate::assertion::Assertion;
 use crate::key::SigningKey;
 use crate::layer::EDGE_AUTHORIZATION;
-use crate::token;
 
-/// Lifetime of an assertion: enough for the way and for clocks that differ.
-const ASSERTION_SECONDS: i64 = 60;
-
-/// What a service's assertion says (RFC 7523, section 3).
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Assertion {
-    /// The service's name.
-    pub iss: String,
-    /// The service's name again.
-    pub sub: String,
-    /// [`token::ISSUER`].
-    pub aud: String,
-    /// When it was signed, in seconds.
-    pub iat: i64,
-    /// When it expires, in seconds.
-    pub exp: i64,
-    /// Accepted once.
-    pub jti: Uuid,
-}
+/// A token that was refused sooner than this after its issue is kept: a new one would be refused
+/// too.
+const MIN_TOKEN_AGE: Duration = Duration::seconds(5);
 
 /// A service's credential. Cheap to clone; clones share the token.
 #[derive(Clone)]
@@ -57,7 +39,7 @@ struct Exchange {
     client: TokenServiceClient<Channel>,
     clock: Clock,
     current: RwLock<Option<Current>>,
-    // Held while a token is fetched, so that a burst of calls fetches one.
+    // Held during a fetch, so that concurrent calls fetch one token.
     fetching: Mutex<()>,
 }
 
@@ -69,8 +51,8 @@ struct Current {
 }
 
 impl Credentials {
-    /// The credential of the service `name`, which proves itself to the auth service at `channel`
-    /// by `key` and keeps the token it gets while it is good.
+    /// The credential of the service `name`. Gets access tokens from the auth service at `channel`
+    /// for assertions signed with `key`, and caches each for four fifths of its lifetime.
     #[must_use]
     pub fn new(name: &str, key: SigningKey, channel: Channel, clock: Clock) -> Self {
         Self(Arc::new(Source::Key(Box::new(Exchange {
@@ -83,16 +65,16 @@ impl Credentials {
         }))))
     }
 
-    /// A token that somebody else got; for tests and tools.
+    /// A credential with a fixed token; for tests and tools.
     ///
     /// # Panics
-    /// When it cannot stand in a header, which no token does.
+    /// When the token is not a valid header value.
     #[must_use]
     pub fn fixed(token: &str) -> Self {
         Self(Arc::new(Source::Fixed(header(token).expect("a token is ASCII"))))
     }
 
-    /// The value for `authorization`.
+    /// The value for `authorization`, with the scheme.
     pub async fn authorization(&self) -> Result<HeaderValue, Status> {
         match &*self.0 {
             Source::Fixed(value) => Ok(value.clone()),
@@ -100,32 +82,32 @@ impl Credentials {
         }
     }
 
-    /// The token itself, for people and scripts.
+    /// The token without the scheme.
     pub async fn token(&self) -> Result<String, Status> {
         let value = self.authorization().await?;
         let text = value.to_str().unwrap_or_default();
         Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
     }
 
-    /// A channel whose calls carry this credential as `authorization`.
+    /// A channel that sends this credential as `authorization`.
     #[must_use]
     pub fn channel(&self, channel: Channel) -> Authorised {
         Authorised { credentials: self.clone(), channel }
     }
 
-    /// A channel for the edge: its calls keep the client's `authorization`, and prove that they
-    /// come through the edge.
+    /// A channel for the edge: keeps the client's `authorization` and sends this credential as
+    /// [`EDGE_AUTHORIZATION`].
     #[must_use]
     pub fn edge_channel(&self, channel: Channel) -> EdgeChannel {
         EdgeChannel { credentials: self.clone(), channel }
     }
 
-    /// Forgets a token that was refused, unless it is so new that another one would be too.
+    /// Drops the cached token after it was refused.
     fn forget(&self) {
         if let Source::Key(exchange) = &*self.0 {
             let mut current = exchange.current.write().unwrap_or_else(PoisonError::into_inner);
             let now = exchange.clock.now();
-            if current.as_ref().is_some_and(|token| now - token.issued_at > Duration::seconds(5)) {
+            if current.as_ref().is_some_and(|token| now - token.issued_at > MIN_TOKEN_AGE) {
                 *current = None;
             }
         }
@@ -142,10 +124,12 @@ impl Exchange {
             return Ok(value);
         }
         let now = self.clock.now();
-        let request = ExchangeServiceAssertionRequest { assertion: self.assertion(now) };
+        let assertion = Assertion::new(&self.name, self.clock.new_id(), now).sign(&self.key);
+        let request = ExchangeServiceAssertionRequest { assertion };
         let answer = self.client.clone().exchange_service_assertion(request).await?.into_inner();
-        let value = header(&answer.access_token)
-            .ok_or_else(|| status::internal("the auth service sent an unusable token"))?;
+        let value = header(&answer.access_token).ok_or_else(|| {
+            status::internal("the auth service returned a token that is not a valid header value")
+        })?;
         let renew_at = now + Duration::seconds(i64::from(answer.expires_in) * 4 / 5);
         let fresh = Current { value: value.clone(), issued_at: now, renew_at };
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(fresh);
@@ -157,18 +141,6 @@ impl Exchange {
         let token = current.as_ref().filter(|token| token.renew_at > self.clock.now())?;
         Some(token.value.clone())
     }
-
-    fn assertion(&self, now: DateTime<Utc>) -> String {
-        let claims = Assertion {
-            iss: self.name.clone(),
-            sub: self.name.clone(),
-            aud: token::ISSUER.to_owned(),
-            iat: now.timestamp(),
-            exp: now.timestamp() + ASSERTION_SECONDS,
-            jti: self.clock.new_id(),
-        };
-        token::sign(&self.key, token::ASSERTION, &claims)
-    }
 }
 
 fn header(token: &str) -> Option<HeaderValue> {
@@ -177,14 +149,14 @@ fn header(token: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// A channel whose calls carry a service's credential. See [`Credentials::channel`].
+/// See [`Credentials::channel`].
 #[derive(Clone)]
 pub struct Authorised {
     credentials: Credentials,
     channel: Channel,
 }
 
-/// The edge's channel. See [`Credentials::edge_channel`].
+/// See [`Credentials::edge_channel`].
 #[derive(Clone)]
 pub struct EdgeChannel {
     credentials: Credentials,
@@ -222,18 +194,17 @@ impl Service<Request<Body>> for EdgeChannel {
     }
 }
 
-/// Whether this process is believed is not the business of whoever calls it: a client must not think that its own
-/// credential is bad.
-fn not_ours(status: Status) -> Status {
+/// Hides a refusal of this process's own credential from clients, which would otherwise take it for
+/// a refusal of theirs.
+fn hide_refusal(status: Status) -> Status {
     if !matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied | Code::NotFound) {
         return status;
     }
     tracing::error!(
         error = %status,
-        "the auth service does not accept this process's own key; is its root_secret, or its file in keys, that of \
-         the installation?"
+        "service credential refused; root_secret, or this service's file in keys, must be that of the installation"
     );
-    let text = "this server is not set up right; its operator has to look at its log";
+    let text = "the server is misconfigured; see its log";
     status::retry(Code::Unavailable, "CREDENTIAL_REFUSED", text, std::time::Duration::from_secs(5))
 }
 
@@ -243,14 +214,14 @@ fn call(
     name: &'static str,
     mut request: Request<Body>,
 ) -> Answer {
-    // The instance that was polled ready is the one to call.
+    // Call the instance that was polled ready.
     let fresh = channel.clone();
     let mut channel = std::mem::replace(channel, fresh);
     let credentials = credentials.clone();
     Box::pin(async move {
         let value = match credentials.authorization().await {
             Ok(value) => value,
-            Err(status) => return Ok(not_ours(status).into_http()),
+            Err(status) => return Ok(hide_refusal(status).into_http()),
         };
         request.headers_mut().insert(HeaderName::from_static(name), value);
         let response = channel.call(request).await?;

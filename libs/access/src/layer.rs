@@ -1,4 +1,4 @@
-//! The authorising layer: verifies credentials, applies the policy, leaves a [`Caller`].
+//! The access layer: verifies credentials, applies the policy and adds a [`Caller`] to the request.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -24,16 +24,16 @@ use crate::principal::{Kind, Principal};
 use crate::token::Rejection;
 use crate::verifier::{Refusal, Verifier};
 
-/// Metadata with which the edge proves itself: `Bearer <its service token>`. It makes the layer
-/// believe the client address that comes with it, and grants nothing else.
+/// Metadata in which the edge sends `Bearer <its service token>`. Makes the layer accept the client
+/// address in the request; grants nothing else.
 pub const EDGE_AUTHORIZATION: &str = "agon-edge-authorization";
 
-/// The service whose word about client addresses counts.
+/// The only service whose client addresses are accepted.
 const EDGE: &str = "gateway";
 
-static NOBODY: LazyLock<Arc<Principal>> = LazyLock::new(|| Arc::new(Principal::anonymous()));
+static ANONYMOUS: LazyLock<Arc<Principal>> = LazyLock::new(|| Arc::new(Principal::anonymous()));
 
-/// Puts authorisation around a server. See the crate's text.
+/// A tower layer that authorises every request. See the crate documentation.
 #[derive(Clone)]
 pub struct Layer(Arc<Shared>);
 
@@ -45,13 +45,12 @@ struct Shared {
 }
 
 impl Layer {
-    /// Applies a policy to what the verifier says.
     #[must_use]
     pub fn new(policy: Policy, verifier: Verifier) -> Self {
         Self(Arc::new(Shared { policy, verifier, limits: None }))
     }
 
-    /// Also counts calls, and refuses those that are too many.
+    /// Also applies rate limits.
     #[must_use]
     pub fn limited(self, limits: Limits, cache: Cache) -> Self {
         let limits = Some((limits, cache));
@@ -67,7 +66,7 @@ impl<S> tower::Layer<S> for Layer {
     }
 }
 
-/// A server behind the layer.
+/// A server behind a [`Layer`].
 #[derive(Clone)]
 pub struct Guarded<S> {
     inner: S,
@@ -91,7 +90,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The instance that was polled ready is the one to call.
+        // Call the instance that was polled ready.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         let shared = self.shared.clone();
@@ -112,11 +111,11 @@ impl Shared {
     async fn admit(&self, request: &Parts) -> Result<Caller, Status> {
         let path = request.uri.path();
         let Some(rule) = self.policy.find(path) else {
-            // Health and reflection are open; anything else that nobody described is closed.
+            // Health and reflection are public; other methods without a rule do not exist.
             if path.starts_with("/grpc.") {
                 return Ok(Caller::anonymous());
             }
-            return Err(Status::unimplemented("there is no such method"));
+            return Err(Status::unimplemented("no such method"));
         };
         let caller = self.caller(request).await?;
         check(rule, &caller)?;
@@ -131,34 +130,34 @@ impl Shared {
         let token = bearer(headers, metadata::AUTHORIZATION)?;
         let principal = match &token {
             Some(token) => self.verify(token).await?,
-            None => NOBODY.clone(),
+            None => ANONYMOUS.clone(),
         };
         let user_token = bearer(headers, metadata::ON_BEHALF_OF)?;
         let on_behalf_of = match &user_token {
             Some(_) if principal.kind != Kind::Service => {
-                return Err(service_only("only services act on behalf of users"));
+                return Err(service_only("only services may send agon-on-behalf-of"));
             }
             Some(token) => Some(self.verify(token).await?),
             None => None,
         };
         if on_behalf_of.as_ref().is_some_and(|user| !user.is_user()) {
-            return Err(service_only("agon-on-behalf-of holds a user's token"));
+            return Err(service_only("agon-on-behalf-of must hold a user's token"));
         }
         let address = self.address(request).await?;
         let acting = if principal.is_user() { token } else { user_token };
         Ok(Caller { principal, on_behalf_of, address, token: acting.map(Bearer::into_value) })
     }
 
-    /// The client's address: the edge's word, where the edge proves that it is the edge.
+    /// The client address: as forwarded by the authenticated edge, otherwise the connection's peer.
     async fn address(&self, request: &Parts) -> Result<Option<IpAddr>, Status> {
         let headers = &request.headers;
         if let Some(proof) = bearer(headers, EDGE_AUTHORIZATION)? {
             let edge = self.verify(&proof).await?;
             if edge.kind != Kind::Service || edge.name != EDGE {
-                return Err(service_only("only the edge speaks of client addresses"));
+                return Err(service_only("only the edge may send agon-edge-authorization"));
             }
-            let told = headers.get(metadata::CLIENT_ADDRESS);
-            return Ok(told.and_then(|value| value.to_str().ok()?.parse().ok()));
+            let forwarded = headers.get(metadata::CLIENT_ADDRESS);
+            return Ok(forwarded.and_then(|value| value.to_str().ok()?.parse().ok()));
         }
         let info = request.extensions.get::<TcpConnectInfo>();
         Ok(info.and_then(TcpConnectInfo::remote_addr).map(|peer| peer.ip().to_canonical()))
@@ -168,8 +167,8 @@ impl Shared {
         self.verifier.verify(token.text).await.map_err(|refusal| match refusal {
             Refusal::Rejected(rejection) => refused(rejection),
             Refusal::Unknown(status) => {
-                tracing::warn!(error = %status, "the auth service does not answer");
-                let text = "credentials cannot be checked just now; try again shortly";
+                tracing::warn!(error = %status, "auth service unavailable");
+                let text = "credentials cannot be verified at the moment; try again shortly";
                 let after = std::time::Duration::from_secs(1);
                 status::retry(Code::Unavailable, "AUTH_UNAVAILABLE", text, after)
             }
@@ -177,7 +176,7 @@ impl Shared {
     }
 }
 
-/// A token, with or without its scheme in front.
+/// A bearer token and the header value that holds it.
 struct Bearer<'h> {
     text: &'h str,
     value: &'h HeaderValue,
@@ -189,7 +188,7 @@ impl Bearer<'_> {
     }
 }
 
-/// The bearer token in a header; an error for anything else that stands there.
+/// The bearer token in a header; an error for any other value.
 fn bearer<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<Bearer<'h>>, Status> {
     let mut values = headers.get_all(HeaderName::from_static(name)).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -206,7 +205,7 @@ fn bearer<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<Beare
 }
 
 fn not_bearer(name: &str) -> String {
-    format!("{name} must be given once, as `Bearer <access token>`")
+    format!("{name} must occur once, as `Bearer <access token>`")
 }
 
 fn check(rule: &Rule, caller: &Caller) -> Result<(), Status> {
@@ -214,15 +213,15 @@ fn check(rule: &Rule, caller: &Caller) -> Result<(), Status> {
     match rule.level {
         Level::None => Ok(()),
         _ if kind == Kind::Anonymous => {
-            Err(status::unauthenticated("TOKEN_MISSING", "this call needs an access token"))
+            Err(status::unauthenticated("TOKEN_MISSING", "this call requires an access token"))
         }
         Level::User => Ok(()),
         Level::Service if kind == Kind::Service => Ok(()),
-        Level::Service => Err(service_only("this call is for services")),
+        Level::Service => Err(service_only("only services may make this call")),
         Level::Permission if caller.has(&rule.permission) => Ok(()),
         Level::Permission => Err(caller::missing(&rule.permission)),
-        // A policy has no such rule; nobody gets through if it did.
-        Level::Unspecified => Err(service_only("this call is for nobody")),
+        // Excluded by `Policy`; denied in case it is not.
+        Level::Unspecified => Err(service_only("this call has no access level")),
     }
 }
 
@@ -234,9 +233,9 @@ fn refused(rejection: Rejection) -> Status {
     let (reason, message) = match rejection {
         Rejection::Expired => ("TOKEN_EXPIRED", "the access token has expired; refresh it"),
         Rejection::Revoked => ("TOKEN_REVOKED", "the access token was revoked; refresh or log in"),
-        Rejection::Malformed => ("TOKEN_MALFORMED", "this is not an access token of this server"),
+        Rejection::Malformed => ("TOKEN_MALFORMED", "not a valid access token of this server"),
         Rejection::WrongAudience => {
-            ("TOKEN_WRONG_AUDIENCE", "the access token is meant for another audience")
+            ("TOKEN_WRONG_AUDIENCE", "the access token is for another audience")
         }
         Rejection::Suspended => ("USER_SUSPENDED", "the account is suspended"),
     };

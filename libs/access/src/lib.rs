@@ -1,18 +1,19 @@
-//! Who calls, and what they may do: the one authorising layer that every server mounts.
+//! Authentication and authorisation of calls: the access layer of every server.
 //!
-//! Owns the form of access tokens and their verification ([`Verifier`]), the built-in roles
-//! ([`Role`]), the access rules read from the protos ([`Policy`]), the layer that applies them
-//! ([`Layer`]) and leaves a [`Caller`] with each request, and the credential with which services
-//! call each other ([`Credentials`]).
+//! Owns access tokens and service assertions and their verification ([`Verifier`], [`Assertion`]),
+//! the built-in roles ([`Role`]), the access rules in the protos ([`Policy`]), the layer that
+//! applies them and adds a [`Caller`] to each request ([`Layer`]), and the credentials with which
+//! services call each other ([`Credentials`]).
 //!
-//! Must not know: storage, passwords, sessions. Those are the auth service's, which feeds the
-//! verifier of its process with keys and revocations.
+//! Must not know storage, passwords and sessions. The auth service owns them and sets the keys and
+//! revocations of the verifier in its process.
 //!
-//! Metadata: `authorization` holds the caller's own credential, always. A service that acts for a
-//! user adds the user's token as `agon-on-behalf-of`. The edge passes the user's token on as
-//! `authorization` and proves itself by `agon-edge-authorization`; only then is its
-//! `x-agon-client-address` believed.
+//! Metadata: `authorization` always holds the caller's own credential. A service that acts for a
+//! user adds the user's token as `agon-on-behalf-of`. The edge forwards the user's token as
+//! `authorization` and authenticates itself by `agon-edge-authorization`; without it,
+//! `x-agon-client-address` is ignored.
 
+mod assertion;
 mod caller;
 mod credentials;
 mod key;
@@ -25,11 +26,11 @@ mod revocation;
 pub mod roles;
 pub mod testing;
 pub mod token;
-mod verified;
 mod verifier;
 
+pub use assertion::Assertion;
 pub use caller::Caller;
-pub use credentials::{Assertion, Authorised, Credentials, EdgeChannel};
+pub use credentials::{Authorised, Credentials, EdgeChannel};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use layer::{EDGE_AUTHORIZATION, Guarded, Layer};
 pub use limits::Limits;

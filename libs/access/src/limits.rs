@@ -1,4 +1,4 @@
-//! Rate limits per class of RPC: against programs that run wild, generous for people.
+//! Rate limits per class of RPC, against runaway clients.
 
 use std::time::Duration;
 
@@ -13,23 +13,20 @@ use crate::principal::Kind;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Calls a minute of one user, by class; 0 = no limit. Calls without a user are counted by address,
-/// and an address may call `address_factor` times as often as a user: many people can stand behind
-/// it. Calls of services are not counted.
+/// Calls per minute and user, by class; 0 = no limit. Anonymous calls are counted by address, with
+/// a limit `address_factor` times as high, because many people can share an address. Calls by
+/// services are not counted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// Reads.
     pub read: u32,
-    /// Ordinary changes.
     pub write: u32,
-    /// Whatever tries a secret; the auth service has stricter limits of its own.
+    /// Calls that check a secret. The auth service has stricter limits of its own.
     pub credential: u32,
-    /// Submissions of programs.
     pub submit: u32,
-    /// Uploads and downloads of files.
+    /// Uploads and downloads.
     pub transfer: u32,
-    /// How many users an address counts for.
+    /// Limit of an address, as a multiple of the limit of a user.
     pub address_factor: u32,
 }
 
@@ -58,7 +55,7 @@ impl Limits {
         }
     }
 
-    /// Counts a call; an error when it is one too many.
+    /// Counts a call; RESOURCE_EXHAUSTED when it exceeds the limit.
     pub(crate) async fn count(
         &self,
         cache: &Cache,
@@ -66,7 +63,7 @@ impl Limits {
         caller: &Caller,
     ) -> Result<(), Status> {
         let limit = self.of(class);
-        let (limit, who) = match (caller.principal.kind, caller.address) {
+        let (limit, subject) = match (caller.principal.kind, caller.address) {
             _ if limit == 0 => return Ok(()),
             (Kind::User, _) => (limit, caller.principal.id.to_string()),
             (Kind::Anonymous, Some(address)) => {
@@ -74,14 +71,14 @@ impl Limits {
             }
             _ => return Ok(()),
         };
-        let key = format!("access/{}/{who}", class.as_str_name());
+        let key = format!("access/{}/{subject}", class.as_str_name());
         let decision = cache.rate(&key, Rate::new(limit, MINUTE)).await;
         if decision.allowed {
             return Ok(());
         }
         metrics::counter!("agon_access_rate_limited_total", "class" => class.as_str_name())
             .increment(1);
-        let text = "too many calls; slow down";
+        let text = "too many calls";
         let after = decision.retry_after;
         Err(status::retry(Code::ResourceExhausted, "RATE_LIMITED", text, after))
     }

@@ -1,7 +1,7 @@
-//! The access rules, read from the protos.
+//! Access rules of RPCs, read from the protos.
 //!
-//! prost-types drops custom options, so the encoded descriptor set is decoded again by messages
-//! that know just the fields on the way to `(agon.options.v1.access)`.
+//! prost-types drops custom options. The encoded descriptor set is therefore decoded with messages
+//! that contain only the fields on the path to `(agon.options.v1.access)`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -45,43 +45,33 @@ struct Options {
     access: Option<Access>,
 }
 
-/// Who may call an RPC, and which limit it counts against.
+/// The access rule of an RPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// Who may call.
     pub level: Level,
-    /// What [`Level::Permission`] asks for; empty otherwise.
+    /// The permission that [`Level::Permission`] requires; empty for other levels.
     pub permission: String,
-    /// The class of rate limit.
     pub rate_class: RateClass,
 }
 
-/// The rule of every RPC.
+/// The access rules of all RPCs, by request path.
 #[derive(Clone, Debug)]
 pub struct Policy(Arc<HashMap<String, Rule>>);
 
-/// Why a descriptor set gives no policy; a fault of the protos, found at start.
+/// An error in the protos, detected at start.
 #[derive(Debug, thiserror::Error)]
 pub enum PolicyError {
-    /// Not an encoded `FileDescriptorSet`.
-    #[error("the descriptor set cannot be read: {0}")]
+    #[error("cannot decode the descriptor set: {0}")]
     Encoding(#[from] prost::DecodeError),
-    /// An RPC does not say who may call it.
-    #[error("{0} has no access option")]
+    #[error("{0}: missing option (agon.options.v1.access)")]
     Missing(String),
-    /// A rule makes no sense.
-    #[error("the access option of {rpc} is wrong: {what}")]
-    Wrong {
-        /// The RPC.
-        rpc: String,
-        /// What is wrong.
-        what: &'static str,
-    },
+    #[error("{rpc}: invalid option (agon.options.v1.access): {what}")]
+    Invalid { rpc: String, what: &'static str },
 }
 
 impl Policy {
-    /// Reads the rules of every RPC of an encoded descriptor set. Health and reflection, whose
-    /// protos are not ours, need none.
+    /// Reads the rules of every RPC in an encoded `FileDescriptorSet`, except those of gRPC health
+    /// and reflection.
     pub fn from_descriptor_set(encoded: &[u8]) -> Result<Self, PolicyError> {
         let mut rules = HashMap::new();
         for file in Set::decode(encoded)?.file {
@@ -100,13 +90,13 @@ impl Policy {
         Ok(Self(Arc::new(rules)))
     }
 
-    /// The policy of Agon's own protos.
+    /// The policy of Agon's protos.
     ///
     /// # Panics
-    /// When an RPC lacks its rule, which a test of this crate excludes.
+    /// When an RPC has no rule; a test of this crate excludes this.
     #[must_use]
     pub fn of_agon() -> Self {
-        Self::from_descriptor_set(proto::DESCRIPTOR_SET).expect("every RPC carries its rule")
+        Self::from_descriptor_set(proto::DESCRIPTOR_SET).expect("every RPC has a rule")
     }
 
     /// The rule of the RPC at a request path (`/agon.auth.v1.UserService/GetUser`).
@@ -115,7 +105,7 @@ impl Policy {
         self.0.get(path)
     }
 
-    /// Every path with its rule, in no order.
+    /// Every request path with its rule, in no particular order.
     pub fn rules(&self) -> impl Iterator<Item = (&str, &Rule)> {
         self.0.iter().map(|(path, rule)| (path.as_str(), rule))
     }
@@ -125,15 +115,15 @@ fn rule(path: &str, access: Option<Access>) -> Result<Rule, PolicyError> {
     let rpc = path[1..].to_owned();
     let Some(access) = access else { return Err(PolicyError::Missing(rpc)) };
     let (level, rate_class) = (access.level(), access.rate_class());
-    let wrong = |what| Err(PolicyError::Wrong { rpc, what });
+    let invalid = |what| Err(PolicyError::Invalid { rpc, what });
     match level {
-        Level::Unspecified => return wrong("the level is not said"),
+        Level::Unspecified => return invalid("level is missing"),
         Level::Permission if access.permission.split('.').count() != 3 => {
-            return wrong("a permission is area.resource.verb");
+            return invalid("permission must be area.resource.verb");
         }
         Level::Permission => {}
         _ if !access.permission.is_empty() => {
-            return wrong("a permission belongs to LEVEL_PERMISSION");
+            return invalid("permission is allowed only with LEVEL_PERMISSION");
         }
         _ => {}
     }
@@ -146,7 +136,7 @@ mod tests {
     use crate::roles;
 
     #[test]
-    fn agons_protos_are_whole() {
+    fn every_rpc_has_a_valid_rule() {
         let policy = Policy::of_agon();
         let validate = policy.find("/agon.auth.v1.TokenService/ValidateToken").unwrap();
         assert_eq!(validate.level, Level::Service);
@@ -155,7 +145,7 @@ mod tests {
         assert_eq!(bind.permission, "auth.binding.create");
         for (path, rule) in policy.rules() {
             let known = rule.permission.is_empty() || roles::exists(&rule.permission);
-            assert!(known, "{path}: no role holds {}", rule.permission);
+            assert!(known, "{path}: no role grants {}", rule.permission);
         }
     }
 
@@ -167,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_senseless_rule_is_refused() {
+    fn missing_and_invalid_rules_are_refused() {
         let read = |access| Policy::from_descriptor_set(&set_with(access));
         assert!(matches!(read(None), Err(PolicyError::Missing(rpc)) if rpc == "p.S/Do"));
         let access = |level: Level, permission: &str| Access {

@@ -1,50 +1,45 @@
-//! Who a credential speaks for.
+//! The identity that a verified credential proves.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::roles::{self, Role};
 
-/// What a principal is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nobody in particular: a call without a credential.
+    /// A call without a credential.
     Anonymous,
-    /// A person with an account.
     User,
-    /// A part of Agon.
+    /// A service account.
     Service,
 }
 
-/// Who a verified credential speaks for.
+/// The identity that a verified credential proves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
-    /// Person, service or nobody.
     pub kind: Kind,
-    /// The user's or the service account's id; nil for nobody.
+    /// The id of the user or service account; nil for anonymous.
     pub id: Uuid,
     /// The username, or the service's name.
     pub name: String,
-    /// The session; nil for services and nobody.
+    /// Nil unless the principal is a user.
     pub session_id: Uuid,
-    /// Global roles, in order of growing power.
+    /// Global roles, in ascending order.
     pub roles: Vec<Role>,
-    /// What the roles allow, sorted.
+    /// Permissions of the roles, sorted.
     pub permissions: Vec<&'static str>,
-    /// Scopes of the token, sorted.
+    /// Sorted.
     pub scopes: Vec<String>,
-    /// When the user proved who they are.
+    /// When the user authenticated.
     pub auth_time: DateTime<Utc>,
-    /// When the credential expires.
     pub expire_time: DateTime<Utc>,
-    /// Tokens of a lower epoch than the user's are refused.
+    /// Tokens with a lower epoch than the user's current one are refused.
     pub auth_epoch: i64,
-    /// How the user proved who they are (RFC 8176).
+    /// Authentication methods (RFC 8176).
     pub methods: Vec<String>,
 }
 
 impl Principal {
-    /// Nobody.
     #[must_use]
     pub fn anonymous() -> Self {
         Self {
@@ -62,13 +57,12 @@ impl Principal {
         }
     }
 
-    /// Whether the principal holds a permission everywhere.
+    /// Whether the principal holds a permission globally.
     #[must_use]
     pub fn has(&self, permission: &str) -> bool {
         self.permissions.binary_search(&permission).is_ok()
     }
 
-    /// Whether this is a person with an account.
     #[must_use]
     pub fn is_user(&self) -> bool {
         self.kind == Kind::User
@@ -78,7 +72,7 @@ impl Principal {
         match kind {
             Kind::Anonymous => Vec::new(),
             Kind::User => roles::permissions(roles),
-            Kind::Service => roles::of_service(name),
+            Kind::Service => roles::service_permissions(name),
         }
     }
 }

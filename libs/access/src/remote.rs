@@ -1,4 +1,4 @@
-//! What a process without the auth service asks it.
+//! Client of the auth service for processes that do not run it: keys and revocation checks.
 
 use std::time::{Duration, Instant};
 
@@ -11,10 +11,10 @@ use tonic::Status;
 
 use crate::credentials::{Authorised, Credentials};
 use crate::key::PublicKey;
-use crate::token::{self, KeySet, Rejection};
+use crate::token::{KeySet, Rejection};
 
-/// Unknown headers make at most one request for keys in this time, however many there are.
-const FETCH_EVERY: Duration = Duration::from_secs(5);
+/// Shortest time between two fetches of keys; tokens with unknown headers cannot cause more.
+const FETCH_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(crate) struct Remote {
     keys: TokenServiceClient<Channel>,
@@ -31,28 +31,25 @@ impl Remote {
         }
     }
 
-    /// The keys of the auth service; `None` when it was asked just now.
+    /// The keys of the auth service; `None` within `FETCH_INTERVAL` of the last fetch.
     pub async fn fetch_keys(&self) -> Result<Option<KeySet>, Status> {
         let mut fetched = self.fetched.lock().await;
-        if fetched.is_some_and(|at| at.elapsed() < FETCH_EVERY) {
+        if fetched.is_some_and(|at| at.elapsed() < FETCH_INTERVAL) {
             return Ok(None);
         }
         let answer = self.keys.clone().get_json_web_key_set(GetJsonWebKeySetRequest {}).await?;
         *fetched = Some(Instant::now());
-        let keys = answer.into_inner().keys.into_iter().filter_map(|key| {
-            let ours = key.kty == "OKP" && key.crv == "Ed25519" && key.alg == "EdDSA";
-            ours.then(|| PublicKey::from_x(&key.x).ok()).flatten()
-        });
-        Ok(Some(KeySet::new(token::ACCESS, keys)))
+        let keys = answer.into_inner().keys;
+        Ok(Some(KeySet::new(keys.iter().filter_map(|key| PublicKey::try_from(key).ok()))))
     }
 
-    /// Whether the auth service still stands by a token.
+    /// The rejection of a token by the auth service, if any.
     pub async fn confirm(&self, token: &str) -> Result<Result<(), Rejection>, Status> {
         let request = ValidateTokenRequest { token: token.to_owned(), ..Default::default() };
         let answer = self.tokens.clone().validate_token(request).await?.into_inner();
         Ok(match answer.result {
             Some(Answer::Principal(_)) => Ok(()),
-            Some(Answer::Rejection(why)) => Err(match auth::Rejection::try_from(why) {
+            Some(Answer::Rejection(reason)) => Err(match auth::Rejection::try_from(reason) {
                 Ok(auth::Rejection::Expired) => Rejection::Expired,
                 Ok(auth::Rejection::Revoked) => Rejection::Revoked,
                 Ok(auth::Rejection::WrongAudience) => Rejection::WrongAudience,

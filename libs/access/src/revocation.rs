@@ -1,4 +1,4 @@
-//! What of the tokens that were signed is no longer good: in memory, asked at every call.
+//! Revoked sessions and users, in memory. Consulted at every call.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,20 +10,20 @@ use uuid::Uuid;
 use crate::principal::Principal;
 use crate::token::Rejection;
 
-/// One revocation: of a session (an epoch above all) or of a user's tokens below an epoch.
+/// The revocation of a session, or of a user's tokens below an epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Revocation {
-    /// The session or the user.
+    /// Id of the session or user.
     pub subject: Uuid,
-    /// Tokens of a lower epoch are refused; `i64::MAX` refuses all.
+    /// Tokens with a lower epoch are refused; `i64::MAX` refuses all.
     pub below_epoch: i64,
-    /// Say that the user is suspended.
+    /// Whether the reason is a suspension of the user.
     pub suspended: bool,
-    /// When every token that it could concern has expired.
+    /// When the last affected token expires.
     pub until: DateTime<Utc>,
 }
 
-/// The revocations that still matter.
+/// The revocations that affect unexpired tokens.
 #[derive(Debug, Default)]
 pub struct Revocations {
     by_subject: RwLock<HashMap<Uuid, Revocation>>,
@@ -31,7 +31,8 @@ pub struct Revocations {
 }
 
 impl Revocations {
-    /// Adds revocations; they show from the next call on. A newer one of the same subject wins.
+    /// Adds revocations, effective from the next call. A revocation replaces one of the same
+    /// subject with the same or a lower epoch.
     pub fn add(&self, revocations: impl IntoIterator<Item = Revocation>) {
         let mut map = self.by_subject.write().unwrap_or_else(PoisonError::into_inner);
         let mut changed = false;
@@ -43,26 +44,27 @@ impl Revocations {
             }
         }
         if changed {
-            // Under the lock, so that nobody can see the new generation without the new map.
+            // Under the lock, so that a reader of the new generation sees the new map.
             self.generation.fetch_add(1, Ordering::Release);
         }
     }
 
-    /// Forgets those whose tokens have all expired.
+    /// Removes revocations whose tokens have all expired.
     pub fn purge(&self, now: DateTime<Utc>) {
         let mut map = self.by_subject.write().unwrap_or_else(PoisonError::into_inner);
         map.retain(|_, revocation| revocation.until > now);
     }
 
-    /// Changes with every addition: a token that was good at this generation still is.
+    /// Increases with every change. A token that was valid at this generation need not be checked
+    /// again.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Whether the principal's token is still good.
+    /// An error when the principal's token is revoked.
     pub fn check(&self, principal: &Principal) -> Result<(), Rejection> {
         let map = self.by_subject.read().unwrap_or_else(PoisonError::into_inner);
-        // The user first: a suspension ends the sessions too, and is the better reason.
+        // The user first: a suspension also ends the sessions, and is the more useful reason.
         match map.get(&principal.id) {
             Some(found) if principal.auth_epoch < found.below_epoch => {
                 Err(if found.suspended { Rejection::Suspended } else { Rejection::Revoked })
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn epochs_and_sessions() {
+    fn tokens_of_revoked_epochs_and_sessions_are_refused() {
         let revocations = Revocations::default();
         assert_eq!(revocations.check(&user(1)), Ok(()));
         let before = revocations.generation();
@@ -107,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_again_changes_nothing() {
+    fn repeated_revocation_keeps_the_generation() {
         let revocations = Revocations::default();
         revocations.add([revoke(1, 3, false)]);
         let before = revocations.generation();

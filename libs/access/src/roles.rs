@@ -1,27 +1,23 @@
-//! The built-in roles and what each may do.
+//! The built-in roles and their permissions.
 //!
-//! A permission is `area.resource.verb`. What everybody may do with their own things needs none;
-//! permissions are for making shared things and for what belongs to others.
+//! A permission is `area.resource.verb`. Users need no permission for their own resources;
+//! permissions cover creating shared resources and access to resources of other users.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A built-in role, in order of growing power.
+/// A built-in role, in ascending order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// Everybody with an account.
+    /// Every user.
     Player,
-    /// Writes problems.
     Setter,
-    /// Runs events and invites people.
     Organiser,
-    /// Sees what contestants may not.
     Judge,
-    /// Everything.
     Admin,
 }
 
-/// All of them, in order of growing power.
+/// All roles, in ascending order.
 pub const ALL: [Role; 5] = [Role::Player, Role::Setter, Role::Organiser, Role::Judge, Role::Admin];
 
 const PLAYER: &[&str] = &["challenge.submission.create"];
@@ -50,7 +46,7 @@ const JUDGE: &[&str] = &[
     "problem.problem.list",
 ];
 
-/// Every permission there is; the administrators' set.
+/// All permissions.
 const ADMIN: &[&str] = &[
     "auth.binding.create",
     "auth.binding.delete",
@@ -84,7 +80,7 @@ const ADMIN: &[&str] = &[
 ];
 
 impl Role {
-    /// The name, as in tokens and requests.
+    /// The name in tokens and requests.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -96,15 +92,14 @@ impl Role {
         }
     }
 
-    /// What the role is for, for people.
     #[must_use]
     pub fn description(self) -> &'static str {
         match self {
-            Self::Player => "Everybody with an account: solves problems.",
-            Self::Setter => "Writes problems and keeps their own.",
+            Self::Player => "Every user: solves problems.",
+            Self::Setter => "Creates problems and manages their own.",
             Self::Organiser => "Runs events and invites people.",
             Self::Judge => "Reads every program, verdict and problem, and rejudges.",
-            Self::Admin => "Everything.",
+            Self::Admin => "Holds every permission.",
         }
     }
 
@@ -120,7 +115,6 @@ impl Role {
         }
     }
 
-    /// Whether the role holds a permission.
     #[must_use]
     pub fn grants(self, permission: &str) -> bool {
         self.permissions().binary_search(&permission).is_ok()
@@ -142,24 +136,24 @@ pub fn permissions(roles: &[Role]) -> Vec<&'static str> {
     all
 }
 
-/// The account of whoever holds the installation's keys, and so could change its data anyway.
+/// Service account of the command line, whose key is in the data directory.
 const OPERATOR: &str = "operator";
 
-/// The account of the machines that run programs: what they need of the other services, and no more.
+/// Service account of workers, which run submitted programs: least privilege.
 const WORKER: &str = "worker";
-const OF_WORKERS: &[&str] = &["challenge.source.get", "problem.data.get"];
+const WORKER_PERMISSIONS: &[&str] = &["challenge.source.get", "problem.data.get"];
 
-/// What a service may do for itself: everything but deciding about accounts, of which an operator
-/// may only help one back in.
-pub(crate) fn of_service(name: &str) -> Vec<&'static str> {
+/// The permissions of a service account: all except those over user accounts. Only the operator may
+/// reset a password.
+pub(crate) fn service_permissions(name: &str) -> Vec<&'static str> {
     if name == WORKER {
-        return OF_WORKERS.to_vec();
+        return WORKER_PERMISSIONS.to_vec();
     }
-    let may = |permission: &&str| match *permission {
+    let granted = |permission: &&str| match *permission {
         "auth.credential.reset" => name == OPERATOR,
         permission => !permission.starts_with("auth."),
     };
-    ADMIN.iter().copied().filter(may).collect()
+    ADMIN.iter().copied().filter(granted).collect()
 }
 
 impl fmt::Display for Role {
@@ -168,9 +162,8 @@ impl fmt::Display for Role {
     }
 }
 
-/// There is no role of this name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no such role; the roles are player, setter, organiser, judge and admin")]
+#[error("unknown role; must be player, setter, organiser, judge or admin")]
 pub struct UnknownRole;
 
 impl FromStr for Role {
@@ -186,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tables_are_sorted_and_known() {
+    fn permission_tables_are_sorted_and_complete() {
         for role in ALL {
             let permissions = role.permissions();
             assert!(permissions.windows(2).all(|pair| pair[0] < pair[1]), "{role}");
@@ -197,15 +190,17 @@ mod tests {
     }
 
     #[test]
-    fn unions() {
+    fn permissions_of_roles_and_services() {
         let both = permissions(&[Role::Setter, Role::Judge]);
         assert!(both.contains(&"problem.problem.create") && both.contains(&"challenge.source.get"));
         assert!(both.windows(2).all(|pair| pair[0] < pair[1]));
         assert!(!Role::Judge.grants("auth.binding.create"));
-        assert!(!of_service("judge").iter().any(|permission| permission.starts_with("auth.")));
-        assert!(of_service(OPERATOR).contains(&"auth.credential.reset"));
-        assert!(!of_service(OPERATOR).contains(&"auth.binding.create"));
-        assert!(OF_WORKERS.iter().all(|permission| exists(permission)));
-        assert_eq!(of_service(WORKER), OF_WORKERS);
+        assert!(
+            !service_permissions("judge").iter().any(|permission| permission.starts_with("auth."))
+        );
+        assert!(service_permissions(OPERATOR).contains(&"auth.credential.reset"));
+        assert!(!service_permissions(OPERATOR).contains(&"auth.binding.create"));
+        assert!(WORKER_PERMISSIONS.iter().all(|permission| exists(permission)));
+        assert_eq!(service_permissions(WORKER), WORKER_PERMISSIONS);
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens and a layer for the tests of other services, without the auth service.
+//! Tokens and an access layer for tests of other services, without the auth service.
 
 use chrono::Utc;
 use ids::Clock;
@@ -13,7 +13,7 @@ use crate::roles::Role;
 use crate::token::{self, Claims, KeySet};
 use crate::verifier::Verifier;
 
-/// Issues tokens that its own layer accepts, and nobody else's.
+/// Issues tokens that only its own layer accepts.
 #[derive(Clone)]
 pub struct Issuer {
     key: std::sync::Arc<SigningKey>,
@@ -22,16 +22,15 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// An issuer with a new key.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
         let key = SigningKey::generate();
         let verifier = Verifier::local(clock.clone());
-        verifier.set_keys(KeySet::new(token::ACCESS, [key.public()]));
+        verifier.set_keys(KeySet::new([key.public()]));
         Self { key: key.into(), clock, verifier }
     }
 
-    /// A token of a user with these global roles (`player` is implied), good for five minutes.
+    /// A token of a user with these global roles (`player` is implied), valid for five minutes.
     #[must_use]
     pub fn user(&self, id: Uuid, name: &str, roles: &[Role]) -> String {
         let mut names = vec![Role::Player.name().to_owned()];
@@ -43,36 +42,35 @@ impl Issuer {
     /// A token of a service.
     #[must_use]
     pub fn service(&self, name: &str) -> String {
-        // As long as is believed: a fixed credential must outlive its test.
+        // The longest lifetime: a fixed credential must outlive its test.
         let exp = self.clock.now().timestamp() + token::MAX_LIFETIME;
         self.sign(&Claims { exp, ..self.claims("service", self.clock.new_id(), name) })
     }
 
-    /// A service's credential with such a token.
+    /// A fixed credential with a service's token.
     #[must_use]
     pub fn credentials(&self, name: &str) -> Credentials {
         Credentials::fixed(&self.service(name))
     }
 
-    /// Signs any claims.
     #[must_use]
     pub fn sign(&self, claims: &Claims) -> String {
         token::sign(&self.key, token::ACCESS, claims)
     }
 
-    /// The verifier that accepts the tokens; its revocations can be set.
+    /// The verifier that accepts the tokens.
     #[must_use]
     pub fn verifier(&self) -> Verifier {
         self.verifier.clone()
     }
 
-    /// The layer of a server that accepts the tokens, with Agon's policy.
+    /// A layer that accepts the tokens and applies Agon's policy.
     #[must_use]
     pub fn layer(&self) -> Layer {
         Layer::new(Policy::of_agon(), self.verifier())
     }
 
-    /// Claims of a good token, to be changed.
+    /// Claims of a valid token.
     #[must_use]
     pub fn claims(&self, kind: &str, id: Uuid, name: &str) -> Claims {
         let now: chrono::DateTime<Utc> = self.clock.now();
@@ -85,6 +83,7 @@ impl Issuer {
             sid: None,
             iat: now.timestamp(),
             exp: now.timestamp() + 300,
+            nbf: None,
             auth_time: now.timestamp(),
             jti: self.clock.new_id(),
             roles: Vec::new(),
@@ -95,10 +94,10 @@ impl Issuer {
     }
 }
 
-/// A request that carries a token.
+/// A request with a bearer token.
 ///
 /// # Panics
-/// When the token cannot stand in metadata.
+/// When the token is not a valid metadata value.
 #[must_use]
 pub fn bearer<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);

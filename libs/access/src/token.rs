@@ -1,12 +1,15 @@
-//! The form of access tokens (RFC 9068, EdDSA) and their verification, pure: no clock, no state.
+//! Access tokens (RFC 9068 JWS, EdDSA): claims, signing and verification. Pure: no clock, no state.
 //!
-//! The header is never parsed. A token's header segment must equal, byte for byte, the one that a
-//! known key's tokens have; so everything that an attacker could write into a header (`alg`,
-//! `kid`, `jku`, `crit`, …) dies in one comparison.
+//! The header segment of a token must equal, byte for byte, the one header that a known key's
+//! tokens have. No header written by a client is parsed, which excludes `alg: none`, algorithm
+//! confusion and injection through `kid`, `jku`, `jwk`, `crit` and `typ`. Signature and claims are
+//! checked by `jsonwebtoken`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Duration, Utc};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, Validation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,57 +18,54 @@ use crate::key::{PublicKey, SigningKey};
 use crate::principal::{Kind, Principal};
 use crate::roles::Role;
 
-/// Longest token, in bytes.
+/// Maximum length of a token, in bytes.
 pub const MAX_LENGTH: usize = 4096;
-/// Longest lifetime that is believed, in seconds, whoever signed it.
+/// Maximum lifetime of an access token, in seconds.
 pub const MAX_LIFETIME: i64 = 3600;
-/// Difference of clocks that is forgiven, in seconds.
+/// Accepted clock skew, in seconds.
 pub const LEEWAY: i64 = 30;
-/// Who signs access tokens, and whom they are for.
+/// Issuer and audience of access tokens, and audience of service assertions.
 pub const ISSUER: &str = "agon";
 /// The `typ` of access tokens.
 pub const ACCESS: &str = "at+jwt";
-/// The `typ` of services' assertions.
+/// The `typ` of service assertions.
 pub const ASSERTION: &str = "JWT";
 
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// Its time is over.
     Expired,
-    /// Its session has ended, or its user's epoch has moved on.
+    /// Its session ended, or the user's epoch was increased.
     Revoked,
-    /// Not a token of ours.
+    /// Not a valid token of this installation; also one that is not valid yet.
     Malformed,
-    /// Meant for somebody else.
     WrongAudience,
     /// Its user is suspended.
     Suspended,
 }
 
-/// What an access token says.
+/// Claims of an access token. Times are in seconds since the Unix epoch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Claims {
     /// Always [`ISSUER`].
     pub iss: String,
-    /// Always [`ISSUER`]: everything that Agon serves.
+    /// Always [`ISSUER`].
     pub aud: String,
-    /// The user's or the service account's id.
+    /// The id of the user or of the service account.
     pub sub: Uuid,
-    /// The username or the service's name.
+    /// The username, or the name of the service.
     pub client_id: String,
     /// `user` or `service`.
     pub kind: String,
-    /// The session, of users.
+    /// The session; users only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<Uuid>,
-    /// When it was signed, in seconds.
     pub iat: i64,
-    /// When it expires, in seconds.
     pub exp: i64,
-    /// When the user signed in, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<i64>,
+    /// When the user signed in.
     pub auth_time: i64,
-    /// This token.
     pub jti: Uuid,
     /// Names of global roles.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -73,16 +73,16 @@ pub struct Claims {
     /// Scopes, separated by spaces.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub scope: String,
-    /// The user's epoch when it was signed.
+    /// The user's `auth_epoch` at signing.
     #[serde(default)]
     pub epoch: i64,
-    /// How the user signed in.
+    /// How the user signed in (RFC 8176).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub amr: Vec<String>,
 }
 
 impl Claims {
-    /// The principal they describe.
+    /// The principal that the claims describe.
     pub fn principal(&self) -> Result<Principal, Rejection> {
         let kind = match (self.kind.as_str(), self.sid) {
             ("user", Some(_)) => Kind::User,
@@ -90,7 +90,7 @@ impl Claims {
             _ => return Err(Rejection::Malformed),
         };
         let time = |seconds| DateTime::from_timestamp(seconds, 0).ok_or(Rejection::Malformed);
-        // A role that this version does not know allows nothing.
+        // Roles that this version does not know are ignored and grant nothing.
         let mut roles: Vec<Role> = self.roles.iter().filter_map(|name| name.parse().ok()).collect();
         roles.sort_unstable();
         let mut scopes: Vec<String> = self.scope.split(' ').map(str::to_owned).collect();
@@ -110,106 +110,135 @@ impl Claims {
             methods: self.amr.clone(),
         })
     }
-}
 
-/// The header segment of every token of a key.
-#[must_use]
-pub fn header_segment(kid: &str, typ: &str) -> String {
-    URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"{typ}"}}"#))
+    fn times(&self) -> Times {
+        Times { iat: self.iat, nbf: self.nbf, exp: self.exp }
+    }
 }
 
 /// Signs claims into a token.
 ///
 /// # Panics
-/// When the claims are not plain data.
+/// When the claims cannot be serialised as JSON.
 #[must_use]
 pub fn sign(key: &SigningKey, typ: &str, claims: &impl Serialize) -> String {
     let claims = serde_json::to_vec(claims).expect("claims are plain data");
-    let mut token = header_segment(&key.public().kid(), typ);
+    let mut token = header_segment(key.kid(), typ);
     token.push('.');
     URL_SAFE_NO_PAD.encode_string(claims, &mut token);
     let signature = key.sign(token.as_bytes());
-    token.push('.');
-    URL_SAFE_NO_PAD.encode_string(signature, &mut token);
-    token
+    token + "." + &signature
 }
 
-/// The keys whose tokens are accepted, each with the one header its tokens have.
-#[derive(Clone, Debug, Default)]
-pub struct KeySet(Vec<(String, PublicKey)>);
+/// The header segment of every token of a key. Verifiers compare it as bytes, so its members have a
+/// fixed order, which `jsonwebtoken::Header` does not promise.
+pub(crate) fn header_segment(kid: &str, typ: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"{typ}"}}"#))
+}
+
+/// The header segment of a text that has the length and the three segments of a token.
+pub(crate) fn header_of(token: &str) -> Result<&str, Rejection> {
+    if token.len() > MAX_LENGTH || token.bytes().filter(|byte| *byte == b'.').count() != 2 {
+        return Err(Rejection::Malformed);
+    }
+    token.split_once('.').map(|(header, _)| header).ok_or(Rejection::Malformed)
+}
+
+/// The claims that every token must have, checked after the signature.
+///
+/// `jsonwebtoken` compares `exp` and `nbf` with the system clock and cannot be given another one.
+/// [`Times::check`] checks them, and `iat` and the lifetime, at the time of the injected clock.
+pub(crate) fn validation(issuer: &str) -> Validation {
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_required_spec_claims(&["iss", "aud", "sub", "exp"]);
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&[ISSUER]);
+    validation.validate_exp = false;
+    validation.validate_nbf = false;
+    validation
+}
+
+/// The claims of a token whose header was found to be the one of `key`.
+pub(crate) fn open<C: DeserializeOwned>(
+    token: &str,
+    key: &PublicKey,
+    validation: &Validation,
+) -> Result<C, Rejection> {
+    match jsonwebtoken::decode(token, key.decoding(), validation) {
+        Ok(data) => Ok(data.claims),
+        Err(error) => Err(match error.kind() {
+            ErrorKind::InvalidAudience => Rejection::WrongAudience,
+            _ => Rejection::Malformed,
+        }),
+    }
+}
+
+/// The times of a token, in seconds since the Unix epoch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    pub iat: i64,
+    pub nbf: Option<i64>,
+    pub exp: i64,
+}
+
+impl Times {
+    /// Whether a token with these times and at most this lifetime (in seconds) is valid at `now`.
+    pub fn check(self, max_lifetime: i64, now: DateTime<Utc>) -> Result<(), Rejection> {
+        let now = now.timestamp();
+        let lifetime = self.exp.checked_sub(self.iat).ok_or(Rejection::Malformed)?;
+        let valid_from = self.iat.max(self.nbf.unwrap_or(self.iat));
+        if !(0..=max_lifetime).contains(&lifetime) || valid_from.saturating_sub(LEEWAY) > now {
+            return Err(Rejection::Malformed);
+        }
+        if self.exp.saturating_add(LEEWAY) <= now { Err(Rejection::Expired) } else { Ok(()) }
+    }
+}
+
+/// Accepted keys, each with the one header that its tokens have.
+#[derive(Clone, Debug)]
+pub struct KeySet {
+    keys: Vec<(String, PublicKey)>,
+    validation: Validation,
+}
+
+impl Default for KeySet {
+    fn default() -> Self {
+        Self::new([])
+    }
+}
 
 impl KeySet {
-    /// Accepts tokens of a type, signed by these keys.
-    pub fn new(typ: &str, keys: impl IntoIterator<Item = PublicKey>) -> Self {
-        Self(keys.into_iter().map(|key| (header_segment(&key.kid(), typ), key)).collect())
+    /// Accepts access tokens signed by these keys.
+    pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Self {
+        let with_header = |key: PublicKey| (header_segment(key.kid(), ACCESS), key);
+        Self { keys: keys.into_iter().map(with_header).collect(), validation: validation(ISSUER) }
     }
 
     /// The public keys.
     pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
-        self.0.iter().map(|(_, key)| key)
+        self.keys.iter().map(|(_, key)| key)
     }
 
-    /// Whether the token's header is one of ours; the cheapest of all checks.
+    /// Whether the token's header belongs to one of the keys.
     #[must_use]
     pub fn knows_header_of(&self, token: &str) -> bool {
         token.split_once('.').is_some_and(|(header, _)| self.by_header(header).is_some())
     }
 
     fn by_header(&self, header: &str) -> Option<&PublicKey> {
-        self.0.iter().find(|(known, _)| known == header).map(|(_, key)| key)
+        self.keys.iter().find(|(known, _)| known == header).map(|(_, key)| key)
     }
 
-    /// The claims of a token whose length, form, header and signature are right, and the key that
-    /// signed it. Nothing of what they say is checked yet.
-    pub fn open<C: DeserializeOwned>(&self, token: &str) -> Result<(C, &PublicKey), Rejection> {
-        if token.len() > MAX_LENGTH {
-            return Err(Rejection::Malformed);
-        }
-        let (signed, signature) = token.rsplit_once('.').ok_or(Rejection::Malformed)?;
-        let (header, claims) = signed.split_once('.').ok_or(Rejection::Malformed)?;
-        if claims.contains('.') {
-            return Err(Rejection::Malformed);
-        }
-        let key = self.by_header(header).ok_or(Rejection::Malformed)?;
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Rejection::Malformed)?;
-        if !key.verifies(signed.as_bytes(), &signature) {
-            return Err(Rejection::Malformed);
-        }
-        let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| Rejection::Malformed)?;
-        let claims = serde_json::from_slice(&claims).map_err(|_| Rejection::Malformed)?;
-        Ok((claims, key))
-    }
-
-    /// Whom an access token speaks for; everything checked but revocation.
+    /// The principal of an access token. Everything is checked except revocation.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Principal, Rejection> {
-        let (claims, _) = self.open::<Claims>(token)?;
-        if claims.iss != ISSUER {
-            return Err(Rejection::Malformed);
-        }
-        if claims.aud != ISSUER {
-            return Err(Rejection::WrongAudience);
-        }
-        check_times(claims.iat, claims.exp, MAX_LIFETIME, now)?;
+        let key = self.by_header(header_of(token)?).ok_or(Rejection::Malformed)?;
+        let claims: Claims = open(token, key, &self.validation)?;
+        claims.times().check(MAX_LIFETIME, now)?;
         claims.principal()
     }
 }
 
-/// Whether a token signed at `iat` and good until `exp` (in seconds) is good at `now`.
-pub fn check_times(
-    iat: i64,
-    exp: i64,
-    max_lifetime: i64,
-    now: DateTime<Utc>,
-) -> Result<(), Rejection> {
-    let now = now.timestamp();
-    let lifetime = exp.checked_sub(iat).ok_or(Rejection::Malformed)?;
-    if !(0..=max_lifetime).contains(&lifetime) || iat.saturating_sub(LEEWAY) > now {
-        return Err(Rejection::Malformed);
-    }
-    if exp.saturating_add(LEEWAY) <= now { Err(Rejection::Expired) } else { Ok(()) }
-}
-
-/// Whether a principal's token is still within its time.
+/// Whether a verified principal's token has not expired.
 #[must_use]
 pub(crate) fn is_live(principal: &Principal, now: DateTime<Utc>) -> bool {
     principal.expire_time + Duration::seconds(LEEWAY) > now

@@ -1,3 +1,6 @@
+use jsonwebtoken::{EncodingKey, Header};
+use serde_json::{Value, json};
+
 use super::*;
 
 fn now() -> DateTime<Utc> {
@@ -15,6 +18,7 @@ fn claims() -> Claims {
         sid: Some(Uuid::from_u128(2)),
         iat,
         exp: iat + 300,
+        nbf: None,
         auth_time: iat - 60,
         jti: Uuid::from_u128(3),
         roles: vec!["player".into(), "judge".into(), "from-the-future".into()],
@@ -28,29 +32,33 @@ fn key() -> SigningKey {
     SigningKey::from_seed([1; 32])
 }
 
-fn keys() -> KeySet {
-    KeySet::new(ACCESS, [key().public()])
+fn verify(token: &str) -> Result<Principal, Rejection> {
+    KeySet::new([key().public()]).verify(token, now())
 }
 
 #[track_caller]
 fn refused(token: &str, why: Rejection) {
-    assert_eq!(keys().verify(token, now()), Err(why), "{token}");
+    assert_eq!(verify(token), Err(why), "{token}");
 }
 
-fn with_header(header: &str, key: &SigningKey) -> String {
-    let signed = format!(
-        "{}.{}",
-        URL_SAFE_NO_PAD.encode(header),
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&claims()).unwrap())
-    );
-    let signature = URL_SAFE_NO_PAD.encode(key.sign(signed.as_bytes()));
+/// A token with these bytes as header and claims, signed by the accepted key.
+fn raw(header: &str, claims: &[u8]) -> String {
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let signature = key().sign(signed.as_bytes());
     format!("{signed}.{signature}")
 }
 
+fn with_header(header: &str) -> String {
+    raw(header, &serde_json::to_vec(&claims()).unwrap())
+}
+
+fn with_claims(claims: &[u8]) -> String {
+    raw(&format!(r#"{{"alg":"EdDSA","kid":"{}","typ":"at+jwt"}}"#, key().kid()), claims)
+}
+
 #[test]
-fn a_good_token_speaks() {
-    let token = sign(&key(), ACCESS, &claims());
-    let principal = keys().verify(&token, now()).unwrap();
+fn a_valid_token_yields_its_principal() {
+    let principal = verify(&sign(&key(), ACCESS, &claims())).unwrap();
     assert_eq!((principal.kind, principal.name.as_str()), (Kind::User, "ada"));
     assert_eq!(principal.roles, [Role::Player, Role::Judge]);
     assert_eq!(principal.scopes, ["a", "b"]);
@@ -59,48 +67,63 @@ fn a_good_token_speaks() {
 
 #[test]
 fn every_other_header_is_refused() {
-    let kid = key().public().kid();
-    let good = format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt"}}"#);
-    assert!(keys().verify(&with_header(&good, &key()), now()).is_ok());
+    let kid = key().kid().to_owned();
+    assert!(
+        verify(&with_header(&format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt"}}"#))).is_ok()
+    );
     for header in [
         r#"{"alg":"none"}"#.to_owned(),
         format!(r#"{{"alg":"none","kid":"{kid}","typ":"at+jwt"}}"#),
         format!(r#"{{"alg":"HS256","kid":"{kid}","typ":"at+jwt"}}"#),
+        format!(r#"{{"alg":"ES256","kid":"{kid}","typ":"at+jwt"}}"#),
         format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"JWT"}}"#),
+        format!(r#"{{"alg":"EdDSA","kid":"{kid}"}}"#),
         format!(r#"{{"alg":"EdDSA","kid":"{kid}x","typ":"at+jwt"}}"#),
-        r#"{"alg":"EdDSA","kid":"../../dev/null","typ":"at+jwt"}"#.to_string(),
+        r#"{"alg":"EdDSA","kid":"../../dev/null","typ":"at+jwt"}"#.to_owned(),
+        r#"{"alg":"EdDSA","typ":"at+jwt"}"#.to_owned(),
         format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt","jku":"https://evil.example"}}"#),
+        format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt","x5u":"https://evil.example"}}"#),
         format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt","crit":["exp"]}}"#),
+        format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt","b64":false,"crit":["b64"]}}"#),
         format!(r#"{{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt","jwk":{{"kty":"OKP"}}}}"#),
+        format!(r#"{{"alg":"EdDSA","alg":"none","kid":"{kid}","typ":"at+jwt"}}"#),
         format!(r#" {{"alg":"EdDSA","kid":"{kid}","typ":"at+jwt"}}"#),
         format!(r#"{{"typ":"at+jwt","kid":"{kid}","alg":"EdDSA"}}"#),
         String::new(),
     ] {
-        refused(&with_header(&header, &key()), Rejection::Malformed);
+        refused(&with_header(&header), Rejection::Malformed);
     }
 }
 
 #[test]
-fn the_public_key_is_no_shared_secret() {
-    // HS256 with the public key as the secret, under the true header and under its own.
+fn the_public_key_is_not_an_hmac_secret() {
+    // HS256 with the public key as the secret, under its own header and under the accepted one.
+    let public = key().public();
+    let header = Header {
+        typ: Some(ACCESS.into()),
+        kid: Some(public.kid().into()),
+        ..Header::new(Algorithm::HS256)
+    };
+    let secret = EncodingKey::from_secret(public.bytes()).unwrap();
+    let token = jsonwebtoken::encode(&header, &claims(), &secret).unwrap();
+    refused(&token, Rejection::Malformed);
     let token = sign(&key(), ACCESS, &claims());
     let (signed, _) = token.rsplit_once('.').unwrap();
-    let hmac_key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, key().public().bytes());
-    let tag = aws_lc_rs::hmac::sign(&hmac_key, signed.as_bytes());
-    refused(&format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag)), Rejection::Malformed);
+    let tag = jsonwebtoken::crypto::sign(signed.as_bytes(), &secret, Algorithm::HS256).unwrap();
+    refused(&format!("{signed}.{tag}"), Rejection::Malformed);
 }
 
 #[test]
-fn tampering_and_foreign_keys() {
+fn tampered_and_foreign_tokens_are_refused() {
     let token = sign(&key(), ACCESS, &claims());
     for position in 0..token.len() {
         let mut bytes = token.clone().into_bytes();
         bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
         let tampered = String::from_utf8(bytes).unwrap();
-        assert!(keys().verify(&tampered, now()).is_err(), "byte {position}");
+        assert!(verify(&tampered).is_err(), "byte {position}");
     }
-    let other = SigningKey::from_seed([2; 32]);
-    refused(&sign(&other, ACCESS, &claims()), Rejection::Malformed);
+    refused(&sign(&SigningKey::from_seed([2; 32]), ACCESS, &claims()), Rejection::Malformed);
+    refused(&sign(&key(), ASSERTION, &claims()), Rejection::Malformed);
     let (head, signature) = token.rsplit_once('.').unwrap();
     for bad in [
         String::new(),
@@ -113,7 +136,10 @@ fn tampering_and_foreign_keys() {
         format!("{token}."),
         format!(".{token}"),
         format!("{head}.{signature}.{signature}"),
+        format!("{head}.{}", &signature[..85]),
+        format!("{head}.{}", signature.replace('_', "/").replace('-', "+") + "=="),
         format!("{token} "),
+        format!("{token}\n"),
         "é".repeat(100),
         "a".repeat(MAX_LENGTH + 1),
     ] {
@@ -122,13 +148,13 @@ fn tampering_and_foreign_keys() {
 }
 
 #[test]
-fn a_long_token_is_refused_though_well_signed() {
+fn an_oversized_token_is_refused_despite_its_signature() {
     let long = Claims { client_id: "x".repeat(MAX_LENGTH), ..claims() };
     refused(&sign(&key(), ACCESS, &long), Rejection::Malformed);
 }
 
 #[test]
-fn what_the_claims_say() {
+fn invalid_claims_are_refused() {
     let check = |change: fn(&mut Claims), why| {
         let mut claims = claims();
         change(&mut claims);
@@ -141,24 +167,57 @@ fn what_the_claims_say() {
     check(|c| c.kind = "service".into(), Rejection::Malformed);
     check(|c| c.exp = c.iat + MAX_LIFETIME + 1, Rejection::Malformed);
     check(|c| c.exp = i64::MAX, Rejection::Malformed);
+    check(|c| c.exp = -1, Rejection::Malformed);
     check(|c| c.iat = i64::MIN, Rejection::Malformed);
     check(|c| c.exp = c.iat - 1, Rejection::Malformed);
     check(|c| c.auth_time = i64::MAX, Rejection::Malformed);
     check(|c| (c.iat, c.exp) = (c.iat + 31, c.exp + 31), Rejection::Malformed);
+    check(|c| c.nbf = Some(c.iat + 31), Rejection::Malformed);
+    check(|c| c.nbf = Some(i64::MAX), Rejection::Malformed);
     check(|c| (c.iat, c.exp) = (c.iat - 330, c.exp - 330), Rejection::Expired);
-    let leeway = Claims { iat: claims().iat - 329, exp: claims().exp - 329, ..claims() };
-    assert!(keys().verify(&sign(&key(), ACCESS, &leeway), now()).is_ok());
 }
 
 #[test]
-fn claims_must_be_whole() {
+fn clock_skew_is_accepted_within_the_leeway() {
+    let (iat, exp) = (claims().iat, claims().exp);
+    for accepted in [
+        Claims { iat: iat - 329, exp: exp - 329, ..claims() },
+        Claims { iat: iat + 30, exp: exp + 30, ..claims() },
+        Claims { nbf: Some(iat + 30), ..claims() },
+        Claims { nbf: Some(i64::MIN), ..claims() },
+    ] {
+        assert!(verify(&sign(&key(), ACCESS, &accepted)).is_ok(), "{accepted:?}");
+    }
+}
+
+#[test]
+fn incomplete_and_mistyped_claims_are_refused() {
     let whole = serde_json::to_value(claims()).unwrap();
+    let refuse = |claims: &Value| refused(&sign(&key(), ACCESS, claims), Rejection::Malformed);
     for required in ["iss", "aud", "sub", "client_id", "kind", "iat", "exp", "auth_time", "jti"] {
         let mut value = whole.clone();
         value.as_object_mut().unwrap().remove(required);
-        refused(&sign(&key(), ACCESS, &value), Rejection::Malformed);
-        value[required] = serde_json::json!({"nested": true});
-        refused(&sign(&key(), ACCESS, &value), Rejection::Malformed);
+        refuse(&value);
+        for wrong in [json!({"nested": true}), json!(null), json!([ISSUER, "other"]), json!(1.5)] {
+            value[required] = wrong;
+            refuse(&value);
+        }
     }
-    refused(&sign(&key(), ACCESS, &"text"), Rejection::Malformed);
+    for time in ["iat", "exp", "nbf"] {
+        let mut value = whole.clone();
+        value[time] = json!("1800000000");
+        refuse(&value);
+    }
+    refuse(&json!("text"));
+}
+
+#[test]
+fn claims_must_be_one_json_object() {
+    let good = serde_json::to_string(&claims()).unwrap();
+    assert!(verify(&with_claims(good.as_bytes())).is_ok());
+    let twice = good.replacen('{', r#"{"exp":9999999999,"#, 1);
+    for bad in ["", "{", "[]", "null", &format!("{good}x"), &format!("{good}{good}"), &twice] {
+        refused(&with_claims(bad.as_bytes()), Rejection::Malformed);
+    }
+    refused(&with_claims(b"\xff\xfe"), Rejection::Malformed);
 }

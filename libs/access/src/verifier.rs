@@ -1,4 +1,4 @@
-//! Verifies tokens: from memory where it can.
+//! Verifies access tokens and caches verified ones.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use aws_lc_rs::digest;
 use chrono::{DateTime, Utc};
 use ids::Clock;
+use quick_cache::sync::Cache;
 use rpc::Channel;
 use tonic::Status;
 
@@ -14,33 +15,45 @@ use crate::principal::Principal;
 use crate::remote::Remote;
 use crate::revocation::Revocations;
 use crate::token::{self, KeySet, Rejection};
-use crate::verified::{Cache, Digest, Verified};
 
-/// How long an answer of the auth service about a token's revocation is believed elsewhere.
-const CONFIRMED_FOR: i64 = 1_000_000;
-const CACHED_TOKENS: usize = 65_536;
+/// How long a confirmation by the auth service that a token is not revoked is valid, in
+/// microseconds.
+const CONFIRMATION_TTL: i64 = 1_000_000;
+/// Maximum number of cached tokens. Only verified tokens enter the cache, so forged ones cannot
+/// evict them.
+const MAX_CACHED_TOKENS: usize = 65_536;
+
+/// SHA-256 of a token.
+type Digest = [u8; 32];
 
 /// Verifies access tokens. Cheap to clone; clones share keys, revocations and the cache.
 ///
-/// In the process of the auth service it is fed by that service, so that a log-out shows at the
-/// next call of whatever service. Elsewhere it asks the auth service: for keys when it meets a
-/// header it does not know, and about revocation at most once a second per token.
+/// The auth service sets the keys and revocations of the verifier in its own process, so that a
+/// log-out takes effect at the next call. In other processes the verifier asks the auth service:
+/// for keys when a header is unknown, and about revocation at most once per second and token.
 #[derive(Clone)]
 pub struct Verifier(Arc<Inner>);
 
 struct Inner {
     clock: Clock,
     keys: RwLock<Arc<KeySet>>,
-    cache: Cache,
+    cache: Cache<Digest, Arc<Verified>>,
     revocations: Revocations,
     remote: Option<Remote>,
 }
 
+struct Verified {
+    principal: Arc<Principal>,
+    /// The generation of [`Revocations`] at the last check.
+    generation: AtomicU64,
+    /// Time of the last confirmation by the auth service, in microseconds.
+    confirmed: AtomicI64,
+}
+
 /// Why a token was not accepted.
 pub(crate) enum Refusal {
-    /// It is bad.
     Rejected(Rejection),
-    /// Nobody can tell just now.
+    /// The auth service, which has to decide, failed.
     Unknown(Status),
 }
 
@@ -51,29 +64,29 @@ impl From<Rejection> for Refusal {
 }
 
 impl Verifier {
-    /// For the auth service's own process; accepts nothing until it is given keys.
+    /// For the process of the auth service. Accepts no token until [`Verifier::set_keys`].
     #[must_use]
     pub fn local(clock: Clock) -> Self {
-        Self::with(clock, None)
+        Self::with(clock, None, MAX_CACHED_TOKENS)
     }
 
-    /// For every other process: asks the auth service at `channel`.
+    /// For other processes, with the auth service at `channel`.
     #[must_use]
     pub fn remote(clock: Clock, channel: Channel, credentials: &Credentials) -> Self {
-        Self::with(clock, Some(Remote::new(channel, credentials)))
+        Self::with(clock, Some(Remote::new(channel, credentials)), MAX_CACHED_TOKENS)
     }
 
-    fn with(clock: Clock, remote: Option<Remote>) -> Self {
+    fn with(clock: Clock, remote: Option<Remote>, capacity: usize) -> Self {
         Self(Arc::new(Inner {
             clock,
             keys: RwLock::default(),
-            cache: Cache::new(CACHED_TOKENS),
+            cache: Cache::new(capacity),
             revocations: Revocations::default(),
             remote,
         }))
     }
 
-    /// Replaces the accepted keys; what was verified with others is forgotten.
+    /// Replaces the accepted keys and clears the cache.
     pub fn set_keys(&self, keys: KeySet) {
         *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         self.0.cache.clear();
@@ -85,20 +98,19 @@ impl Verifier {
         self.0.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The revocations that are applied.
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
         &self.0.revocations
     }
 
-    /// Whom a token speaks for, by what this process knows. The auth service answers
-    /// `ValidateToken` with it.
+    /// The principal of a token, by the keys and revocations in this process.
     pub fn check(&self, token: &str) -> Result<Arc<Principal>, Rejection> {
         let (_, verified) = self.verified(token)?;
         Ok(verified.principal.clone())
     }
 
-    /// Whom a token speaks for; asks the auth service when this process does not know enough.
+    /// The principal of a token. Asks the auth service where this process has too little
+    /// information.
     pub(crate) async fn verify(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
         let Some(remote) = &self.0.remote else { return Ok(self.check(token)?) };
         if token.len() <= token::MAX_LENGTH
@@ -109,7 +121,7 @@ impl Verifier {
         }
         let (digest, verified) = self.verified(token)?;
         let now = self.0.clock.now().timestamp_micros();
-        if now - verified.confirmed.load(Ordering::Relaxed) >= CONFIRMED_FOR {
+        if now - verified.confirmed.load(Ordering::Relaxed) >= CONFIRMATION_TTL {
             match remote.confirm(token).await.map_err(Refusal::Unknown)? {
                 Ok(()) => verified.confirmed.store(now, Ordering::Relaxed),
                 Err(rejection) => {
@@ -134,7 +146,7 @@ impl Verifier {
                 self.0.cache.remove(&digest);
                 return Err(Rejection::Expired);
             }
-            None => self.verify_anew(token, digest, now)?,
+            None => self.verify_uncached(token, digest, now)?,
         };
         let generation = self.0.revocations.generation();
         if verified.generation.load(Ordering::Acquire) != generation {
@@ -144,7 +156,7 @@ impl Verifier {
         Ok((digest, verified))
     }
 
-    fn verify_anew(
+    fn verify_uncached(
         &self,
         token: &str,
         digest: Digest,
@@ -152,14 +164,37 @@ impl Verifier {
     ) -> Result<Arc<Verified>, Rejection> {
         let keys = self.keys();
         let principal = Arc::new(keys.verify(token, now)?);
-        // No generation is this high: the first check always looks.
+        // No generation reaches `u64::MAX`, so that the first use checks revocations.
         let generation = AtomicU64::new(u64::MAX);
         let verified = Arc::new(Verified { principal, generation, confirmed: AtomicI64::new(0) });
         self.0.cache.insert(digest, verified.clone());
-        // Keys that changed meanwhile cleared the cache too early for this one.
+        // `set_keys` may have cleared the cache before this insertion.
         if !Arc::ptr_eq(&keys, &self.keys()) {
             self.0.cache.remove(&digest);
         }
         Ok(verified)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Issuer;
+
+    #[test]
+    fn cache_is_bounded_and_cleared_with_the_keys() {
+        let clock = Clock::manual(Clock::system().now());
+        let issuer = Issuer::new(clock.clone());
+        let verifier = Verifier::with(clock, None, 64);
+        verifier.set_keys(KeySet::clone(&issuer.verifier().keys()));
+        let tokens: Vec<String> = (0..200).map(|_| issuer.service("judge")).collect();
+        for token in &tokens {
+            assert!(verifier.check(token).is_ok());
+            assert!(verifier.check(&format!("{token}A")).is_err());
+        }
+        let cached = verifier.0.cache.len();
+        assert!((1..=64).contains(&cached), "{cached}");
+        verifier.set_keys(KeySet::default());
+        assert_eq!(verifier.check(&tokens[199]), Err(Rejection::Malformed));
     }
 }

@@ -1,8 +1,8 @@
-//! ValidateToken with everything warm, against an empty unary RPC on the same server: calls per
+//! ValidateToken with warm caches, compared with an empty unary RPC on the same server: calls per
 //! second over gRPC on loopback, and their ratio.
 //!
-//! `cargo bench -p auth` prints the ratio after criterion's own figures; it comes from rounds that
-//! alternate between the two, so that whatever else the machine does hits both.
+//! `cargo bench -p auth` prints the ratio after criterion's own figures. It is measured in
+//! alternating rounds, so that other load on the machine affects both.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ use tokio::runtime::Runtime;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-/// Calls in flight at once, on one connection.
+/// Concurrent calls on one connection.
 const CONCURRENCY: usize = 32;
 const ROUNDS: usize = 40;
 const ROUND: Duration = Duration::from_millis(150);
@@ -95,7 +95,7 @@ impl Bench {
     }
 }
 
-/// Calls per second while `call` is made again and again by [`CONCURRENCY`] loops.
+/// Calls per second of [`CONCURRENCY`] concurrent loops.
 async fn rate<F: Future<Output = ()>>(call: impl Fn() -> F) -> f64 {
     let started = Instant::now();
     let loops = (0..CONCURRENCY).map(|_| async {

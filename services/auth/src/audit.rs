@@ -1,6 +1,7 @@
-//! The audit log: security events, each chained to the one before by a hash.
+//! The audit log: security events in a hash chain.
 //!
-//! Written in the transaction of the change, at its end, so that the chain's lock is held briefly.
+//! Events are written at the end of the transaction that causes them, so that the lock of the chain
+//! is held briefly.
 
 use chrono::{DateTime, Utc};
 use db::{AtCommit, Tx};
@@ -9,21 +10,19 @@ use uuid::Uuid;
 use crate::secret::sha256;
 use crate::store::audit as store;
 
-/// What happened.
+/// A security event.
 #[derive(Clone, Debug)]
 pub struct Entry {
-    /// `user.suspended` and the like.
+    /// For example `user.suspended`.
     pub kind: &'static str,
-    /// Who did it.
     pub actor_id: Option<Uuid>,
-    /// Whom it concerns.
     pub subject_id: Option<Uuid>,
-    /// More about it, without secrets.
+    /// Must not contain secrets.
     pub detail: serde_json::Value,
 }
 
-/// Notes a security event, if and when `tx` commits.
-pub fn note(tx: &mut Tx, entry: Entry) {
+/// Appends an event when `tx` commits.
+pub fn append(tx: &mut Tx, entry: Entry) {
     let now = tx.now();
     tx.at_commit::<Chain>().entries.push((now, entry));
 }
@@ -48,7 +47,7 @@ impl AtCommit for Chain {
                 detail: entry.detail.to_string(),
                 hash: Vec::new(),
             };
-            record.hash = link(&record, &hash);
+            record.hash = chain_hash(&record, &hash);
             store::append(tx, &record).await?;
             hash = record.hash;
         }
@@ -56,8 +55,8 @@ impl AtCommit for Chain {
     }
 }
 
-/// The hash of a link behind another one.
-fn link(record: &store::Record, previous: &[u8]) -> Vec<u8> {
+/// The hash of a record, given that of the previous one.
+fn chain_hash(record: &store::Record, previous: &[u8]) -> Vec<u8> {
     let fields = serde_json::json!([
         record.sequence,
         record.occurred_at.timestamp_micros(),
@@ -71,12 +70,12 @@ fn link(record: &store::Record, previous: &[u8]) -> Vec<u8> {
     sha256(&text)
 }
 
-/// The place of the first link that does not fit the one before it; `None` for a whole chain.
+/// The sequence number of the first record that breaks the chain.
 pub fn first_broken(records: &[store::Record]) -> Option<i64> {
     let mut previous: &[u8] = &[];
     for (index, record) in records.iter().enumerate() {
         let in_order = i64::try_from(index).is_ok_and(|index| record.sequence == index + 1);
-        if !in_order || record.hash != link(record, previous) {
+        if !in_order || record.hash != chain_hash(record, previous) {
             return Some(record.sequence);
         }
         previous = &record.hash;
@@ -100,14 +99,14 @@ mod tests {
                 detail: "{}".into(),
                 hash: Vec::new(),
             };
-            record.hash = link(&record, records.last().map_or(&[], |last| &last.hash));
+            record.hash = chain_hash(&record, records.last().map_or(&[], |last| &last.hash));
             records.push(record);
         }
         records
     }
 
     #[test]
-    fn every_change_breaks_the_chain() {
+    fn any_change_breaks_the_chain() {
         assert_eq!(first_broken(&chain()), None);
         let broken = |change: fn(&mut Vec<store::Record>)| {
             let mut records = chain();

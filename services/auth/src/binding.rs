@@ -1,4 +1,4 @@
-//! A role binding and what roles may be bound to.
+//! Role bindings and their resources.
 
 use access::Role;
 use chrono::{DateTime, Utc};
@@ -8,31 +8,25 @@ use uuid::Uuid;
 use crate::user::timestamp;
 
 db::record! {
-    /// A user's role, everywhere or on a resource.
+    /// A row of `role_bindings`: a user's role, global or on a resource.
     #[derive(Clone)]
     pub struct Binding {
-        /// The id.
         pub id: Uuid,
-        /// Who has the role.
         pub user_id: Uuid,
-        /// The role's name.
         pub role: String,
-        /// Empty: everywhere.
+        /// Empty for a global role.
         pub resource: String,
-        /// Who gave it; nil for the program itself.
+        /// Nil for the program itself.
         pub created_by: Uuid,
-        /// When it was given.
         pub created_at: DateTime<Utc>,
     }
 }
 
 impl Binding {
-    /// Whether it makes an administrator of everything.
     pub fn is_global_admin(&self) -> bool {
         self.resource.is_empty() && self.role == Role::Admin.name()
     }
 
-    /// For the wire.
     pub fn to_proto(&self) -> pb::RoleBinding {
         pb::RoleBinding {
             role_binding_id: self.id.to_string(),
@@ -44,7 +38,7 @@ impl Binding {
     }
 }
 
-/// Checks where a role is bound: everywhere (empty) or on `<collection>/<id>`.
+/// Accepts an empty resource (global) or `<collection>/<id>`. The error states the accepted form.
 pub fn check_resource(resource: &str) -> Result<(), &'static str> {
     const FORM: &str = "must be empty or a resource such as problems/<problem_id>";
     if resource.is_empty() {
@@ -61,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn resources() {
+    fn resources_are_empty_or_collection_and_id() {
         let id = "0192f0c1-2345-7abc-8def-0123456789ab";
         assert_eq!(check_resource(""), Ok(()));
         assert_eq!(check_resource(&format!("problems/{id}")), Ok(()));

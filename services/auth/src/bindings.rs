@@ -1,4 +1,4 @@
-//! Roles: giving, taking, listing, and whether somebody may do something.
+//! Role bindings and permission checks.
 
 use access::{Caller, Role, roles};
 use db::Tx;
@@ -11,11 +11,10 @@ use crate::binding::{Binding, check_resource};
 use crate::error::{Error, Result, checked};
 use crate::requests::{Once, check_id};
 use crate::user::global_roles;
-use crate::users::{next_page, note, parse_id};
+use crate::users::{audit_event, next_page, parse_id};
 use crate::{State, events, store};
 
 impl State {
-    /// The built-in roles.
     pub fn list_roles(&self) -> pb::ListRolesResponse {
         let role = |role: &Role| pb::Role {
             name: role.name().to_owned(),
@@ -25,7 +24,7 @@ impl State {
         pb::ListRolesResponse { roles: roles::ALL.iter().map(role).collect() }
     }
 
-    /// Gives a user a role.
+    /// Grants a role. Requires all of its permissions.
     pub async fn create_binding(
         &self,
         caller: &Caller,
@@ -33,7 +32,7 @@ impl State {
     ) -> Result<pb::RoleBinding> {
         let mut violations = Violations::default();
         let role = match request.role.parse::<Role>() {
-            Ok(Role::Player) => Err("is every user's role; give another one".to_owned()),
+            Ok(Role::Player) => Err("must not be player, which every user has".to_owned()),
             other => other.map_err(|error| error.to_string()),
         };
         let role = role.map_err(|what| violations.add("role", what)).ok();
@@ -72,7 +71,7 @@ impl State {
         creating.await
     }
 
-    /// Takes a role back.
+    /// Revokes a role. Requires all of its permissions.
     pub async fn delete_binding(&self, caller: &Caller, reference: &str) -> Result<()> {
         let id = parse_id("role_binding_id", reference)?;
         let deleting = self.db.transact(|mut tx| async move {
@@ -83,8 +82,8 @@ impl State {
             }
             if binding.is_global_admin() {
                 self.lock_admins(&mut tx).await?;
-                // A suspended administrator is not the one that keeps the place running.
-                let user = store::users::hold(&mut tx, binding.user_id).await?;
+                // A suspended administrator does not count as the last one.
+                let user = store::users::lock_unchanged(&mut tx, binding.user_id).await?;
                 if user.is_some_and(|user| !user.is_suspended()) {
                     self.refuse_last_admin(&mut tx, binding.user_id).await?;
                 }
@@ -97,8 +96,8 @@ impl State {
         deleting.await
     }
 
-    /// Tokens carry global roles, so those of before are refused. Roles on a resource are asked
-    /// for when they are needed.
+    /// Revokes the user's tokens when a global role changed, because tokens contain global roles.
+    /// Roles on a resource are looked up when needed.
     async fn roles_changed(
         &self,
         tx: &mut Tx,
@@ -116,11 +115,10 @@ impl State {
             events::access_changed(tx, &user, &roles);
         }
         let detail = serde_json::json!({ "role": binding.role, "resource": binding.resource });
-        note(tx, kind, caller, binding.user_id, detail);
+        audit_event(tx, kind, caller, binding.user_id, detail);
         Ok(())
     }
 
-    /// A page of bindings.
     pub async fn list_bindings(
         &self,
         caller: &Caller,
@@ -136,8 +134,8 @@ impl State {
             "" => None,
             reference => Some(self.find_user(&self.db, caller, "user_id", reference).await?.id),
         };
-        let of_user = user_id.unwrap_or_default();
-        let parts: [&[u8]; 2] = [of_user.as_bytes(), request.role.as_bytes()];
+        let filter = user_id.unwrap_or_default();
+        let parts: [&[u8]; 2] = [filter.as_bytes(), request.role.as_bytes()];
         let args = page::digest("ListRoleBindings", &parts);
         let before: Option<Uuid> = self.pages.parse(&args, &request.page_token)?;
         let before = before.unwrap_or(Uuid::max());
@@ -148,7 +146,7 @@ impl State {
         Ok(pb::ListRoleBindingsResponse { role_bindings, next_page_token: next })
     }
 
-    /// Whether a user may do something somewhere.
+    /// Whether an active user holds a permission, globally or on a resource.
     pub async fn check_permission(&self, request: pb::CheckPermissionRequest) -> Result<bool> {
         let user_id = parse_id("user_id", &request.user_id)?;
         let mut violations = Violations::default();
@@ -168,20 +166,20 @@ impl State {
         Ok(roles.iter().any(|role| role.grants(&request.permission)))
     }
 
-    /// Makes transactions that could remove administrators take turns: two of them, each of
-    /// which sees the other's administrator, would together remove both.
+    /// Serialises transactions that could remove administrators. Concurrent ones could otherwise
+    /// each remove an administrator that the other one counts on.
     pub async fn lock_admins(&self, tx: &mut Tx) -> Result<()> {
         Ok(tx.advisory_lock("administrators").await?)
     }
 
-    /// An error when nobody but this user is an active administrator.
+    /// An error when there is no other active administrator.
     pub async fn refuse_last_admin(&self, tx: &mut Tx, user_id: Uuid) -> Result<()> {
         let others = store::bindings::others_with(tx, Role::Admin.name(), user_id).await?;
         if others == 0 { Err(Error::LastAdmin) } else { Ok(()) }
     }
 }
 
-/// Nobody gives or takes more than they hold.
+/// Callers may grant and revoke only roles whose permissions they hold.
 fn check_grant(caller: &Caller, role: Role) -> Result<()> {
     let holds = role.permissions().iter().all(|permission| caller.has(permission));
     if holds { Ok(()) } else { Err(Error::GrantExceedsOwn) }

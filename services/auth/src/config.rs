@@ -1,52 +1,50 @@
-//! What a deployer may decide.
+//! The configuration of auth.
 
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-/// Who may make an account.
+/// Who may register.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Registration {
-    /// Everybody.
     #[default]
     Open,
-    /// Who has an invitation code.
+    /// Holders of an invitation code.
     Invite,
-    /// Nobody.
     Closed,
 }
 
-/// The configuration of auth.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Who may make an account: `open`, `invite` or `closed`.
+    /// Who may register: `open`, `invite` or `closed`.
     pub registration: Registration,
-    /// Fewest characters of a new password; 8 to 64.
+    /// Minimum length of new passwords, in characters; 8 to 64.
     pub password_min_length: usize,
-    /// Passwords hashed at once, each by one core in 19 MiB; 0 = one per core.
+    /// Concurrent password hashes, each of which uses a core and 19 MiB; 0 = one per core.
     pub hash_threads: usize,
-    /// Passwords that may wait to be hashed; further ones are refused for the moment.
+    /// Password hashes that may wait; further ones are refused with RetryInfo.
     pub hash_queue: usize,
-    /// Lifetime of access tokens, in seconds; up to a tenth less by chance.
+    /// Lifetime of access tokens in seconds, 30 to 3600; randomly shortened by up to a tenth.
     pub access_token_seconds: i64,
-    /// A session ends when it was not refreshed for this many days.
+    /// Days without a refresh after which a session ends.
     pub session_idle_days: i64,
-    /// How long a used refresh token still gets its successor, in seconds; 0 = not at all.
+    /// Seconds for which a used refresh token can be retried and gets the same successor; 0 = none.
     pub refresh_grace_seconds: i64,
-    /// The signing key changes after this many days.
+    /// Days after which the signing key is rotated.
     pub signing_key_days: i64,
-    /// Registrations per address and hour.
+    /// Registrations per network and hour.
     pub registrations_per_hour: u32,
     /// Failed sign-ins per address and minute.
     pub failures_per_minute: u32,
-    /// Failed sign-ins per identifier and hour, from all addresses together.
+    /// Failed sign-ins per identifier and hour, from all addresses.
     pub failures_per_identifier: u32,
-    /// Networks (`10.0.0.0/8`) whose registrations are not counted and whose addresses may fail ten
-    /// times as often: a contest lab is many people behind one address. Loopback always is one.
+    /// Networks such as `10.0.0.0/8` in which many people share an address (contest labs):
+    /// registrations are not counted, and `failures_per_minute` is ten times as high. Always
+    /// contains loopback.
     pub trusted_networks: Vec<String>,
-    /// A sign-in that fails answers no sooner than this, in milliseconds.
+    /// Minimum duration of a failed sign-in, in milliseconds.
     pub reply_floor_milliseconds: u64,
 }
 
@@ -71,11 +69,15 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what the types do not say. The error names the key.
+    /// Checks the ranges of the values. The error names the key.
     pub fn check(&self) -> Result<(), String> {
         let within = |name: &str, value: i64, from: i64, to: i64| {
             let holds = (from..=to).contains(&value);
-            if holds { Ok(()) } else { Err(format!("auth.{name}: give {from} to {to}")) }
+            if holds {
+                Ok(())
+            } else {
+                Err(format!("auth.{name} must be {from} to {to}, got {value}"))
+            }
         };
         let length = i64::try_from(self.password_min_length).unwrap_or(i64::MAX);
         within("password_min_length", length, 8, 64)?;
@@ -86,7 +88,7 @@ impl Config {
         for network in &self.trusted_networks {
             if Network::parse(network).is_none() {
                 return Err(format!(
-                    "auth.trusted_networks: {network:?} is no network; give 10.0.0.0/8"
+                    "auth.trusted_networks must hold networks such as 10.0.0.0/8, got {network:?}"
                 ));
             }
         }
@@ -100,7 +102,6 @@ impl Config {
     }
 }
 
-/// A range of addresses.
 struct Network {
     base: u128,
     bits: u32,
@@ -123,7 +124,7 @@ impl Network {
     }
 }
 
-/// IPv4 addresses fill the low 32 bits, above which all are equal.
+/// IPv4 addresses occupy the low 32 bits.
 fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => u128::from(v4.to_bits()),
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks() {
+    fn trusted_networks_contain_their_addresses() {
         let config = Config {
             trusted_networks: vec!["10.1.0.0/16".into(), "2001:db8::/32".into(), "9.9.9.9".into()],
             ..Config::default()
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_values_name_their_key() {
+    fn errors_name_the_key() {
         let bad = |change: fn(&mut Config), key: &str| {
             let mut config = Config::default();
             change(&mut config);

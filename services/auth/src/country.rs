@@ -1,6 +1,6 @@
 //! ISO 3166-1 alpha-2 country codes.
 
-/// Every officially assigned code, sorted.
+/// All officially assigned codes, sorted.
 const CODES: &str = "\
 AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BL BM BN BO BQ BR BS BT BV \
 BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO DZ EC EE EG EH ER ES \
@@ -11,7 +11,7 @@ NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW PY QA RE RO RS RU RW SA SB SC SD SE
 SN SO SR SS ST SV SX SY SZ TC TD TF TG TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE \
 VG VI VN VU WF WS YE YT ZA ZM ZW";
 
-/// Checks a code; empty means that the country is not told. The error says what would be right.
+/// Accepts a code, or empty for an unspecified country. The error states the accepted form.
 pub fn check(code: &str) -> Result<(), &'static str> {
     let known = code.is_empty() || (code.len() == 2 && CODES.split(' ').any(|known| known == code));
     if known { Ok(()) } else { Err("must be an ISO 3166-1 alpha-2 code in upper case, such as NZ") }
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes() {
+    fn only_assigned_codes_are_accepted() {
         let all: Vec<&str> = CODES.split(' ').collect();
         assert_eq!(all.len(), 249);
         assert!(all.windows(2).all(|pair| pair[0] < pair[1]));

@@ -1,9 +1,9 @@
-//! E-mail addresses: the form alone, because only a mail that arrives proves one.
+//! E-mail addresses. Only the syntax is checked.
 
 /// Longest address, in bytes (RFC 5321, section 4.5.3.1.3, less the brackets).
 pub const MAX: usize = 254;
 
-/// Checks the form. The error says what would be right.
+/// Checks the syntax. The error states the accepted form.
 pub fn check(address: &str) -> Result<(), &'static str> {
     const FORM: &str = "must be an address such as ada@example.org";
     if address.len() > MAX {
@@ -14,18 +14,18 @@ pub fn check(address: &str) -> Result<(), &'static str> {
     if local.is_empty() || local.len() > 64 || !local.chars().all(plain) {
         return Err(FORM);
     }
-    let labels_are_right = domain.split('.').all(|label| {
+    let labels_are_valid = domain.split('.').all(|label| {
         !label.is_empty()
             && label.len() <= 63
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
             && !label.starts_with('-')
             && !label.ends_with('-')
     });
-    if labels_are_right { Ok(()) } else { Err(FORM) }
+    if labels_are_valid { Ok(()) } else { Err(FORM) }
 }
 
-/// What two spellings of one address have in common. Local parts may differ by case in theory;
-/// nobody's do.
+/// The lookup key: two spellings of one address have the same. Ignores case in the local part too,
+/// as mail providers do.
 pub fn key(address: &str) -> String {
     address.to_lowercase()
 }
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forms() {
+    fn syntax() {
         for good in
             ["ada@example.org", "a.b+c@mail.example.co.uk", "ü@xn--bcher-kva.example", "a@b"]
         {

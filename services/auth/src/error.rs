@@ -1,103 +1,78 @@
-//! What can go wrong, and the one place that says how a caller learns of it.
+//! Errors of the use cases and their mapping to gRPC statuses.
 
 use std::time::Duration;
 
 use rpc::{Violations, status};
 use tonic::{Code, Status};
 
-/// The result of a use case.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something in the request is wrong, or the caller may not do this: said as it stands.
+    /// A status that is returned unchanged.
     #[error("{0}")]
     Status(Box<Status>),
-    /// The username belongs to somebody.
     #[error("the username is taken")]
     UsernameTaken,
-    /// Nobody may join.
     #[error("registration is closed")]
     RegistrationClosed,
-    /// Joining takes an invitation.
     #[error("registration needs an invitation code")]
     InvitationRequired,
-    /// The code is unknown, used up or expired.
     #[error("the invitation code is unknown, used up or expired")]
     InvitationInvalid,
-    /// Unknown user or wrong password; which of them is not told.
+    /// Unknown user or wrong password; the client must not learn which.
     #[error("the identifier or the password is wrong")]
     InvalidCredentials,
-    /// The code of a password reset is unknown, used or expired.
+    /// Of a password reset.
     #[error("the code is unknown, used or expired")]
     InvalidCode,
-    /// The refresh token is none of ours, or its session has ended.
-    #[error("the refresh token is not valid; log in again")]
+    /// Not issued by this installation, or its session has ended.
+    #[error("the refresh token is invalid; log in again")]
     InvalidRefreshToken,
-    /// The refresh token was used before; its session has ended.
     #[error("the refresh token was used twice; the session has ended")]
     RefreshTokenReused,
-    /// The assertion of a service is not good.
-    #[error("the assertion is not valid")]
+    #[error("the assertion is invalid")]
     InvalidAssertion,
-    /// The account is suspended.
     #[error("the account is suspended")]
     UserSuspended,
-    /// Too many attempts.
     #[error("too many attempts; wait and try again")]
-    TooManyAttempts {
-        /// When another attempt is looked at.
-        after: Duration,
-    },
-    /// More to hash than there are hands.
+    TooManyAttempts { after: Duration },
+    /// The queue of password hashes is full.
     #[error("too many sign-ins at once; try again shortly")]
-    Busy {
-        /// When it may be better.
-        after: Duration,
-    },
-    /// There is no such user.
-    #[error("there is no such user")]
+    Busy { after: Duration },
+    #[error("no such user")]
     UserNotFound,
-    /// There is no such session, or it is another user's.
-    #[error("there is no such session")]
+    /// Also for sessions of other users.
+    #[error("no such session")]
     SessionNotFound,
-    /// There is no such binding.
-    #[error("there is no such role binding")]
+    #[error("no such role binding")]
     BindingNotFound,
-    /// There is no such invitation.
-    #[error("there is no such invitation")]
+    #[error("no such invitation")]
     InvitationNotFound,
-    /// The user has the role there already.
-    #[error("the user has this role already")]
+    #[error("the user already has this role")]
     BindingExists,
-    /// Nobody gives what they do not have.
-    #[error("a role can only be given or taken by who holds all of its permissions everywhere")]
+    #[error("granting or revoking a role requires all of its permissions, globally")]
     GrantExceedsOwn,
-    /// Somebody must be left to run the place.
-    #[error("the last active administrator keeps the role and stays active")]
+    #[error("the last active administrator cannot be suspended or lose the role")]
     LastAdmin,
-    /// Somebody else changed the thing meanwhile.
-    #[error("it was changed meanwhile; read it again")]
+    #[error("the resource was changed concurrently; read it again")]
     EtagMismatch,
-    /// The request id was used for another request.
     #[error("the request id was used for another request")]
     RequestIdReused,
-    /// The database.
     #[error(transparent)]
     Db(#[from] db::Error),
-    /// A defect of ours.
+    /// A bug or an invalid configuration; the text is not sent to clients.
     #[error("{0}")]
     Internal(String),
 }
 
 impl Error {
-    /// A defect of ours, with its cause.
+    /// [`Error::Internal`] with its cause.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
         Self::Internal(cause.to_string())
     }
 
-    /// A field that is wrong.
+    /// INVALID_ARGUMENT for one field.
     pub fn field(field: &str, what: &str) -> Self {
         status::invalid_argument(field, what).into()
     }
@@ -109,7 +84,7 @@ impl From<Status> for Error {
     }
 }
 
-/// `?` on what a request violates.
+/// An error when there are violations.
 pub fn checked(violations: Violations) -> Result<()> {
     violations.into_result().map_err(Error::from)
 }
@@ -153,33 +128,33 @@ impl From<Error> for Status {
             Error::LastAdmin => status::failed_precondition("LAST_ADMIN", text),
             Error::EtagMismatch => status::error(Aborted, "ETAG_MISMATCH", text),
             Error::RequestIdReused => status::request_id_reused(),
-            Error::Db(error) => of_database(error),
+            Error::Db(error) => database_status(error),
             Error::Internal(cause) => status::internal(cause),
         }
     }
 }
 
-fn of_database(error: db::Error) -> Status {
+fn database_status(error: db::Error) -> Status {
     let soon = Duration::from_secs(1);
     match error {
         db::Error::Full(_) => {
-            tracing::error!(%error, "the disk is full");
-            let text = "the server's disk is full; nothing was changed";
+            tracing::error!(%error, "database disk full");
+            let text = "the disk of the server is full; nothing was changed";
             status::retry(Code::ResourceExhausted, "DISK_FULL", text, Duration::from_secs(30))
         }
         db::Error::Busy(_) => {
-            let text = "others changed the same thing; try again";
+            let text = "concurrent changes to the same data; try again";
             status::retry(Code::Unavailable, "CONTENTION", text, soon)
         }
         db::Error::Unavailable(_) | db::Error::Timeout(_) => {
-            tracing::error!(%error, "the database does not answer");
-            let text = "the database does not answer; try again shortly";
+            tracing::error!(%error, "database unavailable");
+            let text = "the database is unavailable; try again shortly";
             status::retry(Code::Unavailable, "DATABASE_UNAVAILABLE", text, soon)
         }
         db::Error::Invalid(cause) => {
-            // Every rule should have found it before; what is left is the client's all the same.
-            tracing::warn!(cause, "the database refused a value");
-            let text = "a text holds a zero byte, or a number is out of range";
+            // Not caught by validation, but still the fault of the request.
+            tracing::warn!(cause, "database refused a value");
+            let text = "a text contains a zero byte, or a number is out of range";
             status::error(Code::InvalidArgument, "VALUE_REFUSED", text)
         }
         other => status::internal(other),

@@ -1,4 +1,4 @@
-//! What auth publishes: facts about users. It consumes nothing.
+//! The events that auth publishes. It consumes none.
 
 use access::{Caller, Role};
 use bus::{Event, Received, Topic, outbox};
@@ -18,31 +18,30 @@ const USERS: Topic = Topic::new("agon.user.v1", "auth")
     ])
     .projection(project);
 
-/// The topics of auth.
+/// The topics that auth publishes.
 pub const TOPICS: &[Topic] = &[USERS];
 
-/// Everybody sees who is there; what concerns access, only the user and who manages users.
+/// Registrations and profile changes are public. Access changes are visible to the user and to
+/// holders of `auth.user.suspend`.
 fn project(event: &Received, viewer: &Caller) -> Option<Received> {
     let public = event.is::<pb::UserRegistered>() || event.is::<pb::UserUpdated>();
     let own = viewer.acting().is_user() && viewer.acting().id == event.aggregate_id;
     (public || own || viewer.has("auth.user.suspend")).then(|| event.clone())
 }
 
-/// An account was made.
 pub fn registered(tx: &mut Tx, user: &User) {
     let (user_id, country) = (user.id.to_string(), user.country.clone());
     let message = pb::UserRegistered { user_id, country };
     outbox::append(tx, Event::new(&USERS, user.id, user.version, &message));
 }
 
-/// A profile changed.
 pub fn updated(tx: &mut Tx, user: &User) {
     let (user_id, country) = (user.id.to_string(), user.country.clone());
     let message = pb::UserUpdated { user_id, country };
     outbox::append(tx, Event::new(&USERS, user.id, user.version, &message));
 }
 
-/// A user's tokens are refused from now on.
+/// The epoch, the roles or the suspension of a user changed.
 pub fn access_changed(tx: &mut Tx, user: &User, roles: &[Role]) {
     let message = pb::UserAccessChanged {
         user_id: user.id.to_string(),
@@ -53,7 +52,6 @@ pub fn access_changed(tx: &mut Tx, user: &User, roles: &[Role]) {
     outbox::append(tx, Event::new(&USERS, user.id, user.version, &message));
 }
 
-/// A session ended.
 pub fn session_ended(tx: &mut Tx, user: &User, session_id: Uuid, reason: pb::SessionEndReason) {
     let (user_id, session_id) = (user.id.to_string(), session_id.to_string());
     let message = pb::SessionEnded { user_id, session_id, reason: reason.into() };
@@ -72,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sees_what() {
+    fn access_events_are_visible_to_the_user_only() {
         let user = Uuid::from_u128(1);
         let registered = Event::new(&USERS, user, 1, &pb::UserRegistered::default());
         let ended = Event::new(&USERS, user, 2, &pb::SessionEnded::default());

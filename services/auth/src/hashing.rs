@@ -1,4 +1,4 @@
-//! Password hashes: argon2id, in a pool that is bounded in memory and in length of queue.
+//! Password hashes: argon2id, in a pool with bounded memory and a bounded queue.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 
-/// The floor of RFC 9106's and OWASP's recommendations: 19 MiB, two passes.
+/// The minimum that RFC 9106 and OWASP recommend: 19 MiB, two passes.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
-/// A hash of a password that nobody has, with the parameters of all others: who asks for an
-/// unknown user waits as long as who errs about a known one.
-const OF_NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$\
+/// The hash of an unknown password with the usual parameters. Verifying it makes a sign-in as an
+/// unknown user take as long as one with a wrong password.
+const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$\
     bm9ib2R5IGhhcyBpdC4uLg$sSmLqPPKZwLyCdnbDXSZ2CYSPUMB0lhuk5dqAp6HxBo";
 
-/// Hashes and verifies, a few at a time.
+/// Hashes and verifies passwords with bounded concurrency.
 #[derive(Clone)]
 pub struct Hasher {
     running: Arc<Semaphore>,
@@ -27,7 +27,8 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// At most `threads` at once, and `queue` that wait for their turn.
+    /// At most `threads` hashes at a time and `queue` waiting ones; further ones fail with
+    /// [`Error::Busy`].
     pub fn new(threads: usize, queue: usize) -> Self {
         let (threads, queue) = (threads.max(1), queue.max(1));
         Self {
@@ -36,7 +37,7 @@ impl Hasher {
         }
     }
 
-    /// The hash of a password in its normal form.
+    /// The PHC string for a normalised password.
     pub async fn hash(&self, password: String) -> Result<String> {
         self.run(move || {
             let hash = argon2().hash_password(password.as_bytes());
@@ -45,45 +46,46 @@ impl Hasher {
         .await?
     }
 
-    /// Whether the password has this hash.
+    /// Whether the normalised password matches the hash.
     pub async fn verify(&self, password: String, hash: String) -> Result<bool> {
         self.run(move || match PasswordHash::new(&hash) {
             Ok(hash) => argon2().verify_password(password.as_bytes(), &hash).is_ok(),
             Err(error) => {
-                tracing::error!(%error, "a stored password hash cannot be read");
+                tracing::error!(%error, "invalid stored password hash");
                 false
             }
         })
         .await
     }
 
-    /// As much work as [`Hasher::verify`], for nothing.
-    pub async fn verify_nobody(&self, password: String) -> Result<()> {
-        self.verify(password, OF_NOBODY.to_owned()).await.map(drop)
+    /// Takes as long as [`Hasher::verify`].
+    pub async fn verify_dummy(&self, password: String) -> Result<()> {
+        self.verify(password, DUMMY_HASH.to_owned()).await.map(drop)
     }
 
     async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
         let busy = |_| Error::Busy { after: Duration::from_secs(1) };
-        let _place = self.waiting.clone().try_acquire_owned().map_err(busy)?;
-        let turn = self.running.clone().acquire_owned().await;
-        let turn = turn.map_err(|error| Error::internal(&error))?;
+        let _queued = self.waiting.clone().try_acquire_owned().map_err(busy)?;
+        let permit = self.running.clone().acquire_owned().await;
+        let permit = permit.map_err(|error| Error::internal(&error))?;
         let done = tokio::task::spawn_blocking(move || {
-            // The turn ends with the work, also when nobody waits for it any more.
-            let _turn = turn;
+            // Held until the work ends, even if the caller is cancelled.
+            let _permit = permit;
             work()
         });
         done.await.map_err(|error| Error::internal(&error))
     }
 }
 
-/// Whether a hash was made with weaker parameters than today's.
+/// Whether a hash has other parameters than the current ones.
 pub fn is_outdated(hash: &str) -> bool {
-    let today = format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$");
-    !hash.starts_with(&today)
+    let current = format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}$");
+    !hash.starts_with(&current)
 }
 
 fn argon2() -> Argon2<'static> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None).expect("constants within the range");
+    let params =
+        Params::new(MEMORY_KIB, PASSES, LANES, None).expect("constants are within the range");
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
@@ -103,15 +105,15 @@ mod tests {
     }
 
     #[test]
-    fn nobodys_hash_is_as_hard_as_any() {
-        assert!(!is_outdated(OF_NOBODY));
-        let parsed = PasswordHash::new(OF_NOBODY).unwrap();
+    fn dummy_hash_has_the_usual_parameters() {
+        assert!(!is_outdated(DUMMY_HASH));
+        let parsed = PasswordHash::new(DUMMY_HASH).unwrap();
         assert_eq!(parsed.hash.unwrap().as_bytes().len(), 32);
         assert!(parsed.salt.unwrap().len() >= 8);
     }
 
     #[tokio::test]
-    async fn a_full_queue_is_said_at_once() {
+    async fn a_full_queue_fails_immediately() {
         let hasher = Hasher::new(1, 1);
         let _both = hasher.waiting.clone().acquire_many_owned(2).await.unwrap();
         let refused = hasher.hash("x".into()).await;

@@ -1,4 +1,4 @@
-//! An invitation and its limits.
+//! Invitations and their limits.
 
 use chrono::{DateTime, Duration, Utc};
 use proto::auth as pb;
@@ -6,36 +6,27 @@ use uuid::Uuid;
 
 use crate::user::timestamp;
 
-/// Most code points of a note.
+/// In code points.
 pub const MAX_NOTE: usize = 200;
-/// Most uses.
 pub const MAX_USES: i32 = 100_000;
-/// Lifetime when none is asked for, in days.
+/// Lifetime of an invitation without an expiry in the request.
 const DEFAULT_DAYS: i64 = 7;
-/// Longest lifetime, in days.
 const MAX_DAYS: i64 = 366;
 
 db::record! {
-    /// A code with which somebody may join.
+    /// A row of `invitations`, without the hash of the code.
     #[derive(Clone)]
     pub struct Invitation {
-        /// The id.
         pub id: Uuid,
-        /// What it is for.
         pub note: String,
-        /// How often it may still be used.
         pub remaining_use_count: i64,
-        /// Who made it.
         pub created_by: Uuid,
-        /// When it was made.
         pub created_at: DateTime<Utc>,
-        /// Until when it works.
         pub expires_at: DateTime<Utc>,
     }
 }
 
 impl Invitation {
-    /// For the wire.
     pub fn to_proto(&self) -> pb::Invitation {
         pb::Invitation {
             invitation_id: self.id.to_string(),
@@ -47,25 +38,25 @@ impl Invitation {
     }
 }
 
-/// How often a code may be used: 0 asks for once.
-pub fn use_count(asked: i32) -> Result<i64, &'static str> {
-    match asked {
+/// The use count for the one in a request, where 0 means once.
+pub fn use_count(requested: i32) -> Result<i64, &'static str> {
+    match requested {
         0 => Ok(1),
-        1..=MAX_USES => Ok(i64::from(asked)),
+        1..=MAX_USES => Ok(i64::from(requested)),
         _ => Err("must be 0 (once) to 100,000"),
     }
 }
 
-/// Until when a code works.
+/// The expiry for the one in a request; by default a week from now.
 pub fn expiry(
-    asked: Option<prost_types::Timestamp>,
+    requested: Option<prost_types::Timestamp>,
     now: DateTime<Utc>,
 ) -> Result<DateTime<Utc>, &'static str> {
-    const RANGE: &str = "must lie in the future, at most a year ahead";
-    let Some(asked) = asked else { return Ok(now + Duration::days(DEFAULT_DAYS)) };
-    let nanos = u32::try_from(asked.nanos).map_err(|_| RANGE)?;
-    // Microseconds are what a database keeps.
-    let at = DateTime::from_timestamp(asked.seconds, nanos / 1000 * 1000).ok_or(RANGE)?;
+    const RANGE: &str = "must be in the future, at most 366 days ahead";
+    let Some(requested) = requested else { return Ok(now + Duration::days(DEFAULT_DAYS)) };
+    let nanos = u32::try_from(requested.nanos).map_err(|_| RANGE)?;
+    // The databases store microseconds.
+    let at = DateTime::from_timestamp(requested.seconds, nanos / 1000 * 1000).ok_or(RANGE)?;
     if at > now && at <= now + Duration::days(MAX_DAYS) { Ok(at) } else { Err(RANGE) }
 }
 
@@ -74,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn limits() {
+    fn use_counts_and_expiries_are_bounded() {
         assert_eq!(use_count(0), Ok(1));
         assert_eq!(use_count(100_000), Ok(100_000));
         assert!(use_count(-1).is_err() && use_count(100_001).is_err());

@@ -1,4 +1,4 @@
-//! Invitations: codes with which people may join.
+//! Creating, listing and deleting invitations.
 
 use access::Caller;
 use prost::Message;
@@ -9,11 +9,10 @@ use uuid::Uuid;
 use crate::error::{Error, Result, checked};
 use crate::invitation::{Invitation, MAX_NOTE, expiry, use_count};
 use crate::requests::{Once, check_id};
-use crate::users::{next_page, note, parse_id};
+use crate::users::{audit_event, next_page, parse_id};
 use crate::{State, secret, store};
 
 impl State {
-    /// Makes an invitation.
     pub async fn create_invitation(
         &self,
         caller: &Caller,
@@ -25,13 +24,14 @@ impl State {
         check_id(&mut violations, &request.request_id);
         let uses = use_count(request.use_count);
         let uses = uses.map_err(|what| violations.add("use_count", what)).unwrap_or_default();
-        let asked = request.expire_time;
-        let expires_at = expiry(asked, self.clock.now());
+        let requested = request.expire_time;
+        let expires_at = expiry(requested, self.clock.now());
         let expires_at = expires_at.map_err(|what| violations.add("expire_time", what)).ok();
         checked(violations)?;
-        let expires_at = expires_at.ok_or_else(|| Error::field("expire_time", "is not a time"))?;
-        let asked = asked.map(|at| format!("{}.{}", at.seconds, at.nanos)).unwrap_or_default();
-        let parts = [request.note.as_str(), &uses.to_string(), &asked];
+        let expires_at = expires_at.ok_or_else(|| Error::field("expire_time", "must be a time"))?;
+        let requested =
+            requested.map(|at| format!("{}.{}", at.seconds, at.nanos)).unwrap_or_default();
+        let parts = [request.note.as_str(), &uses.to_string(), &requested];
         let once = Once::new(caller, "CreateInvitation", &request.request_id, &parts);
         let (once, text) = (&once, request.note.as_str());
         let creating = self.db.transact(|mut tx| async move {
@@ -49,19 +49,19 @@ impl State {
             };
             let hash = secret::code_hash(&self.secrets.invitation_code(invitation.id));
             store::invitations::insert(&mut tx, &invitation, &hash).await?;
-            note(&mut tx, "invitation.made", caller, invitation.id, serde_json::json!({}));
+            audit_event(&mut tx, "invitation.made", caller, invitation.id, serde_json::json!({}));
             let response = invitation.to_proto();
             once.finish(&mut tx, &response).await?;
             Ok(response)
         });
         let invitation = creating.await?;
-        // Made of the id again, so that a retry gets it although it is stored nowhere.
+        // Derived from the id, so that a retry gets the same code although it is not stored.
         let code =
             self.secrets.invitation_code(parse_id("invitation_id", &invitation.invitation_id)?);
         Ok(pb::CreateInvitationResponse { invitation: Some(invitation), code })
     }
 
-    /// A page of the codes that still work.
+    /// A page of usable invitations.
     pub async fn list_invitations(
         &self,
         request: &pb::ListInvitationsRequest,
@@ -77,14 +77,13 @@ impl State {
         Ok(pb::ListInvitationsResponse { invitations, next_page_token: next })
     }
 
-    /// Withdraws a code.
     pub async fn delete_invitation(&self, caller: &Caller, reference: &str) -> Result<()> {
         let id = parse_id("invitation_id", reference)?;
         let deleting = self.db.transact(|mut tx| async move {
             if !store::invitations::delete(&mut tx, id).await? {
                 return Err(Error::InvitationNotFound);
             }
-            note(&mut tx, "invitation.withdrawn", caller, id, serde_json::json!({}));
+            audit_event(&mut tx, "invitation.withdrawn", caller, id, serde_json::json!({}));
             Ok(())
         });
         deleting.await

@@ -1,17 +1,17 @@
-//! Who people are, what they may do, and the tokens that say so.
+//! The auth service: accounts, passwords, sessions, roles, invitations, service accounts and the
+//! keys that sign tokens.
 //!
-//! Owns accounts, passwords, sessions, roles, invitations, service accounts and the keys that sign
-//! tokens. Knows nothing of problems, contests or judging: a role on a resource is a name to it.
+//! Must not know problems, contests and judging. A resource in a role binding is only a name.
 //!
 //! Invariants:
-//! - the database is the truth; memory holds only what can be read again (keys, revocations) or
-//!   lost (counts of attempts);
-//! - `sessions::issue_session` is the only place where a user's token comes from, and it reads the
-//!   user's state anew, in the transaction that writes the session;
-//! - what ends a session or moves an epoch reaches the verifier of this process at the commit, so
-//!   the next call already sees it;
-//! - no secret is stored: passwords as argon2id, refresh tokens and codes as SHA-256, signing keys
-//!   wrapped.
+//! - The database is the source of truth. Memory holds only data that can be read again (keys,
+//!   revocations) or lost (counts of attempts).
+//! - `sessions::issue_session` is the only place that issues users' tokens. It re-reads the user in
+//!   the transaction that writes the session.
+//! - A commit that ends a session or increases an epoch updates the verifier of this process, so
+//!   that the next call sees it.
+//! - Secrets are not stored in clear: passwords as argon2id, refresh tokens and codes as SHA-256,
+//!   signing keys wrapped.
 
 mod audit;
 mod binding;
@@ -22,6 +22,7 @@ mod email;
 mod error;
 mod events;
 mod hashing;
+mod housekeeping;
 mod invitation;
 mod invitations;
 mod limit;
@@ -40,7 +41,6 @@ mod signing_key;
 mod signing_keys;
 mod store;
 mod tokens;
-mod upkeep;
 mod user;
 mod username;
 mod users;
@@ -63,14 +63,13 @@ use limits::Limits;
 use secret::Secrets;
 use tokens::Signer;
 
-/// The tables of auth.
+/// The migrations of the schema `auth`.
 pub const MIGRATIONS: db::Migrations = db::migrations!("auth", "0001_accounts", "0002_tokens");
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
 pub struct Auth(Arc<State>);
 
-/// What the use cases work with.
 pub(crate) struct State {
     config: Config,
     db: Db,
@@ -83,8 +82,8 @@ pub(crate) struct State {
     signer: RwLock<Option<Arc<Signer>>>,
 }
 
-/// Opens the service on its migrated database: makes or loads the signing keys, and loads what was
-/// revoked.
+/// Opens the service on its migrated database. Loads or creates the signing keys and loads the
+/// revocations.
 pub async fn open(config: Config, db: Db, cache: Cache, secret: &RootSecret) -> Result<Auth> {
     config.check().map_err(Error::Internal)?;
     let clock = db.clock().clone();
@@ -101,33 +100,30 @@ pub async fn open(config: Config, db: Db, cache: Cache, secret: &RootSecret) -> 
         db,
         clock,
     };
-    state.keep_keys().await?;
+    state.rotate_keys().await?;
     state.load_revocations(None).await?;
     Ok(Auth(Arc::new(state)))
 }
 
 impl Auth {
-    /// The gRPC services.
     #[must_use]
     pub fn services(&self) -> ::rpc::Services {
         rpc::services(&self.0)
     }
 
-    /// The verifier that this service keeps up to date: for the layer of every server in this
-    /// process.
+    /// The verifier that this service keeps up to date, for every access layer in this process.
     #[must_use]
     pub fn verifier(&self) -> Verifier {
         self.0.verifier.clone()
     }
 
-    /// Starts the background work.
+    /// Starts the background tasks.
     pub fn workers(&self, tasks: &runtime::Tasks) {
-        upkeep::start(&self.0, tasks);
+        housekeeping::start(&self.0, tasks);
     }
 
-    /// Makes sure that there is an active administrator. When there was none, makes one with a
-    /// random password and gives it to `keep` before anything is committed: a password that could
-    /// not be kept makes no administrator.
+    /// Creates an administrator with a random password if there is no active one. Calls `keep` with
+    /// it before the commit: if `keep` fails, no administrator is created.
     pub async fn ensure_admin(
         &self,
         keep: impl FnMut(&FirstAdmin) -> std::io::Result<()>,
@@ -135,32 +131,31 @@ impl Auth {
         self.0.ensure_admin(keep).await
     }
 
-    /// Makes sure that a service account with this key exists.
+    /// Creates a service account with this key, or replaces the key of the existing one.
     pub async fn ensure_service(&self, name: &str, key: &access::PublicKey) -> Result<()> {
         self.0.ensure_service(name, key).await
     }
 
-    /// A one-time code with which a user (id or username) sets a new password; for operators on
-    /// the machine itself.
+    /// A one-time code with which a user (id or username) can set a new password. For operators on
+    /// the machine itself: no permission is checked.
     pub async fn reset_password(&self, user: &str) -> Result<String> {
         let reset = self.0.create_reset(None, user).await?;
         Ok(reset.code)
     }
 
-    /// The place of the first record of the audit log that was tampered with, if any was.
+    /// The sequence number of the first record of the audit log that breaks the hash chain.
     pub async fn audit(&self) -> Result<Option<i64>> {
         self.0.audit().await
     }
 }
 
 impl State {
-    /// The key that signs now.
+    /// The active signing key.
     fn signer(&self) -> Result<Arc<Signer>> {
         let signer = self.signer.read().unwrap_or_else(PoisonError::into_inner).clone();
-        signer.ok_or_else(|| Error::Internal("there is no signing key".into()))
+        signer.ok_or_else(|| Error::Internal("no active signing key".into()))
     }
 
-    /// Reads the whole audit log and checks its chain.
     async fn audit(&self) -> Result<Option<i64>> {
         let records = store::audit::page(&self.db, 0, i64::MAX).await?;
         Ok(audit::first_broken(&records))

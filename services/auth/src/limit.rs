@@ -1,20 +1,18 @@
-//! Limits on attempts: what is counted, and when somebody has to wait. Pure.
+//! Counting of attempts and the wait that follows. Pure.
 
 use chrono::{DateTime, Duration, Utc};
 
-/// A limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Rule {
-    /// Attempts in a window.
+    /// Attempts per window.
     pub allowed: u32,
-    /// The window.
     pub window: Duration,
-    /// Past the limit: wait this long after the next attempt, and twice as long after each
-    /// further one, up to the window. Without it, wait for the window to end.
+    /// Wait after the attempt that reaches the limit. It doubles with each further attempt, up to
+    /// the window. If `None`, the wait lasts until the window ends.
     pub backoff: Option<Duration>,
 }
 
-/// What was counted of one key.
+/// The attempts of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally {
     count: u32,
@@ -23,12 +21,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Nothing yet.
     pub fn new(now: DateTime<Utc>) -> Self {
         Self { count: 0, since: now, blocked_until: now }
     }
 
-    /// How long to wait before the next attempt is looked at; `None` for not at all.
+    /// How long the next attempt has to wait, if at all.
     pub fn wait(&self, rule: &Rule, now: DateTime<Utc>) -> Option<Duration> {
         if now < self.blocked_until {
             return Some(self.blocked_until - now);
@@ -40,7 +37,8 @@ impl Tally {
 
     /// Counts an attempt.
     pub fn count(&mut self, rule: &Rule, now: DateTime<Utc>) {
-        // With a back-off, a block is no part of the window: it would let the count begin anew.
+        // With a backoff, the window starts after the block: otherwise a long block would reset the
+        // count.
         if now >= self.since.max(self.blocked_until) + rule.window {
             *self = Self::new(now);
         }
@@ -54,12 +52,12 @@ impl Tally {
         }
     }
 
-    /// Takes a counted attempt back: it was a good one.
+    /// Removes a successful attempt from the count.
     pub fn refund(&mut self) {
         self.count = self.count.saturating_sub(1);
     }
 
-    /// Whether it says nothing any more.
+    /// Whether it can be dropped.
     pub fn is_over(&self, rule: &Rule, now: DateTime<Utc>) -> bool {
         self.count == 0 || now >= self.since.max(self.blocked_until) + rule.window
     }
@@ -74,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_fills_and_ends() {
+    fn the_limit_holds_until_the_window_ends() {
         let rule = Rule { allowed: 3, window: Duration::seconds(60), backoff: None };
         let mut tally = Tally::new(at(0));
         for second in 0..3 {

@@ -1,8 +1,8 @@
-//! The limits of sign-ins and registrations, in the memory of this process.
+//! Limits on sign-ins and registrations, in the memory of this process.
 //!
-//! What could be a guess is counted before its secret is looked at, and taken back when the secret
-//! was right: so a burst of guesses cannot slip through between looking and counting, and a hall
-//! full of people who know their passwords is never in each other's way.
+//! An attempt is counted before its secret is checked, and removed from the count when the secret was
+//! right. Concurrent guesses cannot pass the limit, and many people who sign in correctly from one
+//! address never reach it.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,10 +17,10 @@ use crate::error::{Error, Result};
 use crate::limit::{Rule, Tally};
 use crate::secret::sha256;
 
-/// Keys that are remembered; beyond, the ones that say nothing are forgotten first.
+/// Maximum number of counted keys. At the limit, expired ones are dropped.
 const MAX_KEYS: usize = 100_000;
 
-/// See the module's text. Cheap to clone.
+/// See the module documentation. Cheap to clone.
 #[derive(Clone)]
 pub struct Limits(Arc<Inner>);
 
@@ -35,7 +35,7 @@ struct Inner {
 
 type Key = [u8; 16];
 
-/// The tally of all keys that there was no room for.
+/// The shared key for all that exceed `MAX_KEYS`.
 const OVERFLOW: Key = [0; 16];
 
 #[derive(Clone, Copy)]
@@ -44,7 +44,7 @@ struct Entry {
     rule: Rule,
 }
 
-/// An attempt that was counted.
+/// A counted attempt.
 #[must_use]
 pub struct Attempt {
     limits: Limits,
@@ -54,7 +54,6 @@ pub struct Attempt {
 }
 
 impl Limits {
-    /// Limits as configured.
     pub fn new(config: &Config, cache: Cache, clock: Clock) -> Self {
         let quarter = Duration::minutes(15);
         let pair = Rule { allowed: 5, window: quarter, backoff: Some(Duration::seconds(30)) };
@@ -64,7 +63,7 @@ impl Limits {
         Self(Arc::new(Inner { clock, cache, config, pair, identifier, tallies }))
     }
 
-    /// Begins an attempt to prove to be `identifier`, from an address.
+    /// Counts an attempt to sign in as `identifier`; an error when it has to wait.
     pub fn attempt(&self, identifier: &str, address: Option<IpAddr>) -> Result<Attempt> {
         let network = address.map(network).unwrap_or_default();
         let attempt = Attempt {
@@ -87,7 +86,7 @@ impl Limits {
         Ok(attempt)
     }
 
-    /// Whether secrets may be tried from an address; for what has no identifier.
+    /// An error when the address has to wait; for secrets without an identifier.
     pub fn check_address(&self, address: Option<IpAddr>) -> Result<()> {
         let Some((key, rule)) = self.address_rule(address) else { return Ok(()) };
         match wait(&self.lock(), key, &rule, self.0.clock.now()) {
@@ -118,7 +117,7 @@ impl Limits {
         Err(Error::TooManyAttempts { after: decision.retry_after })
     }
 
-    /// The limit of an address; none for calls inside the process.
+    /// The limit of an address; `None` for calls inside the process.
     fn address_rule(&self, address: Option<IpAddr>) -> Option<(Key, Rule)> {
         let address = address?;
         let factor = if self.0.config.trusts(address) { 10 } else { 1 };
@@ -133,7 +132,7 @@ impl Limits {
 }
 
 impl Attempt {
-    /// The secret was right: the attempt was none.
+    /// The secret was right: removes the attempt, and earlier failures from the same network.
     pub fn succeeded(self) {
         let mut tallies = self.limits.lock();
         tallies.remove(&self.pair);
@@ -142,12 +141,12 @@ impl Attempt {
         }
     }
 
-    /// The secret was wrong.
+    /// The secret was wrong: counts against the address too.
     pub fn failed(self) {
         self.limits.failed(self.address);
     }
 
-    /// Nobody looked at the secret.
+    /// The secret was not checked: removes the attempt.
     pub fn abandoned(self) {
         let mut tallies = self.limits.lock();
         for key in [self.pair, self.identifier] {
@@ -159,7 +158,7 @@ impl Attempt {
 }
 
 fn too_many(wait: Duration) -> Error {
-    // At least a second: a wait of nothing is no advice.
+    // At least a second: clients must not retry at once.
     let after = wait.to_std().unwrap_or_default().max(std::time::Duration::from_secs(1));
     Error::TooManyAttempts { after }
 }
@@ -178,7 +177,8 @@ fn count(tallies: &mut HashMap<Key, Entry>, key: Key, rule: Rule, now: DateTime<
     if tallies.len() >= MAX_KEYS {
         tallies.retain(|_, entry| !entry.tally.is_over(&entry.rule, now));
     }
-    // Still full: somebody makes up identifiers. Those share one tally, which soon says no.
+    // Still full: identifiers are being made up. New ones share one tally, which soon reaches its
+    // limit.
     let key = if tallies.len() >= MAX_KEYS && !tallies.contains_key(&key) { OVERFLOW } else { key };
     let entry = tallies.entry(key).or_insert(Entry { tally: Tally::new(now), rule });
     entry.tally.count(&rule, now);
@@ -191,7 +191,7 @@ fn key(parts: &[&str]) -> Key {
     key
 }
 
-/// What one customer of a provider has: an IPv4 address, or 64 bits of IPv6.
+/// The network of one subscriber: an IPv4 address or an IPv6 /64.
 fn network(address: IpAddr) -> String {
     match address {
         IpAddr::V4(v4) => v4.to_string(),
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn five_failures_of_a_pair() {
+    fn identifier_and_network_wait_after_five_failures() {
         let (limits, clock) = limits();
         for _ in 0..5 {
             limits.attempt("ada", from("192.0.2.1")).unwrap().failed();
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_failures_of_an_identifier_from_anywhere() {
+    fn an_identifier_waits_after_ten_failures_from_all_networks() {
         let (limits, _) = limits();
         for n in 0..10 {
             limits.attempt("ada", from(&format!("192.0.2.{n}"))).unwrap().failed();
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn guesses_at_once_are_counted_at_once() {
+    fn concurrent_guesses_are_counted() {
         let (limits, _) = limits();
         let running: Vec<_> =
             (0..20).filter_map(|_| limits.attempt("ada", from("192.0.2.1")).ok()).collect();
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hall_full_of_people_behind_one_address() {
+    fn successes_from_one_address_are_not_limited() {
         let (limits, _) = limits();
         let running: Vec<_> = (0..500)
             .map(|n| limits.attempt(&format!("player{n}"), from("192.0.2.1")).unwrap())
@@ -261,7 +261,7 @@ mod tests {
         }
         assert!(limits.attempt("another", from("192.0.2.1")).is_err());
         assert!(limits.check_address(from("192.0.2.1")).is_err());
-        // Loopback is trusted: ten times as many.
+        // Loopback is trusted: ten times the limit.
         for n in 0..600 {
             limits.attempt(&format!("other{n}"), from("::1")).unwrap().failed();
         }
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn registrations() {
+    async fn registrations_are_limited_by_network() {
         let (limits, _) = limits();
         for _ in 0..20 {
             limits.register(from("2001:db8::1")).await.unwrap();

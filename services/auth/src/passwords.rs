@@ -1,4 +1,4 @@
-//! Changing passwords: one's own, and with a code that an administrator hands over.
+//! Changing passwords, and resetting them with a one-time code from an administrator.
 
 use access::Caller;
 use chrono::{DateTime, Duration, Utc};
@@ -9,22 +9,20 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::user::User;
-use crate::users::note;
+use crate::users::audit_event;
 use crate::{State, events, password, secret, store};
 
-/// How long a code can be used, in hours.
+/// Lifetime of a reset code.
 const CODE_HOURS: i64 = 24;
 
-/// A code with which a user can set a new password.
+/// A one-time code with which a user can set a new password.
 pub struct Reset {
-    /// The code.
     pub code: String,
-    /// Until when it can be used.
     pub expires_at: DateTime<Utc>,
 }
 
 impl State {
-    /// Changes one's own password; every other session ends.
+    /// Changes the caller's password and ends all other sessions.
     pub async fn change_password(
         &self,
         caller: &Caller,
@@ -36,7 +34,7 @@ impl State {
         }
         let user = store::users::get(&self.db, own.id).await?.ok_or(Error::UserNotFound)?;
         let new = self.check_password(&user, &request.new_password)?;
-        // A stolen access token must not become a way to guess the password.
+        // A stolen access token must not allow guessing the password.
         let attempt = self.limits.attempt(&format!("user/{}", user.id), caller.address)?;
         let old = password::normalise(&request.old_password).unwrap_or_default();
         match self.hasher.verify(old, user.password_hash.clone()).await {
@@ -54,7 +52,7 @@ impl State {
         let (hash, old_hash) = (hash.as_str(), user.password_hash.as_str());
         let changing = self.db.transact(|mut tx| async move {
             let user = store::users::lock(&mut tx, own.id).await?.ok_or(Error::UserNotFound)?;
-            // Changed meanwhile, by somebody who knew the old one, too.
+            // A concurrent change invalidates the check of the old password.
             if user.password_hash != old_hash {
                 return Err(Error::InvalidCredentials);
             }
@@ -86,14 +84,15 @@ impl State {
         self.end_sessions(tx, &user, keep, reason).await?;
         let roles = self.roles_of(&mut *tx, user.id).await?;
         events::access_changed(tx, &user, &roles);
-        note(tx, "user.password-changed", caller, user.id, serde_json::json!({}));
+        audit_event(tx, "user.password-changed", caller, user.id, serde_json::json!({}));
         Ok(())
     }
 
-    /// Makes a code for a user; an earlier one dies. Without a caller it is an operator's.
+    /// Creates a code for a user and invalidates an earlier one. `caller` is `None` for an operator
+    /// on the machine itself.
     pub async fn create_reset(&self, caller: Option<&Caller>, reference: &str) -> Result<Reset> {
-        let nobody = Caller::anonymous();
-        let caller = caller.unwrap_or(&nobody);
+        let anonymous = Caller::anonymous();
+        let caller = caller.unwrap_or(&anonymous);
         let id = self.find_user(&self.db, caller, "user_id", reference).await?.id;
         let code = secret::new_code();
         let hash = secret::code_hash(&code);
@@ -102,20 +101,20 @@ impl State {
             let now = tx.now();
             let expires_at = now + Duration::hours(CODE_HOURS);
             store::users::put_reset(&mut tx, id, hash, now, expires_at).await?;
-            note(&mut tx, "user.password-reset-made", caller, id, serde_json::json!({}));
+            audit_event(&mut tx, "user.password-reset-made", caller, id, serde_json::json!({}));
             Ok::<_, Error>(expires_at)
         });
         Ok(Reset { expires_at: making.await?, code })
     }
 
-    /// Sets a new password with a code; every session ends.
+    /// Sets a new password with a code and ends all sessions.
     pub async fn complete_reset(
         &self,
         caller: &Caller,
         request: pb::CompletePasswordResetRequest,
     ) -> Result<()> {
         if request.code.is_empty() || request.code.len() > 64 {
-            return Err(Error::field("code", "must be the code as it was handed over"));
+            return Err(Error::field("code", "must be a password reset code"));
         }
         self.limits.check_address(caller.address)?;
         let code_hash = secret::code_hash(&request.code);

@@ -1,8 +1,8 @@
-//! Refresh tokens: the text, and what to do with one that is shown.
+//! Refresh tokens: their format, and the decision between rotation, repetition and reuse.
 //!
-//! `agnr_` and the base64url of session id, 256 random bits and a tag. The tag is a MAC with a key
-//! of ours, so that a token that is not the session's current one is known to have been: shown
-//! again it means theft, and made up it means nothing. Only SHA-256 of the tokens is stored.
+//! A token is `agnr_` and the base64url of session id, 256 random bits and a MAC. Because of the
+//! MAC, a valid token that is not the current one of its session must have been issued earlier: its
+//! use means theft. A token with a wrong MAC means nothing. Only SHA-256 of tokens is stored.
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -24,7 +24,6 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// A new token of a session.
     pub fn new(key: &hmac::Key, session_id: Uuid) -> Self {
         let mut bytes = [0; ID + SECRET + TAG];
         bytes[..ID].copy_from_slice(session_id.as_bytes());
@@ -34,7 +33,7 @@ impl RefreshToken {
         Self { bytes }
     }
 
-    /// Reads a token; `None` for what we never made.
+    /// Parses a token; `None` if it was not issued by this installation.
     pub fn parse(key: &hmac::Key, text: &str) -> Option<Self> {
         let body = text.strip_prefix(PREFIX).filter(|body| body.len() < 100)?;
         let bytes = URL_SAFE_NO_PAD.decode(body).ok()?.try_into().ok()?;
@@ -45,35 +44,34 @@ impl RefreshToken {
         Some(token)
     }
 
-    /// Whose it is.
     pub fn session_id(&self) -> Uuid {
         let mut id = [0; ID];
         id.copy_from_slice(&self.bytes[..ID]);
         Uuid::from_bytes(id)
     }
 
-    /// What is stored.
+    /// The stored form.
     pub fn hash(&self) -> Vec<u8> {
         sha256(&self.bytes)
     }
 
-    /// For the client.
+    /// The form sent to the client.
     pub fn text(&self) -> String {
         format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(self.bytes))
     }
 
-    /// Seals this token so that only who holds `predecessor` can read it.
+    /// Encrypts this token so that only `predecessor` can decrypt it.
     pub fn seal_under(&self, predecessor: &Self) -> Vec<u8> {
         secret::seal(&predecessor.sealing_key(), b"refresh-successor", &self.bytes)
     }
 
-    /// Opens the successor that was sealed under this token.
+    /// Decrypts a successor sealed under this token.
     pub fn open_successor(&self, sealed: &[u8]) -> Option<Self> {
         let bytes = secret::open(&self.sealing_key(), b"refresh-successor", sealed)?;
         Some(Self { bytes: bytes.try_into().ok()? })
     }
 
-    /// Differs from the stored hash, from which it cannot be computed.
+    /// Cannot be computed from the stored hash.
     fn sealing_key(&self) -> [u8; 32] {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.bytes[ID..ID + SECRET]);
         let mut out = [0; 32];
@@ -82,40 +80,40 @@ impl RefreshToken {
     }
 }
 
-/// What a session remembers of its refresh tokens.
-pub struct Remembered<'a> {
-    /// Hash of the one that is good.
+/// The refresh tokens that a session stores.
+pub struct StoredTokens<'a> {
+    /// Hash of the current token.
     pub current: &'a [u8],
-    /// Hash of the one before it.
+    /// Hash of its predecessor.
     pub previous: Option<&'a [u8]>,
-    /// When the good one was made.
+    /// When the current token was issued.
     pub rotated_at: DateTime<Utc>,
 }
 
-/// What to do with a token of a live session.
+/// The result for a token of a live session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It is the good one: give a new one for it.
+    /// Current token: issue a successor.
     Rotate,
-    /// Its answer was probably lost: give the same successor again, which nobody has used.
+    /// The response was probably lost: return the same, still unused successor.
     Repeat,
-    /// It was used long ago, or its successor was: end the session.
+    /// Used before the grace period, or its successor was used: end the session.
     Reused,
 }
 
-/// Decides about a token of ours by its hash. That `previous` is known means that the current one,
-/// its successor, is unused: the next rotation forgets it.
+/// Decides by the hash of a valid token. If it equals `previous`, the current token is unused,
+/// because its use would have replaced `previous`.
 pub fn decide(
     hash: &[u8],
-    remembered: &Remembered<'_>,
+    stored: &StoredTokens<'_>,
     grace: Duration,
     now: DateTime<Utc>,
 ) -> Decision {
-    if hash == remembered.current {
+    if hash == stored.current {
         return Decision::Rotate;
     }
-    let in_time = grace > Duration::zero() && now <= remembered.rotated_at + grace;
-    if remembered.previous == Some(hash) && in_time { Decision::Repeat } else { Decision::Reused }
+    let in_grace = grace > Duration::zero() && now <= stored.rotated_at + grace;
+    if stored.previous == Some(hash) && in_grace { Decision::Repeat } else { Decision::Reused }
 }
 
 #[cfg(test)]
@@ -127,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn round_trip() {
+    fn tokens_round_trip() {
         let session = Uuid::from_u128(9);
         let token = RefreshToken::new(&key(), session);
         let text = token.text();
@@ -139,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_never_made() {
+    fn foreign_and_tampered_tokens_are_refused() {
         let text = RefreshToken::new(&key(), Uuid::from_u128(9)).text();
         let mut tampered = text.clone().into_bytes();
         tampered[30] = if tampered[30] == b'A' { b'B' } else { b'A' };
@@ -160,12 +158,11 @@ mod tests {
     }
 
     #[test]
-    fn decisions() {
+    fn rotation_repetition_and_reuse() {
         let at = |seconds| DateTime::from_timestamp(seconds, 0).unwrap();
-        let remembered =
-            Remembered { current: b"new", previous: Some(b"old"), rotated_at: at(1000) };
+        let stored = StoredTokens { current: b"new", previous: Some(b"old"), rotated_at: at(1000) };
         let check =
-            |hash: &[u8], grace, now| decide(hash, &remembered, Duration::seconds(grace), at(now));
+            |hash: &[u8], grace, now| decide(hash, &stored, Duration::seconds(grace), at(now));
         assert_eq!(check(b"new", 60, 9000), Decision::Rotate);
         assert_eq!(check(b"old", 60, 1060), Decision::Repeat);
         assert_eq!(check(b"old", 60, 1061), Decision::Reused);

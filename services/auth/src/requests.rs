@@ -1,4 +1,4 @@
-//! Requests that may arrive twice (see `db::requests`).
+//! Idempotency of requests by request id (see `db::requests`).
 
 use access::Caller;
 use db::Tx;
@@ -8,10 +8,10 @@ use rpc::Violations;
 use crate::error::{Error, Result};
 use crate::secret::sha256;
 
-/// Longest request id, in bytes.
+/// Maximum length of a request id, in bytes.
 const MAX_ID: usize = 128;
 
-/// A request that wants to be done once. Without an id it is done each time.
+/// A request that is executed at most once per request id. Without an id it is executed every time.
 pub struct Once<'a> {
     caller: String,
     rpc: &'static str,
@@ -20,19 +20,18 @@ pub struct Once<'a> {
 }
 
 impl<'a> Once<'a> {
-    /// A request of a caller; `content` is what makes it this request and no other, free of
-    /// secrets.
+    /// `content` identifies the request and must not contain secrets.
     pub fn new(caller: &Caller, rpc: &'static str, request_id: &'a str, content: &[&str]) -> Self {
         Self::of(caller.acting().id.to_string(), rpc, request_id, content)
     }
 
-    /// A request of whoever this names.
+    /// With the name of the caller, for requests without a signed-in user.
     pub fn of(caller: String, rpc: &'static str, request_id: &'a str, content: &[&str]) -> Self {
         let digest = sha256(content.join("\u{0}").as_bytes());
         Self { caller, rpc, request_id, digest }
     }
 
-    /// The response that was given before, if it was.
+    /// Claims the request id in `tx`; the stored response if the request was executed before.
     pub async fn begin(&self, tx: &mut Tx) -> Result<Option<Vec<u8>>> {
         if self.request_id.is_empty() {
             return Ok(None);
@@ -46,7 +45,7 @@ impl<'a> Once<'a> {
         }
     }
 
-    /// Keeps the response, which must hold no secret.
+    /// Stores the response, which must not contain secrets.
     pub async fn finish(&self, tx: &mut Tx, response: &impl prost::Message) -> Result<()> {
         if self.request_id.is_empty() {
             return Ok(());
@@ -56,8 +55,7 @@ impl<'a> Once<'a> {
     }
 }
 
-/// Checks a request id.
 pub fn check_id(violations: &mut Violations, request_id: &str) {
     let fine = request_id.len() <= MAX_ID && !request_id.contains('\0');
-    violations.check(fine, "request_id", "must be any text of at most 128 bytes");
+    violations.check(fine, "request_id", "must have at most 128 bytes and no zero byte");
 }

@@ -1,4 +1,4 @@
-//! The index of the service: one line per RPC.
+//! The gRPC handlers: each decodes a request, calls one use case and encodes the response.
 
 use std::sync::Arc;
 
@@ -17,12 +17,11 @@ use crate::error::Error;
 use crate::sessions::Issued;
 use crate::user::timestamp;
 
-/// Largest request, in bytes: nothing here is large.
+/// Largest request, in bytes.
 const MAX_REQUEST: usize = 512 * 1024;
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// All services of auth.
 pub fn services(state: &Arc<State>) -> rpc::Services {
     let server = || Server(state.clone());
     rpc::Services::new()
@@ -36,8 +35,7 @@ pub fn services(state: &Arc<State>) -> rpc::Services {
 
 struct Server(Arc<State>);
 
-/// Who calls, and what they ask for.
-fn open<T>(request: Request<T>) -> (Caller, T) {
+fn split<T>(request: Request<T>) -> (Caller, T) {
     (Caller::of(&request).clone(), request.into_inner())
 }
 
@@ -45,7 +43,7 @@ fn reply<T, U>(result: Result<T, Error>, wrap: impl FnOnce(T) -> U) -> Answer<U>
     result.map(|value| Response::new(wrap(value))).map_err(Status::from)
 }
 
-/// What the client calls itself.
+/// The name of the client software, as forwarded by the edge or sent by the client.
 fn client<T>(request: &Request<T>) -> String {
     let text = |name| request.metadata().get(name)?.to_str().ok();
     let agent = text(rpc::metadata::CLIENT_AGENT).or_else(|| text("user-agent"));
@@ -58,15 +56,15 @@ impl UserService for Server {
         &self,
         request: Request<pb::RegisterUserRequest>,
     ) -> Answer<pb::RegisterUserResponse> {
-        let (caller, asked) = open(request);
-        reply(self.0.register(&caller, asked).await, |user| pb::RegisterUserResponse {
+        let (caller, request) = split(request);
+        reply(self.0.register(&caller, request).await, |user| pb::RegisterUserResponse {
             user: Some(user),
         })
     }
 
     async fn get_user(&self, request: Request<pb::GetUserRequest>) -> Answer<pb::GetUserResponse> {
-        let (caller, asked) = open(request);
-        let found = self.0.get_user(&caller, &asked.user_id).await;
+        let (caller, request) = split(request);
+        let found = self.0.get_user(&caller, &request.user_id).await;
         reply(found, |user| pb::GetUserResponse { user: Some(user) })
     }
 
@@ -74,16 +72,16 @@ impl UserService for Server {
         &self,
         request: Request<pb::ListUsersRequest>,
     ) -> Answer<pb::ListUsersResponse> {
-        let (caller, asked) = open(request);
-        reply(self.0.list_users(&caller, asked).await, |page| page)
+        let (caller, request) = split(request);
+        reply(self.0.list_users(&caller, request).await, |page| page)
     }
 
     async fn update_user(
         &self,
         request: Request<pb::UpdateUserRequest>,
     ) -> Answer<pb::UpdateUserResponse> {
-        let (caller, asked) = open(request);
-        let updated = self.0.update_user(&caller, asked).await;
+        let (caller, request) = split(request);
+        let updated = self.0.update_user(&caller, request).await;
         reply(updated, |user| pb::UpdateUserResponse { user: Some(user) })
     }
 
@@ -91,8 +89,8 @@ impl UserService for Server {
         &self,
         request: Request<pb::SuspendUserRequest>,
     ) -> Answer<pb::SuspendUserResponse> {
-        let (caller, asked) = open(request);
-        let done = self.0.set_suspended(&caller, &asked.user_id, Some(&asked.reason)).await;
+        let (caller, request) = split(request);
+        let done = self.0.set_suspended(&caller, &request.user_id, Some(&request.reason)).await;
         reply(done, |user| pb::SuspendUserResponse { user: Some(user) })
     }
 
@@ -100,8 +98,8 @@ impl UserService for Server {
         &self,
         request: Request<pb::ReinstateUserRequest>,
     ) -> Answer<pb::ReinstateUserResponse> {
-        let (caller, asked) = open(request);
-        let done = self.0.set_suspended(&caller, &asked.user_id, None).await;
+        let (caller, request) = split(request);
+        let done = self.0.set_suspended(&caller, &request.user_id, None).await;
         reply(done, |user| pb::ReinstateUserResponse { user: Some(user) })
     }
 }
@@ -113,8 +111,8 @@ impl SessionService for Server {
         request: Request<pb::CreateSessionRequest>,
     ) -> Answer<pb::CreateSessionResponse> {
         let client = client(&request);
-        let (caller, asked) = open(request);
-        let done = self.0.log_in(&caller, &client, asked).await;
+        let (caller, request) = split(request);
+        let done = self.0.log_in(&caller, &client, request).await;
         let outcome = if done.is_ok() { "ok" } else { "refused" };
         metrics::counter!("agon_auth_logins_total", "outcome" => outcome).increment(1);
         reply(done, |issued| {
@@ -133,8 +131,8 @@ impl SessionService for Server {
         &self,
         request: Request<pb::RefreshSessionRequest>,
     ) -> Answer<pb::RefreshSessionResponse> {
-        let (caller, asked) = open(request);
-        reply(self.0.refresh(&caller, &asked.refresh_token).await, |issued| {
+        let (caller, request) = split(request);
+        reply(self.0.refresh(&caller, &request.refresh_token).await, |issued| {
             let Issued { session, access_token, expires_in, refresh_token } = issued;
             pb::RefreshSessionResponse {
                 session: Some(session.to_proto(session.id)),
@@ -150,8 +148,8 @@ impl SessionService for Server {
         &self,
         request: Request<pb::GetSessionRequest>,
     ) -> Answer<pb::GetSessionResponse> {
-        let (caller, asked) = open(request);
-        let found = self.0.get_session(&caller, &asked.session_id).await;
+        let (caller, request) = split(request);
+        let found = self.0.get_session(&caller, &request.session_id).await;
         reply(found, |session| pb::GetSessionResponse { session: Some(session) })
     }
 
@@ -159,16 +157,16 @@ impl SessionService for Server {
         &self,
         request: Request<pb::ListSessionsRequest>,
     ) -> Answer<pb::ListSessionsResponse> {
-        let (caller, asked) = open(request);
-        reply(self.0.list_sessions(&caller, asked).await, |page| page)
+        let (caller, request) = split(request);
+        reply(self.0.list_sessions(&caller, request).await, |page| page)
     }
 
     async fn delete_session(
         &self,
         request: Request<pb::DeleteSessionRequest>,
     ) -> Answer<pb::DeleteSessionResponse> {
-        let (caller, asked) = open(request);
-        let done = self.0.log_out(&caller, &asked.session_id).await;
+        let (caller, request) = split(request);
+        let done = self.0.log_out(&caller, &request.session_id).await;
         reply(done, |()| pb::DeleteSessionResponse {})
     }
 
@@ -176,8 +174,8 @@ impl SessionService for Server {
         &self,
         request: Request<pb::DeleteAllSessionsRequest>,
     ) -> Answer<pb::DeleteAllSessionsResponse> {
-        let (caller, asked) = open(request);
-        let done = self.0.log_out_everywhere(&caller, asked.keep_current).await;
+        let (caller, request) = split(request);
+        let done = self.0.log_out_everywhere(&caller, request.keep_current).await;
         reply(done, |session_count| pb::DeleteAllSessionsResponse { session_count })
     }
 }
@@ -188,8 +186,8 @@ impl CredentialService for Server {
         &self,
         request: Request<pb::ChangePasswordRequest>,
     ) -> Answer<pb::ChangePasswordResponse> {
-        let (caller, asked) = open(request);
-        let done = self.0.change_password(&caller, asked).await;
+        let (caller, request) = split(request);
+        let done = self.0.change_password(&caller, request).await;
         reply(done, |()| pb::ChangePasswordResponse {})
     }
 
@@ -197,8 +195,8 @@ impl CredentialService for Server {
         &self,
         request: Request<pb::CreatePasswordResetRequest>,
     ) -> Answer<pb::CreatePasswordResetResponse> {
-        let (caller, asked) = open(request);
-        let made = self.0.create_reset(Some(&caller), &asked.user_id).await;
+        let (caller, request) = split(request);
+        let made = self.0.create_reset(Some(&caller), &request.user_id).await;
         reply(made, |reset| pb::CreatePasswordResetResponse {
             code: reset.code,
             expire_time: Some(timestamp(reset.expires_at)),
@@ -209,8 +207,8 @@ impl CredentialService for Server {
         &self,
         request: Request<pb::CompletePasswordResetRequest>,
     ) -> Answer<pb::CompletePasswordResetResponse> {
-        let (caller, asked) = open(request);
-        let done = self.0.complete_reset(&caller, asked).await;
+        let (caller, request) = split(request);
+        let done = self.0.complete_reset(&caller, request).await;
         reply(done, |()| pb::CompletePasswordResetResponse {})
     }
 }
@@ -221,24 +219,24 @@ impl InvitationService for Server {
         &self,
         request: Request<pb::CreateInvitationRequest>,
     ) -> Answer<pb::CreateInvitationResponse> {
-        let (caller, asked) = open(request);
-        reply(self.0.create_invitation(&caller, asked).await, |made| made)
+        let (caller, request) = split(request);
+        reply(self.0.create_invitation(&caller, request).await, |made| made)
     }
 
     async fn list_invitations(
         &self,
         request: Request<pb::ListInvitationsRequest>,
     ) -> Answer<pb::ListInvitationsResponse> {
-        let (_, asked) = open(request);
-        reply(self.0.list_invitations(&asked).await, |page| page)
+        let (_, request) = split(request);
+        reply(self.0.list_invitations(&request).await, |page| page)
     }
 
     async fn delete_invitation(
         &self,
         request: Request<pb::DeleteInvitationRequest>,
     ) -> Answer<pb::DeleteInvitationResponse> {
-        let (caller, asked) = open(request);
-        let done = self.0.delete_invitation(&caller, &asked.invitation_id).await;
+        let (caller, request) = split(request);
+        let done = self.0.delete_invitation(&caller, &request.invitation_id).await;
         reply(done, |()| pb::DeleteInvitationResponse {})
     }
 }
@@ -256,8 +254,8 @@ impl AccessService for Server {
         &self,
         request: Request<pb::CreateRoleBindingRequest>,
     ) -> Answer<pb::CreateRoleBindingResponse> {
-        let (caller, asked) = open(request);
-        let made = self.0.create_binding(&caller, asked).await;
+        let (caller, request) = split(request);
+        let made = self.0.create_binding(&caller, request).await;
         reply(made, |binding| pb::CreateRoleBindingResponse { role_binding: Some(binding) })
     }
 
@@ -265,16 +263,16 @@ impl AccessService for Server {
         &self,
         request: Request<pb::ListRoleBindingsRequest>,
     ) -> Answer<pb::ListRoleBindingsResponse> {
-        let (caller, asked) = open(request);
-        reply(self.0.list_bindings(&caller, asked).await, |page| page)
+        let (caller, request) = split(request);
+        reply(self.0.list_bindings(&caller, request).await, |page| page)
     }
 
     async fn delete_role_binding(
         &self,
         request: Request<pb::DeleteRoleBindingRequest>,
     ) -> Answer<pb::DeleteRoleBindingResponse> {
-        let (caller, asked) = open(request);
-        let done = self.0.delete_binding(&caller, &asked.role_binding_id).await;
+        let (caller, request) = split(request);
+        let done = self.0.delete_binding(&caller, &request.role_binding_id).await;
         reply(done, |()| pb::DeleteRoleBindingResponse {})
     }
 
@@ -282,8 +280,8 @@ impl AccessService for Server {
         &self,
         request: Request<pb::CheckPermissionRequest>,
     ) -> Answer<pb::CheckPermissionResponse> {
-        let (_, asked) = open(request);
-        let allowed = self.0.check_permission(asked).await;
+        let (_, request) = split(request);
+        let allowed = self.0.check_permission(request).await;
         reply(allowed, |allowed| pb::CheckPermissionResponse { allowed })
     }
 }
@@ -308,8 +306,8 @@ impl TokenService for Server {
         &self,
         request: Request<pb::ExchangeServiceAssertionRequest>,
     ) -> Answer<pb::ExchangeServiceAssertionResponse> {
-        let (caller, asked) = open(request);
-        reply(self.0.exchange(&caller, &asked.assertion).await, |answer| answer)
+        let (caller, request) = split(request);
+        reply(self.0.exchange(&caller, &request.assertion).await, |answer| answer)
     }
 
     async fn get_json_web_key_set(

@@ -1,30 +1,29 @@
-//! Keys derived from the root secret, and what is made with them: sealed values and codes.
+//! Keys derived from the root secret; sealed values and one-time codes.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, RandomizedNonceKey};
 use aws_lc_rs::{digest, hmac, rand};
 use rpc::RootSecret;
 use uuid::Uuid;
 
-/// A nonce in front and a tag behind.
+/// Length of the nonce that precedes a sealed value.
 const NONCE: usize = 12;
 
-/// Crockford's base 32: no letter that looks like a digit.
+/// Crockford's base 32, in which no letter looks like a digit.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-/// Characters of a code: 100 bits.
+/// Length of a code in characters, of 5 bits each.
 const CODE: usize = 20;
 
-/// The keys of auth, one per purpose.
+/// One key per purpose.
 pub struct Secrets {
-    /// Wraps the private halves of signing keys.
+    /// Wraps private signing keys.
     pub wrapping: [u8; 32],
-    /// Marks refresh tokens as ours.
+    /// Authenticates refresh tokens.
     pub refresh: hmac::Key,
-    /// Makes invitation codes from ids.
+    /// Derives invitation codes from ids.
     pub invitation: hmac::Key,
 }
 
 impl Secrets {
-    /// Derives them.
     pub fn new(root: &RootSecret) -> Self {
         let mac = |purpose| hmac::Key::new(hmac::HMAC_SHA256, &root.derive(purpose));
         Self {
@@ -34,30 +33,29 @@ impl Secrets {
         }
     }
 
-    /// The code of an invitation; always the same, so that it need not be stored.
+    /// The code of an invitation. Derived, so that it need not be stored.
     pub fn invitation_code(&self, id: Uuid) -> String {
         code_of(hmac::sign(&self.invitation, id.as_bytes()).as_ref())
     }
 }
 
-/// Random bytes.
+/// From a cryptographically secure source.
 pub fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).expect("the system's random source answers");
     bytes
 }
 
-/// SHA-256.
 pub fn sha256(bytes: &[u8]) -> Vec<u8> {
     digest::digest(&digest::SHA256, bytes).as_ref().to_vec()
 }
 
-/// A new code for people to type.
+/// A new random code, to be typed by people.
 pub fn new_code() -> String {
     code_of(&random::<CODE>())
 }
 
-/// The hash under which a code is stored, however it was typed.
+/// The hash under which a code is stored. Ignores case, spaces, hyphens and look-alike letters.
 pub fn code_hash(typed: &str) -> Vec<u8> {
     let plain: String = typed
         .chars()
@@ -84,7 +82,7 @@ fn code_of(bytes: &[u8]) -> String {
     code
 }
 
-/// Seals a value under a key, bound to what it is for.
+/// Encrypts and authenticates a value (AES-256-GCM) for one purpose.
 pub fn seal(key: &[u8; 32], purpose: &[u8], value: &[u8]) -> Vec<u8> {
     let key = RandomizedNonceKey::new(&AES_256_GCM, key).expect("32 bytes are a key");
     let mut sealed = value.to_vec();
@@ -95,7 +93,7 @@ pub fn seal(key: &[u8; 32], purpose: &[u8], value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Opens what [`seal`] made; `None` when the key or the purpose is another.
+/// Decrypts the result of [`seal`]; `None` if key, purpose or value do not match.
 pub fn open(key: &[u8; 32], purpose: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let (nonce, sealed) = sealed.split_at_checked(NONCE)?;
     let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;
@@ -122,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_are_read_however_they_are_typed() {
+    fn codes_ignore_case_and_separators() {
         let code = new_code();
         assert_eq!(code.len(), 23);
         assert_eq!(code_hash(&code), code_hash(&format!(" {} ", code.to_lowercase())));
@@ -131,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn an_invitations_code_is_derived() {
+    fn invitation_codes_are_derived() {
         let secrets = Secrets::new(&RootSecret::from_bytes([1; 32]));
         let other = Secrets::new(&RootSecret::from_bytes([2; 32]));
         let id = Uuid::from_u128(7);

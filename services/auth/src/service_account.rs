@@ -1,43 +1,32 @@
-//! A service account: a part of Agon that proves itself by an Ed25519 key.
+//! Service accounts: parts of Agon that authenticate with an Ed25519 key.
 
-use access::token::{self, ISSUER};
-use access::{Assertion, KeySet, PublicKey};
+use access::{Assertion, PublicKey};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// Longest lifetime of an assertion, in seconds.
-const MAX_LIFETIME: i64 = 300;
-
 db::record! {
-    /// A service account as stored.
+    /// A row of `service_accounts`.
     #[derive(Clone)]
     pub struct ServiceAccount {
-        /// The id.
         pub id: Uuid,
-        /// The service's name.
         pub name: String,
         /// 32 bytes.
         pub public_key: Vec<u8>,
-        /// When it was made.
         pub created_at: DateTime<Utc>,
     }
 }
 
-/// Whose assertion this is; `None` for one that is not good. That it is used once is for the
-/// caller to see to.
+/// The account that signed a valid assertion. The caller must refuse a `jti` that was used before.
 pub fn verify<'a>(
     accounts: &'a [ServiceAccount],
     assertion: &str,
     now: DateTime<Utc>,
 ) -> Option<(&'a ServiceAccount, Assertion)> {
-    let keys =
-        accounts.iter().filter_map(|account| PublicKey::from_bytes(&account.public_key).ok());
-    let keys = KeySet::new(token::ASSERTION, keys);
-    let (claims, key) = keys.open::<Assertion>(assertion).ok()?;
-    let account = accounts.iter().find(|account| account.public_key == key.bytes())?;
-    let names = claims.iss == account.name && claims.sub == account.name && claims.aud == ISSUER;
-    let in_time = token::check_times(claims.iat, claims.exp, MAX_LIFETIME, now).is_ok();
-    (names && in_time).then_some((account, claims))
+    accounts.iter().find_map(|account| {
+        let key = PublicKey::from_bytes(&account.public_key).ok()?;
+        let claims = Assertion::verify(assertion, &account.name, &key, now).ok()?;
+        Some((account, claims))
+    })
 }
 
 #[cfg(test)]
@@ -46,44 +35,31 @@ mod tests {
 
     use super::*;
 
+    fn key(n: u8) -> SigningKey {
+        SigningKey::from_seed([n; 32])
+    }
+
     fn account(n: u8, name: &str) -> ServiceAccount {
-        let key = SigningKey::from_seed([n; 32]).public();
-        let now = DateTime::from_timestamp(0, 0).unwrap();
-        let public_key = key.bytes().to_vec();
         ServiceAccount {
             id: Uuid::from_u128(n.into()),
             name: name.into(),
-            public_key,
-            created_at: now,
+            public_key: key(n).public().bytes().to_vec(),
+            created_at: DateTime::UNIX_EPOCH,
         }
     }
 
     #[test]
-    fn assertions() {
+    fn the_account_is_found_by_its_key() {
         let accounts = [account(1, "judge"), account(2, "problem")];
         let now = DateTime::from_timestamp(1000, 0).unwrap();
-        let check = |n: u8, typ: &str, change: fn(&mut Assertion)| {
-            let mut claims = Assertion {
-                iss: "judge".into(),
-                sub: "judge".into(),
-                aud: "agon".into(),
-                iat: 1000,
-                exp: 1060,
-                jti: Uuid::from_u128(1),
-            };
-            change(&mut claims);
-            let text = token::sign(&SigningKey::from_seed([n; 32]), typ, &claims);
-            verify(&accounts, &text, now).map(|(account, _)| account.name.clone())
+        let signer = |name: &str, n: u8| {
+            let text = Assertion::new(name, Uuid::from_u128(1), now).sign(&key(n));
+            verify(&accounts, &text, now).map(|(account, _)| account.name.as_str())
         };
-        assert_eq!(check(1, "JWT", |_| {}).as_deref(), Some("judge"));
-        assert_eq!(check(2, "JWT", |_| {}), None, "another service's key");
-        assert_eq!(check(3, "JWT", |_| {}), None, "nobody's key");
-        assert_eq!(check(1, "at+jwt", |_| {}), None, "another type of token");
-        assert_eq!(check(1, "JWT", |c| c.sub = "problem".into()), None);
-        assert_eq!(check(1, "JWT", |c| c.aud = "other".into()), None);
-        assert_eq!(check(1, "JWT", |c| c.exp = 1301), None, "too long");
-        assert_eq!(check(1, "JWT", |c| (c.iat, c.exp) = (900, 960)), None, "expired");
-        assert_eq!(check(1, "JWT", |c| (c.iat, c.exp) = (1100, 1160)), None, "from the future");
-        assert_eq!(verify(&accounts, "", now).map(|_| ()), None);
+        assert_eq!(signer("judge", 1), Some("judge"));
+        assert_eq!(signer("problem", 2), Some("problem"));
+        assert_eq!(signer("judge", 2), None, "another service's key");
+        assert_eq!(signer("judge", 3), None, "unknown key");
+        assert!(verify(&accounts, "", now).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! Service accounts: kept by the program itself, proven by assertions.
+//! Service accounts: registration at start, and exchange of assertions for tokens.
 
 use access::{Caller, PublicKey};
 use chrono::{DateTime, Duration, Utc};
@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 use crate::service_account::{ServiceAccount, verify};
 use crate::{State, store};
 
-/// How long a used assertion is remembered beyond its expiry, in seconds.
-const REMEMBERED: i64 = 600;
+/// How long a used assertion is stored beyond its expiry, in seconds. More than the leeway.
+const REPLAY_MARGIN: i64 = 600;
 
 impl State {
     /// See [`crate::Auth::ensure_service`].
@@ -32,7 +32,7 @@ impl State {
         Ok(adding.await?)
     }
 
-    /// Exchanges a service's assertion for a token.
+    /// Exchanges an assertion for an access token. Each assertion is accepted once.
     pub async fn exchange(
         &self,
         caller: &Caller,
@@ -48,13 +48,14 @@ impl State {
             return Err(Error::InvalidAssertion);
         };
         let expires_at = DateTime::<Utc>::from_timestamp(claims.exp, 0);
-        let forget_at = expires_at.ok_or(Error::InvalidAssertion)? + Duration::seconds(REMEMBERED);
+        let keep_until =
+            expires_at.ok_or(Error::InvalidAssertion)? + Duration::seconds(REPLAY_MARGIN);
         let using = self.db.transact(|mut tx| async move {
-            store::keys::use_assertion(&mut tx, service.id, claims.jti, forget_at).await
+            store::keys::use_assertion(&mut tx, service.id, claims.jti, keep_until).await
         });
         if !using.await? {
             self.limits.failed(caller.address);
-            tracing::warn!(service = %service.name, "an assertion was shown twice");
+            tracing::warn!(service = %service.name, "assertion replayed");
             return Err(Error::InvalidAssertion);
         }
         let (access_token, expires_in) = self.service_token(service.id, &service.name)?;

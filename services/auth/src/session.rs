@@ -1,4 +1,4 @@
-//! A session as stored.
+//! Sessions.
 
 use chrono::{DateTime, Utc};
 use proto::auth as pb;
@@ -6,49 +6,45 @@ use uuid::Uuid;
 
 use crate::user::timestamp;
 
-/// Most code points that are kept of what a client calls itself.
+/// Maximum stored length of a client name, in code points.
 const MAX_CLIENT: usize = 120;
 
 db::record! {
-    /// Where a user is signed in.
+    /// A row of `sessions`.
     #[derive(Clone)]
     pub struct Session {
-        /// The id.
         pub id: Uuid,
-        /// Whose it is.
         pub user_id: Uuid,
-        /// What the client called itself.
+        /// User agent of the client.
         pub client: String,
-        /// The address of the last use.
+        /// Client address of the sign-in or the last refresh.
         pub address: String,
-        /// How the user proved who they are: RFC 8176 values, separated by spaces.
+        /// Authentication methods (RFC 8176), separated by spaces.
         pub methods: String,
-        /// Hash of the refresh token that is good.
+        /// SHA-256 of the current refresh token.
         pub token_hash: Vec<u8>,
-        /// Hash of the one before it.
+        /// SHA-256 of its predecessor.
         pub previous_hash: Option<Vec<u8>>,
-        /// The good one, sealed under the one before it.
+        /// The current refresh token, sealed under its predecessor.
         pub sealed_token: Option<Vec<u8>>,
-        /// When the user signed in.
+        /// Time of the sign-in.
         pub created_at: DateTime<Utc>,
-        /// When the refresh token was last changed.
+        /// Time of the last rotation of the refresh token.
         pub refreshed_at: DateTime<Utc>,
-        /// When it ends unless it is refreshed.
+        /// Moved forward by each refresh.
         pub expires_at: DateTime<Utc>,
-        /// When it was ended.
         pub ended_at: Option<DateTime<Utc>>,
-        /// Moves on with every change.
+        /// Increased by every change.
         pub version: i64,
     }
 }
 
 impl Session {
-    /// Whether it can be used.
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         self.ended_at.is_none() && self.expires_at > now
     }
 
-    /// As its owner sees it; `current` is the session of the call.
+    /// `current` is the session of the caller.
     pub fn to_proto(&self, current: Uuid) -> pb::Session {
         pb::Session {
             session_id: self.id.to_string(),
@@ -63,7 +59,7 @@ impl Session {
     }
 }
 
-/// What is kept of a User-Agent.
+/// The stored form of a user agent.
 pub fn client_name(agent: &str) -> String {
     agent.chars().filter(|c| !c.is_control()).take(MAX_CLIENT).collect()
 }

@@ -1,4 +1,4 @@
-//! Signing in, staying signed in, and signing out.
+//! Sign-in, refresh and sign-out.
 
 use std::net::IpAddr;
 use std::time::{Duration as StdDuration, Instant};
@@ -12,35 +12,30 @@ use rpc::{Violations, page};
 use uuid::Uuid;
 
 use crate::error::{Error, Result, checked};
-use crate::refresh::{Decision, RefreshToken, Remembered, decide};
+use crate::refresh::{Decision, RefreshToken, StoredTokens, decide};
 use crate::session::{Session, client_name};
 use crate::user::User;
-use crate::users::{next_page, note, parse_id};
+use crate::users::{audit_event, next_page, parse_id};
 use crate::{State, email, events, hashing, password, store, username};
 
-/// Longest identifier that is looked at.
+/// Maximum length of an identifier, in bytes.
 const MAX_IDENTIFIER: usize = email::MAX;
 
-/// What a client gets for signing in or refreshing.
+/// The result of a sign-in or refresh.
 pub struct Issued {
-    /// The session.
     pub session: Session,
-    /// The access token.
     pub access_token: String,
-    /// Seconds until it expires.
+    /// Remaining lifetime of the access token, in seconds.
     pub expires_in: i32,
-    /// The refresh token.
     pub refresh_token: String,
 }
 
-/// What came of showing a refresh token.
 enum Refreshed {
     Issued(Box<Issued>),
     Reused,
 }
 
 impl State {
-    /// Signs in with a password.
     pub async fn log_in(
         &self,
         caller: &Caller,
@@ -50,21 +45,21 @@ impl State {
         let mut violations = Violations::default();
         let (identifier, secret) = (request.identifier.trim(), request.password);
         let length = 1..=MAX_IDENTIFIER;
-        let fine = length.contains(&identifier.len()) && !identifier.contains('\0');
-        violations.check(fine, "identifier", "must be a username or an e-mail address");
+        let valid = length.contains(&identifier.len()) && !identifier.contains('\0');
+        violations.check(valid, "identifier", "must be a username or an e-mail address");
         violations.check(!secret.is_empty(), "password", "is missing");
         checked(violations)?;
         let started = Instant::now();
         let attempt = self.limits.attempt(&identifier.to_lowercase(), caller.address)?;
-        match self.prove(identifier, &secret).await {
+        match self.authenticate(identifier, &secret).await {
             Ok(Some(user)) => {
                 attempt.succeeded();
                 self.sign_in(caller, client, user, secret).await
             }
             Ok(None) => {
                 attempt.failed();
-                let floor = StdDuration::from_millis(self.config.reply_floor_milliseconds);
-                tokio::time::sleep(floor.saturating_sub(started.elapsed())).await;
+                let minimum = StdDuration::from_millis(self.config.reply_floor_milliseconds);
+                tokio::time::sleep(minimum.saturating_sub(started.elapsed())).await;
                 Err(Error::InvalidCredentials)
             }
             Err(error) => {
@@ -74,22 +69,23 @@ impl State {
         }
     }
 
-    /// The user whose password this is. Takes as long for an unknown user as for a known one.
-    async fn prove(&self, identifier: &str, secret: &str) -> Result<Option<User>> {
+    /// The user with this identifier and password. Takes the same time for unknown users.
+    async fn authenticate(&self, identifier: &str, secret: &str) -> Result<Option<User>> {
         let user = if identifier.contains('@') {
             store::users::by_email(&self.db, &email::key(identifier)).await?
         } else {
             store::users::by_username(&self.db, &username::key(identifier)).await?
         };
-        // What cannot be a password is hashed as something else that nobody has.
+        // An impossible password is hashed as the empty one, which no user has, to take the same
+        // time.
         let normal = password::normalise(secret);
-        let (known, secret) = (normal.is_some(), normal.unwrap_or_default());
+        let (possible, secret) = (normal.is_some(), normal.unwrap_or_default());
         let Some(user) = user else {
-            self.hasher.verify_nobody(secret).await?;
+            self.hasher.verify_dummy(secret).await?;
             return Ok(None);
         };
         let right = self.hasher.verify(secret, user.password_hash.clone()).await?;
-        Ok((right && known).then_some(user))
+        Ok((right && possible).then_some(user))
     }
 
     async fn sign_in(
@@ -102,21 +98,21 @@ impl State {
         if user.is_suspended() {
             return Err(Error::UserSuspended);
         }
-        let stronger = match password::normalise(&secret) {
+        let rehashed = match password::normalise(&secret) {
             Some(normal) if hashing::is_outdated(&user.password_hash) => {
                 Some(self.hasher.hash(normal).await?)
             }
             _ => None,
         };
-        let (user, stronger) = (&user, stronger.as_deref());
+        let (user, rehashed) = (&user, rehashed.as_deref());
         let signing_in = self.db.transact(|mut tx| async move {
-            // Changed since it was looked at: that change has ended every session, and this one
-            // must not slip in behind it.
-            let held = store::users::hold(&mut tx, user.id).await?;
+            // A password change since the check has ended all sessions; do not start a new one with
+            // the old password.
+            let held = store::users::lock_unchanged(&mut tx, user.id).await?;
             if held.is_none_or(|held| held.password_hash != user.password_hash) {
                 return Err(Error::InvalidCredentials);
             }
-            if let Some(hash) = stronger {
+            if let Some(hash) = rehashed {
                 store::users::rehash(&mut tx, user.id, hash).await?;
             }
             let (session, token) = self.new_session(&mut tx, user.id, client, caller.address);
@@ -157,15 +153,15 @@ impl State {
         now + Duration::days(self.config.session_idle_days)
     }
 
-    /// The only way to a user's access token: reads the user anew, under a lock that keeps a
-    /// suspension or a change of roles from slipping in between.
+    /// The only function that issues users' access tokens. Re-reads the user under a lock, so that
+    /// no concurrent suspension or change of roles is missed.
     async fn issue_session(
         &self,
         tx: &mut Tx,
         session: Session,
         token: &RefreshToken,
     ) -> Result<Issued> {
-        let user = store::users::hold(tx, session.user_id).await?;
+        let user = store::users::lock_unchanged(tx, session.user_id).await?;
         let user = user.ok_or(Error::InvalidRefreshToken)?;
         if user.is_suspended() {
             return Err(Error::UserSuspended);
@@ -202,18 +198,18 @@ impl State {
     ) -> Result<Refreshed> {
         let session = store::sessions::get(&mut *tx, token.session_id()).await?;
         let session = session.ok_or(Error::InvalidRefreshToken)?;
-        let user = store::users::hold(tx, session.user_id).await?;
+        let user = store::users::lock_unchanged(tx, session.user_id).await?;
         let user = user.ok_or(Error::InvalidRefreshToken)?;
         let session = store::sessions::lock(tx, session.id).await?;
         let session = session.filter(|session| session.is_live(tx.now()));
         let mut session = session.ok_or(Error::InvalidRefreshToken)?;
-        let remembered = Remembered {
+        let stored = StoredTokens {
             current: &session.token_hash,
             previous: session.previous_hash.as_deref(),
             rotated_at: session.refreshed_at,
         };
         let grace = Duration::seconds(self.config.refresh_grace_seconds);
-        let successor = match decide(&token.hash(), &remembered, grace, tx.now()) {
+        let successor = match decide(&token.hash(), &stored, grace, tx.now()) {
             Decision::Rotate => self.rotate(tx, caller, token, &mut session).await?,
             Decision::Repeat => {
                 let sealed = session.sealed_token.as_deref();
@@ -221,7 +217,7 @@ impl State {
                 successor.ok_or(Error::InvalidRefreshToken)?
             }
             Decision::Reused => {
-                // Committed, although the call fails.
+                // The transaction must commit although the call fails.
                 self.end_reused(tx, caller, &user, &session).await?;
                 return Ok(Refreshed::Reused);
             }
@@ -256,18 +252,18 @@ impl State {
         user: &User,
         session: &Session,
     ) -> Result<()> {
-        tracing::warn!(session_id = %session.id, "a refresh token was used twice; session ended");
+        tracing::warn!(session_id = %session.id, "refresh token reused, session ended");
         let reason = SessionEndReason::RefreshTokenReused;
         self.end_one(tx, user, session.id, reason).await?;
         let detail = serde_json::json!({
             "session_id": session.id,
             "address": caller.address.map(|address| address.to_string()),
         });
-        note(tx, "session.refresh-token-reused", caller, user.id, detail);
+        audit_event(tx, "session.refresh-token-reused", caller, user.id, detail);
         Ok(())
     }
 
-    /// One's own session.
+    /// A session of the caller.
     pub async fn get_session(&self, caller: &Caller, reference: &str) -> Result<pb::Session> {
         let user = caller.user()?;
         let id = session_id(caller, reference)?;
@@ -276,7 +272,7 @@ impl State {
         Ok(session.ok_or(Error::SessionNotFound)?.to_proto(user.session_id))
     }
 
-    /// One's own live sessions.
+    /// A page of the caller's live sessions.
     pub async fn list_sessions(
         &self,
         caller: &Caller,
@@ -294,7 +290,7 @@ impl State {
         Ok(pb::ListSessionsResponse { sessions: sessions.collect(), next_page_token: next })
     }
 
-    /// Ends one of one's own sessions.
+    /// Ends a session of the caller.
     pub async fn log_out(&self, caller: &Caller, reference: &str) -> Result<()> {
         let user_id = caller.user()?.id;
         let id = session_id(caller, reference)?;
@@ -308,7 +304,7 @@ impl State {
         ending.await
     }
 
-    /// Ends all of one's own sessions, but for this one if it is to be kept; how many.
+    /// Ends all sessions of the caller, or all but the current one. Returns their number.
     pub async fn log_out_everywhere(&self, caller: &Caller, keep_current: bool) -> Result<i32> {
         let own = caller.user()?;
         let except = keep_current.then_some(own.session_id);
@@ -322,7 +318,7 @@ impl State {
             }
             let reason = SessionEndReason::LoggedOut;
             let ended = self.end_sessions(&mut tx, &user, except, reason).await?;
-            note(&mut tx, "session.all-ended", caller, own.id, serde_json::json!({}));
+            audit_event(&mut tx, "session.all-ended", caller, own.id, serde_json::json!({}));
             Ok(i32::try_from(ended).unwrap_or(i32::MAX))
         });
         ending.await
@@ -343,7 +339,7 @@ impl State {
         Ok(())
     }
 
-    /// Ends a user's sessions but one, whose row the caller has locked; how many.
+    /// Ends all sessions of a user but one and returns their number. The user's row must be locked.
     pub async fn end_sessions(
         &self,
         tx: &mut Tx,
@@ -360,7 +356,7 @@ impl State {
     }
 }
 
-/// The session that a request names: by id or as `current`.
+/// Resolves a session reference: an id or `current`.
 fn session_id(caller: &Caller, reference: &str) -> Result<Uuid> {
     if reference == "current" {
         return Ok(caller.user()?.session_id);

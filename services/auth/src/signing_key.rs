@@ -1,45 +1,40 @@
-//! The keys that sign access tokens, and when they change.
+//! The life cycle of the keys that sign access tokens.
 //!
-//! A key is *pending* first, so that every verifier knows it before it signs anything; then
-//! *active*, the one that signs; then *retired*, until its last token has expired. A *revoked* key
-//! is accepted by nobody.
+//! A key is first *pending*, so that all verifiers know it before it signs; then *active*; then
+//! *retired*, until its last token has expired. A *revoked* key is not accepted.
 
 use chrono::{DateTime, Duration, Utc};
 
 db::record! {
-    /// A signing key as stored.
+    /// A row of `signing_keys`.
     #[derive(Clone)]
     pub struct StoredKey {
         /// RFC 7638 thumbprint.
         pub kid: String,
         /// 32 bytes.
         pub public_key: Vec<u8>,
-        /// The seed, wrapped.
+        /// The wrapped seed.
         pub wrapped_key: Vec<u8>,
-        /// A [`State`]'s name.
+        /// Name of a [`State`].
         pub state: String,
-        /// When it was made.
         pub created_at: DateTime<Utc>,
-        /// When it came into its state.
+        /// Time of the last change of state.
         pub state_at: DateTime<Utc>,
     }
 }
 
-/// How far a key is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Accepted, signs nothing yet.
+    /// Accepted; does not sign yet.
     Pending,
-    /// Signs.
+    /// Accepted; signs new tokens.
     Active,
-    /// Accepted, signs nothing any more.
+    /// Accepted; does not sign any more.
     Retired,
-    /// Not accepted.
     Revoked,
 }
 
 impl State {
-    /// As stored.
     pub fn name(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -49,7 +44,7 @@ impl State {
         }
     }
 
-    /// As stored; a state that this version does not know is not accepted.
+    /// Parses a stored name. An unknown state counts as revoked.
     pub fn of(name: &str) -> Self {
         match name {
             "pending" => Self::Pending,
@@ -59,45 +54,39 @@ impl State {
         }
     }
 
-    /// Whether tokens of such a key are accepted.
     pub fn is_accepted(self) -> bool {
         self != Self::Revoked
     }
 }
 
-/// How long each step takes.
+/// Durations of the states.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
-    /// An active key is replaced after this time.
     pub active: Duration,
-    /// A new key is pending for this time.
     pub pending: Duration,
-    /// A retired key is kept for this time: the longest lifetime of a token, and more.
+    /// At least the maximum lifetime of a token.
     pub retired: Duration,
 }
 
-/// What to do next with the keys.
+/// A change to the stored keys.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Make a key in this state.
     Create(State),
-    /// Let the pending key sign, and retire the active one.
+    /// Activate the pending key and retire the active ones.
     Promote {
-        /// The pending key.
         pending: String,
-        /// The active keys.
         active: Vec<String>,
     },
-    /// Forget a key whose tokens have all expired.
-    Forget(String),
+    /// Delete a key whose tokens have all expired.
+    Delete(String),
 }
 
-/// The next step, if one is due.
+/// The next step that is due.
 pub fn next_step(keys: &[StoredKey], times: Times, now: DateTime<Utc>) -> Option<Step> {
     let in_state = |state| keys.iter().filter(move |key| State::of(&key.state) == state);
     let kids = |state| in_state(state).map(|key| key.kid.clone()).collect::<Vec<_>>();
     let Some(active) = in_state(State::Active).next_back() else {
-        // Without a key to sign with, nobody waits for verifiers.
+        // Without an active key, do not wait for verifiers to learn the new one.
         return Some(match in_state(State::Pending).next() {
             Some(key) => Step::Promote { pending: key.kid.clone(), active: Vec::new() },
             None => Step::Create(State::Active),
@@ -113,7 +102,7 @@ pub fn next_step(keys: &[StoredKey], times: Times, now: DateTime<Utc>) -> Option
         _ => {}
     }
     let old = in_state(State::Retired).find(|key| now >= key.state_at + times.retired)?;
-    Some(Step::Forget(old.kid.clone()))
+    Some(Step::Delete(old.kid.clone()))
 }
 
 #[cfg(test)]
@@ -142,7 +131,7 @@ mod tests {
     };
 
     #[test]
-    fn a_keys_life() {
+    fn keys_rotate_and_are_deleted() {
         use State::{Active, Pending, Retired, Revoked};
         let step = |keys: &[StoredKey], now| next_step(keys, TIMES, at(now));
         assert_eq!(step(&[], 0), Some(Step::Create(Active)));
@@ -153,11 +142,11 @@ mod tests {
         assert_eq!(step(&[a.clone(), b.clone()], 99), None);
         let promote = Step::Promote { pending: "b".into(), active: vec!["a".into()] };
         assert_eq!(step(&[a.clone(), b], 100), Some(promote));
-        // Made late: it is pending for its time nevertheless.
+        // Created late: still pending for the full time.
         assert_eq!(step(&[a, key("b", Pending, 99)], 105), None);
         let (a, b) = (key("a", Retired, 100), key("b", Active, 100));
         assert_eq!(step(&[a.clone(), b.clone()], 104), None);
-        assert_eq!(step(&[a, b], 105), Some(Step::Forget("a".into())));
+        assert_eq!(step(&[a, b], 105), Some(Step::Delete("a".into())));
         // The active key was revoked in an emergency.
         let lone = Step::Promote { pending: "b".into(), active: Vec::new() };
         assert_eq!(step(&[key("a", Revoked, 0), key("b", Pending, 0)], 1), Some(lone));

@@ -1,4 +1,4 @@
-//! Keeping the signing keys: made, wrapped, rotated, forgotten.
+//! Creates, wraps, rotates and deletes signing keys.
 
 use std::sync::{Arc, PoisonError};
 
@@ -11,18 +11,18 @@ use crate::signing_key::{State as KeyState, Step, StoredKey, Times, next_step};
 use crate::tokens::Signer;
 use crate::{State, secret, store};
 
-/// How long a key is pending: longer than any verifier keeps the keys it has.
+/// How long a key is pending, so that all verifiers fetch it before it signs.
 const PENDING: Duration = Duration::hours(24);
 
 impl State {
-    /// Does what is due with the keys, and takes over what there is.
-    pub async fn keep_keys(&self) -> Result<()> {
+    /// Executes the due steps of the key life cycle and loads the keys.
+    pub async fn rotate_keys(&self) -> Result<()> {
         let stored = store::keys::all(&self.db).await?;
         if next_step(&stored, self.key_times(), self.clock.now()).is_none() {
-            return self.use_keys(&stored);
+            return self.load_keys(&stored);
         }
         let stored = self.db.transact(|mut tx| async move { self.step_keys(&mut tx).await });
-        self.use_keys(&stored.await?)
+        self.load_keys(&stored.await?)
     }
 
     async fn step_keys(&self, tx: &mut Tx) -> Result<Vec<StoredKey>> {
@@ -40,9 +40,9 @@ impl State {
                         store::keys::set_state(tx, kid, KeyState::Retired.name(), now).await?;
                     }
                     store::keys::set_state(tx, &pending, KeyState::Active.name(), now).await?;
-                    tracing::info!(kid = %pending, "the signing key has changed");
+                    tracing::info!(kid = %pending, "signing key rotated");
                 }
-                Some(Step::Forget(kid)) => store::keys::delete(tx, &kid).await?,
+                Some(Step::Delete(kid)) => store::keys::delete(tx, &kid).await?,
             }
         }
     }
@@ -56,7 +56,7 @@ impl State {
     fn new_key(&self, tx: &Tx, state: KeyState) -> StoredKey {
         let key = SigningKey::generate();
         let (public, now) = (key.public(), tx.now());
-        let kid = public.kid();
+        let kid = public.kid().to_owned();
         StoredKey {
             public_key: public.bytes().to_vec(),
             wrapped_key: secret::seal(&self.secrets.wrapping, kid.as_bytes(), key.seed()),
@@ -67,22 +67,19 @@ impl State {
         }
     }
 
-    fn use_keys(&self, stored: &[StoredKey]) -> Result<()> {
+    fn load_keys(&self, stored: &[StoredKey]) -> Result<()> {
         let state = |key: &&StoredKey| KeyState::of(&key.state);
         let accepted = stored.iter().filter(|key| state(key).is_accepted());
         let accepted = accepted.map(|key| PublicKey::from_bytes(&key.public_key));
         let accepted: Vec<PublicKey> =
             accepted.collect::<Result<_, _>>().map_err(|error| Error::internal(&error))?;
         let known = self.verifier.keys();
-        let kids = |keys: &mut dyn Iterator<Item = &PublicKey>| {
-            keys.map(PublicKey::kid).collect::<Vec<_>>()
-        };
-        // Setting keys forgets what was verified with them, so only when they differ.
-        if kids(&mut known.keys()) != kids(&mut accepted.iter()) {
-            self.verifier.set_keys(KeySet::new(token::ACCESS, accepted));
+        // Setting keys clears the cache of verified tokens, so set them only when they differ.
+        if !known.keys().map(PublicKey::kid).eq(accepted.iter().map(PublicKey::kid)) {
+            self.verifier.set_keys(KeySet::new(accepted));
         }
         let active = stored.iter().rfind(|key| state(key) == KeyState::Active);
-        let active = active.ok_or_else(|| Error::Internal("there is no active key".into()))?;
+        let active = active.ok_or_else(|| Error::Internal("no active signing key".into()))?;
         let signer = Arc::new(Signer(self.unwrap_key(active)?));
         *self.signer.write().unwrap_or_else(PoisonError::into_inner) = Some(signer);
         Ok(())
@@ -93,7 +90,7 @@ impl State {
         let seed = seed.and_then(|seed| seed.try_into().ok());
         seed.map(SigningKey::from_seed).ok_or_else(|| {
             let text =
-                "the signing key cannot be unwrapped: is this the installation's root secret?";
+                "cannot unwrap the signing key; the root secret must be that of the installation";
             Error::Internal(text.into())
         })
     }

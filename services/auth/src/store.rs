@@ -1,8 +1,7 @@
-//! Every SQL statement of auth. Reads take `impl Read` (`&Db`, or `&mut Tx` when a decision depends
-//! on them), writes `&mut Tx`.
+//! All SQL statements of auth. Reads take `impl Read` (`&Db`, or `&mut Tx` when a write depends on
+//! them), writes take `&mut Tx`.
 //!
-//! Locks are taken in one order, so that transactions wait and do not deadlock: the user's row
-//! before rows of their sessions.
+//! Lock order, to prevent deadlocks: the user's row before the rows of their sessions.
 
 pub mod audit;
 pub mod bindings;

@@ -1,4 +1,4 @@
-//! Access tokens: making them, saying whose they are, and taking them back.
+//! Access tokens: issue, validation and revocation.
 
 use std::sync::Arc;
 
@@ -15,28 +15,27 @@ use crate::session::Session;
 use crate::user::{User, role_names, timestamp};
 use crate::{State, secret, store};
 
-/// Most tokens of one batch.
 const MAX_BATCH: usize = 100;
-/// Lifetime of a service's token, in seconds.
 const SERVICE_TOKEN_SECONDS: i64 = 600;
-/// What others revoked is looked for this long before the last look: their clocks may differ, and
-/// their transactions may have taken a while to commit.
+/// Revocations by other processes are read from this long before the given time, because of clock
+/// skew and transactions that commit late.
 const OVERLAP: Duration = Duration::seconds(15);
 
-/// A field that makes no sense, and why.
-fn wrong(request: &pb::ValidateTokenRequest) -> Option<(&'static str, &'static str)> {
+/// The first invalid field and what is wrong with it.
+fn invalid_field(request: &pb::ValidateTokenRequest) -> Option<(&'static str, &'static str)> {
     if request.max_auth_age_seconds < 0 {
-        return Some(("max_auth_age_seconds", "is negative; 0 is any time"));
+        return Some(("max_auth_age_seconds", "must not be negative; 0 accepts any age"));
     }
     let known = pb::Consistency::try_from(request.consistency).is_ok();
-    (!known).then_some(("consistency", "is not a value of the enum"))
+    (!known).then_some(("consistency", "must be a value of the enum"))
 }
 
-/// The key that signs.
+/// The active signing key.
 pub struct Signer(pub SigningKey);
 
 impl State {
-    /// A user's token; called by `issue_session` alone.
+    /// Signs a user's token and returns it with its lifetime in seconds. Only `issue_session` may
+    /// call it.
     pub fn user_token(
         &self,
         user: &User,
@@ -55,7 +54,7 @@ impl State {
         self.sign(&claims)
     }
 
-    /// A service's token.
+    /// Signs a service's token and returns it with its lifetime in seconds.
     pub fn service_token(&self, id: Uuid, name: &str) -> Result<(String, i32)> {
         self.sign(&self.claims(id, name, SERVICE_TOKEN_SECONDS))
     }
@@ -68,7 +67,7 @@ impl State {
 
     fn claims(&self, id: Uuid, name: &str, seconds: i64) -> Claims {
         let now = self.clock.now().timestamp();
-        // Up to a tenth less, so that tokens made together do not expire together.
+        // Up to a tenth shorter, so that tokens issued together do not expire together.
         let [jitter] = secret::random::<1>();
         let lifetime = seconds - seconds * i64::from(jitter) / 2560;
         Claims {
@@ -80,6 +79,7 @@ impl State {
             sid: None,
             iat: now,
             exp: now + lifetime,
+            nbf: None,
             auth_time: now,
             jti: self.clock.new_id(),
             roles: Vec::new(),
@@ -89,16 +89,16 @@ impl State {
         }
     }
 
-    /// Whose token this is.
+    /// Validates a token and the further conditions of the request.
     pub async fn validate(
         &self,
         request: pb::ValidateTokenRequest,
     ) -> Result<pb::ValidateTokenResponse> {
-        if let Some((field, what)) = wrong(&request) {
+        if let Some((field, what)) = invalid_field(&request) {
             return Err(Error::field(field, what));
         }
         let found = match self.verifier.check(&request.token) {
-            Ok(principal) => self.further(&principal, &request).await?.map(|()| principal),
+            Ok(principal) => self.check_conditions(&principal, &request).await?.map(|()| principal),
             Err(rejection) => Err(to_proto(rejection)),
         };
         let result = match found {
@@ -108,8 +108,8 @@ impl State {
         Ok(pb::ValidateTokenResponse { result: Some(result) })
     }
 
-    /// What the request asks for beyond a good token.
-    async fn further(
+    /// Checks the consistency, scopes and age that the request requires.
+    async fn check_conditions(
         &self,
         principal: &Arc<Principal>,
         request: &pb::ValidateTokenRequest,
@@ -146,16 +146,16 @@ impl State {
         })
     }
 
-    /// Whose tokens these are.
+    /// Validates up to [`MAX_BATCH`] tokens.
     pub async fn validate_all(
         &self,
         request: pb::BatchValidateTokensRequest,
     ) -> Result<pb::BatchValidateTokensResponse> {
         if request.requests.is_empty() || request.requests.len() > MAX_BATCH {
-            return Err(Error::field("requests", "must hold 1 to 100 requests"));
+            return Err(Error::field("requests", "must contain 1 to 100 requests"));
         }
         for (index, one) in request.requests.iter().enumerate() {
-            if let Some((field, what)) = wrong(one) {
+            if let Some((field, what)) = invalid_field(one) {
                 return Err(Error::field(&format!("requests[{index}].{field}"), what));
             }
         }
@@ -166,34 +166,24 @@ impl State {
         Ok(pb::BatchValidateTokensResponse { responses })
     }
 
-    /// The public keys.
     pub fn key_set(&self) -> pb::GetJsonWebKeySetResponse {
-        let keys = self.verifier.keys();
-        let key = |key: &access::PublicKey| pb::JsonWebKey {
-            kty: "OKP".to_owned(),
-            crv: "Ed25519".to_owned(),
-            x: key.x(),
-            kid: key.kid(),
-            r#use: "sig".to_owned(),
-            alg: "EdDSA".to_owned(),
-        };
-        pb::GetJsonWebKeySetResponse { keys: keys.keys().map(key).collect() }
+        let keys = self.verifier.keys().keys().map(pb::JsonWebKey::from).collect();
+        pb::GetJsonWebKeySetResponse { keys }
     }
 
-    /// Refuses the user's tokens of earlier epochs, from the commit on.
+    /// Revokes the user's tokens of earlier epochs at the commit.
     pub async fn revoke_user(&self, tx: &mut Tx, user: &User) -> Result<()> {
         let until = self.tokens_expired_at(tx.now());
         let (below_epoch, suspended) = (user.auth_epoch, user.is_suspended());
         self.revoke(tx, vec![Revocation { subject: user.id, below_epoch, suspended, until }]).await
     }
 
-    /// Refuses the tokens of sessions, from the commit on.
+    /// Revokes the tokens of sessions at the commit.
     pub async fn revoke_sessions(&self, tx: &mut Tx, sessions: &[Uuid]) -> Result<()> {
         let until = self.tokens_expired_at(tx.now());
         let (below_epoch, suspended) = (i64::MAX, false);
-        let all = sessions.iter();
-        let all = all.map(|id| Revocation { subject: *id, below_epoch, suspended, until });
-        self.revoke(tx, all.collect()).await
+        let revocation = |id: &Uuid| Revocation { subject: *id, below_epoch, suspended, until };
+        self.revoke(tx, sessions.iter().map(revocation).collect()).await
     }
 
     async fn revoke(&self, tx: &mut Tx, revocations: Vec<Revocation>) -> Result<()> {
@@ -204,12 +194,12 @@ impl State {
         Ok(())
     }
 
-    /// When every token that exists now has expired, with a minute to spare.
+    /// When every token issued before `now` has expired, with a margin of a minute.
     fn tokens_expired_at(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         now + Duration::seconds(self.config.access_token_seconds + LEEWAY + 60)
     }
 
-    /// Learns what was revoked: everything at the start, and then what others revoked lately.
+    /// Loads revocations into the verifier: all, or those since a time.
     pub async fn load_revocations(&self, since: Option<DateTime<Utc>>) -> Result<()> {
         let after = since.map_or(DateTime::UNIX_EPOCH, |since| since - OVERLAP);
         let now = self.clock.now();

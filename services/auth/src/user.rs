@@ -1,4 +1,4 @@
-//! A user and the rules of profiles.
+//! Users and the rules for profiles.
 
 use access::Role;
 use chrono::{DateTime, Utc};
@@ -8,61 +8,54 @@ use uuid::Uuid;
 
 use crate::{country, email};
 
-/// Most code points of a display name.
+/// Maximum length of a display name, in code points.
 pub const MAX_DISPLAY_NAME: usize = 64;
 
 db::record! {
-    /// A user as stored.
+    /// A row of `users`.
     #[derive(Clone)]
     pub struct User {
-        /// The id.
         pub id: Uuid,
-        /// As its owner writes it.
+        /// In the spelling of its owner.
         pub username: String,
-        /// In lower case.
+        /// The username in lower case; unique.
         pub username_key: String,
-        /// Empty: the username.
+        /// Empty: clients show the username.
         pub display_name: String,
-        /// Empty: not told.
+        /// Empty if unspecified.
         pub country: String,
-        /// Empty: none.
+        /// Empty if unspecified.
         pub email: String,
         /// PHC string.
         pub password_hash: String,
-        /// When the password was set.
         pub password_changed_at: DateTime<Utc>,
-        /// Since when the user is suspended.
         pub suspended_at: Option<DateTime<Utc>>,
-        /// Why.
         pub suspend_reason: String,
-        /// Tokens of a lower epoch are refused.
+        /// Tokens with a lower epoch are refused.
         pub auth_epoch: i64,
-        /// Moves on with every change.
+        /// Increased by every change.
         pub version: i64,
-        /// When the account was made.
         pub created_at: DateTime<Utc>,
-        /// When the profile last changed.
+        /// Time of the last change of the profile.
         pub updated_at: DateTime<Utc>,
     }
 }
 
 impl User {
-    /// Whether every token is refused.
     pub fn is_suspended(&self) -> bool {
         self.suspended_at.is_some()
     }
 
-    /// Changes with every change of the user.
     pub fn etag(&self) -> String {
         self.version.to_string()
     }
 
-    /// What an attacker who knows the user would try as a password.
+    /// Words that the password must not consist of.
     pub fn password_context(&self) -> [&str; 3] {
         [&self.username, &self.email, &self.display_name]
     }
 
-    /// As others see it; with what only its owner and administrators see, if `private`.
+    /// `private` includes the fields for the owner and administrators.
     pub fn to_proto(&self, roles: &[Role], private: bool) -> pb::User {
         let state = match self.suspended_at {
             None => pb::UserState::Active,
@@ -83,14 +76,14 @@ impl User {
     }
 }
 
-/// Names of roles, sorted.
+/// Sorted names.
 pub fn role_names(roles: &[Role]) -> Vec<String> {
     let mut names: Vec<String> = roles.iter().map(|role| role.name().to_owned()).collect();
     names.sort_unstable();
     names
 }
 
-/// The global roles of a user with these bindings: everybody is a player.
+/// The global roles of a user with these bindings, always including player.
 pub fn global_roles<'a>(bound: impl IntoIterator<Item = &'a str>) -> Vec<Role> {
     let mut roles = vec![Role::Player];
     roles.extend(bound.into_iter().filter_map(|name| name.parse::<Role>().ok()));
@@ -99,13 +92,12 @@ pub fn global_roles<'a>(bound: impl IntoIterator<Item = &'a str>) -> Vec<Role> {
     roles
 }
 
-/// Protobuf's form of a time.
 pub fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
     let nanos = i32::try_from(at.timestamp_subsec_nanos()).unwrap_or(0);
     prost_types::Timestamp { seconds: at.timestamp(), nanos }
 }
 
-/// Checks the parts of a profile; `prefix` is where they stand in the request.
+/// Checks the fields of a profile; `prefix` is the path of the profile in the request.
 pub fn check_profile(
     violations: &mut Violations,
     prefix: &str,
@@ -130,7 +122,7 @@ fn check_display_name(name: &str) -> Result<(), &'static str> {
     if name.chars().count() > MAX_DISPLAY_NAME {
         return Err("must have at most 64 characters");
     }
-    // Directions and widths that cannot be seen would let one name look like another.
+    // Invisible characters would let one name look like another.
     let invisible = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
@@ -145,19 +137,17 @@ fn check_display_name(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// What of a profile changes.
+/// The fields of a profile that an update changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProfileMask {
-    /// The display name does.
     pub display_name: bool,
-    /// The country does.
     pub country: bool,
-    /// The e-mail address does.
     pub email: bool,
 }
 
 impl ProfileMask {
-    /// Reads an update mask: `*` is all, empty is what is set. The error names a wrong path.
+    /// Parses an update mask: `*` is all fields, empty is the non-empty fields of `user`. The error
+    /// names an invalid path.
     pub fn parse(paths: &[String], user: &pb::User) -> Result<Self, String> {
         if paths.is_empty() {
             let set = |text: &str| !text.is_empty();
@@ -174,7 +164,7 @@ impl ProfileMask {
                 other => {
                     let other: String = other.chars().take(64).collect();
                     return Err(format!(
-                        "{other:?} cannot change; give display_name, country, email or *"
+                        "must hold display_name, country, email or *, got {other:?}"
                     ));
                 }
             }
@@ -188,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn display_names() {
+    fn invisible_characters_are_refused_in_display_names() {
         for good in ["", "Ada Lovelace", "王小明", "Zoë 🎲"] {
             assert_eq!(check_display_name(good), Ok(()), "{good}");
         }
@@ -198,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn masks() {
+    fn update_masks() {
         let user = pb::User { country: "NZ".into(), ..Default::default() };
         let parse = |paths: &[&str]| {
             ProfileMask::parse(&paths.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>(), &user)
@@ -213,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn everybody_is_a_player() {
+    fn every_user_is_a_player() {
         assert_eq!(global_roles([]), [Role::Player]);
         assert_eq!(global_roles(["admin", "nonsense"]), [Role::Player, Role::Admin]);
         assert_eq!(role_names(&[Role::Player, Role::Admin]), ["admin", "player"]);

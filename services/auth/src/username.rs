@@ -1,24 +1,22 @@
-//! Usernames: public, unique without regard to case, never mistaken for an id.
+//! Usernames: public, unique regardless of case, distinct from ids.
 
-/// Fewest characters.
 pub const MIN: usize = 3;
-/// Most characters.
 pub const MAX: usize = 32;
 
-/// Names that stand for something else wherever a username can stand.
+/// Names with another meaning where a username is accepted.
 const RESERVED: &[&str] =
     &["admin", "agon", "anonymous", "current", "null", "root", "service", "system", "undefined"];
 
-/// Checks a name that somebody wants to have. The error says what would be right.
+/// Checks a new username. The error states the rule.
 pub fn check(name: &str) -> Result<(), &'static str> {
     check_form(name)?;
     if RESERVED.contains(&key(name).as_str()) {
-        return Err("is reserved; choose another name");
+        return Err("must not be a reserved name");
     }
     Ok(())
 }
 
-/// Checks the form alone.
+/// Checks the syntax only.
 pub fn check_form(name: &str) -> Result<(), &'static str> {
     if !(MIN..=MAX).contains(&name.len()) {
         return Err("must have 3 to 32 characters");
@@ -35,7 +33,7 @@ pub fn check_form(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// What two spellings of one name have in common.
+/// The lookup key: two spellings of one username have the same.
 pub fn key(name: &str) -> String {
     name.to_ascii_lowercase()
 }
@@ -45,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_names() {
+    fn usernames_are_accepted() {
         for name in ["ada", "Grace-Hopper", "a_1", "tourist", &"z".repeat(32)] {
             assert_eq!(check(name), Ok(()), "{name}");
         }
@@ -53,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_none() {
+    fn invalid_usernames_are_refused() {
         for name in [
             "",
             "me",

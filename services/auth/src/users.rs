@@ -1,4 +1,4 @@
-//! Accounts: making them, reading and changing profiles, suspending.
+//! Accounts: registration, profiles, suspension.
 
 use access::{Caller, Role};
 use db::{Read, Tx};
@@ -15,25 +15,23 @@ use crate::requests::{Once, check_id};
 use crate::user::{ProfileMask, User, check_profile, global_roles};
 use crate::{State, email, events, password, secret, store, username};
 
-/// Longest text that is looked at as the name of a user.
+/// Maximum length of a user reference, in bytes.
 const MAX_REFERENCE: usize = 64;
 const MAX_REASON: usize = 1000;
 const FIRST_ADMIN: &str = "admin";
 
-/// The administrator that an empty installation begins with.
+/// The administrator of a new installation.
 #[derive(Clone)]
 pub struct FirstAdmin {
-    /// The username.
     pub username: String,
-    /// The password; nobody else has it.
     pub password: String,
 }
 
 impl State {
-    /// Makes an account.
+    /// Registers an account.
     ///
-    /// An e-mail address that somebody else signs in with is kept as this user's own word, without
-    /// the right to sign in with it; the answer is the same.
+    /// An e-mail address that belongs to another account is stored in the profile but cannot be
+    /// used to sign in. The response does not reveal this.
     pub async fn register(
         &self,
         caller: &Caller,
@@ -47,10 +45,11 @@ impl State {
         let code_hash = self.check_invitation(caller, &request).await?;
         let key = username::key(&request.username);
         let once = registration(&request, &key);
-        // A hash is dear; a taken name, which is public, is told before. A retry is one, too.
+        // Look up the name before the expensive hash; usernames are public. A retry takes this
+        // branch.
         let taken = store::users::by_username(&self.db, &key).await?;
         if let Some(user) = taken {
-            return self.registered_before(&once, user, password).await;
+            return self.replay_registration(&once, user, password).await;
         }
         let user = self.new_user(&request, self.hasher.hash(password.clone()).await?);
         let (user, once, code_hash) = (&user, &once, code_hash.as_deref());
@@ -58,11 +57,11 @@ impl State {
             self.register_in(&mut tx, user, once, code_hash).await
         });
         match done.await {
-            // Somebody was faster; perhaps this very request, on another connection.
+            // Lost against a concurrent registration, possibly a retry of this request.
             Err(Error::UsernameTaken) => {
                 let winner = store::users::by_username(&self.db, &key).await?;
                 let winner = winner.ok_or(Error::UsernameTaken)?;
-                self.registered_before(once, winner, password).await
+                self.replay_registration(once, winner, password).await
             }
             Err(Error::InvitationInvalid) => {
                 self.limits.failed(caller.address);
@@ -102,8 +101,8 @@ impl State {
         }
         self.limits.check_address(caller.address)?;
         let hash = secret::code_hash(&request.invitation_code);
-        let known = store::invitations::is_good(&self.db, &hash, self.clock.now()).await?;
-        // A retry may have used the code up itself: the transaction decides.
+        let known = store::invitations::is_usable(&self.db, &hash, self.clock.now()).await?;
+        // A retry may have used up the code itself; the transaction decides.
         if !known && request.request_id.is_empty() {
             self.limits.failed(caller.address);
             return Err(Error::InvitationInvalid);
@@ -138,7 +137,7 @@ impl State {
         once: &Once<'_>,
         code_hash: Option<&[u8]>,
     ) -> Result<pb::User> {
-        // A replay means that the account exists: whoever holds its password is told of it.
+        // A replay means that the account exists: `replay_registration` handles it.
         if once.begin(tx).await?.is_some() || !store::users::insert(tx, user).await? {
             return Err(Error::UsernameTaken);
         }
@@ -154,9 +153,9 @@ impl State {
         Ok(response)
     }
 
-    /// The answer to a registration of a name that exists: what was answered before, to who sends
-    /// the same request with the same password, and otherwise that the name is taken.
-    async fn registered_before(
+    /// The response for a username that exists: the stored one for a retry with the same request id
+    /// and password, otherwise [`Error::UsernameTaken`].
+    async fn replay_registration(
         &self,
         once: &Once<'_>,
         user: User,
@@ -164,7 +163,7 @@ impl State {
     ) -> Result<pb::User> {
         let before = self.db.transact(|mut tx| async move {
             let before = once.begin(&mut tx).await?;
-            // What was claimed just now must not stay: there is no response to it.
+            // Roll back a new claim of the request id, which has no response.
             before.ok_or(Error::UsernameTaken)
         });
         let before = before.await.map_err(|error| match error {
@@ -177,14 +176,13 @@ impl State {
         pb::User::decode(before.as_slice()).map_err(|error| Error::internal(&error))
     }
 
-    /// One user, as the caller may see them.
+    /// A user, with private fields only if the caller may see them.
     pub async fn get_user(&self, caller: &Caller, reference: &str) -> Result<pb::User> {
         let user = self.find_user(&self.db, caller, "user_id", reference).await?;
         let roles = self.roles_of(&self.db, user.id).await?;
         Ok(user.to_proto(&roles, sees_private(caller, user.id)))
     }
 
-    /// A page of users.
     pub async fn list_users(
         &self,
         caller: &Caller,
@@ -210,7 +208,6 @@ impl State {
         Ok(pb::ListUsersResponse { users: users.collect(), next_page_token: next })
     }
 
-    /// Changes a profile.
     pub async fn update_user(
         &self,
         caller: &Caller,
@@ -252,7 +249,7 @@ impl State {
         mask: ProfileMask,
     ) -> Result<pb::User> {
         let mut user = store::users::lock(tx, id).await?.ok_or(Error::UserNotFound)?;
-        // The lock moved the version on by one.
+        // `lock` increased the version by one.
         if !wanted.etag.is_empty() && wanted.etag != (user.version - 1).to_string() {
             return Err(Error::EtagMismatch);
         }
@@ -263,25 +260,25 @@ impl State {
         if mask.country {
             user.country = wanted.country.clone();
         }
-        let moved = mask.email && email::key(&user.email) != email::key(&wanted.email);
+        let email_changed = mask.email && email::key(&user.email) != email::key(&wanted.email);
         if mask.email {
             user.email = wanted.email.clone();
         }
         user.updated_at = now;
         let roles = self.roles_of(&mut *tx, id).await?;
-        if moved {
+        if email_changed {
             store::users::claim_email(tx, id, &email::key(&user.email)).await?;
             user.auth_epoch += 1;
             self.revoke_user(tx, &user).await?;
             events::access_changed(tx, &user, &roles);
-            note(tx, "user.email-changed", caller, id, serde_json::json!({}));
+            audit_event(tx, "user.email-changed", caller, id, serde_json::json!({}));
         }
         store::users::save(tx, &user).await?;
         events::updated(tx, &user);
         Ok(user.to_proto(&roles, true))
     }
 
-    /// Suspends a user, or lifts the suspension. Asking for what is so already changes nothing.
+    /// Suspends a user with a reason, or reinstates them (`None`). Idempotent.
     pub async fn set_suspended(
         &self,
         caller: &Caller,
@@ -290,8 +287,8 @@ impl State {
     ) -> Result<pb::User> {
         let reason = suspension.unwrap_or_default();
         let mut violations = Violations::default();
-        let fine = reason.chars().count() <= MAX_REASON && !reason.contains('\0');
-        violations.check(fine, "reason", "must have at most 1,000 characters");
+        let valid = reason.chars().count() <= MAX_REASON && !reason.contains('\0');
+        violations.check(valid, "reason", "must have at most 1,000 characters");
         checked(violations)?;
         let id = self.find_user(&self.db, caller, "user_id", reference).await?.id;
         let changing = self.db.transact(|mut tx| async move {
@@ -310,7 +307,7 @@ impl State {
         if suspension.is_some() {
             self.lock_admins(tx).await?;
         }
-        let held = store::users::hold(tx, id).await?.ok_or(Error::UserNotFound)?;
+        let held = store::users::lock_unchanged(tx, id).await?.ok_or(Error::UserNotFound)?;
         let roles = self.roles_of(&mut *tx, id).await?;
         if held.is_suspended() == suspension.is_some() {
             return Ok(held.to_proto(&roles, true));
@@ -330,7 +327,7 @@ impl State {
         }
         events::access_changed(tx, &user, &roles);
         let kind = if user.is_suspended() { "user.suspended" } else { "user.reinstated" };
-        note(tx, kind, caller, id, serde_json::json!({ "reason": user.suspend_reason }));
+        audit_event(tx, kind, caller, id, serde_json::json!({ "reason": user.suspend_reason }));
         Ok(user.to_proto(&roles, true))
     }
 
@@ -381,11 +378,11 @@ impl State {
         };
         store::bindings::insert(tx, &binding).await?;
         events::registered(tx, &user);
-        note(tx, "user.first-admin", &Caller::anonymous(), user.id, serde_json::json!({}));
+        audit_event(tx, "user.first-admin", &Caller::anonymous(), user.id, serde_json::json!({}));
         Ok(FirstAdmin { username: name, password })
     }
 
-    /// The user that a request names: by id, by name, or as `me`.
+    /// Resolves a user reference: an id, a username or `me`.
     pub async fn find_user(
         &self,
         read: impl Read<'_>,
@@ -394,10 +391,10 @@ impl State {
         reference: &str,
     ) -> Result<User> {
         if reference.is_empty() {
-            return Err(Error::field(field, "is missing; give an id, a username or me"));
+            return Err(Error::field(field, "must be an id, a username or me"));
         }
         if reference.len() > MAX_REFERENCE {
-            return Err(Error::field(field, "is neither an id nor a username"));
+            return Err(Error::field(field, "must be an id, a username or me"));
         }
         let found = if reference == "me" {
             store::users::get(read, caller.user()?.id).await?
@@ -411,15 +408,14 @@ impl State {
         found.ok_or(Error::UserNotFound)
     }
 
-    /// The global roles of a user.
     pub async fn roles_of(&self, read: impl Read<'_>, id: Uuid) -> Result<Vec<Role>> {
         let bound = store::bindings::global_roles(read, &[id]).await?;
         Ok(global_roles(bound.iter().map(|(_, role)| role.as_str())))
     }
 }
 
-/// The request of a registration: of the name, because nobody is signed in. The password is no
-/// part of it, since the digest is stored.
+/// Idempotency of a registration. The caller is the username, because no user is signed in. The
+/// digest is stored and therefore excludes the password.
 fn registration<'a>(request: &'a pb::RegisterUserRequest, key: &str) -> Once<'a> {
     let caller = format!("registration/{key}");
     let profile = [
@@ -436,8 +432,8 @@ fn sees_private(caller: &Caller, id: Uuid) -> bool {
     (acting.is_user() && acting.id == id) || caller.has("auth.user.update")
 }
 
-/// Notes a security event of a caller.
-pub fn note(
+/// Adds a security event to the audit log at the commit.
+pub fn audit_event(
     tx: &mut Tx,
     kind: &'static str,
     caller: &Caller,
@@ -446,10 +442,11 @@ pub fn note(
 ) {
     let actor = caller.acting().id;
     let actor_id = (!actor.is_nil()).then_some(actor);
-    audit::note(tx, Entry { kind, actor_id, subject_id: Some(subject), detail });
+    audit::append(tx, Entry { kind, actor_id, subject_id: Some(subject), detail });
 }
 
-/// Cuts a list that was read one too long; the token of the next page, empty at the end.
+/// Truncates a list that was read with one item too many. Returns the token of the next page, empty
+/// on the last page.
 pub fn next_page<T>(items: &mut Vec<T>, size: i64, token: impl FnOnce(&T) -> String) -> String {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if items.len() <= size {
@@ -459,7 +456,7 @@ pub fn next_page<T>(items: &mut Vec<T>, size: i64, token: impl FnOnce(&T) -> Str
     items.last().map(token).unwrap_or_default()
 }
 
-/// The id in a request's field; NOT_FOUND's business is the caller's.
+/// Parses an id; INVALID_ARGUMENT for the field if it is not a UUID.
 pub fn parse_id(field: &str, text: &str) -> Result<Uuid> {
     ids::parse(text).ok_or_else(|| status::invalid_argument(field, "must be an id (UUID)").into())
 }

@@ -1,4 +1,4 @@
-//! The layer alone: which requests get through, and as whom.
+//! Which requests the access layer admits, and with which caller.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl World {
         self.issuer.user(Uuid::from_u128(1), "ada", &[])
     }
 
-    /// What the server behind the layer sees, or what the layer answers.
+    /// The caller that the server behind the layer sees, or the status of the layer.
     async fn call(&self, path: &str, headers: &[(&'static str, &str)]) -> Result<Caller, Status> {
         let server = tower::service_fn(|request: Request<Body>| async move {
             let caller = request.extensions().get::<Caller>().cloned().expect("a caller");
@@ -81,7 +81,7 @@ fn bearer(token: &str) -> String {
 }
 
 #[tokio::test]
-async fn levels() {
+async fn access_levels_are_enforced() {
     let world = World::new();
     let (player, service) = (bearer(&world.player()), bearer(&world.issuer.service("judge")));
     let admin = bearer(&world.issuer.user(Uuid::from_u128(2), "root", &[Role::Admin]));
@@ -104,7 +104,7 @@ async fn levels() {
 }
 
 #[tokio::test]
-async fn unknown_methods_are_closed_and_health_is_open() {
+async fn unknown_methods_are_unimplemented_and_health_is_public() {
     let world = World::new();
     let status = world.call("/agon.auth.v1.UserService/Nothing", &[]).await.unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented);
@@ -112,7 +112,7 @@ async fn unknown_methods_are_closed_and_health_is_open() {
 }
 
 #[tokio::test]
-async fn a_bad_credential_is_never_nobody() {
+async fn invalid_credentials_are_not_treated_as_anonymous() {
     let world = World::new();
     let good = world.player();
     let malformed = ("TOKEN_MALFORMED", Code::Unauthenticated);
@@ -126,11 +126,11 @@ async fn a_bad_credential_is_never_nobody() {
     let foreign = Issuer::new(world.clock.clone()).user(Uuid::from_u128(1), "ada", &[Role::Admin]);
     world.refused(BIND, &[("authorization", &bearer(&foreign))], malformed.1, malformed.0).await;
     let headers = [("authorization", &*format!("bearer {good}"))];
-    assert!(world.call(GET_USER, &headers).await.is_ok(), "schemes have no case");
+    assert!(world.call(GET_USER, &headers).await.is_ok(), "schemes are case-insensitive");
 }
 
 #[tokio::test]
-async fn expiry_and_revocation_show_on_cached_tokens() {
+async fn cached_tokens_expire_and_are_revoked() {
     let world = World::new();
     let id = Uuid::from_u128(1);
     let user = |session: u128| Claims {
@@ -165,24 +165,24 @@ async fn expiry_and_revocation_show_on_cached_tokens() {
 }
 
 #[tokio::test]
-async fn services_act_for_users_and_users_for_nobody() {
+async fn only_services_act_on_behalf_of_users() {
     let world = World::new();
     let (player, service) = (bearer(&world.player()), bearer(&world.issuer.service("challenge")));
     let acting = [("authorization", &*service), ("agon-on-behalf-of", &*player)];
     let caller = world.call(UPDATE_USER, &acting).await.unwrap();
     assert!(caller.is_service() && !caller.is_service_itself());
     assert_eq!(caller.user().unwrap().name, "ada");
-    assert!(!caller.has("problem.problem.create"), "the user's permissions count");
+    assert!(!caller.has("problem.problem.create"), "the user's permissions apply");
     world.refused(BIND, &acting, Code::PermissionDenied, "PERMISSION_MISSING").await;
-    assert!(world.call(VALIDATE, &acting).await.is_ok(), "it is a service's call");
+    assert!(world.call(VALIDATE, &acting).await.is_ok(), "the principal is a service");
     let forwarded = caller.forward(tonic::Request::new(()));
     assert_eq!(forwarded.metadata().get("agon-on-behalf-of").unwrap(), player.as_str());
 
     let denied = Code::PermissionDenied;
     let by_user = [("authorization", &*player), ("agon-on-behalf-of", &*player)];
     world.refused(UPDATE_USER, &by_user, denied, "SERVICE_ONLY").await;
-    let by_nobody = [("agon-on-behalf-of", &*player)];
-    world.refused(UPDATE_USER, &by_nobody, denied, "SERVICE_ONLY").await;
+    let anonymous = [("agon-on-behalf-of", &*player)];
+    world.refused(UPDATE_USER, &anonymous, denied, "SERVICE_ONLY").await;
     let for_service = [("authorization", &*service), ("agon-on-behalf-of", &*service)];
     world.refused(UPDATE_USER, &for_service, denied, "SERVICE_ONLY").await;
     let bad = [("authorization", &*service), ("agon-on-behalf-of", "Bearer x.y.z")];
@@ -190,15 +190,20 @@ async fn services_act_for_users_and_users_for_nobody() {
 }
 
 #[tokio::test]
-async fn only_the_edge_is_believed_about_addresses() {
+async fn client_addresses_are_accepted_from_the_edge_only() {
     let world = World::new();
-    let told = ("x-agon-client-address", "203.0.113.9");
+    let forwarded = ("x-agon-client-address", "203.0.113.9");
     let address = |caller: Caller| caller.address.map(|address| address.to_string());
-    let plain = world.call(GET_USER, &[told]).await.unwrap();
+    let plain = world.call(GET_USER, &[forwarded]).await.unwrap();
     assert_eq!(address(plain).as_deref(), Some("198.51.100.7"));
     let edge = bearer(&world.issuer.service("gateway"));
-    let through_edge = world.call(GET_USER, &[told, (EDGE_AUTHORIZATION, &edge)]).await.unwrap();
-    assert_eq!(through_edge.principal.kind, Kind::Anonymous, "the edge's proof grants nothing");
+    let through_edge =
+        world.call(GET_USER, &[forwarded, (EDGE_AUTHORIZATION, &edge)]).await.unwrap();
+    assert_eq!(
+        through_edge.principal.kind,
+        Kind::Anonymous,
+        "the edge's token grants nothing else"
+    );
     assert_eq!(address(through_edge).as_deref(), Some("203.0.113.9"));
     world
         .refused(VALIDATE, &[(EDGE_AUTHORIZATION, &edge)], Code::Unauthenticated, "TOKEN_MISSING")
@@ -208,12 +213,12 @@ async fn only_the_edge_is_believed_about_addresses() {
         (bearer(&world.player()), Code::PermissionDenied, "SERVICE_ONLY"),
         (bearer("x.y.z"), Code::Unauthenticated, "TOKEN_MALFORMED"),
     ] {
-        world.refused(GET_USER, &[told, (EDGE_AUTHORIZATION, &other)], code, reason).await;
+        world.refused(GET_USER, &[forwarded, (EDGE_AUTHORIZATION, &other)], code, reason).await;
     }
 }
 
 #[tokio::test]
-async fn limits_count_users_and_addresses() {
+async fn rate_limits_apply_to_users_and_addresses() {
     let mut world = World::new();
     let limits = Limits { read: 3, write: 2, address_factor: 2, ..Limits::default() };
     world.layer = world.layer.limited(limits, Cache::memory(world.clock.clone()));
@@ -226,9 +231,12 @@ async fn limits_count_users_and_addresses() {
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert_eq!(status::reason(&status).as_deref(), Some("RATE_LIMITED"));
     assert!(status::retry_after(&status).is_some_and(|after| !after.is_zero()));
-    assert!(world.call(UPDATE_USER, &player).await.is_ok(), "another class");
+    assert!(world.call(UPDATE_USER, &player).await.is_ok(), "another rate class");
     for _ in 0..6 {
-        assert!(world.call(GET_USER, &[]).await.is_ok(), "an address counts for two");
+        assert!(
+            world.call(GET_USER, &[]).await.is_ok(),
+            "the limit of an address is twice that of a user"
+        );
     }
     assert!(world.call(GET_USER, &[]).await.is_err());
     for _ in 0..20 {

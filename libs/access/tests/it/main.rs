@@ -1,4 +1,4 @@
-//! The layer and the verifiers, as requests meet them.
+//! Tests of the access layer and of remote verifiers.
 
 mod layer;
 mod remote;

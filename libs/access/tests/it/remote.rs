@@ -1,4 +1,4 @@
-//! A verifier in a process without the auth service.
+//! Verifiers in processes without the auth service.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use proto::auth::token_service_server::{TokenService, TokenServiceServer};
 use rpc::{Channel, Local, Services, Stack, status};
 use tonic::{Code, Request, Response, Status};
 
-/// An auth service of little: it stands by whatever its issuer signed and nobody revoked.
+/// A fake auth service that accepts unrevoked tokens of its issuer.
 #[derive(Clone)]
 struct Stub {
     issuer: Issuer,
@@ -64,27 +64,19 @@ impl TokenService for Stub {
         _: Request<pb::GetJsonWebKeySetRequest>,
     ) -> Result<Response<pb::GetJsonWebKeySetResponse>, Status> {
         self.key_fetches.fetch_add(1, Ordering::Relaxed);
-        let keys = self.issuer.verifier().keys();
-        let key = |key: &access::PublicKey| pb::JsonWebKey {
-            kty: "OKP".into(),
-            crv: "Ed25519".into(),
-            x: key.x(),
-            kid: key.kid(),
-            r#use: "sig".into(),
-            alg: "EdDSA".into(),
-        };
-        Ok(Response::new(pb::GetJsonWebKeySetResponse { keys: keys.keys().map(key).collect() }))
+        let keys = self.issuer.verifier().keys().keys().map(pb::JsonWebKey::from).collect();
+        Ok(Response::new(pb::GetJsonWebKeySetResponse { keys }))
     }
 }
 
 struct World {
     clock: Clock,
     stub: Stub,
-    /// The server of another process, whose only service is the stub again.
+    /// The server of the other process, which serves the same stub.
     other: Channel,
 }
 
-/// One process with the auth service, and one without.
+/// A process with the auth service and one without.
 fn world() -> World {
     let clock = Clock::manual(Clock::system().now());
     let stub = Stub {
@@ -122,13 +114,13 @@ fn count(counter: &AtomicUsize) -> usize {
 }
 
 #[tokio::test]
-async fn keys_and_answers_are_fetched_once() {
+async fn keys_and_confirmations_are_cached() {
     let world = world();
     let token = world.stub.issuer.user(Uuid::from_u128(1), "ada", &[]);
     for _ in 0..10 {
         world.call(&token).await.unwrap();
     }
-    // One fetch of keys by the verifier; the other ten are the calls themselves.
+    // One fetch by the verifier; the other ten are the calls themselves.
     assert_eq!(count(&world.stub.key_fetches), 11);
     assert_eq!(count(&world.stub.confirmations), 1);
     assert_eq!(count(&world.stub.exchanges), 1);
@@ -138,7 +130,7 @@ async fn keys_and_answers_are_fetched_once() {
 }
 
 #[tokio::test]
-async fn a_revocation_shows_within_a_second() {
+async fn a_revocation_takes_effect_within_a_second() {
     let world = world();
     let id = Uuid::from_u128(1);
     let token = world.stub.issuer.user(id, "ada", &[]);
@@ -153,7 +145,7 @@ async fn a_revocation_shows_within_a_second() {
 }
 
 #[tokio::test]
-async fn made_up_keys_make_no_storm() {
+async fn unknown_keys_cause_one_key_fetch() {
     let world = world();
     let forger = Issuer::new(world.clock.clone());
     for n in 0..20 {
@@ -162,16 +154,20 @@ async fn made_up_keys_make_no_storm() {
         assert_eq!(status.code(), Code::Unauthenticated);
     }
     assert_eq!(count(&world.stub.key_fetches), 1);
-    assert_eq!(count(&world.stub.confirmations), 0, "garbage never reaches the auth service");
+    assert_eq!(
+        count(&world.stub.confirmations),
+        0,
+        "invalid tokens are not forwarded to the auth service"
+    );
 }
 
 #[tokio::test]
-async fn without_the_auth_service_nobody_is_let_in() {
+async fn calls_are_refused_while_the_auth_service_is_unavailable() {
     let clock = Clock::system();
     let issuer = Issuer::new(clock.clone());
-    let nowhere = Channel::from(Local::new());
+    let unavailable = Channel::from(Local::new());
     let credentials = issuer.credentials("problem");
-    let verifier = Verifier::remote(clock.clone(), nowhere, &credentials);
+    let verifier = Verifier::remote(clock.clone(), unavailable, &credentials);
     let stub = Stub {
         issuer: issuer.clone(),
         key_fetches: Arc::default(),

@@ -1,11 +1,11 @@
-//! Role bindings.
+//! Rows of `role_bindings`.
 
 use db::{Read, Result, Tx};
 use uuid::Uuid;
 
 use crate::binding::Binding;
 
-/// Adds a binding; false when there is one.
+/// False when the binding exists.
 pub async fn insert(tx: &mut Tx, binding: &Binding) -> Result<bool> {
     let inserted: Option<Uuid> = tx
         .query(
@@ -24,18 +24,17 @@ pub async fn insert(tx: &mut Tx, binding: &Binding) -> Result<bool> {
     Ok(inserted.is_some())
 }
 
-/// The binding with this id.
 pub async fn get(read: impl Read<'_>, id: Uuid) -> Result<Option<Binding>> {
     read.query("SELECT * FROM role_bindings WHERE id = $1").bind(id).fetch_optional().await
 }
 
-/// Takes a binding away; false when somebody else did.
+/// False when there is no such binding.
 pub async fn delete(tx: &mut Tx, id: Uuid) -> Result<bool> {
     let deleted = tx.query("DELETE FROM role_bindings WHERE id = $1").bind(id);
     Ok(deleted.execute().await? == 1)
 }
 
-/// The bindings before an id, the newest first.
+/// The bindings before an id, newest first.
 pub async fn page(
     read: impl Read<'_>,
     user_id: Option<Uuid>,
@@ -53,7 +52,7 @@ pub async fn page(
     query.push(" ORDER BY id DESC LIMIT ").push_bind(limit).fetch_all().await
 }
 
-/// The names of the roles that users have everywhere.
+/// Users with the names of their global roles.
 pub async fn global_roles(read: impl Read<'_>, users: &[Uuid]) -> Result<Vec<(Uuid, String)>> {
     read.query("SELECT user_id, role FROM role_bindings WHERE resource = '' AND user_id")
         .push_in(users.iter().copied())
@@ -61,7 +60,7 @@ pub async fn global_roles(read: impl Read<'_>, users: &[Uuid]) -> Result<Vec<(Uu
         .await
 }
 
-/// The names of the roles that a user has everywhere or on a resource.
+/// The names of the roles that a user has globally or on a resource.
 pub async fn roles_on(
     read: impl Read<'_>,
     user_id: Uuid,
@@ -77,7 +76,7 @@ pub async fn roles_on(
     .await
 }
 
-/// How many other active users have a role everywhere.
+/// The number of other active users with a global role.
 pub async fn others_with(read: impl Read<'_>, role: &str, user_id: Uuid) -> Result<i64> {
     read.query(
         "SELECT COUNT(*) FROM role_bindings JOIN users ON users.id = role_bindings.user_id

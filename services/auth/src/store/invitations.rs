@@ -1,4 +1,4 @@
-//! Invitations.
+//! Rows of `invitations`, and removal of expired password resets.
 
 use chrono::{DateTime, Utc};
 use db::{Read, Result, Tx};
@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use crate::invitation::Invitation;
 
-/// Adds an invitation.
 pub async fn insert(tx: &mut Tx, invitation: &Invitation, code_hash: &[u8]) -> Result<()> {
     tx.query(
         "INSERT INTO invitations (id, code_hash, note, remaining_use_count, created_by, created_at,
@@ -25,8 +24,8 @@ pub async fn insert(tx: &mut Tx, invitation: &Invitation, code_hash: &[u8]) -> R
     .map(drop)
 }
 
-/// Whether a code could be used now.
-pub async fn is_good(read: impl Read<'_>, code_hash: &[u8], now: DateTime<Utc>) -> Result<bool> {
+/// Whether a code can be used.
+pub async fn is_usable(read: impl Read<'_>, code_hash: &[u8], now: DateTime<Utc>) -> Result<bool> {
     let found: Option<Uuid> = read
         .query(
             "SELECT id FROM invitations
@@ -39,7 +38,7 @@ pub async fn is_good(read: impl Read<'_>, code_hash: &[u8], now: DateTime<Utc>) 
     Ok(found.is_some())
 }
 
-/// Uses a code once; false when it cannot be used.
+/// Decrements the use count; false when the code cannot be used.
 pub async fn take(tx: &mut Tx, code_hash: &[u8], now: DateTime<Utc>) -> Result<bool> {
     let taken = tx
         .query(
@@ -51,13 +50,13 @@ pub async fn take(tx: &mut Tx, code_hash: &[u8], now: DateTime<Utc>) -> Result<b
     Ok(taken.execute().await? == 1)
 }
 
-/// Withdraws an invitation; false when there is none.
+/// False when there is no such invitation.
 pub async fn delete(tx: &mut Tx, id: Uuid) -> Result<bool> {
     let deleted = tx.query("DELETE FROM invitations WHERE id = $1").bind(id);
     Ok(deleted.execute().await? == 1)
 }
 
-/// The usable invitations before an id, the newest first.
+/// The usable invitations before an id, newest first.
 pub async fn page(
     read: impl Read<'_>,
     before: Uuid,
@@ -76,7 +75,7 @@ pub async fn page(
     .await
 }
 
-/// Forgets invitations and codes of password resets that expired before a time.
+/// Deletes invitations and password resets that expired before a time.
 pub async fn purge(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64> {
     let resets = tx.query("DELETE FROM password_resets WHERE expires_at < $1").bind(before);
     let resets = resets.execute().await?;

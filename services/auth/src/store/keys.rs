@@ -7,7 +7,6 @@ use uuid::Uuid;
 use crate::service_account::ServiceAccount;
 use crate::signing_key::StoredKey;
 
-/// Adds a signing key.
 pub async fn insert(tx: &mut Tx, key: &StoredKey) -> Result<()> {
     tx.query(
         "INSERT INTO signing_keys (kid, public_key, wrapped_key, state, created_at, state_at)
@@ -24,12 +23,11 @@ pub async fn insert(tx: &mut Tx, key: &StoredKey) -> Result<()> {
     .map(drop)
 }
 
-/// All signing keys, the oldest first.
+/// All signing keys, oldest first.
 pub async fn all(read: impl Read<'_>) -> Result<Vec<StoredKey>> {
     read.query("SELECT * FROM signing_keys ORDER BY created_at, kid").fetch_all().await
 }
 
-/// Brings a key into another state.
 pub async fn set_state(tx: &mut Tx, kid: &str, state: &str, now: DateTime<Utc>) -> Result<()> {
     tx.query("UPDATE signing_keys SET state = $2, state_at = $3 WHERE kid = $1")
         .bind(kid)
@@ -40,12 +38,11 @@ pub async fn set_state(tx: &mut Tx, kid: &str, state: &str, now: DateTime<Utc>) 
         .map(drop)
 }
 
-/// Forgets a key.
 pub async fn delete(tx: &mut Tx, kid: &str) -> Result<()> {
     tx.query("DELETE FROM signing_keys WHERE kid = $1").bind(kid).execute().await.map(drop)
 }
 
-/// Adds a service account, or gives it another key.
+/// Inserts a service account or replaces its key.
 pub async fn put_service(tx: &mut Tx, account: &ServiceAccount) -> Result<()> {
     tx.query(
         "INSERT INTO service_accounts (id, name, public_key, created_at) VALUES ($1, $2, $3, $4)
@@ -60,12 +57,12 @@ pub async fn put_service(tx: &mut Tx, account: &ServiceAccount) -> Result<()> {
     .map(drop)
 }
 
-/// All service accounts.
+/// All service accounts, by name.
 pub async fn services(read: impl Read<'_>) -> Result<Vec<ServiceAccount>> {
     read.query("SELECT * FROM service_accounts ORDER BY name").fetch_all().await
 }
 
-/// Notes that an assertion was used; false when it was used before.
+/// Records the use of an assertion; false when it was used before.
 pub async fn use_assertion(
     tx: &mut Tx,
     service_id: Uuid,
@@ -85,7 +82,7 @@ pub async fn use_assertion(
     Ok(used.is_some())
 }
 
-/// Forgets assertions that are refused for their age.
+/// Deletes used assertions that are refused as expired.
 pub async fn purge_assertions(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64> {
     tx.query("DELETE FROM used_assertions WHERE expires_at < $1").bind(before).execute().await
 }

@@ -1,11 +1,11 @@
-//! Revocations: what other processes and the next start of this one learn them from.
+//! Rows of `revocations`, which other processes poll and each process loads at start.
 
 use access::Revocation;
 use chrono::{DateTime, Utc};
 use db::{Read, Result, Tx};
 use uuid::Uuid;
 
-/// Writes revocations; a newer one of the same subject wins.
+/// Inserts revocations or replaces those of the same subject.
 pub async fn put(tx: &mut Tx, revocations: &[Revocation], now: DateTime<Utc>) -> Result<()> {
     for revocation in revocations {
         tx.query(
@@ -26,7 +26,7 @@ pub async fn put(tx: &mut Tx, revocations: &[Revocation], now: DateTime<Utc>) ->
     Ok(())
 }
 
-/// What was revoked after a time and still matters.
+/// Unexpired revocations made after a time.
 pub async fn since(
     read: impl Read<'_>,
     after: DateTime<Utc>,
@@ -50,7 +50,7 @@ pub async fn since(
     Ok(rows.into_iter().map(row).collect())
 }
 
-/// Forgets what concerns expired tokens only.
+/// Deletes revocations whose tokens have all expired.
 pub async fn purge(tx: &mut Tx, now: DateTime<Utc>) -> Result<u64> {
     tx.query("DELETE FROM revocations WHERE expires_at < $1").bind(now).execute().await
 }

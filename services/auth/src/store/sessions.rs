@@ -1,4 +1,4 @@
-//! Sessions.
+//! Rows of `sessions`.
 
 use chrono::{DateTime, Utc};
 use db::{Read, Result, Tx};
@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use crate::session::Session;
 
-/// Adds a session.
 pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
     tx.query(
         "INSERT INTO sessions (id, user_id, client, address, methods, token_hash, created_at,
@@ -28,12 +27,12 @@ pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
     .map(drop)
 }
 
-/// The session with this id, live or not.
+/// The session, live or not.
 pub async fn get(read: impl Read<'_>, id: Uuid) -> Result<Option<Session>> {
     read.query("SELECT * FROM sessions WHERE id = $1").bind(id).fetch_optional().await
 }
 
-/// Locks a session's row in order to change it.
+/// Locks a session's row and increases its version.
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Session>> {
     tx.query("UPDATE sessions SET version = version + 1 WHERE id = $1 RETURNING *")
         .bind(id)
@@ -41,7 +40,7 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Session>> {
         .await
 }
 
-/// Writes what a rotation changed.
+/// Writes the columns that a rotation changes.
 pub async fn rotate(tx: &mut Tx, session: &Session) -> Result<()> {
     tx.query(
         "UPDATE sessions SET token_hash = $2, previous_hash = $3, sealed_token = $4, address = $5,
@@ -60,7 +59,7 @@ pub async fn rotate(tx: &mut Tx, session: &Session) -> Result<()> {
     .map(drop)
 }
 
-/// Ends a session; false when it had ended.
+/// False when the session has ended already.
 pub async fn end(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
     let ended = tx
         .query("UPDATE sessions SET ended_at = $2, sealed_token = NULL WHERE id = $1 AND ended_at IS NULL")
@@ -69,7 +68,7 @@ pub async fn end(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
     Ok(ended.execute().await? == 1)
 }
 
-/// Ends a user's live sessions but one; gives their ids.
+/// Ends a user's live sessions but one; returns their ids.
 pub async fn end_all(
     tx: &mut Tx,
     user_id: Uuid,
@@ -90,7 +89,7 @@ pub async fn end_all(
     Ok(ended.into_iter().map(|(id,)| id).collect())
 }
 
-/// A user's live sessions before an id, the newest first.
+/// A user's live sessions before an id, newest first.
 pub async fn page(
     read: impl Read<'_>,
     user_id: Uuid,
@@ -111,7 +110,7 @@ pub async fn page(
     .await
 }
 
-/// Forgets sessions that ended or expired before a time.
+/// Deletes sessions that ended or expired before a time.
 pub async fn purge(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64> {
     tx.query("DELETE FROM sessions WHERE expires_at < $1 OR ended_at < $1")
         .bind(before)

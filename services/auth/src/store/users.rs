@@ -1,4 +1,4 @@
-//! Users, their claims to e-mail addresses, and codes to reset passwords.
+//! Rows of `users`, `email_claims` and `password_resets`.
 
 use chrono::{DateTime, Utc};
 use db::{Read, Result, Tx};
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::user::User;
 
-/// Adds a user; false when the username is taken.
+/// False when the username is taken.
 pub async fn insert(tx: &mut Tx, user: &User) -> Result<bool> {
     let inserted: Option<Uuid> = tx
         .query(
@@ -33,17 +33,15 @@ pub async fn insert(tx: &mut Tx, user: &User) -> Result<bool> {
     Ok(inserted.is_some())
 }
 
-/// The user with this id.
 pub async fn get(read: impl Read<'_>, id: Uuid) -> Result<Option<User>> {
     read.query("SELECT * FROM users WHERE id = $1").bind(id).fetch_optional().await
 }
 
-/// The user with this name.
 pub async fn by_username(read: impl Read<'_>, key: &str) -> Result<Option<User>> {
     read.query("SELECT * FROM users WHERE username_key = $1").bind(key).fetch_optional().await
 }
 
-/// The user who may sign in with this address.
+/// The user who can sign in with this address.
 pub async fn by_email(read: impl Read<'_>, key: &str) -> Result<Option<User>> {
     read.query(
         "SELECT users.* FROM users JOIN email_claims ON email_claims.user_id = users.id
@@ -54,9 +52,9 @@ pub async fn by_email(read: impl Read<'_>, key: &str) -> Result<Option<User>> {
     .await
 }
 
-/// The users after a name, by name.
+/// The users after a username key, in order.
 pub async fn page(read: impl Read<'_>, prefix: &str, after: &str, limit: i64) -> Result<Vec<User>> {
-    // Not a range of names: its bounds would depend on the database's collation.
+    // Not a range of keys: its bounds would depend on the collation of the database.
     read.query(
         "SELECT * FROM users
          WHERE username_key > $1 AND substr(username_key, 1, length($2)) = $2
@@ -69,7 +67,7 @@ pub async fn page(read: impl Read<'_>, prefix: &str, after: &str, limit: i64) ->
     .await
 }
 
-/// Locks a user's row in order to change it; its version has moved on.
+/// Locks a user's row and increases its version.
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<User>> {
     tx.query("UPDATE users SET version = version + 1 WHERE id = $1 RETURNING *")
         .bind(id)
@@ -77,15 +75,15 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<User>> {
         .await
 }
 
-/// Locks a user's row so that nobody changes it meanwhile.
-pub async fn hold(tx: &mut Tx, id: Uuid) -> Result<Option<User>> {
+/// Locks a user's row without changing it.
+pub async fn lock_unchanged(tx: &mut Tx, id: Uuid) -> Result<Option<User>> {
     tx.query("UPDATE users SET version = version WHERE id = $1 RETURNING *")
         .bind(id)
         .fetch_optional()
         .await
 }
 
-/// Writes everything of a locked user that can change.
+/// Writes all mutable columns of a locked user.
 pub async fn save(tx: &mut Tx, user: &User) -> Result<()> {
     tx.query(
         "UPDATE users SET display_name = $2, country = $3, email = $4, password_hash = $5,
@@ -108,7 +106,7 @@ pub async fn save(tx: &mut Tx, user: &User) -> Result<()> {
     .map(drop)
 }
 
-/// Replaces a held user's hash by a stronger one of the same password; for people nothing changes.
+/// Replaces the hash by a stronger one of the same password. The user's row must be locked.
 pub async fn rehash(tx: &mut Tx, id: Uuid, hash: &str) -> Result<()> {
     tx.query("UPDATE users SET password_hash = $2 WHERE id = $1")
         .bind(id)
@@ -118,7 +116,8 @@ pub async fn rehash(tx: &mut Tx, id: Uuid, hash: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Gives up the user's claim to an address, and claims another one if nobody has.
+/// Replaces the user's claim to an e-mail address. If another user has claimed the new address, only
+/// the old claim is deleted.
 pub async fn claim_email(tx: &mut Tx, user_id: Uuid, key: &str) -> Result<()> {
     tx.query("DELETE FROM email_claims WHERE user_id = $1").bind(user_id).execute().await?;
     if key.is_empty() {
@@ -132,7 +131,7 @@ pub async fn claim_email(tx: &mut Tx, user_id: Uuid, key: &str) -> Result<()> {
         .map(drop)
 }
 
-/// Keeps the hash of a code with which a user can set a new password; an earlier one dies.
+/// Stores the hash of a reset code and replaces an earlier one of the user.
 pub async fn put_reset(
     tx: &mut Tx,
     user_id: Uuid,
@@ -155,7 +154,7 @@ pub async fn put_reset(
     .map(drop)
 }
 
-/// Whose code this is, if it is still good.
+/// The user of an unexpired reset code.
 pub async fn reset_of(
     read: impl Read<'_>,
     code_hash: &[u8],
@@ -168,7 +167,7 @@ pub async fn reset_of(
         .await
 }
 
-/// Uses a code up; false when somebody else did.
+/// Deletes a reset code; false when it was used already.
 pub async fn take_reset(tx: &mut Tx, code_hash: &[u8]) -> Result<bool> {
     let taken = tx.query("DELETE FROM password_resets WHERE code_hash = $1").bind(code_hash);
     Ok(taken.execute().await? == 1)

@@ -3,7 +3,7 @@
 use crate::world::each;
 
 #[tokio::test]
-async fn what_was_noted_cannot_be_changed_unseen() {
+async fn tampering_with_the_audit_log_is_detected() {
     each(|world| async move {
         let admin = world.admin().await;
         world.user("ada").await;

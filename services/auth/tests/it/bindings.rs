@@ -1,4 +1,4 @@
-//! Roles and who may give them.
+//! Role bindings and permission checks.
 
 use access::testing::bearer;
 use proto::auth as pb;
@@ -21,7 +21,7 @@ async fn list(
     Ok(world.access().list_role_bindings(bearer(token, request)).await?.into_inner())
 }
 
-async fn may(world: &World, user_id: &str, permission: &str, resource: &str) -> bool {
+async fn allowed(world: &World, user_id: &str, permission: &str, resource: &str) -> bool {
     let request = pb::CheckPermissionRequest {
         user_id: user_id.into(),
         permission: permission.into(),
@@ -32,7 +32,7 @@ async fn may(world: &World, user_id: &str, permission: &str, resource: &str) -> 
 }
 
 #[tokio::test]
-async fn a_role_works_from_the_next_token_on() {
+async fn a_changed_role_revokes_tokens_and_shows_in_the_next_one() {
     each(|world| async move {
         let (admin, user) = (world.admin().await, world.user("ada").await);
         let before = world.log_in("ada").await;
@@ -56,7 +56,7 @@ async fn a_role_works_from_the_next_token_on() {
 }
 
 #[tokio::test]
-async fn roles_on_a_resource() {
+async fn resource_roles_apply_to_their_resource_only() {
     each(|world| async move {
         let (admin, user) = (world.admin().await, world.user("ada").await);
         let token = world.log_in("ada").await.access_token;
@@ -71,22 +71,25 @@ async fn roles_on_a_resource() {
             world.access().create_role_binding(request).await.map(|made| made.into_inner())
         };
         let first = bind().await.unwrap();
-        assert_eq!(bind().await.unwrap(), first, "the same request again");
+        assert_eq!(bind().await.unwrap(), first, "idempotent retry");
         assert!(world.validate(&token).await.is_ok(), "tokens carry global roles only");
         let (id, permission) = (user.user_id.as_str(), "challenge.source.get");
-        assert!(may(&world, id, permission, PROBLEM).await);
-        assert!(!may(&world, id, permission, "").await);
-        assert!(!may(&world, id, permission, &PROBLEM.replace("0192", "0193")).await);
-        assert!(may(&world, id, "challenge.submission.create", "").await, "every user's");
+        assert!(allowed(&world, id, permission, PROBLEM).await);
+        assert!(!allowed(&world, id, permission, "").await);
+        assert!(!allowed(&world, id, permission, &PROBLEM.replace("0192", "0193")).await);
+        assert!(
+            allowed(&world, id, "challenge.submission.create", "").await,
+            "every user has this permission"
+        );
         world.suspend(&admin, "ada").await.unwrap();
-        assert!(!may(&world, id, permission, PROBLEM).await);
-        assert!(!may(&world, &ids::Uuid::from_u128(9).to_string(), permission, "").await);
+        assert!(!allowed(&world, id, permission, PROBLEM).await);
+        assert!(!allowed(&world, &ids::Uuid::from_u128(9).to_string(), permission, "").await);
     })
     .await;
 }
 
 #[tokio::test]
-async fn nobody_gives_more_than_they_hold() {
+async fn a_role_cannot_be_granted_without_its_permissions() {
     each(|world| async move {
         let admin = world.admin().await;
         world.user("eve").await;
@@ -104,7 +107,7 @@ async fn nobody_gives_more_than_they_hold() {
 }
 
 #[tokio::test]
-async fn the_last_administrator_stays() {
+async fn the_last_administrator_is_protected() {
     each(|world| async move {
         let admin = world.admin().await;
         let request = pb::ListRoleBindingsRequest { role: "admin".into(), ..Default::default() };
@@ -127,7 +130,7 @@ async fn the_last_administrator_stays() {
 }
 
 #[tokio::test]
-async fn pages_of_bindings() {
+async fn bindings_are_filtered_and_paged() {
     each(|world| async move {
         let admin = world.admin().await;
         for name in ["ada", "eve", "grace"] {
@@ -160,7 +163,7 @@ async fn pages_of_bindings() {
 }
 
 #[tokio::test]
-async fn wrong_bindings() {
+async fn invalid_binding_requests_are_refused() {
     each(|world| async move {
         let admin = world.admin().await;
         world.user("ada").await;
@@ -199,7 +202,7 @@ async fn wrong_bindings() {
 }
 
 #[tokio::test]
-async fn the_table_of_roles() {
+async fn built_in_roles_are_listed() {
     each(|world| async move {
         let token = world.player("ada").await;
         let roles =

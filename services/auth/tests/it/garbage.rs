@@ -1,4 +1,4 @@
-//! Requests that no client of ours would send: never a fault of the server.
+//! Malformed requests never cause server errors.
 
 use bytes::{Buf, BufMut, Bytes};
 use http::uri::PathAndQuery;
@@ -7,7 +7,7 @@ use tonic::{Code, Request, Status};
 
 use crate::world::{World, each};
 
-/// Sends and receives bytes as they are.
+/// A codec for raw bytes.
 #[derive(Clone, Copy, Default)]
 pub struct Raw;
 
@@ -56,7 +56,7 @@ async fn send(world: &World, path: &str, token: &str, body: Bytes) -> Result<(),
     client.unary(request, path, Raw).await.map(drop)
 }
 
-/// Field `number` as a text of these bytes.
+/// The encoding of string field `number` with these bytes.
 fn text(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut field = vec![number << 3 | 2];
     prost::encoding::encode_varint(bytes.len() as u64, &mut field);
@@ -65,7 +65,7 @@ fn text(number: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn garbage_gets_an_answer_that_blames_the_client() {
+async fn malformed_requests_are_client_errors() {
     each(|world| async move {
         let admin = world.admin().await;
         let policy = access::Policy::of_agon();
@@ -86,7 +86,7 @@ async fn garbage_gets_an_answer_that_blames_the_client() {
             Bytes::from(vec![0; 600_000]),
         ];
         for path in paths {
-            // Logs everybody out, which would spoil what follows.
+            // Ends the sessions that the other calls need.
             if path.ends_with("DeleteAllSessions") {
                 continue;
             }
@@ -96,11 +96,11 @@ async fn garbage_gets_an_answer_that_blames_the_client() {
                         continue;
                     };
                     let code = status.code();
-                    let ours = matches!(
+                    let server_error = matches!(
                         code,
                         Code::Internal | Code::Unknown | Code::DataLoss | Code::Unavailable
                     );
-                    assert!(!ours, "{path}: {status:?}");
+                    assert!(!server_error, "{path}: {status:?}");
                 }
             }
         }

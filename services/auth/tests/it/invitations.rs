@@ -1,4 +1,4 @@
-//! Making, listing and withdrawing invitations; using them is registration's.
+//! Creating, listing and deleting invitations. Their use is tested with registration.
 
 use access::testing::bearer;
 use proto::auth as pb;
@@ -25,7 +25,7 @@ async fn list(
 }
 
 #[tokio::test]
-async fn a_retry_gets_the_same_code_though_it_is_not_stored() {
+async fn a_retry_gets_the_same_code() {
     each(|world| async move {
         let admin = world.admin().await;
         let request = pb::CreateInvitationRequest {
@@ -49,7 +49,7 @@ async fn a_retry_gets_the_same_code_though_it_is_not_stored() {
 }
 
 #[tokio::test]
-async fn pages_and_withdrawal() {
+async fn invitations_are_paged_and_deleted() {
     each(|world| async move {
         let admin = world.admin().await;
         assert!(list(&world, &admin, 0, "").await.unwrap().invitations.is_empty());
@@ -62,21 +62,21 @@ async fn pages_and_withdrawal() {
         assert_eq!(second.next_page_token, "");
         invalid(list(&world, &admin, 2, "tampered").await, &["page_token"]);
         invalid(list(&world, &admin, -1, "").await, &["page_size"]);
-        let withdraw = |id: &str| {
+        let delete = |id: &str| {
             let request = bearer(&admin, pb::DeleteInvitationRequest { invitation_id: id.into() });
             async { world.invitations().delete_invitation(request).await }
         };
         let id = second.invitations[0].invitation_id.as_str();
-        withdraw(id).await.unwrap();
-        refused(withdraw(id).await, Code::NotFound, "INVITATION_NOT_FOUND");
-        invalid(withdraw("x").await, &["invitation_id"]);
+        delete(id).await.unwrap();
+        refused(delete(id).await, Code::NotFound, "INVITATION_NOT_FOUND");
+        invalid(delete("x").await, &["invitation_id"]);
         assert_eq!(list(&world, &admin, 0, "").await.unwrap().invitations.len(), 2);
     })
     .await;
 }
 
 #[tokio::test]
-async fn wrong_invitations() {
+async fn invalid_invitations_are_refused() {
     each(|world| async move {
         let admin = world.admin().await;
         let past = prost_types::Timestamp { seconds: 1, nanos: 0 };

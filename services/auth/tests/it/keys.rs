@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use access::token::{self, ASSERTION};
 use access::{Assertion, Credentials, SigningKey};
 use auth::Config;
 use cache::Cache;
@@ -20,21 +19,25 @@ async fn published(world: &World) -> Vec<String> {
     keys.into_iter().map(|key| key.kid).collect()
 }
 
-/// The same service, started once more.
+/// Restarts the service on the same database.
 async fn restart(world: World) -> World {
     let (auth, channel) = open(&Config::default(), &world.db, &world.clock).await;
     world.with(auth, channel)
 }
 
 #[tokio::test]
-async fn keys_change_without_anybody_noticing() {
+async fn key_rotation_keeps_sessions_valid() {
     each(|world| async move {
         world.user("ada").await;
         let first = published(&world).await;
         world.clock.advance(DAY * 29);
         let world = restart(world).await;
         let both = published(&world).await;
-        assert_eq!((both.len(), &both[0]), (2, &first[0]), "the next one is known before it signs");
+        assert_eq!(
+            (both.len(), &both[0]),
+            (2, &first[0]),
+            "the next key is published before it signs"
+        );
         let before = world.log_in("ada").await;
         world.clock.advance(DAY);
         let mut world = restart(world).await;
@@ -46,7 +49,7 @@ async fn keys_change_without_anybody_noticing() {
         assert!(world.refresh(&before.refresh_token).await.is_ok());
         world.clock.advance(DAY);
         let world = restart(world).await;
-        assert_eq!(published(&world).await, both[1..], "the old one is forgotten");
+        assert_eq!(published(&world).await, both[1..], "the old key is deleted");
     })
     .await;
 }
@@ -56,7 +59,7 @@ fn header(token: &str) -> &str {
 }
 
 #[tokio::test]
-async fn a_revoked_key_is_accepted_by_nobody() {
+async fn tokens_of_a_revoked_key_are_refused() {
     each(|world| async move {
         let token = world.player("ada").await;
         world.db.script("UPDATE signing_keys SET state = 'revoked'").await;
@@ -70,7 +73,7 @@ async fn a_revoked_key_is_accepted_by_nobody() {
 }
 
 #[tokio::test]
-async fn keys_open_with_the_root_secret_only() {
+async fn signing_keys_require_the_root_secret() {
     each(|world| async move {
         let cache = Cache::memory(world.clock.clone());
         let other = RootSecret::from_bytes([8; 32]);
@@ -82,22 +85,13 @@ async fn keys_open_with_the_root_secret_only() {
 }
 
 #[tokio::test]
-async fn an_assertion_is_good_once() {
+async fn an_assertion_is_accepted_once() {
     each(|world| async move {
         let key = SigningKey::generate();
         world.auth.ensure_service("judge", &key.public()).await.unwrap();
-        let now = world.clock.now().timestamp();
-        let assertion = |name: &str, jti: u128| {
-            let claims = Assertion {
-                iss: name.into(),
-                sub: name.into(),
-                aud: "agon".into(),
-                iat: now,
-                exp: now + 60,
-                jti: ids::Uuid::from_u128(jti),
-            };
-            token::sign(&key, ASSERTION, &claims)
-        };
+        let now = world.clock.now();
+        let assertion =
+            |name: &str, jti: u128| Assertion::new(name, ids::Uuid::from_u128(jti), now).sign(&key);
         let exchange = |assertion: String| async {
             let request = pb::ExchangeServiceAssertionRequest { assertion };
             world.tokens().exchange_service_assertion(request).await
@@ -122,9 +116,9 @@ async fn an_assertion_is_good_once() {
 }
 
 #[tokio::test]
-async fn a_services_new_key_replaces_its_old_one() {
+async fn a_new_service_key_replaces_the_old_one() {
     each(|world| async move {
-        // Capture the whole world: its database is dropped with it.
+        // Borrow the whole world, because dropping it drops its database.
         let world = &world;
         let (old, new) = (SigningKey::generate(), SigningKey::generate());
         let seed = *old.seed();

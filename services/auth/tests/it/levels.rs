@@ -1,4 +1,4 @@
-//! Every RPC refuses whoever its rule refuses, before it looks at the request.
+//! Every RPC enforces its access rule before it validates the request.
 
 use access::testing::bearer;
 use access::{Policy, Role};
@@ -23,7 +23,7 @@ async fn call(world: &World, path: &str, token: Option<&str>) -> Result<(), Stat
 }
 
 #[tokio::test]
-async fn every_rpc_of_every_level() {
+async fn every_rpc_enforces_its_level() {
     each(|world| async move {
         world.player("ada").await;
         let admin = world.admin().await;
@@ -32,7 +32,7 @@ async fn every_rpc_of_every_level() {
         let mut count = 0;
         for (path, rule) in rules {
             count += 1;
-            // A call before this one may have ended the session it was made in.
+            // An earlier call may have ended its session.
             let player = world.log_in("ada").await.access_token;
             let outcomes = [
                 (None, call(&world, path, None).await),
@@ -46,7 +46,7 @@ async fn every_rpc_of_every_level() {
                     (_, None) => Some("TOKEN_MISSING"),
                     (Level::Service, Some(true)) => None,
                     (Level::Service, Some(false)) => Some("SERVICE_ONLY"),
-                    // Neither a player nor a service decides about accounts.
+                    // Neither players nor services hold permissions over accounts.
                     _ => Some("PERMISSION_MISSING"),
                 };
                 let gates = ["TOKEN_MISSING", "SERVICE_ONLY", "PERMISSION_MISSING"];

@@ -1,4 +1,4 @@
-//! Limits on guessing, as clients behind the edge meet them.
+//! Limits on sign-ins and registrations of clients behind the edge.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ async fn log_in(world: &World, address: &str, name: &str, password: &str) -> Res
 }
 
 #[tokio::test]
-async fn guessing_becomes_slow() {
+async fn repeated_failures_have_to_wait() {
     each(|world| async move {
         world.user("ada").await;
         for name in ["ada", "nobody"] {
@@ -29,7 +29,7 @@ async fn guessing_becomes_slow() {
             assert_eq!(status::reason(&status).as_deref(), Some("TOO_MANY_ATTEMPTS"));
             assert_eq!(status::retry_after(&status), Some(Duration::from_secs(30)));
         }
-        assert!(log_in(&world, "192.0.2.2", "ada", PASSWORD).await.is_ok(), "from elsewhere");
+        assert!(log_in(&world, "192.0.2.2", "ada", PASSWORD).await.is_ok(), "another network");
         world.clock.advance(Duration::from_secs(30));
         assert!(log_in(&world, "192.0.2.1", "ada", PASSWORD).await.is_ok());
     })
@@ -37,7 +37,7 @@ async fn guessing_becomes_slow() {
 }
 
 #[tokio::test]
-async fn an_address_fails_so_often_only() {
+async fn failures_are_limited_by_address() {
     each_with(
         |config| config.failures_per_minute = 3,
         |world| async move {
@@ -66,7 +66,7 @@ async fn an_address_fails_so_often_only() {
 }
 
 #[tokio::test]
-async fn registrations_of_an_address() {
+async fn registrations_are_limited_by_address() {
     each_with(
         |config| {
             config.registrations_per_hour = 2;
@@ -91,7 +91,7 @@ async fn registrations_of_an_address() {
 }
 
 #[tokio::test]
-async fn sessions_remember_where_they_were_used() {
+async fn sessions_store_client_and_address() {
     each(|world| async move {
         world.user("ada").await;
         let request =

@@ -1,4 +1,4 @@
-//! The auth service through its generated clients, in process, on every database.
+//! Tests of the auth service through its gRPC clients, in process, on every database.
 
 mod audit;
 mod bindings;

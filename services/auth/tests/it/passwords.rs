@@ -27,14 +27,14 @@ async fn code_for(world: &World, user_id: &str) -> Result<String, Status> {
 }
 
 #[tokio::test]
-async fn a_change_ends_the_other_sessions() {
+async fn a_password_change_ends_other_sessions() {
     each(|world| async move {
         world.user("ada").await;
         let (here, there) = (world.log_in("ada").await, world.log_in("ada").await);
         change(&world, &here.access_token, PASSWORD, NEW).await.unwrap();
         assert_eq!(world.validate(&there.access_token).await, Err(pb::Rejection::Revoked));
         assert!(world.refresh(&there.refresh_token).await.is_err());
-        // This session goes on, with new tokens.
+        // The current session continues with new tokens.
         assert_eq!(world.validate(&here.access_token).await, Err(pb::Rejection::Revoked));
         let next = world.refresh(&here.refresh_token).await.unwrap();
         assert!(world.validate(&next.access_token).await.is_ok());
@@ -46,7 +46,7 @@ async fn a_change_ends_the_other_sessions() {
 }
 
 #[tokio::test]
-async fn what_is_no_change() {
+async fn invalid_password_changes_are_refused_and_limited() {
     each(|world| async move {
         let token = world.player("ada").await;
         let wrong = change(&world, &token, "wrong horse battery staple", NEW).await;
@@ -65,7 +65,7 @@ async fn what_is_no_change() {
 }
 
 #[tokio::test]
-async fn a_code_works_once_and_ends_every_session() {
+async fn a_reset_code_works_once_and_ends_all_sessions() {
     each(|world| async move {
         let token = world.player("ada").await;
         let first = code_for(&world, "ada").await.unwrap();
@@ -84,7 +84,7 @@ async fn a_code_works_once_and_ends_every_session() {
 }
 
 #[tokio::test]
-async fn wrong_codes() {
+async fn invalid_reset_codes_are_refused() {
     each(|world| async move {
         for code in ["x", "ABCDE-ABCDE-ABCDE-ABCDE", "\0"] {
             refused(reset(&world, code, NEW).await, Code::Unauthenticated, "INVALID_CODE");

@@ -1,4 +1,4 @@
-//! Reading and changing profiles.
+//! Reading and updating profiles.
 
 use access::testing::bearer;
 use proto::auth as pb;
@@ -24,11 +24,11 @@ fn me() -> pb::User {
 }
 
 #[tokio::test]
-async fn what_the_mask_names_changes() {
+async fn only_masked_fields_change() {
     each(|world| async move {
         let token = world.player("ada").await;
-        let wish = pb::User { display_name: "Ada".into(), country: "GB".into(), ..me() };
-        let user = update(&world, &token, wish.clone(), &["country"]).await.unwrap();
+        let wanted = pb::User { display_name: "Ada".into(), country: "GB".into(), ..me() };
+        let user = update(&world, &token, wanted.clone(), &["country"]).await.unwrap();
         assert_eq!((user.display_name.as_str(), user.country.as_str()), ("", "GB"));
         let user = update(&world, &token, pb::User { display_name: "Ada".into(), ..me() }, &[])
             .await
@@ -36,23 +36,23 @@ async fn what_the_mask_names_changes() {
         assert_eq!((user.display_name.as_str(), user.country.as_str()), ("Ada", "GB"));
         let user = update(&world, &token, me(), &["*"]).await.unwrap();
         assert_eq!((user.display_name.as_str(), user.country.as_str()), ("", ""));
-        let stale = pb::User { etag: "1".into(), ..wish };
+        let stale = pb::User { etag: "1".into(), ..wanted };
         refused(update(&world, &token, stale.clone(), &[]).await, Code::Aborted, "ETAG_MISMATCH");
         let fresh = pb::User { etag: user.etag, ..stale };
         let changed = update(&world, &token, fresh.clone(), &[]).await.unwrap();
         assert_ne!(changed.etag, fresh.etag);
-        assert!(world.validate(&token).await.is_ok(), "a name is no credential");
+        assert!(world.validate(&token).await.is_ok(), "a profile change keeps tokens valid");
     })
     .await;
 }
 
 #[tokio::test]
-async fn an_address_moves_the_epoch_and_the_sign_in() {
+async fn an_email_change_revokes_tokens_and_changes_the_sign_in() {
     each(|world| async move {
         world.user("ada").await;
         let made = world.log_in("ada").await;
-        let wish = pb::User { email: "ada@example.org".into(), ..me() };
-        update(&world, &made.access_token, wish, &[]).await.unwrap();
+        let wanted = pb::User { email: "ada@example.org".into(), ..me() };
+        update(&world, &made.access_token, wanted, &[]).await.unwrap();
         assert_eq!(world.validate(&made.access_token).await, Err(pb::Rejection::Revoked));
         let token = world.refresh(&made.refresh_token).await.unwrap().access_token;
         world.log_in("ada@example.org").await;
@@ -64,41 +64,41 @@ async fn an_address_moves_the_epoch_and_the_sign_in() {
 }
 
 #[tokio::test]
-async fn others_profiles_are_theirs() {
+async fn updating_other_users_requires_permission() {
     each(|world| async move {
         let (admin, eve) = (world.admin().await, world.player("eve").await);
         let ada = world.user("ada").await;
         for reference in ["ada", ada.user_id.as_str(), "nobody", "me@", "x"] {
-            let wish = pb::User { user_id: reference.into(), country: "NZ".into(), ..me() };
-            let refusal = update(&world, &eve, wish, &[]).await;
+            let wanted = pb::User { user_id: reference.into(), country: "NZ".into(), ..me() };
+            let refusal = update(&world, &eve, wanted, &[]).await;
             refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
         }
-        let wish = pb::User { user_id: "ada".into(), country: "NZ".into(), ..me() };
-        assert_eq!(update(&world, &admin, wish, &[]).await.unwrap().country, "NZ");
-        let wish = pb::User { user_id: "nobody".into(), ..me() };
-        refused(update(&world, &admin, wish, &["*"]).await, Code::NotFound, "USER_NOT_FOUND");
+        let wanted = pb::User { user_id: "ada".into(), country: "NZ".into(), ..me() };
+        assert_eq!(update(&world, &admin, wanted, &[]).await.unwrap().country, "NZ");
+        let wanted = pb::User { user_id: "nobody".into(), ..me() };
+        refused(update(&world, &admin, wanted, &["*"]).await, Code::NotFound, "USER_NOT_FOUND");
     })
     .await;
 }
 
 #[tokio::test]
-async fn wrong_changes_name_their_fields() {
+async fn invalid_fields_are_reported() {
     each(|world| async move {
         let token = world.player("ada").await;
-        let wish = pb::User {
+        let wanted = pb::User {
             display_name: "x".repeat(65),
             country: "nz".into(),
             email: "x".into(),
             ..me()
         };
         let all = ["user.display_name", "user.country", "user.email"];
-        invalid(update(&world, &token, wish.clone(), &["*"]).await, &all);
-        invalid(update(&world, &token, wish.clone(), &["country"]).await, &["user.country"]);
+        invalid(update(&world, &token, wanted.clone(), &["*"]).await, &all);
+        invalid(update(&world, &token, wanted.clone(), &["country"]).await, &["user.country"]);
         for path in ["username", "roles", "user.country", "", &"x".repeat(10_000)] {
-            invalid(update(&world, &token, wish.clone(), &[path]).await, &["update_mask"]);
+            invalid(update(&world, &token, wanted.clone(), &[path]).await, &["update_mask"]);
         }
-        let nobody = pb::User { user_id: String::new(), ..me() };
-        invalid(update(&world, &token, nobody, &[]).await, &["user.user_id"]);
+        let no_user = pb::User { user_id: String::new(), ..me() };
+        invalid(update(&world, &token, no_user, &[]).await, &["user.user_id"]);
         let nothing = pb::UpdateUserRequest::default();
         let refusal = world.users().update_user(bearer(&token, nothing)).await;
         invalid(refusal, &["user.user_id"]);
@@ -107,7 +107,7 @@ async fn wrong_changes_name_their_fields() {
 }
 
 #[tokio::test]
-async fn who_is_asked_for() {
+async fn user_references_are_resolved() {
     each(|world| async move {
         let get = |user_id: &str| {
             let request = pb::GetUserRequest { user_id: user_id.into() };
@@ -115,8 +115,8 @@ async fn who_is_asked_for() {
         };
         invalid(get("").await, &["user_id"]);
         invalid(get(&"x".repeat(1000)).await, &["user_id"]);
-        for nobody in ["nobody", "no body", "1", "\0", &ids::Uuid::from_u128(1).to_string()] {
-            refused(get(nobody).await, Code::NotFound, "USER_NOT_FOUND");
+        for unknown in ["nobody", "no body", "1", "\0", &ids::Uuid::from_u128(1).to_string()] {
+            refused(get(unknown).await, Code::NotFound, "USER_NOT_FOUND");
         }
         refused(get("me").await, Code::Unauthenticated, "TOKEN_MISSING");
         let request = bearer(&world.service, pb::GetUserRequest { user_id: "me".into() });
@@ -126,7 +126,7 @@ async fn who_is_asked_for() {
 }
 
 #[tokio::test]
-async fn pages_of_users() {
+async fn users_are_filtered_and_paged() {
     each(|world| async move {
         for name in ["grace", "Ada", "adele", "eve"] {
             world.user(name).await;

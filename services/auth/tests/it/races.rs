@@ -1,4 +1,4 @@
-//! What happens at once.
+//! Concurrent calls.
 
 use access::testing::bearer;
 use futures_util::future::join_all;
@@ -8,7 +8,7 @@ use rpc::status;
 use crate::world::{World, each, registration};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_name_has_one_owner() {
+async fn concurrent_registrations_of_a_name_have_one_winner() {
     each(|world| async move {
         let calls = (0..6).map(|n| {
             let mut users = world.users();
@@ -26,7 +26,7 @@ async fn one_name_has_one_owner() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_request_makes_one_account() {
+async fn concurrent_retries_create_one_account() {
     each(|world| async move {
         let request = pb::RegisterUserRequest { request_id: "1".into(), ..registration("ada") };
         let calls = (0..4).map(|_| {
@@ -40,7 +40,7 @@ async fn one_request_makes_one_account() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_address_signs_one_in() {
+async fn concurrent_claims_of_an_email_have_one_winner() {
     each(|world| async move {
         let calls = (0..4).map(|n| {
             let mut users = world.users();
@@ -62,7 +62,7 @@ async fn admins(world: &World, token: &str) -> Vec<pb::RoleBinding> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_administrators_cannot_both_leave() {
+async fn concurrent_removals_leave_one_administrator() {
     each(|world| async move {
         let admin = world.admin().await;
         world.user("ada").await;
@@ -73,7 +73,7 @@ async fn two_administrators_cannot_both_leave() {
         let calls = both.iter().map(|binding| {
             let mut access = world.access();
             let role_binding_id = binding.role_binding_id.clone();
-            // Each takes the other's role.
+            // Each removes the role of one administrator.
             let token = if binding.user_id == both[0].user_id { &admin } else { &ada };
             let request = bearer(token, pb::DeleteRoleBindingRequest { role_binding_id });
             async move { access.delete_role_binding(request).await }
@@ -85,7 +85,7 @@ async fn two_administrators_cannot_both_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn leaving_and_being_suspended_at_once() {
+async fn concurrent_removal_and_suspension_leave_one_administrator() {
     each(|world| async move {
         let admin = world.admin().await;
         world.user("ada").await;
@@ -101,13 +101,13 @@ async fn leaving_and_being_suspended_at_once() {
             access.delete_role_binding(bearer(&admin, request)),
             world.suspend(&admin, &suspended),
         );
-        assert!(left.is_err() || out.is_err(), "nobody would be left");
+        assert!(left.is_err() || out.is_err(), "one administrator must be left");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn log_ins_and_a_suspension_at_once() {
+async fn concurrent_log_in_and_suspension_leave_no_valid_token() {
     each(|world| async move {
         let admin = world.admin().await;
         world.user("ada").await;

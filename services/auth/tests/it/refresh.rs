@@ -1,4 +1,4 @@
-//! Refresh tokens: rotation, lost answers, theft.
+//! Refresh tokens: rotation, lost responses, theft.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ async fn start(world: &World) -> pb::CreateSessionResponse {
 }
 
 #[tokio::test]
-async fn rotation() {
+async fn each_refresh_rotates_the_token() {
     each(|world| async move {
         let first = start(&world).await;
         let mut token = first.refresh_token.clone();
@@ -34,7 +34,7 @@ async fn rotation() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_can_be_asked_for_again() {
+async fn a_lost_response_can_be_requested_again() {
     each(|world| async move {
         let first = start(&world).await.refresh_token;
         let second = world.refresh(&first).await.unwrap();
@@ -48,14 +48,14 @@ async fn a_lost_answer_can_be_asked_for_again() {
 }
 
 #[tokio::test]
-async fn a_token_used_twice_ends_the_session() {
+async fn reuse_after_the_grace_period_ends_the_session() {
     each(|world| async move {
         let first = start(&world).await.refresh_token;
         let second = world.refresh(&first).await.unwrap();
         world.clock.advance(Duration::from_secs(61));
         let reused = world.refresh(&first).await;
         refused(reused, Code::Unauthenticated, "REFRESH_TOKEN_REUSED");
-        // Thief and owner alike are out, and at once.
+        // All tokens of the session are revoked immediately.
         assert_eq!(world.validate(&second.access_token).await, Err(pb::Rejection::Revoked));
         let next = world.refresh(&second.refresh_token).await;
         refused(next, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
@@ -64,7 +64,7 @@ async fn a_token_used_twice_ends_the_session() {
 }
 
 #[tokio::test]
-async fn a_predecessor_whose_successor_was_used_ends_the_session() {
+async fn reuse_after_use_of_the_successor_ends_the_session() {
     each(|world| async move {
         let first = start(&world).await.refresh_token;
         let second = world.refresh(&first).await.unwrap().refresh_token;
@@ -76,7 +76,7 @@ async fn a_predecessor_whose_successor_was_used_ends_the_session() {
 }
 
 #[tokio::test]
-async fn no_grace_is_the_strict_rule() {
+async fn any_reuse_ends_the_session_without_grace_period() {
     each_with(
         |config| config.refresh_grace_seconds = 0,
         |world| async move {
@@ -89,7 +89,7 @@ async fn no_grace_is_the_strict_rule() {
 }
 
 #[tokio::test]
-async fn at_once_all_get_the_same_successor() {
+async fn concurrent_refreshes_get_the_same_successor() {
     each(|world| async move {
         let first = start(&world).await.refresh_token;
         let calls = (0..8).map(|_| world.refresh(&first));
@@ -103,7 +103,7 @@ async fn at_once_all_get_the_same_successor() {
 }
 
 #[tokio::test]
-async fn an_idle_session_ends() {
+async fn an_idle_session_expires() {
     each(|world| async move {
         let first = start(&world).await;
         world.clock.advance(Duration::from_secs(29 * 24 * 3600));
@@ -116,7 +116,7 @@ async fn an_idle_session_ends() {
 }
 
 #[tokio::test]
-async fn what_is_no_refresh_token() {
+async fn invalid_refresh_tokens_are_refused() {
     each(|world| async move {
         let made = start(&world).await;
         let mut forged = made.refresh_token.clone();
@@ -125,7 +125,10 @@ async fn what_is_no_refresh_token() {
             refused(world.refresh(text).await, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
         }
         invalid(world.refresh("").await, &["refresh_token"]);
-        assert!(world.refresh(&made.refresh_token).await.is_ok(), "forgeries end nothing");
+        assert!(
+            world.refresh(&made.refresh_token).await.is_ok(),
+            "forged tokens do not end sessions"
+        );
     })
     .await;
 }

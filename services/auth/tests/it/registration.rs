@@ -1,4 +1,4 @@
-//! Making accounts.
+//! Registration.
 
 use access::testing::bearer;
 use auth::Registration;
@@ -24,7 +24,7 @@ async fn a_new_user_can_be_found_and_can_log_in() {
             let request = pb::GetUserRequest { user_id: reference.into() };
             let found = world.users().get_user(request).await.unwrap().into_inner().user.unwrap();
             assert_eq!(found.user_id, user.user_id);
-            assert_eq!(found.email, "", "an address is for its owner");
+            assert_eq!(found.email, "", "e-mail addresses are private");
         }
         for identifier in ["Ada", "ada", "ada@ANALYTICAL.example", " ada "] {
             assert!(world.try_log_in(identifier, PASSWORD).await.is_ok(), "{identifier}");
@@ -34,7 +34,7 @@ async fn a_new_user_can_be_found_and_can_log_in() {
 }
 
 #[tokio::test]
-async fn a_name_belongs_to_one() {
+async fn usernames_are_unique_regardless_of_case() {
     each(|world| async move {
         world.user("ada").await;
         for name in ["ada", "ADA", "Ada"] {
@@ -46,7 +46,7 @@ async fn a_name_belongs_to_one() {
 }
 
 #[tokio::test]
-async fn wrong_fields_are_all_named() {
+async fn all_invalid_fields_are_reported() {
     each(|world| async move {
         let request = pb::RegisterUserRequest {
             username: "me".into(),
@@ -84,7 +84,7 @@ async fn wrong_fields_are_all_named() {
 }
 
 #[tokio::test]
-async fn a_taken_address_is_not_told() {
+async fn a_taken_email_is_not_revealed() {
     each(|world| async move {
         let with = |name: &str| pb::RegisterUserRequest {
             email: "ada@example.org".into(),
@@ -96,8 +96,8 @@ async fn a_taken_address_is_not_told() {
         let token = world.log_in("eve").await.access_token;
         let me = pb::GetUserRequest { user_id: "me".into() };
         let me = world.users().get_user(bearer(&token, me)).await.unwrap().into_inner();
-        assert_eq!(me.user.unwrap().email, "ada@example.org", "her own word, as for anybody");
-        // The address signs in who gave it first.
+        assert_eq!(me.user.unwrap().email, "ada@example.org", "the profile keeps the address");
+        // The address signs in the user who claimed it first.
         let session = world.log_in("ada@example.org").await.session.unwrap();
         let ada = world.log_in("ada").await.session.unwrap();
         assert_eq!(session.user_id, ada.user_id);
@@ -106,7 +106,7 @@ async fn a_taken_address_is_not_told() {
 }
 
 #[tokio::test]
-async fn a_retry_gets_the_same_answer() {
+async fn a_retry_gets_the_same_response() {
     each(|world| async move {
         let request = pb::RegisterUserRequest {
             request_id: "try-1".into(),
@@ -117,7 +117,7 @@ async fn a_retry_gets_the_same_answer() {
         let first = register(request.clone()).await.unwrap().into_inner();
         let again = register(request.clone()).await.unwrap().into_inner();
         assert_eq!(first, again);
-        // Nobody else learns anything by guessing the id.
+        // Guessing the request id reveals nothing.
         let other = pb::RegisterUserRequest {
             password: "another battery, another staple".into(),
             ..request.clone()
@@ -125,7 +125,7 @@ async fn a_retry_gets_the_same_answer() {
         refused(register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
         let other = pb::RegisterUserRequest { country: "NZ".into(), ..request.clone() };
         refused(register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
-        // The id of another name's request is another id.
+        // Request ids are scoped by username.
         let other = pb::RegisterUserRequest { username: "grace".into(), ..request };
         assert!(register(other).await.is_ok());
     })
@@ -133,7 +133,7 @@ async fn a_retry_gets_the_same_answer() {
 }
 
 #[tokio::test]
-async fn closed_means_closed() {
+async fn closed_registration_is_refused() {
     each_with(
         |config| config.registration = Registration::Closed,
         |world| async move {
@@ -151,7 +151,7 @@ async fn invite(world: &World, uses: i32) -> String {
 }
 
 #[tokio::test]
-async fn an_invitation_is_used_up() {
+async fn invitations_are_limited_by_uses_and_expiry() {
     each_with(
         |config| config.registration = Registration::Invite,
         |world| async move {
@@ -170,7 +170,7 @@ async fn an_invitation_is_used_up() {
                 pb::RegisterUserRequest { request_id: "1".into(), ..with("grace", &code) };
             assert!(register(retried.clone()).await.is_ok());
             refused(register(with("eve", &code)).await, denied, "INVITATION_INVALID");
-            assert!(register(retried).await.is_ok(), "the retry needs no further use");
+            assert!(register(retried).await.is_ok(), "a retry does not count as a use");
             let late = pb::RegisterUserRequest { request_id: "2".into(), ..with("eve", &code) };
             refused(register(late).await, denied, "INVITATION_INVALID");
             let code = invite(&world, 1).await;

@@ -1,4 +1,4 @@
-//! Signing in and out.
+//! Sign-in and sign-out.
 
 use access::testing::bearer;
 use proto::auth as pb;
@@ -18,7 +18,7 @@ async fn log_out(world: &World, token: &str, id: &str) -> Result<(), tonic::Stat
 }
 
 #[tokio::test]
-async fn a_session_is_what_it_says() {
+async fn a_new_session_and_its_token() {
     each(|world| async move {
         let user = world.user("ada").await;
         let made = world.log_in("ada").await;
@@ -38,7 +38,7 @@ async fn a_session_is_what_it_says() {
 }
 
 #[tokio::test]
-async fn unknown_and_wrong_are_the_same() {
+async fn unknown_users_and_wrong_passwords_are_indistinguishable() {
     each(|world| async move {
         world.user("ada").await;
         let mut answers = Vec::new();
@@ -66,7 +66,7 @@ async fn unknown_and_wrong_are_the_same() {
 }
 
 #[tokio::test]
-async fn a_log_out_shows_at_once() {
+async fn log_out_takes_effect_immediately() {
     each(|world| async move {
         world.user("ada").await;
         let (one, two) = (world.log_in("ada").await, world.log_in("ada").await);
@@ -83,7 +83,7 @@ async fn a_log_out_shows_at_once() {
 }
 
 #[tokio::test]
-async fn one_session_ends_another() {
+async fn a_session_can_end_another_one() {
     each(|world| async move {
         world.user("ada").await;
         let (one, two) = (world.log_in("ada").await, world.log_in("ada").await);
@@ -98,7 +98,7 @@ async fn one_session_ends_another() {
 }
 
 #[tokio::test]
-async fn others_sessions_do_not_exist() {
+async fn sessions_of_other_users_are_not_found() {
     each(|world| async move {
         let eve = world.player("eve").await;
         world.user("ada").await;
@@ -115,7 +115,7 @@ async fn others_sessions_do_not_exist() {
 }
 
 #[tokio::test]
-async fn log_out_everywhere_keeps_this_one_if_asked() {
+async fn log_out_everywhere_can_keep_the_current_session() {
     each(|world| async move {
         world.user("ada").await;
         let here = world.log_in("ada").await;
@@ -137,7 +137,7 @@ async fn log_out_everywhere_keeps_this_one_if_asked() {
 }
 
 #[tokio::test]
-async fn pages_of_sessions() {
+async fn sessions_are_paged() {
     each(|world| async move {
         let token = world.player("ada").await;
         for _ in 0..4 {
@@ -149,7 +149,7 @@ async fn pages_of_sessions() {
         assert_eq!((second.sessions.len(), second.next_page_token.as_str()), (2, ""));
         let all = first.sessions.iter().chain(&second.sessions);
         let ids: Vec<&str> = all.map(|session| session.session_id.as_str()).collect();
-        assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "the newest first");
+        assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "newest first");
         assert!(second.sessions[1].current);
         let eve = world.player("eve").await;
         for (token, page_size, page_token) in [
@@ -168,7 +168,7 @@ async fn pages_of_sessions() {
 }
 
 #[tokio::test]
-async fn the_suspended_are_told_after_the_right_password_only() {
+async fn suspension_is_revealed_only_with_the_right_password() {
     each(|world| async move {
         let (admin, token) = (world.admin().await, world.player("ada").await);
         let refresh = world.log_in("ada").await.refresh_token;
@@ -182,7 +182,11 @@ async fn the_suspended_are_told_after_the_right_password_only() {
         refused(world.refresh(&refresh).await, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
         let request = pb::ReinstateUserRequest { user_id: "ada".into() };
         world.users().reinstate_user(bearer(&admin, request)).await.unwrap();
-        assert_eq!(world.validate(&token).await, Err(pb::Rejection::Revoked), "once is for ever");
+        assert_eq!(
+            world.validate(&token).await,
+            Err(pb::Rejection::Revoked),
+            "reinstating does not restore tokens"
+        );
         assert!(world.refresh(&refresh).await.is_err());
         assert!(world.validate(&world.log_in("ada").await.access_token).await.is_ok());
     })
@@ -190,7 +194,7 @@ async fn the_suspended_are_told_after_the_right_password_only() {
 }
 
 #[tokio::test]
-async fn sessions_and_revocations_outlive_the_process() {
+async fn sessions_and_revocations_survive_a_restart() {
     each(|world| async move {
         world.user("ada").await;
         let (live, dead) = (world.log_in("ada").await, world.log_in("ada").await);

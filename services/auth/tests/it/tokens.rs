@@ -1,4 +1,4 @@
-//! Access tokens, as services ask about them.
+//! Validation of access tokens.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tonic::Code;
 use crate::world::{each, invalid, read, refused};
 
 #[tokio::test]
-async fn every_rejection() {
+async fn each_rejection_reason() {
     each(|world| async move {
         let token = world.player("ada").await;
         let malformed = Err(pb::Rejection::Malformed);
@@ -36,7 +36,7 @@ async fn every_rejection() {
         assert_eq!(world.validate_as(fresh).await, Err(pb::Rejection::StaleAuth));
         assert!(world.validate(&token).await.is_ok());
         world.clock.advance(Duration::from_secs(300));
-        // The caller's own token is a service's, which lives longer.
+        // The caller's own token, a service token, is still valid.
         assert_eq!(world.validate(&token).await, Err(pb::Rejection::Expired));
         assert_eq!(world.validate(&token).await, Err(pb::Rejection::Expired));
     })
@@ -44,7 +44,7 @@ async fn every_rejection() {
 }
 
 #[tokio::test]
-async fn the_database_has_the_last_word() {
+async fn authoritative_validation_reads_the_database() {
     each(|world| async move {
         world.user("ada").await;
         let made = world.log_in("ada").await;
@@ -56,7 +56,7 @@ async fn the_database_has_the_last_word() {
         assert!(world.validate_as(ask.clone()).await.is_ok());
         let service = pb::ValidateTokenRequest { token: world.service.clone(), ..ask.clone() };
         assert!(world.validate_as(service).await.is_ok());
-        // As if another process had done it, which this one has not heard of.
+        // Changes by another process, of which this one has no revocation.
         world.db.script("UPDATE users SET auth_epoch = auth_epoch + 1").await;
         assert!(world.validate(&made.access_token).await.is_ok());
         assert_eq!(world.validate_as(ask.clone()).await, Err(pb::Rejection::Revoked));
@@ -67,7 +67,7 @@ async fn the_database_has_the_last_word() {
 }
 
 #[tokio::test]
-async fn what_another_process_revoked_is_learned() {
+async fn revocations_by_another_process_are_loaded() {
     each(|world| async move {
         world.user("ada").await;
         let made = world.log_in("ada").await;
@@ -84,7 +84,7 @@ async fn what_another_process_revoked_is_learned() {
         let mut sessions = proto::auth::session_service_client::SessionServiceClient::new(here);
         sessions.delete_session(bearer(&made.access_token, request)).await.unwrap();
         if first.engine() == db::Engine::Postgres {
-            db::testing::eventually("the revocation is known", || async {
+            db::testing::eventually("the revocation is loaded", || async {
                 other.validate(&made.access_token).await == Err(pb::Rejection::Revoked)
             })
             .await;
@@ -96,7 +96,7 @@ async fn what_another_process_revoked_is_learned() {
 }
 
 #[tokio::test]
-async fn batches() {
+async fn batches_are_validated_in_order() {
     each(|world| async move {
         let token = world.player("ada").await;
         let one =
@@ -121,7 +121,7 @@ async fn batches() {
 }
 
 #[tokio::test]
-async fn validating_is_for_services() {
+async fn only_services_may_validate_tokens() {
     each(|world| async move {
         let (player, admin) = (world.player("ada").await, world.admin().await);
         let ask = pb::ValidateTokenRequest { token: player.clone(), ..Default::default() };
@@ -139,17 +139,17 @@ async fn validating_is_for_services() {
 }
 
 #[tokio::test]
-async fn what_the_published_keys_say() {
+async fn published_keys_verify_tokens() {
     each(|world| async move {
         let request = pb::GetJsonWebKeySetRequest {};
         let keys = world.tokens().get_json_web_key_set(request).await.unwrap().into_inner().keys;
         assert_eq!(keys.len(), 1);
-        let key = access::PublicKey::from_x(&keys[0].x).unwrap();
+        let key = access::PublicKey::try_from(&keys[0]).unwrap();
         assert_eq!(key.kid(), keys[0].kid);
         assert_eq!((keys[0].kty.as_str(), keys[0].alg.as_str()), ("OKP", "EdDSA"));
-        let set = access::KeySet::new(access::token::ACCESS, [key]);
+        let set = access::KeySet::new([key]);
         let token = world.player("ada").await;
-        assert!(set.verify(&token, world.clock.now()).is_ok(), "anybody can check a token");
+        assert!(set.verify(&token, world.clock.now()).is_ok(), "verifiable with the published key");
     })
     .await;
 }

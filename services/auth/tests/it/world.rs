@@ -1,4 +1,4 @@
-//! A server of one test, and what tests say about it.
+//! Test support: a running auth service, and assertions.
 
 use std::fmt::Debug;
 
@@ -18,10 +18,10 @@ use proto::auth::user_service_client::UserServiceClient;
 use rpc::{Channel, Local, RootSecret, Stack, status};
 use tonic::{Code, Request, Response, Status};
 
-/// Everybody's password.
+/// The password of all test users.
 pub const PASSWORD: &str = "correct horse battery staple";
 
-/// A running auth service on a database of its own, with a clock that stands still.
+/// A running auth service with its own database and a manual clock.
 pub struct World {
     pub auth: Auth,
     pub clock: Clock,
@@ -29,7 +29,7 @@ pub struct World {
     pub channel: Channel,
     admin_password: String,
     edge: String,
-    /// A token of the service `problem`.
+    /// Access token of the service `problem`.
     pub service: String,
 }
 
@@ -42,7 +42,7 @@ where
     each_with(|_| {}, test).await;
 }
 
-/// The same with another configuration.
+/// Like [`each`], with a changed configuration.
 pub async fn each_with<F, Fut>(adjust: impl Fn(&mut Config), test: F)
 where
     F: Fn(World) -> Fut,
@@ -75,7 +75,7 @@ pub async fn open(config: &Config, db: &TestDb, clock: &Clock) -> (Auth, Channel
 impl World {
     async fn open(config: Config, db: TestDb, clock: Clock) -> Self {
         let (auth, channel) = open(&config, &db, &clock).await;
-        let admin = auth.ensure_admin(|_| Ok(())).await.unwrap().expect("the first start");
+        let admin = auth.ensure_admin(|_| Ok(())).await.unwrap().expect("no administrator yet");
         let mut world = Self {
             auth,
             clock,
@@ -90,7 +90,7 @@ impl World {
         world
     }
 
-    /// The same world with another process of the service.
+    /// The same world with another instance of the service.
     pub fn with(self, auth: Auth, channel: Channel) -> Self {
         Self { auth, channel, ..self }
     }
@@ -126,7 +126,7 @@ impl World {
         credentials.token().await.unwrap()
     }
 
-    /// A registered user.
+    /// Registers a user.
     pub async fn user(&self, name: &str) -> pb::User {
         let request = registration(name);
         let user = self.users().register_user(request).await.unwrap().into_inner().user;
@@ -147,13 +147,13 @@ impl World {
         self.sessions().create_session(request).await
     }
 
-    /// A token of a new user.
+    /// Registers a user and returns an access token.
     pub async fn player(&self, name: &str) -> String {
         self.user(name).await;
         self.log_in(name).await.access_token
     }
 
-    /// A token of the administrator.
+    /// An access token of the administrator.
     pub async fn admin(&self) -> String {
         let session = self.try_log_in("admin", &self.admin_password).await.unwrap();
         session.into_inner().access_token
@@ -185,7 +185,7 @@ impl World {
         Ok(done.into_inner().user.expect("a user"))
     }
 
-    /// What ValidateToken says: the principal, or why not.
+    /// The result of ValidateToken.
     pub async fn validate(&self, token: &str) -> Result<pb::Principal, pb::Rejection> {
         self.validate_as(pb::ValidateTokenRequest { token: token.into(), ..Default::default() })
             .await
@@ -199,7 +199,7 @@ impl World {
         read(answer.unwrap().into_inner())
     }
 
-    /// A request that comes through the edge, from an address.
+    /// A request that the edge forwards for a client at this address.
     pub fn from<T>(&self, address: &str, message: T) -> Request<T> {
         let mut request = Request::new(message);
         let edge = format!("Bearer {}", self.edge).parse().unwrap();
@@ -212,7 +212,7 @@ impl World {
 pub fn read(answer: pb::ValidateTokenResponse) -> Result<pb::Principal, pb::Rejection> {
     match answer.result.expect("a principal or a rejection") {
         pb::validate_token_response::Result::Principal(principal) => Ok(principal),
-        pb::validate_token_response::Result::Rejection(why) => Err(why.try_into().unwrap()),
+        pb::validate_token_response::Result::Rejection(reason) => Err(reason.try_into().unwrap()),
     }
 }
 
@@ -231,7 +231,7 @@ pub fn refused<T: Debug>(result: Result<T, Status>, code: Code, reason: &str) {
     assert_eq!(status::reason(&status).as_deref(), Some(reason), "{status:?}");
 }
 
-/// The refusal names exactly these fields.
+/// Asserts INVALID_ARGUMENT with violations of exactly these fields.
 #[track_caller]
 pub fn invalid<T: Debug>(result: Result<T, Status>, fields: &[&str]) {
     let status = result.expect_err("a refusal");
