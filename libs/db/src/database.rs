@@ -299,9 +299,9 @@ impl TxGuard {
     where
         Fut: Future<Output = T>,
     {
-        let home = Arc::new(Mutex::new(None));
-        let value = work(Self { tx: self.tx.take(), home: home.clone() }).await;
-        self.tx = home.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let returned = Arc::new(Mutex::new(None));
+        let value = work(Self { tx: self.tx.take(), returned: returned.clone() }).await;
+        self.tx = returned.lock().unwrap_or_else(PoisonError::into_inner).take();
         if self.tx.is_some() { Ok(value) } else { Err(Error::Aborted) }
     }
 }
@@ -310,13 +310,13 @@ impl Deref for TxGuard {
     type Target = Tx;
 
     fn deref(&self) -> &Tx {
-        self.tx.as_ref().unwrap_or_else(|| unreachable!("only drop takes it"))
+        self.tx.as_ref().unwrap_or_else(|| unreachable!("only lend and drop take it"))
     }
 }
 
 impl DerefMut for TxGuard {
     fn deref_mut(&mut self) -> &mut Tx {
-        self.tx.as_mut().unwrap_or_else(|| unreachable!("only drop takes it"))
+        self.tx.as_mut().unwrap_or_else(|| unreachable!("only lend and drop take it"))
     }
 }
 

@@ -16,6 +16,9 @@ pub enum Error {
     /// The etag of the request is not that of the stored resource.
     #[error("the resource has changed since it was read; read it again")]
     EtagMismatch,
+    /// The request id belongs to another request of the caller.
+    #[error("the request id was used for another request")]
+    RequestIdReused,
     /// Another service did not answer.
     #[error("{service} is unavailable: {status}")]
     Peer {
@@ -94,6 +97,7 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
             Error::EtagMismatch => status::error(Code::Aborted, "ETAG_MISMATCH", error.to_string()),
+            Error::RequestIdReused => status::request_id_reused(),
             Error::Peer { service, status: cause } => {
                 tracing::warn!(service, %cause, "peer unavailable");
                 unavailable("PEER_UNAVAILABLE", format!("the {service} service is unavailable"))
@@ -209,6 +213,7 @@ mod tests {
         check(db::Error::Invalid("x".into()), Code::InvalidArgument, "VALUE_REFUSED");
         check(db::Error::Conflict("x".into()), Code::Internal, "INTERNAL");
         check(Error::EtagMismatch, Code::Aborted, "ETAG_MISMATCH");
+        check(Error::RequestIdReused, Code::InvalidArgument, "REQUEST_ID_REUSED");
         check(Error::ShuttingDown, Code::Unavailable, "SHUTTING_DOWN");
         check(Error::stored("x"), Code::Internal, "INTERNAL");
         check(Error::invalid("name", "is empty"), Code::InvalidArgument, "INVALID_FIELD");

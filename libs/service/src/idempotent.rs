@@ -59,9 +59,6 @@ impl<'a> Idempotent<'a> {
     {
         let work = &work;
         db.transact(|mut tx| async move {
-            if self.request_id.is_empty() {
-                return work(tx).await;
-            }
             if let Some(response) = self.claim(&mut tx).await? {
                 return Ok(response);
             }
@@ -84,14 +81,23 @@ impl<'a> Idempotent<'a> {
         decode(claim)
     }
 
-    async fn claim<R: Message + Default>(&self, tx: &mut Tx) -> Result<Option<R>, Error> {
+    /// Claims the id in `tx`, after which [`Self::store`] must follow. Returns the response of an earlier arrival. A
+    /// concurrent request with the same id waits until `tx` ends. For use cases that [`Self::run`] does not fit.
+    pub async fn claim<R: Message + Default>(&self, tx: &mut Tx) -> Result<Option<R>, Error> {
+        if self.request_id.is_empty() {
+            return Ok(None);
+        }
         let now = tx.now();
         let claim =
             requests::claim(tx, &self.caller, self.rpc, self.request_id, &self.digest, now).await?;
         decode(claim)
     }
 
-    async fn store(&self, tx: &mut Tx, response: &impl Message) -> Result<(), Error> {
+    /// Stores the response of a claimed request.
+    pub async fn store(&self, tx: &mut Tx, response: &impl Message) -> Result<(), Error> {
+        if self.request_id.is_empty() {
+            return Ok(());
+        }
         let response = response.encode_to_vec();
         Ok(requests::store(tx, &self.caller, self.rpc, self.request_id, &response).await?)
     }
@@ -101,6 +107,6 @@ fn decode<R: Message + Default>(claim: Claim) -> Result<Option<R>, Error> {
     match claim {
         Claim::New => Ok(None),
         Claim::Replay(response) => Ok(Some(R::decode(response.as_slice())?)),
-        Claim::Conflict => Err(rpc::status::request_id_reused().into()),
+        Claim::Conflict => Err(Error::RequestIdReused),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use access::testing::Issuer;
 use access::{Layer, Policy};
 use bus::{Bus, Event, Topic};
 use cache::Cache;
-use db::testing::{Kind, SaysWhere, TestDb};
-use db::{Migrations, Options};
+use db::testing::{Kind, PrintOnPanic, TestDb};
+use db::{Db, Migrations, Options};
 use ids::{Clock, Uuid};
 use prost::{Message, Name};
 use rpc::{Channel, Local, PageKey, RootSecret, Services, Stack, status};
-use runtime::Tasks;
+use runtime::{Shutdown, Tasks};
 use tempfile::TempDir;
 use tonic::{Code, Status};
 
@@ -126,15 +126,20 @@ impl<S: Service> Setup<S> {
                 logs.insert(topic.producer, create(&tables).await);
             }
         }
-        let directory = Arc::new(tempfile::tempdir().expect("creating a directory for a test"));
-        let running = self.start(&db, &logs, directory.path()).await;
+        let directory = directory();
+        let running = self.start(&db, &logs, directory.clone()).await;
         World { setup: self, db, logs, running, directory }
+    }
+
+    /// Runs one process on a database, for services that consume no events.
+    pub async fn run(&self, db: &TestDb) -> Running<S> {
+        self.start(db, &BTreeMap::new(), directory()).await
     }
 
     /// Runs `test` once on every kind of database.
     pub async fn each<Fut: Future<Output = ()>>(self, test: impl Fn(World<S>) -> Fut) {
         for kind in db::testing::kinds() {
-            let _says = SaysWhere(&kind);
+            let _guard = PrintOnPanic(&kind);
             test(self.clone().open(&kind).await).await;
         }
     }
@@ -143,7 +148,7 @@ impl<S: Service> Setup<S> {
         &self,
         db: &TestDb,
         logs: &BTreeMap<&'static str, TestDb>,
-        data_dir: &Path,
+        directory: Arc<TempDir>,
     ) -> Running<S> {
         let (local, tasks) = (Local::new(), Tasks::default());
         let channel = Channel::from(local.clone());
@@ -151,24 +156,19 @@ impl<S: Service> Setup<S> {
         let cache = self.cache.clone().unwrap_or_else(|| Cache::memory(self.clock.clone()));
         let name = S::DESCRIPTOR.name;
         let peer = |peer: &&'static str| (*peer, issuer.credentials(name).channel(channel.clone()));
-        let root_secret = root_secret();
         let context = Context {
-            db: db.db(),
-            cache: cache.clone(),
-            clock: self.clock.clone(),
-            page_key: PageKey::new(&root_secret),
-            root_secret,
             peers: Peers::new(S::DESCRIPTOR.calls.iter().map(peer)),
-            data_dir: data_dir.to_owned(),
+            data_dir: directory.path().to_owned(),
             shutdown: tasks.shutdown().clone(),
+            ..context(db.db(), cache.clone())
         };
-        let service = S::open(self.config.clone(), context).await.expect("opening the service");
         let mut topics = vec![(S::DESCRIPTOR.publishes, db.db())];
         for topic in self.topics {
             topics.push((std::slice::from_ref(topic), logs[topic.producer].db()));
         }
         let bus = Bus::embedded(topics).expect("the topics of a test");
-        let events = bus::subscribe::server(bus.clone(), PageKey::new(&root_secret()));
+        let events = bus::subscribe::server(bus.clone(), context.page_key.clone());
+        let service = S::open(self.config.clone(), context).await.expect("opening the service");
         let services = (self.peers)().merge(service.routes()).add(events);
         let layer = (self.layer)(&service, &issuer);
         let (served, _health) = Stack::new(self.descriptor_set).build(services, &layer);
@@ -176,7 +176,7 @@ impl<S: Service> Setup<S> {
         if self.background {
             service.start(&tasks, &bus).expect("starting the service");
         }
-        Running { service, channel, issuer, cache, bus, tasks }
+        Running { service, channel, issuer, cache, bus, tasks, _directory: directory }
     }
 }
 
@@ -207,6 +207,7 @@ pub struct Running<S> {
     pub bus: Bus,
     /// Its background work.
     pub tasks: Tasks,
+    _directory: Arc<TempDir>,
 }
 
 impl<S> Drop for Running<S> {
@@ -225,7 +226,7 @@ impl<S: Service> World<S> {
 
     /// One more process on the same data.
     pub async fn another(&self) -> Running<S> {
-        self.setup.start(&self.db, &self.logs, self.directory.path()).await
+        self.setup.start(&self.db, &self.logs, self.directory.clone()).await
     }
 
     /// The data directory, which the processes share.
@@ -248,10 +249,24 @@ impl<S: Service> World<S> {
     }
 }
 
-/// The root secret of every test.
+/// A context without peers.
 #[must_use]
-pub fn root_secret() -> RootSecret {
-    RootSecret::from_bytes([7; 32])
+pub fn context(db: Db, cache: Cache) -> Context {
+    let root_secret = RootSecret::from_bytes([7; 32]);
+    Context {
+        clock: db.clock().clone(),
+        db,
+        cache,
+        page_key: PageKey::new(&root_secret),
+        root_secret,
+        peers: Peers::default(),
+        data_dir: PathBuf::new(),
+        shutdown: Shutdown::new(),
+    }
+}
+
+fn directory() -> Arc<TempDir> {
+    Arc::new(tempfile::tempdir().expect("creating a directory for a test"))
 }
 
 /// Asserts that the call failed with this code and reason.

@@ -83,7 +83,8 @@ fn start<S: Service>(service: &S, base: &Base, bus: &bus::Bus) -> Result<(), Fai
     service.start(&base.tasks, bus).map_err(|error| failure(name, error))
 }
 
-fn failure(name: &str, error: OpenError) -> Failure {
+/// Converts an error to a failure of the program.
+pub(crate) fn failure(name: &str, error: OpenError) -> Failure {
     match error {
         OpenError::Config(text) => Failure::config(text),
         OpenError::Unavailable(text) => Failure::unavailable(text),

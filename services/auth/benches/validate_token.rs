@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use access::testing::bearer;
 use access::{Credentials, Layer, Policy, SigningKey};
-use auth::{Config, MIGRATIONS};
+use auth::{Auth, Config};
 use cache::Cache;
 use criterion::Criterion;
 use db::testing::{Kind, TestDb};
@@ -18,7 +18,8 @@ use proto::auth as pb;
 use proto::auth::session_service_client::SessionServiceClient;
 use proto::auth::token_service_client::TokenServiceClient;
 use proto::auth::user_service_client::UserServiceClient;
-use rpc::{Channel, Local, RootSecret, Stack};
+use rpc::{Channel, Local, Stack};
+use service::Service as _;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tonic_health::pb::HealthCheckRequest;
@@ -39,13 +40,13 @@ struct Bench {
 
 async fn serve() -> Bench {
     let clock = Clock::system();
-    let db = Kind::Sqlite.create(&MIGRATIONS).await;
+    let db = Kind::Sqlite.create(&Auth::DESCRIPTOR.migrations).await;
     let cache = Cache::memory(clock.clone());
-    let secret = RootSecret::generate();
-    let auth = auth::open(Config::default(), db.db(), cache.clone(), &secret).await.unwrap();
+    let context = service::testing::context(db.db(), cache.clone());
+    let auth = Auth::open(Config::default(), context).await.unwrap();
     let layer =
         Layer::new(Policy::of_agon(), auth.verifier()).limited(access::Limits::default(), cache);
-    let (served, health) = Stack::new(proto::DESCRIPTOR_SET).build(auth.services(), &layer);
+    let (served, health) = Stack::new(proto::DESCRIPTOR_SET).build(auth.routes(), &layer);
     health.serving().await;
     let local = Local::new();
     local.set(served.clone());

@@ -1,17 +1,16 @@
 //! Role bindings and permission checks.
 
 use access::{Caller, Role, roles};
-use db::Tx;
-use prost::Message;
+use db::{Tx, TxGuard};
 use proto::auth as pb;
-use rpc::{Violations, page};
+use rpc::Violations;
+use service::{Idempotent, Page, check_request_id};
 use uuid::Uuid;
 
 use crate::binding::{Binding, check_resource};
 use crate::error::{Error, Result, checked};
-use crate::requests::{Once, check_id};
 use crate::user::global_roles;
-use crate::users::{audit_event, next_page, parse_id};
+use crate::users::{audit_event, parse_id};
 use crate::{State, events, store};
 
 impl State {
@@ -39,19 +38,16 @@ impl State {
         if let Err(what) = check_resource(&request.resource) {
             violations.add("resource", what);
         }
-        check_id(&mut violations, &request.request_id);
+        check_request_id(&mut violations, &request.request_id);
         checked(violations)?;
         let role = role.ok_or_else(|| Error::field("role", "is missing"))?;
         check_grant(caller, role)?;
         let user_id = self.find_user(&self.db, caller, "user_id", &request.user_id).await?.id;
-        let parts = [&user_id.to_string(), role.name(), request.resource.as_str()];
-        let once = Once::new(caller, "CreateRoleBinding", &request.request_id, &parts);
-        let (once, resource) = (&once, request.resource.as_str());
-        let creating = self.db.transact(|mut tx| async move {
-            if let Some(before) = once.begin(&mut tx).await? {
-                return pb::RoleBinding::decode(before.as_slice())
-                    .map_err(|error| Error::internal(&error));
-            }
+        let resource = request.resource.as_str();
+        let content = [user_id.as_bytes(), role.name().as_bytes(), resource.as_bytes()];
+        let (caller_id, request_id) = (caller.acting().id, &request.request_id);
+        let once = Idempotent::new(caller_id, "CreateRoleBinding", request_id, &content);
+        let create = |mut tx: TxGuard| async move {
             let binding = Binding {
                 id: tx.new_id(),
                 user_id,
@@ -64,11 +60,9 @@ impl State {
                 return Err(Error::BindingExists);
             }
             self.roles_changed(&mut tx, caller, "role.given", &binding).await?;
-            let response = binding.to_proto();
-            once.finish(&mut tx, &response).await?;
-            Ok(response)
-        });
-        creating.await
+            Ok(binding.to_proto())
+        };
+        once.run(&self.db, create).await
     }
 
     /// Revokes a role. Requires all of its permissions.
@@ -124,7 +118,6 @@ impl State {
         caller: &Caller,
         request: pb::ListRoleBindingsRequest,
     ) -> Result<pb::ListRoleBindingsResponse> {
-        let size = page::page_size(request.page_size, 50, 200)?;
         if !request.role.is_empty()
             && let Err(error) = request.role.parse::<Role>()
         {
@@ -136,12 +129,12 @@ impl State {
         };
         let filter = user_id.unwrap_or_default();
         let parts: [&[u8]; 2] = [filter.as_bytes(), request.role.as_bytes()];
-        let args = page::digest("ListRoleBindings", &parts);
-        let before: Option<Uuid> = self.pages.parse(&args, &request.page_token)?;
-        let before = before.unwrap_or(Uuid::max());
-        let mut bindings =
-            store::bindings::page(&self.db, user_id, &request.role, before, size + 1).await?;
-        let next = next_page(&mut bindings, size, |last| self.pages.token(&args, &last.id));
+        let (size, token) = (request.page_size, &request.page_token);
+        let page = Page::open(&self.pages, "ListRoleBindings", &parts, size, token)?;
+        let before = page.after.unwrap_or(Uuid::max());
+        let rows =
+            store::bindings::page(&self.db, user_id, &request.role, before, page.limit()).await?;
+        let (bindings, next) = page.close(rows, |last| last.id);
         let role_bindings = bindings.iter().map(Binding::to_proto).collect();
         Ok(pb::ListRoleBindingsResponse { role_bindings, next_page_token: next })
     }

@@ -9,9 +9,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A status that is returned unchanged.
-    #[error("{0}")]
-    Status(Box<Status>),
     #[error("the username is taken")]
     UsernameTaken,
     #[error("registration is closed")]
@@ -55,32 +52,31 @@ pub enum Error {
     GrantExceedsOwn,
     #[error("the last active administrator cannot be suspended or lose the role")]
     LastAdmin,
-    #[error("the resource was changed concurrently; read it again")]
-    EtagMismatch,
-    #[error("the request id was used for another request")]
-    RequestIdReused,
     #[error(transparent)]
-    Db(#[from] db::Error),
-    /// A bug or an invalid configuration; the text is not sent to clients.
-    #[error("{0}")]
-    Internal(String),
+    Common(#[from] service::Error),
 }
 
 impl Error {
-    /// [`Error::Internal`] with its cause.
-    pub fn internal(cause: &dyn std::fmt::Display) -> Self {
-        Self::Internal(cause.to_string())
+    /// A defect; the text is not sent to clients.
+    pub fn internal(cause: impl std::fmt::Display) -> Self {
+        service::Error::Internal(cause.to_string()).into()
     }
 
     /// INVALID_ARGUMENT for one field.
     pub fn field(field: &str, what: &str) -> Self {
-        status::invalid_argument(field, what).into()
+        service::Error::invalid(field, what).into()
+    }
+}
+
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Self {
+        Self::Common(error.into())
     }
 }
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
-        Self::Status(Box::new(status))
+        Self::Common(status.into())
     }
 }
 
@@ -91,10 +87,9 @@ pub fn checked(violations: Violations) -> Result<()> {
 
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        use Code::{Aborted, AlreadyExists, PermissionDenied, ResourceExhausted, Unauthenticated};
+        use Code::{AlreadyExists, PermissionDenied, ResourceExhausted, Unauthenticated};
         let text = error.to_string();
         match error {
-            Error::Status(status) => *status,
             Error::UsernameTaken => status::error(AlreadyExists, "USERNAME_TAKEN", text),
             Error::BindingExists => status::error(AlreadyExists, "BINDING_EXISTS", text),
             Error::RegistrationClosed => {
@@ -126,37 +121,7 @@ impl From<Error> for Status {
             Error::BindingNotFound => status::not_found("BINDING_NOT_FOUND", text),
             Error::InvitationNotFound => status::not_found("INVITATION_NOT_FOUND", text),
             Error::LastAdmin => status::failed_precondition("LAST_ADMIN", text),
-            Error::EtagMismatch => status::error(Aborted, "ETAG_MISMATCH", text),
-            Error::RequestIdReused => status::request_id_reused(),
-            Error::Db(error) => database_status(error),
-            Error::Internal(cause) => status::internal(cause),
+            Error::Common(error) => error.into(),
         }
-    }
-}
-
-fn database_status(error: db::Error) -> Status {
-    let soon = Duration::from_secs(1);
-    match error {
-        db::Error::Full(_) => {
-            tracing::error!(%error, "database disk full");
-            let text = "the disk of the server is full; nothing was changed";
-            status::retry(Code::ResourceExhausted, "DISK_FULL", text, Duration::from_secs(30))
-        }
-        db::Error::Busy(_) => {
-            let text = "concurrent changes to the same data; try again";
-            status::retry(Code::Unavailable, "CONTENTION", text, soon)
-        }
-        db::Error::Unavailable(_) | db::Error::Timeout(_) => {
-            tracing::error!(%error, "database unavailable");
-            let text = "the database is unavailable; try again shortly";
-            status::retry(Code::Unavailable, "DATABASE_UNAVAILABLE", text, soon)
-        }
-        db::Error::Invalid(cause) => {
-            // Not caught by validation, but still the fault of the request.
-            tracing::warn!(cause, "database refused a value");
-            let text = "a text contains a zero byte, or a number is out of range";
-            status::error(Code::InvalidArgument, "VALUE_REFUSED", text)
-        }
-        other => status::internal(other),
     }
 }

@@ -30,7 +30,6 @@ mod limits;
 mod password;
 mod passwords;
 mod refresh;
-mod requests;
 mod rpc;
 mod secret;
 mod service_account;
@@ -47,24 +46,22 @@ mod users;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ::rpc::{PageKey, RootSecret};
+use ::rpc::{PageKey, Services};
 use access::Verifier;
-use cache::Cache;
+use bus::Bus;
 use db::Db;
 use ids::Clock;
+use runtime::Tasks;
+use service::{Context, Descriptor, OpenError, Service};
 
 pub use config::{Config, Registration};
 pub use error::{Error, Result};
-pub use events::TOPICS;
 pub use users::FirstAdmin;
 
 use hashing::Hasher;
 use limits::Limits;
 use secret::Secrets;
 use tokens::Signer;
-
-/// The migrations of the schema `auth`.
-pub const MIGRATIONS: db::Migrations = db::migrations!("auth", "0001_accounts", "0002_tokens");
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
@@ -82,44 +79,55 @@ pub(crate) struct State {
     signer: RwLock<Option<Arc<Signer>>>,
 }
 
-/// Opens the service on its migrated database. Loads or creates the signing keys and loads the
-/// revocations.
-pub async fn open(config: Config, db: Db, cache: Cache, secret: &RootSecret) -> Result<Auth> {
-    config.check().map_err(Error::Internal)?;
-    let clock = db.clock().clone();
-    let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-    let threads = if config.hash_threads == 0 { cores } else { config.hash_threads };
-    let state = State {
-        hasher: Hasher::new(threads, config.hash_queue),
-        limits: Limits::new(&config, cache, clock.clone()),
-        verifier: Verifier::local(clock.clone()),
-        secrets: Secrets::new(secret),
-        pages: PageKey::new(secret),
-        signer: RwLock::default(),
-        config,
-        db,
-        clock,
+impl Service for Auth {
+    const DESCRIPTOR: Descriptor = Descriptor {
+        name: "auth",
+        migrations: db::migrations!("auth", "0001_accounts", "0002_tokens"),
+        publishes: events::TOPICS,
+        consumes: &[],
+        calls: &[],
     };
-    state.rotate_keys().await?;
-    state.load_revocations(None).await?;
-    Ok(Auth(Arc::new(state)))
-}
 
-impl Auth {
-    #[must_use]
-    pub fn services(&self) -> ::rpc::Services {
+    type Config = Config;
+
+    /// Loads or creates the signing keys, and loads the revocations.
+    async fn open(config: Config, context: Context) -> Result<Self, OpenError> {
+        config.check().map_err(OpenError::Config)?;
+        let Context { db, cache, clock, page_key, root_secret, .. } = context;
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let threads = if config.hash_threads == 0 { cores } else { config.hash_threads };
+        let state = State {
+            hasher: Hasher::new(threads, config.hash_queue),
+            limits: Limits::new(&config, cache, clock.clone()),
+            verifier: Verifier::local(clock.clone()),
+            secrets: Secrets::new(&root_secret),
+            pages: page_key,
+            signer: RwLock::default(),
+            config,
+            db,
+            clock,
+        };
+        let fail = |error: Error| OpenError::Storage(error.to_string());
+        state.rotate_keys().await.map_err(fail)?;
+        state.load_revocations(None).await.map_err(fail)?;
+        Ok(Self(Arc::new(state)))
+    }
+
+    fn routes(&self) -> Services {
         rpc::services(&self.0)
     }
 
+    fn start(&self, tasks: &Tasks, _bus: &Bus) -> Result<(), OpenError> {
+        housekeeping::start(self, tasks);
+        Ok(())
+    }
+}
+
+impl Auth {
     /// The verifier that this service keeps up to date, for every access layer in this process.
     #[must_use]
     pub fn verifier(&self) -> Verifier {
         self.0.verifier.clone()
-    }
-
-    /// Starts the background tasks.
-    pub fn workers(&self, tasks: &runtime::Tasks) {
-        housekeeping::start(&self.0, tasks);
     }
 
     /// Creates an administrator with a random password if there is no active one. Calls `keep` with
@@ -153,7 +161,7 @@ impl State {
     /// The active signing key.
     fn signer(&self) -> Result<Arc<Signer>> {
         let signer = self.signer.read().unwrap_or_else(PoisonError::into_inner).clone();
-        signer.ok_or_else(|| Error::Internal("no active signing key".into()))
+        signer.ok_or_else(|| Error::internal("no active signing key"))
     }
 
     async fn audit(&self) -> Result<Option<i64>> {

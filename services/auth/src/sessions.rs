@@ -8,14 +8,15 @@ use chrono::{DateTime, Duration, Utc};
 use db::Tx;
 use proto::auth as pb;
 use proto::event::SessionEndReason;
-use rpc::{Violations, page};
+use rpc::Violations;
+use service::Page;
 use uuid::Uuid;
 
 use crate::error::{Error, Result, checked};
 use crate::refresh::{Decision, RefreshToken, StoredTokens, decide};
 use crate::session::{Session, client_name};
 use crate::user::User;
-use crate::users::{audit_event, next_page, parse_id};
+use crate::users::{audit_event, parse_id};
 use crate::{State, email, events, hashing, password, store, username};
 
 /// Maximum length of an identifier, in bytes.
@@ -279,13 +280,11 @@ impl State {
         request: pb::ListSessionsRequest,
     ) -> Result<pb::ListSessionsResponse> {
         let user = caller.user()?;
-        let size = page::page_size(request.page_size, 50, 200)?;
-        let args = page::digest("ListSessions", &[user.id.as_bytes()]);
-        let before: Option<Uuid> = self.pages.parse(&args, &request.page_token)?;
-        let before = before.unwrap_or(Uuid::max());
-        let now = self.clock.now();
-        let mut sessions = store::sessions::page(&self.db, user.id, before, now, size + 1).await?;
-        let next = next_page(&mut sessions, size, |last| self.pages.token(&args, &last.id));
+        let (size, token) = (request.page_size, &request.page_token);
+        let page = Page::open(&self.pages, "ListSessions", &[user.id.as_bytes()], size, token)?;
+        let (before, now) = (page.after.unwrap_or(Uuid::max()), self.clock.now());
+        let rows = store::sessions::page(&self.db, user.id, before, now, page.limit()).await?;
+        let (sessions, next) = page.close(rows, |last| last.id);
         let sessions = sessions.iter().map(|session| session.to_proto(user.session_id));
         Ok(pb::ListSessionsResponse { sessions: sessions.collect(), next_page_token: next })
     }

@@ -72,14 +72,14 @@ impl State {
         let accepted = stored.iter().filter(|key| state(key).is_accepted());
         let accepted = accepted.map(|key| PublicKey::from_bytes(&key.public_key));
         let accepted: Vec<PublicKey> =
-            accepted.collect::<Result<_, _>>().map_err(|error| Error::internal(&error))?;
+            accepted.collect::<Result<_, _>>().map_err(|error| Error::internal(error))?;
         let known = self.verifier.keys();
         // Setting keys clears the cache of verified tokens, so set them only when they differ.
         if !known.keys().map(PublicKey::kid).eq(accepted.iter().map(PublicKey::kid)) {
             self.verifier.set_keys(KeySet::new(accepted));
         }
         let active = stored.iter().rfind(|key| state(key) == KeyState::Active);
-        let active = active.ok_or_else(|| Error::Internal("no active signing key".into()))?;
+        let active = active.ok_or_else(|| Error::internal("no active signing key"))?;
         let signer = Arc::new(Signer(self.unwrap_key(active)?));
         *self.signer.write().unwrap_or_else(PoisonError::into_inner) = Some(signer);
         Ok(())
@@ -91,7 +91,7 @@ impl State {
         seed.map(SigningKey::from_seed).ok_or_else(|| {
             let text =
                 "cannot unwrap the signing key; the root secret must be that of the installation";
-            Error::Internal(text.into())
+            Error::internal(text)
         })
     }
 }

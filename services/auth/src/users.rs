@@ -2,16 +2,15 @@
 
 use access::{Caller, Role};
 use db::{Read, Tx};
-use prost::Message;
 use proto::auth as pb;
 use proto::event::SessionEndReason;
-use rpc::{Violations, page, status};
+use rpc::{Violations, status};
+use service::{Idempotent, Page, check_request_id};
 use uuid::Uuid;
 
 use crate::audit::{self, Entry};
 use crate::config::Registration;
 use crate::error::{Error, Result, checked};
-use crate::requests::{Once, check_id};
 use crate::user::{ProfileMask, User, check_profile, global_roles};
 use crate::{State, email, events, password, secret, store, username};
 
@@ -78,7 +77,7 @@ impl State {
         }
         let (display_name, address) = (&request.display_name, &request.email);
         check_profile(&mut violations, "", display_name, &request.country, address);
-        check_id(&mut violations, &request.request_id);
+        check_request_id(&mut violations, &request.request_id);
         violations.check(request.invitation_code.len() <= 64, "invitation_code", "is too long");
         let context = [request.username.as_str(), address, display_name];
         let min = self.config.password_min_length;
@@ -134,11 +133,11 @@ impl State {
         &self,
         tx: &mut Tx,
         user: &User,
-        once: &Once<'_>,
+        once: &Idempotent<'_>,
         code_hash: Option<&[u8]>,
     ) -> Result<pb::User> {
         // A replay means that the account exists: `replay_registration` handles it.
-        if once.begin(tx).await?.is_some() || !store::users::insert(tx, user).await? {
+        if once.claim::<pb::User>(tx).await?.is_some() || !store::users::insert(tx, user).await? {
             return Err(Error::UsernameTaken);
         }
         if let Some(hash) = code_hash
@@ -149,7 +148,7 @@ impl State {
         store::users::claim_email(tx, user.id, &email::key(&user.email)).await?;
         events::registered(tx, user);
         let response = user.to_proto(&[Role::Player], true);
-        once.finish(tx, &response).await?;
+        once.store(tx, &response).await?;
         Ok(response)
     }
 
@@ -157,23 +156,19 @@ impl State {
     /// and password, otherwise [`Error::UsernameTaken`].
     async fn replay_registration(
         &self,
-        once: &Once<'_>,
+        once: &Idempotent<'_>,
         user: User,
         password: String,
     ) -> Result<pb::User> {
-        let before = self.db.transact(|mut tx| async move {
-            let before = once.begin(&mut tx).await?;
-            // Roll back a new claim of the request id, which has no response.
-            before.ok_or(Error::UsernameTaken)
-        });
-        let before = before.await.map_err(|error| match error {
-            Error::RequestIdReused => Error::UsernameTaken,
-            other => other,
-        })?;
+        let response = match once.replay(&self.db).await {
+            Ok(response) => response.ok_or(Error::UsernameTaken)?,
+            Err(service::Error::RequestIdReused) => return Err(Error::UsernameTaken),
+            Err(error) => return Err(error.into()),
+        };
         if !self.hasher.verify(password, user.password_hash).await? {
             return Err(Error::UsernameTaken);
         }
-        pb::User::decode(before.as_slice()).map_err(|error| Error::internal(&error))
+        Ok(response)
     }
 
     /// A user, with private fields only if the caller may see them.
@@ -188,16 +183,16 @@ impl State {
         caller: &Caller,
         request: pb::ListUsersRequest,
     ) -> Result<pb::ListUsersResponse> {
-        let size = page::page_size(request.page_size, 50, 200)?;
         let prefix = username::key(&request.username_prefix);
         let plain = prefix.len() <= username::MAX && !prefix.contains('\0');
         let mut violations = Violations::default();
         violations.check(plain, "username_prefix", "must have at most 32 characters");
         checked(violations)?;
-        let args = page::digest("ListUsers", &[prefix.as_bytes()]);
-        let after: String = self.pages.parse(&args, &request.page_token)?.unwrap_or_default();
-        let mut users = store::users::page(&self.db, &prefix, &after, size + 1).await?;
-        let next = next_page(&mut users, size, |last| self.pages.token(&args, &last.username_key));
+        let (size, token) = (request.page_size, &request.page_token);
+        let page: Page<'_, String> = Page::open(&self.pages, "ListUsers", &[prefix.as_bytes()], size, token)?;
+        let after = page.after.clone().unwrap_or_default();
+        let users = store::users::page(&self.db, &prefix, &after, page.limit()).await?;
+        let (users, next) = page.close(users, |last| last.username_key.clone());
         let ids: Vec<Uuid> = users.iter().map(|user| user.id).collect();
         let bound = store::bindings::global_roles(&self.db, &ids).await?;
         let users = users.iter().map(|user| {
@@ -251,7 +246,7 @@ impl State {
         let mut user = store::users::lock(tx, id).await?.ok_or(Error::UserNotFound)?;
         // `lock` increased the version by one.
         if !wanted.etag.is_empty() && wanted.etag != (user.version - 1).to_string() {
-            return Err(Error::EtagMismatch);
+            return Err(service::Error::EtagMismatch.into());
         }
         let now = tx.now();
         if mask.display_name {
@@ -347,7 +342,7 @@ impl State {
             return Ok(None);
         }
         let admin = self.insert_admin(&mut tx, password, hash).await?;
-        keep(&admin).map_err(|error| Error::internal(&error))?;
+        keep(&admin).map_err(|error| Error::internal(error))?;
         tx.commit().await?;
         Ok(Some(admin))
     }
@@ -416,15 +411,15 @@ impl State {
 
 /// Idempotency of a registration. The caller is the username, because no user is signed in. The
 /// digest is stored and therefore excludes the password.
-fn registration<'a>(request: &'a pb::RegisterUserRequest, key: &str) -> Once<'a> {
+fn registration<'a>(request: &'a pb::RegisterUserRequest, key: &str) -> Idempotent<'a> {
     let caller = format!("registration/{key}");
     let profile = [
-        request.username.as_str(),
-        request.email.as_str(),
-        request.display_name.as_str(),
-        request.country.as_str(),
+        request.username.as_bytes(),
+        request.email.as_bytes(),
+        request.display_name.as_bytes(),
+        request.country.as_bytes(),
     ];
-    Once::of(caller, "RegisterUser", &request.request_id, &profile)
+    Idempotent::new(caller, "RegisterUser", &request.request_id, &profile)
 }
 
 fn sees_private(caller: &Caller, id: Uuid) -> bool {
@@ -443,17 +438,6 @@ pub fn audit_event(
     let actor = caller.acting().id;
     let actor_id = (!actor.is_nil()).then_some(actor);
     audit::append(tx, Entry { kind, actor_id, subject_id: Some(subject), detail });
-}
-
-/// Truncates a list that was read with one item too many. Returns the token of the next page, empty
-/// on the last page.
-pub fn next_page<T>(items: &mut Vec<T>, size: i64, token: impl FnOnce(&T) -> String) -> String {
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    if items.len() <= size {
-        return String::new();
-    }
-    items.truncate(size);
-    items.last().map(token).unwrap_or_default()
 }
 
 /// Parses an id; INVALID_ARGUMENT for the field if it is not a UUID.

@@ -22,7 +22,7 @@ pub async fn get(db: &Db, queue: &Queue, subject: Subject) -> Result<pb::Judgeme
 
 fn wire(row: Row, live: Option<Live>) -> Result<pb::Judgement, Error> {
     let stored = pb::Judgement::decode(row.tests.as_slice());
-    let stored = stored.map_err(|error| Error::Stored(error.to_string()))?;
+    let stored = stored.map_err(Error::stored)?;
     let state = match (row.state.as_str(), &live) {
         ("done", _) => pb::JudgementState::Done,
         ("leased", Some(live)) => live.state,

@@ -1,30 +1,29 @@
-//! The judge: runs programs and says what they are worth.
+//! The judge: runs programs and decides their verdicts.
 //!
-//! Owns: the queue of jobs and who works on them, languages, the rules of verdicts, the default
-//! checker, and every judgement with its tests. A submission comes by `SubmissionCreated`, a check of
-//! an import by `VerificationRequested`; what came of it leaves by `JudgementCompleted`.
+//! Owns: the queue of jobs and their leases, languages, the rules of verdicts, the default checker, and every judgement
+//! with its tests. `SubmissionCreated` requests the judgement of a submission, `VerificationRequested` that of a package
+//! check; `JudgementCompleted` publishes the result.
 //!
-//! Must not know: who may see what, standings, points; how programs are isolated (`libs/sandbox`).
-//! Tests come from the problem service by content hash, programs from the challenge service.
+//! Must not know: who may see a result, standings, points; how programs are isolated (`libs/sandbox`). It gets test data
+//! from the problem service by content hash, and sources from the challenge service.
 //!
-//! Invariants: a judgement ends once, with its event, by the attempt that holds its lease; a verdict
-//! depends on the program and the problem's version, never on how many programs run at a time; nothing
-//! but the sandbox runs what came from outside.
+//! Invariants: a judgement ends once, with its event, by the attempt that holds the lease of the job; a verdict depends
+//! only on the program and the version of the problem, never on the load; only the sandbox runs untrusted programs.
 //!
-//! The queue ([`Judge`]) and the workers ([`Worker`]) meet in `agon.judge.v1.WorkerService` only, also within one
-//! process. There may be several of both: what instances of the queue have to agree on is in their database.
+//! The queue ([`Judge`]) and the workers ([`Worker`]) communicate by `agon.judge.v1.WorkerService` only, also within one
+//! process. There may be several of both: instances of the queue coordinate in their database.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
 use ::rpc::Services;
 use bus::Bus;
-use cache::Cache;
 use db::Db;
 use proto::judge::judgement_service_server::JudgementServiceServer;
 use proto::judge::language_service_server::LanguageServiceServer;
 use proto::judge::worker_service_server::WorkerServiceServer;
 use runtime::Tasks;
+use service::{Context, Descriptor, OpenError, Service};
 
 pub mod checker;
 mod config;
@@ -42,28 +41,15 @@ pub mod worker;
 
 pub use config::Config;
 pub use error::Error;
-pub use events::TOPICS;
 pub use worker::Worker;
 
-/// The service's tables.
-pub const MIGRATIONS: db::Migrations = db::migrations!("judge", "0001_judgements", "0002_workers");
-
-/// The largest result: tests with their messages, samples with their outputs.
+/// The largest result in bytes: tests have messages, and samples have outputs.
 const MAX_MESSAGE: usize = 32 << 20;
-
-/// What the service is given.
-pub struct Parts {
-    /// Its own database, migrated.
-    pub db: Db,
-    /// Live messages, shared by all instances.
-    pub cache: Cache,
-}
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
 pub struct Judge(Arc<Inner>);
 
-/// What the use cases work with.
 pub struct Inner {
     db: Db,
     queue: queue::Queue,
@@ -77,18 +63,27 @@ impl Deref for Judge {
     }
 }
 
-impl Judge {
-    /// The service over its parts.
-    pub fn open(config: Config, parts: Parts) -> Result<Self, Error> {
+impl Service for Judge {
+    const DESCRIPTOR: Descriptor = Descriptor {
+        name: "judge",
+        migrations: db::migrations!("judge", "0001_judgements", "0002_workers"),
+        publishes: &[events::JUDGEMENT],
+        consumes: &[events::REQUESTS],
+        calls: &[],
+    };
+
+    type Config = Config;
+
+    async fn open(config: Config, context: Context) -> Result<Self, OpenError> {
+        config.check().map_err(OpenError::Config)?;
         let languages = languages::load(config.languages_file().as_deref())
-            .map_err(|error| Error::Languages(error.to_string()))?;
-        let Parts { db, cache } = parts;
+            .map_err(|error| OpenError::Config(format!("judge.languages: {error}")))?;
+        let Context { db, cache, .. } = context;
         let queue = queue::Queue::new(config, db.clone(), cache, worker::untried(&languages));
         Ok(Self(Arc::new(Inner { db, queue })))
     }
 
-    /// The gRPC services.
-    pub fn services(&self) -> Services {
+    fn routes(&self) -> Services {
         let worker = WorkerServiceServer::new(self.clone()).max_decoding_message_size(MAX_MESSAGE);
         Services::new()
             .add(JudgementServiceServer::new(self.clone()))
@@ -96,17 +91,16 @@ impl Judge {
             .add(worker)
     }
 
-    /// Starts the background work: events become jobs, and jobs go to workers.
-    pub fn workers(&self, bus: &Bus, tasks: &Tasks) -> Result<(), bus::Error> {
+    fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {
         let handler = events::Requests(self.queue.clone());
-        let consumer =
-            bus.consumer(events::CONSUMER, self.db.clone(), events::CONSUMES, handler)?;
-        tasks.spawn("judge consumer", consumer.run(tasks.shutdown().wait()));
+        service::consume(tasks, bus, &self.db, &events::REQUESTS, handler)?;
         self.dispatch(tasks);
         Ok(())
     }
+}
 
-    /// Starts the part of the background work that needs no events: jobs, whoever added them, go to workers.
+impl Judge {
+    /// Starts the background work that does not consume events: the assignment of queued jobs to workers.
     pub fn dispatch(&self, tasks: &Tasks) {
         let shutdown = tasks.shutdown().clone();
         measure::begin();

@@ -26,10 +26,10 @@ use std::time::Duration;
 use access::Authorised;
 use runtime::{Component, Shutdown, Tasks};
 use sandbox::{Outcome, RunSpec, Sandbox, Slot};
+use service::OpenError;
 use tokio::sync::{RwLock, Semaphore};
 
 use crate::config::Config;
-use crate::error::Error;
 use crate::languages::{self, Languages};
 use crate::measure::Busy;
 
@@ -101,9 +101,10 @@ impl Bench {
 
 impl Worker {
     /// A worker of this configuration.
-    pub fn open(config: Config, parts: Parts) -> Result<Self, Error> {
+    pub fn open(config: Config, parts: Parts) -> Result<Self, OpenError> {
+        config.check().map_err(OpenError::Config)?;
         let languages = languages::load(config.languages_file().as_deref())
-            .map_err(|error| Error::Languages(error.to_string()))?;
+            .map_err(|error| OpenError::Config(format!("judge.languages: {error}")))?;
         Ok(Self { config, parts, languages })
     }
 

@@ -21,7 +21,7 @@ use crate::server::base::Base;
 use crate::server::roles::Role;
 use crate::server::topics::consumed;
 use crate::server::{dependencies, keys, samples};
-use crate::services::Running;
+use crate::services::{self, Running};
 
 /// Interval between attempts to create the topics.
 const CREATE_TOPICS_INTERVAL: Duration = Duration::from_secs(5);
@@ -142,7 +142,6 @@ async fn create_accounts(base: &Base, auth: &Auth) -> Result<(), Failure> {
 }
 
 fn worker(base: &Base) -> Result<Worker, Failure> {
-    base.config.services.judge.check().map_err(Failure::config)?;
     let directory = base.data.join("judge");
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let name = worker::name(&host, &directory, &base.clock);
@@ -158,7 +157,7 @@ fn worker(base: &Base) -> Result<Worker, Failure> {
         sandbox: sandbox::Config::default(),
     };
     let opened = Worker::open(base.config.services.judge.clone(), parts);
-    opened.map_err(|error| Failure::new(format!("judge: {error}")))
+    opened.map_err(|error| services::failure("judge", error))
 }
 
 /// The REST edge; `None` without the gateway role. It forwards the users' credentials. Its own credential proves the

@@ -4,7 +4,7 @@ use access::testing::bearer;
 use proto::auth as pb;
 use tonic::{Code, Status};
 
-use crate::world::{World, each, invalid, refused};
+use crate::world::{World, assert_invalid, assert_refused, each};
 
 const PROBLEM: &str = "problems/0192f0c1-2345-7abc-8def-0123456789ab";
 
@@ -44,11 +44,15 @@ async fn a_changed_role_revokes_tokens_and_shows_in_the_next_one() {
         assert_eq!(world.validate(&before.access_token).await, Err(pb::Rejection::Revoked));
         let after = world.refresh(&before.refresh_token).await.unwrap().access_token;
         assert_eq!(world.validate(&after).await.unwrap().roles, ["player", "setter"]);
-        refused(world.bind(&admin, "ada", "setter").await, Code::AlreadyExists, "BINDING_EXISTS");
+        assert_refused(
+            world.bind(&admin, "ada", "setter").await,
+            Code::AlreadyExists,
+            "BINDING_EXISTS",
+        );
         unbind(&world, &admin, &binding.role_binding_id).await.unwrap();
         assert_eq!(world.validate(&after).await, Err(pb::Rejection::Revoked));
         let gone = unbind(&world, &admin, &binding.role_binding_id).await;
-        refused(gone, Code::NotFound, "BINDING_NOT_FOUND");
+        assert_refused(gone, Code::NotFound, "BINDING_NOT_FOUND");
         let roles = world.validate(&world.log_in("ada").await.access_token).await.unwrap().roles;
         assert_eq!(roles, ["player"]);
     })
@@ -96,11 +100,11 @@ async fn a_role_cannot_be_granted_without_its_permissions() {
         world.bind(&admin, "eve", "organiser").await.unwrap();
         let organiser = world.log_in("eve").await.access_token;
         let refusal = world.bind(&organiser, "eve", "admin").await;
-        refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
+        assert_refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
         let player = world.player("ada").await;
         for user_id in ["ada", "nobody"] {
             let refusal = world.bind(&player, user_id, "admin").await;
-            refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
+            assert_refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
         }
     })
     .await;
@@ -113,17 +117,17 @@ async fn the_last_administrator_is_protected() {
         let request = pb::ListRoleBindingsRequest { role: "admin".into(), ..Default::default() };
         let only = list(&world, &admin, request).await.unwrap().role_bindings.remove(0);
         let last = Code::FailedPrecondition;
-        refused(unbind(&world, &admin, &only.role_binding_id).await, last, "LAST_ADMIN");
-        refused(world.suspend(&admin, "admin").await, last, "LAST_ADMIN");
+        assert_refused(unbind(&world, &admin, &only.role_binding_id).await, last, "LAST_ADMIN");
+        assert_refused(world.suspend(&admin, "admin").await, last, "LAST_ADMIN");
         world.user("ada").await;
         world.bind(&admin, "ada", "admin").await.unwrap();
         world.suspend(&admin, "ada").await.unwrap();
-        refused(unbind(&world, &admin, &only.role_binding_id).await, last, "LAST_ADMIN");
+        assert_refused(unbind(&world, &admin, &only.role_binding_id).await, last, "LAST_ADMIN");
         let request = pb::ReinstateUserRequest { user_id: "ada".into() };
         world.users().reinstate_user(bearer(&admin, request)).await.unwrap();
         unbind(&world, &admin, &only.role_binding_id).await.unwrap();
         let ada = world.log_in("ada").await.access_token;
-        refused(world.suspend(&ada, "ada").await, last, "LAST_ADMIN");
+        assert_refused(world.suspend(&ada, "ada").await, last, "LAST_ADMIN");
         assert!(world.auth.ensure_admin(|_| Ok(())).await.unwrap().is_none());
     })
     .await;
@@ -153,11 +157,11 @@ async fn bindings_are_filtered_and_paged() {
         let none = pb::ListRoleBindingsRequest { role: "organiser".into(), ..Default::default() };
         assert!(list(&world, &admin, none).await.unwrap().role_bindings.is_empty());
         let stolen = pb::ListRoleBindingsRequest { page_token: first.next_page_token, ..of_ada };
-        invalid(list(&world, &admin, stolen).await, &["page_token"]);
+        assert_invalid(list(&world, &admin, stolen).await, &["page_token"]);
         let unknown = pb::ListRoleBindingsRequest { role: "god".into(), ..Default::default() };
-        invalid(list(&world, &admin, unknown).await, &["role"]);
+        assert_invalid(list(&world, &admin, unknown).await, &["role"]);
         let nobody = pb::ListRoleBindingsRequest { user_id: "nobody".into(), ..Default::default() };
-        refused(list(&world, &admin, nobody).await, Code::NotFound, "USER_NOT_FOUND");
+        assert_refused(list(&world, &admin, nobody).await, Code::NotFound, "USER_NOT_FOUND");
     })
     .await;
 }
@@ -177,14 +181,14 @@ async fn invalid_binding_requests_are_refused() {
             let request = bearer(&admin, request);
             async { world.access().create_role_binding(request).await }
         };
-        invalid(bind("", "setter", "", "").await, &["user_id"]);
-        invalid(bind("ada", "god", "all", "").await, &["role", "resource"]);
-        invalid(bind("ada", "player", "", "").await, &["role"]);
-        invalid(bind("ada", "", "", &"x".repeat(129)).await, &["role", "request_id"]);
-        refused(bind("nobody", "setter", "", "").await, Code::NotFound, "USER_NOT_FOUND");
+        assert_invalid(bind("", "setter", "", "").await, &["user_id"]);
+        assert_invalid(bind("ada", "god", "all", "").await, &["role", "resource"]);
+        assert_invalid(bind("ada", "player", "", "").await, &["role"]);
+        assert_invalid(bind("ada", "", "", &"x".repeat(129)).await, &["role", "request_id"]);
+        assert_refused(bind("nobody", "setter", "", "").await, Code::NotFound, "USER_NOT_FOUND");
         assert!(bind("ada", "setter", "", "id").await.is_ok());
-        invalid(bind("ada", "judge", "", "id").await, &["request_id"]);
-        invalid(unbind(&world, &admin, "x").await, &["role_binding_id"]);
+        assert_invalid(bind("ada", "judge", "", "id").await, &["request_id"]);
+        assert_invalid(unbind(&world, &admin, "x").await, &["role_binding_id"]);
         let check = |user_id: &str, permission: &str, resource: &str| {
             let request = pb::CheckPermissionRequest {
                 user_id: user_id.into(),
@@ -195,8 +199,8 @@ async fn invalid_binding_requests_are_refused() {
             async { world.access().check_permission(request).await }
         };
         let id = ids::Uuid::from_u128(1).to_string();
-        invalid(check("ada", "a.b.c", "").await, &["user_id"]);
-        invalid(check(&id, "everything", "x").await, &["permission", "resource"]);
+        assert_invalid(check("ada", "a.b.c", "").await, &["user_id"]);
+        assert_invalid(check(&id, "everything", "x").await, &["permission", "resource"]);
     })
     .await;
 }

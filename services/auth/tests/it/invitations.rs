@@ -4,7 +4,7 @@ use access::testing::bearer;
 use proto::auth as pb;
 use tonic::{Code, Status};
 
-use crate::world::{World, each, invalid, refused};
+use crate::world::{World, assert_invalid, assert_refused, each};
 
 async fn create(
     world: &World,
@@ -36,7 +36,7 @@ async fn a_retry_gets_the_same_code() {
         let first = create(&world, &admin, request.clone()).await.unwrap();
         assert_eq!(create(&world, &admin, request.clone()).await.unwrap(), first);
         let other = pb::CreateInvitationRequest { note: "other".into(), ..request.clone() };
-        invalid(create(&world, &admin, other).await, &["request_id"]);
+        assert_invalid(create(&world, &admin, other).await, &["request_id"]);
         let second = create(
             &world,
             &admin,
@@ -60,16 +60,16 @@ async fn invitations_are_paged_and_deleted() {
         let second = list(&world, &admin, 2, &first.next_page_token).await.unwrap();
         assert_eq!((first.invitations.len(), second.invitations.len()), (2, 1));
         assert_eq!(second.next_page_token, "");
-        invalid(list(&world, &admin, 2, "tampered").await, &["page_token"]);
-        invalid(list(&world, &admin, -1, "").await, &["page_size"]);
+        assert_invalid(list(&world, &admin, 2, "tampered").await, &["page_token"]);
+        assert_invalid(list(&world, &admin, -1, "").await, &["page_size"]);
         let delete = |id: &str| {
             let request = bearer(&admin, pb::DeleteInvitationRequest { invitation_id: id.into() });
             async { world.invitations().delete_invitation(request).await }
         };
         let id = second.invitations[0].invitation_id.as_str();
         delete(id).await.unwrap();
-        refused(delete(id).await, Code::NotFound, "INVITATION_NOT_FOUND");
-        invalid(delete("x").await, &["invitation_id"]);
+        assert_refused(delete(id).await, Code::NotFound, "INVITATION_NOT_FOUND");
+        assert_invalid(delete("x").await, &["invitation_id"]);
         assert_eq!(list(&world, &admin, 0, "").await.unwrap().invitations.len(), 2);
     })
     .await;
@@ -89,7 +89,7 @@ async fn invalid_invitations_are_refused() {
                 request_id: "x".repeat(129),
             };
             let all = ["note", "request_id", "use_count", "expire_time"];
-            invalid(create(&world, &admin, request).await, &all);
+            assert_invalid(create(&world, &admin, request).await, &all);
         }
     })
     .await;

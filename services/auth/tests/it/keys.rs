@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use access::{Assertion, Credentials, SigningKey};
-use auth::Config;
+use auth::{Auth, Config};
 use cache::Cache;
 use proto::auth as pb;
 use rpc::RootSecret;
+use service::{Context, Service as _, testing};
 use tonic::Code;
 
-use crate::world::{World, each, invalid, open, refused};
+use crate::world::{World, assert_invalid, assert_refused, each, open};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -76,8 +77,9 @@ async fn tokens_of_a_revoked_key_are_refused() {
 async fn signing_keys_require_the_root_secret() {
     each(|world| async move {
         let cache = Cache::memory(world.clock.clone());
-        let other = RootSecret::from_bytes([8; 32]);
-        let opened = auth::open(Config::default(), world.db.db(), cache, &other).await;
+        let root_secret = RootSecret::from_bytes([8; 32]);
+        let context = Context { root_secret, ..testing::context(world.db.db(), cache) };
+        let opened = Auth::open(Config::default(), context).await;
         let error = opened.err().expect("a refusal").to_string();
         assert!(error.contains("root secret"), "{error}");
     })
@@ -101,13 +103,13 @@ async fn an_assertion_is_accepted_once() {
         let principal = world.validate(&made.access_token).await.unwrap();
         assert_eq!(principal.r#type(), pb::PrincipalType::Service);
         assert_eq!((principal.name.as_str(), principal.session_id.as_str()), ("judge", ""));
-        let denied = |result| refused(result, Code::Unauthenticated, "INVALID_ASSERTION");
+        let denied = |result| assert_refused(result, Code::Unauthenticated, "INVALID_ASSERTION");
         denied(exchange(assertion("judge", 1)).await);
         denied(exchange(assertion("problem", 2)).await);
         denied(exchange("a.b.c".into()).await);
         denied(exchange("x".repeat(100_000)).await);
         denied(exchange(made.access_token).await);
-        invalid(exchange(String::new()).await, &["assertion"]);
+        assert_invalid(exchange(String::new()).await, &["assertion"]);
         assert!(exchange(assertion("judge", 3)).await.is_ok());
         world.clock.advance(Duration::from_secs(91));
         denied(exchange(assertion("judge", 4)).await);
@@ -129,7 +131,7 @@ async fn a_new_service_key_replaces_the_old_one() {
         world.auth.ensure_service("judge", &new.public()).await.unwrap();
         assert!(credentials(new).token().await.is_ok());
         let refused_key = credentials(SigningKey::from_seed(seed)).token().await;
-        refused(refused_key, Code::Unauthenticated, "INVALID_ASSERTION");
+        assert_refused(refused_key, Code::Unauthenticated, "INVALID_ASSERTION");
     })
     .await;
 }

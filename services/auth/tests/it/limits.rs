@@ -6,7 +6,7 @@ use proto::auth as pb;
 use rpc::status;
 use tonic::{Code, Status};
 
-use crate::world::{PASSWORD, World, each, each_with, refused, registration};
+use crate::world::{PASSWORD, World, assert_refused, each, each_with, registration};
 
 const WRONG: &str = "wrong horse battery staple";
 
@@ -22,7 +22,7 @@ async fn repeated_failures_have_to_wait() {
         for name in ["ada", "nobody"] {
             for _ in 0..5 {
                 let wrong = log_in(&world, "192.0.2.1", name, WRONG).await;
-                refused(wrong, Code::Unauthenticated, "INVALID_CREDENTIALS");
+                assert_refused(wrong, Code::Unauthenticated, "INVALID_CREDENTIALS");
             }
             let status = log_in(&world, "192.0.2.1", name, PASSWORD).await.unwrap_err();
             assert_eq!(status.code(), Code::ResourceExhausted);
@@ -46,17 +46,17 @@ async fn failures_are_limited_by_address() {
                 assert!(log_in(&world, "192.0.2.1", &format!("guess{n}"), WRONG).await.is_err());
             }
             let refusal = log_in(&world, "192.0.2.1", "ada", PASSWORD).await;
-            refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
+            assert_refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
             let request = pb::RefreshSessionRequest { refresh_token: "agnr_x".into() };
             let refusal = world.sessions().refresh_session(world.from("192.0.2.1", request)).await;
-            refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
+            assert_refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
             let request = pb::CompletePasswordResetRequest {
                 code: "x".into(),
                 new_password: PASSWORD.into(),
             };
             let request = world.from("192.0.2.1", request);
             let refusal = world.credentials().complete_password_reset(request).await;
-            refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
+            assert_refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
             assert!(log_in(&world, "192.0.2.2", "ada", PASSWORD).await.is_ok());
             world.clock.advance(Duration::from_secs(60));
             assert!(log_in(&world, "192.0.2.1", "ada", PASSWORD).await.is_ok());
@@ -79,7 +79,11 @@ async fn registrations_are_limited_by_address() {
             };
             assert!(register("192.0.2.1", 1).await.is_ok());
             assert!(register("192.0.2.1", 2).await.is_ok());
-            refused(register("192.0.2.1", 3).await, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
+            assert_refused(
+                register("192.0.2.1", 3).await,
+                Code::ResourceExhausted,
+                "TOO_MANY_ATTEMPTS",
+            );
             assert!(register("192.0.2.2", 3).await.is_ok());
             for n in 4..8 {
                 assert!(register("198.51.100.9", n).await.is_ok(), "a trusted network");

@@ -6,7 +6,7 @@ use access::testing::bearer;
 use proto::auth as pb;
 use tonic::{Code, Status};
 
-use crate::world::{PASSWORD, World, each, invalid, refused};
+use crate::world::{PASSWORD, World, assert_invalid, assert_refused, each};
 
 const NEW: &str = "a new sentence for the gate";
 
@@ -39,7 +39,7 @@ async fn a_password_change_ends_other_sessions() {
         let next = world.refresh(&here.refresh_token).await.unwrap();
         assert!(world.validate(&next.access_token).await.is_ok());
         let old = world.try_log_in("ada", PASSWORD).await;
-        refused(old, Code::Unauthenticated, "INVALID_CREDENTIALS");
+        assert_refused(old, Code::Unauthenticated, "INVALID_CREDENTIALS");
         assert!(world.try_log_in("ada", NEW).await.is_ok());
     })
     .await;
@@ -50,16 +50,16 @@ async fn invalid_password_changes_are_refused_and_limited() {
     each(|world| async move {
         let token = world.player("ada").await;
         let wrong = change(&world, &token, "wrong horse battery staple", NEW).await;
-        refused(wrong, Code::Unauthenticated, "INVALID_CREDENTIALS");
-        invalid(change(&world, &token, "", NEW).await, &["old_password"]);
+        assert_refused(wrong, Code::Unauthenticated, "INVALID_CREDENTIALS");
+        assert_invalid(change(&world, &token, "", NEW).await, &["old_password"]);
         for new in ["", "short", "ada ada ada ada ada", "passwordpassword1"] {
-            invalid(change(&world, &token, PASSWORD, new).await, &["new_password"]);
+            assert_invalid(change(&world, &token, PASSWORD, new).await, &["new_password"]);
         }
         for _ in 0..4 {
             let _ = change(&world, &token, "wrong horse battery staple", NEW).await;
         }
         let refusal = change(&world, &token, PASSWORD, NEW).await;
-        refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
+        assert_refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
     })
     .await;
 }
@@ -70,15 +70,15 @@ async fn a_reset_code_works_once_and_ends_all_sessions() {
         let token = world.player("ada").await;
         let first = code_for(&world, "ada").await.unwrap();
         let code = code_for(&world, "ada").await.unwrap();
-        refused(reset(&world, &first, NEW).await, Code::Unauthenticated, "INVALID_CODE");
-        invalid(reset(&world, &code, "short").await, &["new_password"]);
+        assert_refused(reset(&world, &first, NEW).await, Code::Unauthenticated, "INVALID_CODE");
+        assert_invalid(reset(&world, &code, "short").await, &["new_password"]);
         reset(&world, &code.to_lowercase(), NEW).await.unwrap();
         assert_eq!(world.validate(&token).await, Err(pb::Rejection::Revoked));
-        refused(reset(&world, &code, NEW).await, Code::Unauthenticated, "INVALID_CODE");
+        assert_refused(reset(&world, &code, NEW).await, Code::Unauthenticated, "INVALID_CODE");
         assert!(world.try_log_in("ada", NEW).await.is_ok());
         let code = world.auth.reset_password("ADA").await.unwrap();
         world.clock.advance(Duration::from_secs(24 * 3600 + 1));
-        refused(reset(&world, &code, NEW).await, Code::Unauthenticated, "INVALID_CODE");
+        assert_refused(reset(&world, &code, NEW).await, Code::Unauthenticated, "INVALID_CODE");
     })
     .await;
 }
@@ -87,17 +87,17 @@ async fn a_reset_code_works_once_and_ends_all_sessions() {
 async fn invalid_reset_codes_are_refused() {
     each(|world| async move {
         for code in ["x", "ABCDE-ABCDE-ABCDE-ABCDE", "\0"] {
-            refused(reset(&world, code, NEW).await, Code::Unauthenticated, "INVALID_CODE");
+            assert_refused(reset(&world, code, NEW).await, Code::Unauthenticated, "INVALID_CODE");
         }
-        invalid(reset(&world, "", NEW).await, &["code"]);
-        invalid(reset(&world, &"x".repeat(65), NEW).await, &["code"]);
-        refused(code_for(&world, "nobody").await, Code::NotFound, "USER_NOT_FOUND");
-        invalid(code_for(&world, "").await, &["user_id"]);
+        assert_invalid(reset(&world, "", NEW).await, &["code"]);
+        assert_invalid(reset(&world, &"x".repeat(65), NEW).await, &["code"]);
+        assert_refused(code_for(&world, "nobody").await, Code::NotFound, "USER_NOT_FOUND");
+        assert_invalid(code_for(&world, "").await, &["user_id"]);
         let player = world.player("ada").await;
         for user_id in ["admin", "nobody"] {
             let request = pb::CreatePasswordResetRequest { user_id: user_id.into() };
             let refusal = world.credentials().create_password_reset(bearer(&player, request)).await;
-            refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
+            assert_refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
         }
     })
     .await;

@@ -4,7 +4,7 @@ use access::testing::bearer;
 use proto::auth as pb;
 use tonic::{Code, Status};
 
-use crate::world::{World, each, invalid, refused};
+use crate::world::{World, assert_invalid, assert_refused, each};
 
 async fn update(
     world: &World,
@@ -37,7 +37,11 @@ async fn only_masked_fields_change() {
         let user = update(&world, &token, me(), &["*"]).await.unwrap();
         assert_eq!((user.display_name.as_str(), user.country.as_str()), ("", ""));
         let stale = pb::User { etag: "1".into(), ..wanted };
-        refused(update(&world, &token, stale.clone(), &[]).await, Code::Aborted, "ETAG_MISMATCH");
+        assert_refused(
+            update(&world, &token, stale.clone(), &[]).await,
+            Code::Aborted,
+            "ETAG_MISMATCH",
+        );
         let fresh = pb::User { etag: user.etag, ..stale };
         let changed = update(&world, &token, fresh.clone(), &[]).await.unwrap();
         assert_ne!(changed.etag, fresh.etag);
@@ -58,7 +62,7 @@ async fn an_email_change_revokes_tokens_and_changes_the_sign_in() {
         world.log_in("ada@example.org").await;
         update(&world, &token, me(), &["email"]).await.unwrap();
         let gone = world.try_log_in("ada@example.org", crate::world::PASSWORD).await;
-        refused(gone, Code::Unauthenticated, "INVALID_CREDENTIALS");
+        assert_refused(gone, Code::Unauthenticated, "INVALID_CREDENTIALS");
     })
     .await;
 }
@@ -71,12 +75,16 @@ async fn updating_other_users_requires_permission() {
         for reference in ["ada", ada.user_id.as_str(), "nobody", "me@", "x"] {
             let wanted = pb::User { user_id: reference.into(), country: "NZ".into(), ..me() };
             let refusal = update(&world, &eve, wanted, &[]).await;
-            refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
+            assert_refused(refusal, Code::PermissionDenied, "PERMISSION_MISSING");
         }
         let wanted = pb::User { user_id: "ada".into(), country: "NZ".into(), ..me() };
         assert_eq!(update(&world, &admin, wanted, &[]).await.unwrap().country, "NZ");
         let wanted = pb::User { user_id: "nobody".into(), ..me() };
-        refused(update(&world, &admin, wanted, &["*"]).await, Code::NotFound, "USER_NOT_FOUND");
+        assert_refused(
+            update(&world, &admin, wanted, &["*"]).await,
+            Code::NotFound,
+            "USER_NOT_FOUND",
+        );
     })
     .await;
 }
@@ -92,16 +100,19 @@ async fn invalid_fields_are_reported() {
             ..me()
         };
         let all = ["user.display_name", "user.country", "user.email"];
-        invalid(update(&world, &token, wanted.clone(), &["*"]).await, &all);
-        invalid(update(&world, &token, wanted.clone(), &["country"]).await, &["user.country"]);
+        assert_invalid(update(&world, &token, wanted.clone(), &["*"]).await, &all);
+        assert_invalid(
+            update(&world, &token, wanted.clone(), &["country"]).await,
+            &["user.country"],
+        );
         for path in ["username", "roles", "user.country", "", &"x".repeat(10_000)] {
-            invalid(update(&world, &token, wanted.clone(), &[path]).await, &["update_mask"]);
+            assert_invalid(update(&world, &token, wanted.clone(), &[path]).await, &["update_mask"]);
         }
         let no_user = pb::User { user_id: String::new(), ..me() };
-        invalid(update(&world, &token, no_user, &[]).await, &["user.user_id"]);
+        assert_invalid(update(&world, &token, no_user, &[]).await, &["user.user_id"]);
         let nothing = pb::UpdateUserRequest::default();
         let refusal = world.users().update_user(bearer(&token, nothing)).await;
-        invalid(refusal, &["user.user_id"]);
+        assert_invalid(refusal, &["user.user_id"]);
     })
     .await;
 }
@@ -113,14 +124,14 @@ async fn user_references_are_resolved() {
             let request = pb::GetUserRequest { user_id: user_id.into() };
             async { world.users().get_user(request).await }
         };
-        invalid(get("").await, &["user_id"]);
-        invalid(get(&"x".repeat(1000)).await, &["user_id"]);
+        assert_invalid(get("").await, &["user_id"]);
+        assert_invalid(get(&"x".repeat(1000)).await, &["user_id"]);
         for unknown in ["nobody", "no body", "1", "\0", &ids::Uuid::from_u128(1).to_string()] {
-            refused(get(unknown).await, Code::NotFound, "USER_NOT_FOUND");
+            assert_refused(get(unknown).await, Code::NotFound, "USER_NOT_FOUND");
         }
-        refused(get("me").await, Code::Unauthenticated, "TOKEN_MISSING");
+        assert_refused(get("me").await, Code::Unauthenticated, "TOKEN_MISSING");
         let request = bearer(&world.service, pb::GetUserRequest { user_id: "me".into() });
-        refused(world.users().get_user(request).await, Code::PermissionDenied, "USER_ONLY");
+        assert_refused(world.users().get_user(request).await, Code::PermissionDenied, "USER_ONLY");
     })
     .await;
 }
@@ -153,10 +164,10 @@ async fn users_are_filtered_and_paged() {
         assert_eq!(names(&list(0, "", "AD").await.unwrap()), ["Ada", "adele", "admin"]);
         assert!(list(0, "", "zz").await.unwrap().users.is_empty());
         assert!(list(0, "", "%").await.unwrap().users.is_empty());
-        invalid(list(3, &first.next_page_token, "a").await, &["page_token"]);
-        invalid(list(-1, "", "").await, &["page_size"]);
-        invalid(list(0, "", &"a".repeat(33)).await, &["username_prefix"]);
-        invalid(list(0, "", "\0").await, &["username_prefix"]);
+        assert_invalid(list(3, &first.next_page_token, "a").await, &["page_token"]);
+        assert_invalid(list(-1, "", "").await, &["page_size"]);
+        assert_invalid(list(0, "", &"a".repeat(33)).await, &["username_prefix"]);
+        assert_invalid(list(0, "", "\0").await, &["username_prefix"]);
     })
     .await;
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use proto::auth as pb;
 use tonic::Code;
 
-use crate::world::{World, each, each_with, invalid, refused};
+use crate::world::{World, assert_invalid, assert_refused, each, each_with};
 
 async fn start(world: &World) -> pb::CreateSessionResponse {
     world.user("ada").await;
@@ -54,11 +54,11 @@ async fn reuse_after_the_grace_period_ends_the_session() {
         let second = world.refresh(&first).await.unwrap();
         world.clock.advance(Duration::from_secs(61));
         let reused = world.refresh(&first).await;
-        refused(reused, Code::Unauthenticated, "REFRESH_TOKEN_REUSED");
+        assert_refused(reused, Code::Unauthenticated, "REFRESH_TOKEN_REUSED");
         // All tokens of the session are revoked immediately.
         assert_eq!(world.validate(&second.access_token).await, Err(pb::Rejection::Revoked));
         let next = world.refresh(&second.refresh_token).await;
-        refused(next, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
+        assert_refused(next, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
     })
     .await;
 }
@@ -69,7 +69,7 @@ async fn reuse_after_use_of_the_successor_ends_the_session() {
         let first = start(&world).await.refresh_token;
         let second = world.refresh(&first).await.unwrap().refresh_token;
         let third = world.refresh(&second).await.unwrap();
-        refused(world.refresh(&first).await, Code::Unauthenticated, "REFRESH_TOKEN_REUSED");
+        assert_refused(world.refresh(&first).await, Code::Unauthenticated, "REFRESH_TOKEN_REUSED");
         assert_eq!(world.validate(&third.access_token).await, Err(pb::Rejection::Revoked));
     })
     .await;
@@ -82,7 +82,11 @@ async fn any_reuse_ends_the_session_without_grace_period() {
         |world| async move {
             let first = start(&world).await.refresh_token;
             world.refresh(&first).await.unwrap();
-            refused(world.refresh(&first).await, Code::Unauthenticated, "REFRESH_TOKEN_REUSED");
+            assert_refused(
+                world.refresh(&first).await,
+                Code::Unauthenticated,
+                "REFRESH_TOKEN_REUSED",
+            );
         },
     )
     .await;
@@ -110,7 +114,7 @@ async fn an_idle_session_expires() {
         let second = world.refresh(&first.refresh_token).await.unwrap();
         world.clock.advance(Duration::from_secs(30 * 24 * 3600));
         let late = world.refresh(&second.refresh_token).await;
-        refused(late, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
+        assert_refused(late, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
     })
     .await;
 }
@@ -122,9 +126,13 @@ async fn invalid_refresh_tokens_are_refused() {
         let mut forged = made.refresh_token.clone();
         forged.replace_range(40..41, if &forged[40..41] == "A" { "B" } else { "A" });
         for text in ["x", "agnr_", &forged, &made.access_token, &"a".repeat(100_000)] {
-            refused(world.refresh(text).await, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
+            assert_refused(
+                world.refresh(text).await,
+                Code::Unauthenticated,
+                "INVALID_REFRESH_TOKEN",
+            );
         }
-        invalid(world.refresh("").await, &["refresh_token"]);
+        assert_invalid(world.refresh("").await, &["refresh_token"]);
         assert!(
             world.refresh(&made.refresh_token).await.is_ok(),
             "forged tokens do not end sessions"

@@ -5,7 +5,9 @@ use auth::Registration;
 use proto::auth as pb;
 use tonic::Code;
 
-use crate::world::{PASSWORD, World, each, each_with, invalid, refused, registration};
+use crate::world::{
+    PASSWORD, World, assert_invalid, assert_refused, each, each_with, registration,
+};
 
 #[tokio::test]
 async fn a_new_user_can_be_found_and_can_log_in() {
@@ -39,7 +41,7 @@ async fn usernames_are_unique_regardless_of_case() {
         world.user("ada").await;
         for name in ["ada", "ADA", "Ada"] {
             let again = world.users().register_user(registration(name)).await;
-            refused(again, Code::AlreadyExists, "USERNAME_TAKEN");
+            assert_refused(again, Code::AlreadyExists, "USERNAME_TAKEN");
         }
     })
     .await;
@@ -66,18 +68,21 @@ async fn all_invalid_fields_are_reported() {
             "invitation_code",
             "password",
         ];
-        invalid(world.users().register_user(request).await, &all);
+        assert_invalid(world.users().register_user(request).await, &all);
         let check = |request| async { world.users().register_user(request).await };
-        invalid(check(registration("")).await, &["username"]);
-        invalid(check(registration("admin")).await, &["username"]);
-        invalid(check(registration("a192f0c123457abc8def0123456789ab")).await, &["username"]);
-        invalid(check(registration("nul\0name")).await, &["username"]);
+        assert_invalid(check(registration("")).await, &["username"]);
+        assert_invalid(check(registration("admin")).await, &["username"]);
+        assert_invalid(
+            check(registration("a192f0c123457abc8def0123456789ab")).await,
+            &["username"],
+        );
+        assert_invalid(check(registration("nul\0name")).await, &["username"]);
         for password in
             ["", "fourteen chars", "adaadaadaadaada1", "password1234567", &"é".repeat(9999)]
         {
             let request =
                 pb::RegisterUserRequest { password: password.into(), ..registration("ada") };
-            invalid(check(request).await, &["password"]);
+            assert_invalid(check(request).await, &["password"]);
         }
     })
     .await;
@@ -122,9 +127,9 @@ async fn a_retry_gets_the_same_response() {
             password: "another battery, another staple".into(),
             ..request.clone()
         };
-        refused(register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
+        assert_refused(register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
         let other = pb::RegisterUserRequest { country: "NZ".into(), ..request.clone() };
-        refused(register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
+        assert_refused(register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
         // Request ids are scoped by username.
         let other = pb::RegisterUserRequest { username: "grace".into(), ..request };
         assert!(register(other).await.is_ok());
@@ -138,7 +143,7 @@ async fn closed_registration_is_refused() {
         |config| config.registration = Registration::Closed,
         |world| async move {
             let refusal = world.users().register_user(registration("ada")).await;
-            refused(refusal, Code::PermissionDenied, "REGISTRATION_CLOSED");
+            assert_refused(refusal, Code::PermissionDenied, "REGISTRATION_CLOSED");
         },
     )
     .await;
@@ -161,21 +166,25 @@ async fn invitations_are_limited_by_uses_and_expiry() {
             };
             let register = |request| async { world.users().register_user(request).await };
             let denied = Code::PermissionDenied;
-            refused(register(with("ada", "")).await, denied, "INVITATION_REQUIRED");
-            refused(register(with("ada", "MADE-UP")).await, denied, "INVITATION_INVALID");
+            assert_refused(register(with("ada", "")).await, denied, "INVITATION_REQUIRED");
+            assert_refused(register(with("ada", "MADE-UP")).await, denied, "INVITATION_INVALID");
             let code = invite(&world, 2).await;
             assert!(register(with("ada", &code.to_lowercase())).await.is_ok());
-            refused(register(with("ada", &code)).await, Code::AlreadyExists, "USERNAME_TAKEN");
+            assert_refused(
+                register(with("ada", &code)).await,
+                Code::AlreadyExists,
+                "USERNAME_TAKEN",
+            );
             let retried =
                 pb::RegisterUserRequest { request_id: "1".into(), ..with("grace", &code) };
             assert!(register(retried.clone()).await.is_ok());
-            refused(register(with("eve", &code)).await, denied, "INVITATION_INVALID");
+            assert_refused(register(with("eve", &code)).await, denied, "INVITATION_INVALID");
             assert!(register(retried).await.is_ok(), "a retry does not count as a use");
             let late = pb::RegisterUserRequest { request_id: "2".into(), ..with("eve", &code) };
-            refused(register(late).await, denied, "INVITATION_INVALID");
+            assert_refused(register(late).await, denied, "INVITATION_INVALID");
             let code = invite(&world, 1).await;
             world.clock.advance(std::time::Duration::from_secs(8 * 24 * 3600));
-            refused(register(with("eve", &code)).await, denied, "INVITATION_INVALID");
+            assert_refused(register(with("eve", &code)).await, denied, "INVITATION_INVALID");
         },
     )
     .await;

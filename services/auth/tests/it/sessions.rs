@@ -5,7 +5,7 @@ use proto::auth as pb;
 use rpc::status;
 use tonic::Code;
 
-use crate::world::{PASSWORD, World, each, invalid, refused};
+use crate::world::{PASSWORD, World, assert_invalid, assert_refused, each};
 
 async fn list(world: &World, token: &str, size: i32, page: &str) -> pb::ListSessionsResponse {
     let request = pb::ListSessionsRequest { page_size: size, page_token: page.into() };
@@ -58,9 +58,9 @@ async fn unknown_users_and_wrong_passwords_are_indistinguishable() {
             world.clock.advance(std::time::Duration::from_secs(901));
         }
         assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
-        invalid(world.try_log_in("", "").await, &["identifier", "password"]);
-        invalid(world.try_log_in(&"a".repeat(255), PASSWORD).await, &["identifier"]);
-        invalid(world.try_log_in("a\0b", PASSWORD).await, &["identifier"]);
+        assert_invalid(world.try_log_in("", "").await, &["identifier", "password"]);
+        assert_invalid(world.try_log_in(&"a".repeat(255), PASSWORD).await, &["identifier"]);
+        assert_invalid(world.try_log_in("a\0b", PASSWORD).await, &["identifier"]);
     })
     .await;
 }
@@ -75,9 +75,9 @@ async fn log_out_takes_effect_immediately() {
         assert_eq!(world.validate(&one.access_token).await, Err(pb::Rejection::Revoked));
         assert!(world.validate(&two.access_token).await.is_ok());
         let again = log_out(&world, &one.access_token, "current").await;
-        refused(again, Code::Unauthenticated, "TOKEN_REVOKED");
+        assert_refused(again, Code::Unauthenticated, "TOKEN_REVOKED");
         let refreshed = world.refresh(&one.refresh_token).await;
-        refused(refreshed, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
+        assert_refused(refreshed, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
     })
     .await;
 }
@@ -91,8 +91,8 @@ async fn a_session_can_end_another_one() {
         log_out(&world, &one.access_token, &id).await.unwrap();
         assert_eq!(world.validate(&two.access_token).await, Err(pb::Rejection::Revoked));
         let gone = log_out(&world, &one.access_token, &id).await;
-        refused(gone, Code::NotFound, "SESSION_NOT_FOUND");
-        invalid(log_out(&world, &one.access_token, "x").await, &["session_id"]);
+        assert_refused(gone, Code::NotFound, "SESSION_NOT_FOUND");
+        assert_invalid(log_out(&world, &one.access_token, "x").await, &["session_id"]);
     })
     .await;
 }
@@ -104,10 +104,10 @@ async fn sessions_of_other_users_are_not_found() {
         world.user("ada").await;
         let ada = world.log_in("ada").await;
         let id = ada.session.unwrap().session_id;
-        refused(log_out(&world, &eve, &id).await, Code::NotFound, "SESSION_NOT_FOUND");
+        assert_refused(log_out(&world, &eve, &id).await, Code::NotFound, "SESSION_NOT_FOUND");
         let request = pb::GetSessionRequest { session_id: id };
         let seen = world.sessions().get_session(bearer(&eve, request)).await;
-        refused(seen, Code::NotFound, "SESSION_NOT_FOUND");
+        assert_refused(seen, Code::NotFound, "SESSION_NOT_FOUND");
         assert!(world.validate(&ada.access_token).await.is_ok());
         assert_eq!(list(&world, &eve, 0, "").await.sessions.len(), 1);
     })
@@ -159,10 +159,13 @@ async fn sessions_are_paged() {
         ] {
             let request = pb::ListSessionsRequest { page_size, page_token };
             let refusal = world.sessions().list_sessions(bearer(token, request)).await;
-            invalid(refusal, &["page_token"]);
+            assert_invalid(refusal, &["page_token"]);
         }
         let request = pb::ListSessionsRequest { page_size: -1, ..Default::default() };
-        invalid(world.sessions().list_sessions(bearer(&token, request)).await, &["page_size"]);
+        assert_invalid(
+            world.sessions().list_sessions(bearer(&token, request)).await,
+            &["page_size"],
+        );
     })
     .await;
 }
@@ -176,10 +179,14 @@ async fn suspension_is_revealed_only_with_the_right_password() {
         assert_eq!(user.state(), pb::UserState::Suspended);
         assert_eq!(world.validate(&token).await, Err(pb::Rejection::Suspended));
         let wrong = world.try_log_in("ada", "wrong horse battery staple").await;
-        refused(wrong, Code::Unauthenticated, "INVALID_CREDENTIALS");
+        assert_refused(wrong, Code::Unauthenticated, "INVALID_CREDENTIALS");
         let right = world.try_log_in("ada", PASSWORD).await;
-        refused(right, Code::PermissionDenied, "USER_SUSPENDED");
-        refused(world.refresh(&refresh).await, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
+        assert_refused(right, Code::PermissionDenied, "USER_SUSPENDED");
+        assert_refused(
+            world.refresh(&refresh).await,
+            Code::Unauthenticated,
+            "INVALID_REFRESH_TOKEN",
+        );
         let request = pb::ReinstateUserRequest { user_id: "ada".into() };
         world.users().reinstate_user(bearer(&admin, request)).await.unwrap();
         assert_eq!(

@@ -6,7 +6,7 @@ use access::testing::{Issuer, bearer};
 use proto::auth as pb;
 use tonic::Code;
 
-use crate::world::{each, invalid, read, refused};
+use crate::world::{assert_invalid, assert_refused, each, read};
 
 #[tokio::test]
 async fn each_rejection_reason() {
@@ -108,14 +108,14 @@ async fn batches_are_validated_in_order() {
         assert_eq!(answers.len(), 3);
         assert!(answers[0].is_err() && answers[1].is_ok() && answers[2].is_err());
         for wrong in [vec![], vec![one("x"); 101]] {
-            invalid(world.tokens().batch_validate_tokens(batch(wrong)).await, &["requests"]);
+            assert_invalid(world.tokens().batch_validate_tokens(batch(wrong)).await, &["requests"]);
         }
         let negative = pb::ValidateTokenRequest { max_auth_age_seconds: -1, ..one("x") };
         let refusal =
             world.tokens().batch_validate_tokens(batch(vec![one("x"), negative.clone()])).await;
-        invalid(refusal, &["requests[1].max_auth_age_seconds"]);
+        assert_invalid(refusal, &["requests[1].max_auth_age_seconds"]);
         let refusal = world.tokens().validate_token(bearer(&world.service, negative)).await;
-        invalid(refusal, &["max_auth_age_seconds"]);
+        assert_invalid(refusal, &["max_auth_age_seconds"]);
     })
     .await;
 }
@@ -126,13 +126,13 @@ async fn only_services_may_validate_tokens() {
         let (player, admin) = (world.player("ada").await, world.admin().await);
         let ask = pb::ValidateTokenRequest { token: player.clone(), ..Default::default() };
         let anonymous = world.tokens().validate_token(ask.clone()).await;
-        refused(anonymous, Code::Unauthenticated, "TOKEN_MISSING");
+        assert_refused(anonymous, Code::Unauthenticated, "TOKEN_MISSING");
         for token in [&player, &admin] {
             let refusal = world.tokens().validate_token(bearer(token, ask.clone())).await;
-            refused(refusal, Code::PermissionDenied, "SERVICE_ONLY");
+            assert_refused(refusal, Code::PermissionDenied, "SERVICE_ONLY");
             let request = pb::BatchValidateTokensRequest { requests: vec![ask.clone()] };
             let refusal = world.tokens().batch_validate_tokens(bearer(token, request)).await;
-            refused(refusal, Code::PermissionDenied, "SERVICE_ONLY");
+            assert_refused(refusal, Code::PermissionDenied, "SERVICE_ONLY");
         }
     })
     .await;

@@ -1,12 +1,11 @@
 //! Test support: a running auth service, and assertions.
 
-use std::fmt::Debug;
+use std::ops::Deref;
 
 use access::testing::bearer;
 use access::{Credentials, EDGE_AUTHORIZATION, Layer, Policy, SigningKey};
-use auth::{Auth, Config, MIGRATIONS};
-use cache::Cache;
-use db::testing::{PrintOnPanic, TestDb, kinds};
+use auth::{Auth, Config};
+use db::testing::TestDb;
 use ids::Clock;
 use proto::auth as pb;
 use proto::auth::access_service_client::AccessServiceClient;
@@ -15,22 +14,33 @@ use proto::auth::invitation_service_client::InvitationServiceClient;
 use proto::auth::session_service_client::SessionServiceClient;
 use proto::auth::token_service_client::TokenServiceClient;
 use proto::auth::user_service_client::UserServiceClient;
-use rpc::{Channel, Local, RootSecret, Stack, status};
-use tonic::{Code, Request, Response, Status};
+use rpc::Channel;
+use service::testing::{self, Setup};
+use tonic::{Request, Response, Status};
+
+pub use service::testing::{assert_invalid, assert_refused};
 
 /// The password of all test users.
 pub const PASSWORD: &str = "correct horse battery staple";
 
 /// A running auth service with its own database and a manual clock.
 pub struct World {
+    base: testing::World<Auth>,
     pub auth: Auth,
     pub clock: Clock,
-    pub db: TestDb,
     pub channel: Channel,
     admin_password: String,
     edge: String,
     /// Access token of the service `problem`.
     pub service: String,
+}
+
+impl Deref for World {
+    type Target = testing::World<Auth>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
 /// Runs a test on every kind of database.
@@ -48,39 +58,33 @@ where
     F: Fn(World) -> Fut,
     Fut: Future<Output = ()>,
 {
-    for kind in kinds() {
-        let _guard = PrintOnPanic(&kind);
-        let clock = Clock::manual(Clock::system().now());
-        let db = kind.create_with(&MIGRATIONS, |options| options.clock = clock.clone()).await;
-        let mut config = Config { reply_floor_milliseconds: 0, ..Config::default() };
-        adjust(&mut config);
-        test(World::open(config, db, clock).await).await;
-    }
+    let mut config = Config { reply_floor_milliseconds: 0, ..Config::default() };
+    adjust(&mut config);
+    let clock = Clock::manual(Clock::system().now());
+    setup(&config, &clock).each(async |base| test(World::new(base).await).await).await;
 }
 
-pub fn secret() -> RootSecret {
-    RootSecret::from_bytes([7; 32])
+/// Auth verifies tokens itself.
+fn setup(config: &Config, clock: &Clock) -> Setup<Auth> {
+    let setup = Setup { config: config.clone(), clock: clock.clone(), ..Setup::default() };
+    setup.idle().layer(|auth: &Auth, _| Layer::new(Policy::of_agon(), auth.verifier()))
 }
 
+/// Another instance of the service.
 pub async fn open(config: &Config, db: &TestDb, clock: &Clock) -> (Auth, Channel) {
-    let cache = Cache::memory(clock.clone());
-    let auth = auth::open(config.clone(), db.db(), cache, &secret()).await.unwrap();
-    let layer = Layer::new(Policy::of_agon(), auth.verifier());
-    let (served, _) = Stack::new(proto::DESCRIPTOR_SET).build(auth.services(), &layer);
-    let local = Local::new();
-    local.set(served);
-    (auth, local.into())
+    let running = setup(config, clock).run(db).await;
+    (running.service.clone(), running.channel.clone())
 }
 
 impl World {
-    async fn open(config: Config, db: TestDb, clock: Clock) -> Self {
-        let (auth, channel) = open(&config, &db, &clock).await;
+    async fn new(base: testing::World<Auth>) -> Self {
+        let auth = base.running.service.clone();
         let admin = auth.ensure_admin(|_| Ok(())).await.unwrap().expect("no administrator yet");
         let mut world = Self {
             auth,
-            clock,
-            db,
-            channel,
+            clock: base.clock().clone(),
+            channel: base.running.channel.clone(),
+            base,
             admin_password: admin.password,
             edge: String::new(),
             service: String::new(),
@@ -222,20 +226,4 @@ pub fn registration(name: &str) -> pb::RegisterUserRequest {
         password: PASSWORD.into(),
         ..Default::default()
     }
-}
-
-#[track_caller]
-pub fn refused<T: Debug>(result: Result<T, Status>, code: Code, reason: &str) {
-    let status = result.expect_err("a refusal");
-    assert_eq!(status.code(), code, "{status:?}");
-    assert_eq!(status::reason(&status).as_deref(), Some(reason), "{status:?}");
-}
-
-/// Asserts INVALID_ARGUMENT with violations of exactly these fields.
-#[track_caller]
-pub fn invalid<T: Debug>(result: Result<T, Status>, fields: &[&str]) {
-    let status = result.expect_err("a refusal");
-    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
-    let named: Vec<String> = status::fields(&status).into_iter().map(|(field, _)| field).collect();
-    assert_eq!(named, fields, "{status:?}");
 }

@@ -158,7 +158,7 @@ fn read_all<M: Message + Default>(
 }
 
 fn read<M: Message + Default>(stored: &[u8]) -> Result<M, Error> {
-    M::decode(stored).map_err(|error| Error::Stored(error.to_string()))
+    M::decode(stored).map_err(Error::stored)
 }
 
 #[cfg(test)]

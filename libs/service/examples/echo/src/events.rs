@@ -30,7 +30,8 @@ impl Handler for Users {
             return Ok(());
         }
         let user: UserRegistered = event.decode()?;
-        let user_id = ids::parse(&user.user_id).ok_or_else(|| Fault::park("user_id is not a UUID"))?;
+        let user_id =
+            ids::parse(&user.user_id).ok_or_else(|| Fault::park("user_id is not a UUID"))?;
         Ok(self.0.greet(tx, user_id).await.map_err(service::Error::from)?)
     }
 }

@@ -46,6 +46,7 @@ pub async fn list(
     );
     let query = query.bind(user_id).bind(before.unwrap_or(Uuid::max())).bind(limit);
     let rows: Vec<Row> = query.fetch_all().await?;
-    let echo = |Row { echo_id: id, user_id, text, created_at }| Echo { id, user_id, text, created_at };
+    let echo =
+        |Row { echo_id: id, user_id, text, created_at }| Echo { id, user_id, text, created_at };
     Ok(rows.into_iter().map(echo).collect())
 }

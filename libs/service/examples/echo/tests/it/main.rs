@@ -10,9 +10,8 @@ use service::testing::{Setup, World, assert_invalid, assert_refused};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-const USER: Topic = Topic::new("agon.user.v1", "auth")
-    .key("user_id")
-    .types(&["agon.event.v1.UserRegistered"]);
+const USER: Topic =
+    Topic::new("agon.user.v1", "auth").key("user_id").types(&["agon.event.v1.UserRegistered"]);
 
 fn setup() -> Setup<Echo> {
     Setup { topics: &[USER], ..Setup::default() }.protos(&DESCRIPTOR_SET)

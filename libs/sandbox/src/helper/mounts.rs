@@ -1,4 +1,4 @@
-//! Mounts by handle: a tree is opened and restricted while detached, then put in its place.
+//! Mounts by handle: a tree is opened and restricted while detached, then attached to a path.
 
 use rustix::{
     fs::CWD,
@@ -13,16 +13,16 @@ use std::{
     path::Path,
 };
 
-/// What every mount for programs has.
+/// The attributes of all mounts that programs see.
 pub const CONFINED: u64 = libc::MOUNT_ATTR_NOSUID | libc::MOUNT_ATTR_NODEV;
-/// And those with the system's files.
+/// The attributes of mounts with files of the host.
 pub const READ_ONLY: u64 = CONFINED | libc::MOUNT_ATTR_RDONLY;
 
-/// A detached copy of the tree at a path of the current mount namespace.
+/// Returns a detached copy of the tree at a path in the current mount namespace.
 pub fn copy(path: &Path, attributes: u64) -> io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-    // Without what is mounted further below, unless the kernel insists (in a user namespace,
-    // where it would uncover what was hidden).
+    // Without submounts, unless the kernel requires them (in a user namespace, where omitting a submount could
+    // reveal files that it hides).
     let tree = match open_tree(CWD, path, flags) {
         Err(rustix::io::Errno::INVAL) => open_tree(CWD, path, flags | OpenTreeFlags::AT_RECURSIVE),
         result => result,
@@ -31,7 +31,7 @@ pub fn copy(path: &Path, attributes: u64) -> io::Result<OwnedFd> {
     Ok(tree)
 }
 
-/// A new tmpfs, detached.
+/// Creates a detached tmpfs.
 pub fn tmpfs(options: &[(&str, &str)], attributes: u64) -> io::Result<OwnedFd> {
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (key, value) in options {
@@ -43,8 +43,7 @@ pub fn tmpfs(options: &[(&str, &str)], attributes: u64) -> io::Result<OwnedFd> {
     Ok(tree)
 }
 
-/// Adds restrictions to a mount.
-pub fn restrict(tree: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
+fn restrict(tree: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
     let attributes = libc::mount_attr {
         attr_set: attributes,
         attr_clr: 0,
@@ -66,7 +65,7 @@ pub fn restrict(tree: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Puts a detached tree at a path.
+/// Attaches a detached tree to a path.
 pub fn attach(tree: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     Ok(move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }

@@ -1,30 +1,31 @@
-//! `agon-box`: the helper process that owns one slot's container.
+//! `agon-box`: the helper process that owns the container of one slot.
 //!
-//! One thread, no runtime, one request at a time. Its owner's death is the end of its socket, upon which it ends
-//! itself; its own death ends its inits (they ask the kernel for that), and with them all programs.
+//! It has one thread and no async runtime, and handles one request at a time. It exits when its socket is closed,
+//! also when its parent dies. When it dies, the kernel kills its inits (parent-death signal) and with them all
+//! programs.
 
 mod container;
 mod files;
-mod filter;
 mod init;
+mod landlock;
 mod mounts;
 mod output;
+mod privileges;
 pub(crate) mod probe;
 mod process;
 mod root;
-mod rules;
 mod run;
-mod serve;
-mod users;
+mod seccomp;
+mod server;
 
 use rustix::fs::{Mode, OFlags};
 use std::{io, os::fd::OwnedFd};
 
-/// The word with which the executable is a probe of the self-test instead of a box; its name and argument follow.
+/// The argument that makes the executable run a probe of the self-test; the probe's name and argument follow.
 pub(crate) const PROBE: &str = "probe";
 
-/// The helper's whole life. A program whose first argument is `box` calls this first of all, before any
-/// thread or runtime exists; it returns the code to exit with.
+/// The main function of agon-box. A program whose first argument is `box` calls this before it starts any thread
+/// or runtime, and exits with the returned code.
 pub fn main() -> i32 {
     let arguments: Vec<_> = std::env::args().collect();
     if let [.., word, name, argument] = arguments.as_slice()
@@ -32,7 +33,7 @@ pub fn main() -> i32 {
     {
         return probe::main(name, argument);
     }
-    match socket().and_then(|socket| serve::main(&socket)) {
+    match take_socket().and_then(|socket| server::main(&socket)) {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("agon-box: {error}");
@@ -41,8 +42,8 @@ pub fn main() -> i32 {
     }
 }
 
-/// The socket is standard input, where a process can be given it without further ado.
-fn socket() -> io::Result<OwnedFd> {
+/// Takes the socket from standard input and replaces standard input and output by `/dev/null`.
+fn take_socket() -> io::Result<OwnedFd> {
     let stdin = io::stdin();
     let socket = rustix::io::fcntl_dupfd_cloexec(&stdin, 3)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;

@@ -1,4 +1,4 @@
-//! What every test needs: a sandbox of its own, a program to run in it, and a look at what is left.
+//! The test fixture: a sandbox with the rogue program in it, and a check that nothing is left afterwards.
 
 use rustix::thread::{CpuSet, sched_setaffinity};
 use sandbox::{Config, Content, Error, Limits, Outcome, RunSpec, Sandbox, Slot, testing};
@@ -13,20 +13,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A sandbox with one slot, leased, and users that no other test has.
-pub struct Arena {
+/// A sandbox with a leased slot, and user ids that no other test uses.
+pub struct Fixture {
     pub sandbox: Sandbox,
     pub slot: Option<Slot>,
     uid: u32,
 }
 
-impl Arena {
-    /// `None` (and a loud word) where this machine gives no rights to sandbox.
-    pub async fn open() -> Option<Arena> {
-        Arena::with(|_| {}).await
+impl Fixture {
+    /// Returns `None` and prints a message if this machine cannot isolate programs.
+    pub async fn open() -> Option<Fixture> {
+        Fixture::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Config)) -> Option<Arena> {
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Option<Fixture> {
         static USERS: AtomicU32 = AtomicU32::new(0);
         let uid = 2_000_000
             + 16 * (std::process::id() % 100_000)
@@ -36,31 +36,31 @@ impl Arena {
         let sandbox = match Sandbox::start(config).await {
             Ok(sandbox) => sandbox,
             Err(Error::Unavailable(why)) if !required() => {
-                eprintln!("\n*** SKIPPED, nothing was tested: no sandbox here: {why} ***\n");
+                eprintln!("\n*** SKIPPED, nothing was tested: {why} ***\n");
                 return None;
             }
-            Err(error) => panic!("the sandbox does not start: {error}"),
+            Err(error) => panic!("cannot start the sandbox: {error}"),
         };
         let slot = sandbox.lease().await.unwrap();
-        let mut arena = Arena { sandbox, slot: Some(slot), uid };
-        arena.arm().await;
-        Some(arena)
+        let mut fixture = Fixture { sandbox, slot: Some(slot), uid };
+        fixture.install_rogue().await;
+        Some(fixture)
     }
 
     pub fn slot(&mut self) -> &mut Slot {
         self.slot.as_mut().unwrap()
     }
 
-    /// Puts the rogue program where runs find it.
-    pub async fn arm(&mut self) {
+    /// Copies the rogue program to `/app`.
+    pub async fn install_rogue(&mut self) {
         let program = Content::Path(rogue().to_owned());
         self.slot().put("/app/rogue", program, 0o755).await.unwrap();
     }
 
     pub async fn run(&mut self, mut spec: RunSpec) -> Outcome {
-        let ordinary = Limits::default();
-        if spec.limits.cpu == ordinary.cpu {
-            (spec.limits.cpu, spec.limits.wall) = (slow(ordinary.cpu), slow(ordinary.wall));
+        let default = Limits::default();
+        if spec.limits.cpu == default.cpu {
+            (spec.limits.cpu, spec.limits.wall) = (slow(default.cpu), slow(default.wall));
         }
         self.slot().run(spec).await.unwrap()
     }
@@ -74,30 +74,27 @@ impl Arena {
         outcome
     }
 
-    /// The next run is a normal one, and then nothing is left: no process, mount, control group or file.
+    /// Checks that a normal run works, and that no process, mount, cgroup or file is left.
     pub async fn finish(mut self) {
         let spec = RunSpec::new(["/bin/sh", "-c", "ls -A /box /tmp; echo fine"]);
         let outcome = self.run(spec).await;
-        assert!(outcome.is_success(), "the next run: {outcome:?}");
+        assert!(outcome.is_success(), "a normal run afterwards: {outcome:?}");
         let text = outcome.stdout.into_text().unwrap();
         assert_eq!(text, "/box:\n\n/tmp:\nfine\n", "files are left");
-        self.finish_without_run().await;
-    }
-
-    pub async fn finish_without_run(self) {
-        // The one init that waits for the next run is no remains.
+        // The init that is prepared for the next run is expected.
         let process = self.slot.as_ref().unwrap().process().unwrap();
         eventually("processes are left", || descendants(process).len() <= 1).await;
         assert_eq!(processes_of(self.uid), 0, "programs are left");
         drop(self.slot);
         self.sandbox.shutdown().await;
-        eventually("the box is left", || !PathBuf::from(format!("/proc/{process}")).exists()).await;
-        assert_eq!(self.sandbox.control_groups(), Vec::<PathBuf>::new(), "control groups are left");
+        eventually("agon-box is left", || !PathBuf::from(format!("/proc/{process}")).exists())
+            .await;
+        assert_eq!(self.sandbox.cgroups(), Vec::<PathBuf>::new(), "cgroups are left");
         assert!(!fs::read_to_string("/proc/self/mountinfo").unwrap().contains("nr_inodes=16384"));
     }
 }
 
-/// A run of the rogue program, short of everything.
+/// A run of the rogue program with small limits.
 pub fn rogue_spec(arguments: &[&str]) -> RunSpec {
     let mut spec = RunSpec::new(["/app/rogue"].iter().chain(arguments).copied());
     spec.limits = Limits {
@@ -115,17 +112,17 @@ pub fn required() -> bool {
     std::env::var("AGON_TEST_REQUIRE_ENGINES").is_ok_and(|value| value == "1")
 }
 
-/// Whether the machine is so slow that times mean nothing.
+/// Whether the machine is emulated, and too slow for exact times.
 pub fn emulated() -> bool {
     std::env::var("AGON_TEST_EMULATED").is_ok_and(|value| value == "1")
 }
 
-/// A time in which an ordinary machine does it for sure, and an emulated one too.
+/// Extends a time on emulated machines.
 pub fn slow(time: Duration) -> Duration {
     if emulated() { time * 40 } else { time }
 }
 
-/// The compiled rogue program.
+/// The path of the rogue program, compiled on first use.
 fn rogue() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
@@ -139,7 +136,7 @@ fn rogue() -> &'static PathBuf {
     })
 }
 
-/// Keep one core busy until they are dropped.
+/// Threads that keep a core busy until this is dropped.
 pub struct Burners(Arc<AtomicBool>);
 
 impl Burners {
@@ -166,7 +163,7 @@ impl Drop for Burners {
     }
 }
 
-/// Waits for what must become true soon.
+/// Waits until a condition is true, and fails after a timeout.
 pub async fn eventually(failure: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + slow(Duration::from_secs(20));
     while !condition() {
@@ -175,7 +172,7 @@ pub async fn eventually(failure: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// All children of a process, and theirs.
+/// The children of a process, recursively.
 pub fn descendants(process: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
     let children = children.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Making processes: the calls that Rust's library has no words for.
+//! Creates processes by system calls that the standard library does not offer.
 
 use rustix::process::Pid;
 use std::{
@@ -26,26 +26,26 @@ struct CloneArgs {
 
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// A child, named by a descriptor that cannot come to mean another process.
+/// A child process with its pidfd, which is never reused for another process.
 #[derive(Debug)]
 pub struct Child {
     pub pid: Pid,
-    pub handle: OwnedFd,
+    pub pidfd: OwnedFd,
 }
 
 /// Forks into a new PID and mount namespace. `None` in the child.
 ///
-/// The caller must have one thread, as after any fork the child has only this one.
+/// The caller must have only one thread.
 pub fn fork_init() -> io::Result<Option<Child>> {
-    let mut handle: RawFd = -1;
+    let mut pidfd: RawFd = -1;
     let mut args = CloneArgs {
         flags: (libc::CLONE_NEWPID | libc::CLONE_NEWNS | libc::CLONE_PIDFD).cast_unsigned().into(),
-        pidfd: (&raw mut handle) as u64,
+        pidfd: (&raw mut pidfd) as u64,
         exit_signal: libc::SIGCHLD.cast_unsigned().into(),
         ..CloneArgs::default()
     };
     // SAFETY: without a stack and without sharing memory this is a fork: the child returns from the same call
-    // in a copy of this process, which has one thread (and so no lock that another holds).
+    // in a copy of this process, which has one thread and therefore no lock that another thread holds.
     let result = unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<CloneArgs>()) };
     match result {
         0 => Ok(None),
@@ -54,16 +54,16 @@ pub fn fork_init() -> io::Result<Option<Child>> {
                 .ok()
                 .and_then(Pid::from_raw)
                 .ok_or_else(io::Error::last_os_error)?;
-            // SAFETY: the kernel has just opened it for this process alone.
-            Ok(Some(Child { pid, handle: unsafe { OwnedFd::from_raw_fd(handle) } }))
+            // SAFETY: the kernel has just opened the descriptor for this call.
+            Ok(Some(Child { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }))
         }
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// A plain fork, true in the child. The caller must have one thread.
+/// Forks; returns true in the child. The caller must have only one thread.
 pub fn fork() -> io::Result<bool> {
-    // SAFETY: with one thread there is no lock that the child could find held.
+    // SAFETY: with one thread the child cannot find a lock that another thread holds.
     match unsafe { libc::fork() } {
         0 => Ok(true),
         pid if pid > 0 => Ok(false),
@@ -71,27 +71,27 @@ pub fn fork() -> io::Result<bool> {
     }
 }
 
-/// The CPU time which this process has used.
-pub fn own_cpu() -> Duration {
+/// The CPU time that this process has used.
+pub fn process_cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the kernel writes the given structure.
+    // SAFETY: the kernel writes to the given structure.
     unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
     let seconds = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
     seconds + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 impl Child {
-    /// Kills it, and with an init its whole namespace.
+    /// Kills the process; for an init, the kernel kills its whole PID namespace.
     pub fn kill(&self) {
-        rustix::process::pidfd_send_signal(&self.handle, rustix::process::Signal::KILL).ok();
+        rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL).ok();
     }
 
-    /// Waits until it has ended; an init ends after everything in its namespace.
+    /// Waits for the end of the process. An init ends after all processes in its namespace.
     pub fn wait(&self) -> io::Result<()> {
         use rustix::process::{WaitId, WaitIdOptions, waitid};
         use std::os::fd::AsFd;
         loop {
-            match waitid(WaitId::PidFd(self.handle.as_fd()), WaitIdOptions::EXITED) {
+            match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
                 Err(rustix::io::Errno::INTR) => {}
                 result => return Ok(result.map(drop)?),
             }
@@ -99,13 +99,13 @@ impl Child {
     }
 }
 
-/// Runs `child` in a new process which borrows this one's memory until it executes another program or exits;
-/// this process sleeps meanwhile. It is born in a control group, if one is given. Returns the new process.
+/// Runs `child` in a new process that shares the memory of this one until it executes a program or exits; this
+/// process is suspended until then. The new process is created in `cgroup`, if given. Returns its id.
 ///
 /// # Safety
 /// `child` must only make system calls and write to memory that it was given: it must not allocate or unwind.
 pub unsafe fn spawn_borrowing<T>(
-    group: Option<BorrowedFd<'_>>,
+    cgroup: Option<BorrowedFd<'_>>,
     child: extern "C" fn(*mut libc::c_void) -> !,
     data: &mut T,
 ) -> io::Result<Pid> {
@@ -118,12 +118,12 @@ pub unsafe fn spawn_borrowing<T>(
         stack_size: STACK as u64,
         ..CloneArgs::default()
     };
-    if let Some(group) = group {
+    if let Some(cgroup) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
-        args.cgroup = u64::from(group.as_raw_fd().cast_unsigned());
+        args.cgroup = u64::from(cgroup.as_raw_fd().cast_unsigned());
     }
-    // SAFETY: the stack is large enough, aligned, and outlives the child's use of it, since CLONE_VFORK
-    // suspends this process until then; the rest is the caller's promise.
+    // SAFETY: the stack is large enough, aligned, and outlives the child's use of it, since CLONE_VFORK suspends
+    // this process until then. The caller guarantees the rest.
     let result = unsafe { clone3_calling(&args, child, (&raw mut *data).cast()) };
     match i32::try_from(result).ok().and_then(Pid::from_raw) {
         Some(pid) if result > 0 => Ok(pid),
@@ -131,11 +131,10 @@ pub unsafe fn spawn_borrowing<T>(
     }
 }
 
-/// `clone3` whose child, on its own stack, calls a function; no library offers that. Gives the child's number
-/// or the negated error.
+/// Calls `clone3`; the child calls a function on its own stack. Returns the child's id or the negated error number.
 ///
 /// # Safety
-/// The arguments must name a stack, and the function must be fit for the process that they describe.
+/// The arguments must contain a stack, and the function must be safe to call in the process that they describe.
 #[cfg(target_arch = "x86_64")]
 unsafe fn clone3_calling(
     args: &CloneArgs,
@@ -143,8 +142,8 @@ unsafe fn clone3_calling(
     data: *mut libc::c_void,
 ) -> i64 {
     let result: i64;
-    // SAFETY: the parent sees a system call. The child begins behind it on an empty, aligned stack and never
-    // leaves the function it calls.
+    // SAFETY: for the parent this is a system call. The child continues after it on an empty, aligned stack and
+    // never returns from the function.
     unsafe {
         std::arch::asm!(
             "syscall",
@@ -167,7 +166,7 @@ unsafe fn clone3_calling(
     result
 }
 
-/// As on the other architecture.
+/// The same for aarch64.
 #[cfg(target_arch = "aarch64")]
 unsafe fn clone3_calling(
     args: &CloneArgs,
@@ -175,7 +174,7 @@ unsafe fn clone3_calling(
     data: *mut libc::c_void,
 ) -> i64 {
     let result: i64;
-    // SAFETY: as on the other architecture.
+    // SAFETY: as for x86_64.
     unsafe {
         std::arch::asm!(
             "svc 0",
@@ -195,10 +194,10 @@ unsafe fn clone3_calling(
     result
 }
 
-/// Sets both values of a resource limit of this process, not above what it may have.
-pub fn limit(resource: rustix::process::Resource, value: u64) {
+/// Sets the soft and hard limit of a resource for this process, at most to the current hard limit.
+pub fn set_limit(resource: rustix::process::Resource, value: u64) {
     use rustix::process::{Rlimit, getrlimit, setrlimit};
-    let most = getrlimit(resource).maximum.unwrap_or(u64::MAX);
-    let value = Some(value.min(most)).filter(|value| *value != u64::MAX);
+    let hard_limit = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    let value = Some(value.min(hard_limit)).filter(|value| *value != u64::MAX);
     setrlimit(resource, Rlimit { current: value, maximum: value }).ok();
 }

@@ -1,9 +1,10 @@
-//! Landlock: a second lock on files, besides the mounts, and on the network, besides the filter.
+//! Landlock rules: a second layer of protection for files, besides the mounts, and for the network, besides the
+//! system-call filter.
 //!
-//! The rules hang on directories that live as long as the container, so they are made once for each
-//! container and put on every init, from which programs inherit them.
+//! The rules refer to directories of the container, so they are created once per container. Each init applies
+//! them to itself, and programs inherit them.
 
-use landlock::{
+use ::landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, PathBeneath, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, Scope,
 };
@@ -12,15 +13,15 @@ use std::{
     os::fd::{BorrowedFd, OwnedFd},
 };
 
-/// The kernel's version of landlock, 0 for none.
+/// The landlock ABI version of the kernel, or 0 if it has no landlock.
 pub fn version() -> i32 {
     const VERSION: libc::c_ulong = 1;
-    // SAFETY: with this flag the call only answers a number and reads no memory.
-    let answer = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, VERSION) };
-    i32::try_from(answer).unwrap_or(0).max(0)
+    // SAFETY: with this flag the call only returns a number and does not access memory.
+    let version = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, VERSION) };
+    i32::try_from(version).unwrap_or(0).max(0)
 }
 
-/// The rules for one container; `None` where the kernel has no landlock.
+/// Creates the rules of a container; `None` if the kernel has no landlock.
 pub fn create(
     root: BorrowedFd<'_>,
     devices: BorrowedFd<'_>,
@@ -54,10 +55,10 @@ fn build(
     Ok(rules.into())
 }
 
-/// Puts the rules on this process and all that it starts.
+/// Applies the rules to this process and its future children.
 pub fn restrict_self(rules: BorrowedFd<'_>) -> io::Result<()> {
     use std::os::fd::AsRawFd;
-    // SAFETY: the call takes a descriptor and a number.
+    // SAFETY: takes numbers only.
     let result = unsafe { libc::syscall(libc::SYS_landlock_restrict_self, rules.as_raw_fd(), 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -1,4 +1,4 @@
-//! What a program writes: read from a pipe, counted, and kept up to a limit.
+//! Captured output: read from a pipe, counted, and kept up to a limit.
 
 use crate::wire::{Captured, INLINE};
 use rustix::{
@@ -11,19 +11,18 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-/// Read at a time: what a pipe holds at first.
+/// The read size, which is the initial capacity of a pipe.
 const CHUNK: usize = 64 << 10;
-/// What a busy pipe is widened to, so that the program seldom waits for the box.
-const WIDE: usize = 1 << 20;
+/// The capacity of a busy pipe, so that the program seldom blocks on agon-box.
+const LARGE_PIPE: usize = 1 << 20;
 
-/// Where kept bytes are.
+/// The kept bytes.
 #[derive(Debug)]
 pub enum Sink {
     Memory(Vec<u8>),
     File(File),
 }
 
-/// One output of a run.
 #[derive(Debug)]
 pub struct Collector {
     pipe: Option<OwnedFd>,
@@ -31,11 +30,11 @@ pub struct Collector {
     limit: u64,
     kept: u64,
     total: u64,
-    widened: bool,
+    enlarged: bool,
 }
 
 impl Collector {
-    /// For an output that is not captured.
+    /// A collector for an output that is not captured.
     pub fn none() -> Collector {
         Collector {
             pipe: None,
@@ -43,39 +42,39 @@ impl Collector {
             limit: 0,
             kept: 0,
             total: 0,
-            widened: false,
+            enlarged: false,
         }
     }
 
-    /// A pipe for the program, and its collector.
+    /// A collector, and the write end of its pipe for the program.
     pub fn pipe(limit: u64) -> io::Result<(Collector, OwnedFd)> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
-        // Only this end: the program's must block.
+        // Only this end: writes of the program must block.
         fcntl_setfl(&read, OFlags::NONBLOCK)?;
         Ok((Collector { pipe: Some(read), limit, ..Collector::none() }, write))
     }
 
-    /// The end to wait for, while there may come more.
-    pub fn pipe_end(&self) -> Option<BorrowedFd<'_>> {
+    /// The read end of the pipe, until the end of the output.
+    pub fn read_end(&self) -> Option<BorrowedFd<'_>> {
         self.pipe.as_ref().map(AsFd::as_fd)
     }
 
-    /// Bytes so far, kept or not.
+    /// The number of bytes read so far, including discarded ones.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Reads what there is now, at most a few chunks so that limits are still looked at.
+    /// Reads the available bytes, but only a limited amount so that the caller can check limits in between.
     pub fn read(&mut self) -> io::Result<()> {
         let mut buffer = [0; CHUNK];
-        for _ in 0..2 * WIDE / CHUNK {
+        for _ in 0..2 * LARGE_PIPE / CHUNK {
             let Some(pipe) = &self.pipe else { break };
             match rustix::io::read(pipe, &mut buffer) {
                 Ok(0) => self.pipe = None,
                 Ok(length) => {
-                    if length == CHUNK && !self.widened {
-                        fcntl_setpipe_size(pipe, WIDE).ok();
-                        self.widened = true;
+                    if length == CHUNK && !self.enlarged {
+                        fcntl_setpipe_size(pipe, LARGE_PIPE).ok();
+                        self.enlarged = true;
                     }
                     self.keep(&buffer[..length])?;
                 }
@@ -105,13 +104,11 @@ impl Collector {
         Ok(())
     }
 
-    /// What the reply says about it.
     pub fn captured(&self) -> Captured {
         let attached = matches!(self.sink, Sink::File(_));
         Captured { kept: self.kept, total: self.total, attached }
     }
 
-    /// What was kept.
     pub fn into_sink(self) -> Sink {
         self.sink
     }

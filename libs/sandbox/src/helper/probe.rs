@@ -1,6 +1,7 @@
-//! What the self-test runs inside a container: this same executable, so that it needs nothing of the machine.
+//! The programs that the self-test runs in a container. They are part of this executable, so that the self-test
+//! does not depend on the installed programs.
 
-use super::process;
+use super::process::{fork, process_cpu_time};
 use rustix::process::{WaitOptions, wait};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -10,34 +11,34 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a program sees of the machine and of itself.
+/// What a program can see and do.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Look {
-    /// The lines of `/proc/self/status` that name what it may do.
+pub struct Inspection {
+    /// The lines of `/proc/self/status` about privileges.
     pub status: Vec<(String, String)>,
-    /// Files that should not be there, and are.
+    /// Visible files that should be hidden.
     pub visible: Vec<String>,
-    /// Files outside of its directories that it could make.
+    /// Directories that should be read-only but are writable.
     pub writable: Vec<String>,
-    /// Socket families that it could open.
+    /// Socket families, other than local ones, that can be opened.
     pub sockets: Vec<String>,
-    /// Other processes in sight.
+    /// Visible processes other than this one.
     pub processes: usize,
     pub cores: u32,
     pub descriptors: usize,
 }
 
-/// Runs the named probe; the result is its exit code.
+/// Runs the named probe and returns the exit code.
 pub fn main(name: &str, argument: &str) -> i32 {
     let number = argument.parse().unwrap_or(0);
     match name {
-        "look" => look(),
-        "memory" => touch(number),
-        "processes" => return processes(number),
+        "inspect" => inspect(),
+        "memory" => allocate(number),
+        "processes" => return start_children(number),
         "spin" => spin(Duration::from_millis(number)),
         "sleep" => std::thread::sleep(Duration::from_millis(number)),
-        // SAFETY: asks for what is forbidden, and touches no memory if it were not.
-        "trace" => unsafe {
+        // SAFETY: the call does not access memory, even if it is not forbidden.
+        "ptrace" => unsafe {
             libc::syscall(libc::SYS_ptrace, libc::PTRACE_TRACEME, 0, 0, 0);
         },
         _ => return 64,
@@ -45,8 +46,8 @@ pub fn main(name: &str, argument: &str) -> i32 {
     0
 }
 
-fn look() {
-    let secrets = [
+fn inspect() {
+    let hidden = [
         "/etc/shadow",
         "/root",
         "/home",
@@ -56,26 +57,26 @@ fn look() {
         "/proc/cpuinfo",
         "/dev/kmsg",
     ];
-    let foreign = ["/usr", "/etc", "/dev", "/app", ""];
-    let made = |place: &&&str| fs::write(format!("{place}/made"), "").is_ok();
+    let read_only = ["/usr", "/etc", "/dev", "/app", ""];
+    let is_writable = |dir: &&&str| fs::write(format!("{dir}/probe"), "").is_ok();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let wanted = ["Uid", "NoNewPrivs", "Seccomp", "CapPrm", "CapBnd", "CapAmb"];
     let status = status.lines().filter_map(|line| line.split_once(":\t"));
     let numeric = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
-    let look = Look {
+    let inspection = Inspection {
         status: status
             .filter(|(name, _)| wanted.contains(name))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
-        visible: owned(secrets.iter().filter(|path| fs::symlink_metadata(path).is_ok())),
-        writable: owned(foreign.iter().filter(made)),
-        sockets: sockets(),
+        visible: owned(hidden.iter().filter(|path| fs::symlink_metadata(path).is_ok())),
+        writable: owned(read_only.iter().filter(is_writable)),
+        sockets: open_sockets(),
         processes: names("/proc").filter(|name| numeric(name)).count().saturating_sub(1),
         cores: rustix::thread::sched_getaffinity(None).map_or(0, |cores| cores.count()),
-        // The directory that is being read is one itself.
+        // Without the descriptor of the directory itself.
         descriptors: names("/proc/self/fd").count().saturating_sub(1),
     };
-    println!("{}", serde_json::to_string(&look).unwrap_or_default());
+    println!("{}", serde_json::to_string(&inspection).unwrap_or_default());
 }
 
 fn owned<'a>(found: impl Iterator<Item = &'a &'a str>) -> Vec<String> {
@@ -87,7 +88,7 @@ fn names(directory: &str) -> impl Iterator<Item = String> + use<> {
     entries.filter_map(|entry| entry.file_name().into_string().ok())
 }
 
-fn sockets() -> Vec<String> {
+fn open_sockets() -> Vec<String> {
     let families = [
         ("internet", libc::AF_INET),
         ("internet 6", libc::AF_INET6),
@@ -97,7 +98,7 @@ fn sockets() -> Vec<String> {
     ];
     let opens = |family| {
         [libc::SOCK_STREAM, libc::SOCK_DGRAM, libc::SOCK_RAW].iter().any(|kind| {
-            // SAFETY: takes numbers only; what is opened is left to the end of the process.
+            // SAFETY: takes numbers only. The end of the process closes the socket.
             unsafe { libc::socket(family, *kind, 0) >= 0 }
         })
     };
@@ -105,7 +106,7 @@ fn sockets() -> Vec<String> {
     open.map(|(name, _)| (*name).to_owned()).collect()
 }
 
-fn touch(bytes: u64) {
+fn allocate(bytes: u64) {
     let mut memory = vec![0_u8; usize::try_from(bytes).unwrap_or(usize::MAX)];
     for page in memory.chunks_mut(4096) {
         page[0] = 1;
@@ -113,11 +114,11 @@ fn touch(bytes: u64) {
     black_box(&memory);
 }
 
-/// Starts children that sleep, until that is refused or there are `most`; the result is their number.
-fn processes(most: u64) -> i32 {
+/// Starts up to `limit` children that sleep, until starting one fails. Returns their number.
+fn start_children(limit: u64) -> i32 {
     let mut count = 0;
-    while u64::from(count) < most {
-        match process::fork() {
+    while u64::from(count) < limit {
+        match fork() {
             Ok(true) => {
                 std::thread::sleep(Duration::from_secs(60));
                 break;
@@ -129,21 +130,21 @@ fn processes(most: u64) -> i32 {
     i32::from(count)
 }
 
-/// Uses a time of CPU, half of it in a child, and says how much it was by the process's own clocks.
+/// Uses CPU time, half of it in a child, and prints the nanoseconds that the clocks of both processes measured.
 fn spin(time: Duration) {
-    let child = process::fork().is_ok_and(|child| child);
-    let began = process::own_cpu();
-    while process::own_cpu() - began < time / 2 {
+    let child = fork().is_ok_and(|child| child);
+    let began = process_cpu_time();
+    while process_cpu_time() - began < time / 2 {
         black_box(Instant::now());
     }
     if child {
         return;
     }
     while !matches!(wait(WaitOptions::empty()), Err(rustix::io::Errno::CHILD)) {}
-    println!("{}", (process::own_cpu() + children_cpu()).as_nanos());
+    println!("{}", (process_cpu_time() + children_cpu_time()).as_nanos());
 }
 
-fn children_cpu() -> Duration {
+fn children_cpu_time() -> Duration {
     // SAFETY: the kernel fills the structure, for which all zeroes are valid.
     let usage = unsafe {
         let mut usage: libc::rusage = std::mem::zeroed();
@@ -157,7 +158,7 @@ fn children_cpu() -> Duration {
     time(usage.ru_utime) + time(usage.ru_stime)
 }
 
-/// Reads what [`look`] printed.
-pub fn parse(text: &[u8]) -> io::Result<Look> {
+/// Parses the output of the probe `inspect`.
+pub fn parse(text: &[u8]) -> io::Result<Inspection> {
     Ok(serde_json::from_slice(text)?)
 }

@@ -1,34 +1,36 @@
-//! The system-call filter: what programs may not ask the kernel for.
+//! The system-call filter of programs.
 //!
-//! It is a list of what is denied, because runtimes differ too much for a list of what is allowed;
-//! the namespaces and missing capabilities are the wall, this makes the kernel's surface smaller.
-//! It is assembled here as a search tree instead of by a library as a chain of comparisons: the
-//! kernel evaluates a new filter for every call number when it is installed, and a chain for these calls costs
-//! 0.4 ms there, about as long as a small program runs.
+//! It lists forbidden calls, because the calls that language runtimes need differ too much for a list of allowed
+//! calls. Namespaces and missing capabilities isolate programs; the filter reduces the attack surface of the
+//! kernel.
 //!
-//! The init installs nearly all of it, once for many programs, and each program's process the little rest: what
-//! the init itself needs to start it.
+//! The filter is a binary search tree, unlike the chain of comparisons that libraries generate: on installation
+//! the kernel evaluates a filter for every call number, which takes 0.4 ms for a chain, about as long as a small
+//! program runs.
+//!
+//! The init installs most of the filter, once for many programs. The process of each program adds the calls that
+//! the init needs to start it.
 
 use libc::{c_long, sock_filter};
 use std::io;
 
-/// What happens to a call.
+/// What the filter does with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// The process dies: no honest program does this.
+enum Action {
+    /// Kills the process.
     Kill,
-    /// The call fails with this error: runtimes try it and do without.
+    /// Fails with this error, which runtimes handle.
     Fail(i32),
-    /// Sockets of the local family only.
+    /// Allows sockets of the local family only.
     LocalSocket,
-    /// No new namespaces.
+    /// Kills the process if it asks for new namespaces.
     SameNamespaces,
-    /// Fails with "no memory" when an argument, by its position, has one of these bits.
-    Without(u32, u32),
+    /// Fails with `ENOMEM` if the argument at this position has one of these bits.
+    FailOnBits(u32, u32),
 }
 
 const KILLED: &[c_long] = &[
-    // Other processes' memory and files.
+    // Access to memory and files of other processes.
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -50,7 +52,7 @@ const KILLED: &[c_long] = &[
     libc::SYS_mount_setattr,
     libc::SYS_name_to_handle_at,
     libc::SYS_open_by_handle_at,
-    // The kernel and the machine.
+    // Administration of the kernel and the machine.
     libc::SYS_init_module,
     libc::SYS_finit_module,
     libc::SYS_delete_module,
@@ -86,14 +88,14 @@ const FAILED: &[(c_long, i32)] = &[
     (libc::SYS_userfaultfd, libc::EPERM),
     (libc::SYS_perf_event_open, libc::EACCES),
     (libc::SYS_fanotify_init, libc::EPERM),
-    // These outlive processes.
+    // System V and POSIX IPC objects outlive processes.
     (libc::SYS_shmget, libc::ENOSYS),
     (libc::SYS_shmat, libc::ENOSYS),
     (libc::SYS_shmctl, libc::ENOSYS),
     (libc::SYS_msgget, libc::ENOSYS),
     (libc::SYS_semget, libc::ENOSYS),
     (libc::SYS_mq_open, libc::ENOSYS),
-    // A measured program stays on its core.
+    // A program stays on its core and memory node.
     (libc::SYS_sched_setaffinity, libc::EPERM),
     (libc::SYS_mbind, libc::EPERM),
     (libc::SYS_set_mempolicy, libc::EPERM),
@@ -105,7 +107,7 @@ const FAILED: &[(c_long, i32)] = &[
 const ARCHITECTURE: u32 = 0xc000_003e;
 #[cfg(target_arch = "aarch64")]
 const ARCHITECTURE: u32 = 0xc000_00b7;
-/// Numbers from here on are the x32 ABI's, which is a second door to the same calls.
+/// Call numbers from here on belong to the x32 ABI, which offers the same calls again.
 const X32: u32 = 0x4000_0000;
 
 const NAMESPACES: i32 = libc::CLONE_NEWNS
@@ -127,20 +129,22 @@ const AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
 const ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
 const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
-/// What the init denies itself, and so every program.
-pub fn of_init() -> Vec<sock_filter> {
-    let mut rules: Vec<(u32, Fate)> =
-        KILLED.iter().map(|call| (number(*call), Fate::Kill)).collect();
-    rules.extend(FAILED.iter().map(|(call, error)| (number(*call), Fate::Fail(*error))));
-    rules.push((number(libc::SYS_socket), Fate::LocalSocket));
-    rules.push((number(libc::SYS_socketpair), Fate::LocalSocket));
-    rules.push((number(libc::SYS_clone), Fate::SameNamespaces));
-    // Huge pages come from the machine's own pool, which no control group of memory counts.
+/// The filter of the init, which programs inherit.
+pub fn init_filter() -> Vec<sock_filter> {
+    let mut rules: Vec<(u32, Action)> =
+        KILLED.iter().map(|call| (number(*call), Action::Kill)).collect();
+    rules.extend(FAILED.iter().map(|(call, error)| (number(*call), Action::Fail(*error))));
+    rules.push((number(libc::SYS_socket), Action::LocalSocket));
+    rules.push((number(libc::SYS_socketpair), Action::LocalSocket));
+    rules.push((number(libc::SYS_clone), Action::SameNamespaces));
+    // The memory cgroup does not count huge pages.
     let huge = [
         (libc::SYS_mmap, 3, libc::MAP_HUGETLB.cast_unsigned()),
         (libc::SYS_memfd_create, 1, libc::MFD_HUGETLB),
     ];
-    rules.extend(huge.map(|(call, position, bit)| (number(call), Fate::Without(position, bit))));
+    rules.extend(
+        huge.map(|(call, position, bit)| (number(call), Action::FailOnBits(position, bit))),
+    );
     rules.sort_by_key(|rule| rule.0);
     let kill = step(RETURN, libc::SECCOMP_RET_KILL_PROCESS);
     let mut filter = vec![
@@ -151,24 +155,24 @@ pub fn of_init() -> Vec<sock_filter> {
         branch(AT_LEAST, X32, 0, 1),
         kill,
     ];
-    filter.extend(tree(&rules));
+    filter.extend(search_tree(&rules));
     filter
 }
 
-/// What is denied to programs besides. The init's filter has looked at the architecture.
-pub fn of_program() -> Vec<sock_filter> {
+/// The additional filter of programs. The filter of the init checks the architecture.
+pub fn program_filter() -> Vec<sock_filter> {
     let mut rules = [
-        // Its arguments cannot be looked at; the C library falls back to clone.
-        (number(libc::SYS_clone3), Fate::Fail(libc::ENOSYS)),
-        (number(libc::SYS_unshare), Fate::Kill),
+        // A filter cannot inspect its arguments; the C library falls back to clone.
+        (number(libc::SYS_clone3), Action::Fail(libc::ENOSYS)),
+        (number(libc::SYS_unshare), Action::Kill),
     ];
     rules.sort_by_key(|rule| rule.0);
     let mut filter = vec![step(LOAD, NUMBER)];
-    filter.extend(tree(&rules));
+    filter.extend(search_tree(&rules));
     filter
 }
 
-/// Puts a filter in force for the calling process. Makes this one call, and allocates nothing.
+/// Installs a filter for the calling process. Makes one system call and does not allocate.
 pub fn install(filter: &[sock_filter]) -> io::Result<()> {
     let program = libc::sock_fprog {
         len: u16::try_from(filter.len()).unwrap_or(u16::MAX),
@@ -181,39 +185,39 @@ pub fn install(filter: &[sock_filter]) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// The search over sorted rules; the call's number is loaded.
-fn tree(rules: &[(u32, Fate)]) -> Vec<sock_filter> {
-    if let [(number, fate)] = rules {
-        let body = body(*fate);
-        let mut leaf = vec![branch(EQUAL, *number, 0, short(body.len()))];
-        leaf.extend(body);
+/// A binary search over sorted rules for the call number in the accumulator.
+fn search_tree(rules: &[(u32, Action)]) -> Vec<sock_filter> {
+    if let [(number, action)] = rules {
+        let steps = action_steps(*action);
+        let mut leaf = vec![branch(EQUAL, *number, 0, offset(steps.len()))];
+        leaf.extend(steps);
         leaf.push(step(RETURN, libc::SECCOMP_RET_ALLOW));
         return leaf;
     }
     let (low, high) = rules.split_at(rules.len() / 2);
-    let (first, low, high) = (high[0].0, tree(low), tree(high));
-    let mut node = vec![branch(AT_LEAST, first, short(low.len()), 0)];
+    let (first, low, high) = (high[0].0, search_tree(low), search_tree(high));
+    let mut node = vec![branch(AT_LEAST, first, offset(low.len()), 0)];
     node.extend(low);
     node.extend(high);
     node
 }
 
-fn body(fate: Fate) -> Vec<sock_filter> {
+fn action_steps(action: Action) -> Vec<sock_filter> {
     let fail = |error: i32| step(RETURN, libc::SECCOMP_RET_ERRNO | error.cast_unsigned());
     let allow = step(RETURN, libc::SECCOMP_RET_ALLOW);
     let kill = step(RETURN, libc::SECCOMP_RET_KILL_PROCESS);
     let argument = |position: u32| step(LOAD, FIRST_ARGUMENT + 8 * position);
-    match fate {
-        Fate::Kill => vec![kill],
-        Fate::Fail(error) => vec![fail(error)],
-        Fate::LocalSocket => {
+    match action {
+        Action::Kill => vec![kill],
+        Action::Fail(error) => vec![fail(error)],
+        Action::LocalSocket => {
             let local = libc::AF_UNIX.cast_unsigned();
             vec![argument(0), branch(EQUAL, local, 1, 0), fail(libc::EACCES), allow]
         }
-        Fate::SameNamespaces => {
+        Action::SameNamespaces => {
             vec![argument(0), branch(ANY_BIT, NAMESPACES.cast_unsigned(), 0, 1), kill, allow]
         }
-        Fate::Without(position, bits) => {
+        Action::FailOnBits(position, bits) => {
             vec![argument(position), branch(ANY_BIT, bits, 0, 1), fail(libc::ENOMEM), allow]
         }
     }
@@ -223,8 +227,8 @@ fn number(call: c_long) -> u32 {
     u32::try_from(call).unwrap_or(u32::MAX)
 }
 
-fn short(distance: usize) -> u8 {
-    u8::try_from(distance).expect("the tree's halves are below 256 steps")
+fn offset(distance: usize) -> u8 {
+    u8::try_from(distance).expect("each half of the tree has fewer than 256 steps")
 }
 
 fn step(code: u32, k: u32) -> sock_filter {
@@ -239,21 +243,21 @@ fn branch(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
 mod tests {
     use super::*;
 
-    /// What both filters answer together: the lower number counts, and the one for killing is negative.
-    fn answer(arch: u32, call: u32, argument: u32) -> u32 {
-        let answers =
-            [of_init(), of_program()].map(|filter| interpret(&filter, arch, call, argument));
-        answers.into_iter().min_by_key(|answer| answer.cast_signed()).unwrap()
+    /// The combined result of both filters: the lowest number as a signed integer, as in the kernel.
+    fn evaluate(arch: u32, call: u32, argument: u32) -> u32 {
+        let results = [init_filter(), program_filter()]
+            .map(|filter| interpret(&filter, arch, call, argument));
+        results.into_iter().min_by_key(|result| result.cast_signed()).unwrap()
     }
 
     fn interpret(program: &[sock_filter], arch: u32, call: u32, argument: u32) -> u32 {
-        let (mut at, mut value) = (0, 0);
+        let (mut counter, mut accumulator) = (0, 0);
         loop {
-            let here = program[at];
-            at += 1;
+            let here = program[counter];
+            counter += 1;
             let taken = match u32::from(here.code) {
                 LOAD => {
-                    value = match here.k {
+                    accumulator = match here.k {
                         NUMBER => call,
                         ARCH => arch,
                         _ => argument,
@@ -261,23 +265,23 @@ mod tests {
                     continue;
                 }
                 RETURN => return here.k,
-                EQUAL => value == here.k,
-                AT_LEAST => value >= here.k,
-                ANY_BIT => value & here.k != 0,
+                EQUAL => accumulator == here.k,
+                AT_LEAST => accumulator >= here.k,
+                ANY_BIT => accumulator & here.k != 0,
                 _ => unreachable!(),
             };
-            at += usize::from(if taken { here.jt } else { here.jf });
+            counter += usize::from(if taken { here.jt } else { here.jf });
         }
     }
 
     #[track_caller]
     fn check(call: c_long, argument: i32, expected: u32) {
-        let found = answer(ARCHITECTURE, number(call), argument.cast_unsigned());
+        let found = evaluate(ARCHITECTURE, number(call), argument.cast_unsigned());
         assert_eq!(found, expected, "call {call} with {argument}");
     }
 
     #[test]
-    fn denies_exactly_the_listed_calls() {
+    fn only_listed_calls_are_denied() {
         let errno = |error: i32| libc::SECCOMP_RET_ERRNO | error.cast_unsigned();
         let (allow, kill) = (libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_KILL_PROCESS);
         for call in 0..1000 {
@@ -300,9 +304,9 @@ mod tests {
     }
 
     #[test]
-    fn kills_other_architectures() {
+    fn calls_of_other_architectures_are_killed() {
         let kill = libc::SECCOMP_RET_KILL_PROCESS;
-        assert_eq!(answer(0x4000_0003, 1, 0), kill);
-        assert_eq!(answer(ARCHITECTURE, X32 + 1, 0), kill);
+        assert_eq!(evaluate(0x4000_0003, 1, 0), kill);
+        assert_eq!(evaluate(ARCHITECTURE, X32 + 1, 0), kill);
     }
 }

@@ -1,17 +1,20 @@
-//! The init of runs: PID 1 of its namespace. It is made ahead, restricts itself as far as a program is to be,
-//! waits for the word, starts the program as PID 2 and reaps until that ends.
+//! The init of a run: PID 1 of its PID namespace. It is created ahead of time, applies the restrictions of a
+//! program to itself, waits for a request, starts the program as PID 2 and reaps processes until it ends.
 //!
-//! It serves again only when its namespace is as new: no process is left in it, and the next one is PID 2
-//! again. Otherwise it ends, and everything in the namespace with it.
+//! An init is reused only if its namespace is in its initial state: no other process is left, and the next one
+//! is PID 2 again. Otherwise it exits, and the kernel kills all processes of the namespace.
 //!
-//! It stays root (without anything to use that for), so the program can neither signal nor look into it. It is
-//! in no run's control group.
+//! The init stays root, without capabilities that would matter, so that the program can neither signal nor inspect
+//! it. It is not in the cgroup of a run.
 
 use super::{
-    filter,
-    process::{limit, spawn_borrowing},
+    process::{set_limit, spawn_borrowing},
+    seccomp,
 };
-use crate::wire::{self, End, Request};
+use crate::{
+    Exit,
+    wire::{self, Request},
+};
 use rustix::{
     mount::{MountFlags, mount},
     net::RecvFlags,
@@ -26,18 +29,18 @@ use std::{
     ptr,
 };
 
-/// What an init is made with.
+/// What an init gets from agon-box.
 #[derive(Debug)]
 pub struct Context<'a> {
     pub socket: OwnedFd,
     pub filters: Option<&'a Filters>,
     pub rules: Option<BorrowedFd<'a>>,
-    /// The host's `/proc/sys/kernel/ns_last_pid`, where the kernel has that.
+    /// The host's `/proc/sys/kernel/ns_last_pid`, if the kernel has it.
     pub last_pid: Option<BorrowedFd<'a>>,
     pub uid: u32,
 }
 
-/// The filters of system calls.
+/// The system-call filters.
 #[derive(Debug)]
 pub struct Filters {
     init: Vec<libc::sock_filter>,
@@ -46,56 +49,56 @@ pub struct Filters {
 
 impl Filters {
     pub fn new() -> Filters {
-        Filters { init: filter::of_init(), program: filter::of_program() }
+        Filters { init: seccomp::init_filter(), program: seccomp::program_filter() }
     }
 }
 
-/// What is attached to a request after the three streams is where the program is to be born. Otherwise it is the
-/// files by which it gets into its group.
-pub const BORN: &[u8] = b"born";
+/// The tail of a request whose fourth descriptor is the cgroup directory to create the program in. Without it, the
+/// descriptors after the three streams are files to write to for entering the cgroup.
+pub const CLONE_INTO_CGROUP: &[u8] = b"cgroup";
 
-/// From the init to its box.
+/// From the init to agon-box.
 #[derive(Debug, Serialize, Deserialize)]
-pub enum Note {
+pub enum Event {
     /// The program has started.
     Started,
-    /// It has ended, and the init waits for the next: nothing is left of this one.
-    Ended(End),
-    /// It has ended, and the init is about to end.
-    Last(End),
-    /// The init could not do its part.
+    /// The program has ended, and the init is ready for the next run.
+    Ended(Exit),
+    /// The program has ended, and the init is about to exit.
+    EndedLast(Exit),
+    /// The init failed.
     Failed(String),
 }
 
-/// The init's whole life.
+/// The main function of an init.
 pub fn main(context: &Context<'_>) -> ! {
     if let Err(error) = prepare(context).and_then(|()| serve(context)) {
-        let note = Note::Failed(error.to_string());
-        wire::send(&context.socket, &note, &[], &[]).ok();
+        let event = Event::Failed(error.to_string());
+        wire::send(&context.socket, &event, &[], &[]).ok();
     }
-    // SAFETY: ends the process at once. Exit handlers belong to the box, of which this is a copy.
+    // SAFETY: ends the process without running the exit handlers, which belong to agon-box.
     unsafe { libc::_exit(0) }
 }
 
 fn serve(context: &Context<'_>) -> io::Result<()> {
-    while let Some(end) = run(context)? {
-        let again = is_alone()? && context.last_pid.is_some_and(restart_numbers);
-        let note = if again { Note::Ended(end) } else { Note::Last(end) };
-        wire::send(&context.socket, &note, &[], &[])?;
-        if !again {
+    while let Some(exit) = run(context)? {
+        let is_reusable = is_alone()? && context.last_pid.is_some_and(reset_pids);
+        let event = if is_reusable { Event::Ended(exit) } else { Event::EndedLast(exit) };
+        wire::send(&context.socket, &event, &[], &[])?;
+        if !is_reusable {
             break;
         }
     }
     Ok(())
 }
 
-/// Everything that can be done before it is known what to run.
+/// Everything that does not depend on the program.
 fn prepare(context: &Context<'_>) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // Not even a program with the same user may look into this process.
+    // Prevents even programs of the same user from inspecting this process.
     // SAFETY: takes numbers only.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
-    mount_processes()?;
+    mount_proc()?;
     close_others(&[
         Some(context.socket.as_raw_fd()),
         context.rules.as_ref().map(AsRawFd::as_raw_fd),
@@ -103,13 +106,13 @@ fn prepare(context: &Context<'_>) -> io::Result<()> {
     ]);
     set_no_new_privs(true)?;
     if let Some(filters) = context.filters {
-        filter::install(&filters.init)?;
+        seccomp::install(&filters.init)?;
     }
-    context.rules.map_or(Ok(()), super::rules::restrict_self)
+    context.rules.map_or(Ok(()), super::landlock::restrict_self)
 }
 
-/// `/proc` of this namespace, with nothing but the program's own processes.
-fn mount_processes() -> io::Result<()> {
+/// Mounts `/proc` of this PID namespace, restricted to processes of the reader.
+fn mount_proc() -> io::Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     let options = [c"hidepid=2,subset=pid", c"hidepid=2"];
     let mut mounted = Ok(());
@@ -122,50 +125,50 @@ fn mount_processes() -> io::Result<()> {
     Ok(mounted?)
 }
 
-/// Closes all descriptors but these and the standard ones. In particular the box's own socket, whose end must be seen when the box dies.
+/// Closes all descriptors except these and the standard ones: the socket of agon-box in particular, whose close
+/// signals the death of agon-box.
 fn close_others(keep: &[Option<RawFd>]) {
     let mut keep: Vec<u32> = keep.iter().flatten().map(|fd| fd.cast_unsigned()).collect();
     keep.sort_unstable();
     let mut first = 3;
     for fd in keep.into_iter().chain([u32::MAX]) {
         if fd > first {
-            // SAFETY: the descriptors of the box's objects, which this copy of the box never touches again.
+            // SAFETY: the descriptors belong to objects of agon-box, which this copy never uses again.
             unsafe { libc::syscall(libc::SYS_close_range, first, fd - 1, 0) };
         }
         first = fd.saturating_add(1);
     }
 }
 
-/// Waits for the request, runs the program, and returns how it ended; `None` if there is nothing to run.
-fn run(context: &Context<'_>) -> io::Result<Option<End>> {
-    // As large as the packet and no larger: touching fresh memory is dear in a process that may live this short.
+/// Waits for a request, runs the program, and returns how it ended; `None` when the socket is closed.
+fn run(context: &Context<'_>) -> io::Result<Option<Exit>> {
+    // Exactly as large as the packet: page faults are expensive compared with a short run.
     let mut buffer = vec![0; wire::next_size(&context.socket)?];
     let request = wire::receive::<Request>(&context.socket, &mut buffer, RecvFlags::empty())?;
     let Some(packet) = request else { return Ok(None) };
     let Request::Run(run) = packet.head else { return Ok(None) };
-    // Only the program has a stack as large as its memory: this process is small.
-    let (stdio, entrance) = packet
+    let (stdio, entry) = packet
         .fds
         .split_first_chunk()
-        .ok_or_else(|| io::Error::other("a program needs three descriptors"))?;
-    let born = packet.tail == BORN;
-    let doors = if born { &[] } else { entrance };
-    let birthplace = entrance.first().filter(|_| born).map(AsFd::as_fd);
+        .ok_or_else(|| io::Error::other("fewer than three descriptors"))?;
+    let clone_into = packet.tail == CLONE_INTO_CGROUP;
+    let tasks_files = if clone_into { &[] } else { entry };
+    let cgroup = entry.first().filter(|_| clone_into).map(AsFd::as_fd);
     let filter = context.filters.map(|filters| filters.program.as_slice());
-    let mut program = Program::new(&run, stdio, doors, filter, context.uid)?;
-    // SAFETY: `Program::start` makes system calls only and writes only to the given program's error.
-    let child = unsafe { spawn_borrowing(birthplace, start, &mut program) }?;
+    let mut program = Program::new(&run, stdio, tasks_files, filter, context.uid)?;
+    // SAFETY: `Program::start` only makes system calls, and writes only to the error of the program.
+    let child = unsafe { spawn_borrowing(cgroup, start, &mut program) }?;
     drop(packet.fds);
     if let Some(error) = program.error {
         reap_until(child)?;
         let error = io::Error::from_raw_os_error(error);
-        return Ok(Some(End::NotStarted(format!("{}: {error}", run.argv[0]))));
+        return Ok(Some(Exit::NotStarted(format!("{}: {error}", run.argv[0]))));
     }
-    wire::send(&context.socket, &Note::Started, &[], &[])?;
+    wire::send(&context.socket, &Event::Started, &[], &[])?;
     reap_until(child).map(Some)
 }
 
-/// Whether no process is left in the namespace but this one. Orphans that have ended are reaped.
+/// Whether this is the only process of the namespace. Reaps orphans that have ended.
 fn is_alone() -> io::Result<bool> {
     loop {
         match wait(WaitOptions::NOHANG) {
@@ -177,19 +180,19 @@ fn is_alone() -> io::Result<bool> {
     }
 }
 
-/// Makes the next process of this namespace PID 2. False where the kernel does not let us.
-fn restart_numbers(last_pid: BorrowedFd<'_>) -> bool {
+/// Makes the next process of this namespace PID 2. False if the kernel does not permit it.
+fn reset_pids(last_pid: BorrowedFd<'_>) -> bool {
     rustix::io::pwrite(last_pid, b"1", 0).is_ok()
 }
 
-/// Reaps orphans until the program itself has ended. What is still running then ends with this process.
-fn reap_until(child: Pid) -> io::Result<End> {
+/// Reaps orphans until the program itself has ended.
+fn reap_until(child: Pid) -> io::Result<Exit> {
     loop {
         match wait(WaitOptions::empty()) {
             Ok(Some((pid, status))) if pid == child => {
                 return Ok(match (status.exit_status(), status.terminating_signal()) {
-                    (Some(code), _) => End::Code(code),
-                    (None, Some(signal)) => End::Signal(signal),
+                    (Some(code), _) => Exit::Code(code),
+                    (None, Some(signal)) => Exit::Signal(signal),
                     (None, None) => continue,
                 });
             }
@@ -199,21 +202,21 @@ fn reap_until(child: Pid) -> io::Result<End> {
     }
 }
 
-/// Everything the program's process needs, laid out before it exists.
+/// What the process of the program needs, prepared before it exists because it must not allocate.
 struct Program<'a> {
     candidates: Vec<CString>,
     argv: Vec<*const libc::c_char>,
     envp: Vec<*const libc::c_char>,
     cwd: CString,
     stdio: [RawFd; 3],
-    /// Files to write a zero to, to get into the run's control group.
-    doors: Vec<RawFd>,
+    /// Files to write a zero to, in order to enter the cgroup of the run.
+    tasks_files: Vec<RawFd>,
     filter: Option<&'a [libc::sock_filter]>,
     uid: u32,
     stack: u64,
     file_size: u64,
     open_files: u64,
-    /// Why it could not be started.
+    /// The error number, if the program could not be started.
     error: Option<i32>,
     _strings: Vec<CString>,
 }
@@ -222,7 +225,7 @@ impl<'a> Program<'a> {
     fn new(
         run: &wire::Run,
         stdio: &[OwnedFd; 3],
-        doors: &[OwnedFd],
+        tasks_files: &[OwnedFd],
         filter: Option<&'a [libc::sock_filter]>,
         uid: u32,
     ) -> io::Result<Program<'a>> {
@@ -239,7 +242,7 @@ impl<'a> Program<'a> {
             envp: pointers(&strings[run.argv.len()..]),
             cwd: text(&run.cwd)?,
             stdio: stdio.each_ref().map(AsRawFd::as_raw_fd),
-            doors: doors.iter().map(AsRawFd::as_raw_fd).collect(),
+            tasks_files: tasks_files.iter().map(AsRawFd::as_raw_fd).collect(),
             filter,
             uid,
             stack: run.memory,
@@ -250,30 +253,30 @@ impl<'a> Program<'a> {
         })
     }
 
-    /// Becomes the program; returns only the error when that failed. System calls only.
+    /// Executes the program; returns only on failure. Makes system calls only.
     fn start(&self) -> io::Error {
         let last = io::Error::last_os_error;
-        // SAFETY: every pointer is into this object, which the parent keeps while it sleeps; the raw
-        // calls (not the library's wrappers, which know of threads) change this process alone.
+        // SAFETY: all pointers refer to this object, which the suspended parent keeps. The raw system calls change
+        // only this process, unlike the C library's wrappers, which act on all threads.
         unsafe {
-            for door in &self.doors {
-                if libc::write(*door, c"0".as_ptr().cast(), 1) < 0 {
+            for file in &self.tasks_files {
+                if libc::write(*file, c"0".as_ptr().cast(), 1) < 0 {
                     return last();
                 }
             }
-            // The group it is in now becomes the root of what the program sees.
+            // The current cgroup becomes the root that the program sees.
             if libc::unshare(libc::CLONE_NEWCGROUP) != 0 {
                 return last();
             }
             if let Some(filter) = self.filter
-                && let Err(error) = filter::install(filter)
+                && let Err(error) = seccomp::install(filter)
             {
                 return error;
             }
             libc::setsid();
-            limit(Resource::Stack, self.stack);
-            limit(Resource::Fsize, self.file_size);
-            limit(Resource::Nofile, self.open_files);
+            set_limit(Resource::Stack, self.stack);
+            set_limit(Resource::Fsize, self.file_size);
+            set_limit(Resource::Nofile, self.open_files);
             for (target, fd) in (0..).zip(self.stdio) {
                 if libc::dup2(fd, target) < 0 {
                     return last();
@@ -301,25 +304,25 @@ impl<'a> Program<'a> {
 }
 
 extern "C" fn start(program: *mut libc::c_void) -> ! {
-    // SAFETY: this is the pointer which `run` passed, to an object that nobody else uses meanwhile.
+    // SAFETY: `run` passes a pointer to an object that no other code uses until this process has started.
     let program = unsafe { &mut *program.cast::<Program<'_>>() };
     program.error = program.start().raw_os_error();
-    // SAFETY: ends this process without running anything of the parent, whose memory it shares.
+    // SAFETY: ends this process without running the exit handlers of the parent, whose memory it shares.
     unsafe { libc::_exit(127) }
 }
 
-/// No capability is left in any set, also where the user is still root (in a user namespace).
+/// Empties all capability sets, also for a program that runs as root of a user namespace.
 fn drop_capabilities() -> bool {
     const VERSION_3: u32 = 0x2008_0522;
     let header = [VERSION_3, 0];
     let sets = [0u32; 6];
-    // SAFETY: the arrays have the layouts of the kernel's header and of its two sets.
+    // SAFETY: the arrays have the layout of the kernel's header and two sets.
     unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) == 0 }
 }
 
-/// The paths to try: the given one, or the name in every directory of the program's `PATH`.
+/// The paths to try: the given path, or the name in each directory of the program's `PATH`.
 fn candidates(run: &wire::Run) -> io::Result<Vec<CString>> {
-    let name = run.argv.first().ok_or_else(|| io::Error::other("no program"))?;
+    let name = run.argv.first().ok_or_else(|| io::Error::other("argv is empty"))?;
     let path = run.env.iter().find(|(name, _)| name == "PATH").map_or("/usr/bin", |(_, path)| path);
     let paths = if name.contains('/') {
         vec![name.clone()]
