@@ -1,20 +1,17 @@
-//! From the log to the outbox.
+//! The first step: copies the event logs to the outboxes.
 
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
-use db::Tx;
 use db::promotion::{Progress, progress, save_progress};
 use ids::Uuid;
 
-use super::{Promotion, Seen, Service};
+use super::{OnProgress, Promotion, Service};
 use crate::Error;
-use crate::kafka::lane_of;
+use crate::outbox::{NewRow, Table, insert};
 
 /// Events of one transaction.
 const BATCH: i64 = 2000;
-/// Of one statement: nine values each.
-const ROWS: usize = 100;
 /// The name of the step.
 const STEP: &str = "event_log";
 
@@ -33,22 +30,22 @@ db::record! {
 }
 
 impl Promotion {
-    /// Writes every event that is not there yet into the outbox of its service, in order; gives how many there were.
+    /// Copies the events that have not been copied yet, in order. Returns the number of all events.
     ///
     /// # Errors
-    /// Also when a log has events of a topic that its service does not declare: nobody could publish them.
-    pub async fn fill(&self, seen: Seen<'_>) -> Result<u64, Error> {
+    /// Also if a log has events of a topic that its service does not declare: they could not be published.
+    pub async fn fill_outboxes(&self, on_progress: OnProgress<'_>) -> Result<u64, Error> {
         let mut count = 0;
         for service in &self.services {
             self.check_topics(service).await?;
-            count += service.fill(&mut *seen).await?;
+            count += service.fill_outbox(&mut *on_progress).await?;
         }
         Ok(count)
     }
 
     async fn check_topics(&self, service: &Service) -> Result<(), Error> {
         let owner = service.source.service();
-        let known: BTreeSet<&str> = self
+        let declared: BTreeSet<&str> = self
             .bus
             .topics()
             .filter(|topic| topic.producer == owner)
@@ -56,22 +53,22 @@ impl Promotion {
             .collect();
         let query = service.source.query("SELECT DISTINCT topic FROM event_log");
         let used: Vec<(String,)> = query.fetch_all().await?;
-        match used.into_iter().find(|(topic,)| !known.contains(topic.as_str())) {
+        match used.into_iter().find(|(topic,)| !declared.contains(topic.as_str())) {
             None => Ok(()),
             Some((topic,)) => Err(Error::Topic(format!(
-                "the log of {owner} has events of {topic}, which is no topic of {owner}"
+                "the log of {owner} has events of topic {topic}, which {owner} does not declare"
             ))),
         }
     }
 }
 
 impl Service {
-    async fn fill(&self, seen: Seen<'_>) -> Result<u64, Error> {
+    async fn fill_outbox(&self, on_progress: OnProgress<'_>) -> Result<u64, Error> {
         let name = format!("{}.event_log", self.source.service());
         let total: i64 = self.source.query("SELECT count(*) FROM event_log").fetch_scalar().await?;
         loop {
             let at = progress(&self.target, STEP).await?;
-            seen(&name, at.rows.unsigned_abs(), total.unsigned_abs());
+            on_progress(&name, at.rows.unsigned_abs(), total.unsigned_abs());
             if at.done {
                 return Ok(at.rows.unsigned_abs());
             }
@@ -86,15 +83,13 @@ impl Service {
                 .bind(BATCH)
                 .fetch_all()
                 .await?;
-            let more = i64::try_from(rows.len()).unwrap_or(BATCH);
+            let count = i64::try_from(rows.len()).unwrap_or(BATCH);
             let cursor = rows.last().map_or(at.cursor, |row| row.id);
-            let next = Progress { cursor, rows: at.rows + more, done: more < BATCH };
-            let rows = &rows;
+            let next = Progress { cursor, rows: at.rows + count, done: count < BATCH };
+            let rows: &Vec<NewRow<'_>> = &rows.iter().map(Row::as_new).collect();
             self.target
                 .transact(|mut tx| async move {
-                    for rows in rows.chunks(ROWS) {
-                        append(&mut tx, rows).await?;
-                    }
+                    insert(&mut tx, Table::OUTBOX, rows).await?;
                     save_progress(&mut tx, STEP, next).await
                 })
                 .await?;
@@ -102,33 +97,17 @@ impl Service {
     }
 }
 
-/// The order of the rows is that of the outbox's ids.
-async fn append(tx: &mut Tx, rows: &[Row]) -> db::Result<()> {
-    let mut insert = tx.query(
-        "INSERT INTO outbox (event_id, topic, type, aggregate_id, aggregate_version, occurred_at,
-                             traceparent, data, lane) VALUES ",
-    );
-    for (i, row) in rows.iter().enumerate() {
-        insert = insert
-            .push(if i == 0 { "(" } else { ", (" })
-            .push_bind(row.event_id)
-            .push(", ")
-            .push_bind(row.topic.as_str())
-            .push(", ")
-            .push_bind(row.type_name.as_str())
-            .push(", ")
-            .push_bind(row.aggregate_id)
-            .push(", ")
-            .push_bind(row.aggregate_version)
-            .push(", ")
-            .push_bind(row.occurred_at)
-            .push(", ")
-            .push_bind(row.traceparent.clone())
-            .push(", ")
-            .push_bind(row.data.as_slice())
-            .push(", ")
-            .push_bind(lane_of(&row.topic, row.aggregate_id))
-            .push(")");
+impl Row {
+    fn as_new(&self) -> NewRow<'_> {
+        NewRow {
+            event_id: self.event_id,
+            topic: &self.topic,
+            type_name: &self.type_name,
+            aggregate_id: self.aggregate_id,
+            version: self.aggregate_version,
+            time: self.occurred_at,
+            traceparent: self.traceparent.as_deref(),
+            data: &self.data,
+        }
     }
-    insert.execute().await.map(drop)
 }
