@@ -66,9 +66,7 @@ fn from_start() -> SubscribeRequest {
 
 #[tokio::test]
 async fn stream_resumes_after_its_cursor() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let id = world.user().await;
         world.update(id).await;
         let mut stream = subscribe(&world, service(), from_start()).await.unwrap();
@@ -85,14 +83,13 @@ async fn stream_resumes_after_its_cursor() {
         let mut stream = subscribe(&world, service(), SubscribeRequest::default()).await.unwrap();
         world.update(id).await;
         assert_eq!(next(&mut stream).await.2, 4);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn events_are_projected_for_the_caller() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let (ann, bob) = (world.user().await, world.user().await);
         world.update(bob).await;
         let mut tx = world.auth.begin().await.unwrap();
@@ -123,7 +120,8 @@ async fn events_are_projected_for_the_caller() {
         acting.on_behalf_of = Some(caller(Kind::User, bob).principal);
         let mut stream = subscribe(&world, acting, from_start()).await.unwrap();
         assert_eq!(next(&mut stream).await.1, bob);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -178,9 +176,7 @@ async fn closing_the_bus_ends_streams_with_unavailable() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_listed_and_replayed_in_order() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let (one, two) = (world.user().await, world.user().await);
         world.faults.fail_permanently(one);
         world.faults.fail_permanently(two);
@@ -242,5 +238,6 @@ async fn dead_letters_are_listed_and_replayed_in_order() {
         assert_eq!(missing.code(), Code::NotFound);
         assert_eq!(rpc::status::reason(&missing).as_deref(), Some("DEAD_LETTER_NOT_FOUND"));
         assert_eq!(replay("", "x".into()).await.unwrap_err().code(), Code::InvalidArgument);
-    }
+    })
+    .await;
 }

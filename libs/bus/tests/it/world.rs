@@ -86,6 +86,14 @@ impl World {
         Self { auth, reader, bus, faults: Faults::default(), kafka: None }
     }
 
+    /// Runs a test on each database.
+    pub async fn on_each_database(test: impl AsyncFn(World)) {
+        for kind in testing::kinds() {
+            let _guard = testing::PrintOnPanic(&kind);
+            test(World::new(&kind).await).await;
+        }
+    }
+
     /// On PostgreSQL and Kafka; `None` if these tests may be skipped.
     pub async fn on_kafka() -> Option<Self> {
         Self::on_broker(kafka_url()?).await
