@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bus::{Event, outbox};
 use proto::event::{SubmissionCreated, UserUpdated};
 
-use crate::world::{SECRETS, Slow, USERS, World, update_in};
+use crate::world::{Inject, SECRETS, Slow, USERS, World, update_in};
 
 /// Sixteen writers update a few hot rows in transactions of random length; one in ten is rolled back.
 pub async fn write(world: &World, rounds: usize) {
@@ -111,7 +111,7 @@ async fn crash_within_a_batch_applies_no_event_twice() {
         for _ in 0..30 {
             users.push(world.user().await);
         }
-        world.faults.hang(users[20]);
+        world.faults.inject(users[20], Inject::Hang);
         for _ in 0..3 {
             let running = world.start();
             tokio::time::sleep(Duration::from_millis(100)).await;

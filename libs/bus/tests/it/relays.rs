@@ -64,11 +64,7 @@ async fn relays_suspended_past_their_leases_publish_only_duplicates() {
         gate.set(false);
         write(&world, 8).await;
     }
-    let deadline = until(Duration::from_secs(120));
-    while world.committed(&[]).await != world.seen().await {
-        assert!(Instant::now() < deadline, "not all events are applied: {:?}", world.bus.health());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    world.all_applied_within(Duration::from_secs(120)).await;
     for relay in relays {
         relay.stop().await;
     }
