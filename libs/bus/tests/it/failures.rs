@@ -88,8 +88,7 @@ async fn consumer_stops_during_retries() {
         world.faults.clear();
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([running]).await;
     })
     .await;
 }

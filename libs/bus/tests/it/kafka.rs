@@ -53,9 +53,7 @@ async fn committed_events_are_applied_exactly_once_in_order() {
     let (relay, running) = (world.relay(), world.start());
     write(&world, 25).await;
     world.all_applied(&[]).await;
-    relay.stop().await;
-    running.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([relay, running]).await;
     assert_eq!(world.outbox_rows().await, 0);
 }
 
@@ -138,9 +136,7 @@ async fn broker_crash_and_restart_lose_no_event() {
     broker.restart();
     world.all_applied_within(Duration::from_secs(120)).await;
     eventually("the bus is healthy", || async { world.bus.health().is_ok() }).await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
 /// The CloudEvents binding, as other programs see it.
@@ -186,9 +182,7 @@ async fn relays_and_consumers_can_stop_and_crash_at_any_time() {
     write(&world, 8).await;
     one.stop().await;
     world.all_applied(&[]).await;
-    three.stop().await;
-    second.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([three, second]).await;
 }
 
 /// A relay that dies between the broker's acknowledgement and the deletion publishes duplicates.
@@ -216,9 +210,7 @@ async fn events_published_twice_are_applied_once() {
     let running = world.start();
     world.all_applied(&[]).await;
     assert_eq!(messages(&world, TOPIC, 13).await.len(), 13);
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
 /// Each becomes a dead letter under its key, with a copy for the dead-letter topic.
@@ -291,9 +283,7 @@ async fn refused_event_blocks_its_key_until_it_is_fixed() {
         .await;
     world.all_applied(&[]).await;
     eventually("the bus is healthy", || async { world.bus.health().is_ok() }).await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -328,9 +318,7 @@ async fn missing_topic_delays_only_its_own_events() {
         world.outbox_rows().await == 0 && world.bus.health().is_ok()
     })
     .await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
 /// The key continues after a replay.
@@ -355,9 +343,7 @@ async fn dead_letter_blocks_only_its_key_until_replayed() {
     world.update(good).await;
     world.update(bad).await;
     world.all_applied(&[]).await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
 /// The cursor is authoritative, not the offsets committed to Kafka.
@@ -382,8 +368,7 @@ async fn restored_consumer_database_is_detected() {
         .await;
     let running = world.start();
     world.all_applied(&[]).await;
-    running.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running]).await;
     // A cursor after the end of the topic.
     world
         .reader

@@ -81,9 +81,7 @@ async fn promoted_consumers_continue_after_their_last_event() {
     replay.await.unwrap();
     target.update(good).await;
     target.all_applied(&[]).await;
-    target.assert_exactly_once().await;
-    relay.stop().await;
-    running.stop().await;
+    target.stop_and_check([relay, running]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -231,8 +231,7 @@ async fn dead_letters_are_listed_and_replayed_in_order() {
         world.all_applied(&[two]).await;
         replay(CONSUMER, two.to_string()).await.unwrap();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([running]).await;
 
         let missing = replay(CONSUMER, one.to_string()).await.unwrap_err();
         assert_eq!(missing.code(), Code::NotFound);

@@ -242,6 +242,14 @@ impl World {
         assert_eq!(number(&self.reader, disorder).await, 0);
     }
 
+    /// Stops these in order, then [`World::assert_exactly_once`].
+    pub async fn stop_and_check(&self, running: impl IntoIterator<Item = Running>) {
+        for running in running {
+            running.stop().await;
+        }
+        self.assert_exactly_once().await;
+    }
+
     pub async fn dead_letters(&self) -> i64 {
         self.reader.query("SELECT count(*) FROM dead_letters").fetch_scalar().await.unwrap()
     }
