@@ -87,7 +87,7 @@ pub enum Output {
 /// Resource limits of one run, for all its processes together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// CPU time of all threads and children. Exceeding it is [`crate::Limit::Cpu`] even if the program exits with code 0.
+    /// CPU time of all threads and children. Applies even to a program that then exits with code 0.
     pub cpu: Duration,
     /// Elapsed time, without the time for which the program waited for a busy core.
     pub wall: Duration,

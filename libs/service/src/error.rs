@@ -146,7 +146,7 @@ impl From<Error> for bus::Fault {
             Error::Db(error) => error.into(),
             Error::Status(status) => (*status).into(),
             error if error.is_transient() => Self::Transient(error.to_string()),
-            error => Self::park(error),
+            error => Self::permanent(error),
         }
     }
 }
@@ -233,7 +233,7 @@ mod tests {
         let fault = |error: Error| bus::Fault::from(error);
         assert!(matches!(fault(Error::ShuttingDown), bus::Fault::Transient(_)));
         assert!(matches!(fault(db::Error::Busy("x".into()).into()), bus::Fault::Transient(_)));
-        assert!(matches!(fault(Error::stored("x")), bus::Fault::Park(_)));
+        assert!(matches!(fault(Error::stored("x")), bus::Fault::Permanent(_)));
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl bus::Handler for Judgements {
             return Ok(());
         }
         let Some((id, outcome)) = wire::outcome_of_event(&judged, tx.now()) else {
-            return Err(Fault::park("the judgement has an unknown id or verdict"));
+            return Err(Fault::permanent("the judgement has an unknown id or verdict"));
         };
         match self.0.judge(tx, id, &outcome).await {
             Ok(true) => Ok(()),
@@ -79,7 +79,7 @@ impl bus::Handler for Judgements {
                 Ok(())
             }
             Err(Error::Common(error)) => Err(error.into()),
-            Err(error) => Err(Fault::park(format!("{id}: {error}"))),
+            Err(error) => Err(Fault::permanent(format!("{id}: {error}"))),
         }
     }
 }

@@ -3,7 +3,7 @@
 use rpc::status;
 use tonic::Status;
 
-/// Why a use case failed.
+/// The error of all use cases.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("judgement not found")]

@@ -1,17 +1,18 @@
-//! The judge: runs programs and decides their verdicts.
+//! The judge: compiles and runs programs, and determines their verdicts.
 //!
-//! Owns: the queue of jobs and their leases, languages, the rules of verdicts, the default checker, and every judgement
-//! with its tests. `SubmissionCreated` requests the judgement of a submission, `VerificationRequested` that of a package
-//! check; `JudgementCompleted` publishes the result.
+//! Owns: the job queue and its leases, workers, languages, the verdict rules, the default checker, and every
+//! judgement with its test results. `SubmissionCreated` adds a job for a submission, `VerificationRequested` for a
+//! check of an import; `JudgementCompleted` reports the result.
 //!
-//! Must not know: who may see a result, standings, points; how programs are isolated (`libs/sandbox`). It gets test data
-//! from the problem service by content hash, and sources from the challenge service.
+//! Must not know: visibility of results, standings, points; how programs are isolated (`libs/sandbox`).
+//! It gets tests from the problem service by content hash, and programs from the challenge service.
 //!
-//! Invariants: a judgement ends once, with its event, by the attempt that holds the lease of the job; a verdict depends
-//! only on the program and the version of the problem, never on the load; only the sandbox runs untrusted programs.
+//! Invariants: a judgement completes once, together with its event, by the attempt that holds the lease; a verdict
+//! depends on the program and the problem version only, never on the number of parallel runs; code and input from
+//! outside run in the sandbox only.
 //!
-//! The queue ([`Judge`]) and the workers ([`Worker`]) communicate by `agon.judge.v1.WorkerService` only, also within one
-//! process. There may be several of both: instances of the queue coordinate in their database.
+//! The queue ([`Judge`]) and the workers ([`Worker`]) communicate only by `agon.judge.v1.WorkerService`, also within
+//! one process. There can be several of both. Instances of the queue share state through their database.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -103,9 +104,9 @@ impl Judge {
     /// Starts the background work that does not consume events: the assignment of queued jobs to workers.
     pub fn dispatch(&self, tasks: &Tasks) {
         let shutdown = tasks.shutdown().clone();
-        measure::begin();
+        measure::register();
         tasks.spawn("judge queue", self.queue.clone().dispatch(shutdown.clone()));
-        tasks.spawn("judge measurements", self.queue.clone().watch(shutdown.clone()));
-        tasks.spawn("judge live state", self.queue.clone().show(shutdown));
+        tasks.spawn("judge metrics", self.queue.clone().report_metrics(shutdown.clone()));
+        tasks.spawn("judge progress", self.queue.clone().publish_progress(shutdown));
     }
 }

@@ -14,8 +14,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
+    let all = compiler.include_imports(true).file_descriptor_set();
     tonic_prost_build::configure()
+        .extern_path(".agon.options.v1", "::proto::agon::options::v1")
+        .extern_path(".google.api", "::proto::google::api")
         .include_file("all.rs")
-        .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
+        .compile_fds_with_config(all, config)?;
     Ok(())
 }

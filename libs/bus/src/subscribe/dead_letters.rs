@@ -1,4 +1,4 @@
-//! Dead letters of this process's consumers, for operators.
+//! Lists and replays the dead letters of this process's consumers.
 
 use chrono::{DateTime, Utc};
 use ids::Uuid;
@@ -11,10 +11,9 @@ use serde::{Deserialize, Serialize};
 use tonic::Status;
 
 use super::{message, timestamp, unavailable};
-use crate::log::Row;
 use crate::{Bus, dead_letters};
 
-/// Behind which dead letter the next page starts.
+/// The keyset cursor of a page: the last dead letter of the previous page.
 #[derive(Serialize, Deserialize)]
 struct After {
     micros: i64,
@@ -35,10 +34,10 @@ pub(super) async fn list(
         if !request.consumer.is_empty() && request.consumer != consumer.name {
             continue;
         }
-        let from = after.as_ref().and_then(|after| start(after, consumer.name));
+        let from = after.as_ref().and_then(|after| page_start(after, consumer.name));
         let letters = dead_letters::list(&consumer.db, consumer.name, from, size + 1).await;
         for letter in letters.map_err(|e| unavailable(&e.into()))? {
-            found.push((letter.parked_at, letter.event_id, consumer.name, letter));
+            found.push((letter.parked_at, letter.row.event_id, consumer.name, letter));
         }
     }
     found.sort_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
@@ -51,14 +50,17 @@ pub(super) async fn list(
         consumer: (*consumer).to_owned(),
     });
     Ok(ListDeadLettersResponse {
-        dead_letters: found.into_iter().map(|(_, _, name, letter)| wire(name, letter)).collect(),
+        dead_letters: found
+            .into_iter()
+            .map(|(_, _, name, letter)| to_proto(name, letter))
+            .collect(),
         next_page_token: next.map(|after| key.token(&args, &after)).unwrap_or_default(),
     })
 }
 
-/// The place from which one consumer's dead letters are on the next page. Pages are ordered by time, event and
-/// consumer, so of the last event itself only consumers with greater names are still to come.
-fn start(after: &After, consumer: &str) -> Option<(DateTime<Utc>, Uuid)> {
+/// Where the next page starts among one consumer's dead letters. Pages are ordered by time, event id and consumer, so
+/// of the last event only the consumers with greater names remain.
+fn page_start(after: &After, consumer: &str) -> Option<(DateTime<Utc>, Uuid)> {
     let time = DateTime::from_timestamp_micros(after.micros)?;
     let shown = consumer <= after.consumer.as_str();
     let event =
@@ -66,18 +68,8 @@ fn start(after: &After, consumer: &str) -> Option<(DateTime<Utc>, Uuid)> {
     Some((time, Uuid::from_u128(event)))
 }
 
-fn wire(consumer: &str, letter: dead_letters::DeadLetter) -> DeadLetter {
-    let row = Row {
-        log_id: letter.log_id,
-        event_id: letter.event_id,
-        type_name: letter.type_name,
-        aggregate_id: letter.aggregate_id,
-        aggregate_version: letter.aggregate_version,
-        occurred_at: letter.occurred_at,
-        traceparent: None,
-        data: letter.data,
-    };
-    let mut event = message(&row.received(""));
+fn to_proto(consumer: &str, letter: dead_letters::DeadLetter) -> DeadLetter {
+    let mut event = message(&letter.row.received(""));
     event.topic = letter.topic;
     DeadLetter {
         consumer: consumer.to_owned(),
@@ -95,17 +87,17 @@ pub(super) async fn replay(
 ) -> Result<ReplayDeadLettersResponse, Status> {
     let mut violations = Violations::default();
     if request.consumer.is_empty() {
-        violations.add("consumer", "is empty; give the consumer of the dead letter");
+        violations.add("consumer", "must be the consumer of the dead letter");
     }
     let key = ids::parse(&request.key);
     if key.is_none() {
-        violations.add("key", "is no id; give the key of the dead letter, a UUID in lower case");
+        violations.add("key", "must be the key of the dead letter, a UUID in lower case");
     }
     violations.into_result()?;
     let mut count = 0;
     for consumer in bus.shared.consumers.all() {
         if let Some(key) = key.filter(|_| consumer.name == request.consumer) {
-            let marked = dead_letters::mark(&consumer.db, consumer.name, key).await;
+            let marked = dead_letters::mark_for_replay(&consumer.db, consumer.name, key).await;
             count += marked.map_err(|e| unavailable(&e.into()))?;
             consumer.wake.send_modify(|n| *n += 1);
         }
@@ -113,7 +105,7 @@ pub(super) async fn replay(
     if count == 0 {
         return Err(status::not_found(
             "DEAD_LETTER_NOT_FOUND",
-            "this consumer has no dead letter of this key",
+            "this consumer has no dead letter with this key",
         ));
     }
     Ok(ReplayDeadLettersResponse { event_count: i32::try_from(count).unwrap_or(i32::MAX) })

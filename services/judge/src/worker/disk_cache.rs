@@ -1,7 +1,7 @@
-//! A directory of a bounded size: what was not used for longest goes first.
+//! A disk cache of limited size with least-recently-used eviction.
 //!
-//! Entries are files or directories named by a hexadecimal key, and appear whole, by a rename. What
-//! is in use stays.
+//! Entries are files or directories named by a hexadecimal key. They are created in a staging directory and renamed.
+//! Entries in use are not evicted.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,15 +11,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::UNIX_EPOCH;
 
-/// The directory. Cheap to clone.
+/// The cache. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Disk(Arc<Inner>);
+pub(super) struct DiskCache(Arc<Inner>);
+
+/// The directory for staged entries, which does not start with two hexadecimal digits.
+const STAGING: &str = "drafts";
 
 struct Inner {
     root: PathBuf,
     limit: u64,
     index: Mutex<Index>,
-    drafts: AtomicU64,
+    /// The number of staging paths handed out.
+    staged: AtomicU64,
 }
 
 #[derive(Default)]
@@ -32,36 +36,38 @@ struct Index {
 struct Entry {
     size: u64,
     used: u64,
+    /// The number of users.
     pins: usize,
-    /// Checked by whoever uses it, since this process started.
-    trusted: bool,
+    /// Whether its content was verified since this process started.
+    verified: bool,
 }
 
-/// An entry in use, which stays.
+/// An entry in use, which is not evicted.
 pub(super) struct Pin {
-    disk: Disk,
+    cache: DiskCache,
     key: String,
 }
 
-impl Disk {
-    /// Opens or makes the directory, sweeping what a crash left half-written.
-    pub async fn open(root: PathBuf, limit: u64) -> io::Result<Disk> {
+impl DiskCache {
+    /// Opens or creates the directory, and removes staged files that a crash left.
+    pub async fn open(root: PathBuf, limit: u64) -> io::Result<DiskCache> {
         let scan = move || {
             fs::create_dir_all(&root)?;
-            let drafts = root.join("drafts");
-            if drafts.exists() {
-                fs::remove_dir_all(&drafts)?;
+            let staging = root.join(STAGING);
+            if staging.exists() {
+                fs::remove_dir_all(&staging)?;
             }
-            fs::create_dir(&drafts)?;
+            fs::create_dir(&staging)?;
             let index = Mutex::new(scan(&root)?);
-            let disk = Disk(Arc::new(Inner { root, limit, index, drafts: AtomicU64::new(0) }));
-            disk.evict();
-            Ok(disk)
+            let cache =
+                DiskCache(Arc::new(Inner { root, limit, index, staged: AtomicU64::new(0) }));
+            cache.evict();
+            Ok(cache)
         };
         tokio::task::spawn_blocking(scan).await.map_err(io::Error::other)?
     }
 
-    /// The entry, if it is there, and whether it was marked as trusted.
+    /// The entry, and whether it was marked as verified.
     pub fn get(&self, key: &str) -> Option<(Pin, bool)> {
         let mut index = self.index();
         index.clock += 1;
@@ -69,47 +75,46 @@ impl Disk {
         let entry = index.entries.get_mut(key)?;
         entry.used = now;
         entry.pins += 1;
-        let trusted = entry.trusted;
-        Some((Pin { disk: self.clone(), key: key.to_owned() }, trusted))
+        let verified = entry.verified;
+        Some((Pin { cache: self.clone(), key: key.to_owned() }, verified))
     }
 
-    /// A path for something that is being made.
-    pub fn draft(&self) -> PathBuf {
-        let number = self.0.drafts.fetch_add(1, Ordering::Relaxed);
-        self.0.root.join("drafts").join(number.to_string())
+    /// A new path in the staging directory.
+    pub fn staging_path(&self) -> PathBuf {
+        let number = self.0.staged.fetch_add(1, Ordering::Relaxed);
+        self.0.root.join(STAGING).join(number.to_string())
     }
 
-    /// Makes a draft an entry, trusted, and removes others to make room.
-    pub fn keep(&self, key: &str, draft: &Path) -> io::Result<Pin> {
+    /// Moves a staged file or directory into the cache, as a verified entry, and evicts others if necessary.
+    pub fn insert(&self, key: &str, staged: &Path) -> io::Result<Pin> {
         let path = self.path(key);
-        let size = size(draft)?;
+        let size = size(staged)?;
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
         remove(&path)?;
-        fs::rename(draft, &path)?;
+        fs::rename(staged, &path)?;
         {
             let mut index = self.index();
             index.clock += 1;
-            let entry = Entry { size, used: index.clock, pins: 1, trusted: true };
-            let pins = index.entries.get(key).map_or(0, |old| old.pins);
-            let entry = Entry { pins: pins + 1, ..entry };
+            let pins = index.entries.get(key).map_or(0, |old| old.pins) + 1;
+            let entry = Entry { size, used: index.clock, pins, verified: true };
             let old = index.entries.insert(key.to_owned(), entry);
             index.total = index.total + size - old.map_or(0, |old| old.size);
         }
         self.evict();
-        Ok(Pin { disk: self.clone(), key: key.to_owned() })
+        Ok(Pin { cache: self.clone(), key: key.to_owned() })
     }
 
-    /// Says that an entry was checked and is good.
-    pub fn trust(&self, key: &str) {
+    /// Marks an entry as verified.
+    pub fn mark_verified(&self, key: &str) {
         if let Some(entry) = self.index().entries.get_mut(key) {
-            entry.trusted = true;
+            entry.verified = true;
         }
     }
 
-    /// Removes an entry that was found damaged.
-    pub fn discard(&self, key: &str) {
+    /// Removes a damaged entry.
+    pub fn remove(&self, key: &str) {
         let mut index = self.index();
         if let Some(old) = index.entries.remove(key) {
             index.total -= old.size;
@@ -118,7 +123,7 @@ impl Disk {
     }
 
     fn evict(&self) {
-        let mut gone = Vec::new();
+        let mut evicted = Vec::new();
         {
             let mut index = self.index();
             while index.total > self.0.limit {
@@ -128,12 +133,12 @@ impl Disk {
                 if let Some(old) = index.entries.remove(&key) {
                     index.total -= old.size;
                 }
-                gone.push(key);
+                evicted.push(key);
             }
         }
-        for key in gone {
+        for key in evicted {
             if let Err(error) = remove(&self.path(&key)) {
-                tracing::warn!(%error, key, "an old cache entry cannot be removed");
+                tracing::warn!(%error, key, "cannot remove cache entry");
             }
         }
     }
@@ -148,15 +153,14 @@ impl Disk {
 }
 
 impl Pin {
-    /// Where the entry is.
     pub fn path(&self) -> PathBuf {
-        self.disk.path(&self.key)
+        self.cache.path(&self.key)
     }
 }
 
 impl Drop for Pin {
     fn drop(&mut self) {
-        if let Some(entry) = self.disk.index().entries.get_mut(&self.key) {
+        if let Some(entry) = self.cache.index().entries.get_mut(&self.key) {
             entry.pins = entry.pins.saturating_sub(1);
         }
     }
@@ -165,7 +169,7 @@ impl Drop for Pin {
 fn scan(root: &Path) -> io::Result<Index> {
     let mut found = Vec::new();
     for shelf in fs::read_dir(root)?.flatten() {
-        if shelf.file_name() == "drafts" || !shelf.file_type()?.is_dir() {
+        if shelf.file_name() == STAGING || !shelf.file_type()?.is_dir() {
             continue;
         }
         for entry in fs::read_dir(shelf.path())?.flatten() {
@@ -182,13 +186,13 @@ fn scan(root: &Path) -> io::Result<Index> {
     for (_, key, size) in found {
         index.clock += 1;
         index.total += size;
-        let entry = Entry { size, used: index.clock, pins: 0, trusted: false };
+        let entry = Entry { size, used: index.clock, pins: 0, verified: false };
         index.entries.insert(key, entry);
     }
     Ok(index)
 }
 
-/// What a file, or all files of a directory, take; at least a block each.
+/// The disk usage of a file or directory, with at least one block per file.
 fn size(path: &Path) -> io::Result<u64> {
     let metadata = fs::symlink_metadata(path)?;
     if !metadata.is_dir() {
@@ -217,42 +221,42 @@ fn remove(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn add(disk: &Disk, key: &str, size: usize) -> Pin {
-        let draft = disk.draft();
-        fs::write(&draft, vec![0; size]).unwrap();
-        disk.keep(key, &draft).unwrap()
+    fn add(cache: &DiskCache, key: &str, size: usize) -> Pin {
+        let staged = cache.staging_path();
+        fs::write(&staged, vec![0; size]).unwrap();
+        cache.insert(key, &staged).unwrap()
     }
 
     #[tokio::test]
-    async fn the_oldest_go_and_what_is_used_stays() {
+    async fn least_recently_used_unpinned_entry_is_evicted() {
         let directory = tempfile::tempdir().unwrap();
-        let disk = Disk::open(directory.path().join("cache"), 30_000).await.unwrap();
-        let used = add(&disk, "aa1", 10_000);
-        drop(add(&disk, "bb2", 10_000));
-        drop(add(&disk, "cc3", 10_000));
-        drop(disk.get("bb2"));
-        drop(add(&disk, "dd4", 10_000));
-        assert!(disk.get("cc3").is_none());
+        let cache = DiskCache::open(directory.path().join("cache"), 30_000).await.unwrap();
+        let used = add(&cache, "aa1", 10_000);
+        drop(add(&cache, "bb2", 10_000));
+        drop(add(&cache, "cc3", 10_000));
+        drop(cache.get("bb2"));
+        drop(add(&cache, "dd4", 10_000));
+        assert!(cache.get("cc3").is_none());
         for key in ["aa1", "bb2", "dd4"] {
-            assert!(disk.get(key).is_some(), "{key}");
+            assert!(cache.get(key).is_some(), "{key}");
         }
         assert!(used.path().exists());
     }
 
     #[tokio::test]
-    async fn what_is_there_is_found_again_but_not_trusted() {
+    async fn entries_survive_a_restart_unverified() {
         let directory = tempfile::tempdir().unwrap();
-        let open = || Disk::open(directory.path().into(), 1 << 20);
-        let disk = open().await.unwrap();
-        drop(add(&disk, "aa1", 10));
-        assert!(disk.get("aa1").unwrap().1);
-        fs::write(disk.draft(), "half").unwrap();
-        drop(disk);
-        let disk = open().await.unwrap();
-        let (pin, trusted) = disk.get("aa1").unwrap();
-        assert!(!trusted && pin.path().exists());
-        assert!(!disk.draft().exists());
-        disk.discard("aa1");
-        assert!(disk.get("aa1").is_none() && !pin.path().exists());
+        let open = || DiskCache::open(directory.path().into(), 1 << 20);
+        let cache = open().await.unwrap();
+        drop(add(&cache, "aa1", 10));
+        assert!(cache.get("aa1").unwrap().1);
+        fs::write(cache.staging_path(), "half").unwrap();
+        drop(cache);
+        let cache = open().await.unwrap();
+        let (pin, verified) = cache.get("aa1").unwrap();
+        assert!(!verified && pin.path().exists());
+        assert!(!cache.staging_path().exists());
+        cache.remove("aa1");
+        assert!(cache.get("aa1").is_none() && !pin.path().exists());
     }
 }

@@ -1,12 +1,12 @@
-//! What is recorded of a lane: spans, how far behind it is, and what became of its events.
+//! Spans and metrics of a processor.
 
 use metrics::{counter, gauge};
 
-use super::{BATCH, Lane, Source};
-use crate::consumer::Handler;
+use super::{BATCH, Processor, Source};
+use crate::handler::Handler;
 use crate::{Received, log};
 
-impl<H: Handler> Lane<'_, H> {
+impl<H: Handler> Processor<'_, H> {
     /// The span of an event's handling.
     pub(super) fn record(&self, context: &mut rpc::Context, event: &Received) -> rpc::Span {
         let name = format_args!("process {}", self.topic.name);
@@ -14,7 +14,7 @@ impl<H: Handler> Lane<'_, H> {
         recorded.set("messaging.system", if self.is_partition() { "kafka" } else { "agon" });
         recorded.set("messaging.operation.type", "process");
         recorded.set("messaging.destination.name", self.topic.name);
-        recorded.set("messaging.consumer.group.name", self.name());
+        recorded.set("messaging.consumer.group.name", self.consumer());
         recorded.set_text("messaging.message.id", event.id);
         if let Source::Partition(partition) = &self.source {
             recorded.set_text("messaging.destination.partition.id", partition.number);
@@ -22,8 +22,9 @@ impl<H: Handler> Lane<'_, H> {
         recorded
     }
 
-    pub(super) async fn measure(&self, events: &[Received]) -> db::Result<()> {
-        let behind = match (events, &self.source) {
+    /// Records the lag: the events that were read, and those behind a full batch.
+    pub(super) async fn measure_lag(&self, events: &[Received]) -> db::Result<()> {
+        let unread = match (events, &self.source) {
             ([.., last], Source::Log(log, _))
                 if events.len() >= usize::try_from(BATCH).unwrap_or(usize::MAX) =>
             {
@@ -31,35 +32,34 @@ impl<H: Handler> Lane<'_, H> {
             }
             _ => 0,
         };
-        let age = events.first().map_or(0, |event| self.age(event));
-        self.show_lag(behind + events.len() as i64, age);
+        let age = events.first().map_or(0, |event| self.age_millis(event));
+        self.record_lag(unread + events.len() as i64, age);
         Ok(())
     }
 
-    /// How long ago an event happened, in milliseconds.
-    pub(super) fn age(&self, event: &Received) -> i64 {
+    pub(super) fn age_millis(&self, event: &Received) -> i64 {
         (self.db().clock().now() - event.time).num_milliseconds().max(0)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "gauges")]
-    pub(super) fn show_lag(&self, events: i64, millis: i64) {
-        let (consumer, topic) = (self.name(), self.place.clone());
+    pub(super) fn record_lag(&self, events: i64, millis: i64) {
+        let (consumer, topic) = (self.consumer(), self.name.clone());
         gauge!("agon_bus_lag_events", "consumer" => consumer, "topic" => topic.clone())
             .set(events as f64);
         gauge!("agon_bus_lag_seconds", "consumer" => consumer, "topic" => topic)
             .set(millis as f64 / 1000.0);
     }
 
-    pub(crate) fn show_parked(&self) {
-        let (consumer, topic) = (self.name(), self.place.clone());
-        self.consumer.state.parked(&topic, self.parked.len());
+    pub(super) fn record_blocked_keys(&self) {
+        let (consumer, topic) = (self.consumer(), self.name.clone());
+        self.application.state.set_blocked_keys(&topic, self.blocked.len());
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         gauge!("agon_bus_parked_keys", "consumer" => consumer, "topic" => topic)
-            .set(self.parked.len() as f64);
+            .set(self.blocked.len() as f64);
     }
 
     pub(super) fn count(&self, outcome: &'static str, events: usize) {
-        let (consumer, topic) = (self.name(), self.topic.name);
+        let (consumer, topic) = (self.consumer(), self.topic.name);
         counter!("agon_bus_events_total", "consumer" => consumer, "topic" => topic, "outcome" => outcome)
             .increment(events as u64);
     }

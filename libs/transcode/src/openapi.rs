@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document, from the plan that the router uses: what is served is what is said.
+//! Builds the OpenAPI 3.1 document from the plan that the router uses.
 
 mod comments;
 mod operation;
@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use comments::Comments;
 use schema::Schemas;
 
-/// The OpenAPI 3.1 document of every binding.
+/// The OpenAPI 3.1 document of all routes.
 pub fn openapi(plan: &Plan) -> Value {
     let comments = Comments::new(&plan.pool);
     let mut schemas = Schemas::new(plan, &comments);
@@ -20,9 +20,9 @@ pub fn openapi(plan: &Plan) -> Value {
     for route in &plan.routes {
         let (path, operation) = operation::operation(plan, &comments, &mut schemas, route);
         let method = route.method.to_ascii_lowercase();
-        let known = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
+        let methods = ["get", "put", "post", "delete", "patch", "head", "options", "trace"];
         let item = paths.entry(path).or_default();
-        if known.contains(&method.as_str()) {
+        if methods.contains(&method.as_str()) {
             item.entry(method).or_insert(operation);
         }
     }
@@ -34,7 +34,7 @@ pub fn openapi(plan: &Plan) -> Value {
                 "type": "http",
                 "scheme": "bearer",
                 "bearerFormat": "JWT",
-                "description": "An access token, from logging in or refreshing.",
+                "description": "An access token, returned by login and refresh.",
             },
         },
     });
@@ -43,8 +43,8 @@ pub fn openapi(plan: &Plan) -> Value {
         "info": {
             "title": "Agon",
             "version": "v1",
-            "description": "Competitive programming: problems, submissions, verdicts. Every \
-                operation is also a gRPC method of the same name.",
+            "description": "Competitive programming: problems, submissions and verdicts. Every \
+                operation is also available as a gRPC method.",
         },
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}],

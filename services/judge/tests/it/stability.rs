@@ -1,6 +1,6 @@
-//! The same program gets the same verdict every time, on an idle machine and on a busy one.
+//! The same program always gets the same verdict, on an idle and on a busy machine.
 //!
-//! `AGON_SOAK` = how often; 20 by default.
+//! `AGON_SOAK` sets the number of repetitions; the default is 20.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,17 +11,17 @@ use proto::judge::Verdict;
 
 use crate::world::{Problem, World};
 
-/// Needs about a quarter of the limit.
+/// Takes about a quarter of the time limit.
 const QUICK: &str = "#include <cstdio>\nint main(){volatile unsigned x=0;for(unsigned i=0;i<40000000u;i++)x=x+1;std::printf(\"3\");}";
-/// Needs twice the limit and more.
+/// Takes more than twice the time limit.
 const SLOW: &str = "#include <cstdio>\nint main(){volatile unsigned x=0;for(unsigned i=0;i<2000000000u;i++)x=x+1;std::printf(\"3\");}";
 
-fn times() -> usize {
+fn repetitions() -> usize {
     std::env::var("AGON_SOAK").ok().and_then(|text| text.parse().ok()).unwrap_or(20)
 }
 
 async fn runs(world: &World, problem: &str) {
-    for _ in 0..times() {
+    for _ in 0..repetitions() {
         for (source, verdict) in [(QUICK, Verdict::Accepted), (SLOW, Verdict::TimeLimitExceeded)] {
             let judgement = world.judge(problem, "cpp20", source).await;
             assert_eq!(judgement.verdict(), verdict, "{judgement:#?}");
@@ -30,7 +30,7 @@ async fn runs(world: &World, problem: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_verdict_flips() {
+async fn verdicts_are_stable_under_load() {
     let world = World::judging(Config::default()).await;
     let tests = vec![("", "3", false), ("", "3", false)];
     let time = Duration::from_millis(400);
@@ -40,7 +40,7 @@ async fn no_verdict_flips() {
     runs(&world, &problem).await;
 }
 
-/// Keeps every core busy until it is dropped, also by a failing test.
+/// Threads that keep all cores busy until this is dropped.
 struct Burners(Arc<AtomicBool>);
 
 impl Burners {
