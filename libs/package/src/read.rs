@@ -1,0 +1,223 @@
+//! Reads a whole package from its [`Tree`]: the only place that knows the layout of the format.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::Path;
+
+use crate::archive;
+use crate::attachments::{self, Attachment};
+use crate::data::{self, Data};
+use crate::error::Error;
+use crate::finding::{Finding, Report};
+use crate::limits::MaxLimits;
+use crate::metadata::{self, Metadata};
+use crate::program::{self, Program};
+use crate::render::Sample;
+use crate::size_limits::SizeLimits;
+use crate::spool::{Blob, Spool};
+use crate::statement::{self, Statement};
+use crate::submissions::{self, Solution};
+use crate::tree::Tree;
+
+/// A valid package.
+#[derive(Debug)]
+pub struct Package {
+    /// The name of the top-level directory, if there was one.
+    pub name: Option<String>,
+    pub metadata: Metadata,
+    /// The default language first.
+    pub statements: Vec<Statement>,
+    /// The public part of the samples, in the order of their names.
+    pub samples: Vec<Sample>,
+    pub attachments: Vec<Attachment>,
+    pub data: Data,
+    pub validators: Vec<Program>,
+    pub solutions: Vec<Solution>,
+    /// Warnings and notes.
+    pub findings: Vec<Finding>,
+}
+
+/// Shared state of the readers of all parts.
+pub struct Reader<'a> {
+    pub tree: &'a Tree,
+    pub report: &'a Report,
+    pub size_limits: &'a SizeLimits,
+    /// Receives the files that constants change.
+    pub scratch: &'a Path,
+    /// `constants` of `problem.yaml`: values by name.
+    pub constants: &'a BTreeMap<String, String>,
+    /// Names of the input validators.
+    pub validators: &'a BTreeSet<String>,
+    /// Number of files that constants changed.
+    pub changed: Cell<usize>,
+    /// Files whose findings are already in the report.
+    pub reported: RefCell<BTreeSet<String>>,
+}
+
+/// Reads a zip, tar or tar.gz archive. All files of the package are in `scratch` afterwards, which must be an empty
+/// directory and outlive the package.
+pub fn read(
+    archive: File,
+    scratch: &Path,
+    size_limits: &SizeLimits,
+    max_limits: &MaxLimits,
+) -> Result<Package, Error> {
+    let report = Report::default();
+    let tree = archive::unpack(archive, scratch, size_limits, &report)?;
+    let package = read_tree(&tree, scratch, size_limits, max_limits, &report);
+    if report.has_errors() {
+        return Err(Error::Invalid(report.into_findings()));
+    }
+    let mut package = package.ok_or_else(|| Error::invalid("", "the package is invalid"))?;
+    package.findings = report.into_findings();
+    Ok(package)
+}
+
+fn read_tree(
+    tree: &Tree,
+    scratch: &Path,
+    size_limits: &SizeLimits,
+    max_limits: &MaxLimits,
+    report: &Report,
+) -> Option<Package> {
+    let (constants, validators) = (&BTreeMap::new(), &BTreeSet::new());
+    let (changed, reported) = (Cell::new(0), RefCell::default());
+    let reader =
+        Reader { tree, report, size_limits, scratch, constants, validators, changed, reported };
+    if tree.file(metadata::FILE).is_none() {
+        report.error(metadata::FILE, "is missing; every package needs one in its top directory");
+        return None;
+    }
+    let metadata = metadata::read(&reader.text(metadata::FILE)?, max_limits, report)?;
+    let reader = Reader { constants: &metadata.constants, ..reader };
+    check_layout(&reader);
+    let validators = program::read_all(&reader, "input_validators");
+    if validators.is_empty() {
+        let message = "is missing or holds no program; at least one input validator is required";
+        report.error("input_validators", message);
+    }
+    let names = validators.iter().map(|validator| validator.name().to_owned()).collect();
+    let reader = Reader { validators: &names, ..reader };
+    let data = data::read(&reader);
+    let samples = statement::samples(&reader, &data);
+    let statements = statement::read(&reader, &metadata, &samples);
+    let attachments = attachments::read(&reader);
+    attachments::check_names(&reader, &attachments, &statements);
+    let solutions = submissions::read(&reader, &data);
+    let name = tree.name.clone();
+    let findings = Vec::new();
+    Some(Package {
+        name,
+        metadata,
+        statements,
+        samples,
+        attachments,
+        data,
+        validators,
+        solutions,
+        findings,
+    })
+}
+
+/// Reports unknown and unsupported names of the top directory.
+fn check_layout(reader: &Reader<'_>) {
+    for (name, is_directory) in reader.tree.children("") {
+        let used = !is_directory || program::has_files(reader.tree, &name);
+        match name.as_str() {
+            "problem.yaml" | "statement" | "attachments" | "data" | "submissions"
+            | "input_validators" => {}
+            "solution" | "generators" | "input_visualizer" | "output_visualizer" => {
+                reader.report.info(&name, "is not used for judging and is discarded");
+            }
+            "output_validator" | "static_validator" | "include" if used => {
+                let message = match name.as_str() {
+                    "include" => "files added to submissions are not supported yet",
+                    "static_validator" => "static validators are not supported yet",
+                    _ => "custom output validators are not supported yet; use the default one",
+                };
+                reader.report.error(&name, message);
+            }
+            "output_validators" | "problem_statement" | "input_format_validators" if used => {
+                let message = "belongs to the legacy format and has another name in 2025-09";
+                reader.report.error(&name, message);
+            }
+            "domjudge-problem.ini" => {
+                let message = "is not part of the format; its limits are ignored";
+                reader.report.warn(&name, message);
+            }
+            _ => reader.report.info(&name, "is not part of the format and is ignored"),
+        }
+    }
+}
+
+impl Reader<'_> {
+    /// Loads a text file; a missing, large or binary one is reported.
+    pub fn text(&self, path: &str) -> Option<String> {
+        self.text_for(path, self.report)
+    }
+
+    /// Whether this is the first call for a file.
+    pub fn is_first_report(&self, file: &str) -> bool {
+        self.reported.borrow_mut().insert(file.to_owned())
+    }
+
+    /// Like `text`, with another report.
+    pub fn text_for(&self, path: &str, report: &Report) -> Option<String> {
+        let Some(blob) = self.tree.file(path) else {
+            report.error(path, "is missing");
+            return None;
+        };
+        if blob.size > self.size_limits.text {
+            report.error(path, format!("is larger than {} bytes", self.size_limits.text));
+            return None;
+        }
+        let bytes = self.bytes(path, blob)?;
+        let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
+        let Some(mut text) = text else {
+            report.error(path, "is not UTF-8");
+            return None;
+        };
+        if text.starts_with('\u{feff}') {
+            report.warn(path, "starts with a byte-order mark, which the format forbids");
+            text.remove(0);
+        }
+        if text.contains('\r') {
+            report.warn(path, "has line endings other than LF");
+            text = text.replace("\r\n", "\n");
+        }
+        Some(text)
+    }
+
+    /// Loads a file; callers check its size first.
+    pub fn bytes(&self, path: &str, blob: &Blob) -> Option<Vec<u8>> {
+        let read = blob.read();
+        if let Err(error) = &read {
+            self.report.error(path, format!("cannot be read: {error}"));
+        }
+        read.ok()
+    }
+
+    /// The file of a program with constants replaced by their values.
+    pub fn with_constants(&self, path: &str, blob: &Blob) -> Option<Blob> {
+        if self.constants.is_empty() || blob.size > self.size_limits.text {
+            return Some(blob.clone());
+        }
+        let bytes = self.bytes(path, blob)?;
+        let Ok(text) = std::str::from_utf8(&bytes) else { return Some(blob.clone()) };
+        let replaced = crate::constants::replace(text, self.constants);
+        if replaced == text { Some(blob.clone()) } else { self.store(path, replaced.as_bytes()) }
+    }
+
+    fn store(&self, path: &str, bytes: &[u8]) -> Option<Blob> {
+        self.changed.set(self.changed.get() + 1);
+        let dir = self.scratch.join(format!("changed-{}", self.changed.get()));
+        let stored = std::fs::create_dir(&dir)
+            .map_err(Error::from)
+            .and_then(|()| Spool::new(&dir, self.size_limits).store(path, bytes));
+        if let Err(error) = &stored {
+            self.report.error(path, format!("cannot be stored: {error}"));
+        }
+        stored.ok()
+    }
+}
