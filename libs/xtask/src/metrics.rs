@@ -9,7 +9,7 @@ use crate::tree::{Error, Tree};
 /// Where they are named.
 const WATCHING: [&str; 2] = ["deploy/grafana/", "deploy/prometheus/"];
 /// Where their meanings are.
-const MEANINGS: &str = "services/agon/src/meanings.rs";
+const MEANINGS: &str = "services/agon/src/server/metric_help.rs";
 /// What they begin with.
 const PREFIXES: [&str; 2] = ["agon_", "process_"];
 /// What a histogram's name is followed by.

@@ -7,9 +7,9 @@ use runtime::config::{Loaded, Sources};
 use runtime::logs::Format;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::Settings;
+use crate::cli::arguments::Settings;
 use crate::failure::Failure;
-use crate::roles::{Role, Roles};
+use crate::server::roles::{Role, Roles};
 
 /// The whole configuration. `agon config` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

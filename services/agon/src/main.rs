@@ -4,38 +4,20 @@
 //! rules of its own: those live in the services.
 
 #[macro_use]
-mod say;
-
-mod banner;
-mod base;
 mod cli;
-mod client;
-mod commands;
+
 mod config;
-mod credentials;
-mod data;
-mod databases;
+mod data_dir;
 mod failure;
-mod forward;
-mod keys;
-mod leans;
-mod listeners;
-mod meanings;
-mod moving;
-mod progress;
-mod roles;
-mod samples;
-mod secrets;
-mod serve;
-mod spread;
-mod telemetry;
-mod wire;
+mod migrate;
+mod server;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::arguments::{Cli, Command};
+use cli::commands;
 use failure::Failure;
 
 /// What `--version` and `/version` say.
@@ -52,7 +34,7 @@ fn main() -> ExitCode {
     // The sandbox runs this same program as its helper, which has to be alone in its process:
     // nothing may start a thread before this line.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "box") {
-        std::process::exit(sandbox::boxed::main());
+        std::process::exit(sandbox::helper::main());
     }
     match run(Cli::parse()) {
         Ok(code) => code,
@@ -69,7 +51,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         .build()
         .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     let done = match cli.command.unwrap_or_default() {
-        Command::Serve(arguments) => runtime.block_on(serve::run(&arguments)),
+        Command::Serve(arguments) => runtime.block_on(server::serve::run(&arguments)),
         Command::Config(arguments) => commands::config::run(&arguments),
         Command::Doctor(arguments) => runtime.block_on(commands::doctor::run(&arguments)),
         Command::Login(arguments) => runtime.block_on(commands::login::run(arguments)),
@@ -77,9 +59,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Problem(arguments) => runtime.block_on(commands::problem::run(arguments)),
         Command::Migrate(arguments) => runtime.block_on(commands::migrate::run(arguments)),
         Command::Events(arguments) => runtime.block_on(commands::events::run(arguments)),
-        Command::Promote(arguments) => runtime.block_on(commands::promote::run(&arguments)),
-        Command::Backup(arguments) => runtime.block_on(commands::backup::run(&arguments)),
-        Command::Restore(arguments) => runtime.block_on(commands::restore::run(&arguments)),
+        Command::Promote(arguments) => runtime.block_on(migrate::promote::run(&arguments)),
+        Command::Backup(arguments) => runtime.block_on(migrate::backup::run(&arguments)),
+        Command::Restore(arguments) => runtime.block_on(migrate::restore::run(&arguments)),
         Command::Token(arguments) => runtime.block_on(commands::token::run(arguments)),
         Command::Keys(arguments) => commands::keys::run(&arguments),
         Command::Admin(arguments) => runtime.block_on(commands::admin::run(arguments)),
