@@ -1,4 +1,4 @@
-//! Unpacks an archive into a [`Tree`]. The content decides whether it is zip, tar or tar.gz.
+//! Unpacks an archive. Its content decides whether it is zip, tar or tar.gz.
 
 mod tar;
 mod zip;
@@ -10,10 +10,8 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use crate::error::Error;
-use crate::finding::Report;
 use crate::size_limits::SizeLimits;
 use crate::spool::{Blob, Spool};
-use crate::tree::Tree;
 
 /// An entry as the archive states it; nothing in it is validated yet.
 #[derive(Debug)]
@@ -33,36 +31,28 @@ pub enum Kind {
     HardLink(Vec<u8>),
 }
 
-/// A name fit for messages: lossy UTF-8 without control characters, at most 200 characters.
-pub fn printable(name: &[u8]) -> String {
-    let text: String = String::from_utf8_lossy(name).chars().take(200).collect();
-    text.replace(|c: char| c.is_control(), "\u{fffd}")
-}
-
 /// Unpacks an archive into `scratch`.
 pub fn unpack(
     mut file: File,
     scratch: &Path,
     size_limits: &SizeLimits,
-    report: &Report,
-) -> Result<Tree, Error> {
+) -> Result<Vec<Entry>, Error> {
     let mut head = [0; 512];
     let length = read_up_to(&mut file, &mut head)?;
     file.seek(SeekFrom::Start(0))?;
     let mut spool = Spool::new(scratch, size_limits);
-    let entries = match &head[..length] {
-        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => zip::read(file, &mut spool)?,
+    match &head[..length] {
+        [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => zip::read(file, &mut spool),
         [0x1f, 0x8b, ..] => {
             let inner = MultiGzDecoder::new(BufReader::new(file));
             // Also bound the bytes that are skipped: headers and padding can be a bomb of their own.
-            tar::read(inner.take(size_limits.unpacked.saturating_mul(2)), &mut spool)?
+            tar::read(inner.take(size_limits.unpacked.saturating_mul(2)), &mut spool)
         }
         head if head.len() == 512 && &head[257..262] == b"ustar" => {
-            tar::read(BufReader::new(file), &mut spool)?
+            tar::read(BufReader::new(file), &mut spool)
         }
-        _ => return Err(Error::invalid("", "the package is not a zip, tar or tar.gz file")),
-    };
-    Tree::build(entries, size_limits, report)
+        _ => Err(Error::invalid("", "the package is not a zip, tar or tar.gz file")),
+    }
 }
 
 fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {

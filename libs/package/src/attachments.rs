@@ -1,6 +1,6 @@
 //! `attachments/`: files for contestants.
 
-use crate::read::Reader;
+use crate::reader::Reader;
 use crate::spool::Blob;
 use crate::statement::Statement;
 

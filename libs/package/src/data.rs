@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checker::Checker;
-use crate::read::Reader;
+use crate::reader::Reader;
 use crate::settings::{self, Settings, ValidatorArguments};
 use crate::spool::Blob;
 

@@ -21,6 +21,7 @@ mod limits;
 mod metadata;
 mod program;
 mod read;
+mod reader;
 mod render;
 mod settings;
 mod size_limits;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::finding::Report;
 use crate::language::{self, Language};
-use crate::read::Reader;
+use crate::reader::Reader;
 use crate::spool::Blob;
 use crate::tree::Tree;
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checker::Checker;
 use crate::finding::Report;
-use crate::read::Reader;
+use crate::reader::Reader;
 use crate::yaml::{self, Fields, Node, Value};
 
 /// Command-line arguments of input validators.

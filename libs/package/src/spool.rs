@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::archive::printable;
 use crate::error::Error;
 use crate::size_limits::SizeLimits;
 
@@ -97,4 +96,10 @@ impl<'a> Spool<'a> {
         }
         Ok(())
     }
+}
+
+/// A name fit for messages: lossy UTF-8 without control characters, at most 200 characters.
+pub fn printable(name: &[u8]) -> String {
+    let text: String = String::from_utf8_lossy(name).chars().take(200).collect();
+    text.replace(|c: char| c.is_control(), "\u{fffd}")
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::data::{Data, Test};
 use crate::metadata::{self, Metadata};
 use crate::program;
-use crate::read::Reader;
+use crate::reader::Reader;
 use crate::render::{self, Sample};
 use crate::spool::Blob;
 

@@ -7,7 +7,7 @@ use crate::expectation::{Class, Requirement, UseForTimeLimit};
 use crate::finding::Severity;
 use crate::glob;
 use crate::program::{self, Found, Hints, Program};
-use crate::read::Reader;
+use crate::reader::Reader;
 use crate::yaml::{self, Fields, Node, Value};
 
 const FILE: &str = "submissions/submissions.yaml";

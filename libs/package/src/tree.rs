@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::archive::{Entry, Kind, printable};
+use crate::archive::{Entry, Kind};
 use crate::error::Error;
 use crate::finding::Report;
 use crate::size_limits::SizeLimits;
-use crate::spool::Blob;
+use crate::spool::{Blob, printable};
 
 /// Links that are followed to resolve one path.
 const MAX_HOPS: usize = 40;

@@ -5,9 +5,9 @@ use std::io::Read;
 
 use ::tar::{Archive, EntryType};
 
-use super::{Entry, Kind, printable};
+use super::{Entry, Kind};
 use crate::error::Error;
-use crate::spool::Spool;
+use crate::spool::{Spool, printable};
 
 /// Bytes of a long name or a PAX header.
 const MAX_HEADER: u64 = 64 << 10;

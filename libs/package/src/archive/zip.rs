@@ -7,9 +7,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use ::zip::read::{ArchiveOffset, Config, ZipFileEntry};
 use ::zip::{CompressionMethod, ZipArchive, ZipReadOptions};
 
-use super::{Entry, Kind, printable};
+use super::{Entry, Kind};
 use crate::error::Error;
-use crate::spool::Spool;
+use crate::spool::{Spool, printable};
 
 /// Bytes of the central directory for each entry that the size limits allow. The `zip` crate loads the
 /// whole directory before it can be asked how many entries there are.

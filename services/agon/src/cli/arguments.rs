@@ -27,7 +27,7 @@ pub enum Command {
     ///
     /// Exit code 0: accepted; 1: any other verdict; others: it could not be judged.
     Submit(Submit),
-    /// Import problem packages.
+    /// Import and verify problem packages.
     Problem(Problem),
     /// Say what this machine's sandbox can and cannot isolate.
     Doctor(Doctor),
@@ -150,6 +150,13 @@ pub struct Problem {
 pub enum ProblemCommand {
     /// Import an ICPC 2025-09 package and follow its verification to the end.
     Import(Import),
+    /// Check an ICPC 2025-09 package without a server; programs are not run.
+    ///
+    /// Exit code 0: it can be imported; 1: it has errors.
+    Verify {
+        /// A directory, .zip, .tar, .tar.gz or .tgz
+        path: PathBuf,
+    },
 }
 
 /// `agon problem import`
@@ -157,7 +164,7 @@ pub enum ProblemCommand {
 pub struct Import {
     #[command(flatten)]
     pub remote: Remote,
-    /// A folder, a .zip or a .tar
+    /// A directory, .zip, .tar, .tar.gz or .tgz
     pub path: PathBuf,
     /// Slug or id of the problem that gets a new version [default: the package's name]
     #[arg(long, default_value = "")]

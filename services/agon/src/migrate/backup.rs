@@ -146,7 +146,7 @@ async fn named(databases: &Databases) -> Result<Vec<String>, Failure> {
         let known = db.migration_status(migrations).await;
         known.map_err(|error| failure(db.service(), &error))?;
     }
-    problem::named_objects(&databases.of("problem")).await.map_err(objects::worded)
+    problem::referenced_objects(&databases.of("problem")).await.map_err(objects::worded)
 }
 
 /// The other files of an installation: secrets, keys, and what was done once. Directories that hold what can be made

@@ -20,7 +20,7 @@ pub async fn copy(source: &Config, to: &Bucket, data: &Path, problem: &Db) -> Re
     let Some(files) = Files::of(&source.problem.objects, data).map_err(worded)? else {
         return Ok(());
     };
-    let digests = problem::named_objects(problem).await.map_err(worded)?;
+    let digests = problem::referenced_objects(problem).await.map_err(worded)?;
     let total = digests.len() as u64;
     let seen = |done| pace.seen("objects", done, total);
     let moved = transfer::copy(&files, to, &digests, seen).await;
@@ -33,7 +33,7 @@ pub async fn copy(source: &Config, to: &Bucket, data: &Path, problem: &Db) -> Re
 pub fn worded(error: problem::Error) -> Failure {
     match error {
         problem::Error::Config(text) => Failure::config(text),
-        problem::Error::Away(text) => Failure::unavailable(text),
+        problem::Error::Unavailable(text) => Failure::unavailable(text),
         error => Failure::storage(error.to_string()),
     }
 }

@@ -184,7 +184,7 @@ async fn problem(base: &Base) -> Result<problem::Service, Failure> {
     let opened = problem::Service::open(base.config.problem.clone(), parts).await;
     opened.map_err(|error| match error {
         problem::Error::Config(text) => Failure::config(text),
-        problem::Error::Away(text) => Failure::unavailable(text),
+        problem::Error::Unavailable(text) => Failure::unavailable(text),
         error => Failure::storage(format!("problem: {error}")),
     })
 }
