@@ -1,4 +1,4 @@
-//! Lists the files of the sample problems, so that they become part of the program.
+//! Generates the list of the files of the sample problems, which are built into the program.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

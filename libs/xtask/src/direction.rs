@@ -15,15 +15,16 @@ const LIBRARIES: &[&str] = &["access", "bus", "cache", "db", "ids", "proto", "rp
 fn may_use(package: &str) -> Option<Vec<&'static str>> {
     let of = |groups: &[&[&'static str]]| groups.concat();
     Some(match package {
-        "ids" | "proto" | "transcode" | "sandbox" | "runtime" => vec![],
+        "ids" | "package" | "proto" | "transcode" | "sandbox" | "runtime" => vec![],
         "cache" | "db" => vec!["ids"],
         "rpc" => vec!["ids"],
         "access" => vec!["cache", "ids", "proto", "rpc"],
         "bus" => vec!["access", "db", "ids", "proto", "rpc"],
-        "auth" | "challenge" | "problem" => of(&[LIBRARIES]),
-        "judge" => of(&[LIBRARIES, &["sandbox"]]),
+        "auth" | "challenge" => of(&[LIBRARIES]),
+        "problem" => of(&[LIBRARIES, &["package"]]),
+        "judge" => of(&[LIBRARIES, &["package", "sandbox"]]),
         "gateway" => vec!["access", "cache", "ids", "proto", "rpc", "runtime", "transcode"],
-        "agon" => of(&[LIBRARIES, SERVICES, &["gateway", "sandbox", "transcode"]]),
+        "agon" => of(&[LIBRARIES, SERVICES, &["gateway", "package", "sandbox", "transcode"]]),
         "xtask" => of(&[LIBRARIES, SERVICES, &["gateway", "transcode"]]),
         _ => return None,
     })

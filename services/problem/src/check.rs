@@ -1,25 +1,24 @@
-//! A check of an import: what the judge runs, and what its answer means. Pure.
+//! Checks of an import: what the judge runs, and how its result is evaluated. Pure.
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::expectation::{self, Class, Requirement, Run};
-use crate::package::{Checker, Package, Program, ValidatorArguments, validator_name};
 use crate::version::{Manifest, Object};
+use package::expectation::{self, Class, Requirement, Run};
+use package::{Checker, Package, Program, ValidatorArguments};
 
-/// What a check runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A jury solution, over all tests.
+    /// A jury solution on all tests.
     Solution,
-    /// An input validator, over inputs.
+    /// An input validator on inputs.
     InputValidator,
-    /// The default checker, over stored outputs.
+    /// The default checker on stored outputs.
     Outputs,
 }
 
 impl Kind {
-    /// As it is stored.
+    /// The name in the database.
     pub fn name(self) -> &'static str {
         match self {
             Self::Solution => "solution",
@@ -28,7 +27,7 @@ impl Kind {
         }
     }
 
-    /// From what is stored.
+    /// From the name in the database.
     pub fn of(name: &str) -> Self {
         match name {
             "solution" => Self::Solution,
@@ -38,19 +37,16 @@ impl Kind {
     }
 }
 
-/// Where a check stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// For the time limit to be found.
+    /// Not requested yet: it needs the inferred time limit.
     Waiting,
-    /// The judge was asked.
     Requested,
-    /// The judge has answered.
     Done,
 }
 
 impl State {
-    /// As it is stored.
+    /// The name in the database.
     pub fn name(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -59,7 +55,7 @@ impl State {
         }
     }
 
-    /// From what is stored.
+    /// From the name in the database.
     pub fn of(name: &str) -> Self {
         match name {
             "waiting" => Self::Waiting,
@@ -72,71 +68,66 @@ impl State {
 /// A named input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Input {
-    /// Its name in the package.
+    /// Name in the package.
     pub name: String,
-    /// Its bytes.
     pub object: Object,
 }
 
 /// A stored output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Output {
-    /// Its name in the package.
+    /// Name in the package.
     pub name: String,
-    /// The answer.
     pub answer: Object,
-    /// The output.
     pub output: Object,
-    /// Whether the checker must accept it.
+    /// Whether the checker must accept the output.
     pub valid: bool,
-    /// How they are compared.
     pub checker: Checker,
 }
 
-/// What the judge runs and what must come of it.
+/// What the judge runs and the expected result.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Spec {
-    /// The judge's id of the program's language.
+    /// Language id of the judge.
     pub language: String,
-    /// The file to start with, or empty.
+    /// Source file that is run; may be empty.
     pub entry_point: String,
-    /// The program's files.
+    /// Source files by path.
     pub sources: Vec<(String, Object)>,
-    /// For solutions: what must come of it.
+    /// Of solutions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<Requirement>,
-    /// For validators: the command line.
+    /// Command line of validators.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
-    /// For validators: what must be accepted.
+    /// Inputs that a validator must accept.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<Input>,
-    /// For validators: what at least one of them must refuse.
+    /// Inputs that at least one validator must refuse.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub invalid_inputs: Vec<Input>,
-    /// For outputs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub outputs: Vec<Output>,
-    /// For solutions: the language's part in a measured time.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pace: Option<Pace>,
+    /// Of solutions; absent = none.
+    #[serde(rename = "pace", skip_serializing_if = "Option::is_none")]
+    pub time_factor: Option<TimeFactor>,
 }
 
-/// How much longer a language may take than the problem's limit says.
+/// Extension of time limits for a language.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Pace {
-    /// Limits are multiplied by this.
+pub struct TimeFactor {
+    /// Multiplier of the time limit.
     pub factor: f64,
-    /// Then this is added, in microseconds.
+    /// Added after the multiplication, in microseconds.
     pub extra_us: i64,
 }
 
-impl Pace {
-    /// A measured time as one of the problem's own limit.
+impl TimeFactor {
+    /// Converts a measured time to the scale of the time limit of the problem.
     #[expect(clippy::cast_possible_truncation, reason = "far below 2^53")]
     #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
-    pub fn normal(self, measured_us: i64) -> i64 {
+    pub fn normalise(self, measured_us: i64) -> i64 {
         ((measured_us - self.extra_us).max(0) as f64 / self.factor.max(0.01)) as i64
     }
 }
@@ -144,48 +135,41 @@ impl Pace {
 /// A check of an import.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// Its id.
     pub id: Uuid,
-    /// The import.
     pub import_id: Uuid,
-    /// Its place in the report.
+    /// Position in the report.
     pub position: i64,
-    /// What it runs.
     pub kind: Kind,
-    /// The file or folder in the package.
+    /// File or directory in the package.
     pub file: String,
-    /// What must come of it.
     pub spec: Spec,
-    /// Where it stands.
     pub state: State,
-    /// The time limit it was requested with; 0 = none.
+    /// The time limit of the request; 0 = none.
     pub limit_us: i64,
-    /// The results of single tests.
     pub runs: Vec<Run>,
-    /// What came out, for people.
+    /// The actual result, for display.
     pub actual: String,
-    /// Whether it came out as it must.
     pub passed: bool,
-    /// The largest CPU time.
+    /// Maximum over all tests.
     pub cpu_time_us: i64,
-    /// The largest memory.
+    /// Maximum over all tests.
     pub memory_bytes: i64,
-    /// More about a surprise.
+    /// Details of an unexpected result.
     pub message: String,
 }
 
 impl Check {
-    /// Whether its runs say how high the time limit must be.
+    /// Whether its runs are a lower bound of the time limit.
     pub fn is_lower_bound(&self) -> bool {
         self.spec.requirements.iter().any(Requirement::is_lower_bound)
     }
 
-    /// Whether its runs say how low the time limit must be.
+    /// Whether its runs are an upper bound of the time limit.
     pub fn is_upper_bound(&self) -> bool {
         self.spec.requirements.iter().any(Requirement::is_upper_bound)
     }
 
-    /// What would be right, for people.
+    /// The acceptable results, for display.
     pub fn expected(&self) -> Vec<&'static str> {
         match self.kind {
             Kind::Solution => {
@@ -196,73 +180,72 @@ impl Check {
         }
     }
 
-    /// Notes the judge's answer.
-    pub fn answer(&mut self, answer: Answer) {
+    /// Applies the result of the judge. Solutions are decided later, by `settle`.
+    pub fn complete(&mut self, result: JudgeResult) {
         self.state = State::Done;
-        self.cpu_time_us = answer.cpu_time_us;
-        self.memory_bytes = answer.memory_bytes;
-        self.actual = answer.verdict.to_owned();
-        self.runs = answer.runs;
+        self.cpu_time_us = result.cpu_time_us;
+        self.memory_bytes = result.memory_bytes;
+        self.actual = result.verdict.to_owned();
+        self.runs = result.runs;
         self.passed = false;
-        if matches!(answer.verdict, "CE" | "JE") {
+        if matches!(result.verdict, "CE" | "JE") {
             return;
         }
         if self.kind == Kind::Solution {
-            // Judged when the time limit stands, by `settle`.
-            if let Some(pace) = self.spec.pace {
+            if let Some(factor) = self.spec.time_factor {
                 for run in &mut self.runs {
-                    run.time_us = pace.normal(run.time_us);
+                    run.time_us = factor.normalise(run.time_us);
                 }
             }
-            // What was stopped would have taken longer than it was given.
+            // A stopped run took at least its time limit.
             for run in self.runs.iter_mut().filter(|run| run.class == Some(Class::Tle)) {
                 run.time_us = run.time_us.max(self.limit_us);
             }
             self.passed = true;
             return;
         }
-        let deciding = if self.kind == Kind::Outputs {
+        let required = if self.kind == Kind::Outputs {
             self.spec.outputs.len()
         } else {
             self.spec.inputs.len()
         };
-        let wrong = self.runs.iter().take(deciding).find(|run| run.class != Some(Class::Ac));
-        self.passed = wrong.is_none() && self.runs.len() >= deciding;
+        let wrong = self.runs.iter().take(required).find(|run| run.class != Some(Class::Ac));
+        self.passed = wrong.is_none() && self.runs.len() >= required;
         self.actual = if self.passed { "valid" } else { "invalid" }.to_owned();
         if let Some(wrong) = wrong {
             let what = match self.kind {
                 Kind::Outputs if wrong.test.starts_with("invalid_output") => "was accepted",
                 Kind::Outputs => "was refused",
-                _ => "was refused or not read",
+                _ => "was refused, or not read to its end",
             };
             self.message = format!("{}: {what}", wrong.test);
         }
     }
 
-    /// Decides about a solution, now that the time limit stands.
+    /// Decides whether a solution passes, once the time limit is known.
     pub fn settle(&mut self, limit_us: i64) {
         if self.kind != Kind::Solution || matches!(self.actual.as_str(), "CE" | "JE") {
             return;
         }
         for run in &mut self.runs {
-            // It ran under a higher limit than it would now.
+            // It may have run under a higher limit.
             if run.class.is_some() && run.time_us > limit_us {
                 run.class = Some(Class::Tle);
             }
         }
         let first = self.runs.iter().filter_map(|run| run.class).find(|class| *class != Class::Ac);
         self.actual = first.unwrap_or(Class::Ac).name().to_owned();
-        let surprise = expectation::surprise(&self.spec.requirements, &self.runs);
-        self.passed = surprise.is_none();
-        if let Some(surprise) = surprise {
+        let mismatch = expectation::mismatch(&self.spec.requirements, &self.runs);
+        self.passed = mismatch.is_none();
+        if let Some(mismatch) = mismatch {
             self.message = match self.message.as_str() {
-                "" => surprise,
-                told => format!("{surprise}\n{told}"),
+                "" => mismatch,
+                details => format!("{mismatch}\n{details}"),
             };
         }
     }
 
-    /// The names of what is run, in the judge's order.
+    /// The names of all runs, in the order of the judge.
     pub fn test_names<'c>(&'c self, manifest: &'c Manifest) -> Vec<&'c str> {
         match self.kind {
             Kind::Solution => manifest.tests.iter().map(|test| test.name.as_str()).collect(),
@@ -275,23 +258,22 @@ impl Check {
     }
 }
 
-/// What the judge says about a check.
+/// The result of a check.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// The verdict of the whole.
+pub struct JudgeResult {
+    /// Overall verdict.
     pub verdict: &'static str,
-    /// Single tests.
     pub runs: Vec<Run>,
-    /// The largest CPU time.
+    /// Maximum over all tests.
     pub cpu_time_us: i64,
-    /// The largest memory.
+    /// Maximum over all tests.
     pub memory_bytes: i64,
 }
 
 /// The checks of a package: validators, outputs, then solutions.
 pub fn of_package(
     package: &Package,
-    pace: impl Fn(&str) -> Option<Pace>,
+    time_factor: impl Fn(&str) -> Option<TimeFactor>,
 ) -> Vec<(Kind, String, Spec)> {
     let mut checks = Vec::new();
     for program in &package.validators {
@@ -312,8 +294,8 @@ pub fn of_package(
     }
     for solution in &package.solutions {
         let requirements = solution.requirements.clone();
-        let pace = pace(solution.program.language);
-        let spec = Spec { requirements, pace, ..program_spec(&solution.program) };
+        let time_factor = time_factor(solution.program.language);
+        let spec = Spec { requirements, time_factor, ..program_spec(&solution.program) };
         checks.push((Kind::Solution, solution.program.file.clone(), spec));
     }
     checks
@@ -329,9 +311,9 @@ fn program_spec(program: &Program) -> Spec {
     }
 }
 
-/// A validator's checks: one for each command line that it is run with.
+/// The checks of a validator: one for each distinct command line.
 fn validator(package: &Package, program: &Program) -> Vec<Spec> {
-    let name = validator_name(program);
+    let name = program.name();
     let mut specs: Vec<Spec> = Vec::new();
     let mut add = |arguments: &ValidatorArguments, valid: bool, input: Input| {
         let arguments = arguments.of(name);

@@ -1,44 +1,43 @@
-//! What an operator can decide about problems.
+//! Configuration of the problem service.
 
 mod objects;
 
+use package::{MaxLimits, SizeLimits};
 use serde::{Deserialize, Serialize};
 
-use crate::package::{Bounds, Maxima};
-
-pub use objects::{ObjectsConfig, Place, refused};
+pub use objects::{Location, ObjectsConfig, invalid};
 
 /// The settings of the problem service. Sizes are MiB, times seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Where test data is kept.
+    /// The store of test data.
     pub objects: ObjectsConfig,
-    /// The most that an uploaded package may have, packed.
+    /// Maximum size of an uploaded archive.
     pub upload_mib: u64,
-    /// The most that a package may have, unpacked.
+    /// Maximum size of an unpacked package.
     pub unpacked_mib: u64,
-    /// The most that one file of a package may have.
+    /// Maximum size of one file of a package.
     pub file_mib: u64,
-    /// The most files and directories in a package.
+    /// Maximum number of files and directories in a package.
     pub entries: usize,
-    /// The most tests in a package.
+    /// Maximum number of tests in a package.
     pub tests: usize,
-    /// The most jury solutions in a package.
+    /// Maximum number of jury solutions in a package.
     pub solutions: usize,
-    /// The highest time limit of a package, and the one under which a time limit is found.
+    /// Maximum time limit of a package; solutions run under it while a time limit is inferred.
     pub max_time_limit: i64,
-    /// The highest memory limit of a package.
+    /// Maximum memory limit of a package.
     pub max_memory_mib: i64,
-    /// The highest output limit of a package.
+    /// Maximum output limit of a package.
     pub max_output_mib: i64,
-    /// After how many days a deleted problem is gone for good.
+    /// Days until a deleted problem is purged.
     pub purge_days: i64,
-    /// How often what is no longer needed is looked for.
-    pub upkeep_seconds: u64,
-    /// How many packages are read at once.
+    /// Interval of housekeeping.
+    pub housekeeping_seconds: u64,
+    /// Number of packages that are read at once.
     pub readers: usize,
-    /// How often a watcher looks for changes that no live message told it, in milliseconds.
+    /// Interval in milliseconds at which watchers poll for changes whose live message was lost.
     pub watch_refresh_ms: u64,
 }
 
@@ -56,7 +55,7 @@ impl Default for Config {
             max_memory_mib: 8192,
             max_output_mib: 64,
             purge_days: 14,
-            upkeep_seconds: 3600,
+            housekeeping_seconds: 3600,
             readers: 2,
             watch_refresh_ms: 2000,
         }
@@ -64,26 +63,25 @@ impl Default for Config {
 }
 
 impl Config {
-    /// How large a package may be.
-    pub fn bounds(&self) -> Bounds {
-        Bounds {
+    pub fn size_limits(&self) -> SizeLimits {
+        SizeLimits {
             upload: self.upload_mib << 20,
             unpacked: self.unpacked_mib << 20,
             file: self.file_mib << 20,
             entries: self.entries,
             tests: self.tests,
             solutions: self.solutions,
-            ..Bounds::default()
+            ..SizeLimits::default()
         }
     }
 
-    /// The most that packages get.
-    pub fn maxima(&self) -> Maxima {
-        Maxima {
+    /// Maximum limits that packages may declare.
+    pub fn max_limits(&self) -> MaxLimits {
+        MaxLimits {
             time_us: self.max_time_limit * 1_000_000,
             memory: self.max_memory_mib << 20,
             output: self.max_output_mib << 20,
-            ..Maxima::default()
+            ..MaxLimits::default()
         }
     }
 }

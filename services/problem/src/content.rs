@@ -1,20 +1,20 @@
-//! What a version shows and hands out: statements, attachments, judging data.
+//! The content of versions: statements, attachments, judging data.
 
 use uuid::Uuid;
 
 use crate::Service;
 use crate::check::Check;
 use crate::error::{Error, Result};
-use crate::objects::{Pieces, is_digest};
+use crate::objects::{Chunks, is_digest};
 use crate::problem::Problem;
 use crate::store::{self, imports::Import, versions::Statement, versions::Version};
 use crate::version::{Attachment, Manifest};
 use crate::viewer::{self, Viewer};
 
 impl Service {
-    /// The version whose content a viewer sees: the published one; while there is none, the newest, for
-    /// those who may edit the problem.
-    async fn shown(
+    /// The version whose content the viewer sees: the published one. Without one, users who may edit the problem see
+    /// the newest.
+    async fn visible_version(
         &self,
         viewer: &Viewer,
         problem: &Problem,
@@ -29,7 +29,7 @@ impl Service {
         Ok(Some((version, manifest)))
     }
 
-    /// The statement in a language, or in the one that fits `accepted` best.
+    /// The statement in `language`, or if that is empty, in the best match for the `accept-language` header `accepted`.
     pub async fn statement(
         &self,
         viewer: &Viewer,
@@ -38,8 +38,8 @@ impl Service {
         accepted: &str,
     ) -> Result<(Statement, Manifest)> {
         let problem = self.find(viewer, name).await?;
-        let shown = self.shown(viewer, &problem).await?;
-        let (version, manifest) = shown.ok_or(Error::NotFound("statement"))?;
+        let found = self.visible_version(viewer, &problem).await?;
+        let (version, manifest) = found.ok_or(Error::NotFound("statement"))?;
         let language = match language {
             "" => choose(&manifest.languages, accepted),
             wanted => manifest.languages.iter().find(|have| have.eq_ignore_ascii_case(wanted)),
@@ -50,23 +50,22 @@ impl Service {
         Ok((statement.ok_or(Error::NotFound("statement"))?, manifest))
     }
 
-    /// An attachment and its bytes.
     pub async fn attachment(
         &self,
         viewer: &Viewer,
         name: &str,
         file: &str,
-    ) -> Result<(Attachment, Pieces)> {
+    ) -> Result<(Attachment, Chunks)> {
         let problem = self.find(viewer, name).await?;
-        let shown = self.shown(viewer, &problem).await?;
-        let (_, manifest) = shown.ok_or(Error::NotFound("attachment"))?;
+        let found = self.visible_version(viewer, &problem).await?;
+        let (_, manifest) = found.ok_or(Error::NotFound("attachment"))?;
         let found = manifest.attachments.into_iter().find(|attachment| attachment.name == file);
         let attachment = found.ok_or(Error::NotFound("attachment"))?;
-        let pieces = self.objects.get(&attachment.object.digest).await?;
-        Ok((attachment, pieces))
+        let chunks = self.objects.get(&attachment.object.digest).await?;
+        Ok((attachment, chunks))
     }
 
-    /// A version by its problem's id, for services.
+    /// A version by the id of its problem, for services.
     pub async fn judge_data(&self, problem: &str, version: i64) -> Result<(Version, Manifest)> {
         let id = ids::parse(problem).ok_or(Error::NotFound("version"))?;
         let found = store::versions::get(&self.db, id, version).await?;
@@ -75,12 +74,12 @@ impl Service {
         Ok((version, manifest))
     }
 
-    /// An object that some version needs, for services.
-    pub async fn object(&self, digest: &str) -> Result<Pieces> {
+    /// An object that a version references, for services.
+    pub async fn object(&self, digest: &str) -> Result<Chunks> {
         if !is_digest(digest) {
             return Err(Error::invalid("digest", "is not a SHA-256 in lower-case hexadecimal"));
         }
-        if !store::objects::is_named(&self.db, digest).await? {
+        if !store::objects::is_referenced(&self.db, digest).await? {
             return Err(Error::NotFound("object"));
         }
         self.objects.get(digest).await
@@ -98,7 +97,7 @@ impl Service {
     }
 }
 
-/// The language that fits an `accept-language` best; the first one when none does.
+/// The best match for an `accept-language` header; the first language if none matches.
 fn choose<'l>(have: &'l [String], accepted: &str) -> Option<&'l String> {
     let mut wanted: Vec<(&str, f32)> = accepted
         .split(',')
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn languages() {
+    fn languages_are_negotiated() {
         let have = ["en", "de", "pt-BR"].map(str::to_owned);
         let check = |accepted, language: &str| {
             assert_eq!(choose(&have, accepted).unwrap(), language, "{accepted}");

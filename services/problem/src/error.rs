@@ -1,70 +1,61 @@
-//! What can go wrong, and how a caller is told.
+//! The errors of the service and their mapping to statuses.
 
 use std::time::Duration;
 
 use rpc::{Violations, status};
 use tonic::{Code, Status};
 
-use crate::package::{self, Severity};
+use package::Severity;
 
-/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Fields of the request are wrong.
+    /// Fields of the request and what would be valid.
     #[error("invalid fields: {0:?}")]
     Invalid(Vec<(String, String)>),
-    /// Does not exist, or not for this caller.
+    /// Does not exist, or the caller may not see it.
     #[error("no such {0}")]
     NotFound(&'static str),
-    /// Another problem has the slug.
     #[error("the slug is taken")]
     SlugTaken,
-    /// The problem has changed since the caller read it.
     #[error("the etag does not match")]
     EtagMismatch,
-    /// The state of the problem forbids it: reason and text.
+    /// The state of the problem does not allow it: reason and text.
     #[error("{1}")]
     Precondition(&'static str, &'static str),
-    /// May see the problem, but not change it.
-    #[error("this problem is another's")]
+    /// The caller may see the problem, but not change it.
+    #[error("you do not own this problem")]
     Denied,
-    /// The package cannot be taken.
     #[error(transparent)]
     Package(#[from] package::Error),
-    /// An object is not what its name says.
+    /// The content of an object does not match its digest.
     #[error("object {0} is damaged")]
     Damaged(String),
-    /// The object store failed.
     #[error("object store: {0}")]
     Objects(#[from] object_store::Error),
-    /// A setting cannot be used; the text names its key. Found at start.
+    /// An invalid setting, found at start; the text names its key.
     #[error("{0}")]
     Config(String),
-    /// The object store did not answer at start; the text names the key of its address.
+    /// The object store could not be reached at start; the text names the setting of its address.
     #[error("{0}")]
-    Away(String),
-    /// Another service did not answer.
+    Unavailable(String),
+    /// A call to another service failed.
     #[error("{0}")]
     Peer(Box<Status>),
-    /// The database failed.
     #[error(transparent)]
     Db(#[from] db::Error),
-    /// What is stored cannot be read.
     #[error("stored value: {0}")]
     Stored(#[from] serde_json::Error),
-    /// The process is going down.
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// An answer that a library has made already.
+    /// A status created by a library.
     #[error(transparent)]
     Status(Box<Status>),
 }
 
-/// The result of a use case.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// One field is wrong: say what is wrong and what would be right.
+    /// One invalid field: what is wrong and what would be valid.
     pub fn invalid(field: &str, what: impl Into<String>) -> Self {
         Self::Invalid(vec![(field.to_owned(), what.into())])
     }
@@ -94,28 +85,29 @@ impl From<Error> for Status {
                 status::error(Code::AlreadyExists, "SLUG_TAKEN", "another problem has this slug")
             }
             Error::EtagMismatch => {
-                let text = "the problem has changed meanwhile; read it again";
+                let text = "the problem was changed by another request; read it again";
                 status::error(Code::Aborted, "ETAG_MISMATCH", text)
             }
             Error::Precondition(reason, text) => status::failed_precondition(reason, text),
             Error::Denied => {
-                let text = "only its owner and those with problem.problem.update may do this";
+                let text =
+                    "you must own this problem or have the permission problem.problem.update";
                 status::permission_denied("NOT_YOUR_PROBLEM", text)
             }
             Error::Package(error) => of_package(error),
             error @ Error::Damaged(_) => {
-                tracing::error!(%error, "test data is damaged");
+                tracing::error!(%error, "object damaged");
                 status::error(Code::DataLoss, "OBJECT_DAMAGED", "the object is damaged")
             }
             Error::Peer(cause) => {
-                tracing::warn!(%cause, "another service did not answer");
-                unavailable("PEER_UNAVAILABLE", "another service does not answer")
+                tracing::warn!(%cause, "peer call failed");
+                unavailable("PEER_UNAVAILABLE", "another service is unavailable")
             }
             Error::Objects(error) => of_objects(&error),
-            error @ (Error::Config(_) | Error::Away(_)) => status::internal(error),
+            error @ (Error::Config(_) | Error::Unavailable(_)) => status::internal(error),
             Error::Db(error) => of_database(&error),
             error @ Error::Stored(_) => status::internal(error),
-            Error::ShuttingDown => unavailable("SHUTTING_DOWN", "the server is going down"),
+            Error::ShuttingDown => unavailable("SHUTTING_DOWN", "the server is shutting down"),
             Error::Status(status) => *status,
         }
     }
@@ -126,10 +118,10 @@ fn invalid(fields: Vec<(String, String)>) -> Status {
     for (field, what) in fields {
         violations.add(field, what);
     }
-    violations.into_result().err().unwrap_or_else(|| status::internal("no field was wrong"))
+    violations.into_result().err().unwrap_or_else(|| status::internal("no invalid field"))
 }
 
-/// Every error names its file; the reason tells programs that it is the package, not the request.
+/// Every violation names a file of the package; the reason distinguishes them from fields of the request.
 fn of_package(error: package::Error) -> Status {
     use tonic_types::{ErrorDetails, StatusExt};
     match error {
@@ -147,7 +139,7 @@ fn of_package(error: package::Error) -> Status {
                 0 | 1 => String::new(),
                 n => format!(" (and {} more)", n - 1),
             };
-            let text = format!("the package cannot be taken{first}{more}");
+            let text = format!("the package is invalid{first}{more}");
             Status::with_error_details(Code::InvalidArgument, text, details)
         }
         package::Error::TooLarge(text) => {
@@ -158,7 +150,7 @@ fn of_package(error: package::Error) -> Status {
     }
 }
 
-/// A store over a network that does not answer, or not as it should, may do so again: the client waits.
+/// Failures of a remote store are temporary, so the client may retry.
 fn of_objects(error: &object_store::Error) -> Status {
     use object_store::Error as E;
     use std::error::Error as _;
@@ -177,8 +169,8 @@ fn of_objects(error: &object_store::Error) -> Status {
         | E::AlreadyExists { .. }
         | E::PermissionDenied { .. }
         | E::Unauthenticated { .. } => {
-            tracing::warn!(%error, "the object store did not answer");
-            unavailable("OBJECTS_UNAVAILABLE", "the store of test data does not answer")
+            tracing::warn!(%error, "object store unavailable");
+            unavailable("OBJECTS_UNAVAILABLE", "the object store is unavailable")
         }
         error => status::internal(error),
     }
@@ -193,13 +185,13 @@ fn of_database(error: &db::Error) -> Status {
     match error {
         db::Error::Full(_) => disk_full(error),
         error if error.is_transient() => {
-            tracing::warn!(%error, "the database did not answer");
-            unavailable("DATABASE_UNAVAILABLE", "the database does not answer")
+            tracing::warn!(%error, "database unavailable");
+            unavailable("DATABASE_UNAVAILABLE", "the database is unavailable")
         }
         db::Error::Invalid(cause) => {
-            // Every rule should have found it before; what is left is the client's all the same.
-            tracing::warn!(cause, "the database refused a value");
-            let text = "a text holds a zero byte, or a number is out of range";
+            // Validation missed it, but it is still an error of the client.
+            tracing::warn!(cause, "database refused a value");
+            let text = "a text contains a zero byte, or a number is out of range";
             status::error(Code::InvalidArgument, "VALUE_REFUSED", text)
         }
         error => status::internal(error),
@@ -207,8 +199,8 @@ fn of_database(error: &db::Error) -> Status {
 }
 
 fn disk_full(error: &dyn std::fmt::Display) -> Status {
-    tracing::error!(%error, "the disk is full");
-    let text = "the server's disk is full; nothing new is accepted";
+    tracing::error!(%error, "disk full");
+    let text = "the disk of the server is full; writes are refused";
     status::retry(Code::ResourceExhausted, "DISK_FULL", text, Duration::from_secs(30))
 }
 

@@ -1,7 +1,7 @@
-//! What the service publishes and consumes.
+//! The events that the service publishes and consumes.
 //!
-//! Publishes agon.problem.v1 and agon.verification.v1, which asks the judge to run jury solutions and
-//! validators. Consumes agon.judgement.v1, which brings the answers.
+//! Publishes agon.problem.v1 and agon.verification.v1, which requests runs of jury solutions and validators
+//! from the judge. Consumes agon.judgement.v1 with the results.
 
 use access::Caller;
 use bus::{Event, Fault, Received, Topic};
@@ -15,7 +15,7 @@ use crate::check::Check;
 use crate::error::Error;
 use crate::problem::Problem;
 
-/// Problems: made, changed, published, deleted.
+/// Changes of problems.
 pub const PROBLEM: Topic = Topic::new("agon.problem.v1", "problem")
     .key("problem_id")
     .types(&[
@@ -27,15 +27,14 @@ pub const PROBLEM: Topic = Topic::new("agon.problem.v1", "problem")
     ])
     .projection(project);
 
-/// What packages want checked; for the judge.
+/// Requested checks of packages, for the judge.
 pub const VERIFICATION: Topic = Topic::new("agon.verification.v1", "problem")
     .key("verification_id")
     .types(&["agon.event.v1.VerificationRequested"]);
 
-/// The topics that this service produces.
+/// The topics that this service publishes.
 pub const TOPICS: &[Topic] = &[PROBLEM, VERIFICATION];
 
-/// What this service consumes.
 pub const CONSUMES: &[bus::Consumes] =
     &[bus::Consumes { consumer: "problem", topics: &["agon.judgement.v1"] }];
 
@@ -43,13 +42,11 @@ fn append<M: Message + Name>(tx: &mut Tx, problem: &Problem, message: &M) {
     bus::outbox::append(tx, Event::new(&PROBLEM, problem.id, problem.version, message));
 }
 
-/// Says that a problem was made.
 pub fn created(tx: &mut Tx, problem: &Problem) {
     let (problem_id, owner_id) = (problem.id.to_string(), problem.owner_id.to_string());
     append(tx, problem, &pb::ProblemCreated { problem_id, owner_id });
 }
 
-/// Says that a problem changed.
 pub fn updated(tx: &mut Tx, problem: &Problem) {
     let message = pb::ProblemUpdated {
         problem_id: problem.id.to_string(),
@@ -60,7 +57,6 @@ pub fn updated(tx: &mut Tx, problem: &Problem) {
     append(tx, problem, &message);
 }
 
-/// Says which version contestants get.
 pub fn published(tx: &mut Tx, problem: &Problem) {
     let message = pb::ProblemPublished {
         problem_id: problem.id.to_string(),
@@ -72,18 +68,15 @@ pub fn published(tx: &mut Tx, problem: &Problem) {
     append(tx, problem, &message);
 }
 
-/// Says that a problem was deleted.
 pub fn deleted(tx: &mut Tx, problem: &Problem) {
     append(tx, problem, &pb::ProblemDeleted { problem_id: problem.id.to_string() });
 }
 
-/// Says that a problem came back.
 pub fn undeleted(tx: &mut Tx, problem: &Problem) {
     let (problem_id, public) = (problem.id.to_string(), problem.is_public());
     append(tx, problem, &pb::ProblemUndeleted { problem_id, public });
 }
 
-/// Asks the judge for a check.
 pub fn verification_requested(tx: &mut Tx, problem: Uuid, version: i64, check: &Check) {
     let message = pb::VerificationRequested {
         verification_id: check.id.to_string(),
@@ -94,7 +87,7 @@ pub fn verification_requested(tx: &mut Tx, problem: Uuid, version: i64, check: &
     bus::outbox::append(tx, Event::new(&VERIFICATION, check.id, 1, &message));
 }
 
-/// Everyone may hear of public problems; of others those who may read all.
+/// Events of public problems are public; others require the permission to read all problems.
 fn project(event: &Received, caller: &Caller) -> Option<Received> {
     let public = if event.is::<pb::ProblemPublished>() {
         pb::ProblemPublished::decode(event.data.clone()).is_ok_and(|message| message.public)
@@ -116,7 +109,7 @@ pub struct Judgements(pub Service);
 
 impl bus::Handler for Judgements {
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
-        // The topic may grow messages that are not for us.
+        // Ignore other message types of the topic.
         if !event.is::<pb::JudgementCompleted>() {
             return Ok(());
         }
@@ -124,7 +117,7 @@ impl bus::Handler for Judgements {
         if judged.verification_id.is_empty() {
             return Ok(());
         }
-        match self.0.answer(tx, &judged).await {
+        match self.0.apply_judgement(tx, &judged).await {
             Ok(()) => Ok(()),
             Err(Error::Db(error)) => Err(error.into()),
             Err(error) => Err(Fault::retry(error)),

@@ -1,21 +1,22 @@
-//! Imports: a package becomes a version, and its checks begin.
+//! Imports: create a version from a package and request its checks.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use db::{Tx, requests};
+use package::{Blob, Finding, Package};
 use prost::Message as _;
 use proto::problem as pb;
 use uuid::Uuid;
 
 use crate::Service;
-use crate::check::{self, Check, Pace, State};
+use crate::check::{self, Check, State, TimeFactor};
 use crate::error::{Error, Result};
 use crate::events;
-use crate::package::{Blob, Finding, Package};
+use crate::import::{Report, time_limit};
 use crate::problem::{self, Problem};
 use crate::problems::{claim, free_slug};
-use crate::progress::{self, Next, TimeLimit};
+use crate::progress::{self, Next};
 use crate::store::{self, imports::Import, versions::Version};
 use crate::upload::Upload;
 use crate::version::{self, Manifest};
@@ -24,40 +25,28 @@ use crate::wire;
 
 const RPC: &str = "ImportProblem";
 
-/// What the first message of an upload says.
+/// The options in the first message of an upload.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The problem's id or slug, or nothing.
+    /// Id or slug of the problem; empty = by the package.
     pub problem: String,
-    /// Publish the version once it is verified.
+    /// Publish the version when it is verified.
     pub publish: bool,
-    /// Makes a retry safe.
+    /// Makes retries idempotent; may be empty.
     pub request_id: String,
 }
 
-/// Which problem an upload is for.
+/// The problem that gets the version.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// This one.
     Existing(Uuid),
-    /// A new one of this slug.
+    /// A new problem with this slug.
     New(String),
-    /// Whatever the package says.
+    /// The problem of the caller with the uuid of the package, or a new one.
     Package,
 }
 
-/// An import with its checks.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The import.
-    pub import: Import,
-    /// The problem's slug.
-    pub slug: String,
-    /// The checks, in order.
-    pub checks: Vec<Check>,
-}
-
-/// What goes into the transaction that makes a version.
+/// The input of the transaction that creates a version.
 struct Prepared {
     user: Uuid,
     options: Options,
@@ -66,11 +55,11 @@ struct Prepared {
     manifest: Manifest,
     pin: Uuid,
     digests: BTreeSet<String>,
-    paces: BTreeMap<String, Pace>,
+    time_factors: BTreeMap<String, TimeFactor>,
 }
 
 impl Service {
-    /// Finds out which problem an upload is for, before its bytes arrive.
+    /// Determines the target of an upload before its content arrives.
     pub async fn target(&self, viewer: &Viewer, name: &str) -> Result<Target> {
         if name.is_empty() {
             return Ok(Target::Package);
@@ -87,7 +76,7 @@ impl Service {
         }
     }
 
-    /// Makes a version of an upload and lets it be checked.
+    /// Creates a version from an upload and requests its checks.
     pub async fn import(
         &self,
         user: Uuid,
@@ -98,25 +87,25 @@ impl Service {
         let manifest = Manifest::of(&upload.package);
         let blobs = blobs(&upload.package);
         let digests: BTreeSet<String> = blobs.keys().cloned().collect();
-        let (pin, paces) = (self.clock.new_id(), self.peers.paces().await);
+        let (pin, time_factors) = (self.clock.new_id(), self.peers.time_factors().await);
         self.pin(pin, &digests).await?;
-        let done = async {
+        let result = async {
             self.objects.put_all(&blobs).await?;
             let prepared =
-                Prepared { user, options, target, upload, manifest, pin, digests, paces };
+                Prepared { user, options, target, upload, manifest, pin, digests, time_factors };
             let prepared = &prepared;
-            let work =
+            let commit =
                 self.db.transact(|mut tx| async move { self.commit(&mut tx, prepared).await });
-            work.await
+            commit.await
         };
-        let done = done.await;
-        if done.is_err() {
-            // What cannot be let go now is let go when the pin has expired.
+        let result = result.await;
+        if result.is_err() {
+            // If this fails, too, housekeeping removes the expired pin.
             let unpin =
                 self.db.transact(|mut tx| async move { store::objects::unpin(&mut tx, pin).await });
             unpin.await.ok();
         }
-        done
+        result
     }
 
     async fn pin(&self, pin: Uuid, digests: &BTreeSet<String>) -> Result<()> {
@@ -126,7 +115,7 @@ impl Service {
         pinned.await
     }
 
-    /// Makes problem, version, import and checks, and asks the judge.
+    /// Creates problem, version, import and checks, and requests the first checks.
     async fn commit(&self, tx: &mut Tx, prepared: &Prepared) -> Result<pb::ImportProblemResponse> {
         store::objects::unpin(tx, prepared.pin).await?;
         let (caller, options) = (prepared.user.to_string(), &prepared.options);
@@ -143,11 +132,11 @@ impl Service {
         let mut checks = new_checks(tx, import.id, prepared);
         self.save_version(tx, &problem, &import, prepared).await?;
         store::imports::insert(tx, &import).await?;
-        let time =
-            time_limit(prepared.upload.package.metadata.limits.time_us, &prepared.manifest, self);
+        let declared_us = prepared.upload.package.metadata.limits.time_us;
+        let time = time_limit(declared_us, &prepared.manifest, self.config.max_limits().time_us);
         let next = progress::next(&mut checks, time);
-        if let Next::Request { checks: wanted, .. } = &next {
-            request(tx, &problem, import.version, &mut checks, wanted);
+        if let Next::Request { checks: requested, .. } = &next {
+            request_checks(tx, &problem, import.version, &mut checks, requested);
         }
         for check in &checks {
             store::imports::insert_check(tx, check).await?;
@@ -161,7 +150,7 @@ impl Service {
         Ok(response)
     }
 
-    /// The problem that gets the version, locked, with that version as its last.
+    /// Locks or creates the problem; its last version is then the version of this import.
     async fn problem_for(&self, tx: &mut Tx, prepared: &Prepared) -> Result<Problem> {
         let package = &prepared.upload.package;
         let uuid = &package.metadata.uuid;
@@ -222,7 +211,7 @@ impl Service {
         };
         store::versions::insert(tx, &version).await?;
         for (position, statement) in prepared.upload.package.statements.iter().enumerate() {
-            // A zero byte is no text in any database.
+            // Databases do not store zero bytes in texts.
             let clean = |text: &str| text.replace('\0', "\u{fffd}");
             let statement = store::versions::Statement {
                 language: statement.language.clone(),
@@ -233,25 +222,25 @@ impl Service {
             let (id, n, at) = (problem.id, import.version, count(position));
             store::versions::insert_statement(tx, id, n, at, &statement).await?;
         }
-        store::objects::name(tx, problem.id, import.version, &prepared.digests).await
+        store::objects::add_references(tx, problem.id, import.version, &prepared.digests).await
     }
 
-    /// An import that the viewer may see: its maker's, or of a problem that they may edit.
+    /// An import that the viewer may see: they started it, or may edit the problem.
     pub async fn report(&self, viewer: &Viewer, id: &str) -> Result<Report> {
         let id = ids::parse(id).ok_or(Error::NotFound("import"))?;
         let import = store::imports::get(&self.db, id).await?.ok_or(Error::NotFound("import"))?;
         let problem = store::problems::by_id(&self.db, import.problem_id).await?;
         let problem = problem.ok_or(Error::NotFound("import"))?;
-        let seen = viewer.user == Some(import.user_id)
+        let visible = viewer.user == Some(import.user_id)
             || self.may(viewer, &problem, viewer::UPDATE).await?;
-        if !seen {
+        if !visible {
             return Err(Error::NotFound("import"));
         }
         let checks = store::imports::checks(&self.db, id).await?;
         Ok(Report { import, slug: problem.slug, checks })
     }
 
-    /// Somebody's imports, the newest first, and whether there are more.
+    /// The imports of a user, newest first, and whether there are more.
     pub async fn reports(
         &self,
         user: Uuid,
@@ -273,27 +262,16 @@ impl Service {
     }
 }
 
-/// What is known of a version's time limit.
-pub(crate) fn time_limit(
-    limit_us: Option<i64>,
-    manifest: &Manifest,
-    service: &Service,
-) -> TimeLimit {
-    let max_us = service.config.maxima().time_us;
-    let declared = manifest.limits.declared_us.is_some();
-    TimeLimit { limit_us, declared, max_us, margins: manifest.limits.margins() }
-}
-
-/// Asks the judge for checks, each under its limit.
-pub(crate) fn request(
+/// Requests checks, given by index and time limit, from the judge.
+pub(crate) fn request_checks(
     tx: &mut Tx,
     problem: &Problem,
     version: i64,
     checks: &mut [Check],
-    wanted: &[(usize, i64)],
+    requested: &[(usize, i64)],
 ) {
-    for (at, limit_us) in wanted {
-        let check = &mut checks[*at];
+    for (index, limit_us) in requested {
+        let check = &mut checks[*index];
         check.state = State::Requested;
         check.limit_us = *limit_us;
         events::verification_requested(tx, problem.id, version, check);
@@ -304,9 +282,9 @@ fn slug_for(package: &Package, id: Uuid) -> String {
     let name = package.name.as_deref().and_then(problem::slug_of);
     let names = &package.metadata.names;
     let titles = names.get("en").into_iter().chain(names.values());
-    let of_title = || titles.into_iter().find_map(|title| problem::slug_of(title));
-    // Titles in other scripts give no slug; an id's end does.
-    name.or_else(of_title).unwrap_or_else(|| {
+    let from_title = || titles.into_iter().find_map(|title| problem::slug_of(title));
+    // Titles in other scripts yield no slug.
+    name.or_else(from_title).unwrap_or_else(|| {
         let id = id.simple().to_string();
         format!("problem-{}", &id[24..])
     })
@@ -332,8 +310,8 @@ fn new_import(tx: &Tx, problem: &Problem, prepared: &Prepared) -> Result<Import>
 }
 
 fn new_checks(tx: &Tx, import: Uuid, prepared: &Prepared) -> Vec<Check> {
-    let pace = |language: &str| prepared.paces.get(language).copied();
-    let specs = check::of_package(&prepared.upload.package, pace).into_iter().enumerate();
+    let time_factor = |language: &str| prepared.time_factors.get(language).copied();
+    let specs = check::of_package(&prepared.upload.package, time_factor).into_iter().enumerate();
     let new = |(position, (kind, file, spec))| Check {
         id: tx.new_id(),
         import_id: import,
@@ -353,7 +331,7 @@ fn new_checks(tx: &Tx, import: Uuid, prepared: &Prepared) -> Vec<Check> {
     specs.map(new).collect()
 }
 
-/// Every file that the judge or a contestant will ask for, by digest.
+/// All files that the judge or contestants need, by digest.
 fn blobs(package: &Package) -> BTreeMap<String, Blob> {
     let data = &package.data;
     let programs =

@@ -1,35 +1,33 @@
 //! Problems: packages, versions, statements and test data.
 //!
-//! Owns: problems with their immutable versions, the reading and verifying of packages, and the
-//! content-addressed store of everything a version needs. A package travels by events:
-//! `VerificationRequested` asks the judge for each check, `JudgementCompleted` brings the answer, and the
-//! last one decides whether the version may be published.
+//! Owns: problems with their immutable versions, the import and verification of packages, and the
+//! content-addressed store of test data. Verification runs by events: `VerificationRequested` asks the
+//! judge for each check, `JudgementCompleted` returns the result, and the last result decides whether the
+//! version can be published.
 //!
-//! Must not know: how programs are run, who submits what, how people sign in.
+//! Must not know: the package format (`libs/package`), how programs are run, submissions, sign-in.
 //!
-//! Invariants: what a version holds never changes (a time limit that is being found is set once); the
-//! objects a version names are durable before the version is; only a version whose checks all came out
-//! as expected is published; what a caller may not see is not there.
+//! Invariants: the content of a version never changes (an inferred time limit is set once); the objects
+//! that a version references are durable before the version is committed; only a version whose checks all
+//! passed can be published; problems that a caller may not see are reported as not found.
 
 mod check;
 mod config;
 mod content;
 mod error;
 pub mod events;
-mod expectation;
+mod housekeeping;
+mod import;
 mod imports;
 mod objects;
-pub mod package;
 mod peers;
 mod problem;
 mod problems;
 mod progress;
 mod rpc;
 mod samples;
-mod statement;
 mod store;
 pub mod testing;
-mod upkeep;
 mod upload;
 mod verification;
 mod version;
@@ -56,36 +54,32 @@ use tokio::sync::Semaphore;
 pub use config::{Config, ObjectsConfig};
 pub use error::Error;
 pub use events::{CONSUMES, TOPICS};
+pub use housekeeping::Removed;
 pub use objects::transfer;
 pub use samples::samples;
-pub use upkeep::Removed;
 
-/// The service's tables.
+/// The tables of the service.
 pub const MIGRATIONS: db::Migrations = db::migrations!("problem", "0001_problems");
 
-/// The names of all objects that a version needs, from the service's database.
-pub async fn named_objects(db: &Db) -> Result<Vec<String>, Error> {
-    store::objects::all(db).await
+/// The digests of all objects that a version references.
+pub async fn referenced_objects(db: &Db) -> Result<Vec<String>, Error> {
+    store::objects::referenced(db).await
 }
 
-/// What the service is given.
+/// The dependencies of the service.
 pub struct Parts {
-    /// Its own database, migrated.
+    /// The service's own database, migrated.
     pub db: Db,
-    /// Live messages.
     pub cache: Cache,
-    /// Time and ids.
     pub clock: Clock,
-    /// For page tokens.
     pub page_key: PageKey,
-    /// The data directory: `objects` in it holds test data, unless the configuration names another place;
-    /// `scratch/problem` what is being read.
+    /// The data directory. `objects` in it holds test data, unless the configuration sets another location;
+    /// `scratch/problem` holds packages while they are imported.
     pub data: PathBuf,
-    /// The auth service, with this service's credential.
+    /// The auth service, called with the credential of this service.
     pub auth: Authorised,
-    /// The judge, with this service's credential.
+    /// The judge service, called with the credential of this service.
     pub judge: Authorised,
-    /// When to stop.
     pub shutdown: Shutdown,
 }
 
@@ -93,7 +87,7 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Service(Arc<Inner>);
 
-/// What the use cases work with.
+/// The state that the use cases share.
 pub struct Inner {
     config: Config,
     db: Db,
@@ -116,13 +110,13 @@ impl Deref for Service {
 }
 
 impl Service {
-    /// The service over its parts. Errors name the setting that cannot be used ([`Error::Config`]), or the
-    /// store that does not answer ([`Error::Away`]).
+    /// Opens the object store and creates the service. Fails with [`Error::Config`] for an invalid setting,
+    /// and with [`Error::Unavailable`] if the object store cannot be reached.
     pub async fn open(config: Config, parts: Parts) -> Result<Self, Error> {
         let Parts { db, cache, clock, page_key, data, auth, judge, shutdown } = parts;
         let objects = objects::Objects::open(&config.objects, &data).await?;
         let scratch = data.join("scratch").join("problem");
-        // What a process that died was reading is of no use to this one.
+        // Imports of a previous process cannot be resumed.
         if scratch.exists() {
             std::fs::remove_dir_all(&scratch)?;
         }
@@ -143,7 +137,6 @@ impl Service {
         })))
     }
 
-    /// The gRPC services.
     pub fn services(&self) -> Services {
         Services::new()
             .add(ProblemServiceServer::new(self.clone()))
@@ -151,7 +144,7 @@ impl Service {
             .add(JudgeDataServiceServer::new(self.clone()).max_encoding_message_size(64 << 20))
     }
 
-    /// Starts the background work: the judge's answers are applied, what is not needed is removed.
+    /// Starts the background work: the consumer of judgements and housekeeping.
     pub fn workers(&self, bus: &Bus, tasks: &Tasks) -> Result<(), bus::Error> {
         for consumes in CONSUMES {
             let handler = events::Judgements(self.clone());
@@ -159,7 +152,7 @@ impl Service {
             let consumer = bus.consumer(name, self.db.clone(), topics, handler)?;
             tasks.spawn("problem consumer", consumer.run(tasks.shutdown().wait()));
         }
-        tasks.spawn("problem upkeep", self.clone().look_after(tasks.shutdown().clone()));
+        tasks.spawn("problem housekeeping", self.clone().housekeeping(tasks.shutdown().clone()));
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! The other services, as this one sees them: auth and judge.
+//! Clients of the other services: auth and judge.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,14 +14,13 @@ use proto::judge::{
 use tonic::{Code, Request};
 use uuid::Uuid;
 
-use crate::check::Pace;
+use crate::check::TimeFactor;
 use crate::error::{Error, Result};
 
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Most characters of a message that are kept.
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// Characters of a judge message that are stored.
 const MAX_MESSAGE: usize = 4000;
 
-/// Clients of the other services.
 #[derive(Clone)]
 pub struct Peers {
     access: AccessServiceClient<Authorised>,
@@ -30,7 +29,7 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Clients over channels with this service's credential.
+    /// Both channels carry the credential of this service.
     pub fn new(auth: Authorised, judge: Authorised) -> Self {
         Self {
             access: AccessServiceClient::new(auth),
@@ -46,10 +45,10 @@ impl Peers {
             permission: permission.to_owned(),
             resource: format!("problems/{problem}"),
         });
-        request.set_timeout(PATIENCE);
+        request.set_timeout(TIMEOUT);
         match self.access.clone().check_permission(request).await {
-            Ok(answer) => Ok(answer.into_inner().allowed),
-            // A user that is gone holds nothing.
+            Ok(response) => Ok(response.into_inner().allowed),
+            // A deleted user has no permissions.
             Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {
                 Ok(false)
             }
@@ -57,46 +56,46 @@ impl Peers {
         }
     }
 
-    /// How much longer each language may take; nothing while the judge is away.
-    pub async fn paces(&self) -> BTreeMap<String, Pace> {
+    /// Time factors by language; empty if the judge is unavailable.
+    pub async fn time_factors(&self) -> BTreeMap<String, TimeFactor> {
         let mut request = Request::new(ListLanguagesRequest {});
-        request.set_timeout(PATIENCE);
-        let Ok(answer) = self.languages.clone().list_languages(request).await else {
+        request.set_timeout(TIMEOUT);
+        let Ok(response) = self.languages.clone().list_languages(request).await else {
             return BTreeMap::new();
         };
-        let languages = answer.into_inner().languages.into_iter();
-        let pace = |language: proto::judge::Language| {
+        let languages = response.into_inner().languages.into_iter();
+        let time_factor = |language: proto::judge::Language| {
             let extra = language.extra_time.unwrap_or_default();
             let extra_us = extra.seconds * 1_000_000 + i64::from(extra.nanos) / 1000;
             let factor =
                 if language.time_multiplier > 0.0 { language.time_multiplier } else { 1.0 };
-            let plain = extra_us == 0 && (factor - 1.0).abs() < 1e-9;
-            (!plain).then_some((language.language_id, Pace { factor, extra_us }))
+            let is_default = extra_us == 0 && (factor - 1.0).abs() < 1e-9;
+            (!is_default).then_some((language.language_id, TimeFactor { factor, extra_us }))
         };
-        languages.filter_map(pace).collect()
+        languages.filter_map(time_factor).collect()
     }
 
-    /// What there is to say about a surprise: the compiler's words, or the judge's. Empty when the judge
-    /// does not answer: the verdict stands without it.
+    /// Explains an unexpected verdict: messages of judge, compiler and first failed test. Empty if the judge is
+    /// unavailable, as the verdict is valid without it.
     pub async fn explain(&self, check: Uuid) -> String {
         let subject = Some(Subject::VerificationId(check.to_string()));
         let mut request = Request::new(GetJudgementRequest { subject });
-        request.set_timeout(PATIENCE);
-        let answer = self.judgements.clone().get_judgement(request).await;
-        let judgement = answer.ok().and_then(|answer| answer.into_inner().judgement);
-        judgement.map(|judgement| told(&judgement)).unwrap_or_default()
+        request.set_timeout(TIMEOUT);
+        let response = self.judgements.clone().get_judgement(request).await;
+        let judgement = response.ok().and_then(|response| response.into_inner().judgement);
+        judgement.map(|judgement| explanation(&judgement)).unwrap_or_default()
     }
 }
 
-fn told(judgement: &Judgement) -> String {
-    let wrong = judgement.tests.iter().find(|test| test.verdict() != Verdict::Accepted);
-    let of_test = wrong.map(|test| test.message.as_str()).unwrap_or_default();
+fn explanation(judgement: &Judgement) -> String {
+    let failed = judgement.tests.iter().find(|test| test.verdict() != Verdict::Accepted);
+    let test = failed.map(|test| test.message.as_str()).unwrap_or_default();
     let compiler = match judgement.verdict() {
         Verdict::CompileError => judgement.compile_output.as_str(),
         _ => "",
     };
-    let parts = [judgement.message.as_str(), compiler, of_test];
+    let parts = [judgement.message.as_str(), compiler, test];
     let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    // A zero byte is no text in any database.
+    // Databases do not store zero bytes in texts.
     parts.join("\n").replace('\0', "\u{fffd}").chars().take(MAX_MESSAGE).collect()
 }

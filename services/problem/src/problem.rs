@@ -1,4 +1,4 @@
-//! A problem and its rules. Pure.
+//! Problems and their validation. Pure.
 
 use std::fmt;
 
@@ -7,19 +7,17 @@ use uuid::Uuid;
 
 use crate::version::Summary;
 
-/// Who may see a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Visibility {
-    /// Its owner and those who may edit it.
+    /// Visible to its owner and users who may edit it.
     Draft,
-    /// As a draft, but finished.
+    /// Like a draft, but finished.
     Private,
-    /// Everyone.
     Public,
 }
 
 impl Visibility {
-    /// As it is stored.
+    /// The name in the database.
     pub fn name(self) -> &'static str {
         match self {
             Self::Draft => "draft",
@@ -28,7 +26,7 @@ impl Visibility {
         }
     }
 
-    /// From what is stored.
+    /// From the name in the database.
     pub fn of(name: &str) -> Self {
         match name {
             "public" => Self::Public,
@@ -44,77 +42,70 @@ impl fmt::Display for Visibility {
     }
 }
 
-/// A problem.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
-    /// Its id.
     pub id: Uuid,
-    /// Its name in addresses.
+    /// Unique name in URLs.
     pub slug: String,
-    /// Its title in the default language.
+    /// In the default language.
     pub title: String,
-    /// Who may see it.
     pub visibility: Visibility,
     /// Sorted.
     pub tags: Vec<String>,
-    /// 0 = unknown.
+    /// 100 to 4000; 0 = unknown.
     pub difficulty: i64,
-    /// Whose it is.
     pub owner_id: Uuid,
-    /// Who wrote it.
     pub authors: Vec<String>,
     /// The `uuid` of its package.
     pub package_id: Option<String>,
-    /// What contestants get; 0 = nothing yet.
+    /// The version that contestants see; 0 = none.
     pub published_version: i64,
     /// The newest version; 0 = none.
     pub last_version: i64,
-    /// Rises with every change.
+    /// Increases with every change.
     pub version: i64,
-    /// What the published version adds: its time limit and its summary.
+    /// Time limit and summary of the published version.
     pub published: Option<(Option<i64>, Summary)>,
-    /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When it last changed.
     pub updated_at: DateTime<Utc>,
-    /// When it was deleted.
     pub deleted_at: Option<DateTime<Utc>>,
 }
 
 impl Problem {
-    /// Changes with every change.
     pub fn etag(&self) -> String {
         format!("{:x}", self.version)
     }
 
-    /// Whether a caller's etag is right; an empty one always is.
+    /// Whether the etag is empty or current.
     pub fn matches(&self, etag: &str) -> bool {
         etag.is_empty() || etag == self.etag()
     }
 
-    /// Whether everyone may see it.
     pub fn is_public(&self) -> bool {
         self.visibility == Visibility::Public && self.published_version > 0
     }
 
-    /// What a search looks into.
+    /// The text that searches match, lower-case.
     pub fn search_text(&self) -> String {
         format!("{} {}", self.title.to_lowercase(), self.slug)
     }
 }
 
-/// What is wrong with a value, by field.
-pub type Wrong = Vec<(String, String)>;
+/// Violations: field and what would be valid.
+pub type Violations = Vec<(String, String)>;
 
-/// Checks a title.
 pub fn check_title(title: &str) -> Result<(), String> {
-    let fine = (1..=200).contains(&title.chars().count())
+    let valid = (1..=200).contains(&title.chars().count())
         && !title.trim().is_empty()
         && !title.chars().any(char::is_control);
-    if fine { Ok(()) } else { Err("must have 1 to 200 characters, none of them a control".into()) }
+    if valid {
+        Ok(())
+    } else {
+        Err("must have 1 to 200 characters and no control characters".into())
+    }
 }
 
-/// Sorts and checks tags.
+/// Validates tags; returns them sorted without duplicates.
 pub fn check_tags(tags: &[String]) -> Result<Vec<String>, String> {
     let mut sorted = tags.to_vec();
     sorted.sort();
@@ -129,21 +120,20 @@ pub fn check_tags(tags: &[String]) -> Result<Vec<String>, String> {
 }
 
 fn is_tag(tag: &str) -> bool {
-    let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=40).contains(&tag.len()) && tag.bytes().all(fine)
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=40).contains(&tag.len()) && tag.bytes().all(allowed)
 }
 
-/// The tags that a package's keywords become; what cannot be one is left out.
+/// Converts the keywords of a package to tags; drops those that cannot be converted.
 pub fn tags_of(keywords: &[String]) -> Vec<String> {
     let mut tags: Vec<String> =
-        keywords.iter().map(|keyword| squeeze(keyword, 40)).filter(|tag| is_tag(tag)).collect();
+        keywords.iter().map(|keyword| slugify(keyword, 40)).filter(|tag| is_tag(tag)).collect();
     tags.sort();
     tags.dedup();
     tags.truncate(20);
     tags
 }
 
-/// Checks a difficulty.
 pub fn check_difficulty(difficulty: i32) -> Result<(), String> {
     match difficulty {
         0 | 100..=4000 => Ok(()),
@@ -151,17 +141,16 @@ pub fn check_difficulty(difficulty: i32) -> Result<(), String> {
     }
 }
 
-/// Checks names of authors.
 pub fn check_authors(authors: &[String]) -> Result<(), String> {
-    let fine = |name: &String| check_title(name).is_ok();
-    if authors.len() <= 20 && authors.iter().all(fine) {
+    let valid = |name: &String| check_title(name).is_ok();
+    if authors.len() <= 20 && authors.iter().all(valid) {
         return Ok(());
     }
     Err("must be at most 20 names of 1 to 200 characters".into())
 }
 
-/// Lower-case ASCII letters and digits, everything else a hyphen, none doubled or at the ends.
-fn squeeze(text: &str, max: usize) -> String {
+/// Lower-case ASCII letters and digits; runs of other characters become one hyphen, and none is at the ends.
+fn slugify(text: &str, max: usize) -> String {
     let mut out = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {
         if c.is_ascii_alphanumeric() {
@@ -174,9 +163,9 @@ fn squeeze(text: &str, max: usize) -> String {
     out.trim_end_matches('-').to_owned()
 }
 
-/// A slug made of a name; `None` when nothing of it can stand in one.
+/// Derives a slug from a name; `None` if too few characters can be used.
 pub fn slug_of(name: &str) -> Option<String> {
-    let mut slug = squeeze(name, 56);
+    let mut slug = slugify(name, 56);
     if !slug.starts_with(|c: char| c.is_ascii_lowercase()) {
         slug.insert_str(0, "p-");
     }
@@ -189,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slugs_of_names() {
+    fn slugs_are_derived_from_names() {
         let check = |name, slug: Option<&str>| assert_eq!(slug_of(name).as_deref(), slug, "{name}");
         check("Hello, World!", Some("hello-world"));
         check("2 + 2", Some("p-2-2"));
@@ -201,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn tags() {
+    fn tags_are_validated() {
         let list = |tags: &[&str]| tags.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
         assert_eq!(check_tags(&list(&["b", "a", "a"])), Ok(list(&["a", "b"])));
         assert!(check_tags(&list(&["A"])).is_err() && check_tags(&list(&[""])).is_err());
@@ -210,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn titles_and_difficulties() {
+    fn titles_and_difficulties_are_validated() {
         assert!(check_title("é").is_ok());
         assert!(
             check_title("").is_err() && check_title(" ").is_err() && check_title("a\nb").is_err()

@@ -1,4 +1,4 @@
-//! Problems: made, read, listed, changed, deleted, brought back, published.
+//! Use cases of problems: create, list, update, delete, undelete, publish.
 
 use db::{Tx, requests};
 use prost::Message as _;
@@ -8,28 +8,28 @@ use uuid::Uuid;
 use crate::Service;
 use crate::error::{Error, Result};
 use crate::events;
-use crate::problem::{self, Problem, Visibility, Wrong};
+use crate::problem::{self, Problem, Violations, Visibility};
 use crate::store::{self, problems::Filter};
 use crate::version;
 use crate::viewer::{self, Viewer};
 use crate::wire;
 
 impl Service {
-    /// Makes an empty problem.
+    /// Creates a problem without versions.
     pub async fn create(&self, owner: Uuid, request: &pb::CreateProblemRequest) -> Result<Problem> {
         let draft = request.problem.clone().unwrap_or_default();
         let mut problem = self.blank(owner);
-        let mut wrong = Wrong::new();
-        apply(&mut problem, &draft, &FIELDS, &mut wrong);
-        check_request_id(&request.request_id, &mut wrong);
-        if !wrong.is_empty() {
-            return Err(Error::Invalid(wrong));
+        let mut violations = Violations::new();
+        apply(&mut problem, &draft, &FIELDS, &mut violations);
+        check_request_id(&request.request_id, &mut violations);
+        if !violations.is_empty() {
+            return Err(Error::Invalid(violations));
         }
         check_public(&problem, None, problem.created_at)?;
         let digest = version::digest(&draft.encode_to_vec());
         let (caller, problem) = (owner.to_string(), &problem);
         let (request_id, digest) = (request.request_id.as_str(), digest.as_bytes());
-        let made = self.db.transact(|mut tx| {
+        let created = self.db.transact(|mut tx| {
             let caller = &caller;
             async move {
                 if let Some(replay) =
@@ -37,8 +37,8 @@ impl Service {
                 {
                     let id = Uuid::from_slice(&replay).ok();
                     let id = id.ok_or(Error::NotFound("problem"))?;
-                    let made = store::problems::by_id(&mut tx, id).await?;
-                    return made.ok_or(Error::NotFound("problem"));
+                    let existing = store::problems::by_id(&mut tx, id).await?;
+                    return existing.ok_or(Error::NotFound("problem"));
                 }
                 if !store::problems::insert(&mut tx, problem).await? {
                     return Err(Error::SlugTaken);
@@ -51,10 +51,10 @@ impl Service {
                 Ok(problem.clone())
             }
         });
-        made.await
+        created.await
     }
 
-    /// A problem about which nothing is known yet.
+    /// A new problem with default values.
     pub(crate) fn blank(&self, owner: Uuid) -> Problem {
         let now = self.clock.now();
         Problem {
@@ -77,7 +77,7 @@ impl Service {
         }
     }
 
-    /// The problems that a filter shows, and whether there are more.
+    /// The problems that match the filter, and whether there are more.
     pub async fn list(&self, filter: &Filter, size: i64) -> Result<(Vec<Problem>, bool)> {
         let filter = Filter { limit: size + 1, ..filter.clone() };
         let mut problems = store::problems::list(&self.db, &filter).await?;
@@ -87,7 +87,7 @@ impl Service {
         Ok((problems, more))
     }
 
-    /// Changes what the mask names.
+    /// Updates the fields of the mask.
     pub async fn update(
         &self,
         viewer: &Viewer,
@@ -97,7 +97,7 @@ impl Service {
         let found = self.find_live(viewer, &draft.problem_id, viewer::UPDATE).await;
         let found = found.map_err(|error| match error {
             Error::Invalid(_) => {
-                Error::invalid("problem.problem_id", "is empty; give an id or a slug")
+                Error::invalid("problem.problem_id", "is empty; must be an id or a slug")
             }
             error => error,
         })?;
@@ -106,27 +106,27 @@ impl Service {
         let (fields, draft) = (&fields, &draft);
         let changed = self.db.transact(|mut tx| async move {
             let mut problem = self.locked(&mut tx, found.id, &draft.etag).await?;
-            let mut wrong = Wrong::new();
-            apply(&mut problem, draft, fields, &mut wrong);
-            if !wrong.is_empty() {
-                return Err(Error::Invalid(wrong));
+            let mut violations = Violations::new();
+            apply(&mut problem, draft, fields, &mut violations);
+            if !violations.is_empty() {
+                return Err(Error::Invalid(violations));
             }
             let embargo = embargo(&mut tx, &problem).await?;
             check_public(&problem, embargo, tx.now())?;
             if store::problems::is_taken(&mut tx, &problem.slug, problem.id).await? {
                 return Err(Error::SlugTaken);
             }
-            store::problems::save(&mut tx, &problem).await.map_err(taken)?;
+            store::problems::save(&mut tx, &problem).await.map_err(map_conflict)?;
             events::updated(&mut tx, &problem);
             Ok(problem)
         });
         changed.await
     }
 
-    /// Locks a problem that is not deleted and whose etag is as the caller thinks.
+    /// Locks a problem; fails if it is deleted or the etag does not match.
     async fn locked(&self, tx: &mut Tx, id: Uuid, etag: &str) -> Result<Problem> {
         let problem = store::problems::lock(tx, id).await?.ok_or(Error::NotFound("problem"))?;
-        // Locking has raised the version by one.
+        // Locking has increased the version by one.
         let before = Problem { version: problem.version - 1, ..problem.clone() };
         if !before.matches(etag) {
             return Err(Error::EtagMismatch);
@@ -137,7 +137,7 @@ impl Service {
         Ok(problem)
     }
 
-    /// Hides a problem; its slug is free again.
+    /// Soft-deletes a problem, which frees its slug.
     pub async fn delete(&self, viewer: &Viewer, name: &str, etag: &str) -> Result<()> {
         let found = self.find_live(viewer, name, viewer::DELETE).await?;
         let deleted = self.db.transact(|mut tx| async move {
@@ -150,26 +150,26 @@ impl Service {
         deleted.await
     }
 
-    /// Brings a deleted problem back, under another slug when its own is taken.
+    /// Restores a deleted problem, with another slug if its own is taken.
     pub async fn undelete(&self, viewer: &Viewer, name: &str) -> Result<Problem> {
         let found = self.find_for(viewer, name, viewer::DELETE).await?;
         if found.deleted_at.is_none() {
             return Ok(found);
         }
-        let back = self.db.transact(|mut tx| async move {
+        let restored = self.db.transact(|mut tx| async move {
             let problem = store::problems::lock(&mut tx, found.id).await?;
             let mut problem = problem.ok_or(Error::NotFound("problem"))?;
             if problem.deleted_at.take().is_some() {
                 problem.slug = free_slug(&mut tx, &problem.slug, problem.id).await?;
-                store::problems::save(&mut tx, &problem).await.map_err(taken)?;
+                store::problems::save(&mut tx, &problem).await.map_err(map_conflict)?;
                 events::undeleted(&mut tx, &problem);
             }
             Ok(problem)
         });
-        back.await
+        restored.await
     }
 
-    /// Gives contestants a verified version; 0 = the newest.
+    /// Publishes a verified version; 0 = the newest.
     pub async fn publish(
         &self,
         viewer: &Viewer,
@@ -179,7 +179,7 @@ impl Service {
         if request.version < 0 {
             return Err(Error::invalid(
                 "version",
-                "is negative; give 0 for the newest verified one",
+                "must be 0 (the newest verified version) or a version number",
             ));
         }
         let published = self.db.transact(|mut tx| async move {
@@ -194,7 +194,7 @@ impl Service {
             let verified = version.filter(|version| version.state == "verified");
             let version = verified.ok_or(Error::Precondition(
                 "VERSION_NOT_VERIFIED",
-                "only a version whose checks all came out as expected can be published",
+                "only a version whose checks all passed can be published",
             ))?;
             problem.published_version = version.version;
             if request.make_public {
@@ -209,15 +209,15 @@ impl Service {
     }
 }
 
-/// A concurrent transaction took the slug between our look and our write.
-fn taken(error: Error) -> Error {
+/// The unique constraint failed: a concurrent transaction took the slug after the check.
+fn map_conflict(error: Error) -> Error {
     match error {
         Error::Db(db::Error::Conflict(_)) => Error::SlugTaken,
         error => error,
     }
 }
 
-/// The slug, or one like it that is free.
+/// The wanted slug, or if it is taken, the same with a numeric suffix.
 pub async fn free_slug(tx: &mut Tx, wanted: &str, id: Uuid) -> Result<String> {
     let stem: String = wanted.chars().take(ids::slug::MAX - 4).collect();
     let stem = stem.trim_end_matches('-');
@@ -238,7 +238,7 @@ async fn embargo(tx: &mut Tx, problem: &Problem) -> Result<Option<chrono::DateTi
     })
 }
 
-/// A public problem has something to show, and nothing that must not be shown yet.
+/// A public problem must have a published version, and no embargo.
 fn check_public(
     problem: &Problem,
     embargo_until: Option<chrono::DateTime<chrono::Utc>>,
@@ -248,20 +248,20 @@ fn check_public(
         return Ok(());
     }
     if problem.published_version == 0 {
-        let text = "a problem becomes public with a published version; import a package first";
+        let text = "a public problem needs a published version; import a package first";
         return Err(Error::Precondition("NOT_PUBLISHED", text));
     }
     if embargo_until.is_some_and(|until| now < until) {
-        let text = "the package's embargo_until is in the future";
+        let text = "embargo_until of the package is in the future";
         return Err(Error::Precondition("EMBARGOED", text));
     }
     Ok(())
 }
 
-/// What a caller may set.
+/// The fields that callers can set.
 const FIELDS: [&str; 6] = ["slug", "title", "visibility", "tags", "difficulty", "authors"];
 
-/// The fields that an update changes.
+/// The fields that an update changes: the mask, or without one, the fields that are set.
 fn fields(mask: &[String], draft: &pb::Problem) -> Result<Vec<&'static str>> {
     if mask.iter().any(|path| path == "*") {
         return Ok(FIELDS.to_vec());
@@ -281,16 +281,17 @@ fn fields(mask: &[String], draft: &pb::Problem) -> Result<Vec<&'static str>> {
         let path = path.strip_prefix("problem.").unwrap_or(path);
         FIELDS.into_iter().find(|field| *field == path).ok_or_else(|| {
             let shown: String = path.chars().take(60).collect();
-            let message = format!("`{shown}` cannot change; what can is {}", FIELDS.join(", "));
+            let message =
+                format!("`{shown}` cannot be updated; must be one of {}", FIELDS.join(", "));
             Error::invalid("update_mask", message)
         })
     };
     mask.iter().map(known).collect()
 }
 
-/// Sets fields, noting what is wrong with them.
-fn apply(problem: &mut Problem, draft: &pb::Problem, fields: &[&str], wrong: &mut Wrong) {
-    let mut note = |field: &str, what: String| wrong.push((format!("problem.{field}"), what));
+/// Sets valid fields and collects violations of the others.
+fn apply(problem: &mut Problem, draft: &pb::Problem, fields: &[&str], violations: &mut Violations) {
+    let mut add = |field: &str, what: String| violations.push((format!("problem.{field}"), what));
     for field in fields {
         let checked = match *field {
             "slug" => ids::slug::check(&draft.slug).map_err(str::to_owned),
@@ -301,7 +302,7 @@ fn apply(problem: &mut Problem, draft: &pb::Problem, fields: &[&str], wrong: &mu
             _ => wire::visibility_of(draft.visibility).map(|v| problem.visibility = v),
         };
         if let Err(what) = checked {
-            note(field, what);
+            add(field, what);
             continue;
         }
         match *field {
@@ -314,14 +315,14 @@ fn apply(problem: &mut Problem, draft: &pb::Problem, fields: &[&str], wrong: &mu
     }
 }
 
-/// Notes a request id that is too long.
-pub fn check_request_id(request_id: &str, wrong: &mut Wrong) {
+pub fn check_request_id(request_id: &str, violations: &mut Violations) {
     if request_id.len() > 128 || request_id.contains('\0') {
-        wrong.push(("request_id".into(), "must have at most 128 bytes, none of them zero".into()));
+        violations
+            .push(("request_id".into(), "must have at most 128 bytes and no zero byte".into()));
     }
 }
 
-/// Claims a request id, if there is one; gives the response of its first arrival.
+/// Claims a request id unless it is empty. Returns the stored response of a repeated request.
 pub async fn claim(
     tx: &mut Tx,
     caller: &str,

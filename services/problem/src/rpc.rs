@@ -1,21 +1,18 @@
-//! The RPCs, each a few lines that call a use case.
+//! The RPCs: each calls a use case.
 
 mod imports;
 mod judge_data;
 mod problems;
 
 use access::Caller;
-use rpc::page_size;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
-/// Pages hold so many items when nothing else is said.
-const PAGE: i64 = 50;
-/// And at most so many.
-const MAX_PAGE: i64 = 200;
+const DEFAULT_PAGE_SIZE: i64 = 50;
+const MAX_PAGE_SIZE: i64 = 200;
 
-fn size(requested: i32) -> Result<i64, Status> {
-    page_size(requested, PAGE, MAX_PAGE)
+fn page_size(requested: i32) -> Result<i64, Status> {
+    rpc::page_size(requested, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 }
 
 /// The acting user's id.

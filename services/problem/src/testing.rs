@@ -1,33 +1,34 @@
-//! Places of test data for tests: a directory always, a bucket when there is a server.
+//! Object stores for tests: a directory, and a bucket if a server is configured.
 //!
-//! Always compiled, as `db::testing`; nothing but tests calls it.
+//! Always compiled, like `db::testing`; only tests call it.
 //!
-//! - `AGON_TEST_S3` is `http://ACCESS_KEY:SECRET_KEY@HOST:PORT/BUCKET`, the URL of a bucket in which tests may
-//!   write and remove under names that begin with `test-`.
+//! - `AGON_TEST_S3` is the URL of a bucket, `http://ACCESS_KEY:SECRET_KEY@HOST:PORT/BUCKET`. Tests write and remove
+//!   objects with the prefix `test-`.
 //! - `AGON_TEST_REQUIRE_ENGINES=1` makes a missing URL a failure instead of a skip.
 
 use ids::Clock;
 
 use crate::ObjectsConfig;
 
-/// The places to test on, each new and empty.
+/// All stores to test on, each new and empty.
 ///
 /// # Panics
-/// As [`bucket`].
+/// Like [`bucket`].
 #[must_use]
-pub fn places() -> Vec<ObjectsConfig> {
+pub fn stores() -> Vec<ObjectsConfig> {
     std::iter::once(ObjectsConfig::default()).chain(bucket()).collect()
 }
 
-/// A new prefix in the bucket of `AGON_TEST_S3`; None, and a line that says so, when there is none.
+/// A new prefix in the bucket of `AGON_TEST_S3`. Returns `None` and prints a line if it is unset.
 ///
 /// # Panics
-/// When the bucket is required but not there, or the URL cannot be read.
+/// If the bucket is required but unset, or the URL is invalid.
 #[must_use]
 pub fn bucket() -> Option<ObjectsConfig> {
     match std::env::var("AGON_TEST_S3") {
         Ok(url) if !url.is_empty() => Some(
-            read(&url).expect("AGON_TEST_S3: give http://ACCESS_KEY:SECRET_KEY@HOST:PORT/BUCKET"),
+            parse(&url)
+                .expect("AGON_TEST_S3 must be http://ACCESS_KEY:SECRET_KEY@HOST:PORT/BUCKET"),
         ),
         _ if std::env::var("AGON_TEST_REQUIRE_ENGINES").is_ok_and(|v| v == "1") => {
             panic!("AGON_TEST_REQUIRE_ENGINES=1, but AGON_TEST_S3 is not set")
@@ -39,7 +40,7 @@ pub fn bucket() -> Option<ObjectsConfig> {
     }
 }
 
-fn read(url: &str) -> Option<ObjectsConfig> {
+fn parse(url: &str) -> Option<ObjectsConfig> {
     let (scheme, rest) = url.split_once("://")?;
     let (account, rest) = rest.split_once('@')?;
     let (access_key, secret_key) = account.split_once(':')?;

@@ -1,4 +1,4 @@
-//! From an uploaded stream to a package in scratch space.
+//! Receives an uploaded archive and reads it as a package in a scratch directory.
 
 use std::path::Path;
 
@@ -10,39 +10,38 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::Service;
 use crate::error::{Error, Result};
-use crate::package::{self, Package};
+use package::Package;
 
-/// A package that was read, with the scratch space that holds its files.
+/// A package and the scratch directory with its files.
 pub struct Upload {
-    /// What it says.
     pub package: Package,
-    /// SHA-256 of the uploaded file, hexadecimal.
+    /// SHA-256 of the archive, hexadecimal.
     pub digest: String,
     _scratch: TempDir,
 }
 
 impl Service {
     /// Stores a stream and reads it as a package.
-    pub async fn receive<S>(&self, pieces: S) -> Result<Upload>
+    pub async fn receive<S>(&self, chunks: S) -> Result<Upload>
     where
         S: Stream<Item = Result<Bytes>> + Send,
     {
         let scratch = tempfile::Builder::new().prefix("import-").tempdir_in(&self.scratch)?;
         let upload = scratch.path().join("upload");
-        let digest = self.write(&upload, pieces).await?;
-        // Reading is work for the processor; a queue here is better than a crowd.
+        let digest = self.write(&upload, chunks).await?;
+        // Reading is CPU-bound: limit how many packages are read at once.
         let permit = self.readers.acquire().await.map_err(|_| Error::ShuttingDown)?;
-        let (bounds, maxima) = (self.config.bounds(), self.config.maxima());
+        let (size_limits, max_limits) = (self.config.size_limits(), self.config.max_limits());
         let read = tokio::task::spawn_blocking(move || {
             let files = scratch.path().join("files");
             std::fs::create_dir(&files)?;
-            let package = package::read(&upload, &files, &bounds, &maxima)?;
-            // Only the unpacked files are needed from here on.
+            let archive = std::fs::File::open(&upload)?;
+            let package = package::read(archive, &files, &size_limits, &max_limits)?;
             std::fs::remove_file(&upload)?;
             Ok::<_, package::Error>((package, scratch))
         });
         let read = read.await.map_err(|error| {
-            tracing::error!(%error, "reading a package failed");
+            tracing::error!(%error, "package reader panicked");
             Error::from(std::io::Error::other("reading a package failed"))
         });
         drop(permit);
@@ -50,23 +49,23 @@ impl Service {
         Ok(Upload { package, digest, _scratch: scratch })
     }
 
-    async fn write<S>(&self, path: &Path, pieces: S) -> Result<String>
+    async fn write<S>(&self, path: &Path, chunks: S) -> Result<String>
     where
         S: Stream<Item = Result<Bytes>> + Send,
     {
         let mut file = tokio::fs::File::create_new(path).await?;
         let (mut hash, mut size) = (Sha256::new(), 0_u64);
-        let limit = self.config.bounds().upload;
-        let mut pieces = std::pin::pin!(pieces);
-        while let Some(piece) = pieces.next().await {
-            let piece = piece?;
-            size += piece.len() as u64;
+        let limit = self.config.size_limits().upload;
+        let mut chunks = std::pin::pin!(chunks);
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk?;
+            size += chunk.len() as u64;
             if size > limit {
                 let text = format!("the package is larger than {limit} bytes");
                 return Err(package::Error::TooLarge(text).into());
             }
-            hash.update(&piece);
-            file.write_all(&piece).await?;
+            hash.update(&chunk);
+            file.write_all(&chunk).await?;
         }
         if size == 0 {
             return Err(Error::invalid("content", "is empty; send a zip, tar or tar.gz file"));

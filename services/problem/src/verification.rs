@@ -1,18 +1,19 @@
-//! The judge's answers: each completes a check; the last one completes the import.
+//! Results of the judge: each completes a check, and the last one completes the import.
 
 use std::collections::BTreeMap;
 
 use db::Tx;
+use package::expectation::{Class, Run};
+use package::{Finding, Severity};
 use proto::event::{JudgementCompleted, Verdict};
 use uuid::Uuid;
 
 use crate::Service;
-use crate::check::{Answer, Check, Kind, State};
+use crate::check::{Check, JudgeResult, Kind, State};
 use crate::error::{Error, Result};
 use crate::events;
-use crate::expectation::{Class, Run};
-use crate::imports::{request, time_limit};
-use crate::package::{Finding, Severity};
+use crate::import::time_limit;
+use crate::imports::request_checks;
 use crate::problem::Visibility;
 use crate::progress::{self, Next};
 use crate::store::{self, imports::Import};
@@ -20,42 +21,42 @@ use crate::version::Manifest;
 use crate::watch;
 
 impl Service {
-    /// Applies the judge's answer to a check. One that is unknown or answered already changes nothing.
-    pub async fn answer(&self, tx: &mut Tx, judged: &JudgementCompleted) -> Result<()> {
+    /// Applies a result of the judge. Ignores checks that are unknown or complete.
+    pub async fn apply_judgement(&self, tx: &mut Tx, judged: &JudgementCompleted) -> Result<()> {
         let Some(id) = ids::parse(&judged.verification_id) else { return Ok(()) };
         let Some(check) = store::imports::check(&mut *tx, id).await? else { return Ok(()) };
-        // Answers to checks of one import queue here; what was read before may be old.
+        // Serialises the results of one import; state read before the lock may be stale.
         let Some(import) = store::imports::lock(tx, check.import_id).await? else { return Ok(()) };
         let mut checks = store::imports::checks(&mut *tx, import.id).await?;
-        let Some(at) = checks.iter().position(|check| check.id == id) else { return Ok(()) };
-        if import.state != "verifying" || checks[at].state == State::Done {
+        let Some(index) = checks.iter().position(|check| check.id == id) else { return Ok(()) };
+        if import.state != "verifying" || checks[index].state == State::Done {
             return Ok(());
         }
         let version = store::versions::get(&mut *tx, import.problem_id, import.version).await?;
         let version = version.ok_or(Error::NotFound("version"))?;
         let manifest = version.manifest()?;
-        let answer = answer_of(&checks[at], &manifest, judged);
-        let surprising = is_surprising(&checks[at], &answer);
-        checks[at].answer(answer);
-        if surprising {
-            let told = self.peers.explain(id).await;
-            checks[at].message = match checks[at].message.as_str() {
-                "" => told,
-                ours if told.is_empty() => ours.to_owned(),
-                ours => format!("{ours}\n{told}"),
+        let result = result_of(&checks[index], &manifest, judged);
+        let unexpected = is_unexpected(&checks[index], &result);
+        checks[index].complete(result);
+        if unexpected {
+            let details = self.peers.explain(id).await;
+            checks[index].message = match checks[index].message.as_str() {
+                "" => details,
+                message if details.is_empty() => message.to_owned(),
+                message => format!("{message}\n{details}"),
             };
         }
-        self.go_on(tx, &import, &manifest, version.time_limit_us, &mut checks).await?;
+        self.advance(tx, &import, &manifest, version.time_limit_us, &mut checks).await?;
         for check in &checks {
             store::imports::save_check(tx, check).await?;
         }
         let (cache, id) = (self.cache.clone(), import.id);
-        tx.after_commit(move || watch::wake(&cache, id));
+        tx.after_commit(move || watch::notify(&cache, id));
         Ok(())
     }
 
-    /// Does what is next.
-    async fn go_on(
+    /// Takes the next step of the import.
+    async fn advance(
         &self,
         tx: &mut Tx,
         import: &Import,
@@ -63,20 +64,23 @@ impl Service {
         limit_us: Option<i64>,
         checks: &mut [Check],
     ) -> Result<()> {
-        let next = progress::next(checks, time_limit(limit_us, manifest, self));
-        let found_us = match &next {
+        let next = progress::next(
+            checks,
+            time_limit(limit_us, manifest, self.config.max_limits().time_us),
+        );
+        let inferred_us = match &next {
             Next::Wait => None,
-            Next::Request { found_us, .. } | Next::Done { found_us, .. } => *found_us,
+            Next::Request { inferred_us, .. } | Next::Done { inferred_us, .. } => *inferred_us,
         };
-        if let Some(limit) = found_us {
+        if let Some(limit) = inferred_us {
             store::versions::set_time_limit(tx, import.problem_id, import.version, limit).await?;
         }
         match next {
             Next::Wait => {}
-            Next::Request { checks: wanted, .. } => {
+            Next::Request { checks: requested, .. } => {
                 let problem = store::problems::by_id(&mut *tx, import.problem_id).await?;
                 let problem = problem.ok_or(Error::NotFound("problem"))?;
-                request(tx, &problem, import.version, checks, &wanted);
+                request_checks(tx, &problem, import.version, checks, &requested);
             }
             Next::Done { passed, findings, .. } => {
                 self.finish(tx, import, manifest, passed, findings).await?;
@@ -105,7 +109,7 @@ impl Service {
     }
 }
 
-/// Publishes a version that was just verified and makes its problem public; says why not, if so.
+/// Publishes a verified version and makes its problem public; returns a warning if it does not.
 async fn publish(
     tx: &mut Tx,
     problem: Uuid,
@@ -114,12 +118,12 @@ async fn publish(
 ) -> Result<Option<Finding>> {
     let Some(mut problem) = store::problems::lock(tx, problem).await? else { return Ok(None) };
     if problem.deleted_at.is_some() {
-        let message = "the problem was deleted meanwhile; nothing was published";
+        let message = "the problem was deleted during verification; nothing was published";
         return Ok(Some(Finding::new(Severity::Warning, "", message)));
     }
-    // A newer version may have been faster.
+    // A newer version may have been verified first.
     if problem.published_version > version {
-        let message = "a newer version is published already; this one was not";
+        let message = "a newer version is already published; this one was not published";
         return Ok(Some(Finding::new(Severity::Warning, "", message)));
     }
     problem.published_version = version;
@@ -133,15 +137,15 @@ async fn publish(
     Ok(embargoed.then(|| Finding::new(Severity::Warning, "problem.yaml", message)))
 }
 
-/// Whether people will want to know more than the verdict.
-fn is_surprising(check: &Check, answer: &Answer) -> bool {
+/// Whether the report should explain the verdict.
+fn is_unexpected(check: &Check, result: &JudgeResult) -> bool {
     match check.kind {
-        Kind::Solution => !check.expected().contains(&answer.verdict),
-        _ => answer.verdict != "AC",
+        Kind::Solution => !check.expected().contains(&result.verdict),
+        _ => result.verdict != "AC",
     }
 }
 
-fn answer_of(check: &Check, manifest: &Manifest, judged: &JudgementCompleted) -> Answer {
+fn result_of(check: &Check, manifest: &Manifest, judged: &JudgementCompleted) -> JudgeResult {
     let names = check.test_names(manifest);
     let results: BTreeMap<usize, (Option<Class>, i64)> = judged
         .tests
@@ -155,7 +159,7 @@ fn answer_of(check: &Check, manifest: &Manifest, judged: &JudgementCompleted) ->
         let (class, time_us) = results.get(&index).copied().unwrap_or_default();
         Run { test: (*name).to_owned(), class, time_us }
     };
-    Answer {
+    JudgeResult {
         verdict: match judged.verdict() {
             Verdict::CompileError => "CE",
             Verdict::JudgeError | Verdict::Unspecified => "JE",
@@ -167,7 +171,7 @@ fn answer_of(check: &Check, manifest: &Manifest, judged: &JudgementCompleted) ->
     }
 }
 
-/// What packages call a verdict; nothing for tests that did not run.
+/// The verdict of the package format; `None` for tests that did not run.
 fn class_of(verdict: Verdict) -> Option<Class> {
     use Verdict as V;
     Some(match verdict {

@@ -1,17 +1,16 @@
-//! What a version holds: the manifest, from which everything about judging is read. Pure.
+//! The content of a version: its manifest, the source of all judging data. Pure.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::expectation::Margins;
-use crate::package::{Blob, Checker, Declared, Package};
-use crate::statement::Sample;
+use package::expectation::Margins;
+use package::{Blob, Checker, Package, Sample};
 
-/// An object of the store.
+/// A reference to an object of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
-    /// SHA-256, hexadecimal.
+    /// SHA-256, lower-case hexadecimal.
     pub digest: String,
     /// In bytes.
     pub size: i64,
@@ -24,19 +23,17 @@ impl From<&Blob> for Object {
     }
 }
 
-/// A test.
+/// A test case.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Test {
-    /// Its name, such as `secret/01`.
+    /// Such as `secret/01`.
     pub name: String,
-    /// The input.
     pub input: Object,
-    /// The answer.
     pub answer: Object,
-    /// Whether everyone may see it.
+    /// Whether it is public.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sample: bool,
-    /// How its output is compared, where that differs from the version's checker.
+    /// Overrides the checker of the version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checker: Option<Checker>,
 }
@@ -44,35 +41,32 @@ pub struct Test {
 /// A file for contestants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attachment {
-    /// Its name.
     pub name: String,
-    /// Its media type.
+    /// Media type.
     pub content_type: String,
-    /// Its bytes.
     pub object: Object,
 }
 
-/// What a program may use, but for the time limit. Sizes are bytes, times microseconds.
+/// Limits of the version without the effective time limit. Sizes are bytes, times microseconds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
-    /// CPU time a test, where the package declares it.
+    /// CPU time per test, if the package declares it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub declared_us: Option<i64>,
-    /// Memory.
     pub memory: i64,
-    /// Output a test.
+    /// Output per test.
     pub output: i64,
-    /// Source.
+    /// Source code of a submission.
     pub code: i64,
-    /// CPU time to compile.
+    /// CPU time of the compiler.
     pub compile_us: i64,
-    /// Memory to compile.
+    /// Memory of the compiler.
     pub compile_memory: i64,
     /// CPU time of a validator.
     pub validation_us: i64,
     /// Memory of a validator.
     pub validation_memory: i64,
-    /// Found limits are multiples of this.
+    /// Inferred time limits are multiples of this.
     pub resolution_us: i64,
     /// See [`Margins`].
     pub ac_to_time_limit: f64,
@@ -81,7 +75,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// The margins of the time limit.
     pub fn margins(&self) -> Margins {
         Margins {
             resolution_us: self.resolution_us,
@@ -91,8 +84,8 @@ impl Limits {
     }
 }
 
-impl From<&Declared> for Limits {
-    fn from(declared: &Declared) -> Self {
+impl From<&package::Limits> for Limits {
+    fn from(declared: &package::Limits) -> Self {
         Self {
             declared_us: declared.time_us,
             memory: declared.memory,
@@ -109,47 +102,39 @@ impl From<&Declared> for Limits {
     }
 }
 
-/// A version's content.
+/// The content of a version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Limits.
     pub limits: Limits,
-    /// How outputs are compared.
     pub checker: Checker,
     /// Samples first.
     pub tests: Vec<Test>,
-    /// What everyone may see of the samples.
+    /// The public part of the samples.
     pub samples: Vec<Sample>,
-    /// Files for contestants.
     pub attachments: Vec<Attachment>,
-    /// Languages of the statements, the default first.
+    /// Languages of the statements; the default comes first.
     pub languages: Vec<String>,
-    /// Digests of the statements' HTML, in the same order.
+    /// Digests of the HTML of the statements, in the same order.
     pub statements: Vec<String>,
-    /// The title in the default language.
+    /// In the default language.
     pub title: String,
-    /// Who wrote it.
     pub authors: Vec<String>,
-    /// Topics.
     pub keywords: Vec<String>,
-    /// Nobody else may see it before.
+    /// The problem must not be public before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embargo_until: Option<DateTime<Utc>>,
 }
 
-/// What of a version is shown with its problem.
+/// The part of a version that is shown with its problem.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
-    /// Limits.
     pub limits: Limits,
-    /// Languages of the statements, the default first.
+    /// Languages of the statements; the default comes first.
     pub languages: Vec<String>,
-    /// Files for contestants.
     pub attachments: Vec<Attachment>,
 }
 
 impl Manifest {
-    /// What is shown with the problem.
     pub fn summary(&self) -> Summary {
         Summary {
             limits: self.limits.clone(),
@@ -158,7 +143,6 @@ impl Manifest {
         }
     }
 
-    /// What a package holds.
     pub fn of(package: &Package) -> Self {
         let metadata = &package.metadata;
         let checker =
@@ -187,12 +171,11 @@ impl Manifest {
         }
     }
 
-    /// How the output of a test is compared.
+    /// The checker of a test.
     pub fn checker_of<'m>(&'m self, test: &'m Test) -> &'m Checker {
         test.checker.as_ref().unwrap_or(&self.checker)
     }
 
-    /// How many tests are samples.
     pub fn sample_count(&self) -> usize {
         self.tests.iter().filter(|test| test.sample).count()
     }

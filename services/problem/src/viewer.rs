@@ -1,7 +1,7 @@
-//! Who asks, and what they may see and change.
+//! The caller and their permissions on problems.
 //!
-//! A problem's owner may do everything with it; others by a permission, which they hold everywhere or
-//! on this problem. What somebody may not see is not there.
+//! The owner of a problem may do everything with it. Other users need a permission, globally or on this problem.
+//! Problems that a caller may not see are reported as not found.
 
 use access::Caller;
 use uuid::Uuid;
@@ -11,27 +11,26 @@ use crate::error::{Error, Result};
 use crate::problem::Problem;
 use crate::store;
 
-/// To change a problem.
+/// Permission to change a problem.
 pub const UPDATE: &str = "problem.problem.update";
-/// To delete and undelete one.
+/// Permission to delete and undelete a problem.
 pub const DELETE: &str = "problem.problem.delete";
-/// To publish versions.
+/// Permission to publish versions.
 pub const PUBLISH: &str = "problem.problem.publish";
 const GET: &str = "problem.problem.get";
 const LIST: &str = "problem.problem.list";
 
-/// Who asks.
+/// The caller of a request.
 #[derive(Clone, Debug)]
 pub struct Viewer {
-    /// The acting user; `None` for nobody and for services.
+    /// The acting user; `None` for anonymous callers and services.
     pub user: Option<Uuid>,
-    /// Whether a service asks for itself.
+    /// Whether a service calls on its own behalf.
     pub service: bool,
     permissions: Vec<&'static str>,
 }
 
 impl Viewer {
-    /// The viewer behind a call.
     pub fn of(caller: &Caller) -> Self {
         let acting = caller.acting();
         let all = [GET, LIST, UPDATE, DELETE, PUBLISH];
@@ -46,12 +45,12 @@ impl Viewer {
         self.permissions.contains(&permission)
     }
 
-    /// Whether lists show everything.
+    /// Whether lists include all problems.
     pub fn lists_all(&self) -> bool {
         self.service || self.has(LIST)
     }
 
-    /// Whether every problem may be changed.
+    /// Whether the viewer may change every problem.
     pub fn edits_all(&self) -> bool {
         self.has(UPDATE)
     }
@@ -62,7 +61,7 @@ impl Viewer {
 }
 
 impl Service {
-    /// Whether the viewer may do what `permission` stands for.
+    /// Whether the viewer owns the problem or has the permission, globally or on the problem.
     pub async fn may(&self, viewer: &Viewer, problem: &Problem, permission: &str) -> Result<bool> {
         if viewer.owns(problem) || viewer.has(permission) {
             return Ok(true);
@@ -73,7 +72,6 @@ impl Service {
         }
     }
 
-    /// Whether the viewer may see a problem.
     pub async fn sees(&self, viewer: &Viewer, problem: &Problem) -> Result<bool> {
         if viewer.service || viewer.owns(problem) || viewer.edits_all() {
             return Ok(true);
@@ -87,7 +85,7 @@ impl Service {
         Ok(self.may(viewer, problem, GET).await? || self.may(viewer, problem, UPDATE).await?)
     }
 
-    /// The problem of an id or a slug, if the viewer may see it.
+    /// Finds a visible problem by id or slug.
     pub async fn find(&self, viewer: &Viewer, name: &str) -> Result<Problem> {
         let found = match ids::parse(name) {
             Some(id) => store::problems::by_id(&self.db, id).await?,
@@ -95,7 +93,7 @@ impl Service {
                 store::problems::by_slug(&self.db, name).await?
             }
             None if name.is_empty() => {
-                return Err(Error::invalid("problem_id", "is empty; give an id or a slug"));
+                return Err(Error::invalid("problem_id", "is empty; must be an id or a slug"));
             }
             None => None,
         };
@@ -105,13 +103,13 @@ impl Service {
         }
     }
 
-    /// As `find`, for those who hold `permission` on it.
+    /// Like `find`; fails if the viewer does not have `permission`.
     pub async fn find_for(&self, viewer: &Viewer, name: &str, permission: &str) -> Result<Problem> {
         let problem = self.find(viewer, name).await?;
         if self.may(viewer, &problem, permission).await? { Ok(problem) } else { Err(Error::Denied) }
     }
 
-    /// As `find_for`, of a problem that is not deleted.
+    /// Like `find_for`; fails if the problem is deleted.
     pub async fn find_live(
         &self,
         viewer: &Viewer,

@@ -1,7 +1,7 @@
-//! Following one import until it is done.
+//! Streams an import until it is complete.
 //!
-//! Live messages are lossy, so a watcher subscribes first, then reads what is durable, then listens, and
-//! every now and then looks for itself.
+//! Live messages are lossy: a watcher subscribes, reads the durable state, then waits for messages and polls
+//! periodically.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use uuid::Uuid;
 
 use crate::Service;
 use crate::error::{Error, Result};
-use crate::imports::Report;
+use crate::import::Report;
 use crate::viewer::Viewer;
 
 fn channel(id: Uuid) -> String {
     format!("problem-import/{id}")
 }
 
-/// Tells all watchers of an import to look again.
-pub fn wake(cache: &Cache, id: Uuid) {
+/// Notifies all watchers of an import.
+pub fn notify(cache: &Cache, id: Uuid) {
     cache.publish(&channel(id), bytes::Bytes::new());
 }
 
@@ -34,7 +34,7 @@ struct Watch {
 }
 
 impl Service {
-    /// The import now and after every change; ends when it is done.
+    /// Streams the import now and after every change; ends when it is complete.
     pub async fn watch(
         &self,
         viewer: Viewer,
@@ -73,12 +73,12 @@ impl Watch {
                 self.done = report.import.state != "verifying";
                 return Ok(Some(report));
             }
-            self.change().await?;
+            self.wait_for_change().await?;
         }
     }
 
-    /// Waits until something may have changed.
-    async fn change(&mut self) -> Result<()> {
+    /// Waits for a message or the next poll.
+    async fn wait_for_change(&mut self) -> Result<()> {
         let refresh = Duration::from_millis(self.service.config.watch_refresh_ms.max(10));
         let shutdown = self.service.shutdown.clone();
         let message = async {
@@ -89,7 +89,7 @@ impl Watch {
         };
         tokio::select! {
             () = shutdown.begun() => return Err(Error::ShuttingDown),
-            heard = message => if heard.is_none() { self.messages = None },
+            received = message => if received.is_none() { self.messages = None },
             () = tokio::time::sleep(refresh) => {}
         }
         Ok(())

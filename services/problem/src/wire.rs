@@ -1,14 +1,13 @@
-//! Values on the wire.
+//! Conversions between domain values and messages.
 
 use chrono::{DateTime, Utc};
+use package::{Checker, Finding, Sample, Severity};
 use proto::problem as pb;
 
 use crate::check::{self, Check};
 use crate::error::Result;
-use crate::imports::Report;
-use crate::package::{Checker, Finding, Severity};
+use crate::import::Report;
 use crate::problem::{Problem, Visibility};
-use crate::statement::Sample;
 use crate::store::imports::Import;
 use crate::store::versions::{Statement, Version};
 use crate::version::{Attachment, Limits, Manifest, Object, Summary};
@@ -27,7 +26,7 @@ fn count(n: impl TryInto<i32>) -> i32 {
     n.try_into().unwrap_or(i32::MAX)
 }
 
-/// A visibility in a request.
+/// Parses a visibility; unspecified is a draft.
 pub fn visibility_of(visibility: i32) -> Result<Visibility, String> {
     match pb::Visibility::try_from(visibility) {
         Ok(pb::Visibility::Unspecified | pb::Visibility::Draft) => Ok(Visibility::Draft),
@@ -45,7 +44,6 @@ fn visibility(visibility: Visibility) -> pb::Visibility {
     }
 }
 
-/// A problem.
 pub fn problem(problem: Problem) -> pb::Problem {
     let etag = problem.etag();
     let Problem { id, slug, title, tags, owner_id, authors, published, .. } = problem;
@@ -91,7 +89,6 @@ fn limits(time_limit_us: Option<i64>, limits: &Limits) -> pb::Limits {
     }
 }
 
-/// A version.
 pub fn version(version: &Version, published: i64) -> Result<pb::ProblemVersion> {
     let state = match version.state.as_str() {
         "verified" => pb::VersionState::Verified,
@@ -113,7 +110,6 @@ pub fn version(version: &Version, published: i64) -> Result<pb::ProblemVersion> 
     })
 }
 
-/// A statement with the samples of its version.
 pub fn statement(statement: Statement, samples: Vec<Sample>) -> pb::Statement {
     let sample = |sample: Sample| pb::Sample {
         name: sample.name,
@@ -131,7 +127,6 @@ pub fn statement(statement: Statement, samples: Vec<Sample>) -> pb::Statement {
     }
 }
 
-/// An import.
 pub fn import(report: &Report) -> Result<pb::ProblemImport> {
     let Report { import, slug, checks } = report;
     let state = match import.state.as_str() {
@@ -200,7 +195,6 @@ fn checker(checker: &Checker) -> pb::Checker {
     }
 }
 
-/// What a judge needs of a version.
 pub fn judge_data(version: &Version, manifest: &Manifest) -> pb::JudgeData {
     let tests = manifest.tests.iter().enumerate().map(|(index, test)| pb::JudgeTest {
         index: count(index),
@@ -219,7 +213,6 @@ pub fn judge_data(version: &Version, manifest: &Manifest) -> pb::JudgeData {
     }
 }
 
-/// What a check runs.
 pub fn verification(check: &Check, import: &Import, manifest: &Manifest) -> pb::Verification {
     let spec = &check.spec;
     let input = |(index, input): (usize, &check::Input)| pb::JudgeTest {
@@ -228,8 +221,8 @@ pub fn verification(check: &Check, import: &Import, manifest: &Manifest) -> pb::
         input: Some(object(&input.object)),
         ..pb::JudgeTest::default()
     };
-    let valid = spec.inputs.len();
-    let invalid = spec.invalid_inputs.iter().enumerate().map(|(at, one)| input((valid + at, one)));
+    let first = spec.inputs.len();
+    let invalid = spec.invalid_inputs.iter().enumerate().map(|(i, one)| input((first + i, one)));
     let output = |(index, output): (usize, &check::Output)| pb::OutputCheck {
         index: count(index),
         name: output.name.clone(),
@@ -263,7 +256,7 @@ pub fn verification(check: &Check, import: &Import, manifest: &Manifest) -> pb::
         invalid_inputs: invalid.collect(),
         arguments: spec.arguments.clone(),
         time_limit_us,
-        run_all_tests: crate::expectation::needs_all_tests(&spec.requirements),
+        run_all_tests: package::expectation::needs_all_tests(&spec.requirements),
         memory_limit_bytes,
         outputs: spec.outputs.iter().enumerate().map(output).collect(),
     }

@@ -26,7 +26,7 @@ pub enum Command {
     ///
     /// Exit code 0: accepted; 1: any other verdict; other codes: the program was not judged.
     Submit(Submit),
-    /// Import problem packages.
+    /// Import and verify problem packages.
     Problem(Problem),
     /// Test which sandbox features this machine supports.
     Doctor(Doctor),
@@ -148,6 +148,13 @@ pub struct Problem {
 pub enum ProblemCommand {
     /// Import an ICPC 2025-09 package and wait for its verification.
     Import(Import),
+    /// Check an ICPC 2025-09 package without a server; programs are not run.
+    ///
+    /// Exit code 0: it can be imported; 1: it has errors.
+    Verify {
+        /// A directory, .zip, .tar, .tar.gz or .tgz
+        path: PathBuf,
+    },
 }
 
 /// `agon problem import`
@@ -155,7 +162,7 @@ pub enum ProblemCommand {
 pub struct Import {
     #[command(flatten)]
     pub remote: Remote,
-    /// A folder, a .zip or a .tar
+    /// A directory, .zip, .tar, .tar.gz or .tgz
     pub path: PathBuf,
     /// Slug or id of the problem that gets the new version [default: the package's name]
     #[arg(long, default_value = "")]

@@ -144,7 +144,7 @@ async fn referenced_objects(databases: &Databases) -> Result<Vec<String>, Failur
         let known = db.migration_status(migrations).await;
         known.map_err(|error| database_failure(db.service(), &error))?;
     }
-    problem::named_objects(&databases.of("problem")).await.map_err(objects::failure)
+    problem::referenced_objects(&databases.of("problem")).await.map_err(objects::failure)
 }
 
 /// The other files of an installation, such as secrets and keys.

@@ -20,7 +20,7 @@ pub async fn copy(source: &Config, to: &Bucket, data: &Path, problem: &Db) -> Re
     let Some(files) = Files::of(&source.services.problem.objects, data).map_err(failure)? else {
         return Ok(());
     };
-    let digests = problem::named_objects(problem).await.map_err(failure)?;
+    let digests = problem::referenced_objects(problem).await.map_err(failure)?;
     let total = digests.len() as u64;
     let progress = |done| step.update("objects", done, total);
     let moved = transfer::copy(&files, to, &digests, progress).await;
@@ -33,7 +33,7 @@ pub async fn copy(source: &Config, to: &Bucket, data: &Path, problem: &Db) -> Re
 pub fn failure(error: problem::Error) -> Failure {
     match error {
         problem::Error::Config(text) => Failure::config(text),
-        problem::Error::Away(text) => Failure::unavailable(text),
+        problem::Error::Unavailable(text) => Failure::unavailable(text),
         error => Failure::storage(error.to_string()),
     }
 }

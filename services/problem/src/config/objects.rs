@@ -1,4 +1,4 @@
-//! Where test data is kept: in a directory, or in a bucket of an S3-compatible store.
+//! Location of test data: a directory, or a bucket of an S3-compatible store.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,42 +8,39 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The place of test data. Empty texts are "not given".
+/// The store of test data. Empty values count as unset.
 ///
-/// Without `access_key`, what is not given here may come from the usual `AWS_*` variables, and the credentials
-/// also from the role of the machine or container. With it, those variables are not looked at: half a credential
-/// from here and half from there would be refused for reasons hard to see.
+/// Without `access_key`, unset values are taken from the standard `AWS_*` variables, and credentials also from the
+/// role of the machine or container. With it, those variables are ignored, so that credentials never come from two
+/// sources.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ObjectsConfig {
     /// `file:` = `objects` in the data directory; `file:/directory`; `s3://bucket` or `s3://bucket/prefix`. The
-    /// bucket has to exist; a rule of the bucket that ends unfinished uploads after a day is of use when a
-    /// process is killed in the middle of one.
+    /// bucket must exist. A lifecycle rule of the bucket should abort incomplete uploads after a day; a killed
+    /// process leaves them behind.
     pub url: String,
-    /// Where the S3 store answers, such as `https://minio.example.org:9000`; empty = AWS.
+    /// URL of the S3 store, such as `https://minio.example.org:9000`; empty = AWS.
     pub endpoint: String,
-    /// The region of the bucket; empty = `us-east-1`.
+    /// Region of the bucket; empty = `us-east-1`.
     pub region: String,
-    /// The name of the credential.
+    /// Access key id.
     pub access_key: String,
-    /// The secret of the credential.
+    /// Secret access key.
     pub secret_key: String,
-    /// Whether the endpoint may be `http://`, where everybody on the way can read test data.
+    /// Allow an `http://` endpoint: test data is then sent unencrypted.
     pub allow_http: bool,
 }
 
-/// What `url` says.
+/// The parsed `url`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Location {
     /// `objects` in the data directory.
     Data,
-    /// This directory.
     Directory(PathBuf),
-    /// This bucket.
     Bucket {
-        /// Its name.
         bucket: String,
-        /// What the names of all objects begin with; may be empty.
+        /// Prefix of all object names; may be empty.
         prefix: Path,
     },
 }
@@ -62,7 +59,7 @@ impl Default for ObjectsConfig {
     }
 }
 
-/// Without the secret.
+/// Omits the secret.
 impl fmt::Debug for ObjectsConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ObjectsConfig")
@@ -75,22 +72,23 @@ impl fmt::Debug for ObjectsConfig {
     }
 }
 
-/// A setting that cannot be used; the text begins with its key.
-pub fn refused(key: &str, what: impl fmt::Display) -> Error {
+/// An invalid setting; the text starts with its key.
+pub fn invalid(key: &str, what: impl fmt::Display) -> Error {
     Error::Config(format!("problem.objects.{key}: {what}"))
 }
 
 impl ObjectsConfig {
-    /// Where test data is, once the settings fit together.
-    pub fn place(&self) -> Result<Place> {
-        let unknown = || refused("url", "give `file:`, `file:/directory` or `s3://bucket/prefix`");
+    /// The location of test data, after the settings were validated.
+    pub fn location(&self) -> Result<Location> {
+        let unknown =
+            || invalid("url", "must be `file:`, `file:/directory` or `s3://bucket/prefix`");
         if let Some(path) = self.url.strip_prefix("file:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return match path {
-                "" => Ok(Place::Data),
-                _ if path.starts_with('/') => Ok(Place::Directory(path.into())),
+                "" => Ok(Location::Data),
+                _ if path.starts_with('/') => Ok(Location::Directory(path.into())),
                 _ => {
-                    Err(refused("url", "a directory has to be absolute, such as `file:/srv/agon`"))
+                    Err(invalid("url", "the directory must be absolute, such as `file:/srv/agon`"))
                 }
             };
         }
@@ -100,26 +98,26 @@ impl ObjectsConfig {
             return Err(unknown());
         }
         let prefix = Path::parse(prefix.trim_end_matches('/'))
-            .map_err(|error| refused("url", format_args!("the prefix cannot be used: {error}")))?;
+            .map_err(|error| invalid("url", format_args!("invalid prefix: {error}")))?;
         self.check_endpoint()?;
         match (self.access_key.is_empty(), self.secret_key.is_empty()) {
-            (false, true) => Err(refused("secret_key", "is missing, but access_key is given")),
-            (true, false) => Err(refused("access_key", "is missing, but secret_key is given")),
-            _ => Ok(Place::Bucket { bucket: bucket.to_owned(), prefix }),
+            (false, true) => Err(invalid("secret_key", "is required together with access_key")),
+            (true, false) => Err(invalid("access_key", "is required together with secret_key")),
+            _ => Ok(Location::Bucket { bucket: bucket.to_owned(), prefix }),
         }
     }
 
     fn check_endpoint(&self) -> Result<()> {
         let endpoint = &self.endpoint;
         if endpoint.starts_with("http://") && !self.allow_http {
-            let text = "is false, but the endpoint is http://; use https://, or set it to true in \
-                        a network that you trust";
-            return Err(refused("allow_http", text));
+            let text =
+                "must be true for an http:// endpoint; use https:// outside of trusted networks";
+            return Err(invalid("allow_http", text));
         }
         let known = ["http://", "https://"].iter().any(|scheme| endpoint.starts_with(scheme));
         match endpoint.is_empty() || known {
             true => Ok(()),
-            false => Err(refused("endpoint", "give an address such as https://minio.example.org")),
+            false => Err(invalid("endpoint", "must be a URL such as https://minio.example.org")),
         }
     }
 }
@@ -128,31 +126,31 @@ impl ObjectsConfig {
 mod tests {
     use super::*;
 
-    fn place(url: &str) -> Result<Place, String> {
+    fn location(url: &str) -> Result<Location, String> {
         let config = ObjectsConfig { url: url.into(), ..ObjectsConfig::default() };
-        config.place().map_err(|error| error.to_string())
+        config.location().map_err(|error| error.to_string())
     }
 
     #[test]
-    fn places() {
+    fn locations_are_parsed() {
         let bucket = |bucket: &str, prefix: &str| {
-            Ok(Place::Bucket { bucket: bucket.into(), prefix: Path::from(prefix) })
+            Ok(Location::Bucket { bucket: bucket.into(), prefix: Path::from(prefix) })
         };
-        assert_eq!(place("file:"), Ok(Place::Data));
-        assert_eq!(place("file:/srv/x"), Ok(Place::Directory("/srv/x".into())));
-        assert_eq!(place("file:///srv/x"), Ok(Place::Directory("/srv/x".into())));
-        assert_eq!(place("s3://tests"), bucket("tests", ""));
-        assert_eq!(place("s3://tests/"), bucket("tests", ""));
-        assert_eq!(place("s3://tests/agon/one/"), bucket("tests", "agon/one"));
+        assert_eq!(location("file:"), Ok(Location::Data));
+        assert_eq!(location("file:/srv/x"), Ok(Location::Directory("/srv/x".into())));
+        assert_eq!(location("file:///srv/x"), Ok(Location::Directory("/srv/x".into())));
+        assert_eq!(location("s3://tests"), bucket("tests", ""));
+        assert_eq!(location("s3://tests/"), bucket("tests", ""));
+        assert_eq!(location("s3://tests/agon/one/"), bucket("tests", "agon/one"));
         for wrong in
             ["", "objects", "/srv/x", "file:srv", "s3://", "s3:///x", "s3://a@b/x", "s3://a/b//c"]
         {
-            assert!(place(wrong).unwrap_err().starts_with("problem.objects.url: "), "{wrong}");
+            assert!(location(wrong).unwrap_err().starts_with("problem.objects.url: "), "{wrong}");
         }
     }
 
     #[test]
-    fn settings_fit_together() {
+    fn inconsistent_settings_are_refused() {
         let good = ObjectsConfig {
             url: "s3://tests".into(),
             endpoint: "https://s3.example.org".into(),
@@ -160,17 +158,17 @@ mod tests {
             secret_key: "hush".into(),
             ..ObjectsConfig::default()
         };
-        good.place().unwrap();
+        good.location().unwrap();
         assert!(!format!("{good:?}").contains("hush"));
         let fails = |config: ObjectsConfig, key: &str| {
-            let text = config.place().unwrap_err().to_string();
+            let text = config.location().unwrap_err().to_string();
             assert!(text.starts_with(&format!("problem.objects.{key}: ")), "{text}");
         };
         fails(ObjectsConfig { secret_key: String::new(), ..good.clone() }, "secret_key");
         fails(ObjectsConfig { access_key: String::new(), ..good.clone() }, "access_key");
         let http = ObjectsConfig { endpoint: "http://s3.example.org".into(), ..good.clone() };
         fails(http.clone(), "allow_http");
-        ObjectsConfig { allow_http: true, ..http }.place().unwrap();
+        ObjectsConfig { allow_http: true, ..http }.location().unwrap();
         fails(ObjectsConfig { endpoint: "s3.example.org".into(), ..good }, "endpoint");
     }
 }

@@ -1,4 +1,4 @@
-//! A bucket of an S3-compatible store: opened, tried, and its refusals in the words of the configuration.
+//! Opens a bucket of an S3-compatible store, and maps its errors to settings.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -13,23 +13,23 @@ use object_store::{
     RetryConfig,
 };
 
-use crate::config::{ObjectsConfig, refused};
+use crate::config::{ObjectsConfig, invalid};
 use crate::error::{Error, Result};
 
-/// What S3 says when there is no such bucket.
+/// Error code of S3 for a missing bucket.
 pub const NO_BUCKET: &str = "NoSuchBucket";
 
-const CONNECT: Duration = Duration::from_secs(5);
-/// How long the store may say nothing. A part has to be uploaded within it.
-const SILENCE: Duration = Duration::from_secs(30);
-/// Tries after the first one, and how long after the first one the last may begin.
-const RETRIES: usize = 3;
-const RETRY_WITHIN: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time without received bytes; one part must be uploaded within it.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Retries of a request, and the time after the first attempt in which they may start.
+const MAX_RETRIES: usize = 3;
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Written and removed at start.
+/// Object that is written and removed at start.
 const PROBE: &str = "start-check";
 
-/// Opens a bucket and finds out whether it can be listed, written to and removed from.
+/// Opens a bucket and verifies that it can be listed, and objects written and removed.
 pub async fn open(
     config: &ObjectsConfig,
     bucket: &str,
@@ -37,13 +37,13 @@ pub async fn open(
 ) -> Result<Arc<dyn ObjectStore>> {
     let client = client(config, bucket).map_err(|error| explain(config, bucket, &error))?;
     let store = PrefixStore::new(client, prefix);
-    let tried = async {
+    let access = async {
         store.list(None).try_next().await?;
         let probe = Path::from(PROBE);
         store.put(&probe, PROBE.into()).await?;
         store.delete(&probe).await
     };
-    tried.await.map_err(|error| explain(config, bucket, &error))?;
+    access.await.map_err(|error| explain(config, bucket, &error))?;
     Ok(Arc::new(store))
 }
 
@@ -62,67 +62,69 @@ fn client(config: &ObjectsConfig, bucket: &str) -> object_store::Result<AmazonS3
     }
     let options = ClientOptions::new()
         .with_allow_http(config.allow_http)
-        .with_connect_timeout(CONNECT)
-        // A large object may be read for as long as its reader likes, if only bytes keep coming.
+        .with_connect_timeout(CONNECT_TIMEOUT)
+        // Reading a large object may take any time, as long as bytes arrive.
         .with_timeout_disabled()
-        .with_read_timeout(SILENCE);
+        .with_read_timeout(READ_TIMEOUT);
     let backoff = BackoffConfig { max_backoff: Duration::from_secs(2), ..Default::default() };
-    let retry = RetryConfig { backoff, max_retries: RETRIES, retry_timeout: RETRY_WITHIN };
+    let retry = RetryConfig { backoff, max_retries: MAX_RETRIES, retry_timeout: RETRY_TIMEOUT };
     builder
         .with_bucket_name(bucket)
         .with_client_options(options)
         .with_retry(retry)
-        // Not every store can remove several at once, and we remove them one by one.
+        // Not every store supports it, and objects are removed one by one.
         .with_disable_bulk_delete(true)
         .build()
 }
 
-/// What an operator has to change.
+/// Maps an error to the setting that the operator must change.
 fn explain(config: &ObjectsConfig, bucket: &str, error: &StoreError) -> Error {
     let endpoint = match config.endpoint.as_str() {
-        "" => "AWS (or what AWS_ENDPOINT_URL names)",
-        given => given,
+        "" => "AWS (or AWS_ENDPOINT_URL)",
+        url => url,
     };
     let code = code(error);
-    let said = code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
+    let suffix = code.as_deref().map(|code| format!(" ({code})")).unwrap_or_default();
     match (error, code.as_deref()) {
         (StoreError::NotFound { .. }, _) | (_, Some(NO_BUCKET)) => {
-            refused("url", format_args!("there is no bucket {bucket:?} at {endpoint}"))
+            invalid("url", format_args!("bucket {bucket:?} does not exist at {endpoint}"))
         }
-        (_, Some("AuthorizationHeaderMalformed" | "PermanentRedirect")) => refused(
+        (_, Some("AuthorizationHeaderMalformed" | "PermanentRedirect")) => invalid(
             "region",
-            format_args!("the bucket {bucket:?} is in another region{said}: {error}"),
+            format_args!("the bucket {bucket:?} is in another region{suffix}: {error}"),
         ),
-        _ if is_refusal(error) => refused(
+        _ if is_refusal(error) => invalid(
             "access_key",
             format_args!(
-                "{endpoint} refuses these credentials{said}; they have to be good for listing, \
-                 reading, writing and removing in the bucket {bucket:?}"
+                "{endpoint} refuses these credentials{suffix}; they must allow listing, reading, \
+                 writing and removing in the bucket {bucket:?}"
             ),
         ),
-        _ if asks_for_role(error) => refused(
+        _ if is_role_request(error) => invalid(
             "access_key",
-            "no credentials: none here, none in the AWS_* variables, and this machine has no role",
+            "no credentials in the configuration, in AWS_* variables, or from a role of this machine",
         ),
-        _ => Error::Away(format!("problem.objects.endpoint: {endpoint} does not answer: {error}")),
+        _ => Error::Unavailable(format!(
+            "problem.objects.endpoint: {endpoint} is unavailable: {error}"
+        )),
     }
 }
 
-/// The code of the store's answer, such as `AccessDenied`.
+/// The error code in a response, such as `AccessDenied`.
 pub fn code(error: &StoreError) -> Option<String> {
     let text = error.to_string();
     let (_, rest) = text.split_once("<Code>")?;
     rest.split_once("</Code>").map(|(code, _)| code.to_owned())
 }
 
-/// Whether the store knows us and says no. The answer to a list has no variant of its own.
+/// Whether the store refused the credentials. The error of a list request has no variant of its own.
 fn is_refusal(error: &StoreError) -> bool {
     matches!(error, StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. })
         || ["401 Unauthorized", "403 Forbidden"].iter().any(|s| error.to_string().contains(s))
 }
 
-/// Whether what failed was the question for the machine's role.
-fn asks_for_role(error: &StoreError) -> bool {
+/// Whether the request for the role of the machine failed.
+fn is_role_request(error: &StoreError) -> bool {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
@@ -137,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusals_name_the_key() {
+    fn errors_name_the_setting() {
         let config = ObjectsConfig { endpoint: "https://s3.test".into(), ..Default::default() };
         let body = |code: &str| format!("<Error><Code>{code}</Code></Error>").into();
         let path = String::new;

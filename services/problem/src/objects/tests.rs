@@ -1,6 +1,6 @@
-//! The store's promises, on every kind of place.
+//! The object store, on every kind of store.
 
-mod cut;
+mod flaky_proxy;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,10 +11,11 @@ use tonic::{Code, Status};
 
 use super::*;
 use crate::testing;
+use flaky_proxy::FlakyProxy;
 
-/// Runs a test on every place. What it stored is removed when it passes.
+/// Runs a test on every store. Its objects are removed when it passes.
 async fn each(test: impl AsyncFn(&Objects, &TempDir)) {
-    for config in testing::places() {
+    for config in testing::stores() {
         println!("on {}", config.url);
         let dir = tempfile::tempdir().unwrap();
         let objects = Objects::open(&config, &dir.path().join("data")).await.unwrap();
@@ -25,7 +26,6 @@ async fn each(test: impl AsyncFn(&Objects, &TempDir)) {
     }
 }
 
-/// A file with these bytes.
 fn blob(dir: &TempDir, bytes: &[u8]) -> Blob {
     let digest = hex::encode(Sha256::digest(bytes));
     let path = dir.path().join(&digest);
@@ -33,10 +33,14 @@ fn blob(dir: &TempDir, bytes: &[u8]) -> Blob {
     Blob { path, size: bytes.len() as u64, digest }
 }
 
-/// More than two parts, none like the other.
+/// More than two different parts.
 fn large() -> Vec<u8> {
-    let numbers = (0..(2 * PART as u32 + 12_345) / 4).map(|n| n.wrapping_mul(2_654_435_761));
+    let numbers = (0..(2 * PART_SIZE as u32 + 12_345) / 4).map(|n| n.wrapping_mul(2_654_435_761));
     numbers.flat_map(u32::to_le_bytes).collect()
+}
+
+fn content(blob: &Blob) -> Vec<u8> {
+    std::fs::read(&blob.path).unwrap()
 }
 
 async fn put(objects: &Objects, blob: &Blob) -> Result<()> {
@@ -44,18 +48,18 @@ async fn put(objects: &Objects, blob: &Blob) -> Result<()> {
 }
 
 async fn bytes(objects: &Objects, digest: &str) -> Result<Vec<u8>> {
-    let pieces: Vec<Bytes> = objects.get(digest).await?.try_collect().await?;
-    assert!(pieces.iter().all(|piece| (1..=PIECE).contains(&piece.len())));
-    Ok(pieces.concat())
+    let chunks: Vec<Bytes> = objects.get(digest).await?.try_collect().await?;
+    assert!(chunks.iter().all(|chunk| (1..=CHUNK_SIZE).contains(&chunk.len())));
+    Ok(chunks.concat())
 }
 
 async fn listed(objects: &Objects) -> BTreeSet<String> {
     let all: Vec<_> = objects.list().try_collect().await.unwrap();
-    all.iter().map(|object| digest_of(&object.location).expect("only objects")).collect()
+    all.iter().map(|object| digest_of(&object.location).expect("a digest")).collect()
 }
 
 #[tokio::test]
-async fn put_get_list_remove() {
+async fn objects_are_stored_listed_and_removed() {
     each(async |objects, dir| {
         assert!(listed(objects).await.is_empty());
         let blobs = [blob(dir, b""), blob(dir, b"one"), blob(dir, b"two\n")];
@@ -64,48 +68,48 @@ async fn put_get_list_remove() {
         objects.put_all(&map).await.unwrap();
         assert_eq!(listed(objects).await, map.keys().cloned().collect());
         for blob in &blobs {
-            assert_eq!(bytes(objects, &blob.digest).await.unwrap(), blob.read().unwrap());
+            assert_eq!(bytes(objects, &blob.digest).await.unwrap(), content(blob));
         }
-        let gone = &blobs[1].digest;
-        objects.remove(gone).await.unwrap();
-        objects.remove(gone).await.unwrap();
-        assert!(matches!(bytes(objects, gone).await, Err(Error::NotFound("object"))));
+        let removed = &blobs[1].digest;
+        objects.remove(removed).await.unwrap();
+        objects.remove(removed).await.unwrap();
+        assert!(matches!(bytes(objects, removed).await, Err(Error::NotFound("object"))));
         assert_eq!(listed(objects).await.len(), 2);
     })
     .await;
 }
 
 #[tokio::test]
-async fn large_objects_go_in_parts() {
+async fn large_objects_are_uploaded_in_parts() {
     each(async |objects, dir| {
         let large = blob(dir, &large());
         put(objects, &large).await.unwrap();
         let found: Vec<_> = objects.list().try_collect().await.unwrap();
         assert_eq!(found.iter().map(|object| object.size).collect::<Vec<_>>(), [large.size]);
-        assert!(bytes(objects, &large.digest).await.unwrap() == large.read().unwrap());
-        // An object of exactly some parts has no empty one at its end.
-        let even = blob(dir, &large.read().unwrap()[..2 * PART as usize]);
+        assert!(bytes(objects, &large.digest).await.unwrap() == content(&large));
+        // A whole number of parts has no empty last part.
+        let even = blob(dir, &content(&large)[..2 * PART_SIZE as usize]);
         put(objects, &even).await.unwrap();
-        assert!(bytes(objects, &even.digest).await.unwrap() == even.read().unwrap());
+        assert!(bytes(objects, &even.digest).await.unwrap() == content(&even));
     })
     .await;
 }
 
 #[tokio::test]
-async fn damage_is_seen_and_repaired() {
+async fn damaged_objects_are_detected_and_replaced() {
     each(async |objects, dir| {
         let good = blob(dir, b"the right bytes");
         put(objects, &good).await.unwrap();
         let damage = async |bytes: &'static str| {
             let payload = PutPayload::from_static(bytes.as_bytes());
-            objects.0.put(&place(&good.digest), payload).await.unwrap();
+            objects.0.put(&path_of(&good.digest), payload).await.unwrap();
         };
         damage("the wrong bytes").await;
         let error = bytes(objects, &good.digest).await.unwrap_err();
         assert!(matches!(&error, Error::Damaged(digest) if *digest == good.digest), "{error}");
         damage("the right b").await;
         assert!(matches!(bytes(objects, &good.digest).await, Err(Error::Damaged(_))));
-        // What has the wrong size is written anew.
+        // An object of the wrong size is written again.
         put(objects, &good).await.unwrap();
         assert_eq!(bytes(objects, &good.digest).await.unwrap(), b"the right bytes");
     })
@@ -113,13 +117,13 @@ async fn damage_is_seen_and_repaired() {
 }
 
 #[tokio::test]
-async fn the_same_object_at_once() {
+async fn concurrent_writes_of_one_object_succeed() {
     each(async |objects, dir| {
         for blob in [blob(dir, b"small"), blob(dir, &large())] {
             let puts = (0..4).map(|_| put(objects, &blob));
             let done = futures_util::future::join_all(puts).await;
             assert!(done.iter().all(Result::is_ok), "{done:?}");
-            assert!(bytes(objects, &blob.digest).await.unwrap() == blob.read().unwrap());
+            assert!(bytes(objects, &blob.digest).await.unwrap() == content(blob));
         }
         assert_eq!(listed(objects).await.len(), 2);
     })
@@ -127,7 +131,7 @@ async fn the_same_object_at_once() {
 }
 
 #[tokio::test]
-async fn a_file_of_another_size_is_not_stored() {
+async fn files_of_changed_size_are_refused() {
     each(async |objects, dir| {
         for bytes in [b"small".to_vec(), large()] {
             let shorter = blob(dir, &bytes);
@@ -139,11 +143,11 @@ async fn a_file_of_another_size_is_not_stored() {
 }
 
 #[tokio::test]
-async fn whoever_leaves_in_the_middle_leaves_nothing() {
+async fn dropped_upload_leaves_no_object() {
     each(async |objects, dir| {
         let blob = blob(dir, &large());
         let mut upload = Box::pin(put(objects, &blob));
-        // One step only: it has begun and cannot be done.
+        // A single poll starts the upload, but cannot finish it.
         assert!(futures_util::poll!(&mut upload).is_pending());
         drop(upload);
         assert!(listed(objects).await.is_empty());
@@ -152,31 +156,31 @@ async fn whoever_leaves_in_the_middle_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_leaves_nothing() {
+async fn failed_upload_leaves_no_object() {
     let Some(config) = testing::bucket() else { return };
     let dir = tempfile::tempdir().unwrap();
     let direct = Objects::open(&config, dir.path()).await.unwrap();
-    let cut = cut::Cut::before(&config.endpoint).await;
-    let through = ObjectsConfig { endpoint: cut.endpoint(), ..config };
-    let objects = Objects::open(&through, dir.path()).await.unwrap();
-    for (bytes, sent) in [(b"small".to_vec(), 0), (large(), PART as usize + 100_000)] {
+    let proxy = FlakyProxy::new(&config.endpoint).await;
+    let proxied = ObjectsConfig { endpoint: proxy.endpoint(), ..config };
+    let objects = Objects::open(&proxied, dir.path()).await.unwrap();
+    for (bytes, sent) in [(b"small".to_vec(), 0), (large(), PART_SIZE as usize + 100_000)] {
         let blob = blob(&dir, &bytes);
-        cut.after(sent);
-        assert_away(put(&objects, &blob).await.unwrap_err());
+        proxy.fail_after(sent);
+        assert_unavailable(put(&objects, &blob).await.unwrap_err());
         assert!(listed(&direct).await.is_empty());
-        cut.never();
+        proxy.recover();
         put(&objects, &blob).await.unwrap();
-        cut.after(0);
-        assert_away(objects.get(&blob.digest).await.map(|_| ()).unwrap_err());
-        assert_away(objects.remove(&blob.digest).await.unwrap_err());
-        cut.never();
+        proxy.fail_after(0);
+        assert_unavailable(objects.get(&blob.digest).await.map(|_| ()).unwrap_err());
+        assert_unavailable(objects.remove(&blob.digest).await.unwrap_err());
+        proxy.recover();
         objects.remove(&blob.digest).await.unwrap();
     }
 }
 
-/// A caller is told to come back.
+/// The status allows the caller to retry.
 #[track_caller]
-fn assert_away(error: Error) {
+fn assert_unavailable(error: Error) {
     let status = Status::from(error);
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     assert_eq!(::rpc::status::reason(&status).as_deref(), Some("OBJECTS_UNAVAILABLE"));
@@ -184,8 +188,8 @@ fn assert_away(error: Error) {
 }
 
 #[tokio::test]
-async fn nobody_answers() {
-    // Bound and not listening on: nobody else gets this port meanwhile.
+async fn unreachable_store_is_reported_at_start() {
+    // Bound but not listening: the port refuses connections and stays reserved.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let endpoint = format!("http://{}", socket.local_addr().unwrap());
@@ -199,14 +203,14 @@ async fn nobody_answers() {
     };
     let dir = tempfile::tempdir().unwrap();
     let error = Objects::open(&config, dir.path()).await.unwrap_err();
-    assert!(matches!(error, Error::Away(_)), "{error}");
+    assert!(matches!(error, Error::Unavailable(_)), "{error}");
     let text = error.to_string();
     assert!(text.starts_with("problem.objects.endpoint: ") && text.contains(&endpoint), "{text}");
     assert!(!text.contains("hush"), "{text}");
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_found_at_start() {
+async fn invalid_settings_are_reported_at_start() {
     let Some(config) = testing::bucket() else { return };
     let dir = tempfile::tempdir().unwrap();
     let fails = async |config: ObjectsConfig, start: &str| {
@@ -224,7 +228,7 @@ async fn what_is_wrong_is_found_at_start() {
 }
 
 #[tokio::test]
-async fn a_directory_that_cannot_be_made_is_named() {
+async fn directory_that_cannot_be_created_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();

@@ -1,32 +1,32 @@
-//! Moving objects to another store, and finding their files.
+//! Copies objects to another store, and locates the files of a local one.
 
 use std::path::{Path as FilePath, PathBuf};
 
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use package::Blob;
 
-use super::{Objects, WRITERS};
-use crate::config::{ObjectsConfig, Place, refused};
+use super::{CONCURRENT_WRITES, Objects};
+use crate::config::{Location, ObjectsConfig, invalid};
 use crate::error::{Error, Result};
-use crate::package::Blob;
 
 /// The files of a local store.
 #[derive(Clone, Debug)]
 pub struct Files(PathBuf);
 
 impl Files {
-    /// Those of the configured store, unless that is a bucket. `data` is the data directory.
+    /// The files of the configured store; `None` for a bucket. `data` is the data directory.
     pub fn of(config: &ObjectsConfig, data: &FilePath) -> Result<Option<Self>> {
-        Ok(match config.place()? {
-            Place::Data => Some(Self(data.join("objects"))),
-            Place::Directory(path) => Some(Self(path)),
-            Place::Bucket { .. } => None,
+        Ok(match config.location()? {
+            Location::Data => Some(Self(data.join("objects"))),
+            Location::Directory(path) => Some(Self(path)),
+            Location::Bucket { .. } => None,
         })
     }
 
-    /// Where the bytes of an object are.
+    /// The file of an object.
     #[must_use]
     pub fn path(&self, digest: &str) -> PathBuf {
-        super::place(digest).parts().fold(self.0.clone(), |path, part| path.join(part.as_ref()))
+        super::path_of(digest).parts().fold(self.0.clone(), |path, part| path.join(part.as_ref()))
     }
 
     fn blob(&self, digest: &str) -> Result<Blob> {
@@ -38,67 +38,65 @@ impl Files {
     }
 }
 
-/// A store that objects are moved to.
+/// The destination of a copy.
 #[derive(Clone, Debug)]
 pub struct Bucket(Objects);
 
 impl Bucket {
-    /// Opens it: it is there, and may be written to. `data` is the data directory.
+    /// Opens the bucket and verifies access to it. `data` is the data directory.
     pub async fn open(config: &ObjectsConfig, data: &FilePath) -> Result<Self> {
         if Files::of(config, data)?.is_some() {
-            return Err(refused("url", "objects are moved to a bucket; give `s3://bucket/prefix`"));
+            return Err(invalid("url", "must be a bucket such as `s3://bucket/prefix`"));
         }
         Ok(Self(Objects::open(config, data).await?))
     }
 }
 
-/// What was moved.
+/// The number of copied objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Moved {
-    /// How many objects.
+pub struct Copied {
     pub objects: u64,
-    /// Their bytes.
     pub bytes: u64,
 }
 
-/// Copies objects, and reads each of them there to see that it is what its name says. What is there already is not
-/// sent again. `seen` is told how many are done.
+/// Copies objects that do not exist at the destination, and verifies the digest of each object there. Calls
+/// `progress` with the number of finished objects.
 pub async fn copy(
     from: &Files,
     Bucket(to): &Bucket,
     digests: &[String],
-    mut seen: impl FnMut(u64) + Send,
-) -> Result<Moved> {
-    let work = digests.iter().map(|digest| (from.blob(digest), to.clone()));
-    let work: Vec<_> = work.map(|(blob, to)| async move { one(blob?, to).await }).collect();
-    let mut work = stream::iter(work).buffer_unordered(WRITERS);
-    let mut moved = Moved::default();
-    while let Some(bytes) = work.try_next().await? {
-        moved.objects += 1;
-        moved.bytes += bytes;
-        seen(moved.objects);
+    mut progress: impl FnMut(u64) + Send,
+) -> Result<Copied> {
+    let blobs = digests.iter().map(|digest| (from.blob(digest), to.clone()));
+    let copies: Vec<_> = blobs.map(|(blob, to)| async move { copy_one(blob?, to).await }).collect();
+    let mut copies = stream::iter(copies).buffer_unordered(CONCURRENT_WRITES);
+    let mut copied = Copied::default();
+    while let Some(bytes) = copies.try_next().await? {
+        copied.objects += 1;
+        copied.bytes += bytes;
+        progress(copied.objects);
     }
-    Ok(moved)
+    Ok(copied)
 }
 
-async fn one(blob: Blob, to: Objects) -> Result<u64> {
+async fn copy_one(blob: Blob, to: Objects) -> Result<u64> {
     let (digest, size) = (blob.digest.clone(), blob.size);
     to.clone().put(blob.clone()).await?;
-    match whole(&to, &digest).await {
-        // Bytes of the right number were there under its name.
+    match verify(&to, &digest).await {
+        // The destination had an object of this name and size with other content.
         Err(Error::Damaged(_)) => {
             to.remove(&digest).await?;
             to.clone().put(blob).await?;
-            whole(&to, &digest).await?;
+            verify(&to, &digest).await?;
         }
         read => read?,
     }
     Ok(size)
 }
 
-/// Reads an object to its end, where its digest is compared.
-async fn whole(objects: &Objects, digest: &str) -> Result<()> {
-    let mut pieces = objects.get(digest).await?;
-    while pieces.try_next().await?.is_some() {}
+/// Reads an object to its end, which compares its digest.
+async fn verify(objects: &Objects, digest: &str) -> Result<()> {
+    let mut chunks = objects.get(digest).await?;
+    while chunks.try_next().await?.is_some() {}
     Ok(())
 }

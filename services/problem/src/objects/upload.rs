@@ -1,25 +1,25 @@
-//! Uploads of large objects, part by part. Nothing is visible before the last step.
+//! Multipart uploads of large objects. An object is visible only after the last step.
 
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt as _};
+use package::Blob;
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 
-use super::PART;
+use super::PART_SIZE;
 use crate::error::Result;
-use crate::package::Blob;
 
 /// Stores a file in parts.
-pub async fn in_parts(store: &dyn ObjectStore, place: &Path, blob: &Blob) -> Result<()> {
+pub async fn in_parts(store: &dyn ObjectStore, path: &Path, blob: &Blob) -> Result<()> {
     let mut file = File::open(&blob.path).await?;
-    let mut upload = Upload(Some(store.put_multipart(place).await?));
+    let mut upload = Upload(Some(store.put_multipart(path).await?));
     let sent = upload.send(&mut file, blob).await;
-    // Nothing to abort once it is complete.
+    // Does nothing if the upload is complete.
     upload.abort().await;
     sent
 }
 
-/// A file that was cut or grew since it was read would be stored under the name of other bytes.
+/// Refuses a file whose size changed since its digest was computed.
 pub fn check_size(blob: &Blob, size: u64) -> Result<()> {
     match size == blob.size {
         true => Ok(()),
@@ -31,7 +31,7 @@ pub fn check_size(blob: &Blob, size: u64) -> Result<()> {
     }
 }
 
-/// An upload that is aborted unless it was completed, also when whoever waits for it goes away.
+/// An upload that is aborted unless it was completed, also when its future is dropped.
 struct Upload(Option<Box<dyn MultipartUpload>>);
 
 impl Upload {
@@ -39,8 +39,8 @@ impl Upload {
         let Some(upload) = &mut self.0 else { return Ok(()) };
         let mut size = 0;
         loop {
-            let mut part = Vec::with_capacity(PART as usize);
-            let read = (&mut *file).take(PART).read_to_end(&mut part).await?;
+            let mut part = Vec::with_capacity(PART_SIZE as usize);
+            let read = (&mut *file).take(PART_SIZE).read_to_end(&mut part).await?;
             if read == 0 {
                 break;
             }
@@ -55,7 +55,7 @@ impl Upload {
 
     async fn abort(mut self) {
         if let Some(mut upload) = self.0.take() {
-            give_up(&mut *upload).await;
+            abort_upload(&mut *upload).await;
         }
     }
 }
@@ -65,14 +65,14 @@ impl Drop for Upload {
         if let (Some(mut upload), Ok(runtime)) =
             (self.0.take(), tokio::runtime::Handle::try_current())
         {
-            runtime.spawn(async move { give_up(&mut *upload).await });
+            runtime.spawn(async move { abort_upload(&mut *upload).await });
         }
     }
 }
 
-/// What cannot be aborted either stays invisible; it only takes space.
-async fn give_up(upload: &mut dyn MultipartUpload) {
+/// An upload that cannot be aborted stays invisible; it only takes space.
+async fn abort_upload(upload: &mut dyn MultipartUpload) {
     if let Err(error) = upload.abort().await {
-        tracing::warn!(%error, "an unfinished upload could not be aborted");
+        tracing::warn!(%error, "cannot abort upload");
     }
 }

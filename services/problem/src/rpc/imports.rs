@@ -11,15 +11,16 @@ use proto::problem::import_service_server::ImportService;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use super::{size, user};
+use super::{page_size, user};
 use crate::Service;
-use crate::error::{Error, Result as Answer};
+use crate::error::{Error, Result as UseCaseResult};
 use crate::imports::Options;
 use crate::problems::check_request_id;
 use crate::viewer::Viewer;
 use crate::wire;
 
-type Watched = Pin<Box<dyn Stream<Item = Result<pb::WatchProblemImportResponse, Status>> + Send>>;
+type ImportStream =
+    Pin<Box<dyn Stream<Item = Result<pb::WatchProblemImportResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl ImportService for Service {
@@ -30,17 +31,17 @@ impl ImportService for Service {
         let (viewer, user) = (Viewer::of(Caller::of(&request)), user(&request)?);
         let mut messages = request.into_inner();
         let Some(first) = messages.message().await? else {
-            return Err(Error::invalid("content", "is missing; send a package").into());
+            return Err(Error::invalid("content", "is missing; must be a package").into());
         };
         let pb::ImportProblemRequest { problem_id, publish, request_id, content } = first;
-        let mut wrong = Vec::new();
-        check_request_id(&request_id, &mut wrong);
-        if !wrong.is_empty() {
-            return Err(Error::Invalid(wrong).into());
+        let mut violations = Vec::new();
+        check_request_id(&request_id, &mut violations);
+        if !violations.is_empty() {
+            return Err(Error::Invalid(violations).into());
         }
         let target = self.target(&viewer, &problem_id).await?;
         let first = stream::iter(content.map(|content| Ok(content.data)));
-        let upload = self.receive(first.chain(pieces(messages))).await?;
+        let upload = self.receive(first.chain(contents(messages))).await?;
         let options = Options { problem: problem_id, publish, request_id };
         Ok(Response::new(self.import(user, options, target, upload).await?))
     }
@@ -61,7 +62,7 @@ impl ImportService for Service {
     ) -> Result<Response<pb::ListProblemImportsResponse>, Status> {
         let user = user(&request)?;
         let message = request.get_ref();
-        let size = size(message.page_size)?;
+        let size = page_size(message.page_size)?;
         let args = rpc::page::digest("ListProblemImports", &[user.as_bytes()]);
         let after: Option<(DateTime<Utc>, Uuid)> =
             self.page_key.parse(&args, &message.page_token)?;
@@ -70,16 +71,16 @@ impl ImportService for Service {
         let next_page_token = last.map_or_else(String::new, |report| {
             self.page_key.token(&args, &(report.import.created_at, report.import.id))
         });
-        let problem_imports = reports.iter().map(wire::import).collect::<Answer<_>>()?;
+        let problem_imports = reports.iter().map(wire::import).collect::<UseCaseResult<_>>()?;
         Ok(Response::new(pb::ListProblemImportsResponse { problem_imports, next_page_token }))
     }
 
-    type WatchProblemImportStream = Watched;
+    type WatchProblemImportStream = ImportStream;
 
     async fn watch_problem_import(
         &self,
         request: Request<pb::WatchProblemImportRequest>,
-    ) -> Result<Response<Watched>, Status> {
+    ) -> Result<Response<ImportStream>, Status> {
         let viewer = Viewer::of(Caller::of(&request));
         let reports = self.watch(viewer, request.into_inner().problem_import_id).await?;
         let responses = reports.map(|report| {
@@ -90,10 +91,10 @@ impl ImportService for Service {
     }
 }
 
-/// The bytes of all further messages.
-fn pieces(
+/// The bytes of the following messages.
+fn contents(
     messages: Streaming<pb::ImportProblemRequest>,
-) -> impl Stream<Item = Answer<Bytes>> + Send {
+) -> impl Stream<Item = UseCaseResult<Bytes>> + Send {
     messages.map(|message| {
         let content = message?.content.unwrap_or_default();
         Ok(content.data)

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use crate::Service;
 use crate::wire;
 
-type Pieces = Pin<Box<dyn Stream<Item = Result<pb::DownloadObjectResponse, Status>> + Send>>;
+type Chunks = Pin<Box<dyn Stream<Item = Result<pb::DownloadObjectResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl JudgeDataService for Service {
@@ -24,15 +24,15 @@ impl JudgeDataService for Service {
         Ok(Response::new(pb::GetJudgeDataResponse { judge_data }))
     }
 
-    type DownloadObjectStream = Pieces;
+    type DownloadObjectStream = Chunks;
 
     async fn download_object(
         &self,
         request: Request<pb::DownloadObjectRequest>,
-    ) -> Result<Response<Pieces>, Status> {
-        let pieces = self.object(&request.get_ref().digest).await?;
-        let pieces = pieces.map(|piece| Ok(pb::DownloadObjectResponse { data: piece? }));
-        Ok(Response::new(Box::pin(pieces)))
+    ) -> Result<Response<Chunks>, Status> {
+        let chunks = self.object(&request.get_ref().digest).await?;
+        let chunks = chunks.map(|chunk| Ok(pb::DownloadObjectResponse { data: chunk? }));
+        Ok(Response::new(Box::pin(chunks)))
     }
 
     async fn get_verification(

@@ -10,7 +10,7 @@ use proto::problem::problem_service_server::ProblemService;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{size, user};
+use super::{page_size, user};
 use crate::Service;
 use crate::error::Error;
 use crate::problem::{Problem, check_tags};
@@ -21,10 +21,10 @@ use crate::{store, wire};
 type Bodies = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
 
 impl Service {
-    /// A problem as it is after a change, with what its published version adds now.
-    async fn changed(&self, problem: Problem) -> Result<Option<pb::Problem>, Status> {
-        let now = store::problems::by_id(&self.db, problem.id).await?;
-        Ok(Some(wire::problem(now.unwrap_or(problem))))
+    /// Reloads a changed problem with its published version.
+    async fn reload(&self, problem: Problem) -> Result<Option<pb::Problem>, Status> {
+        let current = store::problems::by_id(&self.db, problem.id).await?;
+        Ok(Some(wire::problem(current.unwrap_or(problem))))
     }
 }
 
@@ -36,7 +36,7 @@ impl ProblemService for Service {
     ) -> Result<Response<pb::CreateProblemResponse>, Status> {
         let owner = user(&request)?;
         let problem = self.create(owner, request.get_ref()).await?;
-        let problem = self.changed(problem).await?;
+        let problem = self.reload(problem).await?;
         Ok(Response::new(pb::CreateProblemResponse { problem }))
     }
 
@@ -57,8 +57,8 @@ impl ProblemService for Service {
         let viewer = Viewer::of(Caller::of(&request));
         let message = request.get_ref();
         let filter = filter(&viewer, message)?;
-        let size = size(message.page_size)?;
-        // What a page holds depends on who asks.
+        let size = page_size(message.page_size)?;
+        // The filter contains the viewer: page tokens are valid for one viewer only.
         let args = rpc::page::digest("ListProblems", &[format!("{filter:?}").as_bytes()]);
         let after: Option<(String, Uuid)> = self.page_key.parse(&args, &message.page_token)?;
         let (problems, more) = self.list(&Filter { after, ..filter }, size).await?;
@@ -76,7 +76,7 @@ impl ProblemService for Service {
     ) -> Result<Response<pb::UpdateProblemResponse>, Status> {
         let viewer = Viewer::of(Caller::of(&request));
         let problem = self.update(&viewer, request.get_ref()).await?;
-        let problem = self.changed(problem).await?;
+        let problem = self.reload(problem).await?;
         Ok(Response::new(pb::UpdateProblemResponse { problem }))
     }
 
@@ -96,7 +96,7 @@ impl ProblemService for Service {
     ) -> Result<Response<pb::UndeleteProblemResponse>, Status> {
         let viewer = Viewer::of(Caller::of(&request));
         let problem = self.undelete(&viewer, &request.get_ref().problem_id).await?;
-        let problem = self.changed(problem).await?;
+        let problem = self.reload(problem).await?;
         Ok(Response::new(pb::UndeleteProblemResponse { problem }))
     }
 
@@ -106,7 +106,7 @@ impl ProblemService for Service {
     ) -> Result<Response<pb::PublishProblemResponse>, Status> {
         let viewer = Viewer::of(Caller::of(&request));
         let problem = self.publish(&viewer, request.get_ref()).await?;
-        let problem = self.changed(problem).await?;
+        let problem = self.reload(problem).await?;
         Ok(Response::new(pb::PublishProblemResponse { problem }))
     }
 
@@ -117,18 +117,19 @@ impl ProblemService for Service {
         let viewer = Viewer::of(Caller::of(&request));
         let message = request.get_ref();
         let problem = self.find_for(&viewer, &message.problem_id, viewer::UPDATE).await?;
-        let size = size(message.page_size)?;
+        let size = page_size(message.page_size)?;
         let args = rpc::page::digest("ListProblemVersions", &[problem.id.as_bytes()]);
         let before = self.page_key.parse(&args, &message.page_token)?.unwrap_or(i64::MAX);
         let found = store::versions::list(&self.db, problem.id, before, size + 1).await?;
-        let taken = found.iter().take(usize::try_from(size).unwrap_or(usize::MAX));
-        let versions: Vec<_> = taken.collect();
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let versions: Vec<_> = found.iter().take(size).collect();
         let next_page_token = match versions.last() {
             Some(last) if found.len() > versions.len() => self.page_key.token(&args, &last.version),
             _ => String::new(),
         };
-        let shown = versions.into_iter().map(|v| wire::version(v, problem.published_version));
-        let problem_versions = shown.collect::<Result<_, _>>()?;
+        let problem_versions =
+            versions.into_iter().map(|v| wire::version(v, problem.published_version));
+        let problem_versions = problem_versions.collect::<Result<_, _>>()?;
         Ok(Response::new(pb::ListProblemVersionsResponse { problem_versions, next_page_token }))
     }
 
@@ -165,50 +166,50 @@ impl ProblemService for Service {
     ) -> Result<Response<Bodies>, Status> {
         let viewer = Viewer::of(Caller::of(&request));
         let pb::DownloadAttachmentRequest { problem_id, name } = request.get_ref();
-        let (attachment, pieces) = self.attachment(&viewer, problem_id, name).await?;
-        // The first message has the type, also of an empty file.
+        let (attachment, chunks) = self.attachment(&viewer, problem_id, name).await?;
+        // The first message has the content type, also for an empty file.
         let first = HttpBody { content_type: attachment.content_type, ..HttpBody::default() };
         let first = futures_util::stream::iter([Ok(first)]);
-        let rest = pieces.map(|piece| Ok(HttpBody { data: piece?, ..HttpBody::default() }));
+        let rest = chunks.map(|chunk| Ok(HttpBody { data: chunk?, ..HttpBody::default() }));
         Ok(Response::new(Box::pin(first.chain(rest))))
     }
 }
 
 fn filter(viewer: &Viewer, message: &pb::ListProblemsRequest) -> Result<Filter, Status> {
-    let mut wrong = crate::problem::Wrong::new();
-    let mut note = |field: &str, what: &str| wrong.push((field.to_owned(), what.to_owned()));
+    let mut violations = crate::problem::Violations::new();
+    let mut add = |field: &str, what: &str| violations.push((field.to_owned(), what.to_owned()));
     let tags = check_tags(&message.tags).unwrap_or_else(|what| {
-        note("tags", &what);
+        add("tags", &what);
         Vec::new()
     });
     if message.min_difficulty < 0 {
-        note("min_difficulty", "is negative; give 0 for any");
+        add("min_difficulty", "must be at least 0 (0 = any)");
     }
     if message.max_difficulty < 0 {
-        note("max_difficulty", "is negative; give 0 for any");
+        add("max_difficulty", "must be at least 0 (0 = any)");
     }
     if message.query.chars().count() > 100 || message.query.contains('\0') {
-        note("query", "must have at most 100 characters, none of them zero");
+        add("query", "must have at most 100 characters and no zero byte");
     }
     let owner = match message.owner_id.as_str() {
         "" => None,
         "me" => match viewer.user {
             Some(me) => Some(me),
             None => {
-                note("owner_id", "`me` needs a signed-in user");
+                add("owner_id", "`me` requires a signed-in user");
                 None
             }
         },
         id => match ids::parse(id) {
             Some(id) => Some(id),
             None => {
-                note("owner_id", "is not an id; give one, or `me`");
+                add("owner_id", "must be an id or `me`");
                 None
             }
         },
     };
-    if !wrong.is_empty() {
-        return Err(Error::Invalid(wrong).into());
+    if !violations.is_empty() {
+        return Err(Error::Invalid(violations).into());
     }
     Ok(Filter {
         viewer: viewer.user,

@@ -2,41 +2,35 @@
 
 use chrono::{DateTime, Utc};
 use db::{Read, Tx};
+use package::Finding;
 use uuid::Uuid;
 
 use crate::check::{Check, Kind, State};
 use crate::error::Result;
-use crate::package::Finding;
 
 db::record! {
-    /// An import.
     #[derive(Clone, Debug)]
     pub struct Import {
-        /// Its id.
         pub id: Uuid,
-        /// The problem.
         pub problem_id: Uuid,
-        /// The version it made.
+        /// The version that it created.
         pub version: i64,
-        /// Who made it.
+        /// The user who started it.
         pub user_id: Uuid,
         /// `verifying`, `succeeded` or `failed`.
         pub state: String,
-        /// Whether the version is to be published.
+        /// Publish the version when it is verified.
         pub publish: bool,
         /// [`Finding`]s as JSON.
         pub findings: String,
-        /// Rises with every change.
+        /// Increases with every change.
         pub revision: i64,
-        /// When it began.
         pub created_at: DateTime<Utc>,
-        /// When it was done.
         pub done_at: Option<DateTime<Utc>>,
     }
 }
 
 impl Import {
-    /// What was found.
     pub fn findings(&self) -> Result<Vec<Finding>> {
         Ok(serde_json::from_str(&self.findings)?)
     }
@@ -45,7 +39,6 @@ impl Import {
 const SELECT: &str = "SELECT id, problem_id, version, user_id, state, publish, findings, revision,
         created_at, done_at FROM imports ";
 
-/// Inserts an import.
 pub async fn insert(tx: &mut Tx, import: &Import) -> Result<()> {
     tx.query(
         "INSERT INTO imports (id, problem_id, version, user_id, state, publish, findings, revision,
@@ -67,18 +60,17 @@ pub async fn insert(tx: &mut Tx, import: &Import) -> Result<()> {
     Ok(())
 }
 
-/// An import.
 pub async fn get(db: impl Read<'_>, id: Uuid) -> Result<Option<Import>> {
     Ok(db.query(SELECT).push("WHERE id = ").push_bind(id).fetch_optional().await?)
 }
 
-/// Locks an import for the rest of the transaction, and gives it with its new revision.
+/// Locks an import until the end of the transaction; returns it with its new revision.
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Import>> {
     let query = tx.query("UPDATE imports SET revision = revision + 1 WHERE id = $1");
     if query.bind(id).execute().await? == 0 { Ok(None) } else { get(tx, id).await }
 }
 
-/// Somebody's imports behind `after`, the newest first.
+/// The imports of a user after the keyset cursor `after`, newest first.
 pub async fn list(
     db: impl Read<'_>,
     user: Uuid,
@@ -94,7 +86,7 @@ pub async fn list(
     Ok(query.fetch_all().await?)
 }
 
-/// Notes that an import is done.
+/// Completes an import.
 pub async fn finish(
     tx: &mut Tx,
     id: Uuid,
@@ -132,7 +124,7 @@ db::record! {
 }
 
 impl Row {
-    fn check(self) -> Result<Check> {
+    fn into_check(self) -> Result<Check> {
         Ok(Check {
             id: self.id,
             import_id: self.import_id,
@@ -156,21 +148,19 @@ const SELECT_CHECK: &str =
     "SELECT id, import_id, position, kind, file, spec, state, limit_us, runs,
         actual, passed, cpu_time_us, memory_bytes, message FROM checks ";
 
-/// The checks of an import, in the order of its report.
+/// The checks of an import in the order of their positions.
 pub async fn checks(db: impl Read<'_>, import: Uuid) -> Result<Vec<Check>> {
     let query = db.query(SELECT_CHECK).push("WHERE import_id = ").push_bind(import);
     let rows: Vec<Row> = query.push(" ORDER BY position").fetch_all().await?;
-    rows.into_iter().map(Row::check).collect()
+    rows.into_iter().map(Row::into_check).collect()
 }
 
-/// A check.
 pub async fn check(db: impl Read<'_>, id: Uuid) -> Result<Option<Check>> {
     let row: Option<Row> =
         db.query(SELECT_CHECK).push("WHERE id = ").push_bind(id).fetch_optional().await?;
-    row.map(Row::check).transpose()
+    row.map(Row::into_check).transpose()
 }
 
-/// Inserts a check.
 pub async fn insert_check(tx: &mut Tx, check: &Check) -> Result<()> {
     tx.query(
         "INSERT INTO checks (id, import_id, position, kind, file, spec, state, limit_us, runs,
@@ -196,7 +186,7 @@ pub async fn insert_check(tx: &mut Tx, check: &Check) -> Result<()> {
     Ok(())
 }
 
-/// Writes everything of a check that can change.
+/// Writes the mutable columns of a check.
 pub async fn save_check(tx: &mut Tx, check: &Check) -> Result<()> {
     tx.query(
         "UPDATE checks SET state = $2, limit_us = $3, runs = $4, actual = $5, passed = $6,

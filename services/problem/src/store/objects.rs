@@ -1,7 +1,7 @@
-//! Which objects are needed, and by what.
+//! References to objects, and pins that protect objects before they are referenced.
 //!
-//! Pins and removals wait for each other (an advisory lock), so that an object is not removed while
-//! somebody is about to name it.
+//! Pinning and removal take the same advisory lock, so that an object is not removed while an import is about to
+//! reference it.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::error::Result;
 
 const LOCK: &str = "problem objects";
 
-/// Keeps objects from being removed until they are named.
+/// Protects objects from removal until they are referenced.
 pub async fn pin(tx: &mut Tx, pin: Uuid, digests: &BTreeSet<String>) -> Result<()> {
     tx.advisory_lock(LOCK).await?;
     let now = tx.now();
@@ -28,20 +28,19 @@ pub async fn pin(tx: &mut Tx, pin: Uuid, digests: &BTreeSet<String>) -> Result<(
     Ok(())
 }
 
-/// Lets pinned objects go.
 pub async fn unpin(tx: &mut Tx, pin: Uuid) -> Result<()> {
     tx.query("DELETE FROM object_pins WHERE pin_id = $1").bind(pin).execute().await?;
     Ok(())
 }
 
-/// Lets objects go whose pins were forgotten by a process that died.
-pub async fn unpin_before(tx: &mut Tx, time: DateTime<Utc>) -> Result<()> {
+/// Removes the pins of imports that did not finish.
+pub async fn remove_pins_before(tx: &mut Tx, time: DateTime<Utc>) -> Result<()> {
     tx.query("DELETE FROM object_pins WHERE created_at < $1").bind(time).execute().await?;
     Ok(())
 }
 
-/// Names the objects that a version needs.
-pub async fn name(
+/// References objects from a version.
+pub async fn add_references(
     tx: &mut Tx,
     problem: Uuid,
     version: i64,
@@ -58,30 +57,29 @@ pub async fn name(
     Ok(())
 }
 
-/// Every object that a version needs.
-pub async fn all(db: &Db) -> Result<Vec<String>> {
+/// All referenced objects, sorted.
+pub async fn referenced(db: &Db) -> Result<Vec<String>> {
     let query = db.query("SELECT DISTINCT digest FROM object_refs ORDER BY digest");
     let rows: Vec<(String,)> = query.fetch_all().await?;
     Ok(rows.into_iter().map(|(digest,)| digest).collect())
 }
 
-/// Whether any version needs an object.
-pub async fn is_named(db: impl Read<'_>, digest: &str) -> Result<bool> {
+pub async fn is_referenced(db: impl Read<'_>, digest: &str) -> Result<bool> {
     let query = db.query("SELECT digest FROM object_refs WHERE digest = $1 LIMIT 1");
     Ok(query.bind(digest).fetch_scalar_optional::<String>().await?.is_some())
 }
 
-/// Which of these objects nobody needs. Until the transaction ends nobody can come to need one.
-pub async fn unneeded(tx: &mut Tx, digests: &[String]) -> Result<Vec<String>> {
+/// The objects without references and pins. None can be added until the transaction ends.
+pub async fn unreferenced(tx: &mut Tx, digests: &[String]) -> Result<Vec<String>> {
     tx.advisory_lock(LOCK).await?;
-    let mut needed: BTreeSet<String> = BTreeSet::new();
+    let mut used: BTreeSet<String> = BTreeSet::new();
     for sql in [
         "SELECT DISTINCT digest FROM object_refs WHERE digest",
         "SELECT DISTINCT digest FROM object_pins WHERE digest",
     ] {
         let rows: Vec<(String,)> =
             tx.query(sql).push_in(digests.iter().cloned()).fetch_all().await?;
-        needed.extend(rows.into_iter().map(|(digest,)| digest));
+        used.extend(rows.into_iter().map(|(digest,)| digest));
     }
-    Ok(digests.iter().filter(|digest| !needed.contains(*digest)).cloned().collect())
+    Ok(digests.iter().filter(|digest| !used.contains(*digest)).cloned().collect())
 }

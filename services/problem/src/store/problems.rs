@@ -36,7 +36,7 @@ const SELECT: &str = "SELECT p.id, p.slug, p.title, p.visibility, p.tags, p.diff
     LEFT JOIN versions v ON v.problem_id = p.id AND v.version = p.published_version ";
 
 impl Row {
-    fn problem(self) -> Result<Problem> {
+    fn into_problem(self) -> Result<Problem> {
         Ok(Problem {
             id: self.id,
             slug: self.slug,
@@ -61,38 +61,38 @@ impl Row {
     }
 }
 
-/// The problem with this id, deleted or not.
+/// Includes deleted problems.
 pub async fn by_id(db: impl Read<'_>, id: Uuid) -> Result<Option<Problem>> {
     let row = db.query(SELECT).push("WHERE id = ").push_bind(id).fetch_optional::<Row>().await?;
-    row.map(Row::problem).transpose()
+    row.map(Row::into_problem).transpose()
 }
 
-/// The problem with this slug that is not deleted.
+/// Excludes deleted problems.
 pub async fn by_slug(db: impl Read<'_>, slug: &str) -> Result<Option<Problem>> {
     let query = db.query(SELECT).push("WHERE deleted_at IS NULL AND slug = ").push_bind(slug);
-    query.fetch_optional::<Row>().await?.map(Row::problem).transpose()
+    query.fetch_optional::<Row>().await?.map(Row::into_problem).transpose()
 }
 
-/// An owner's problem that was made from the package with this uuid.
+/// The problem of an owner that was created from the package with this uuid.
 pub async fn by_package(db: impl Read<'_>, owner: Uuid, package: &str) -> Result<Option<Problem>> {
     let query = db.query(SELECT).push("WHERE deleted_at IS NULL AND owner_id = ").push_bind(owner);
     let query = query.push(" AND package_id = ").push_bind(package).push(" ORDER BY id LIMIT 1");
-    query.fetch_optional::<Row>().await?.map(Row::problem).transpose()
+    query.fetch_optional::<Row>().await?.map(Row::into_problem).transpose()
 }
 
-/// Locks a problem for the rest of the transaction by raising its version, and gives it with the new one.
+/// Locks a problem until the end of the transaction by increasing its version; returns it with the new version.
 pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Problem>> {
     let now = tx.now();
-    let raised = tx
+    let updated = tx
         .query("UPDATE problems SET version = version + 1, updated_at = $2 WHERE id = $1")
         .bind(id)
         .bind(now)
         .execute()
         .await?;
-    if raised == 0 { Ok(None) } else { by_id(tx, id).await }
+    if updated == 0 { Ok(None) } else { by_id(tx, id).await }
 }
 
-/// Whether a slug is taken by another problem than `id`.
+/// Whether a problem other than `id` has the slug.
 pub async fn is_taken(tx: &mut Tx, slug: &str, id: Uuid) -> Result<bool> {
     let other: Option<Uuid> = tx
         .query("SELECT id FROM problems WHERE slug = $1 AND deleted_at IS NULL AND id <> $2")
@@ -103,7 +103,7 @@ pub async fn is_taken(tx: &mut Tx, slug: &str, id: Uuid) -> Result<bool> {
     Ok(other.is_some())
 }
 
-/// Inserts a problem; false when its slug is taken.
+/// Inserts a problem; returns false if its slug is taken.
 pub async fn insert(tx: &mut Tx, problem: &Problem) -> Result<bool> {
     let inserted: Option<Uuid> = tx
         .query(
@@ -133,7 +133,7 @@ pub async fn insert(tx: &mut Tx, problem: &Problem) -> Result<bool> {
     Ok(inserted.is_some())
 }
 
-/// Writes everything of a locked problem that can change.
+/// Writes the mutable columns of a locked problem.
 pub async fn save(tx: &mut Tx, problem: &Problem) -> Result<()> {
     tx.query(
         "UPDATE problems SET slug = $2, title = $3, search = $4, visibility = $5, tags = $6,
@@ -174,37 +174,35 @@ async fn set_tags(tx: &mut Tx, problem: &Problem) -> Result<()> {
     Ok(())
 }
 
-/// What a list shows.
+/// The conditions of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Who asks: their own problems are always shown.
+    /// The caller, whose own problems are always included.
     pub viewer: Option<Uuid>,
-    /// Whether everything is shown, not only what is public.
+    /// Include all problems, not only public ones.
     pub all: bool,
-    /// Also deleted ones, of those that may be edited.
+    /// Include deleted problems that the viewer may edit.
     pub deleted: bool,
     /// Whether the viewer may edit everything.
     pub edits_all: bool,
-    /// Only with all of these.
+    /// Problems must have all of these.
     pub tags: Vec<String>,
-    /// Only from this; 0 = any.
+    /// 0 = any.
     pub min_difficulty: i64,
-    /// Only up to this; 0 = any.
+    /// 0 = any.
     pub max_difficulty: i64,
-    /// Only with this text.
+    /// Substring of title or slug, case-insensitive; empty = any.
     pub text: String,
-    /// Only of this owner.
     pub owner: Option<Uuid>,
-    /// Behind this one.
+    /// Keyset cursor: slug and id of the last problem of the previous page.
     pub after: Option<(String, Uuid)>,
-    /// At most so many.
     pub limit: i64,
 }
 
-/// The problems that a filter shows, by slug.
+/// The problems that match the filter, ordered by slug.
 pub async fn list(db: impl Read<'_>, filter: &Filter) -> Result<Vec<Problem>> {
     let mut query = db.query(SELECT).push("WHERE ");
-    query = visible(query, filter);
+    query = push_visible(query, filter);
     if let Some(owner) = filter.owner {
         query = query.push(" AND owner_id = ").push_bind(owner);
     }
@@ -229,10 +227,10 @@ pub async fn list(db: impl Read<'_>, filter: &Filter) -> Result<Vec<Problem>> {
             query.push(" AND (slug, id) > (").push_bind(slug).push(", ").push_bind(id).push(")");
     }
     query = query.push(" ORDER BY slug, id LIMIT ").push_bind(filter.limit);
-    query.fetch_all::<Row>().await?.into_iter().map(Row::problem).collect()
+    query.fetch_all::<Row>().await?.into_iter().map(Row::into_problem).collect()
 }
 
-fn visible<'c>(mut query: Query<'c>, filter: &Filter) -> Query<'c> {
+fn push_visible<'c>(mut query: Query<'c>, filter: &Filter) -> Query<'c> {
     query = match (filter.deleted, filter.edits_all, filter.viewer) {
         (true, true, _) => query.push("1 = 1"),
         (true, false, Some(viewer)) => {
@@ -250,7 +248,7 @@ fn visible<'c>(mut query: Query<'c>, filter: &Filter) -> Query<'c> {
     query.push(")")
 }
 
-/// Problems that were deleted before `time`.
+/// Up to 100 problems that were deleted before `time`.
 pub async fn deleted_before(db: impl Read<'_>, time: DateTime<Utc>) -> Result<Vec<Uuid>> {
     let rows: Vec<(Uuid,)> = db
         .query("SELECT id FROM problems WHERE deleted_at < $1 ORDER BY deleted_at LIMIT 100")
@@ -260,7 +258,7 @@ pub async fn deleted_before(db: impl Read<'_>, time: DateTime<Utc>) -> Result<Ve
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// Removes a problem that was deleted before `time`, with everything of it.
+/// Deletes a problem that was soft-deleted before `time`, with its versions and imports.
 pub async fn purge(tx: &mut Tx, id: Uuid, time: DateTime<Utc>) -> Result<bool> {
     let query = tx.query("DELETE FROM problems WHERE id = $1 AND deleted_at < $2");
     Ok(query.bind(id).bind(time).execute().await? > 0)

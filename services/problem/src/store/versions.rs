@@ -8,16 +8,14 @@ use crate::error::Result;
 use crate::version::Manifest;
 
 db::record! {
-    /// A version, but for its content.
+    /// A version without its statements.
     #[derive(Clone, Debug)]
     pub struct Version {
-        /// The problem.
         pub problem_id: Uuid,
-        /// Its number.
         pub version: i64,
         /// `verifying`, `verified` or `rejected`.
         pub state: String,
-        /// `None` while it is being found.
+        /// `None` until it is inferred.
         pub time_limit_us: Option<i64>,
         /// [`Manifest`] as JSON.
         pub manifest: String,
@@ -25,19 +23,15 @@ db::record! {
         pub summary: String,
         /// SHA-256 of the manifest.
         pub digest: String,
-        /// The import that made it.
         pub import_id: Uuid,
-        /// Tests, samples included.
+        /// Includes samples.
         pub test_count: i64,
-        /// Samples.
         pub sample_count: i64,
-        /// When it was made.
         pub created_at: DateTime<Utc>,
     }
 }
 
 impl Version {
-    /// Its content.
     pub fn manifest(&self) -> Result<Manifest> {
         Ok(serde_json::from_str(&self.manifest)?)
     }
@@ -47,7 +41,6 @@ const SELECT: &str =
     "SELECT problem_id, version, state, time_limit_us, manifest, summary, digest, import_id,
         test_count, sample_count, created_at FROM versions ";
 
-/// Inserts a version.
 pub async fn insert(tx: &mut Tx, version: &Version) -> Result<()> {
     tx.query(
         "INSERT INTO versions (problem_id, version, state, time_limit_us, manifest, summary,
@@ -70,20 +63,18 @@ pub async fn insert(tx: &mut Tx, version: &Version) -> Result<()> {
     Ok(())
 }
 
-/// A version.
 pub async fn get(db: impl Read<'_>, problem: Uuid, version: i64) -> Result<Option<Version>> {
     let query = db.query(SELECT).push("WHERE problem_id = ").push_bind(problem);
     Ok(query.push(" AND version = ").push_bind(version).fetch_optional().await?)
 }
 
-/// The newest verified version.
 pub async fn newest_verified(db: impl Read<'_>, problem: Uuid) -> Result<Option<Version>> {
     let query = db.query(SELECT).push("WHERE state = 'verified' AND problem_id = ");
     let query = query.push_bind(problem).push(" ORDER BY version DESC LIMIT 1");
     Ok(query.fetch_optional().await?)
 }
 
-/// The versions of a problem below `before`, the newest first.
+/// The versions of a problem below `before`, newest first.
 pub async fn list(
     db: impl Read<'_>,
     problem: Uuid,
@@ -95,7 +86,7 @@ pub async fn list(
     Ok(query.push(" ORDER BY version DESC LIMIT ").push_bind(limit).fetch_all().await?)
 }
 
-/// Notes the time limit that was found.
+/// Sets the inferred time limit.
 pub async fn set_time_limit(tx: &mut Tx, problem: Uuid, version: i64, limit_us: i64) -> Result<()> {
     tx.query("UPDATE versions SET time_limit_us = $3 WHERE problem_id = $1 AND version = $2")
         .bind(problem)
@@ -106,7 +97,7 @@ pub async fn set_time_limit(tx: &mut Tx, problem: Uuid, version: i64, limit_us: 
     Ok(())
 }
 
-/// Notes what came of the verification.
+/// Sets the state: `verified` or `rejected`.
 pub async fn set_state(tx: &mut Tx, problem: Uuid, version: i64, state: &str) -> Result<()> {
     tx.query("UPDATE versions SET state = $3 WHERE problem_id = $1 AND version = $2")
         .bind(problem)
@@ -118,21 +109,18 @@ pub async fn set_state(tx: &mut Tx, problem: Uuid, version: i64, state: &str) ->
 }
 
 db::record! {
-    /// A statement.
     #[derive(Clone, Debug)]
     pub struct Statement {
         /// BCP 47.
         pub language: String,
-        /// The title.
         pub title: String,
-        /// Sanitised.
+        /// Sanitised HTML.
         pub html: String,
-        /// The Markdown it was made from, or empty.
+        /// The Markdown source, or empty.
         pub markdown: String,
     }
 }
 
-/// Inserts a statement.
 pub async fn insert_statement(
     tx: &mut Tx,
     problem: Uuid,
@@ -156,7 +144,6 @@ pub async fn insert_statement(
     Ok(())
 }
 
-/// The statement of a version in a language.
 pub async fn statement(
     db: impl Read<'_>,
     problem: Uuid,

@@ -1,4 +1,4 @@
-//! Who may do what.
+//! Permissions of callers on problems and test data.
 
 use access::Role;
 use access::testing::bearer;
@@ -6,9 +6,9 @@ use proto::problem as pb;
 use tonic::Code;
 
 use crate::package::Files;
-use crate::world::{User, World, each, fails, inner, request};
+use crate::world::{User, World, each, fails_with, inner, request};
 
-/// Tries everything that changes a problem; gives the codes.
+/// Tries all RPCs that change a problem; returns their codes.
 async fn changes(world: &World, user: &User, id: &str) -> Vec<Code> {
     let problem_id = id.to_owned();
     let draft =
@@ -34,11 +34,11 @@ async fn changes(world: &World, user: &User, id: &str) -> Vec<Code> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn public_problems_are_seen_and_not_changed() {
+async fn public_problems_are_read_only_for_others() {
     each(|world| async move {
         let (setter, other) = (world.setter(), world.setter());
         world.judge();
-        world.verified(&setter, &Files::good(), true).await;
+        world.verified(&setter, &Files::valid(), true).await;
         let id = world.get(None, "twosum").await.unwrap().problem_id;
         assert_eq!(changes(&world, &other, &id).await, [Code::PermissionDenied; 6]);
         let judge = world.user("judge", &[Role::Judge]);
@@ -51,35 +51,35 @@ async fn public_problems_are_seen_and_not_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn drafts_are_not_there_for_others() {
+async fn drafts_are_not_found_for_others() {
     each(|world| async move {
         let (setter, other) = (world.setter(), world.setter());
         world.judge();
-        world.verified(&setter, &Files::good(), false).await;
+        world.verified(&setter, &Files::valid(), false).await;
         let id = world.get(Some(&setter.token), "twosum").await.unwrap().problem_id;
         for name in ["twosum", &id] {
             let player = world.user("player", &[]);
             for token in [None, Some(other.token.as_str()), Some(&player.token)] {
                 let get = world.get(token, name).await;
-                fails(get, Code::NotFound, "PROBLEM_NOT_FOUND");
+                fails_with(get, Code::NotFound, "PROBLEM_NOT_FOUND");
                 let message =
                     pb::GetStatementRequest { problem_id: name.into(), ..Default::default() };
                 let answer = inner(world.problems().get_statement(request(token, message)).await);
-                fails(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
+                fails_with(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
                 let message = pb::DownloadAttachmentRequest {
                     problem_id: name.into(),
                     name: "tool.txt".into(),
                 };
                 let answer = world.problems().download_attachment(request(token, message)).await;
-                fails(answer.map(|_| ()), Code::NotFound, "PROBLEM_NOT_FOUND");
+                fails_with(answer.map(|_| ()), Code::NotFound, "PROBLEM_NOT_FOUND");
             }
             assert_eq!(changes(&world, &other, name).await, [Code::NotFound; 6]);
         }
-        // The owner and those who were given it see it, and its statement already.
+        // Users with a permission see the draft and its statement.
         let judge = world.user("judge", &[Role::Judge]);
         assert!(world.get(Some(&judge.token), "twosum").await.is_ok());
         let grant = format!("{} problem.problem.update problems/{id}", other.id);
-        world.others.grants.lock().unwrap().insert(grant);
+        world.peers.grants.lock().unwrap().insert(grant);
         let message = pb::GetStatementRequest { problem_id: id, ..Default::default() };
         assert!(world.problems().get_statement(bearer(&other.token, message)).await.is_ok());
     })
@@ -87,13 +87,17 @@ async fn drafts_are_not_there_for_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_may_call_at_all() {
+async fn anonymous_callers_and_players_are_refused() {
     each(|world| async move {
         let player = world.user("player", &[]);
-        fails(world.create(&player, "first").await, Code::PermissionDenied, "PERMISSION_MISSING");
-        let tar = Files::good().tar();
+        fails_with(
+            world.create(&player, "first").await,
+            Code::PermissionDenied,
+            "PERMISSION_MISSING",
+        );
+        let tar = Files::valid().tar();
         let answer = world.try_import(&player, pb::ImportProblemRequest::default(), &tar).await;
-        fails(answer, Code::PermissionDenied, "PERMISSION_MISSING");
+        fails_with(answer, Code::PermissionDenied, "PERMISSION_MISSING");
         let answer = world.problems().create_problem(pb::CreateProblemRequest::default()).await;
         assert_eq!(answer.unwrap_err().code(), Code::Unauthenticated);
         let message = pb::ListProblemImportsRequest::default();
@@ -108,7 +112,7 @@ async fn test_data_is_for_services_only() {
     each(|world| async move {
         let setter = world.setter();
         world.judge();
-        let import = world.verified(&setter, &Files::good(), true).await;
+        let import = world.verified(&setter, &Files::valid(), true).await;
         let data = pb::GetJudgeDataRequest { problem_id: import.problem_id.clone(), version: 1 };
         let found = world.judge_data().get_judge_data(data.clone()).await.unwrap().into_inner();
         let digest = found.judge_data.unwrap().tests[1].input.clone().unwrap().digest;
@@ -120,35 +124,39 @@ async fn test_data_is_for_services_only() {
             world.channel.clone(),
         );
         for token in [None, Some(&setter.token), Some(&admin.token)] {
-            let wanted =
+            let expected =
                 if token.is_none() { Code::Unauthenticated } else { Code::PermissionDenied };
             let token = token.map(String::as_str);
             let code =
                 client.get_judge_data(request(token, data.clone())).await.unwrap_err().code();
-            assert_eq!(code, wanted);
+            assert_eq!(code, expected);
             let answer = client.download_object(request(token, object.clone())).await.map(|_| ());
-            assert_eq!(answer.unwrap_err().code(), wanted);
+            assert_eq!(answer.unwrap_err().code(), expected);
             let answer = client.get_verification(request(token, check.clone())).await;
-            assert_eq!(answer.unwrap_err().code(), wanted);
+            assert_eq!(answer.unwrap_err().code(), expected);
         }
         let mut client = world.judge_data();
-        fails(
+        fails_with(
             inner(client.get_verification(check).await),
             Code::NotFound,
             "VERIFICATION_NOT_FOUND",
         );
         let unknown = pb::GetJudgeDataRequest { version: 2, ..data };
-        fails(inner(client.get_judge_data(unknown).await), Code::NotFound, "VERSION_NOT_FOUND");
+        fails_with(
+            inner(client.get_judge_data(unknown).await),
+            Code::NotFound,
+            "VERSION_NOT_FOUND",
+        );
         let unknown = pb::DownloadObjectRequest { digest: "0".repeat(64) };
         let answer = client.download_object(unknown).await.map(|_| ());
-        fails(answer, Code::NotFound, "OBJECT_NOT_FOUND");
+        fails_with(answer, Code::NotFound, "OBJECT_NOT_FOUND");
         let wrong = pb::DownloadObjectRequest { digest: digest.to_uppercase() };
-        crate::world::blames(client.download_object(wrong).await.map(|_| ()), "digest");
-        // A damaged object is never handed out as if it were whole.
-        let place = world.data.path().join("objects").join(&digest[..2]).join(&digest[2..]);
-        std::fs::write(place, "other").unwrap();
+        crate::world::rejects_field(client.download_object(wrong).await.map(|_| ()), "digest");
+        // A damaged object is not delivered as if it were intact.
+        let path = world.data.path().join("objects").join(&digest[..2]).join(&digest[2..]);
+        std::fs::write(path, "other").unwrap();
         let answer = crate::judge::download(&client, &digest).await;
-        fails(answer, Code::DataLoss, "OBJECT_DAMAGED");
+        fails_with(answer, Code::DataLoss, "OBJECT_DAMAGED");
     })
     .await;
 }

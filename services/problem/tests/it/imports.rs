@@ -1,4 +1,4 @@
-//! Uploads and their reports.
+//! Uploads and import reports.
 
 use access::testing::bearer;
 use futures_util::{StreamExt as _, stream};
@@ -7,7 +7,7 @@ use rpc::status;
 use tonic::Code;
 
 use crate::package::Files;
-use crate::world::{World, each, fails};
+use crate::world::{World, each, fails_with};
 
 fn options(problem: &str) -> pb::ImportProblemRequest {
     pb::ImportProblemRequest { problem_id: problem.to_owned(), ..Default::default() }
@@ -18,21 +18,21 @@ async fn count(world: &World, sql: &'static str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_package_leaves_nothing_behind() {
+async fn refused_package_leaves_no_data() {
     each(|world| async move {
         let setter = world.setter();
         let files =
-            Files::good().with("problem.yaml", "problem_format_version: 2025-09\nlimts: {}\n");
+            Files::valid().with("problem.yaml", "problem_format_version: 2025-09\nlimts: {}\n");
         let answer = world.try_import(&setter, options(""), &files.tar()).await;
-        let status = fails(answer, Code::InvalidArgument, "PACKAGE_INVALID");
+        let status = fails_with(answer, Code::InvalidArgument, "PACKAGE_INVALID");
         let fields = status::fields(&status);
         assert!(fields.iter().any(|(file, what)| file == "problem.yaml" && what.contains("limts")));
         let answer = world.try_import(&setter, options(""), b"hello").await;
-        fails(answer, Code::InvalidArgument, "PACKAGE_INVALID");
+        fails_with(answer, Code::InvalidArgument, "PACKAGE_INVALID");
         let answer = world.try_import(&setter, options(""), b"").await;
-        crate::world::blames(answer, "content");
+        crate::world::rejects_field(answer, "content");
         let empty = world.imports().import_problem(bearer(&setter.token, stream::empty())).await;
-        crate::world::blames(empty, "content");
+        crate::world::rejects_field(empty, "content");
         for table in ["SELECT COUNT(*) FROM problems", "SELECT COUNT(*) FROM object_pins"] {
             assert_eq!(count(&world, table).await, 0);
         }
@@ -43,33 +43,33 @@ async fn a_wrong_package_leaves_nothing_behind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn which_problem_an_upload_is_for() {
+async fn uploads_find_their_problem() {
     each(|world| async move {
         let (setter, other) = (world.setter(), world.setter());
-        let tar = Files::good().tar();
+        let tar = Files::valid().tar();
         let first = world.try_import(&setter, options(""), &tar).await.unwrap();
         assert_eq!((first.slug.as_str(), first.version), ("twosum", 1));
-        // The same uuid: a new version. By somebody else: another problem.
+        // The same uuid creates a new version; from another user, another problem.
         let second = world.try_import(&setter, options(""), &tar).await.unwrap();
         assert_eq!((second.problem_id == first.problem_id, second.version), (true, 2));
-        let theirs = world.try_import(&other, options(""), &tar).await.unwrap();
-        assert_eq!((theirs.slug.as_str(), theirs.version), ("twosum-2", 1));
-        // A slug that is free makes a problem of that name, whatever the uuid.
+        let others = world.try_import(&other, options(""), &tar).await.unwrap();
+        assert_eq!((others.slug.as_str(), others.version), ("twosum-2", 1));
+        // An unused slug creates a problem with that slug for any uuid.
         let named = world.try_import(&setter, options("another"), &tar).await.unwrap();
         assert_eq!((named.slug.as_str(), named.version), ("another", 1));
         let again = world.try_import(&setter, options("another"), &tar).await.unwrap();
         assert_eq!((again.slug.as_str(), again.version), ("another", 2));
-        // What is another's and hidden is not there: its slug is taken, its id unknown.
+        // Of a hidden problem of another user, the slug is taken and the id not found.
         let answer = world.try_import(&other, options("another"), &tar).await;
-        fails(answer, Code::AlreadyExists, "SLUG_TAKEN");
+        fails_with(answer, Code::AlreadyExists, "SLUG_TAKEN");
         let answer = world.try_import(&other, options(&first.problem_id), &tar).await;
-        fails(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
-        crate::world::blames(
+        fails_with(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
+        crate::world::rejects_field(
             world.try_import(&setter, options("No Slug"), &tar).await,
             "problem_id",
         );
         let grant = format!("{} problem.problem.update problems/{}", other.id, first.problem_id);
-        world.others.grants.lock().unwrap().insert(grant);
+        world.peers.grants.lock().unwrap().insert(grant);
         let allowed = world.try_import(&other, options("twosum"), &tar).await.unwrap();
         assert_eq!((allowed.problem_id, allowed.version), (first.problem_id, 3));
     })
@@ -77,46 +77,49 @@ async fn which_problem_an_upload_is_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_is_the_same_import() {
+async fn repeated_request_id_returns_the_same_import() {
     each(|world| async move {
         let setter = world.setter();
         let with = |request_id: &str| pb::ImportProblemRequest {
             request_id: request_id.to_owned(),
             ..Default::default()
         };
-        let tar = Files::good().tar();
+        let tar = Files::valid().tar();
         let first = world.try_import(&setter, with("one"), &tar).await.unwrap();
         let again = world.try_import(&setter, with("one"), &tar).await.unwrap();
         assert_eq!(first, again);
         assert_eq!(count(&world, "SELECT COUNT(*) FROM imports").await, 1);
-        let other = Files::good().with("data/secret/1.ans", "5\n").tar();
-        crate::world::blames(world.try_import(&setter, with("one"), &other).await, "request_id");
+        let other = Files::valid().with("data/secret/1.ans", "5\n").tar();
+        crate::world::rejects_field(
+            world.try_import(&setter, with("one"), &other).await,
+            "request_id",
+        );
         let long = with(&"x".repeat(129));
-        crate::world::blames(world.try_import(&setter, long, &tar).await, "request_id");
+        crate::world::rejects_field(world.try_import(&setter, long, &tar).await, "request_id");
         assert_eq!(count(&world, "SELECT COUNT(*) FROM object_pins").await, 0);
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn uploads_are_bounded() {
+async fn size_of_uploads_is_limited() {
     for kind in db::testing::kinds() {
         let config = problem::Config { upload_mib: 1, ..problem::Config::default() };
         let world = World::open(&kind, config).await;
         let setter = world.setter();
-        let files = Files::good().with("data/secret/1.in", vec![b'x'; 2 << 20]);
+        let files = Files::valid().with("data/secret/1.in", vec![b'x'; 2 << 20]);
         let answer = world.try_import(&setter, options(""), &files.tar()).await;
-        fails(answer, Code::InvalidArgument, "PACKAGE_TOO_LARGE");
+        fails_with(answer, Code::InvalidArgument, "PACKAGE_TOO_LARGE");
         let scratch = world.data.path().join("scratch/problem");
         assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn reports_are_for_their_makers_and_editors() {
+async fn reports_are_visible_to_uploaders_and_editors() {
     each(|world| async move {
         let (setter, other) = (world.setter(), world.setter());
-        let import = world.import(&setter, &Files::good(), false).await;
+        let import = world.import(&setter, &Files::valid(), false).await;
         let get = |token: String| {
             let message =
                 pb::GetProblemImportRequest { problem_import_id: import.problem_import_id.clone() };
@@ -124,28 +127,28 @@ async fn reports_are_for_their_makers_and_editors() {
             async move { client.get_problem_import(bearer(&token, message)).await }
         };
         assert!(get(setter.token.clone()).await.is_ok());
-        fails(get(other.token.clone()).await, Code::NotFound, "IMPORT_NOT_FOUND");
+        fails_with(get(other.token.clone()).await, Code::NotFound, "IMPORT_NOT_FOUND");
         assert!(get(world.user("admin", &[access::Role::Admin]).token).await.is_ok());
         let grant = format!("{} problem.problem.update problems/{}", other.id, import.problem_id);
-        world.others.grants.lock().unwrap().insert(grant);
+        world.peers.grants.lock().unwrap().insert(grant);
         assert!(get(other.token).await.is_ok());
         for id in ["", "x", "twosum", &setter.id.to_string()] {
             let message = pb::GetProblemImportRequest { problem_import_id: id.to_owned() };
             let answer = world.imports().get_problem_import(bearer(&setter.token, message)).await;
-            fails(answer, Code::NotFound, "IMPORT_NOT_FOUND");
+            fails_with(answer, Code::NotFound, "IMPORT_NOT_FOUND");
             let message = pb::WatchProblemImportRequest { problem_import_id: id.to_owned() };
             let answer = world.imports().watch_problem_import(bearer(&setter.token, message)).await;
-            fails(answer.map(|_| ()), Code::NotFound, "IMPORT_NOT_FOUND");
+            fails_with(answer.map(|_| ()), Code::NotFound, "IMPORT_NOT_FOUND");
         }
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watcher_sees_the_beginning_and_the_end() {
+async fn watchers_see_the_first_and_the_last_state() {
     each(|world| async move {
         let setter = world.setter();
-        let import = world.import(&setter, &Files::good(), false).await;
+        let import = world.import(&setter, &Files::valid(), false).await;
         let message =
             pb::WatchProblemImportRequest { problem_import_id: import.problem_import_id.clone() };
         let watched = world.imports().watch_problem_import(bearer(&setter.token, message)).await;
@@ -166,12 +169,12 @@ async fn a_watcher_sees_the_beginning_and_the_end() {
 async fn imports_are_listed_page_by_page() {
     each(|world| async move {
         let setter = world.setter();
-        let mut made = Vec::new();
+        let mut imported = Vec::new();
         for _ in 0..5 {
             world.clock.advance(std::time::Duration::from_secs(1));
-            made.push(world.import(&setter, &Files::good(), false).await.problem_import_id);
+            imported.push(world.import(&setter, &Files::valid(), false).await.problem_import_id);
         }
-        made.reverse();
+        imported.reverse();
         let (mut seen, mut page_token) = (Vec::new(), String::new());
         loop {
             let message = pb::ListProblemImportsRequest { page_size: 2, page_token };
@@ -183,7 +186,7 @@ async fn imports_are_listed_page_by_page() {
                 break;
             }
         }
-        assert_eq!(seen, made);
+        assert_eq!(seen, imported);
         let other = world.setter();
         let message = pb::ListProblemImportsRequest::default();
         let answer = world.imports().list_problem_imports(bearer(&other.token, message)).await;

@@ -1,8 +1,8 @@
-//! The rest of Agon, as these tests need it: a judge that reads from a program's first line what comes of
-//! it, and an auth service that knows who was given what.
+//! Fake peers: a judge that takes its verdicts from the first line of a program, and an auth service with a list of
+//! grants.
 //!
-//! The first line of a program is a comment with a verdict for all tests, or one per test, and before it
-//! perhaps `time=<microseconds>`.
+//! The first line of a program is a comment with one verdict for all tests, or one per test, optionally preceded by
+//! `time=<microseconds>`.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -26,16 +26,15 @@ pub const MIGRATIONS: db::Migrations = db::Migrations { service: "judge", files:
 
 pub type Client = JudgeDataServiceClient<access::Authorised>;
 
-/// Judges what is asked for.
 pub struct Judge {
     pub problem: Client,
 }
 
 impl bus::Handler for Judge {
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
-        let wanted: VerificationRequested = event.decode()?;
+        let requested: VerificationRequested = event.decode()?;
         let request =
-            pb::GetVerificationRequest { verification_id: wanted.verification_id.clone() };
+            pb::GetVerificationRequest { verification_id: requested.verification_id.clone() };
         let found = self.problem.clone().get_verification(request).await?.into_inner();
         let verification = found.verification.ok_or_else(|| Fault::permanent("no verification"))?;
         let judged = judge(&self.problem, &verification).await?;
@@ -50,8 +49,11 @@ pub fn complete(tx: &mut Tx, judged: &JudgementCompleted) {
     bus::outbox::append(tx, Event::new(&JUDGEMENT, key, 1, judged));
 }
 
-async fn judge(client: &Client, wanted: &pb::Verification) -> Result<JudgementCompleted, Status> {
-    let source = match wanted.sources.first().and_then(|source| source.content.clone()) {
+async fn judge(
+    client: &Client,
+    requested: &pb::Verification,
+) -> Result<JudgementCompleted, Status> {
+    let source = match requested.sources.first().and_then(|source| source.content.clone()) {
         Some(object) => download(client, &object.digest).await?,
         None => b"# AC".to_vec(),
     };
@@ -63,24 +65,24 @@ async fn judge(client: &Client, wanted: &pb::Verification) -> Result<JudgementCo
             None => words.push(word.to_owned()),
         }
     }
-    let count = count(client, wanted).await?;
+    let count = count(client, requested).await?;
     let test = |index: usize| {
         let word = words.get(index.min(words.len().saturating_sub(1))).map_or("AC", String::as_str);
         let mut verdict = verdict(word);
-        let solution = wanted.kind() == pb::VerificationKind::Solution;
-        let mut took = time;
-        if solution && verdict != Verdict::CompileError && took > wanted.time_limit_us {
-            (verdict, took) = (Verdict::TimeLimitExceeded, wanted.time_limit_us);
+        let solution = requested.kind() == pb::VerificationKind::Solution;
+        let mut elapsed = time;
+        if solution && verdict != Verdict::CompileError && elapsed > requested.time_limit_us {
+            (verdict, elapsed) = (Verdict::TimeLimitExceeded, requested.time_limit_us);
         }
         let index = i32::try_from(index).unwrap();
-        JudgedTest { index, verdict: verdict.into(), cpu_time_us: took, ..JudgedTest::default() }
+        JudgedTest { index, verdict: verdict.into(), cpu_time_us: elapsed, ..JudgedTest::default() }
     };
     let tests: Vec<JudgedTest> = (0..count).map(test).collect();
-    let wrong = tests.iter().map(JudgedTest::verdict).find(|v| *v != Verdict::Accepted);
+    let failed = tests.iter().map(JudgedTest::verdict).find(|v| *v != Verdict::Accepted);
     Ok(JudgementCompleted {
-        judgement_id: wanted.verification_id.clone(),
-        verification_id: wanted.verification_id.clone(),
-        verdict: wrong.unwrap_or(Verdict::Accepted).into(),
+        judgement_id: requested.verification_id.clone(),
+        verification_id: requested.verification_id.clone(),
+        verdict: failed.unwrap_or(Verdict::Accepted).into(),
         cpu_time_us: tests.iter().map(|t| t.cpu_time_us).max().unwrap_or(0),
         memory_bytes: 1 << 20,
         test_count: i32::try_from(count).unwrap(),
@@ -89,12 +91,16 @@ async fn judge(client: &Client, wanted: &pb::Verification) -> Result<JudgementCo
     })
 }
 
-async fn count(client: &Client, wanted: &pb::Verification) -> Result<usize, Status> {
-    if wanted.kind() != pb::VerificationKind::Solution {
-        return Ok(wanted.inputs.len() + wanted.invalid_inputs.len() + wanted.outputs.len());
+async fn count(client: &Client, requested: &pb::Verification) -> Result<usize, Status> {
+    if requested.kind() != pb::VerificationKind::Solution {
+        return Ok(requested.inputs.len()
+            + requested.invalid_inputs.len()
+            + requested.outputs.len());
     }
-    let request =
-        pb::GetJudgeDataRequest { problem_id: wanted.problem_id.clone(), version: wanted.version };
+    let request = pb::GetJudgeDataRequest {
+        problem_id: requested.problem_id.clone(),
+        version: requested.version,
+    };
     let data = client.clone().get_judge_data(request).await?.into_inner().judge_data;
     Ok(data.unwrap_or_default().tests.len())
 }
@@ -102,10 +108,10 @@ async fn count(client: &Client, wanted: &pb::Verification) -> Result<usize, Stat
 /// All bytes of an object.
 pub async fn download(client: &Client, digest: &str) -> Result<Vec<u8>, Status> {
     let request = pb::DownloadObjectRequest { digest: digest.to_owned() };
-    let mut pieces = client.clone().download_object(request).await?.into_inner();
+    let mut chunks = client.clone().download_object(request).await?.into_inner();
     let mut bytes = Vec::new();
-    while let Some(piece) = pieces.message().await? {
-        bytes.extend_from_slice(&piece.data);
+    while let Some(chunk) = chunks.message().await? {
+        bytes.extend_from_slice(&chunk.data);
     }
     Ok(bytes)
 }
@@ -128,15 +134,15 @@ pub fn run(bus: &Bus, db: &TestDb, problem: Client, shutdown: &Shutdown) {
     tokio::spawn(consumer.run(shutdown.wait()));
 }
 
-/// Answers for the judge and for auth.
+/// Serves the RPCs of judge and auth that the service calls.
 #[derive(Clone, Default)]
-pub struct Others {
+pub struct FakePeers {
     /// `user permission resource`.
     pub grants: Arc<Mutex<HashSet<String>>>,
 }
 
 #[tonic::async_trait]
-impl judge_pb::judgement_service_server::JudgementService for Others {
+impl judge_pb::judgement_service_server::JudgementService for FakePeers {
     async fn get_judgement(
         &self,
         _: Request<judge_pb::GetJudgementRequest>,
@@ -163,7 +169,7 @@ impl judge_pb::judgement_service_server::JudgementService for Others {
 }
 
 #[tonic::async_trait]
-impl auth_pb::access_service_server::AccessService for Others {
+impl auth_pb::access_service_server::AccessService for FakePeers {
     async fn check_permission(
         &self,
         request: Request<auth_pb::CheckPermissionRequest>,

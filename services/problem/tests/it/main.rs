@@ -1,13 +1,13 @@
-//! The service through its generated clients, on every database, with a judge that does as it is told.
-#![expect(clippy::disallowed_methods, reason = "tests spawn as they like")]
+//! Tests of the service through its generated clients, on every database, with a scripted judge.
+#![expect(clippy::disallowed_methods, reason = "tests may spawn tasks")]
 
 mod access_matrix;
-mod garbage;
+mod housekeeping;
 mod imports;
+mod invalid_input;
 mod judge;
 mod objects;
 mod package;
 mod problems;
-mod upkeep;
 mod verification;
 mod world;

@@ -1,4 +1,4 @@
-//! The whole service with its test data in a bucket.
+//! The service with its test data in a bucket.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use tonic::Code;
 
 use crate::judge::download;
 use crate::package::Files;
-use crate::world::{World, fails};
+use crate::world::{World, fails_with};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn test_data_in_a_bucket() {
+async fn test_data_is_stored_in_a_bucket() {
     let Some(objects) = testing::bucket() else { return };
     let world = World::open(&Kind::Sqlite, Config { objects, ..Config::default() }).await;
     world.judge();
     let setter = world.setter();
-    let files = Files::good().with("data/secret/1.in", "only here\n");
+    let files = Files::valid().with("data/secret/1.in", "only here\n");
     let import = world.verified(&setter, &files, true).await;
     assert_eq!(import.state(), ImportState::Succeeded, "{import:?}");
     let problem_id = import.problem_id.clone();
     let data = pb::GetJudgeDataRequest { problem_id: problem_id.clone(), version: 1 };
     let found = world.judge_data().get_judge_data(data).await.unwrap().into_inner();
     let digest = found.judge_data.unwrap().tests[1].input.clone().unwrap().digest;
-    // Not in the data directory, and still there for the next process.
+    // It is not in the data directory, and available after a restart.
     assert!(!world.data.path().join("objects").exists());
     let world = world.restart().await;
     assert_eq!(download(&world.judge_data(), &digest).await.unwrap(), b"only here\n");
@@ -33,8 +33,8 @@ async fn test_data_in_a_bucket() {
     let message = pb::DeleteProblemRequest { problem_id, ..Default::default() };
     world.problems().delete_problem(bearer(&setter.token, message)).await.unwrap();
     world.clock.advance(Duration::from_secs(15 * 86_400));
-    let removed = world.service.tidy().await.unwrap();
+    let removed = world.service.clean_up().await.unwrap();
     assert!(removed.problems == 1 && removed.objects > 3, "{removed:?}");
     let answer = download(&world.judge_data(), &digest).await;
-    fails(answer, Code::NotFound, "OBJECT_NOT_FOUND");
+    fails_with(answer, Code::NotFound, "OBJECT_NOT_FOUND");
 }

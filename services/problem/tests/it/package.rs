@@ -1,4 +1,4 @@
-//! Packages made by tests.
+//! Packages of tests.
 
 /// A package as a list of files.
 #[derive(Clone)]
@@ -7,9 +7,8 @@ pub struct Files(Vec<(String, Vec<u8>)>);
 pub const UUID: &str = "8ee7605a-d1ce-47b3-be37-15de5acd757e";
 
 impl Files {
-    /// A package whose jury does what is expected: the judge of these tests reads from a program's first
-    /// line what comes of it.
-    pub fn good() -> Self {
+    /// A valid package. The fake judge takes verdicts from the first line of a program.
+    pub fn valid() -> Self {
         let yaml = format!(
             "problem_format_version: 2025-09\nname: Two Sum\nuuid: {UUID}\nkeywords: [Math]\n\
              credits: Ada <ada@example.org>\nlimits: {{time_limit: 2, memory: 64}}\n"
@@ -27,20 +26,19 @@ impl Files {
             .with("attachments/tool.txt", "hello\n")
     }
 
-    /// As `good`, without a declared time limit.
-    pub fn timeless() -> Self {
+    pub fn without_time_limit() -> Self {
         let yaml = format!("problem_format_version: 2025-09\nname: Two Sum\nuuid: {UUID}\n");
-        Self::good().with("problem.yaml", yaml)
+        Self::valid().with("problem.yaml", yaml)
     }
 
-    /// With another or a changed file.
+    /// Adds or replaces a file.
     pub fn with(mut self, name: &str, text: impl AsRef<[u8]>) -> Self {
         self.0.retain(|(other, _)| other != name);
         self.0.push((name.to_owned(), text.as_ref().to_vec()));
         self
     }
 
-    /// As an uploaded file.
+    /// The archive to upload.
     pub fn tar(&self) -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
         for (name, bytes) in &self.0 {

@@ -1,4 +1,4 @@
-//! Problems themselves.
+//! RPCs of problems.
 
 use access::Role;
 use access::testing::bearer;
@@ -8,7 +8,7 @@ use proto::problem::{self as pb, Visibility};
 use tonic::{Code, Request, Status};
 
 use crate::package::Files;
-use crate::world::{User, World, blames, each, fails, inner, request};
+use crate::world::{User, World, each, fails_with, inner, rejects_field, request};
 
 async fn update(
     world: &World,
@@ -39,43 +39,43 @@ async fn list(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn made_changed_deleted_and_brought_back() {
+async fn problems_are_created_updated_deleted_and_restored() {
     each(|world| async move {
         let setter = world.setter();
-        let made = world.create(&setter, "first").await.unwrap();
+        let created = world.create(&setter, "first").await.unwrap();
         assert_eq!(
-            (made.visibility(), made.owner_id.as_str()),
+            (created.visibility(), created.owner_id.as_str()),
             (Visibility::Draft, &*setter.id.to_string())
         );
-        fails(world.create(&setter, "first").await, Code::AlreadyExists, "SLUG_TAKEN");
+        fails_with(world.create(&setter, "first").await, Code::AlreadyExists, "SLUG_TAKEN");
         let change = pb::Problem {
             problem_id: "first".into(),
             title: "Changed".into(),
             tags: vec!["b".into(), "a".into()],
             difficulty: 1500,
             slug: "ignored".into(),
-            etag: made.etag.clone(),
+            etag: created.etag.clone(),
             ..Default::default()
         };
         let changed = update(&world, &setter, change.clone(), &["title", "tags"]).await.unwrap();
         assert_eq!((changed.title.as_str(), changed.slug.as_str()), ("Changed", "first"));
         assert_eq!((changed.tags, changed.difficulty), (vec!["a".to_owned(), "b".into()], 0));
         let stale = update(&world, &setter, change.clone(), &["title"]).await;
-        fails(stale, Code::Aborted, "ETAG_MISMATCH");
+        fails_with(stale, Code::Aborted, "ETAG_MISMATCH");
         let set = pb::Problem { etag: String::new(), slug: String::new(), ..change.clone() };
         let changed = update(&world, &setter, set, &[]).await.unwrap();
         assert_eq!(changed.difficulty, 1500);
-        let wrong = update(&world, &setter, change.clone(), &["owner_id"]).await;
-        blames(wrong, "update_mask");
-        fails(delete(&world, &setter, "first", "0").await, Code::Aborted, "ETAG_MISMATCH");
+        let refused = update(&world, &setter, change.clone(), &["owner_id"]).await;
+        rejects_field(refused, "update_mask");
+        fails_with(delete(&world, &setter, "first", "0").await, Code::Aborted, "ETAG_MISMATCH");
         delete(&world, &setter, "first", &changed.etag).await.unwrap();
-        let gone = world.get(Some(&setter.token), "first").await;
-        fails(gone, Code::NotFound, "PROBLEM_NOT_FOUND");
-        let kept = world.get(Some(&setter.token), &made.problem_id).await.unwrap();
+        let deleted = world.get(Some(&setter.token), "first").await;
+        fails_with(deleted, Code::NotFound, "PROBLEM_NOT_FOUND");
+        let kept = world.get(Some(&setter.token), &created.problem_id).await.unwrap();
         assert!(kept.delete_time.is_some());
-        // The slug is free again; the old problem comes back under another.
+        // The slug is free again; the deleted problem is restored with another one.
         world.create(&setter, "first").await.unwrap();
-        let message = pb::UndeleteProblemRequest { problem_id: made.problem_id.clone() };
+        let message = pb::UndeleteProblemRequest { problem_id: created.problem_id.clone() };
         let back = world.problems().undelete_problem(bearer(&setter.token, message)).await;
         assert_eq!(back.unwrap().into_inner().problem.unwrap().slug, "first-2");
     })
@@ -83,7 +83,7 @@ async fn made_changed_deleted_and_brought_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_becomes_public_without_content() {
+async fn problems_without_a_version_cannot_be_public() {
     each(|world| async move {
         let setter = world.setter();
         world.create(&setter, "first").await.unwrap();
@@ -93,19 +93,19 @@ async fn nothing_becomes_public_without_content() {
             ..Default::default()
         };
         let answer = update(&world, &setter, public.clone(), &["visibility"]).await;
-        fails(answer, Code::FailedPrecondition, "NOT_PUBLISHED");
+        fails_with(answer, Code::FailedPrecondition, "NOT_PUBLISHED");
         let message = pb::CreateProblemRequest {
             problem: Some(pb::Problem { slug: "second".into(), title: "t".into(), ..public }),
             ..Default::default()
         };
         let answer = inner(world.problems().create_problem(bearer(&setter.token, message)).await);
-        fails(answer, Code::FailedPrecondition, "NOT_PUBLISHED");
+        fails_with(answer, Code::FailedPrecondition, "NOT_PUBLISHED");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_embargo_holds() {
+async fn embargoed_problems_cannot_be_public() {
     each(|world| async move {
         let setter = world.setter();
         world.judge();
@@ -114,7 +114,8 @@ async fn an_embargo_holds() {
              embargo_until: 2199-01-01\n",
             crate::package::UUID
         );
-        let import = world.verified(&setter, &Files::good().with("problem.yaml", yaml), true).await;
+        let import =
+            world.verified(&setter, &Files::valid().with("problem.yaml", yaml), true).await;
         assert!(import.findings.iter().any(|f| f.message.contains("embargo")), "{import:?}");
         let problem = world.get(Some(&setter.token), "twosum").await.unwrap();
         assert_eq!((problem.published_version, problem.visibility()), (1, Visibility::Draft));
@@ -124,18 +125,18 @@ async fn an_embargo_holds() {
             ..Default::default()
         };
         let answer = inner(world.problems().publish_problem(bearer(&setter.token, message)).await);
-        fails(answer, Code::FailedPrecondition, "EMBARGOED");
+        fails_with(answer, Code::FailedPrecondition, "EMBARGOED");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn versions_are_switched() {
+async fn any_verified_version_can_be_published() {
     each(|world| async move {
         let setter = world.setter();
         world.judge();
         for answer in ["3\n", "4\n"] {
-            let files = Files::good().with("data/secret/1.ans", answer);
+            let files = Files::valid().with("data/secret/1.ans", answer);
             world.verified(&setter, &files, true).await;
         }
         let publish = |version| {
@@ -151,8 +152,8 @@ async fn versions_are_switched() {
         assert_eq!(back.published_version, 1);
         let newest = publish(0).await.unwrap().into_inner().problem.unwrap();
         assert_eq!(newest.published_version, 2);
-        fails(publish(3).await, Code::NotFound, "VERSION_NOT_FOUND");
-        blames(publish(-1).await, "version");
+        fails_with(publish(3).await, Code::NotFound, "VERSION_NOT_FOUND");
+        rejects_field(publish(-1).await, "version");
         let message = pb::ListProblemVersionsRequest {
             problem_id: "twosum".into(),
             page_size: 1,
@@ -173,11 +174,11 @@ async fn versions_are_switched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn lists_show_what_one_may_see() {
+async fn lists_show_visible_problems_only() {
     each(|world| async move {
         let (setter, other) = (world.setter(), world.setter());
         world.judge();
-        world.verified(&setter, &Files::good(), true).await;
+        world.verified(&setter, &Files::valid(), true).await;
         for slug in ["bbb", "aaa", "ccc"] {
             world.create(&setter, slug).await.unwrap();
         }
@@ -220,7 +221,7 @@ async fn lists_show_what_one_may_see() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pages_hold_everything_once() {
+async fn pages_contain_each_problem_once() {
     each(|world| async move {
         let setter = world.setter();
         let slugs: Vec<String> = (0..7).map(|i| format!("slug-{i}")).collect();
@@ -243,24 +244,24 @@ async fn pages_hold_everything_once() {
             page_token = page.next_page_token;
         }
         assert_eq!(seen, slugs);
-        // A token is one list's, and one viewer's.
+        // A page token is valid for one filter and one viewer.
         let other = pb::ListProblemsRequest {
             page_token: page_token.clone(),
             query: "slug".into(),
             ..Default::default()
         };
-        blames(list(&world, Some(&setter), other).await, "page_token");
+        rejects_field(list(&world, Some(&setter), other).await, "page_token");
         let message = pb::ListProblemsRequest { page_token, ..Default::default() };
-        blames(list(&world, None, message).await, "page_token");
+        rejects_field(list(&world, None, message).await, "page_token");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn creating_twice_with_one_request_id_makes_one() {
+async fn repeated_request_id_creates_one_problem() {
     each(|world| async move {
         let setter = world.setter();
-        let make = |slug: &str, request_id: &str| {
+        let create = |slug: &str, request_id: &str| {
             let problem =
                 pb::Problem { slug: slug.into(), title: "t".into(), ..Default::default() };
             let message =
@@ -268,16 +269,16 @@ async fn creating_twice_with_one_request_id_makes_one() {
             let (mut client, request) = (world.problems(), bearer(&setter.token, message));
             async move { inner(client.create_problem(request).await) }
         };
-        let first = make("first", "one").await.unwrap();
-        assert_eq!(first, make("first", "one").await.unwrap());
-        blames(make("second", "one").await, "request_id");
-        fails(make("first", "two").await, Code::AlreadyExists, "SLUG_TAKEN");
+        let first = create("first", "one").await.unwrap();
+        assert_eq!(first, create("first", "one").await.unwrap());
+        rejects_field(create("second", "one").await, "request_id");
+        fails_with(create("first", "two").await, Code::AlreadyExists, "SLUG_TAKEN");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn statements_and_attachments() {
+async fn statements_and_attachments_are_served() {
     each(|world| async move {
         let setter = world.setter();
         world.judge();
@@ -286,7 +287,7 @@ async fn statements_and_attachments() {
              limits: {{time_limit: 1}}\n",
             crate::package::UUID
         );
-        let files = Files::good()
+        let files = Files::valid()
             .with("problem.yaml", yaml)
             .with("statement/problem.de.md", "Addiere.\n")
             .with("attachments/big.bin", vec![7; 600_000]);
@@ -306,7 +307,7 @@ async fn statements_and_attachments() {
         assert_eq!((english.samples[0].input.as_str(), english.samples.len()), ("1 2\n", 1));
         assert_eq!(statement("", "fr, de;q=0.5").await.unwrap().title, "Summe");
         assert_eq!(statement("de", "en").await.unwrap().title, "Summe");
-        fails(statement("fr", "en").await, Code::NotFound, "STATEMENT_NOT_FOUND");
+        fails_with(statement("fr", "en").await, Code::NotFound, "STATEMENT_NOT_FOUND");
         let download = |name: &str| {
             let message =
                 pb::DownloadAttachmentRequest { problem_id: "twosum".into(), name: name.into() };
@@ -319,7 +320,7 @@ async fn statements_and_attachments() {
         assert_eq!(bodies.iter().map(|body| body.data.len()).sum::<usize>(), 600_000);
         for name in ["", "other", "../tool.txt", "TOOL.TXT"] {
             let answer = download(name).await.map(|_| ());
-            fails(answer, Code::NotFound, "ATTACHMENT_NOT_FOUND");
+            fails_with(answer, Code::NotFound, "ATTACHMENT_NOT_FOUND");
         }
     })
     .await;

@@ -1,4 +1,4 @@
-//! From a package to a verdict about it.
+//! Verification of imported packages.
 
 use proto::event::{JudgementCompleted, Verdict};
 use proto::problem::{self as pb, ImportState, Severity, VersionState};
@@ -6,7 +6,7 @@ use tonic::Code;
 
 use crate::judge;
 use crate::package::Files;
-use crate::world::{World, each, fails};
+use crate::world::{World, each, fails_with};
 
 async fn version(world: &World, import: &pb::ProblemImport) -> pb::ProblemVersion {
     let user = world.user("admin", &[access::Role::Admin]);
@@ -24,11 +24,11 @@ fn check<'i>(import: &'i pb::ProblemImport, file: &str) -> &'i pb::ImportCheck {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_good_package_is_published() {
+async fn valid_package_is_published() {
     each(|world| async move {
         let setter = world.setter();
         world.judge();
-        let import = world.verified(&setter, &Files::good(), true).await;
+        let import = world.verified(&setter, &Files::valid(), true).await;
         assert_eq!(import.state(), ImportState::Succeeded, "{import:?}");
         assert_eq!((import.done_count, import.check_count), (3, 3));
         assert!(import.checks.iter().all(|check| check.passed && !check.actual.is_empty()));
@@ -49,11 +49,11 @@ async fn a_good_package_is_published() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_surprise_rejects_the_version() {
+async fn unexpected_verdict_rejects_the_version() {
     each(|world| async move {
         let setter = world.setter();
         world.judge();
-        for (file, line, said) in [
+        for (file, line, message) in [
             ("submissions/accepted/a.py", "# AC WA", "test secret/1: WA, expected AC"),
             ("submissions/wrong_answer/w.py", "# AC", "expected WA on at least one test"),
             ("submissions/wrong_answer/w.py", "# RTE", "test sample/1: RTE, expected AC or WA"),
@@ -61,10 +61,10 @@ async fn a_surprise_rejects_the_version() {
             ("submissions/accepted/a.py", "# time=2000001 AC", "TLE, expected AC"),
             ("input_validators/check.py", "# AC WA", "secret/1: was refused"),
         ] {
-            let import = world.verified(&setter, &Files::good().with(file, line), true).await;
+            let import = world.verified(&setter, &Files::valid().with(file, line), true).await;
             assert_eq!(import.state(), ImportState::Failed, "{line}");
             let check = check(&import, file);
-            assert!(!check.passed && check.message.contains(said), "{line}: {check:?}");
+            assert!(!check.passed && check.message.contains(message), "{line}: {check:?}");
             let version = version(&world, &import).await;
             assert_eq!((version.state(), version.published), (VersionState::Rejected, false));
         }
@@ -74,17 +74,17 @@ async fn a_surprise_rejects_the_version() {
             pb::PublishProblemRequest { problem_id: "twosum".into(), ..Default::default() };
         let request = access::testing::bearer(&setter.token, message);
         let answer = world.problems().publish_problem(request).await;
-        fails(answer, Code::FailedPrecondition, "VERSION_NOT_VERIFIED");
+        fails_with(answer, Code::FailedPrecondition, "VERSION_NOT_VERIFIED");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_time_limit_is_found() {
+async fn time_limit_is_inferred() {
     each(|world| async move {
         let setter = world.setter();
         world.judge();
-        let files = Files::timeless()
+        let files = Files::without_time_limit()
             .with("submissions/accepted/a.py", "# time=700000 AC")
             .with("submissions/time_limit_exceeded/s.py", "# time=3000000 AC")
             .with("submissions/time_limit_exceeded/t.py", "# time=9000000 AC");
@@ -93,29 +93,32 @@ async fn a_time_limit_is_found() {
         let limits = version(&world, &import).await.limits.unwrap();
         assert_eq!(limits.time_limit.unwrap().seconds, 2);
         assert_eq!(check(&import, "/s.py").actual, "TLE");
-        // No limit is above twice the one and clearly below the other.
+        // No limit has the required distance to both solutions.
         let close = files.with("submissions/time_limit_exceeded/s.py", "# time=2900000 AC");
         let import = world.verified(&setter, &close, false).await;
         assert_eq!(import.state(), ImportState::Failed);
-        let told = import.findings.iter().find(|f| f.severity() == Severity::Error).unwrap();
-        assert!(told.file.ends_with("/s.py") && told.message.contains("1.5 times"), "{told:?}");
+        let finding = import.findings.iter().find(|f| f.severity() == Severity::Error).unwrap();
+        assert!(
+            finding.file.ends_with("/s.py") && finding.message.contains("1.5 times"),
+            "{finding:?}"
+        );
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn validators_and_outputs() {
+async fn validators_and_outputs_are_checked() {
     each(|world| async move {
         let setter = world.setter();
         world.judge();
-        let files = Files::good()
+        let files = Files::valid()
             .with("data/invalid_input/x.in", "x")
             .with("data/valid_output/y.in", "")
             .with("data/valid_output/y.ans", "")
             .with("data/valid_output/y.out", "")
             .with("data/sample/test_group.yaml", "input_validator_args: [small]\n");
-        // One validator accepts everything; the other refuses what it must: inputs are the test, the
-        // output's input, then the invalid one.
+        // One validator accepts everything, the other refuses the invalid input. The inputs are the test, the
+        // input of the output, then the invalid one.
         let files = files.with("input_validators/lax.py", "# AC AC WA\n");
         let import = world.verified(&setter, &files, false).await;
         assert_eq!(import.state(), ImportState::Succeeded, "{import:?}");
@@ -129,18 +132,18 @@ async fn validators_and_outputs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_import_survives_a_restart_at_any_point() {
+async fn import_continues_after_restarts() {
     each(|world| async move {
         let setter = world.setter();
-        let files =
-            Files::timeless().with("submissions/time_limit_exceeded/s.py", "# time=9000000 AC");
+        let files = Files::without_time_limit()
+            .with("submissions/time_limit_exceeded/s.py", "# time=9000000 AC");
         let import = world.import(&setter, &files, true).await;
         assert_eq!((import.state(), import.done_count), (ImportState::Verifying, 0));
-        // Nobody judged yet; then one check was judged, but the answer not applied; then all go on.
+        // Restart before any check is judged.
         let world = world.restart().await;
         let world = world.restart().await;
         world.judge();
-        let import = world.done(&setter, &import.problem_import_id).await;
+        let import = world.finished(&setter, &import.problem_import_id).await;
         assert_eq!(import.state(), ImportState::Succeeded, "{import:?}");
         assert_eq!(world.get(None, "twosum").await.unwrap().published_version, 1);
     })
@@ -148,11 +151,11 @@ async fn an_import_survives_a_restart_at_any_point() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn second_answers_and_strangers_change_nothing() {
+async fn repeated_and_unknown_results_are_ignored() {
     each(|world| async move {
         let setter = world.setter();
         world.judge();
-        let import = world.verified(&setter, &Files::good(), true).await;
+        let import = world.verified(&setter, &Files::valid(), true).await;
         let ids: Vec<(ids::Uuid,)> =
             world.db.query("SELECT id FROM checks").fetch_all().await.unwrap();
         let unknown = world.clock.new_id();
@@ -166,12 +169,12 @@ async fn second_answers_and_strangers_change_nothing() {
             judge::complete(&mut tx, &judged);
             tx.commit().await.unwrap();
         }
-        // Behind them, something that shows that they were dealt with.
+        // A later import shows that the results were consumed.
         let again =
-            world.verified(&setter, &Files::good().with("data/secret/1.ans", "5\n"), true).await;
+            world.verified(&setter, &Files::valid().with("data/secret/1.ans", "5\n"), true).await;
         assert_eq!(again.state(), ImportState::Succeeded);
         assert_eq!(again.version, 2, "the same package uuid makes a new version");
-        let first = world.done(&setter, &import.problem_import_id).await;
+        let first = world.finished(&setter, &import.problem_import_id).await;
         assert_eq!(first.state(), ImportState::Succeeded);
         assert!(world.bus.health().is_ok());
     })
@@ -179,7 +182,7 @@ async fn second_answers_and_strangers_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_sample_problems_are_good_packages() {
+async fn sample_problems_are_imported_once() {
     each(|world| async move {
         let admin = world.user("admin", &[access::Role::Admin]);
         assert_eq!(world.service.import_samples(admin.id).await.unwrap(), 3);

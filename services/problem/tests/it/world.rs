@@ -1,4 +1,4 @@
-//! A server of one test, and what tests say about it.
+//! The server of one test, with helpers and assertions.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -21,24 +21,23 @@ use rpc::{Channel, Local, PageKey, RootSecret, Stack, status};
 use runtime::{Readiness, Shutdown, Tasks};
 use tonic::{Code, Request, Response, Status};
 
-use crate::judge::{self, Others};
+use crate::judge::{self, FakePeers};
 use crate::package::Files;
 
-/// A user of a test.
 #[derive(Clone)]
 pub struct User {
     pub id: Uuid,
     pub token: String,
 }
 
-/// A running problem service on a database of its own.
+/// A running problem service with its own database.
 pub struct World {
     pub service: Service,
     pub db: TestDb,
     pub judge_db: TestDb,
     pub bus: Bus,
     pub channel: Channel,
-    pub others: Others,
+    pub peers: FakePeers,
     pub issuer: Issuer,
     pub clock: Clock,
     pub shutdown: Shutdown,
@@ -64,17 +63,17 @@ impl World {
         let db = kind.create_with(&MIGRATIONS, |options| options.clock = clock.clone()).await;
         let judge_db = kind.create_with(&judge::MIGRATIONS, |o| o.clock = clock.clone()).await;
         let data = tempfile::tempdir().unwrap();
-        let (issuer, others) = (Issuer::new(clock.clone()), Others::default());
+        let (issuer, peers) = (Issuer::new(clock.clone()), FakePeers::default());
         let config = Config { watch_refresh_ms: 50, ..config };
-        let parts = (db, judge_db, data, issuer, others, clock);
+        let parts = (db, judge_db, data, issuer, peers, clock);
         Self::start(config, parts).await
     }
 
     async fn start(
         config: Config,
-        parts: (TestDb, TestDb, tempfile::TempDir, Issuer, Others, Clock),
+        parts: (TestDb, TestDb, tempfile::TempDir, Issuer, FakePeers, Clock),
     ) -> Self {
-        let (db, judge_db, data, issuer, others, clock) = parts;
+        let (db, judge_db, data, issuer, peers, clock) = parts;
         let (local, shutdown) = (Local::new(), Shutdown::new());
         let channel: Channel = local.clone().into();
         let authorised = || issuer.credentials("problem").channel(channel.clone());
@@ -91,8 +90,8 @@ impl World {
         let service = Service::open(config.clone(), parts).await.unwrap();
         let services = service
             .services()
-            .add(JudgementServiceServer::new(others.clone()))
-            .add(proto::auth::access_service_server::AccessServiceServer::new(others.clone()));
+            .add(JudgementServiceServer::new(peers.clone()))
+            .add(proto::auth::access_service_server::AccessServiceServer::new(peers.clone()));
         let (served, _) = Stack::new(proto::DESCRIPTOR_SET).build(services, &issuer.layer());
         local.set(served);
         let topics = vec![(problem::TOPICS, db.db()), (judge::TOPICS, judge_db.db())];
@@ -102,15 +101,15 @@ impl World {
         Self { service, db, judge_db, bus, channel, others, issuer, clock, shutdown, data, config }
     }
 
-    /// The same after a crash.
+    /// Restarts the service on the same data, as after a crash.
     pub async fn restart(self) -> Self {
         self.shutdown.begin();
         let (db, judge_db) = (self.db.reopen().await, self.judge_db.reopen().await);
-        let parts = (db, judge_db, self.data, self.issuer, self.others, self.clock);
+        let parts = (db, judge_db, self.data, self.issuer, self.peers, self.clock);
         Self::start(self.config, parts).await
     }
 
-    /// Lets the judge work.
+    /// Starts the judge.
     pub fn judge(&self) {
         judge::run(&self.bus, &self.judge_db, self.judge_data(), &self.shutdown);
     }
@@ -143,8 +142,8 @@ impl World {
         bytes: &[u8],
     ) -> Result<pb::ProblemImport, Status> {
         let mut messages = vec![options];
-        for piece in bytes.chunks(1000) {
-            let content = HttpBody { data: piece.to_vec().into(), ..HttpBody::default() };
+        for chunk in bytes.chunks(1000) {
+            let content = HttpBody { data: chunk.to_vec().into(), ..HttpBody::default() };
             let content = Some(content);
             messages.push(pb::ImportProblemRequest { content, ..Default::default() });
         }
@@ -158,19 +157,20 @@ impl World {
         self.try_import(user, options, &files.tar()).await.unwrap()
     }
 
-    /// Imports, waits for the judge, and gives the report.
+    /// Imports a package and waits for the end of its verification.
     pub async fn verified(&self, user: &User, files: &Files, publish: bool) -> pb::ProblemImport {
         let import = self.import(user, files, publish).await;
-        self.done(user, &import.problem_import_id).await
+        self.finished(user, &import.problem_import_id).await
     }
 
-    /// The import, once it is done.
-    pub async fn done(&self, user: &User, id: &str) -> pb::ProblemImport {
+    /// Waits for the end of an import.
+    pub async fn finished(&self, user: &User, id: &str) -> pb::ProblemImport {
         let request = pb::WatchProblemImportRequest { problem_import_id: id.to_owned() };
         let request = bearer(&user.token, request);
         let watched = self.imports().watch_problem_import(request).await.unwrap().into_inner();
         let last = watched.map(|message| message.unwrap()).collect::<Vec<_>>();
-        let last = tokio::time::timeout(Duration::from_secs(60), last).await.expect("it ends");
+        let last =
+            tokio::time::timeout(Duration::from_secs(60), last).await.expect("import must finish");
         last.into_iter().last().and_then(|message| message.problem_import).expect("an import")
     }
 
@@ -189,7 +189,6 @@ impl World {
     }
 }
 
-/// A request with a token, or without.
 pub fn request<T>(token: Option<&str>, message: T) -> Request<T> {
     match token {
         Some(token) => bearer(token, message),
@@ -197,25 +196,25 @@ pub fn request<T>(token: Option<&str>, message: T) -> Request<T> {
     }
 }
 
-/// The call failed with this code and reason.
+/// Asserts that the call failed with this code and reason.
 #[track_caller]
 pub fn fails<T: Debug>(result: Result<T, Status>, code: Code, reason: &str) -> Status {
-    let status = result.expect_err("this must fail");
+    let status = result.expect_err("call must fail");
     assert_eq!(status.code(), code, "{status:?}");
     assert_eq!(status::reason(&status).as_deref(), Some(reason), "{status:?}");
     status
 }
 
-/// The call failed because of a field.
+/// Asserts that the call failed with a violation of this field.
 #[track_caller]
-pub fn blames<T: Debug>(result: Result<T, Status>, field: &str) {
-    let status = result.expect_err("this must fail");
+pub fn rejects_field<T: Debug>(result: Result<T, Status>, field: &str) {
+    let status = result.expect_err("call must fail");
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     let fields = status::fields(&status);
     assert!(fields.iter().any(|(name, _)| name == field), "{field} is not in {fields:?}");
 }
 
-/// What a unary call answers.
+/// Unwraps the message of a response.
 pub fn inner<T>(answer: Result<Response<T>, Status>) -> Result<T, Status> {
     answer.map(Response::into_inner)
 }

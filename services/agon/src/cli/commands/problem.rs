@@ -1,4 +1,4 @@
-//! `agon problem import`
+//! `agon problem import` and `agon problem verify`
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use ids::Clock;
+use package::{Finding, MaxLimits, SizeLimits};
 use proto::google::api::HttpBody;
 use proto::problem::import_service_client::ImportServiceClient;
 use proto::problem::{
@@ -24,7 +25,13 @@ const CHUNK_BYTES: usize = 256 * 1024;
 type Client = ImportServiceClient<SignedIn>;
 
 pub async fn run(arguments: Problem) -> Result<ExitCode, Failure> {
-    let ProblemCommand::Import(arguments) = arguments.command;
+    match arguments.command {
+        ProblemCommand::Import(arguments) => import(arguments).await,
+        ProblemCommand::Verify { path } => verify(&path),
+    }
+}
+
+async fn import(arguments: Import) -> Result<ExitCode, Failure> {
     let (package, content_type) = open(&arguments.path)?;
     let mut client = Client::new(client::signed_in(&arguments.remote.server).await?);
     let mut progress = Progress::new("uploading");
@@ -36,7 +43,48 @@ pub async fn run(arguments: Problem) -> Result<ExitCode, Failure> {
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Opens the package as one file, with its content type. A folder is packed into a tar archive.
+/// Checks a package against the format and the default limits of a server, without a server.
+fn verify(path: &Path) -> Result<ExitCode, Failure> {
+    let (archive, _) = open(path)?;
+    let storage = |error| Failure::storage(format!("cannot unpack the package: {error}"));
+    let scratch = tempfile::tempdir().map_err(storage)?;
+    let size_limits = SizeLimits::default();
+    let size = archive.metadata().map_err(storage)?.len();
+    let read = if size > size_limits.upload {
+        let text = format!("the package is larger than {} bytes", size_limits.upload);
+        Err(package::Error::TooLarge(text))
+    } else {
+        package::read(archive, scratch.path(), &size_limits, &MaxLimits::default())
+    };
+    let (findings, valid) = match read {
+        Ok(package) => (package.findings, true),
+        Err(package::Error::Invalid(findings)) => (findings, false),
+        Err(package::Error::TooLarge(text)) => {
+            (vec![Finding::new(package::Severity::Error, "", text)], false)
+        }
+        Err(package::Error::Io(error)) => return Err(storage(error)),
+    };
+    let mut text: String = findings.iter().map(offline_finding).collect();
+    text += if valid { "the package is valid\n" } else { "the package is invalid\n" };
+    crate::cli::output::print(text);
+    Ok(if valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn offline_finding(finding: &Finding) -> String {
+    let severity = match finding.severity {
+        package::Severity::Error => "error",
+        package::Severity::Warning => "warning",
+        package::Severity::Info => "note",
+    };
+    finding_line(severity, &finding.file, &finding.text())
+}
+
+fn finding_line(severity: &str, file: &str, message: &str) -> String {
+    let file = if file.is_empty() { "package" } else { file };
+    format!("{severity}: {file}: {message}\n")
+}
+
+/// Opens the package as an archive; a directory becomes a tar archive.
 fn open(path: &Path) -> Result<(File, &'static str), Failure> {
     let fail = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
     if path.is_dir() {
@@ -47,13 +95,17 @@ fn open(path: &Path) -> Result<(File, &'static str), Failure> {
         file.rewind().map_err(fail)?;
         return Ok((file, "application/x-tar"));
     }
-    let content_type = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("zip") => "application/zip",
-        Some("tar") => "application/x-tar",
-        _ => {
-            let text = format!("{}: must be a folder, a .zip or a .tar", path.display());
-            return Err(Failure::usage(text));
-        }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let types = [
+        (".zip", "application/zip"),
+        (".tar", "application/x-tar"),
+        (".tar.gz", "application/gzip"),
+        (".tgz", "application/gzip"),
+    ];
+    let found = types.into_iter().find(|(extension, _)| name.ends_with(extension));
+    let Some((_, content_type)) = found else {
+        let text = "must be a directory, .zip, .tar, .tar.gz or .tgz";
+        return Err(Failure::usage(format!("{}: {text}", path.display())));
     };
     Ok((File::open(path).map_err(fail)?, content_type))
 }
@@ -73,7 +125,7 @@ async fn upload(
     let (send, chunks) = mpsc::channel(4);
     let reader = tokio::task::spawn_blocking(move || send_chunks(package, first, &send));
     let answer = client.import_problem(ReceiverStream::new(chunks)).await;
-    // A refused upload stops the reader: report the refusal before read errors.
+    // A refused upload stops the reader, so the error of the server comes first.
     let read = reader.await.map_err(|error| Failure::new(error.to_string()))?;
     let answer = answer?.into_inner();
     read.map_err(|error| Failure::new(format!("cannot read the package: {error}")))?;
@@ -146,8 +198,7 @@ fn report(import: &ProblemImport) -> String {
             Severity::Warning => "warning",
             _ => "note",
         };
-        let file = if finding.file.is_empty() { "package" } else { &finding.file };
-        text += &format!("{severity}: {file}: {}\n", finding.message);
+        text += &finding_line(severity, &finding.file, &finding.message);
     }
     for check in &import.checks {
         let mark = if check.passed { "ok  " } else { "FAIL" };
@@ -177,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_are_packed_and_unknown_formats_are_refused() {
+    fn directories_become_archives_and_other_files_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("problem.yaml"), "name: x").unwrap();
         let (file, kind) = open(dir.path()).unwrap();
@@ -192,5 +243,14 @@ mod tests {
         let rar = dir.path().join("package.rar");
         std::fs::write(&rar, "").unwrap();
         assert!(open(&rar).unwrap_err().to_string().contains(".zip"));
+    }
+
+    #[test]
+    fn valid_packages_pass_verification() {
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../problem/samples/harbour-rope");
+        assert_eq!(verify(Path::new(sample)).unwrap(), ExitCode::SUCCESS);
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("problem.yaml"), "name: x").unwrap();
+        assert_eq!(verify(dir.path()).unwrap(), ExitCode::FAILURE);
     }
 }

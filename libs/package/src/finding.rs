@@ -1,0 +1,94 @@
+//! Findings about a package: errors refuse it, warnings and notes do not.
+
+use std::cell::RefCell;
+
+use serde::{Deserialize, Serialize};
+
+/// Findings that are kept; further ones are only counted.
+const MAX_FINDINGS: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Info,
+    Warning,
+    /// The package is refused, or its version cannot be published.
+    Error,
+}
+
+/// A message about one file of a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub severity: Severity,
+    /// Path in the package; empty for the package as a whole.
+    pub file: String,
+    /// Key in that file, such as `limits.memory`; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
+    pub message: String,
+}
+
+impl Finding {
+    /// A finding about a file as a whole.
+    pub fn new(severity: Severity, file: &str, message: impl Into<String>) -> Self {
+        Self { severity, file: file.to_owned(), key: String::new(), message: message.into() }
+    }
+
+    /// The message, prefixed by the key if there is one.
+    pub fn text(&self) -> String {
+        if self.key.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{}: {}", self.key, self.message)
+        }
+    }
+}
+
+/// Collects findings while a package is read, so that its author sees all of them at once.
+///
+/// Shared by the readers of all parts, hence the cells.
+#[derive(Debug, Default)]
+pub struct Report {
+    findings: RefCell<Vec<Finding>>,
+    errors: RefCell<usize>,
+}
+
+impl Report {
+    pub fn add(&self, severity: Severity, file: &str, key: &str, message: impl Into<String>) {
+        if severity == Severity::Error {
+            *self.errors.borrow_mut() += 1;
+        }
+        let mut findings = self.findings.borrow_mut();
+        // Warnings and notes cannot displace errors.
+        let room = findings.len() < MAX_FINDINGS
+            || (severity == Severity::Error && *self.errors.borrow() <= MAX_FINDINGS);
+        if room {
+            let (file, key) = (file.to_owned(), key.to_owned());
+            findings.push(Finding { severity, file, key, message: message.into() });
+        }
+    }
+
+    pub fn error(&self, file: &str, message: impl Into<String>) {
+        self.add(Severity::Error, file, "", message);
+    }
+
+    pub fn warn(&self, file: &str, message: impl Into<String>) {
+        self.add(Severity::Warning, file, "", message);
+    }
+
+    pub fn info(&self, file: &str, message: impl Into<String>) {
+        self.add(Severity::Info, file, "", message);
+    }
+
+    /// Whether there was an error.
+    pub fn has_errors(&self) -> bool {
+        *self.errors.borrow() > 0
+    }
+
+    /// All findings by falling severity, then in the order of reading.
+    pub fn into_findings(self) -> Vec<Finding> {
+        let mut findings = self.findings.into_inner();
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        findings
+    }
+}

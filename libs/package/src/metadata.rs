@@ -1,0 +1,283 @@
+//! `problem.yaml`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+
+use crate::constants;
+use crate::finding::Report;
+use crate::language;
+use crate::limits::{self, Limits};
+use crate::yaml::{self, Fields, Node, Value};
+
+pub const FILE: &str = "problem.yaml";
+
+/// The content of `problem.yaml`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Metadata {
+    /// Titles by language code.
+    pub names: BTreeMap<String, String>,
+    /// Identifies the problem when it is renamed.
+    pub uuid: String,
+    pub authors: Vec<String>,
+    pub keywords: Vec<String>,
+    /// The problem must not be public before.
+    pub embargo_until: Option<DateTime<Utc>>,
+    pub limits: Limits,
+    /// Values of `{{name}}` by name.
+    pub constants: BTreeMap<String, String>,
+}
+
+/// Reads the file; mistakes and unsupported settings are reported.
+pub fn read(text: &str, max_limits: &limits::MaxLimits, report: &Report) -> Option<Metadata> {
+    let mut fields = yaml::read(FILE, text, report)?;
+    // The keys of other versions would only add unrelated errors.
+    if !check_version(&mut fields) {
+        return None;
+    }
+    check_type(&mut fields);
+    let metadata = Metadata {
+        names: names(&mut fields),
+        uuid: uuid(&mut fields),
+        keywords: fields.take("keywords").and_then(Value::texts).unwrap_or_default(),
+        embargo_until: fields.take("embargo_until").and_then(|value| embargo(&value)),
+        limits: limits::read(fields.take("limits"), max_limits),
+        constants: fields
+            .take("constants")
+            .map(|value| constants::read(value, text))
+            .unwrap_or_default(),
+        authors: rights(&mut fields),
+    };
+    fields.take("version").and_then(|value| value.text());
+    check_languages(fields.take("languages"));
+    if let Some(value) = fields.take("allow_file_writing")
+        && value.bool() == Some(true)
+    {
+        value.error("`true` is not supported yet: programs cannot write files");
+    }
+    fields.finish();
+    Some(metadata)
+}
+
+fn check_version(fields: &mut Fields<'_>) -> bool {
+    const KEY: &str = "problem_format_version";
+    let Some(value) = fields.take(KEY) else {
+        fields.error(KEY, "is missing; only the format version `2025-09` is supported");
+        return false;
+    };
+    let Some(version) = value.scalar() else { return false };
+    if version != "2025-09" {
+        value.error(format!("`{version}` is not supported; only `2025-09` is"));
+    }
+    version == "2025-09"
+}
+
+fn check_type(fields: &mut Fields<'_>) {
+    let Some(value) = fields.take("type") else { return };
+    let mut seen = BTreeSet::new();
+    for value in value.one_or_many() {
+        let kind = value.text();
+        if let Some(kind) = &kind
+            && !seen.insert(kind.clone())
+        {
+            value.error(format!("`{kind}` is listed twice"));
+        }
+        match kind.as_deref() {
+            None | Some("pass-fail") => {}
+            Some(kind @ ("scoring" | "multi-pass" | "interactive" | "submit-answer")) => {
+                value.error(format!("`{kind}` is not supported yet; only `pass-fail` is"));
+            }
+            Some(other) => value.error(format!("`{other}` is not a type of the format")),
+        }
+    }
+}
+
+fn names(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
+    let Some(value) = fields.take("name") else {
+        fields.error("name", "is missing");
+        return BTreeMap::new();
+    };
+    if let Node::Map(entries) = &value.node {
+        if entries.is_empty() {
+            value.error("is empty; it must have a name for each language of a statement");
+        }
+        let all = value.fields().map(|mut map| map.take_all()).unwrap_or_default();
+        let name = |(language, value): (String, Value<'_>)| {
+            if !is_language(&language) {
+                value.error("is not a language code such as `en` or `pt-BR`");
+            }
+            title(&value).map(|title| (language, title))
+        };
+        return all.into_iter().filter_map(name).collect();
+    }
+    title(&value).map(|title| ("en".to_owned(), title)).into_iter().collect()
+}
+
+fn title(value: &Value<'_>) -> Option<String> {
+    let title = value.text()?.trim().to_owned();
+    if title.is_empty() || title.chars().count() > 200 || title.chars().any(char::is_control) {
+        value.error("must have 1 to 200 characters and no control characters");
+        return None;
+    }
+    Some(title)
+}
+
+/// `xx` or `xxx`, optionally followed by `-XX`.
+pub fn is_language(code: &str) -> bool {
+    let (language, region) = code.split_once('-').unwrap_or((code, "XX"));
+    matches!(language.len(), 2 | 3)
+        && language.bytes().all(|b| b.is_ascii_lowercase())
+        && region.len() == 2
+        && region.bytes().all(|b| b.is_ascii_uppercase())
+}
+
+fn uuid(fields: &mut Fields<'_>) -> String {
+    let Some(value) = fields.take("uuid") else {
+        fields.error("uuid", "is missing; generate one and never change it");
+        return String::new();
+    };
+    let Some(text) = value.text() else { return String::new() };
+    match uuid::Uuid::try_parse(&text) {
+        Ok(id) => id.to_string(),
+        Err(_) => {
+            value.error("is not a UUID such as 8ee7605a-d1ce-47b3-be37-15de5acd757e");
+            String::new()
+        }
+    }
+}
+
+/// Checks credits, source, license and owner; returns the authors.
+fn rights(fields: &mut Fields<'_>) -> Vec<String> {
+    const LICENSES: [&str; 7] =
+        ["unknown", "public domain", "cc0", "cc by", "cc by-sa", "educational", "permission"];
+    let authors = fields.take("credits").map(credits).unwrap_or_default();
+    let sources = fields.take("source").map(Value::one_or_many).unwrap_or_default();
+    let known_source = !sources.is_empty();
+    sources.into_iter().for_each(source);
+    let license = fields.take("license");
+    let owner = fields.take("rights_owner");
+    let name =
+        license.clone().and_then(|value| value.text()).unwrap_or_else(|| "unknown".to_owned());
+    if let Some(value) = license
+        && !LICENSES.contains(&name.as_str())
+    {
+        value.error(format!("`{name}` is not one of {}", LICENSES.join(", ")));
+    }
+    match owner {
+        Some(value) if name == "public domain" => {
+            value.error("must not be set when the license is `public domain`");
+        }
+        Some(value) => {
+            value.text();
+        }
+        None if matches!(name.as_str(), "unknown" | "public domain") => {}
+        None if authors.is_empty() && !known_source => {
+            fields.error("rights_owner", format!("is missing; the license `{name}` requires it"));
+        }
+        None => {}
+    }
+    authors
+}
+
+fn source(value: Value<'_>) {
+    if let Node::Map(_) = value.node {
+        let Some(mut fields) = value.fields() else { return };
+        if fields.take("name").and_then(|value| value.scalar()).is_none() {
+            fields.error("name", "is missing");
+        }
+        fields.take("url").and_then(|value| value.text());
+        return fields.finish();
+    }
+    value.scalar();
+}
+
+fn credits(value: Value<'_>) -> Vec<String> {
+    if let Node::Text(_) = value.node {
+        return person(value).into_iter().collect();
+    }
+    let Some(mut fields) = value.fields() else { return Vec::new() };
+    let authors = fields.take("authors").map(people).unwrap_or_default();
+    for key in ["contributors", "testers", "packagers", "acknowledgements"] {
+        fields.take(key).map(people);
+    }
+    if let Some(mut translators) = fields.take("translators").and_then(Value::fields) {
+        for (language, value) in translators.take_all() {
+            if !is_language(&language) {
+                value.error("is not a language code such as `en` or `pt-BR`");
+            }
+            people(value);
+        }
+    }
+    fields.finish();
+    authors
+}
+
+/// One person or several.
+pub fn people(value: Value<'_>) -> Vec<String> {
+    value.one_or_many().into_iter().filter_map(person).collect()
+}
+
+/// The name from `Full Name <address>` or a map.
+fn person(value: Value<'_>) -> Option<String> {
+    let name = if let Node::Map(_) = value.node {
+        let mut fields = value.fields()?;
+        let name = fields.take("name").and_then(|value| value.text());
+        if name.is_none() {
+            fields.error("name", "is missing");
+        }
+        for key in ["email", "orcid", "kattis"] {
+            fields.take(key).and_then(|value| value.text());
+        }
+        fields.finish();
+        name?
+    } else {
+        value.text()?
+    };
+    let name = name.split('<').next().unwrap_or_default().trim();
+    (!name.is_empty()).then(|| name.chars().take(200).collect())
+}
+
+const EMBARGO: &str =
+    "must be a date such as 2026-02-01, or a UTC time such as 2026-02-01T12:00:00Z";
+
+fn embargo(value: &Value<'_>) -> Option<DateTime<Utc>> {
+    let text = value.text()?;
+    // The parser also accepts `2026-2-1`, `+2026-02-01` and spaces.
+    let has_shape = |shape: &str| {
+        shape.len() == text.len()
+            && shape.bytes().zip(text.bytes()).all(|(shape, b)| match shape {
+                b'0' => b.is_ascii_digit(),
+                other => other == b,
+            })
+    };
+    if !has_shape("0000-00-00") && !has_shape("0000-00-00T00:00:00Z") {
+        value.error(EMBARGO);
+        return None;
+    }
+    let time = NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M:%SZ")
+        .ok()
+        .or_else(|| NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0));
+    if time.is_none() {
+        value.error(EMBARGO);
+    }
+    time.map(|time| time.and_utc())
+}
+
+fn check_languages(value: Option<Value<'_>>) {
+    let Some(value) = value else { return };
+    let mut unknown = false;
+    let mut codes = BTreeSet::new();
+    let all = value.node == Node::Text("all".to_owned());
+    for value in value.clone().one_or_many() {
+        let Some(code) = value.text() else { return };
+        if !all && !language::is_known(&code) {
+            value.error(format!("`{code}` is not a language code of the format"));
+            unknown = true;
+        } else if !codes.insert(code.clone()) {
+            value.error(format!("`{code}` is listed twice"));
+        }
+    }
+    if !all && !unknown && !codes.is_empty() {
+        value.error("restricting the languages is not supported yet; use `all`");
+    }
+}

@@ -1,0 +1,274 @@
+//! Programs of a package: input validators and jury solutions, each a file or a directory.
+
+use std::collections::BTreeMap;
+
+use crate::finding::Report;
+use crate::language::{self, Language};
+use crate::reader::Reader;
+use crate::spool::Blob;
+use crate::tree::Tree;
+
+/// A source file of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Path relative to the program.
+    pub path: String,
+    pub blob: Blob,
+}
+
+/// A validator or solution.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// Path in the package.
+    pub file: String,
+    /// Id of the language in the judge.
+    pub language: &'static str,
+    /// Source file that is run; empty for languages that compile all files into one program.
+    pub entry_point: String,
+    /// Whether it is a single file, not a directory.
+    pub is_file: bool,
+    pub sources: Vec<Source>,
+}
+
+impl Program {
+    /// The file name without extension, or the name of the directory.
+    pub fn name(&self) -> &str {
+        let name = self.file.rsplit('/').next().unwrap_or(&self.file);
+        if self.is_file { name.rsplit_once('.').map_or(name, |(base, _)| base) } else { name }
+    }
+}
+
+/// Extensions that do not determine the language of a program.
+const SIDE_FILES: [&str; 8] = ["h", "hpp", "hh", "hxx", "md", "txt", "in", "ans"];
+
+/// Settings of `submissions.yaml` for a program.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Hints<'a> {
+    pub language: Option<&'a str>,
+    pub entry_point: Option<&'a str>,
+}
+
+/// The extension of the file name, without the dot; may be empty.
+pub fn extension(path: &str) -> &str {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.rsplit_once('.').map_or("", |(_, extension)| extension)
+}
+
+/// Whether a file next to programs is not a program, such as a README or a header.
+pub fn is_side_file(name: &str) -> bool {
+    name == "README" || SIDE_FILES.contains(&extension(name)) || is_python_cache(name)
+}
+
+/// Whether Python generated the file.
+pub fn is_python_cache(path: &str) -> bool {
+    extension(path) == "pyc" || path.split('/').any(|part| part == "__pycache__")
+}
+
+/// The result of looking for a program.
+#[derive(Debug)]
+pub enum Found {
+    Program(Program),
+    /// The judge does not support its language; the message names it.
+    Unsupported(String),
+    /// Already reported.
+    Invalid,
+}
+
+/// Reads the program at `file`; an invalid or unsupported one is reported.
+pub fn read(reader: &Reader<'_>, file: &str, hints: Hints<'_>) -> Option<Program> {
+    match find(reader, file, hints) {
+        Found::Program(program) => Some(program),
+        Found::Invalid => None,
+        Found::Unsupported(message) => {
+            reader.report.error(file, message);
+            None
+        }
+    }
+}
+
+/// Reads the program at `file`; an invalid one is reported.
+pub fn find(reader: &Reader<'_>, file: &str, hints: Hints<'_>) -> Found {
+    let report = reader.report;
+    let Some(mut sources) = sources(reader, file) else { return Found::Invalid };
+    let language = match hints.language {
+        Some(code) => language::by_code(code).ok_or_else(|| {
+            report.error(file, format!("`{code}` is not a language code of the format"));
+        }),
+        None => detect_language(file, &sources, report).ok_or(()),
+    };
+    let Ok(language) = language else { return Found::Invalid };
+    let code = language.code;
+    let Some(judge) = language.judge_id else {
+        return Found::Unsupported(format!("the language `{code}` is not supported yet"));
+    };
+    if hints.language.is_some() {
+        fix_extensions(language, &mut sources);
+    }
+    let mains: Vec<&Source> = sources.iter().filter(|s| is_of(language, s)).collect();
+    if mains.is_empty() {
+        report.error(file, format!("has no file of the language `{code}`"));
+        return Found::Invalid;
+    }
+    let entry_point = match hints.entry_point {
+        Some(name) => entry_point_file(file, &mains, name, report),
+        None => Some(default_entry_point(judge, &mains)),
+    };
+    let Some(entry_point) = entry_point else { return Found::Invalid };
+    let (file, is_file) = (file.to_owned(), reader.tree.file(file).is_some());
+    Found::Program(Program { file, language: judge, entry_point, is_file, sources })
+}
+
+fn is_of(language: &Language, source: &Source) -> bool {
+    language.extensions.contains(&extension(&source.path))
+}
+
+/// With an explicit language, files may have any extension, but the judge selects sources by extension. Renames a single
+/// file, or all sources of other languages, to an extension of this language.
+fn fix_extensions(language: &Language, sources: &mut [Source]) {
+    let Some(extension) = language.extensions.first() else { return };
+    if sources.iter().any(|source| is_of(language, source)) {
+        return;
+    }
+    let alone = sources.len() == 1;
+    for source in sources {
+        let old = extension(&source.path);
+        if alone || language::by_extension(old).is_some() {
+            let base = source.path.strip_suffix(old).and_then(|base| base.strip_suffix('.'));
+            source.path = format!("{}.{extension}", base.unwrap_or(&source.path));
+        }
+    }
+}
+
+fn sources(reader: &Reader<'_>, file: &str) -> Option<Vec<Source>> {
+    let Reader { tree, report, .. } = reader;
+    let mut sources = Vec::new();
+    if let Some(blob) = tree.file(file) {
+        let name = file.rsplit('/').next().unwrap_or(file).to_owned();
+        sources.push(Source { path: name, blob: reader.with_constants(file, blob)? });
+        return Some(sources);
+    }
+    for (path, blob) in tree.below(file) {
+        let name = &path[file.len() + 1..];
+        if is_python_cache(name) {
+            continue;
+        }
+        if matches!(name, "build" | "run") {
+            report.error(path, "programs with a `build` or `run` script are not supported yet");
+            return None;
+        }
+        sources.push(Source { path: name.to_owned(), blob: reader.with_constants(path, blob)? });
+    }
+    if sources.is_empty() {
+        report.error(file, "is an empty directory; a program is expected");
+        return None;
+    }
+    Some(sources)
+}
+
+/// Determines the language by the extensions of the files.
+fn detect_language(file: &str, sources: &[Source], report: &Report) -> Option<&'static Language> {
+    let mut codes: Vec<&str> = Vec::new();
+    for source in sources {
+        match language::by_extension(extension(&source.path)) {
+            Some(language) if !codes.contains(&language.code) => codes.push(language.code),
+            _ => {}
+        }
+    }
+    // Scripts and data files next to a program are most likely tools of its author.
+    let supported = |code: &&str| language::by_code(code).is_some_and(|l| l.judge_id.is_some());
+    if codes.iter().any(supported) {
+        codes.retain(supported);
+    }
+    codes.sort_unstable();
+    match codes.as_slice() {
+        [code] => language::by_code(code),
+        // C and C++ sources form one C++ program.
+        ["c", "cpp"] => language::by_code("cpp"),
+        [] => {
+            let message = match sources {
+                [only] => format!("programs in `.{}` are not supported", extension(&only.path)),
+                _ => "has no file of a supported language".to_owned(),
+            };
+            report.error(file, message);
+            None
+        }
+        many => {
+            report.error(file, format!("mixes languages ({}); use only one", many.join(", ")));
+            None
+        }
+    }
+}
+
+fn entry_point_file(file: &str, mains: &[&Source], name: &str, report: &Report) -> Option<String> {
+    // The entry point is a class in Java and a file otherwise.
+    let class = format!("{}.java", name.replace('.', "/"));
+    let found = mains.iter().find(|s| s.path == name || s.path == class);
+    if found.is_none() {
+        report.error(file, format!("has no file for the entry point `{name}`"));
+    }
+    found.map(|source| source.path.clone())
+}
+
+/// The default entry point of the format; empty for languages that compile all files into one program.
+fn default_entry_point(language: &str, mains: &[&Source]) -> String {
+    if !matches!(language, "python3" | "java") {
+        return String::new();
+    }
+    let defaults: &[&str] =
+        if language == "java" { &["Main.java"] } else { &["__main__.py", "main.py", "main.py3"] };
+    let by_name = defaults.iter().find_map(|name| mains.iter().find(|s| s.path == *name));
+    let chosen = match mains {
+        [only] => Some(only),
+        _ => by_name.or_else(|| mains.iter().find(|source| has_main(source))),
+    };
+    chosen.map(|source| source.path.clone()).unwrap_or_default()
+}
+
+fn has_main(source: &Source) -> bool {
+    source.blob.size < 1 << 20
+        && source.blob.read().is_ok_and(|bytes| {
+            let text = String::from_utf8_lossy(&bytes);
+            text.contains("static void main") || text.contains("__main__")
+        })
+}
+
+/// Reads the programs directly in a directory; side files are ignored.
+pub fn read_all(reader: &Reader<'_>, directory: &str) -> Vec<Program> {
+    let mut programs = Vec::new();
+    for (name, is_directory) in reader.tree.children(directory) {
+        let file = format!("{directory}/{name}");
+        if is_python_cache(&name) {
+            continue;
+        }
+        if !is_directory && is_side_file(&name) {
+            reader.report.info(&file, "is not a program and is ignored");
+        } else if !is_directory && matches!(extension(&name), "ctd" | "viva") {
+            let message = "Checktestdata and VIVA validators are not supported yet";
+            reader.report.error(&file, message);
+        } else {
+            programs.extend(read(reader, &file, Hints::default()));
+        }
+    }
+    report_same_names(reader, directory, &programs);
+    programs
+}
+
+/// Settings refer to programs by name, so names must be unique.
+fn report_same_names<'p>(
+    reader: &Reader<'_>,
+    directory: &str,
+    programs: impl IntoIterator<Item = &'p Program>,
+) {
+    let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
+    for program in programs {
+        let name = program.name();
+        if let Some(other) = seen.insert(name, &program.file) {
+            let message = format!("has the same name as {other}: both are `{name}` in {directory}");
+            reader.report.error(&program.file, message);
+        }
+    }
+}
+
+pub fn has_files(tree: &Tree, directory: &str) -> bool {
+    tree.is_directory(directory) && tree.below(directory).next().is_some()
+}

@@ -1,0 +1,98 @@
+//! Periodic cleanup: purges deleted problems, unreferenced objects and expired request ids.
+
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use futures_util::TryStreamExt as _;
+use runtime::Shutdown;
+
+use crate::Service;
+use crate::error::Result;
+use crate::objects::digest_of;
+use crate::store;
+
+/// Younger objects are kept: their import may still be in progress.
+const MIN_OBJECT_AGE: TimeDelta = TimeDelta::hours(1);
+/// Older pins belong to imports that did not finish.
+const PIN_EXPIRY: TimeDelta = TimeDelta::hours(24);
+/// Objects that are checked in one transaction.
+const BATCH: usize = 100;
+
+/// The number of removed items.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    pub problems: usize,
+    pub objects: usize,
+}
+
+impl Service {
+    /// Cleans up periodically until the shutdown.
+    pub async fn housekeeping(self, shutdown: Shutdown) {
+        let interval = Duration::from_secs(self.config.housekeeping_seconds.max(1));
+        while shutdown.unless_begun(tokio::time::sleep(interval)).await.is_some() {
+            match self.clean_up().await {
+                Ok(removed) if removed == Removed::default() => {}
+                Ok(removed) => {
+                    tracing::info!(removed.problems, removed.objects, "housekeeping done")
+                }
+                Err(error) => tracing::warn!(%error, "housekeeping failed, retrying"),
+            }
+        }
+    }
+
+    /// Cleans up once.
+    pub async fn clean_up(&self) -> Result<Removed> {
+        let problems = self.purge().await?;
+        db::requests::purge(&self.db, self.clock.now()).await?;
+        let objects = self.remove_objects().await?;
+        Ok(Removed { problems, objects })
+    }
+
+    async fn purge(&self) -> Result<usize> {
+        let time = self.clock.now() - TimeDelta::days(self.config.purge_days.max(0));
+        let mut count = 0;
+        for id in store::problems::deleted_before(&self.db, time).await? {
+            let purged = self
+                .db
+                .transact(|mut tx| async move { store::problems::purge(&mut tx, id, time).await });
+            count += usize::from(purged.await?);
+        }
+        Ok(count)
+    }
+
+    async fn remove_objects(&self) -> Result<usize> {
+        let now = self.clock.now();
+        let unpinned = self.db.transact(|mut tx| async move {
+            store::objects::remove_pins_before(&mut tx, now - PIN_EXPIRY).await
+        });
+        unpinned.await?;
+        let mut listed = self.objects.list();
+        let (mut batch, mut count) = (Vec::new(), 0);
+        while let Some(object) = listed.try_next().await? {
+            let old = object.last_modified < now - MIN_OBJECT_AGE;
+            if let Some(digest) = digest_of(&object.location).filter(|_| old) {
+                batch.push(digest);
+            }
+            if batch.len() == BATCH {
+                count += self.remove_unreferenced(&std::mem::take(&mut batch)).await?;
+            }
+        }
+        Ok(count + self.remove_unreferenced(&batch).await?)
+    }
+
+    /// Removes the objects that have no reference. The transaction holds the lock that prevents new references, see
+    /// `store::objects`.
+    async fn remove_unreferenced(&self, digests: &[String]) -> Result<usize> {
+        if digests.is_empty() {
+            return Ok(0);
+        }
+        let removed = self.db.transact(|mut tx| async move {
+            let unreferenced = store::objects::unreferenced(&mut tx, digests).await?;
+            for digest in &unreferenced {
+                self.objects.remove(digest).await?;
+            }
+            Ok(unreferenced.len())
+        });
+        removed.await
+    }
+}
