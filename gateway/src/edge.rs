@@ -15,7 +15,6 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use tokio::sync::Semaphore;
-use tracing::Instrument as _;
 use transcode::{Found, Plan};
 
 use crate::Upstream;
@@ -46,19 +45,17 @@ pub struct Edge {
 pub async fn handle(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut context = rpc::Context::incoming(&parts.headers);
+    // A `grpc-timeout` of an HTTP client has no meaning.
+    context.deadline = None;
     let mut note = Note::new(&parts.method, &mut context);
-    let span = tracing::info_span!(
-        "http",
-        request_id = %context.request_id,
-        trace_id = %format_args!("{:032x}", context.trace.trace_id),
-    );
-    let result = edge.answer(&parts, body, &context, &mut note).instrument(span.clone()).await;
+    let answer = edge.answer(&parts, body, &context, &mut note);
+    let result = context.clone().scope(answer).await;
     let mut response = result.unwrap_or_else(|failure| {
         let problem = accept::wants_problem(&parts.headers);
         failure.into_response(&edge.plan, problem, parts.headers.contains_key(AUTHORIZATION))
     });
     edge.finish(&parts, &context, &mut response);
-    note.done(&span, response.status());
+    note.done(response.status());
     response
 }
 
@@ -199,8 +196,7 @@ struct Note {
     method: &'static str,
     template: std::borrow::Cow<'static, str>,
     started: Instant,
-    recorded: rpc::Span,
-    trace: rpc::Trace,
+    context: rpc::Context,
     done: bool,
 }
 
@@ -210,24 +206,33 @@ impl Note {
         let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
         let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
         metrics::gauge!("agon_http_requests_in_flight").increment(1.0);
-        let mut recorded = context.record(rpc::Kind::Server, method);
-        recorded.set("http.request.method", method);
+        context.start(tracing::info_span!(
+            "http",
+            otel.kind = "server",
+            otel.name = method,
+            request_id = %context.request_id,
+        ));
+        context.set_attribute("http.request.method", method);
         let (template, started) = ("unmatched".into(), Instant::now());
-        Note { method, template, started, recorded, trace: context.trace, done: false }
+        Note { method, template, started, context: context.clone(), done: false }
     }
 
-    fn done(mut self, span: &tracing::Span, status: StatusCode) {
+    fn done(mut self, status: StatusCode) {
         self.done = true;
-        span.in_scope(|| self.write(status.as_u16()));
+        self.write(status.as_u16());
     }
 
-    fn write(&mut self, status: u16) {
+    fn write(&self, status: u16) {
+        self.context.sync_scope(|| self.record(status));
+    }
+
+    fn record(&self, status: u16) {
         let took = self.started.elapsed();
-        self.recorded.rename(format_args!("{} {}", self.method, self.template));
-        self.recorded.set_text("http.route", &self.template);
-        self.recorded.set("http.response.status_code", i64::from(status));
+        self.context.rename(format!("{} {}", self.method, self.template));
+        self.context.set_attribute("http.route", self.template.to_string());
+        self.context.set_attribute("http.response.status_code", i64::from(status));
         if status >= 500 {
-            self.recorded.fail("");
+            self.context.fail("");
         }
         let labels = [
             ("method", self.method.to_owned()),
@@ -235,10 +240,8 @@ impl Note {
             ("status", status.to_string()),
         ];
         metrics::counter!("agon_http_requests_total", &labels).increment(1);
-        rpc::span::exemplify(&self.trace, || {
-            let duration = metrics::histogram!("agon_http_request_duration_seconds", &labels[..2]);
-            duration.record(took.as_secs_f64());
-        });
+        let duration = metrics::histogram!("agon_http_request_duration_seconds", &labels[..2]);
+        duration.record(took.as_secs_f64());
         let (method, route) = (self.method, &*self.template);
         tracing::info!(method, route, status, took_us = took.as_micros() as u64, "http");
     }

@@ -12,7 +12,6 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use ids::Uuid;
 use tokio::sync::watch;
-use tracing::Instrument as _;
 
 use crate::consumer::{Consumer, Handler};
 use crate::cursor::{self, Cursor};
@@ -439,20 +438,13 @@ impl<'a, H: Handler> Lane<'a, H> {
             return Err(Fault::park("is no event: its key, its value or a ce_ header is missing"));
         }
         let mut context = rpc::Context::continuing(event.traceparent.as_deref());
-        let mut recorded = self.record(&mut context, event);
-        let span = tracing::info_span!(
-            "event",
-            consumer = self.name(),
-            topic = self.topic.name,
-            event_id = %event.id,
-            trace_id = %format_args!("{:032x}", context.trace.trace_id),
-        );
-        let handled = self.consumer.handler.handle(tx, event).instrument(span);
-        let handled = AssertUnwindSafe(context.scope(handled)).catch_unwind().await;
+        context.start(self.span(event));
+        let handled = context.clone().scope(self.consumer.handler.handle(tx, event));
+        let handled = AssertUnwindSafe(handled).catch_unwind().await;
         let handled = handled
             .unwrap_or_else(|panic| Err(Fault::Retry(format!("panicked: {}", words(&*panic)))));
         if handled.is_err() {
-            recorded.fail("the event was not applied");
+            context.fail("the event was not applied");
         }
         handled
     }

@@ -9,6 +9,7 @@
 mod body;
 mod channel;
 mod context;
+mod error;
 mod health;
 mod malformed;
 mod methods;
@@ -18,13 +19,14 @@ mod remote;
 mod secret;
 mod serve;
 mod services;
-pub mod span;
 mod stack;
 pub mod status;
 mod tls;
+pub mod trace;
 
-pub use channel::{Channel, ConnectError, Local, Routes};
-pub use context::{Context, Trace, current, deadline, request_id, traceparent};
+pub use channel::{Channel, Local, Routes};
+pub use context::{Context, current, deadline, request_id};
+pub use error::ConnectError;
 pub use health::Health;
 pub use methods::{Method, Methods};
 pub use page::{PageKey, page_size};
@@ -32,10 +34,10 @@ pub use remote::{Peer, Remote, Resilience};
 pub use secret::{RootSecret, SecretError};
 pub use serve::{Limits, serve, serve_tls};
 pub use services::Services;
-pub use span::{Kind, Span, sending};
 pub use stack::{Served, Stack};
 pub use status::{DOMAIN, Violations};
 pub use tls::{ServerTls, Tls, TlsError};
+pub use trace::traceparent;
 
 /// The largest message a server decodes unless it says otherwise, in bytes.
 ///

@@ -1,62 +1,64 @@
-//! What this process tells of itself: its traces, and what has to be looked at to be measured.
+//! Logs and traces of this process, and metrics that are sampled at intervals.
 
 use std::path::Path;
 use std::time::Duration;
 
 use db::Db;
 use runtime::Tasks;
-use runtime::telemetry::{Config, Identity, Telemetry};
+use runtime::logs;
+use runtime::telemetry::{Identity, Telemetry};
 use tokio::time::MissedTickBehavior;
 
+use crate::config::Config;
 use crate::databases::Databases;
 use crate::failure::Failure;
+use crate::roles::Role;
 
-/// How often the databases are measured.
-const DATABASES: Duration = Duration::from_secs(15);
+const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The longest that the last spans are waited for.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// The longest wait for the export of the last spans.
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The way of this process's spans, if there is one.
+/// The export of this process's spans, if it is configured.
 pub struct Traces(Option<Telemetry>);
 
 impl Traces {
-    /// Records spans from now on, where the configuration names a collector. `roles` are those of
-    /// this process; none means all of them.
-    pub fn start(config: &Config, roles: &[&str]) -> Result<Self, Failure> {
+    /// Starts logging and, where a collector is configured, the export of spans.
+    pub fn start(config: &Config) -> Result<Self, Failure> {
+        let roles: Vec<_> = config.roles.iter().map(Role::name).collect();
+        let all = roles.len() == Role::ALL.len();
         let identity = Identity {
-            service: service(roles),
+            service: service(if all { &[] } else { &roles }),
             version: crate::VERSION.version.to_owned(),
             instance: instance(),
         };
-        let telemetry = Telemetry::open(config, &identity)
+        let telemetry = Telemetry::open(&config.telemetry, &identity)
             .map_err(|error| Failure::config(format!("telemetry.{error}")))?;
-        if let Some(telemetry) = &telemetry {
-            rpc::span::record_with(telemetry.tracer());
-        }
+        logs::install(config.log.format, &config.log.filter, telemetry.as_ref())
+            .map_err(|error| Failure::config(format!("log.filter: {error}")))?;
         Ok(Self(telemetry))
     }
 
-    /// Sends the last ones.
+    /// Exports the last spans, for at most `grace`.
     pub async fn close(self, grace: Duration) {
         if let Some(telemetry) = self.0 {
-            telemetry.close(grace.min(FAREWELL)).await;
+            telemetry.close(grace.min(EXPORT_TIMEOUT)).await;
         }
     }
 }
 
-/// Starts measuring what has no moment of its own.
+/// Starts measuring components, databases and disk space at intervals.
 pub fn measure(databases: &Databases, data: &Path, tasks: &Tasks) {
     let shutdown = tasks.shutdown().clone();
     tasks.spawn("component metrics", tasks.readiness().clone().measure(shutdown.clone()));
     let data = data.to_owned();
     let databases: Vec<Db> = databases.each().map(|(db, _)| db.clone()).collect();
     let work = async move {
-        let mut tick = tokio::time::interval(DATABASES);
+        let mut tick = tokio::time::interval(MEASURE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while shutdown.unless_begun(tick.tick()).await.is_some() {
             for db in &databases {
-                // A database may be away, and takes its time to say so.
+                // A database that is unavailable may take long to fail.
                 shutdown.unless_begun(db.measure()).await;
             }
             disk(&data);
@@ -65,7 +67,7 @@ pub fn measure(databases: &Databases, data: &Path, tasks: &Tasks) {
     tasks.spawn("database metrics", work);
 }
 
-/// How much room the data directory's file system has.
+/// Records the size and the free space of the data directory's file system.
 #[expect(clippy::cast_precision_loss, reason = "gauges")]
 fn disk(data: &Path) {
     if let Ok(found) = rustix::fs::statvfs(data) {
@@ -74,7 +76,7 @@ fn disk(data: &Path) {
     }
 }
 
-/// One service per kind of process: those are what people look for.
+/// `service.name`: one per combination of roles. No roles means all of them.
 fn service(roles: &[&str]) -> String {
     match roles {
         [] => "agon".to_owned(),
@@ -82,7 +84,7 @@ fn service(roles: &[&str]) -> String {
     }
 }
 
-/// This process among those of its kind.
+/// `service.instance.id`
 fn instance() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{}-{}", host.trim(), std::process::id())
@@ -93,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_named_after_its_roles() {
+    fn service_name_contains_the_roles() {
         assert_eq!(service(&[]), "agon");
         assert_eq!(service(&["gateway"]), "agon-gateway");
         assert_eq!(service(&["auth", "problem"]), "agon-auth-problem");

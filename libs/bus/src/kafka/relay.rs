@@ -55,7 +55,7 @@ enum Round {
 struct Flight {
     lanes: Vec<i64>,
     rows: Vec<Waiting>,
-    deliveries: Vec<(i64, DeliveryFuture, rpc::Span)>,
+    deliveries: Vec<(i64, DeliveryFuture, tracing::Span)>,
     /// Which reading these rows were found by; see [`Work::read_again`].
     reading: u64,
 }
@@ -304,7 +304,7 @@ impl<'a> Work<'a> {
         let Flight { lanes, rows, deliveries, reading } = flight;
         let deliveries = async {
             let (mut published, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
-            for (id, delivery, mut span) in deliveries {
+            for (id, delivery, span) in deliveries {
                 let why = match delivery.await {
                     Ok(Ok(_)) => {
                         published.push(id);
@@ -323,7 +323,7 @@ impl<'a> Work<'a> {
                         "the producer is gone"
                     }
                 };
-                span.fail(why);
+                span.record("otel.status_description", why);
             }
             (published, refused, failed)
         };

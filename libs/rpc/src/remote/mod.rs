@@ -36,7 +36,7 @@ use self::pool::{NoLease, Pool};
 use self::retry::{Budget, Call, Ending, Next};
 use self::target::Target;
 use crate::body::deadline_exceeded;
-use crate::channel::{BoxError, ConnectError};
+use crate::error::{BoxError, ConnectError};
 use crate::context::{timeout, timeout_value};
 use crate::methods::Methods;
 use crate::observe::code_in;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
-use crate::channel::ConnectError;
+use crate::error::ConnectError;
 
 /// The address of one server, or a name that stands for several.
 #[derive(Debug)]

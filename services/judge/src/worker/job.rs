@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use ::rpc::span::phase;
 use proto::judge as pb;
 use proto::judge::Verdict;
 use proto::problem::{OutputCheck, Verification, VerificationKind};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::Bench;
 use super::artefacts::Program;
@@ -96,9 +96,9 @@ type Fresh = Option<(String, Arc<Program>)>;
 /// Judges a job and reports what came of it.
 pub(super) async fn judge(bench: Arc<Bench>, job: pb::Job, reporter: Reporter) {
     let mut context = ::rpc::Context::continuing(Some(job.traceparent.as_str()));
-    let mut span = record(&mut context, &bench, &job);
+    context.start(span(&bench, &job));
     let _working = measure::Counted::job();
-    let (trace, traceparent) = (context.trace, context.trace.to_string());
+    let traceparent = context.traceparent().unwrap_or_default();
     let (id, started) = (job.job_id.clone(), std::time::Instant::now());
     let work = async {
         let mut fresh = None;
@@ -114,29 +114,31 @@ pub(super) async fn judge(bench: Arc<Bench>, job: pb::Job, reporter: Reporter) {
         let verdict = result.as_ref().map(|judgement| judgement.verdict().as_str_name());
         tracing::debug!(job = id, ?verdict, took = ?started.elapsed(), "judged");
         match verdict {
-            Ok(verdict) => span.set("agon.judge.verdict", verdict),
-            Err(_) => span.fail("the job could not be judged"),
+            Ok(verdict) => context.set_attribute("agon.judge.verdict", verdict),
+            Err(_) => context.fail("the job could not be judged"),
         }
-        drop(span);
-        ::rpc::span::exemplify(&trace, || measure::took(started.elapsed()));
+        measure::took(started.elapsed());
         reporter.done(Done { result, traceparent });
-        // The verdict does not wait for the cache.
-        if let Some((key, program)) = fresh {
-            bench.artefacts.save(key, program).await;
-        }
+        fresh
     };
-    context.scope(work).await;
+    // The verdict does not wait for the cache.
+    if let Some((key, program)) = context.clone().scope(work).await {
+        bench.artefacts.save(key, program).await;
+    }
 }
 
 /// The span of a job.
-fn record(context: &mut ::rpc::Context, bench: &Bench, job: &pb::Job) -> ::rpc::Span {
+fn span(bench: &Bench, job: &pb::Job) -> tracing::Span {
     let what = if job.verification_id.is_empty() { "submission" } else { "verification" };
-    let mut span = context.record(::rpc::Kind::Consumer, format_args!("judge {what}"));
-    span.set_text("agon.judge.job.id", &job.job_id);
-    span.set("agon.judge.job.attempt", i64::from(job.attempt));
-    span.set_text("agon.judge.language", &job.language);
-    span.set_text("agon.judge.worker", &bench.name);
-    span
+    tracing::info_span!(
+        "job",
+        otel.kind = "consumer",
+        otel.name = format!("judge {what}"),
+        agon.judge.job.id = job.job_id,
+        agon.judge.job.attempt = job.attempt,
+        agon.judge.language = job.language,
+        agon.judge.worker = bench.name,
+    )
 }
 
 async fn submission(
@@ -145,12 +147,13 @@ async fn submission(
     reporter: &Reporter,
     fresh: &mut Fresh,
 ) -> Result<pb::Judgement, Failure> {
-    let (source, data) = phase("fetch program and problem", async {
+    let (source, data) = async {
         tokio::try_join!(
             bench.peers.source(&job.submission_id),
             bench.peers.judge_data(&job.problem_id, job.version),
         )
-    })
+    }
+    .instrument(tracing::info_span!("fetch program and problem"))
     .await?;
     let plan = cases::solution(&bench.config, &data)
         .ok_or_else(|| Failure::Broken("the problem has no time limit".into()))?;
@@ -233,11 +236,13 @@ async fn program(
         return Err(Failure::Broken("there are no tests".into()));
     }
     reporter.compiling(plan);
-    let mut place = phase("wait for a slot", lanes::first_slot(bench)).await?;
+    let waiting = tracing::info_span!("wait for a slot");
+    let mut place = lanes::first_slot(bench).instrument(waiting).await?;
     let compiling_since = std::time::Instant::now();
-    let compiling = compile::compile(bench, &mut place.slot, offered, files, plan.compile);
+    let compiling = compile::compile(bench, &mut place.slot, offered, files, plan.compile)
+        .instrument(tracing::info_span!("compile"));
     let compiled = tokio::select! {
-        compiled = phase("compile", compiling) => compiled?,
+        compiled = compiling => compiled?,
         never = fetch(bench, plan) => match never {},
     };
     let (program, output) = match compiled {
@@ -251,7 +256,7 @@ async fn program(
     reporter.running();
     let runner = Runner::new(bench, offered, files, plan);
     let running = lanes::run(&runner, bench, &program, plan, place, reporter);
-    let results = phase("run tests", running).await?;
+    let results = running.instrument(tracing::info_span!("run tests")).await?;
     Ok(pb::Judgement { compile_output: output, ..summary(plan, results) })
 }
 
@@ -269,7 +274,7 @@ async fn fetch(bench: &Bench, plan: &Plan) -> std::convert::Infallible {
             }
         }
     };
-    phase("fetch test data", all).await;
+    all.instrument(tracing::info_span!("fetch test data")).await;
     std::future::pending().await
 }
 
