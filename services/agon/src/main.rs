@@ -1,44 +1,25 @@
-//! The program `agon`: every role of the platform, and the commands for people and operators.
+//! The program `agon`: the server with all roles, and the command line.
 //!
-//! Owns how the roles are wired into a process, the data directory, and the command line. Holds no
-//! rules of its own: those live in the services.
+//! Owns the wiring of roles, the data directory and the command line. Business rules are in the services.
 
 #[macro_use]
-mod say;
-
-mod banner;
-mod base;
 mod cli;
-mod client;
-mod commands;
+
 mod config;
-mod credentials;
-mod data;
-mod databases;
+mod data_dir;
 mod failure;
-mod forward;
-mod keys;
-mod leans;
-mod listeners;
-mod meanings;
-mod moving;
-mod progress;
-mod roles;
-mod samples;
-mod secrets;
-mod serve;
-mod spread;
-mod telemetry;
-mod wire;
+mod migrate;
+mod server;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::arguments::{Cli, Command};
+use cli::commands;
 use failure::Failure;
 
-/// What `--version` and `/version` say.
+/// Shown by `--version` and `/version`.
 pub const VERSION: runtime::Version = runtime::Version {
     name: "agon",
     version: env!("CARGO_PKG_VERSION"),
@@ -49,10 +30,9 @@ pub const VERSION: runtime::Version = runtime::Version {
 };
 
 fn main() -> ExitCode {
-    // The sandbox runs this same program as its helper, which has to be alone in its process:
-    // nothing may start a thread before this line.
+    // The sandbox runs this program as its single-threaded helper: do not start a thread before this line.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "box") {
-        std::process::exit(sandbox::boxed::main());
+        std::process::exit(sandbox::helper::main());
     }
     match run(Cli::parse()) {
         Ok(code) => code,
@@ -67,9 +47,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
-    let done = match cli.command.unwrap_or_default() {
-        Command::Serve(arguments) => runtime.block_on(serve::run(&arguments)),
+        .map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
+    let result = match cli.command.unwrap_or_default() {
+        Command::Serve(arguments) => runtime.block_on(server::serve::run(&arguments)),
         Command::Config(arguments) => commands::config::run(&arguments),
         Command::Doctor(arguments) => runtime.block_on(commands::doctor::run(&arguments)),
         Command::Login(arguments) => runtime.block_on(commands::login::run(arguments)),
@@ -77,14 +57,14 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Problem(arguments) => runtime.block_on(commands::problem::run(arguments)),
         Command::Migrate(arguments) => runtime.block_on(commands::migrate::run(arguments)),
         Command::Events(arguments) => runtime.block_on(commands::events::run(arguments)),
-        Command::Promote(arguments) => runtime.block_on(commands::promote::run(&arguments)),
-        Command::Backup(arguments) => runtime.block_on(commands::backup::run(&arguments)),
-        Command::Restore(arguments) => runtime.block_on(commands::restore::run(&arguments)),
+        Command::Promote(arguments) => runtime.block_on(migrate::promote::run(&arguments)),
+        Command::Backup(arguments) => runtime.block_on(migrate::backup::run(&arguments)),
+        Command::Restore(arguments) => runtime.block_on(migrate::restore::run(&arguments)),
         Command::Token(arguments) => runtime.block_on(commands::token::run(arguments)),
         Command::Keys(arguments) => commands::keys::run(&arguments),
         Command::Admin(arguments) => runtime.block_on(commands::admin::run(arguments)),
     };
-    // What still runs (a blocked read of the terminal) must not hold up the end.
+    // Do not wait for blocked threads, such as a read from the terminal.
     runtime.shutdown_background();
-    done
+    result
 }

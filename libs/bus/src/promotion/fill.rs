@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use db::promotion::{Mark, mark, marked};
+use db::promotion::{Progress, progress, save_progress};
 use ids::Uuid;
 
 use super::{Promotion, Seen, Service};
@@ -70,7 +70,7 @@ impl Service {
         let name = format!("{}.event_log", self.source.service());
         let total: i64 = self.source.query("SELECT count(*) FROM event_log").fetch_scalar().await?;
         loop {
-            let at = marked(&self.target, STEP).await?;
+            let at = progress(&self.target, STEP).await?;
             seen(&name, at.rows.unsigned_abs(), total.unsigned_abs());
             if at.done {
                 return Ok(at.rows.unsigned_abs());
@@ -82,20 +82,20 @@ impl Service {
                             occurred_at, traceparent, data
                      FROM event_log WHERE id > $1 ORDER BY id LIMIT $2",
                 )
-                .bind(at.place)
+                .bind(at.cursor)
                 .bind(BATCH)
                 .fetch_all()
                 .await?;
             let more = i64::try_from(rows.len()).unwrap_or(BATCH);
-            let place = rows.last().map_or(at.place, |row| row.id);
-            let next = Mark { place, rows: at.rows + more, done: more < BATCH };
+            let cursor = rows.last().map_or(at.cursor, |row| row.id);
+            let next = Progress { cursor, rows: at.rows + more, done: more < BATCH };
             let rows = &rows;
             self.target
                 .transact(|mut tx| async move {
                     for rows in rows.chunks(ROWS) {
                         append(&mut tx, rows).await?;
                     }
-                    mark(&mut tx, STEP, next).await
+                    save_progress(&mut tx, STEP, next).await
                 })
                 .await?;
         }

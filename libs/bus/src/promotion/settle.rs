@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use db::promotion::{Mark, mark, marked};
+use db::promotion::{Progress, progress, save_progress};
 use ids::Uuid;
 
 use super::survey::{Survey, each};
@@ -54,7 +54,7 @@ impl Promotion {
             surveys.insert(topic.name, (topic, source, survey));
         }
         for service in &self.services {
-            if marked(&service.target, STEP).await?.done {
+            if progress(&service.target, STEP).await?.done {
                 continue;
             }
             let mut found = Vec::new();
@@ -78,7 +78,7 @@ impl Promotion {
                         post(&mut tx, letter, topic, survey).await?;
                     }
                 }
-                mark(&mut tx, STEP, Mark { done: true, ..Mark::default() }).await
+                save_progress(&mut tx, STEP, Progress { done: true, ..Progress::default() }).await
             });
             settled.await?;
         }

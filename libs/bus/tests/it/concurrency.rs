@@ -54,7 +54,7 @@ pub async fn write(world: &World, rounds: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_committed_event_once_and_in_order() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let running = world.start();
         write(&world, 25).await;
@@ -68,7 +68,7 @@ async fn every_committed_event_once_and_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_commit_is_not_overtaken() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let (slow, fast) = (world.user().await, world.user().await);
         let running = world.start();
@@ -95,7 +95,7 @@ async fn a_slow_commit_is_not_overtaken() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_consumers_of_one_name_do_the_work_once() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let other = world.reopen().await;
         let (one, two) = (world.start(), other.start());
@@ -111,7 +111,7 @@ async fn two_consumers_of_one_name_do_the_work_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_in_the_middle_of_a_batch() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let mut world = World::new(&kind).await;
         let mut users = Vec::new();
         for _ in 0..30 {
@@ -135,7 +135,7 @@ async fn a_crash_in_the_middle_of_a_batch() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_again_and_again() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let mut world = World::new(&kind).await;
         let id = world.user().await;
         for _ in 0..15 {
@@ -156,7 +156,7 @@ async fn killed_again_and_again() {
 #[tokio::test]
 async fn consumers_wake_at_once() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let id = world.user().await;
         let _running = world.start();
@@ -178,7 +178,7 @@ async fn consumers_wake_at_once() {
 #[tokio::test]
 async fn only_what_belongs_into_the_log_is_committed() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let id = world.user().await;
         let updated = UserUpdated::default();
@@ -204,7 +204,7 @@ async fn only_what_belongs_into_the_log_is_committed() {
 #[tokio::test]
 async fn many_events_of_one_transaction() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let id = world.user().await;
         let mut tx = world.auth.begin().await.unwrap();

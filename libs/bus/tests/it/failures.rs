@@ -7,7 +7,7 @@ use crate::world::{CONSUMER, World};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_poisonous_event_holds_its_key_and_no_other() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let (good, bad) = (world.user().await, world.user().await);
         world.mischief.park(bad);
@@ -43,7 +43,7 @@ async fn a_poisonous_event_holds_its_key_and_no_other() {
 #[tokio::test]
 async fn failures_are_tried_eight_times() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let (patient, hopeless, panics) =
             (world.user().await, world.user().await, world.user().await);
@@ -69,7 +69,7 @@ async fn failures_are_tried_eight_times() {
 #[tokio::test]
 async fn what_is_away_for_a_while_is_waited_for() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let id = world.user().await;
         world.mischief.transient(id, 50);
@@ -83,7 +83,7 @@ async fn what_is_away_for_a_while_is_waited_for() {
 #[tokio::test]
 async fn a_consumer_can_be_stopped_while_it_tries_again() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let id = world.user().await;
         world.mischief.transient(id, u32::MAX);
@@ -103,7 +103,7 @@ async fn a_consumer_can_be_stopped_while_it_tries_again() {
 #[tokio::test]
 async fn a_restored_log_stops_the_consumer() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let id = world.user().await;
         for _ in 0..5 {
@@ -133,7 +133,7 @@ async fn a_restored_log_stops_the_consumer() {
 #[tokio::test]
 async fn another_event_in_the_place_of_the_last_one_is_noticed() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let id = world.user().await;
         let running = world.start();

@@ -66,7 +66,7 @@ fn from_start() -> SubscribeRequest {
 #[tokio::test]
 async fn a_stream_goes_on_behind_its_cursor() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let id = world.user().await;
         world.update(id).await;
@@ -90,7 +90,7 @@ async fn a_stream_goes_on_behind_its_cursor() {
 #[tokio::test]
 async fn a_viewer_sees_what_concerns_them() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let (ann, bob) = (world.user().await, world.user().await);
         world.update(bob).await;
@@ -178,7 +178,7 @@ async fn a_closing_server_ends_its_streams() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_listed_and_replayed_in_order() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let (one, two) = (world.user().await, world.user().await);
         world.mischief.park(one);

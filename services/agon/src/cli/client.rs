@@ -1,0 +1,71 @@
+//! gRPC channels of the commands.
+
+use ids::Clock;
+use proto::auth::RefreshSessionRequest;
+use proto::auth::session_service_client::SessionServiceClient;
+use rpc::Channel;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::{Request, Status};
+
+use crate::cli::credentials::{Credentials, Stored};
+use crate::failure::Failure;
+
+/// A channel whose calls carry the user's access token.
+pub type SignedIn = InterceptedService<Channel, Bearer>;
+
+/// Seconds before expiry at which an access token is refreshed.
+const REFRESH_MARGIN: i64 = 30;
+
+/// Adds `authorization` to every call.
+#[derive(Clone)]
+pub struct Bearer(MetadataValue<Ascii>);
+
+impl Bearer {
+    fn new(token: &str) -> Result<Self, Failure> {
+        let value = format!("Bearer {token}").parse();
+        let mut value: MetadataValue<Ascii> =
+            value.map_err(|_| Failure::denied("the stored token is invalid; log in again"))?;
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+}
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert(rpc::metadata::AUTHORIZATION, self.0.clone());
+        Ok(request)
+    }
+}
+
+/// A channel without credential.
+pub fn connect(server: &str) -> Result<Channel, Failure> {
+    Channel::connect(server).map_err(|error| Failure::usage(format!("--server: {error}")))
+}
+
+/// A channel with the session stored by `agon login`, refreshed if it expires soon.
+pub async fn signed_in(server: &str) -> Result<SignedIn, Failure> {
+    let mut credentials = Credentials::load()?;
+    let Some(stored) = credentials.get(server).cloned() else {
+        let text = format!("not logged in at {server}; run `agon login` first");
+        return Err(Failure::denied(text));
+    };
+    let channel = connect(server)?;
+    let now = Clock::system().now().timestamp();
+    if stored.expires_at - REFRESH_MARGIN > now {
+        return Ok(InterceptedService::new(channel, Bearer::new(&stored.access_token)?));
+    }
+    let request = RefreshSessionRequest { refresh_token: stored.refresh_token };
+    let fresh = SessionServiceClient::new(channel.clone()).refresh_session(request).await;
+    let fresh = fresh.map_err(Failure::from)?.into_inner();
+    let bearer = Bearer::new(&fresh.access_token)?;
+    let stored = Stored {
+        username: stored.username,
+        access_token: fresh.access_token,
+        expires_at: now + i64::from(fresh.expires_in),
+        refresh_token: fresh.refresh_token,
+    };
+    credentials.put(server, stored)?;
+    Ok(InterceptedService::new(channel, bearer))
+}

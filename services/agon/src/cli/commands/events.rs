@@ -1,0 +1,133 @@
+//! `agon events`: events, topics and dead letters.
+
+use std::process::ExitCode;
+
+use access::Authorised;
+use bus::{Bus, Created};
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use proto::event::event_service_client::EventServiceClient;
+use proto::event::{Event, ListDeadLettersRequest, ReplayDeadLettersRequest, SubscribeRequest};
+use serde_json::{Value, json};
+
+use crate::cli::arguments::{
+    DlqCommand, DlqList, DlqReplay, Events, EventsCommand, EventsTail, EventsTopics, Settings,
+};
+use crate::cli::client;
+use crate::cli::commands::token;
+use crate::config::{self, Config};
+use crate::failure::Failure;
+use crate::server::topics;
+
+pub async fn run(arguments: Events) -> Result<ExitCode, Failure> {
+    match arguments.command {
+        EventsCommand::Tail(arguments) => tail(arguments).await,
+        EventsCommand::Topics(arguments) => list_topics(&arguments).await,
+        EventsCommand::Dlq(DlqCommand::List(arguments)) => list(arguments).await,
+        EventsCommand::Dlq(DlqCommand::Replay(arguments)) => replay(arguments).await,
+    }
+}
+
+async fn tail(arguments: EventsTail) -> Result<ExitCode, Failure> {
+    let EventsTail { remote, topics, key, from_start, settings } = arguments;
+    let mut events = operator(&settings, &remote.server)?;
+    let printer = EventPrinter::new()?;
+    let request = SubscribeRequest { topics, key, from_start, ..SubscribeRequest::default() };
+    let mut stream = events.subscribe(request).await?.into_inner();
+    while let Some(response) = stream.message().await? {
+        if let Some(event) = response.event {
+            print_line!("{}", printer.json(event));
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list_topics(arguments: &EventsTopics) -> Result<ExitCode, Failure> {
+    let config = config::load(&arguments.settings)?.value;
+    config.check()?;
+    if !arguments.apply {
+        for topic in topics::produced().iter().flat_map(|(_, topics)| topics.iter()) {
+            print_line!("{:28} {:10} key {}", topic.name, topic.producer, topic.key);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !config.events.is_kafka() {
+        let text = "events.url is `embedded:`, which has no topics to create; set --events kafka://host:port";
+        return Err(Failure::usage(text));
+    }
+    for topic in create_topics(&config).await? {
+        print_line!("{:48} {}", topic.name, if topic.new { "created" } else { "exists" });
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Creates missing topics on Kafka.
+pub async fn create_topics(config: &Config) -> Result<Vec<Created>, Failure> {
+    let fail = |error: bus::Error| Failure::unavailable(format!("events: {error}"));
+    let bus = Bus::kafka(config.events.clone(), &topics::produced().map(|(_, topics)| topics));
+    bus.map_err(fail)?.create_topics(&topics::consumed()).await.map_err(fail)
+}
+
+async fn list(arguments: DlqList) -> Result<ExitCode, Failure> {
+    let DlqList { remote, consumer, settings } = arguments;
+    let mut events = operator(&settings, &remote.server)?;
+    let printer = EventPrinter::new()?;
+    let mut request =
+        ListDeadLettersRequest { page_size: 200, consumer, ..ListDeadLettersRequest::default() };
+    loop {
+        let page = events.list_dead_letters(request.clone()).await?.into_inner();
+        for letter in page.dead_letters {
+            let event = letter.event.map(|event| printer.json(event));
+            print_line!(
+                "{}",
+                json!({
+                    "consumer": letter.consumer, "reason": letter.reason, "held": letter.held,
+                    "attemptCount": letter.attempt_count, "event": event,
+                })
+            );
+        }
+        if page.next_page_token.is_empty() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        request.page_token = page.next_page_token;
+    }
+}
+
+async fn replay(arguments: DlqReplay) -> Result<ExitCode, Failure> {
+    let DlqReplay { remote, consumer, key, settings } = arguments;
+    let mut events = operator(&settings, &remote.server)?;
+    let request = ReplayDeadLettersRequest { consumer, key };
+    let answer = events.replay_dead_letters(request).await?.into_inner();
+    print_line!(
+        "{} events queued for redelivery; events that fail again stay in `agon events dlq list`",
+        answer.event_count
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+fn operator(settings: &Settings, server: &str) -> Result<EventServiceClient<Authorised>, Failure> {
+    let credentials = token::credentials(settings, server, "operator")?;
+    Ok(EventServiceClient::new(credentials.channel(client::connect(server)?)))
+}
+
+/// Converts events to JSON.
+struct EventPrinter(DescriptorPool);
+
+impl EventPrinter {
+    fn new() -> Result<Self, Failure> {
+        let pool = DescriptorPool::decode(proto::DESCRIPTOR_SET);
+        pool.map(Self).map_err(|error| Failure::new(format!("descriptors: {error}")))
+    }
+
+    fn json(&self, event: Event) -> Value {
+        let time = event.time.unwrap_or_default();
+        let data = event.data.unwrap_or_default();
+        // Events of a newer server may have an unknown type.
+        let known = self.0.get_message_by_name(&event.r#type);
+        let data = known.and_then(|kind| DynamicMessage::decode(kind, data.value.as_slice()).ok());
+        json!({
+            "time": time.to_string(), "topic": event.topic, "type": event.r#type,
+            "key": event.key, "sequence": event.sequence, "eventId": event.event_id,
+            "data": data.and_then(|data| serde_json::to_value(data).ok()),
+        })
+    }
+}

@@ -1,0 +1,107 @@
+//! `agon migrate`: database migrations.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use db::migrate::{Scope, Step};
+use ids::Clock;
+
+use crate::cli::arguments::{Migrate, MigrateCommand, MigrateDown};
+use crate::cli::commands::events;
+use crate::config::{self, Config};
+use crate::data_dir::DataDir;
+use crate::failure::Failure;
+use crate::server::databases::{Databases, database_failure};
+
+pub async fn run(arguments: Migrate) -> Result<ExitCode, Failure> {
+    let config = config::load(arguments.command.settings())?.value;
+    config.check()?;
+    // The lock refuses to change the schema of a running server.
+    let data = DataDir::open(&config.data)?;
+    let databases = Databases::open(&config, data.path(), &Clock::system()).await?;
+    let code = match arguments.command {
+        MigrateCommand::Status(_) => status(&databases).await,
+        MigrateCommand::Up(_) => up(&config, &databases).await,
+        MigrateCommand::Down(arguments) => down(&databases, &arguments).await,
+    };
+    databases.close().await;
+    code
+}
+
+/// Applies migrations, and creates topics if events go to Kafka.
+async fn up(config: &Config, databases: &Databases) -> Result<ExitCode, Failure> {
+    let count = databases.migrate().await?;
+    print_line!("{count} migrations applied");
+    if config.events.is_kafka() {
+        let created = events::create_topics(config).await?.iter().filter(|topic| topic.new).count();
+        print_line!("{created} topics created");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Exit code 0: no migration is pending.
+async fn status(databases: &Databases) -> Result<ExitCode, Failure> {
+    let mut pending = false;
+    for (db, migrations) in databases.each() {
+        let known = db.migration_status(migrations).await;
+        for step in known.map_err(|error| database_failure(db.service(), &error))? {
+            let state = match step.applied_at {
+                Some(at) => at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
+                None => "pending".to_owned(),
+            };
+            pending |= step.applied_at.is_none();
+            print_line!("{:10} {:10} {:32} {state}", db.service(), step.scope, step.name);
+        }
+    }
+    Ok(if pending { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Exit code 0: done, or nothing to do; 1: not confirmed.
+async fn down(databases: &Databases, arguments: &MigrateDown) -> Result<ExitCode, Failure> {
+    let service = arguments.service.as_str();
+    let known = databases.each().find(|(db, _)| db.service() == service);
+    let (db, migrations) = known.ok_or_else(|| {
+        let names: Vec<_> = databases.each().map(|(db, _)| db.service()).collect();
+        Failure::usage(format!("unknown service {service}; known services: {}", names.join(", ")))
+    })?;
+    let scope = if arguments.every { Scope::Every } else { Scope::Service };
+    let fail = |error: db::Error| database_failure(service, &error);
+    let steps = db.migrations_to_undo(migrations, scope, arguments.to).await.map_err(fail)?;
+    let Some(first) = steps.last() else {
+        print_line!("nothing to undo");
+        return Ok(ExitCode::SUCCESS);
+    };
+    crate::cli::output::print(warning(service, &steps));
+    if !arguments.yes && !confirmed()? {
+        print_line!("canceled, nothing changed");
+        return Ok(ExitCode::FAILURE);
+    }
+    let count = db.migrate_down(migrations, scope, first.number - 1).await.map_err(fail)?;
+    print_line!(
+        "{count} migrations undone; `agon migrate up` or the next start applies them again"
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The statements that will run. They cannot be undone.
+fn warning(service: &str, steps: &[Step]) -> String {
+    let mut text = format!("These migrations of {service} will be undone permanently:\n");
+    for step in steps {
+        text += &format!("  {}\n", step.name);
+        text.extend(step.lines.iter().map(|line| format!("    {line}\n")));
+    }
+    text + "All data in these tables will be lost.\n"
+}
+
+fn confirmed() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("standard input is not a terminal; confirm with --yes"));
+    }
+    eprint!("Continue? [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut answer = String::new();
+    std::io::stdin()
+        .read_line(&mut answer)
+        .map_err(|error| Failure::new(format!("cannot read standard input: {error}")))?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}

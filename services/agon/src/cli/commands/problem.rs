@@ -1,0 +1,196 @@
+//! `agon problem import`
+
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+use std::process::ExitCode;
+
+use ids::Clock;
+use proto::google::api::HttpBody;
+use proto::problem::import_service_client::ImportServiceClient;
+use proto::problem::{
+    ImportProblemRequest, ImportState, ProblemImport, Severity, WatchProblemImportRequest,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::cli::arguments::{Import, Problem, ProblemCommand};
+use crate::cli::client::{self, SignedIn};
+use crate::cli::progress::Progress;
+use crate::failure::Failure;
+
+const CHUNK_BYTES: usize = 256 * 1024;
+
+type Client = ImportServiceClient<SignedIn>;
+
+pub async fn run(arguments: Problem) -> Result<ExitCode, Failure> {
+    let ProblemCommand::Import(arguments) = arguments.command;
+    let (package, content_type) = open(&arguments.path)?;
+    let mut client = Client::new(client::signed_in(&arguments.remote.server).await?);
+    let mut progress = Progress::new("uploading");
+    let import = upload(&mut client, &arguments, package, content_type).await?;
+    let import = follow(&mut client, import, &mut progress).await?;
+    progress.finish();
+    crate::cli::output::print(report(&import));
+    let succeeded = import.state() == ImportState::Succeeded;
+    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Opens the package as one file, with its content type. A folder is packed into a tar archive.
+fn open(path: &Path) -> Result<(File, &'static str), Failure> {
+    let fail = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
+    if path.is_dir() {
+        let mut archive = tar::Builder::new(tempfile::tempfile().map_err(fail)?);
+        archive.follow_symlinks(false);
+        archive.append_dir_all(".", path).map_err(fail)?;
+        let mut file = archive.into_inner().map_err(fail)?;
+        file.rewind().map_err(fail)?;
+        return Ok((file, "application/x-tar"));
+    }
+    let content_type = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("zip") => "application/zip",
+        Some("tar") => "application/x-tar",
+        _ => {
+            let text = format!("{}: must be a folder, a .zip or a .tar", path.display());
+            return Err(Failure::usage(text));
+        }
+    };
+    Ok((File::open(path).map_err(fail)?, content_type))
+}
+
+async fn upload(
+    client: &mut Client,
+    arguments: &Import,
+    package: File,
+    content_type: &str,
+) -> Result<ProblemImport, Failure> {
+    let first = ImportProblemRequest {
+        problem_id: arguments.problem.clone(),
+        publish: arguments.publish,
+        request_id: Clock::system().new_id().to_string(),
+        content: Some(HttpBody { content_type: content_type.to_owned(), ..HttpBody::default() }),
+    };
+    let (send, chunks) = mpsc::channel(4);
+    let reader = tokio::task::spawn_blocking(move || send_chunks(package, first, &send));
+    let answer = client.import_problem(ReceiverStream::new(chunks)).await;
+    // A refused upload stops the reader: report the refusal before read errors.
+    let read = reader.await.map_err(|error| Failure::new(error.to_string()))?;
+    let answer = answer?.into_inner();
+    read.map_err(|error| Failure::new(format!("cannot read the package: {error}")))?;
+    Ok(answer.problem_import.unwrap_or_default())
+}
+
+fn send_chunks(
+    mut package: File,
+    first: ImportProblemRequest,
+    send: &mpsc::Sender<ImportProblemRequest>,
+) -> std::io::Result<()> {
+    let mut request = first;
+    let mut buffer = vec![0; CHUNK_BYTES];
+    loop {
+        let read = package.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        let content = request.content.get_or_insert_default();
+        content.data = buffer[..read].to_vec().into();
+        if send.blocking_send(std::mem::take(&mut request)).is_err() {
+            return Ok(());
+        }
+    }
+}
+
+async fn follow(
+    client: &mut Client,
+    mut import: ProblemImport,
+    progress: &mut Progress,
+) -> Result<ProblemImport, Failure> {
+    let mut failures = 0;
+    while import.state() == ImportState::Verifying {
+        match watch(client, &mut import, progress).await {
+            Ok(()) => failures = 0,
+            Err(status) if failures == 5 => return Err(status.into()),
+            Err(_) => failures += 1,
+        }
+        if import.state() == ImportState::Verifying {
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+    }
+    Ok(import)
+}
+
+async fn watch(
+    client: &mut Client,
+    import: &mut ProblemImport,
+    progress: &mut Progress,
+) -> Result<(), tonic::Status> {
+    let request = WatchProblemImportRequest { problem_import_id: import.problem_import_id.clone() };
+    let mut stream = client.watch_problem_import(request).await?.into_inner();
+    while let Some(message) = stream.message().await? {
+        let Some(now) = message.problem_import else { continue };
+        let count = |n: i32| u64::try_from(n).unwrap_or_default();
+        progress.update("verifying", count(now.done_count), count(now.check_count));
+        *import = now;
+        if import.state() != ImportState::Verifying {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn report(import: &ProblemImport) -> String {
+    let mut text = String::new();
+    for finding in &import.findings {
+        let severity = match finding.severity() {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            _ => "note",
+        };
+        let file = if finding.file.is_empty() { "package" } else { &finding.file };
+        text += &format!("{severity}: {file}: {}\n", finding.message);
+    }
+    for check in &import.checks {
+        let mark = if check.passed { "ok  " } else { "FAIL" };
+        text += &format!("{mark} {}  {}", check.file, check.actual);
+        if !check.passed && !check.expected.is_empty() {
+            text += &format!(" (expected {})", check.expected.join(" or "));
+        }
+        if !check.passed && !check.message.is_empty() {
+            text += &format!(": {}", check.message);
+        }
+        text.push('\n');
+    }
+    text += &match import.state() {
+        ImportState::Succeeded if import.publish => {
+            format!("{} version {} is published\n", import.slug, import.version)
+        }
+        ImportState::Succeeded => {
+            format!("{} version {} is verified but not published\n", import.slug, import.version)
+        }
+        _ => "the package was rejected\n".to_owned(),
+    };
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_packed_and_unknown_formats_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("problem.yaml"), "name: x").unwrap();
+        let (file, kind) = open(dir.path()).unwrap();
+        assert_eq!(kind, "application/x-tar");
+        let mut archive = tar::Archive::new(file);
+        let names: Vec<_> = archive
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
+            .collect();
+        assert!(names.iter().any(|name| name.ends_with("problem.yaml")), "{names:?}");
+        let rar = dir.path().join("package.rar");
+        std::fs::write(&rar, "").unwrap();
+        assert!(open(&rar).unwrap_err().to_string().contains(".zip"));
+    }
+}

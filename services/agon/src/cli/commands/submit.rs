@@ -1,0 +1,216 @@
+//! `agon submit`
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use ids::Clock;
+use proto::challenge::submission_service_client::SubmissionServiceClient;
+use proto::challenge::{
+    CreateSubmissionRequest, Submission, SubmissionState, TestOutcome, Verdict,
+    WatchSubmissionRequest,
+};
+use proto::judge::language_service_client::LanguageServiceClient;
+use proto::judge::{Language, ListLanguagesRequest};
+
+use crate::cli::arguments::Submit;
+use crate::cli::client::{self, SignedIn};
+use crate::cli::progress::Progress;
+use crate::failure::Failure;
+
+type Client = SubmissionServiceClient<SignedIn>;
+
+/// Submits a program, waits for the judgement and prints the verdict.
+pub async fn run(arguments: Submit) -> Result<ExitCode, Failure> {
+    let source = std::fs::read(&arguments.file).map_err(|error| {
+        Failure::usage(format!("cannot read {}: {error}", arguments.file.display()))
+    })?;
+    let source = String::from_utf8(source)
+        .map_err(|_| Failure::usage(format!("{} is not valid UTF-8", arguments.file.display())))?;
+    let channel = client::signed_in(&arguments.remote.server).await?;
+    let language = match arguments.language {
+        Some(language) => language,
+        None => language_of(&channel, &arguments.file).await?,
+    };
+    let mut client = Client::new(channel);
+    let request = CreateSubmissionRequest {
+        problem_id: arguments.problem,
+        language,
+        source,
+        request_id: Clock::system().new_id().to_string(),
+    };
+    let answer = client.create_submission(request).await?.into_inner();
+    let submission = answer.submission.unwrap_or_default();
+    if arguments.no_wait {
+        print_line!("{}", submission.submission_id);
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("submission {}", submission.submission_id);
+    let done = follow(&mut client, submission).await?;
+    crate::cli::output::print(report(&done));
+    let accepted = done.verdict() == Verdict::Accepted;
+    Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The language of the file, by its extension.
+async fn language_of(channel: &SignedIn, file: &Path) -> Result<String, Failure> {
+    let mut client = LanguageServiceClient::new(channel.clone());
+    let languages = client.list_languages(ListLanguagesRequest {}).await?.into_inner().languages;
+    choose(&languages, file).map_err(Failure::usage)
+}
+
+fn choose(languages: &[Language], file: &Path) -> Result<String, String> {
+    let extension = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    let matches = |language: &&Language| {
+        language.extensions.iter().any(|known| known.trim_start_matches('.') == extension)
+    };
+    if let Some(language) = languages.iter().find(matches) {
+        return Ok(language.language_id.clone());
+    }
+    let known: Vec<_> = languages.iter().map(|language| language.language_id.as_str()).collect();
+    let known = match known.as_slice() {
+        [] => "no languages: its judge is not running".to_owned(),
+        known => known.join(", "),
+    };
+    Err(format!(
+        "unknown file extension: {}; set --language (the server supports {known})",
+        file.display()
+    ))
+}
+
+/// Watches until there is a verdict. Reopens a broken watch, at most five times in a row.
+async fn follow(client: &mut Client, mut submission: Submission) -> Result<Submission, Failure> {
+    let mut progress = Progress::new("queued");
+    let mut failures = 0;
+    while !is_over(&submission) {
+        let request = WatchSubmissionRequest { submission_id: submission.submission_id.clone() };
+        let ended = watch(client, request, &mut submission, &mut progress).await;
+        match ended {
+            Ok(()) => failures = 0,
+            Err(status) if failures == 5 => return Err(status.into()),
+            Err(_) => failures += 1,
+        }
+        if !is_over(&submission) {
+            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        }
+    }
+    progress.finish();
+    Ok(submission)
+}
+
+async fn watch(
+    client: &mut Client,
+    request: WatchSubmissionRequest,
+    submission: &mut Submission,
+    progress: &mut Progress,
+) -> Result<(), tonic::Status> {
+    let mut stream = client.watch_submission(request).await?.into_inner();
+    while let Some(message) = stream.message().await? {
+        let Some(now) = message.submission else { continue };
+        let phase = match now.state() {
+            SubmissionState::Compiling => "compiling",
+            SubmissionState::Running => "running",
+            _ => "queued",
+        };
+        progress.update(phase, count(now.done_count), count(now.test_count));
+        *submission = now;
+        if is_over(submission) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn count(n: i32) -> u64 {
+    u64::try_from(n).unwrap_or_default()
+}
+
+fn is_over(submission: &Submission) -> bool {
+    matches!(submission.state(), SubmissionState::Done | SubmissionState::Aborted)
+}
+
+fn report(submission: &Submission) -> String {
+    let mut text = verdict_name(submission.verdict()).to_owned();
+    if submission.test_count > 0 {
+        text += &format!(
+            "  {} of {} tests  {:.3} s  {:.1} MiB",
+            submission.done_count,
+            submission.test_count,
+            submission.cpu_time_us as f64 / 1e6,
+            submission.memory_bytes as f64 / f64::from(1 << 20),
+        );
+    }
+    text.push('\n');
+    if !submission.compile_output.trim().is_empty() {
+        text += &format!("\n{}\n", submission.compile_output.trim_end());
+    }
+    let failed = |test: &&TestOutcome| test.verdict() != Verdict::Accepted;
+    for test in submission.tests.iter().filter(failed).take(3) {
+        text += &test_report(test);
+    }
+    text
+}
+
+fn test_report(test: &TestOutcome) -> String {
+    let mut text = format!("test {}: {}", test.index, verdict_name(test.verdict()));
+    if let Some(signal) = test.signal {
+        text += &format!(", signal {signal}");
+    } else if let Some(code) = test.exit_code.filter(|code| *code != 0) {
+        text += &format!(", exit code {code}");
+    }
+    if !test.message.is_empty() {
+        text += &format!(", {}", test.message.trim_end());
+    }
+    text.push('\n');
+    for line in test.output.lines().take(20) {
+        text += &format!("  | {line}\n");
+    }
+    text
+}
+
+fn verdict_name(verdict: Verdict) -> &'static str {
+    verdict.as_str_name().trim_start_matches("VERDICT_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn language_is_chosen_by_extension() {
+        let language = |id: &str, extensions: &[&str]| Language {
+            language_id: id.into(),
+            extensions: extensions.iter().map(|text| (*text).into()).collect(),
+            ..Language::default()
+        };
+        let all = [language("cpp", &["cpp", "cc"]), language("python", &[".py"])];
+        assert_eq!(choose(&all, Path::new("a/b.CC")).as_deref(), Ok("cpp"));
+        assert_eq!(choose(&all, Path::new("b.py")).as_deref(), Ok("python"));
+        assert!(choose(&all, Path::new("b")).unwrap_err().contains("cpp, python"));
+        assert!(choose(&[], Path::new("b.c")).unwrap_err().contains("judge is not running"));
+    }
+
+    #[test]
+    fn report_shows_verdict_usage_and_failed_tests() {
+        let test = TestOutcome {
+            index: 2,
+            verdict: Verdict::RuntimeError.into(),
+            signal: Some(11),
+            output: "half an\nanswer".into(),
+            ..TestOutcome::default()
+        };
+        let submission = Submission {
+            verdict: Verdict::RuntimeError.into(),
+            cpu_time_us: 1500,
+            memory_bytes: 3 << 20,
+            done_count: 2,
+            test_count: 9,
+            tests: vec![test],
+            ..Submission::default()
+        };
+        assert_eq!(
+            report(&submission),
+            "RUNTIME_ERROR  2 of 9 tests  0.002 s  3.0 MiB\n\
+             test 2: RUNTIME_ERROR, signal 11\n  | half an\n  | answer\n"
+        );
+    }
+}

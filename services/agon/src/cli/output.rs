@@ -1,0 +1,33 @@
+//! Standard output of commands. A closed pipe (`| head`) ends the program without an error message.
+
+use std::fmt::{Arguments, Display};
+use std::io::{ErrorKind, Write, stdout};
+
+/// Exit code of a program that SIGPIPE ended: 128 + 13.
+const SIGPIPE_EXIT_CODE: i32 = 141;
+
+/// Prints a line, like `println!`.
+macro_rules! print_line {
+    ($($text:tt)*) => { $crate::cli::output::line(format_args!($($text)*)) };
+}
+
+/// Prints a line.
+pub fn line(text: Arguments<'_>) {
+    write(format_args!("{text}\n"));
+}
+
+/// Prints a text without adding a line break.
+pub fn text(text: impl Display) {
+    write(format_args!("{text}"));
+}
+
+fn write(text: Arguments<'_>) {
+    let mut out = stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            std::process::exit(SIGPIPE_EXIT_CODE)
+        }
+        Err(error) => eprintln!("agon: cannot write to standard output: {error}"),
+        Ok(()) => {}
+    }
+}

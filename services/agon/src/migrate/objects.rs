@@ -1,0 +1,39 @@
+//! Test data: the objects that problem versions refer to.
+
+use std::path::Path;
+
+use db::Db;
+use problem::transfer::{self, Bucket, Files};
+
+use super::step::Step;
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// Opens the target's bucket.
+pub async fn open(target: &Config, data: &Path) -> Result<Bucket, Failure> {
+    Bucket::open(&target.problem.objects, data).await.map_err(failure)
+}
+
+/// Copies all objects to a bucket and verifies them.
+pub async fn copy(source: &Config, to: &Bucket, data: &Path, problem: &Db) -> Result<(), Failure> {
+    let mut step = Step::start("objects");
+    let Some(files) = Files::of(&source.problem.objects, data).map_err(failure)? else {
+        return Ok(());
+    };
+    let digests = problem::named_objects(problem).await.map_err(failure)?;
+    let total = digests.len() as u64;
+    let progress = |done| step.update("objects", done, total);
+    let moved = transfer::copy(&files, to, &digests, progress).await;
+    let moved = moved.map_err(failure)?;
+    step.finish("objects", moved.objects, "objects");
+    Ok(())
+}
+
+/// Converts an error to a failure of the program.
+pub fn failure(error: problem::Error) -> Failure {
+    match error {
+        problem::Error::Config(text) => Failure::config(text),
+        problem::Error::Away(text) => Failure::unavailable(text),
+        error => Failure::storage(error.to_string()),
+    }
+}

@@ -1,0 +1,92 @@
+//! The `HELP` lines of `/metrics`. `xtask tidy` checks that this list matches the recorded metrics.
+
+/// Metric names and help texts, in alphabetical order.
+const HELP: &[(&str, &str)] = &[
+    ("agon_access_rate_limited_total", "Calls refused by rate limits, by class of call."),
+    ("agon_access_refused_tokens_total", "Access tokens refused, by reason."),
+    ("agon_auth_logins_total", "Login attempts, by outcome."),
+    ("agon_build_info", "Always 1; version and commit are in the labels."),
+    ("agon_bus_events_total", "Events processed by consumers, by outcome."),
+    ("agon_bus_lag_events", "Events that a consumer has not processed yet."),
+    ("agon_bus_lag_seconds", "Age of the oldest event that a consumer has not processed yet."),
+    ("agon_bus_parked_keys", "Keys whose events are held back behind a dead letter."),
+    ("agon_cache_failures_total", "Cache operations that failed."),
+    ("agon_cache_up", "1 if Redis is reachable."),
+    ("agon_component_degraded", "1 if a component is degraded."),
+    ("agon_component_up", "1 if a component works, degraded or not."),
+    ("agon_db_connections", "Database connections, by pool and state."),
+    ("agon_db_disk_full", "1 if a database refuses writes because its disk is full."),
+    ("agon_db_refusals_total", "Transactions that failed to start, by cause."),
+    ("agon_db_retries_total", "Transactions retried after a conflict."),
+    ("agon_db_up", "1 if a database is reachable."),
+    ("agon_db_wait_seconds", "Time that transactions waited for a connection or the write lock."),
+    ("agon_disk_free_bytes", "Free space in the file system of the data directory."),
+    ("agon_disk_size_bytes", "Size of the file system of the data directory."),
+    ("agon_http_request_duration_seconds", "Duration of REST requests, by method and route."),
+    ("agon_http_requests_in_flight", "REST requests in progress."),
+    (
+        "agon_http_requests_total",
+        "REST requests, by method, route and status; 499 means that the client disconnected.",
+    ),
+    (
+        "agon_judge_busy_seconds",
+        "Cumulative time in which at least one program ran on this worker.",
+    ),
+    ("agon_judge_gave_up_total", "Jobs that failed too often and ended with JUDGE_ERROR."),
+    ("agon_judge_job_duration_seconds", "Duration of jobs on a worker, including compilation."),
+    ("agon_judge_jobs_in_flight", "Jobs in progress on this worker."),
+    ("agon_judge_jobs_put_back_total", "Jobs requeued, by cause."),
+    ("agon_judge_judgements_total", "Judgements stored, by verdict."),
+    ("agon_judge_leases_expired_total", "Jobs whose lease expired."),
+    ("agon_judge_queue_jobs", "Jobs in the queue, by state."),
+    ("agon_judge_queue_oldest_seconds", "Age of the oldest queued job."),
+    (
+        "agon_judge_results_fenced_total",
+        "Results refused because the job was leased to another worker.",
+    ),
+    ("agon_judge_run_cpu_seconds", "CPU time of runs, by kind of run."),
+    ("agon_judge_run_wall_seconds", "Wall-clock time of runs, by kind of run."),
+    ("agon_judge_runs_total", "Runs of programs, by kind of run."),
+    ("agon_judge_sandbox_failures_total", "Runs that failed because of the sandbox."),
+    ("agon_judge_slots", "Slots of this worker: the maximum number of concurrent runs."),
+    ("agon_judge_slots_busy", "Slots in use."),
+    ("agon_judge_workers", "Workers that contacted the queue recently."),
+    ("agon_objects_failures_total", "Object store operations that failed."),
+    ("agon_outbox_failures_total", "Failures after which a relay restarted."),
+    ("agon_outbox_oldest_seconds", "Age of the oldest event not published to Kafka yet."),
+    ("agon_outbox_published_total", "Events published to Kafka."),
+    ("agon_outbox_refused_keys", "Keys whose events are held back behind one that Kafka refused."),
+    ("agon_outbox_rows", "Events not published to Kafka yet, at most one relay batch."),
+    ("agon_rpc_client_calls_in_flight", "Calls to other services in progress, by method."),
+    ("agon_rpc_client_calls_total", "Calls to other services, by method and code."),
+    ("agon_rpc_client_circuit_open", "Addresses of a role with an open circuit breaker."),
+    ("agon_rpc_client_duration_seconds", "Duration of calls to other services, by method."),
+    ("agon_rpc_client_retries_total", "Retried calls, by target role."),
+    ("agon_rpc_server_calls_in_flight", "Calls in progress, by method."),
+    ("agon_rpc_server_calls_total", "Completed calls, by method and code."),
+    ("agon_rpc_server_duration_seconds", "Duration of calls, by method."),
+    ("agon_rpc_server_shed_total", "Calls refused by load shedding."),
+    (
+        "agon_submissions_asked_again_total",
+        "Submissions requested again from the judge, because it did not know them.",
+    ),
+    ("agon_submissions_created_total", "Submissions created."),
+    ("agon_submissions_judged_total", "Submissions judged, by verdict."),
+    ("agon_submissions_overdue", "Submissions without a verdict for longer than expected."),
+    ("agon_submissions_waiting", "Submissions without a verdict."),
+    ("agon_telemetry_spans_total", "Spans exported to the collector, by outcome."),
+    ("agon_tls_reload_failures_total", "Changed certificates that failed to load."),
+    ("process_cpu_seconds_total", "CPU time of this process, in seconds."),
+    ("process_open_fds", "Open file descriptors."),
+    ("process_resident_memory_bytes", "Resident memory."),
+    ("process_start_time_seconds", "Start time of this process, in seconds since 1970-01-01 UTC."),
+    ("process_threads", "Threads of this process."),
+];
+
+/// Registers the help texts.
+pub fn describe() {
+    for (name, help) in HELP {
+        // The recorder keeps one text per name, for any kind of metric.
+        metrics::describe_gauge!(*name, *help);
+    }
+}
