@@ -142,7 +142,6 @@ impl Drop for Call {
 
 fn span(method: &'static Method, in_process: bool, request_id: &str) -> Span {
     if method.plumbing {
-        // Spans below info level are not exported.
         return tracing::debug_span!("rpc", rpc.service = method.service(), request_id);
     }
     tracing::info_span!(

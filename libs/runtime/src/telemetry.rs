@@ -18,9 +18,9 @@ use opentelemetry_sdk::trace::{
     SpanExporter,
 };
 use serde::{Deserialize, Serialize};
-use tracing::{Level, Subscriber};
+use tracing::Subscriber;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 
 /// Further spans are dropped while this many wait for export.
@@ -144,19 +144,22 @@ impl Telemetry {
     }
 }
 
-/// The layer that exports `tracing` spans of info level and above. Events are not exported: they may
-/// contain causes of errors and personal data.
+/// The layer that exports `tracing` spans that have an `otel.kind`. Spans without it only add fields to
+/// log lines. Events are not exported: they may contain causes of errors and personal data.
 pub fn layer<S>(tracer: SdkTracer) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    let exported = filter_fn(|metadata| {
+        metadata.is_span() && metadata.fields().field("otel.kind").is_some()
+    });
     tracing_opentelemetry::layer()
         .with_tracer(tracer)
         .with_location(false)
         .with_threads(false)
         .with_target(false)
         .with_tracked_inactivity(false)
-        .with_filter(filter_fn(|metadata| metadata.is_span() && *metadata.level() <= Level::INFO))
+        .with_filter(exported.with_max_level_hint(LevelFilter::INFO))
 }
 
 impl Identity {

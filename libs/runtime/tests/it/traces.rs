@@ -27,7 +27,7 @@ fn open(url: &str, sample_ratio: f64) -> (Telemetry, Dispatch) {
 /// Records a span with this name.
 fn span(dispatch: &Dispatch, name: &str, parent: Option<opentelemetry::Context>) {
     tracing::dispatcher::with_default(dispatch, || {
-        let span = tracing::info_span!("span", otel.name = name, count = 2);
+        let span = tracing::info_span!("span", otel.kind = "internal", otel.name = name, count = 2);
         if let Some(parent) = parent {
             span.set_parent(parent).unwrap();
         }
