@@ -230,9 +230,12 @@ mod tests {
         assert_eq!(context.traceparent(), None);
         context.start(Span::none());
         let begun = context.traceparent().unwrap();
-        let (inner, outer) = context.clone().scope(async { trace::traceparent() }).await.zip(
-            context.sync_scope(trace::traceparent),
-        ).unwrap();
+        let (inner, outer) = context
+            .clone()
+            .scope(async { trace::traceparent() })
+            .await
+            .zip(context.sync_scope(trace::traceparent))
+            .unwrap();
         assert_eq!((&inner, &outer), (&begun, &begun));
         assert_eq!(trace::traceparent(), None);
 

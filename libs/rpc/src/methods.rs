@@ -63,7 +63,8 @@ impl Methods {
     pub fn new(descriptor_sets: &[&[u8]]) -> Self {
         let mut methods = HashMap::new();
         for encoded in descriptor_sets {
-            let set = FileDescriptorSet::decode(*encoded).expect("the build generated a valid descriptor set");
+            let set = FileDescriptorSet::decode(*encoded)
+                .expect("the build generated a valid descriptor set");
             for file in &set.file {
                 for service in &file.service {
                     for method in &service.method {

@@ -36,8 +36,8 @@ use self::response_body::ResponseBody;
 use self::retry::{Call, Cause, Next};
 use self::target::Target;
 use crate::body::deadline_exceeded;
-use crate::error::{BoxError, ConnectError};
 use crate::context::{timeout, timeout_value};
+use crate::error::{BoxError, ConnectError};
 use crate::methods::Methods;
 use crate::observe::code_in;
 use crate::tls::{ClientTls, Tls};
@@ -176,7 +176,7 @@ impl Shared {
                 Next::Stop => return self.give_up(failure, method.safe),
                 Next::Now => Duration::ZERO,
                 Next::After(delay) => {
-                    // An attempt after the deadline would be in vain.
+                    // An attempt after the deadline could not succeed.
                     let late = deadline.is_some_and(|at| Instant::now() + delay >= at);
                     if late || !self.budget.withdraw() {
                         return self.give_up(failure, method.safe);
@@ -221,7 +221,11 @@ impl Shared {
                 {
                     return Err(wrong_role(role, avoid.as_ref(), parts.uri.path()));
                 }
-                if invites_retry(&response) { Err(Failure::Unavailable(response)) } else { Ok(response) }
+                if invites_retry(&response) {
+                    Err(Failure::Unavailable(response))
+                } else {
+                    Ok(response)
+                }
             }
             Err(mut failed) => {
                 let unsent = failed.take_message();

@@ -150,9 +150,8 @@ pub fn layer<S>(tracer: SdkTracer) -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let exported = filter_fn(|metadata| {
-        metadata.is_span() && metadata.fields().field("otel.kind").is_some()
-    });
+    let exported =
+        filter_fn(|metadata| metadata.is_span() && metadata.fields().field("otel.kind").is_some());
     tracing_opentelemetry::layer()
         .with_tracer(tracer)
         .with_location(false)
@@ -198,7 +197,9 @@ impl SpanExporter for Reporting {
                 let url = &self.url;
                 tracing::warn!(url, %error, "collector unreachable, dropping spans");
             }
-            Ok(()) if was_unreachable => tracing::info!(url = self.url, "collector reachable again"),
+            Ok(()) if was_unreachable => {
+                tracing::info!(url = self.url, "collector reachable again")
+            }
             _ => {}
         }
         result

@@ -25,7 +25,9 @@ pub(crate) async fn open(
         // Send small frames at once; a failure costs latency only.
         let _ = stream.set_nodelay(true);
         match tls {
-            Some(tls) if target.secure() => handshake(tls.connect(&target.host, stream).await?).await,
+            Some(tls) if target.secure() => {
+                handshake(tls.connect(&target.host, stream).await?).await
+            }
             _ => handshake(stream).await,
         }
     };

@@ -46,7 +46,9 @@ pub(crate) enum Availability {
     Ready(Lease),
     Connecting,
     /// The caller must open a connection. `probe`: the circuit is open.
-    Disconnected { probe: bool },
+    Disconnected {
+        probe: bool,
+    },
     /// Another call probes the open circuit.
     Probing,
     /// Not connected; the circuit is open until the given time, if any.
@@ -169,7 +171,10 @@ impl Lease {
 
     /// The connection was closed in an orderly way and accepts no more calls.
     pub(crate) fn closed(&self) {
-        self.endpoint.state().link.take_if(|connection| connection.number == self.connection.number);
+        self.endpoint
+            .state()
+            .connection
+            .take_if(|connection| connection.number == self.connection.number);
     }
 
     /// The connection broke. It counts as one failure, however many calls were in flight.

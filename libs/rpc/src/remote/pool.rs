@@ -184,7 +184,9 @@ impl Pool {
             None => true,
             // IP addresses need no lookup.
             Some(_) if self.targets.iter().all(|target| target.ip().is_some()) => false,
-            Some(ago) => ago >= if known.stale { STALE_RESOLVE_INTERVAL } else { self.resolve_interval },
+            Some(ago) => {
+                ago >= if known.stale { STALE_RESOLVE_INTERVAL } else { self.resolve_interval }
+            }
         };
         if due && !known.resolving {
             known.resolving = true;

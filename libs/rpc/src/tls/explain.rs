@@ -11,7 +11,8 @@ pub(crate) fn explain(error: &io::Error) -> String {
         return match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 "the server closed the connection during the TLS handshake; \
-                 if it does not use TLS, use http://".into()
+                 if it does not use TLS, use http://"
+                    .into()
             }
             _ => error.to_string(),
         };

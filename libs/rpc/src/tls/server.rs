@@ -45,7 +45,8 @@ fn config(files: &Tls) -> Result<ServerConfig, TlsError> {
             builder.with_client_cert_verifier(verifier.expect("the root store is not empty"))
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| files.key_error(&error))?;
+    let mut config =
+        builder.with_single_cert(chain, key).map_err(|error| files.key_error(&error))?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(config)
 }

@@ -140,11 +140,11 @@ pub fn create(word: &str) -> CreateInvitationRequest {
 /// Waits until `holds`.
 #[track_caller]
 pub fn until(mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
-    let place = std::panic::Location::caller();
+    let caller = std::panic::Location::caller();
     async move {
         let end = Instant::now() + Duration::from_secs(20);
         while !holds() {
-            assert!(Instant::now() < end, "{place}: timed out");
+            assert!(Instant::now() < end, "{caller}: timed out");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

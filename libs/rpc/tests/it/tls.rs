@@ -85,7 +85,10 @@ async fn server_certificate_is_verified() {
     let certificates = Certificates::new();
     let node = certificates.node("", "server").await;
     call("https", &node, certificates.tls("ours", "")).await.unwrap();
-    assert_error(call("https", &node, certificates.tls("theirs", "")).await, "not signed by tls.ca");
+    assert_error(
+        call("https", &node, certificates.tls("theirs", "")).await,
+        "not signed by tls.ca",
+    );
     certificates.issue("elsewhere", "ours", "DNS:elsewhere.test");
     let elsewhere = certificates.node("", "elsewhere").await;
     let failed = call("https", &elsewhere, certificates.tls("ours", "")).await;
@@ -99,7 +102,10 @@ async fn client_certificate_is_verified() {
     certificates.issue("stranger", "theirs", "DNS:client");
     let node = certificates.node("ours", "server").await;
     call("https", &node, certificates.tls("ours", "client")).await.unwrap();
-    assert_error(call("https", &node, certificates.tls("ours", "")).await, "set tls.certificate and tls.key");
+    assert_error(
+        call("https", &node, certificates.tls("ours", "")).await,
+        "set tls.certificate and tls.key",
+    );
     let failed = call("https", &node, certificates.tls("ours", "stranger")).await;
     assert_error(failed, "does not trust the certificate");
     assert_eq!(node.calls(), 1);

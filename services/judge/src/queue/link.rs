@@ -242,7 +242,7 @@ impl Talk {
         let outcome = Outcome { judgement, worker: self.worker(id) };
         // The job's trace goes on, not that of the worker's stream.
         let mut context = ::rpc::Context::continuing(Some(&result.traceparent));
-        context.start(tracing::info_span!("finish judgement"));
+        context.start(tracing::info_span!("finish judgement", otel.kind = "internal"));
         let finished = context.scope(self.connected.queue.finish(lease, &outcome)).await?;
         self.answer(id, lease, finished);
         Ok(())

@@ -153,7 +153,7 @@ async fn submission(
             bench.peers.judge_data(&job.problem_id, job.version),
         )
     }
-    .instrument(tracing::info_span!("fetch program and problem"))
+    .instrument(tracing::info_span!("fetch program and problem", otel.kind = "internal"))
     .await?;
     let plan = cases::solution(&bench.config, &data)
         .ok_or_else(|| Failure::Broken("the problem has no time limit".into()))?;
@@ -236,11 +236,11 @@ async fn program(
         return Err(Failure::Broken("there are no tests".into()));
     }
     reporter.compiling(plan);
-    let waiting = tracing::info_span!("wait for a slot");
+    let waiting = tracing::info_span!("wait for a slot", otel.kind = "internal");
     let mut place = lanes::first_slot(bench).instrument(waiting).await?;
     let compiling_since = std::time::Instant::now();
     let compiling = compile::compile(bench, &mut place.slot, offered, files, plan.compile)
-        .instrument(tracing::info_span!("compile"));
+        .instrument(tracing::info_span!("compile", otel.kind = "internal"));
     let compiled = tokio::select! {
         compiled = compiling => compiled?,
         never = fetch(bench, plan) => match never {},
@@ -256,7 +256,7 @@ async fn program(
     reporter.running();
     let runner = Runner::new(bench, offered, files, plan);
     let running = lanes::run(&runner, bench, &program, plan, place, reporter);
-    let results = running.instrument(tracing::info_span!("run tests")).await?;
+    let results = running.instrument(tracing::info_span!("run tests", otel.kind = "internal")).await?;
     Ok(pb::Judgement { compile_output: output, ..summary(plan, results) })
 }
 
@@ -274,7 +274,7 @@ async fn fetch(bench: &Bench, plan: &Plan) -> std::convert::Infallible {
             }
         }
     };
-    all.instrument(tracing::info_span!("fetch test data")).await;
+    all.instrument(tracing::info_span!("fetch test data", otel.kind = "internal")).await;
     std::future::pending().await
 }
 
