@@ -30,9 +30,9 @@ pub async fn open(target: &Config, from: &Databases, to: &Databases) -> Result<P
 pub async fn publish(events: &Promotion) -> Result<(), Failure> {
     let mut step = Step::start("events");
     let mut progress = |what: &str, done: u64, total: u64| step.update(what, done, total);
-    events.fill(&mut progress).await.map_err(failure)?;
+    events.fill_outboxes(&mut progress).await.map_err(failure)?;
     events.publish(&mut progress).await.map_err(failure)?;
-    let count = events.settle(&mut progress).await.map_err(failure)?;
+    let count = events.move_cursors(&mut progress).await.map_err(failure)?;
     step.finish("events", count, "events");
     Ok(())
 }

@@ -55,7 +55,7 @@ async fn promote(
     if states.iter().any(|state| *state != BeginOutcome::New) {
         print_line!("resuming the interrupted promotion");
     }
-    let excluded: &[&str] = if events.is_some() { &bus::promotion::APART } else { &[] };
+    let excluded: &[&str] = if events.is_some() { &bus::promotion::MOVED_TABLES } else { &[] };
     tables::copy(source, target, excluded).await?;
     if let Some(bucket) = &bucket {
         objects::copy(&plan.source, bucket, data.path(), &source.of("problem")).await?;

@@ -59,7 +59,7 @@ impl Engine {
         let script =
             format!("{}/../../deploy/engines/{}.sh", env!("CARGO_MANIFEST_DIR"), self.name);
         let mut command = Command::new(script);
-        command.arg("another").arg(self.directory());
+        command.arg("foreground").arg(self.directory());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().unwrap()
     }

@@ -129,9 +129,9 @@ fn missing_setting_of_roles_is_named() {
         command.args(["serve", "--data", &data, "--grpc", "127.0.0.1:0"]).args(arguments);
         let output = command.args(["--admin", "127.0.0.1:0", "--rest", "127.0.0.1:0"]).output();
         let output = output.unwrap();
-        let output = text(&output);
-        assert_eq!(output.status.code(), Some(78), "{arguments:?}: {output}");
-        assert!(output.contains(named), "{arguments:?}: {output}");
+        let message = text(&output);
+        assert_eq!(output.status.code(), Some(78), "{arguments:?}: {message}");
+        assert!(message.contains(named), "{arguments:?}: {message}");
     };
     refused(&["--roles", "auth,unknown"], "roles");
     refused(&["--roles", ""], "roles: must contain at least one of auth");

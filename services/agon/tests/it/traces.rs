@@ -137,7 +137,7 @@ fn check_logs(world: &World, edge: &Seen) {
     let span_id = hex(&edge.span.span_id);
     let edge_lines = lines(&world.server);
     let found = edge_lines.iter().any(|line| {
-        line["message"] == "http" && line["status"] == 200 && line["span_id"] == *span_id
+        line["message"] == "http request" && line["status"] == 200 && line["span_id"] == *span_id
     });
     assert!(found, "{edge_lines:?}");
     if world.setup.distributed {
