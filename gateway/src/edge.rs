@@ -15,7 +15,6 @@ use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use tokio::sync::Semaphore;
-use tracing::Instrument as _;
 use transcode::{Found, Plan};
 
 use crate::Upstream;
@@ -45,19 +44,17 @@ pub struct Edge {
 pub async fn handle(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut context = rpc::Context::incoming(&parts.headers);
+    // HTTP clients cannot set a deadline.
+    context.deadline = None;
     let mut record = Record::new(&parts.method, &mut context);
-    let span = tracing::info_span!(
-        "http",
-        request_id = %context.request_id,
-        trace_id = %format_args!("{:032x}", context.trace.trace_id),
-    );
-    let result = edge.respond(&parts, body, &context, &mut record).instrument(span.clone()).await;
+    let response = edge.respond(&parts, body, &context, &mut record);
+    let result = context.clone().scope(response).await;
     let mut response = result.unwrap_or_else(|failure| {
         let problem = accept::wants_problem(&parts.headers);
         failure.into_response(&edge.plan, problem, parts.headers.contains_key(AUTHORIZATION))
     });
     edge.finish(&parts, &context, &mut response);
-    record.finish(&span, response.status());
+    record.finish(response.status());
     response
 }
 
@@ -198,8 +195,7 @@ struct Record {
     method: &'static str,
     template: std::borrow::Cow<'static, str>,
     started: Instant,
-    span: rpc::Span,
-    trace: rpc::Trace,
+    context: rpc::Context,
     finished: bool,
 }
 
@@ -209,24 +205,33 @@ impl Record {
         let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
         let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
         metrics::gauge!("agon_http_requests_in_flight").increment(1.0);
-        let mut span = context.record(rpc::Kind::Server, method);
-        span.set("http.request.method", method);
+        context.start(tracing::info_span!(
+            "http",
+            otel.kind = "server",
+            otel.name = method,
+            request_id = %context.request_id,
+        ));
+        context.set_attribute("http.request.method", method);
         let (template, started) = ("unmatched".into(), Instant::now());
-        Record { method, template, started, span, trace: context.trace, finished: false }
+        Record { method, template, started, context: context.clone(), finished: false }
     }
 
-    fn finish(mut self, span: &tracing::Span, status: StatusCode) {
+    fn finish(mut self, status: StatusCode) {
         self.finished = true;
-        span.in_scope(|| self.write(status.as_u16()));
+        self.write(status.as_u16());
     }
 
-    fn write(&mut self, status: u16) {
+    fn write(&self, status: u16) {
+        self.context.sync_scope(|| self.write_in_span(status));
+    }
+
+    fn write_in_span(&self, status: u16) {
         let took = self.started.elapsed();
-        self.span.rename(format_args!("{} {}", self.method, self.template));
-        self.span.set_text("http.route", &self.template);
-        self.span.set("http.response.status_code", i64::from(status));
+        self.context.rename(format!("{} {}", self.method, self.template));
+        self.context.set_attribute("http.route", self.template.to_string());
+        self.context.set_attribute("http.response.status_code", i64::from(status));
         if status >= 500 {
-            self.span.fail("");
+            self.context.fail("");
         }
         let labels = [
             ("method", self.method.to_owned()),
@@ -234,10 +239,8 @@ impl Record {
             ("status", status.to_string()),
         ];
         metrics::counter!("agon_http_requests_total", &labels).increment(1);
-        rpc::span::exemplify(&self.trace, || {
-            let duration = metrics::histogram!("agon_http_request_duration_seconds", &labels[..2]);
-            duration.record(took.as_secs_f64());
-        });
+        let duration = metrics::histogram!("agon_http_request_duration_seconds", &labels[..2]);
+        duration.record(took.as_secs_f64());
         let (method, route) = (self.method, &*self.template);
         tracing::info!(method, route, status, took_us = took.as_micros() as u64, "http request");
     }

@@ -48,7 +48,9 @@ pub fn request_metadata(
         }
     };
     put(metadata::REQUEST_ID, context.request_id.to_string());
-    put(metadata::TRACEPARENT, context.trace.to_string());
+    if let Some(traceparent) = context.traceparent() {
+        put(metadata::TRACEPARENT, traceparent);
+    }
     if let Some(agent) = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()) {
         put(metadata::CLIENT_AGENT, agent.to_owned());
     }
@@ -200,6 +202,7 @@ mod tests {
             ("grpc-timeout", "1H"),
             ("cookie", "a=b"),
             ("authorization", "Bearer y"),
+            ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
         ]);
         let context = rpc::Context::incoming(&hostile);
         let metadata = request_metadata(&hostile, &context, None).unwrap().into_headers();

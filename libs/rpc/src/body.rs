@@ -1,7 +1,7 @@
-//! The body of an answer, watched until its end.
+//! The body of a response, observed until its end.
 //!
-//! Streaming handlers do their work while the body is polled, so that is where their context,
-//! their span, their deadline and their panics have to be taken care of.
+//! Streaming handlers run while the body is polled, so the body provides their context, enforces
+//! their deadline and catches their panics.
 
 use std::any::Any;
 use std::future::Future;
@@ -15,17 +15,13 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 use tonic::body::Body;
 use tonic::{Code, Status};
-use tracing::Span;
 
-use crate::context::Context;
 use crate::observe::{Call, code_in};
 use crate::{malformed, status};
 
 pub(crate) struct Watched {
     pub(crate) inner: Body,
     pub(crate) call: Call,
-    pub(crate) context: Context,
-    pub(crate) span: Span,
     pub(crate) deadline: Option<Pin<Box<Sleep>>>,
     pub(crate) ended: bool,
 }
@@ -49,11 +45,11 @@ impl HttpBody for Watched {
         }
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let inner = Pin::new(&mut this.inner);
-            this.context.sync_scope(|| this.span.in_scope(|| inner.poll_frame(cx)))
+            this.call.context().sync_scope(|| inner.poll_frame(cx))
         }));
         match polled {
             Err(panic) => {
-                let status = this.span.in_scope(|| panicked(&*panic));
+                let status = this.call.context().sync_scope(|| panicked(&*panic));
                 this.end_with(&status)
             }
             Ok(Poll::Ready(Some(Ok(mut frame)))) => {
@@ -73,7 +69,7 @@ impl HttpBody for Watched {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // Trailers of our own may replace what the inner body still holds.
+        // Our own trailers may replace the rest of the inner body.
         SizeHint::default()
     }
 }
@@ -92,11 +88,11 @@ pub(crate) fn deadline_exceeded() -> Status {
     status::error(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline has passed")
 }
 
-/// Logs a panic and words it for the client.
+/// Logs a panic and returns the status for the client.
 pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Status {
     let text = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())
         .or_else(|| panic.downcast_ref::<String>().cloned());
-    status::internal(format!("panic: {}", text.as_deref().unwrap_or("(no text)")))
+    status::internal(format!("panic: {}", text.as_deref().unwrap_or("(no message)")))
 }

@@ -1,4 +1,4 @@
-//! One client type, two transports.
+//! The client side: one channel type for in-process and remote services.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -12,64 +12,59 @@ use tonic::body::Body;
 use tower::Service;
 
 use crate::context;
+use crate::error::{BoxError, ConnectError};
 use crate::methods::Methods;
 use crate::remote::{Peer, Remote};
 use crate::stack::Served;
 use crate::status;
-use crate::tls::TlsError;
 
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Marks a request that never left the process. Extensions cannot be sent, so nobody outside can
-/// set it.
+/// Marks an in-process request. Extensions are not transmitted, so no other process can set it.
 #[derive(Clone, Copy)]
 pub(crate) struct InProcess;
 
-/// The gRPC services of this process, with the same middleware that the listener uses.
+/// The gRPC services of this process, with the same middleware as the listener.
 ///
-/// Filled once by the bootstrap, after the services (and thus their clients) exist: that is what
-/// lets two services of one process call each other.
+/// Created empty, and set after all services exist, so that services of one process can have clients
+/// of each other.
 #[derive(Clone, Default)]
 pub struct Local(Arc<OnceLock<Served>>);
 
 impl Local {
-    /// To be filled later.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Fills it.
+    /// Sets the services.
     ///
     /// # Panics
-    /// When it was filled before.
+    /// If they are set already.
     pub fn set(&self, served: Served) {
-        assert!(self.0.set(served).is_ok(), "local services are set once");
+        assert!(self.0.set(served).is_ok(), "local services are already set");
     }
 }
 
-/// Where a client sends its calls. Every call continues the trace and inherits the deadline of the
-/// [`crate::Context`] it is made in.
+/// Where a client sends its calls. Every call continues the current trace and inherits the request
+/// id and the deadline of the current [`crate::Context`].
 #[derive(Clone)]
 pub enum Channel {
     /// Services of this process.
     Local(Local),
-    /// Services elsewhere.
+    /// Services of other processes.
     Remote(Remote),
-    /// Some here, some there.
+    /// A channel for each proto package.
     Routed(Routes),
 }
 
-/// Which channel leads to the services of which package (`agon.auth.v1`).
+/// Channels by proto package (`agon.auth.v1`).
 #[derive(Clone)]
 pub struct Routes(Arc<HashMap<String, Channel>>);
 
 impl Routes {
-    /// These.
     pub fn new(packages: impl IntoIterator<Item = (String, Channel)>) -> Self {
         Self(Arc::new(packages.into_iter().collect()))
     }
 
-    /// The channel for a request's path, `/agon.auth.v1.UserService/GetUser`.
+    /// The channel for a request path (`/agon.auth.v1.UserService/GetUser`).
     pub fn find(&self, path: &str) -> Option<&Channel> {
         let (service, _) = path.strip_prefix('/')?.split_once('/')?;
         let (package, _) = service.rsplit_once('.')?;
@@ -77,46 +72,20 @@ impl Routes {
     }
 }
 
-/// A channel cannot be had from what it should lead to.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The address of a server is not one.
-    #[error("{url:?} is not the address of a gRPC server; give http://host:port")]
-    Address {
-        /// What was given.
-        url: String,
-    },
-    /// There is no address at all.
-    #[error("the {role} service has no url; give at least one, as http://host:port")]
-    Nowhere {
-        /// Whose addresses are missing.
-        role: String,
-    },
-    /// Certificates are given, and nobody to show them to.
-    #[error("{url} is no https:// address, but tls is set; make it https:// or leave tls out")]
-    Plaintext {
-        /// What was given.
-        url: String,
-    },
-    /// The certificates are not in order.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-}
-
 impl Channel {
-    /// A channel to the server at `url`; connects when first used, and again whenever needed.
+    /// A channel to the server at `url`. Connects on first use and reconnects when needed.
     pub fn connect(url: &str) -> Result<Self, ConnectError> {
         let peer = Peer { urls: vec![url.to_owned()], ..Peer::default() };
         Self::connect_peer(&peer)
     }
 
-    /// As [`Channel::connect`], for whoever has to say more than an address.
+    /// [`Channel::connect`] with TLS and resilience settings.
     pub fn connect_peer(peer: &Peer) -> Result<Self, ConnectError> {
         Remote::new(None, peer, Methods::default()).map(Self::Remote)
     }
 
-    /// A channel to all processes of a role (`"judge"`). Calls are spread over those that work;
-    /// those that `methods` calls safe are made again where one fails.
+    /// A channel to all processes of a role (`"judge"`). Calls are balanced over the healthy ones;
+    /// failed calls are retried where `methods` marks them safe.
     pub fn connect_all(role: &str, peer: &Peer, methods: &Methods) -> Result<Self, ConnectError> {
         Remote::new(Some(role), peer, methods.clone()).map(Self::Remote)
     }
@@ -155,7 +124,7 @@ impl Service<Request<Body>> for Channel {
                 let served = local.0.get().cloned();
                 Box::pin(async move {
                     let Some(mut served) = served else {
-                        let text = "the services of this process are not up yet";
+                        let text = "the services of this process are still starting";
                         let after = Duration::from_millis(100);
                         let code = tonic::Code::Unavailable;
                         return Ok(status::retry(code, "STARTING", text, after).into_http());

@@ -1,4 +1,4 @@
-//! Health and reflection, which every server has.
+//! The health and reflection services of every server.
 
 use tonic_health::ServingStatus;
 use tonic_health::pb::FILE_DESCRIPTOR_SET as HEALTH_SET;
@@ -7,7 +7,7 @@ use tonic_reflection::server::Builder;
 
 use crate::services::Services;
 
-/// What the health service answers, for the whole server (`""`) and per service.
+/// Sets the status of the health service, for the whole server (`""`) and each service.
 #[derive(Clone)]
 pub struct Health {
     reporter: HealthReporter,
@@ -15,19 +15,19 @@ pub struct Health {
 }
 
 impl Health {
-    /// Adds the health service to `services`; NOT_SERVING until [`Health::serving`].
+    /// Adds the health service to `services`. Its status is NOT_SERVING until [`Health::serving`].
     pub fn register(services: Services) -> (Self, Services) {
         let (reporter, server) = health_reporter();
         let names = services.names().to_vec();
         (Self { reporter, names }, services.add(server))
     }
 
-    /// The server is ready for calls.
+    /// Sets SERVING: the server is ready for calls.
     pub async fn serving(&self) {
         self.set(ServingStatus::Serving).await;
     }
 
-    /// The server is about to go away, or cannot work now.
+    /// Sets NOT_SERVING: the server is shutting down or unavailable.
     pub async fn not_serving(&self) {
         self.set(ServingStatus::NotServing).await;
     }
@@ -39,8 +39,8 @@ impl Health {
     }
 }
 
-/// Descriptor sets of the services that rpc adds, and of error details, which `grpcurl` needs to
-/// print them.
+/// Descriptor sets of the services that this crate adds, and of error details, which `grpcurl` needs
+/// to print errors.
 pub(crate) const OWN_SETS: [&[u8]; 4] = [
     HEALTH_SET,
     tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
@@ -48,8 +48,8 @@ pub(crate) const OWN_SETS: [&[u8]; 4] = [
     tonic_types::pb::FILE_DESCRIPTOR_SET,
 ];
 
-/// Adds reflection v1 and v1alpha: it describes the whole descriptor set (event messages and error
-/// details too) and lists the services that are served here.
+/// Adds reflection v1 and v1alpha. It describes the whole descriptor set, including event messages
+/// and error details, and lists the services of this set.
 pub(crate) fn add_reflection(services: Services, descriptor_set: &[u8]) -> Services {
     let builder = || {
         let mut builder = Builder::configure().register_encoded_file_descriptor_set(descriptor_set);
@@ -63,7 +63,7 @@ pub(crate) fn add_reflection(services: Services, descriptor_set: &[u8]) -> Servi
         }
         builder
     };
-    let v1 = builder().build_v1().expect("the build's descriptor sets");
-    let v1alpha = builder().build_v1alpha().expect("the build's descriptor sets");
+    let v1 = builder().build_v1().expect("the build generated valid descriptor sets");
+    let v1alpha = builder().build_v1alpha().expect("the build generated valid descriptor sets");
     services.add(v1).add(v1alpha)
 }

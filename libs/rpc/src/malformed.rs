@@ -1,17 +1,17 @@
-//! Turns tonic's view of an undecodable request into ours.
+//! Replaces tonic's status for undecodable requests.
 //!
-//! tonic answers INTERNAL when a request cannot be decoded (bad protobuf, text that is not UTF-8,
-//! a broken frame), as if the server were at fault. Here a client's mistake is INVALID_ARGUMENT,
-//! and INTERNAL always means a fault of ours. tonic's own statuses carry no details and begin with
-//! a fixed text; ours always carry an `ErrorInfo`, so the two cannot be confused. The tests send
-//! each kind of garbage through a real server: a tonic that says it differently fails them.
+//! tonic answers INTERNAL if a request cannot be decoded (malformed protobuf, invalid UTF-8, a broken
+//! frame). Here INTERNAL always means a fault of the server, and malformed requests are
+//! INVALID_ARGUMENT. tonic's statuses are recognised by their message and by the lack of an
+//! `ErrorInfo`, which all our statuses have. The tests send malformed requests to a real server, so
+//! that they fail if tonic changes its messages.
 
 use http::HeaderMap;
 use tonic::{Code, Status};
 
 use crate::status;
 
-const GARBAGE: [&str; 6] = [
+const UNDECODABLE: [&str; 6] = [
     "failed to decode Protobuf message",
     "Missing request message",
     "Unexpected EOF decoding stream",
@@ -20,33 +20,33 @@ const GARBAGE: [&str; 6] = [
     "Error decompressing",
 ];
 const TOO_LARGE: &str = "Error, decoded message length too large";
-const INFLATES: &str = "Error decompressing: size limit";
+const TOO_LARGE_DECOMPRESSED: &str = "Error decompressing: size limit";
 
-/// Replaces the status in `headers` (or trailers) if tonic made it about the request's bytes.
+/// Replaces the status in `headers` (or trailers) if tonic could not decode the request.
 pub(crate) fn rewrite(headers: &mut HeaderMap) {
     let Some(code) = headers.get("grpc-status").and_then(|value| value.to_str().ok()) else {
         return;
     };
-    // INTERNAL, OUT_OF_RANGE, RESOURCE_EXHAUSTED: what tonic's decoder answers.
+    // tonic's decoder answers INTERNAL, OUT_OF_RANGE or RESOURCE_EXHAUSTED.
     if !matches!(code, "13" | "11" | "8") || headers.contains_key("grpc-status-details-bin") {
         return;
     }
-    let Some(found) = Status::from_header_map(headers) else { return };
-    let Some(better) = classify(&found) else { return };
+    let Some(status) = Status::from_header_map(headers) else { return };
+    let Some(replacement) = classify(&status) else { return };
     headers.remove("grpc-message");
-    // Only a name or a value out of range can fail here, and both are ours.
-    let _ = better.add_header(headers);
+    // Fails only for invalid header names and values.
+    let _ = replacement.add_header(headers);
 }
 
 fn classify(status: &Status) -> Option<Status> {
     let message = status.message();
-    if message.starts_with(TOO_LARGE) || message.starts_with(INFLATES) {
+    if message.starts_with(TOO_LARGE) || message.starts_with(TOO_LARGE_DECOMPRESSED) {
         return Some(status::error(Code::OutOfRange, "MESSAGE_TOO_LARGE", message));
     }
-    // The client half of tonic words its complaint about a *response* almost the same.
+    // tonic's client has almost the same message for undecodable responses.
     let about_request = !message.contains("while receiving response");
-    let garbage = GARBAGE.iter().any(|text| message.starts_with(text));
-    (status.code() == Code::Internal && garbage && about_request).then(|| {
+    let undecodable = UNDECODABLE.iter().any(|text| message.starts_with(text));
+    (status.code() == Code::Internal && undecodable && about_request).then(|| {
         let text = format!("the request cannot be decoded: {message}");
         status::error(Code::InvalidArgument, "MALFORMED_REQUEST", text)
     })
@@ -56,7 +56,7 @@ fn classify(status: &Status) -> Option<Status> {
 mod tests {
     use super::*;
 
-    fn through(status: &Status) -> Status {
+    fn rewritten(status: &Status) -> Status {
         let mut headers = HeaderMap::new();
         status.add_header(&mut headers).unwrap();
         rewrite(&mut headers);
@@ -64,17 +64,17 @@ mod tests {
     }
 
     #[test]
-    fn a_decoder_s_complaint_is_the_client_s_fault() {
+    fn decoding_errors_become_invalid_argument() {
         let text = "failed to decode Protobuf message: User.name: invalid string value: …";
-        let status = through(&Status::internal(text));
+        let status = rewritten(&Status::internal(text));
         assert_eq!(status.code(), Code::InvalidArgument);
         assert_eq!(status::reason(&status).as_deref(), Some("MALFORMED_REQUEST"));
     }
 
     #[test]
-    fn our_own_internal_stays() {
-        assert_eq!(through(&status::internal("disk on fire")).code(), Code::Internal);
-        assert_eq!(through(&Status::internal("something else")).code(), Code::Internal);
-        assert_eq!(through(&Status::not_found("x")).code(), Code::NotFound);
+    fn other_statuses_are_unchanged() {
+        assert_eq!(rewritten(&status::internal("disk on fire")).code(), Code::Internal);
+        assert_eq!(rewritten(&Status::internal("something else")).code(), Code::Internal);
+        assert_eq!(rewritten(&Status::not_found("x")).code(), Code::NotFound);
     }
 }

@@ -1,4 +1,4 @@
-//! Every RPC that the descriptor set knows.
+//! The RPCs of a descriptor set.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use prost_types::{FileDescriptorSet, MethodDescriptorProto, MethodOptions};
 
 use crate::observe::Meters;
 
-/// One RPC, as the middleware needs to know it.
+/// One RPC, with its metrics.
 #[derive(Debug)]
 pub struct Method {
-    /// `agon.auth.v1.UserService/GetUser`; one fixed name for everything unknown, so that made-up
-    /// paths cannot grow logs' and metrics' vocabularies.
+    /// `agon.auth.v1.UserService/GetUser`; `unknown` for every other path, so that clients cannot
+    /// create metric labels.
     pub name: &'static str,
-    /// Either side streams: such a call lasts until its caller ends it.
+    /// The client or the server streams; such a call has no default deadline.
     pub streaming: bool,
-    /// Health checks and reflection: never shed, and logged quietly.
+    /// Health checks and reflection: never shed, not traced, logged at debug level.
     pub plumbing: bool,
-    /// Doing it twice does what doing it once does: `idempotency_level` in the proto says so.
+    /// `idempotency_level` in the proto says that the call may be repeated.
     pub safe: bool,
     pub(crate) meters: Meters,
     pub(crate) client_meters: Meters,
@@ -34,14 +34,23 @@ impl Method {
         Self { name, streaming, plumbing, safe, meters, client_meters }
     }
 
-    /// One message each way, for certain.
+    /// Whether the RPC is known to be unary.
     pub(crate) fn unary(&'static self) -> bool {
         !self.streaming && self.known()
     }
 
-    /// The descriptor set has it.
     pub(crate) fn known(&'static self) -> bool {
         !std::ptr::eq(self, &raw const UNKNOWN)
+    }
+
+    /// `agon.auth.v1.UserService`
+    pub(crate) fn service(&self) -> &'static str {
+        self.name.split_once('/').map_or(self.name, |(service, _)| service)
+    }
+
+    /// `GetUser`
+    pub(crate) fn rpc(&self) -> &'static str {
+        self.name.split_once('/').map_or(self.name, |(_, rpc)| rpc)
     }
 }
 
@@ -50,11 +59,12 @@ impl Method {
 pub struct Methods(Arc<HashMap<String, &'static Method>>);
 
 impl Methods {
-    /// Reads encoded descriptor sets, which the build made and which therefore decode.
+    /// Panics if a descriptor set does not decode: the build generated it.
     pub fn new(descriptor_sets: &[&[u8]]) -> Self {
         let mut methods = HashMap::new();
         for encoded in descriptor_sets {
-            let set = FileDescriptorSet::decode(*encoded).expect("a descriptor set of the build");
+            let set = FileDescriptorSet::decode(*encoded)
+                .expect("the build generated a valid descriptor set");
             for file in &set.file {
                 for service in &file.service {
                     for method in &service.method {
@@ -62,7 +72,7 @@ impl Methods {
                             format!("/{}.{}/{}", file.package(), service.name(), method.name());
                         let streaming = method.client_streaming() || method.server_streaming();
                         let plumbing = file.package().starts_with("grpc.");
-                        // Made once per process, named in every span and metric from then on.
+                        // Leaked once per process: spans and metrics need a static name.
                         let name: &'static str = path[1..].to_owned().leak();
                         let safe = safe(method);
                         let method = Method::new(name, streaming, plumbing, safe);
@@ -74,7 +84,6 @@ impl Methods {
         Self(Arc::new(methods))
     }
 
-    /// The RPC at a request path.
     pub fn find(&self, path: &str) -> &'static Method {
         self.0.get(path).copied().unwrap_or(&UNKNOWN)
     }
@@ -91,10 +100,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_known_methods_only() {
+    fn unknown_paths_share_one_method() {
         let methods = Methods::new(&[tonic_health::pb::FILE_DESCRIPTOR_SET]);
         let watch = methods.find("/grpc.health.v1.Health/Watch");
         assert_eq!(watch.name, "grpc.health.v1.Health/Watch");
+        assert_eq!((watch.service(), watch.rpc()), ("grpc.health.v1.Health", "Watch"));
         assert!(watch.streaming && watch.plumbing);
         assert!(!methods.find("/grpc.health.v1.Health/Check").streaming);
         assert_eq!(methods.find("/made/Up").name, "unknown");
@@ -102,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_protos_say_what_is_safe() {
+    fn idempotency_level_marks_safe_methods() {
         let methods = Methods::new(&[proto::DESCRIPTOR_SET]);
         assert!(methods.find("/agon.problem.v1.ImportService/GetProblemImport").safe);
         assert!(methods.find("/agon.auth.v1.TokenService/ValidateToken").safe);

@@ -1,4 +1,4 @@
-//! What is told about every call: one log line and its metrics.
+//! The span, the log line and the metrics of every call that this process answers.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -8,12 +8,11 @@ use metrics::{Counter, Gauge, Histogram};
 use tonic::Code;
 use tracing::Span;
 
-use crate::context::{Context, Trace};
+use crate::context::Context;
 use crate::methods::Method;
-use crate::span::{self, Kind};
 
-/// The metrics of one RPC at one of its ends, registered when first used: looking them up by name for
-/// every call costs more than the rest of the bookkeeping together.
+/// The metrics of one RPC on the server's or the client's side. Handles are kept because looking a
+/// metric up by name is the most expensive part of recording it.
 #[derive(Debug)]
 pub(crate) struct Meters {
     names: &'static Names,
@@ -86,32 +85,24 @@ impl Meters {
     }
 }
 
-/// A call from its arrival to the end of its answer. Dropped without an end, it was cancelled.
+/// A call from its arrival to the end of its response. Dropped before its end, it was cancelled.
 pub(crate) struct Call {
     method: &'static Method,
     in_process: bool,
-    span: Span,
-    recorded: span::Span,
-    trace: Trace,
+    context: Context,
     start: Instant,
     ended: bool,
 }
 
 impl Call {
-    /// A call that arrived in `context`; from here on the context stands where the call's span does.
-    pub(crate) fn begin(method: &'static Method, in_process: bool, context: &mut Context) -> Self {
+    pub(crate) fn begin(method: &'static Method, in_process: bool, mut context: Context) -> Self {
         method.meters.begin(method.name);
-        let recorded = match method.plumbing {
-            true => span::Span::default(),
-            false => record(method, in_process, context),
-        };
-        let (span, trace) = (context.span(method.name), context.trace);
-        Self { method, in_process, span, recorded, trace, start: Instant::now(), ended: false }
+        context.start(span(method, in_process, &context.request_id));
+        Self { method, in_process, context, start: Instant::now(), ended: false }
     }
 
-    /// What the call logs under.
-    pub(crate) fn span(&self) -> &Span {
-        &self.span
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
     }
 
     pub(crate) fn end(&mut self, code: Code) {
@@ -119,23 +110,22 @@ impl Call {
             return;
         }
         let took = self.start.elapsed();
-        let Method { name, meters, .. } = self.method;
-        span::exemplify(&self.trace, || meters.end(name, code, took));
-        self.recorded.ended(code, is_servers_fault(code));
-        drop(std::mem::take(&mut self.recorded));
-        self.log(code, took.as_secs_f64() * 1000.0);
+        self.context.sync_scope(|| {
+            self.method.meters.end(self.method.name, code, took);
+            self.context.ended(code, is_server_error(code));
+            self.log(code, took.as_secs_f64() * 1000.0);
+        });
     }
 
     fn log(&self, code: Code, ms: f64) {
-        let _entered = self.span.enter();
         let code_name = label(code);
         let duration_ms = (ms * 1000.0).round() / 1000.0;
         match code {
-            // The cause was logged where it happened; this line says which call it spoiled.
+            // The cause was logged where it happened; this line names the call.
             Code::Internal | Code::Unknown | Code::DataLoss => {
                 tracing::warn!(code = code_name, duration_ms, "call failed");
             }
-            // A call inside the process is part of another, which has a line of its own.
+            // A call inside the process is part of a call that has its own line.
             _ if self.in_process || self.method.plumbing => {
                 tracing::debug!(code = code_name, duration_ms, "call");
             }
@@ -150,15 +140,23 @@ impl Drop for Call {
     }
 }
 
-fn record(method: &'static Method, in_process: bool, context: &mut Context) -> span::Span {
-    let kind = if in_process { Kind::Internal } else { Kind::Server };
-    let mut recorded = context.record(kind, method.name);
-    recorded.of_call(method.name);
-    recorded
+fn span(method: &'static Method, in_process: bool, request_id: &str) -> Span {
+    if method.plumbing {
+        return tracing::debug_span!("rpc", rpc.service = method.service(), request_id);
+    }
+    tracing::info_span!(
+        "rpc",
+        otel.kind = if in_process { "internal" } else { "server" },
+        otel.name = method.name,
+        rpc.system = "grpc",
+        rpc.service = method.service(),
+        rpc.method = method.rpc(),
+        request_id,
+    )
 }
 
-/// Codes that tell of a server in trouble; the others are answers.
-fn is_servers_fault(code: Code) -> bool {
+/// Whether the server failed, as opposed to refusing the request.
+fn is_server_error(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown
@@ -170,7 +168,7 @@ fn is_servers_fault(code: Code) -> bool {
     )
 }
 
-/// The code in headers or trailers; `None` when they hold none.
+/// The `grpc-status` of headers or trailers.
 pub(crate) fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers.get("grpc-status").map(|value| Code::from_bytes(value.as_bytes()))
 }

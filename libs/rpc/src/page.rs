@@ -1,7 +1,7 @@
 //! Page tokens: opaque, authenticated, bound to the other arguments of the list.
 //!
-//! A token is a keyset cursor with a MAC over it and over a digest of the call's arguments, so a
-//! client can neither make one up nor carry one to another list.
+//! A token is a keyset cursor with a MAC over the cursor and a digest of the call's arguments, so that
+//! clients can neither forge a token nor use it for another list.
 
 use aws_lc_rs::{digest, hmac};
 use base64::Engine;
@@ -16,19 +16,19 @@ use crate::status;
 const MAC_LEN: usize = 16;
 const MAX_TOKEN: usize = 2048;
 
-/// Makes and checks page tokens.
+/// Creates and verifies page tokens.
 #[derive(Clone, Debug)]
 pub struct PageKey(hmac::Key);
 
-/// What a page token is bound to: the RPC and every argument but the page's own.
+/// Digest of an RPC and its arguments, except those of paging.
 pub type ArgsDigest = [u8; 32];
 
-/// Digest of a list's arguments. Give the RPC's name and each filter, in a fixed order; include
-/// the viewer when what a list holds depends on who asks.
+/// Digest of a list's arguments: the RPC's name and each filter, in a fixed order. Include the caller
+/// if the content of the list depends on it.
 pub fn digest(rpc: &str, args: &[&[u8]]) -> ArgsDigest {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in std::iter::once(rpc.as_bytes()).chain(args.iter().copied()) {
-        // Lengths keep ["ab", "c"] and ["a", "bc"] apart.
+        // The length distinguishes ["ab", "c"] from ["a", "bc"].
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part);
     }
@@ -38,14 +38,14 @@ pub fn digest(rpc: &str, args: &[&[u8]]) -> ArgsDigest {
 }
 
 impl PageKey {
-    /// The installation's page key.
+    /// The page key derived from the installation's secret.
     pub fn new(secret: &RootSecret) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &secret.derive("page-token")))
     }
 
-    /// The token for the page that starts after `cursor`.
+    /// The token of the page after `cursor`.
     pub fn token(&self, args: &ArgsDigest, cursor: &impl Serialize) -> String {
-        let cursor = serde_json::to_vec(cursor).expect("a cursor is plain data");
+        let cursor = serde_json::to_vec(cursor).expect("cursors are serializable");
         let mut bytes = self.mac(args, &cursor)[..MAC_LEN].to_vec();
         bytes.extend_from_slice(&cursor);
         URL_SAFE_NO_PAD.encode(bytes)
@@ -63,7 +63,7 @@ impl PageKey {
         let cursor = self.open(args, token).ok_or_else(|| {
             status::invalid_argument(
                 "page_token",
-                "is not a token of this list; send next_page_token back unchanged, \
+                "is not a valid token for this list; send next_page_token unchanged, \
                  with the same other arguments",
             )
         })?;
@@ -91,14 +91,14 @@ impl PageKey {
     }
 }
 
-/// How many items a page holds: `default` for 0, `max` for anything above it, and INVALID_ARGUMENT
-/// for a negative number.
+/// The number of items of a page: `default` for 0, at most `max`, INVALID_ARGUMENT for negative
+/// numbers.
 pub fn page_size(requested: i32, default: i64, max: i64) -> Result<i64, Status> {
     match i64::from(requested) {
         0 => Ok(default),
         n if n < 0 => Err(status::invalid_argument(
             "page_size",
-            "is negative; give 0 for the default or a positive number",
+            "must not be negative; use 0 for the default",
         )),
         n => Ok(n.min(max)),
     }
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn bound_to_arguments_and_key() {
+    fn tokens_are_bound_to_arguments_and_key() {
         let args = digest("ListThings", &[b"a", b"bc"]);
         let token = key().token(&args, &7);
         let other = digest("ListThings", &[b"ab", b"c"]);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn garbage_names_the_field() {
+    fn malformed_tokens_are_invalid_arguments() {
         let args = digest("ListThings", &[]);
         let good = key().token(&args, &7);
         for bad in ["x", "!!!", "AAAA", &good[1..], &format!("{good}A"), &"A".repeat(9999)] {
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes() {
+    fn page_size_is_limited() {
         assert_eq!(page_size(0, 20, 100).unwrap(), 20);
         assert_eq!(page_size(7, 20, 100).unwrap(), 7);
         assert_eq!(page_size(i32::MAX, 20, 100).unwrap(), 100);

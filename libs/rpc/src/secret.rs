@@ -1,41 +1,40 @@
-//! The root secret of an installation, and the keys derived from it.
+//! The root secret of an installation.
 
 use std::fmt;
 
 use aws_lc_rs::hkdf::{HKDF_SHA256, Salt};
 use aws_lc_rs::rand;
 
-/// 32 random bytes from which every other symmetric key of the installation is derived.
+/// 32 random bytes from which all symmetric keys of the installation are derived.
 ///
-/// Never used as a key itself: ask [`RootSecret::derive`] for one per purpose.
+/// Never used as a key itself: [`RootSecret::derive`] returns a key for each purpose.
 #[derive(Clone)]
 pub struct RootSecret([u8; 32]);
 
-/// Why a text is not a root secret.
+/// A text is not a root secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// Not 64 hexadecimal digits.
-    #[error("a root secret is 64 hexadecimal digits")]
+    #[error("a root secret must be 64 hexadecimal digits")]
     Form,
 }
 
 impl RootSecret {
-    /// A new one, from the system's random source.
+    /// Generates a secret from the system's random source.
     pub fn generate() -> Self {
         let mut bytes = [0; 32];
-        rand::fill(&mut bytes).expect("the system's random source answers");
+        rand::fill(&mut bytes).expect("the system has a random source");
         Self(bytes)
     }
 
-    /// The secret with these bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Reads the 64 hexadecimal digits that [`RootSecret::to_hex`] writes.
+    /// Parses 64 hexadecimal digits; surrounding whitespace is ignored.
     pub fn from_hex(text: &str) -> Result<Self, SecretError> {
         let digits = text.trim().as_bytes();
-        // `from_str_radix` would take a sign.
+        // `from_str_radix` accepts a sign.
         if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
             return Err(SecretError::Form);
         }
@@ -47,12 +46,12 @@ impl RootSecret {
         Ok(Self(bytes))
     }
 
-    /// For writing it to its file.
+    /// 64 hexadecimal digits.
     pub fn to_hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The key for one purpose (`"page-token"`): HKDF-SHA256 with the purpose as its info.
+    /// The key for a purpose (`"page-token"`): HKDF-SHA256 with the purpose as info.
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
         let mut key = [0; 32];
         let info = [purpose.as_bytes()];
@@ -76,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn purposes_give_different_keys() {
+    fn each_purpose_has_its_own_key() {
         let secret = RootSecret::from_bytes([7; 32]);
         assert_eq!(secret.derive("a"), secret.derive("a"));
         assert_ne!(secret.derive("a"), secret.derive("b"));

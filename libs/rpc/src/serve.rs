@@ -1,4 +1,4 @@
-//! The listener: HTTP/2 connections onto a [`Served`], until told to stop.
+//! The listener: serves HTTP/2 connections until shutdown.
 
 use std::future::Future;
 use std::io;
@@ -21,21 +21,21 @@ use tower::ServiceExt;
 use crate::stack::Served;
 use crate::tls::ServerTls;
 
-/// How long a new connection may stay silent.
-const SILENCE: Duration = Duration::from_secs(10);
+/// Drop clients that send no bytes, or do not finish the TLS handshake, within this time.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How much one listener takes on.
+/// Limits of a listener.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Open connections; further ones wait in the system's backlog.
+    /// Open connections; further ones wait in the kernel's backlog.
     pub connections: usize,
     /// Concurrent calls on one connection.
     pub streams: u32,
     /// Size of a call's headers, in bytes.
     pub header_bytes: u32,
-    /// Silence after which a peer is asked whether it is still there.
+    /// Idle time before a keepalive ping.
     pub keepalive: Duration,
-    /// How long running calls may take to finish after the order to stop.
+    /// How long running calls may continue after shutdown begins.
     pub grace: Duration,
 }
 
@@ -51,8 +51,8 @@ impl Default for Limits {
     }
 }
 
-/// Serves until `shutdown`, then stops accepting, tells every client to go elsewhere, and waits at
-/// most [`Limits::grace`] for running calls.
+/// Serves until `shutdown`, then stops accepting, sends GOAWAY to every client and waits at most
+/// [`Limits::grace`] for running calls.
 pub async fn serve(
     listener: TcpListener,
     served: Served,
@@ -62,7 +62,7 @@ pub async fn serve(
     listen(listener, served, limits, None, shutdown).await
 }
 
-/// As [`serve`], for clients that speak TLS.
+/// [`serve`] with TLS.
 pub async fn serve_tls(
     listener: TcpListener,
     served: Served,
@@ -96,8 +96,8 @@ async fn listen(
                     connections.spawn(connection(stream, peer, served, limits, tls, stopping));
                 }
                 Err(error) => {
-                    // Out of descriptors, mostly: it passes, and spinning would not help.
-                    tracing::warn!(%error, "cannot accept a connection");
+                    // Usually the process is out of file descriptors: wait for some to close.
+                    tracing::warn!(%error, "cannot accept connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
@@ -107,7 +107,7 @@ async fn listen(
     stop.send_replace(true);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(limits.grace, drained).await.is_err() {
-        tracing::info!(left = connections.len(), "grace time is over; closing connections");
+        tracing::info!(open = connections.len(), "grace period over, closing connections");
         connections.shutdown().await;
     }
     Ok(())
@@ -121,24 +121,24 @@ async fn connection(
     tls: Option<ServerTls>,
     stopping: watch::Receiver<bool>,
 ) {
-    // A client has to say something first; who does not is not worth a connection.
-    if !matches!(tokio::time::timeout(SILENCE, stream.peek(&mut [0])).await, Ok(Ok(1))) {
+    // Clients send the first bytes of HTTP/2 and of TLS.
+    if !matches!(tokio::time::timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return;
     }
-    // Small frames go out at once; a failure here costs latency only.
+    // Send small frames at once; a failure costs latency only.
     let _ = stream.set_nodelay(true);
     let info = TcpConnectInfo { local_addr: stream.local_addr().ok(), remote_addr: Some(peer) };
     let Some(tls) = tls else {
-        return talk(stream, info, served, &limits, stopping).await;
+        return serve_connection(stream, info, served, &limits, stopping).await;
     };
-    match tokio::time::timeout(SILENCE, tls.accept(stream)).await {
-        Ok(Ok(stream)) => talk(stream, info, served, &limits, stopping).await,
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "no TLS handshake"),
-        Err(_) => tracing::debug!(%peer, "the TLS handshake takes too long"),
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => serve_connection(stream, info, served, &limits, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
+        Err(_) => tracing::debug!(%peer, "TLS handshake timed out"),
     }
 }
 
-async fn talk(
+async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     info: TcpConnectInfo,
     served: Served,

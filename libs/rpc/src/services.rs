@@ -1,4 +1,4 @@
-//! The gRPC services of one process, collected before they are served.
+//! The set of gRPC services that a process serves.
 
 use std::convert::Infallible;
 
@@ -8,7 +8,7 @@ use tonic::server::NamedService;
 use tonic::service::Routes;
 use tower::Service;
 
-/// A growing set of gRPC services; each service crate returns its own.
+/// A builder for a set of gRPC services. Each service crate returns one.
 #[derive(Default)]
 pub struct Services {
     add: Vec<Box<dyn FnOnce(Routes) -> Routes + Send>>,
@@ -16,14 +16,14 @@ pub struct Services {
 }
 
 impl Services {
-    /// None yet.
+    /// An empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Adds a generated server.
     #[must_use]
-    #[expect(clippy::should_implement_trait, reason = "a builder's word, not arithmetic")]
+    #[expect(clippy::should_implement_trait, reason = "builder method")]
     pub fn add<S>(mut self, service: S) -> Self
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
@@ -39,7 +39,7 @@ impl Services {
         self
     }
 
-    /// Adds all of another set.
+    /// Adds all services of another set.
     #[must_use]
     pub fn merge(mut self, mut other: Self) -> Self {
         self.names.append(&mut other.names);
@@ -47,7 +47,7 @@ impl Services {
         self
     }
 
-    /// Names services that something in front of these answers for: health and reflection show them.
+    /// Adds names of services that a layer in front of this set answers, for health and reflection.
     #[must_use]
     pub fn and_names(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
         self.names.extend(names);

@@ -1,7 +1,7 @@
-//! The middleware around every call, layered once; in-process calls and the listener share it.
+//! The middleware around every call. In-process calls and the listener share it.
 //!
-//! From the outside in: context (request id, trace, deadline) and span, the log line and metrics,
-//! load shedding, deadline, panic catch, the authorising layer, the services.
+//! From the outside in: context (request id, trace, deadline), span, log line and metrics, load
+//! shedding, deadline, panic catch, the authorising layer, the services.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,7 +18,6 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service};
-use tracing::Instrument;
 
 use crate::body::{Watched, deadline_exceeded, panicked};
 use crate::channel::InProcess;
@@ -29,8 +28,8 @@ use crate::observe::{Call, code_in};
 use crate::services::Services;
 use crate::{malformed, metadata, status};
 
-/// A process's gRPC services with everything around them: what [`crate::serve`] listens for and
-/// [`crate::Local`] calls.
+/// The gRPC services of a process with their middleware; [`crate::serve`] and [`crate::Local`] call
+/// it.
 pub type Served = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// Builds a [`Served`].
@@ -41,27 +40,27 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// A stack for services of this encoded descriptor set.
+    /// A stack for the services of this encoded descriptor set.
     pub fn new(descriptor_set: &'static [u8]) -> Self {
         Self { descriptor_set, in_flight: 1024, deadline: Duration::from_secs(30) }
     }
 
-    /// How many calls from outside may be worked on at once; one more is shed.
+    /// The most concurrent calls from other processes; further ones are shed. Default: 1024.
     #[must_use]
     pub fn in_flight(mut self, calls: usize) -> Self {
         self.in_flight = calls;
         self
     }
 
-    /// The deadline of a unary call that brings none.
+    /// The deadline of unary calls that have none. Default: 30 s.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Puts the stack around `services`, with `authorise` (the authorising layer) innermost. Adds
-    /// health, which starts as NOT_SERVING, and reflection.
+    /// Wraps `services`, with the layer `authorise` innermost. Adds reflection and health, which
+    /// starts as NOT_SERVING.
     pub fn build<L>(self, services: Services, authorise: &L) -> (Served, Health)
     where
         L: Layer<Served>,
@@ -128,8 +127,8 @@ impl Shared {
         if !method.streaming && context.deadline.is_none() {
             context.deadline = Instant::now().checked_add(self.deadline);
         }
-        let mut call = Call::begin(method, in_process, &mut context);
-        let span = call.span().clone();
+        let mut call = Call::begin(method, in_process, context);
+        let context = call.context().clone();
 
         let Some(permit) = self.admit(in_process, method) else {
             metrics::counter!("agon_rpc_server_shed_total").increment(1);
@@ -138,19 +137,18 @@ impl Shared {
             return with_request_id(status.into_http(), &context);
         };
         let work = AssertUnwindSafe(inner.call(request)).catch_unwind();
-        let work = context.clone().scope(work.instrument(span.clone()));
+        let work = context.clone().scope(work);
         let response = match within(context.deadline, work).await {
             Some(Ok(Ok(response))) => response,
             Some(Ok(Err(never))) => match never {},
-            Some(Err(panic)) => span.in_scope(|| panicked(&*panic)).into_http(),
+            Some(Err(panic)) => context.sync_scope(|| panicked(&*panic)).into_http(),
             None => deadline_exceeded().into_http(),
         };
         drop(permit);
-        with_request_id(watch(response, call, &context, span), &context)
+        with_request_id(watch(response, call), &context)
     }
 
-    /// Calls inside the process belong to calls that were admitted already; shedding them would
-    /// only waste the work done so far.
+    /// In-process calls are part of a call that was admitted; shedding them would waste its work.
     fn admit(&self, in_process: bool, method: &Method) -> Option<Option<OwnedSemaphorePermit>> {
         if in_process || method.plumbing {
             return Some(None);
@@ -159,7 +157,7 @@ impl Shared {
     }
 }
 
-/// What the gRPC protocol answers to plain HTTP.
+/// The response that the gRPC protocol prescribes for other HTTP requests.
 fn not_grpc(request: &Request<Body>) -> Option<Response<Body>> {
     let content_type = request.headers().get(http::header::CONTENT_TYPE);
     let grpc = content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
@@ -176,7 +174,7 @@ fn not_grpc(request: &Request<Body>) -> Option<Response<Body>> {
 }
 
 fn overloaded() -> Status {
-    let message = "the server is busy; try again shortly";
+    let message = "the server is overloaded; try again shortly";
     status::retry(Code::Unavailable, "OVERLOADED", message, Duration::from_secs(1))
 }
 
@@ -187,21 +185,16 @@ async fn within<F: Future>(deadline: Option<Instant>, work: F) -> Option<F::Outp
     }
 }
 
-fn watch(
-    mut response: Response<Body>,
-    mut call: Call,
-    context: &Context,
-    span: tracing::Span,
-) -> Response<Body> {
+fn watch(mut response: Response<Body>, mut call: Call) -> Response<Body> {
     malformed::rewrite(response.headers_mut());
-    // An error comes as headers alone: the call is over.
+    // A status in the headers ends the call without a body.
     if let Some(code) = code_in(response.headers()) {
         call.end(code);
         return response;
     }
-    let deadline = context.deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
-    let context = context.clone();
-    response.map(|inner| Body::new(Watched { inner, call, context, span, deadline, ended: false }))
+    let deadline = call.context().deadline;
+    let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
+    response.map(|inner| Body::new(Watched { inner, call, deadline, ended: false }))
 }
 
 fn with_request_id(mut response: Response<Body>, context: &Context) -> Response<Body> {

@@ -1,4 +1,4 @@
-//! The admin listener: for operators and their tools, never for users.
+//! The admin listener, for operators and their tools. Must not be reachable by users.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::shutdown::Shutdown;
 
-/// What the admin listener shows.
+/// The state that the admin listener reports.
 #[derive(Clone)]
 pub struct Admin {
     /// For `/readyz`.
@@ -21,13 +21,13 @@ pub struct Admin {
     pub metrics: Metrics,
     /// For `/version`.
     pub version: Version,
-    /// Once it has begun, `/readyz` says no.
+    /// Once it has begun, `/readyz` reports unready.
     pub shutdown: Shutdown,
 }
 
 /// Serves `/livez`, `/readyz`, `/metrics` and `/version` until `stop`.
 ///
-/// `stop` is given last, so that operators can watch a process drain.
+/// `stop` begins after all other work has ended, so that operators can watch a process drain.
 pub async fn serve(listener: TcpListener, admin: Admin, stop: Shutdown) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
@@ -51,6 +51,6 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 
 async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
     let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let shown = admin.metrics.render(accept.unwrap_or_default());
-    ([(header::CONTENT_TYPE, shown.content_type)], shown.text).into_response()
+    let exposition = admin.metrics.render(accept.unwrap_or_default());
+    ([(header::CONTENT_TYPE, exposition.content_type)], exposition.text).into_response()
 }

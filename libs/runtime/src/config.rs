@@ -1,6 +1,5 @@
-//! Configuration: defaults < file < `AGON_*` environment < flags. Every value knows where it came
-//! from; a key that nobody reads is refused, because it is a typing error that would otherwise
-//! silently change nothing.
+//! Configuration: defaults < file < `AGON_*` environment < flags. Each value has a source. Unknown keys
+//! are errors, because a misspelt key would have no effect.
 
 mod layers;
 mod suggest;
@@ -14,16 +13,16 @@ use serde_json::Value;
 
 use layers::Tree;
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Built in.
+    /// A built-in default.
     Default,
-    /// This file.
+    /// A configuration file.
     File(PathBuf),
-    /// This environment variable.
+    /// The name of an environment variable.
     Env(String),
-    /// This flag.
+    /// The flag as typed.
     Flag(String),
 }
 
@@ -38,7 +37,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Why a configuration cannot be used; the text names the place and what would be right.
+/// The configuration is invalid. Messages name the source and what is expected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The file cannot be read.
@@ -46,31 +45,31 @@ pub enum Error {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the file system.
         source: std::io::Error,
     },
-    /// The file is not TOML.
+    /// The file is not valid TOML.
     #[error("{path}: {source}", path = path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// The position and the cause.
         source: Box<toml::de::Error>,
     },
-    /// Nobody reads this key.
+    /// The key does not exist.
     #[error("{origin}: unknown key {key:?}{hint}")]
     UnknownKey {
-        /// The place that names it.
+        /// The source that sets it.
         origin: Source,
         /// The key.
         key: String,
-        /// ` (did you mean …?)`, or nothing.
+        /// ` (did you mean …?)`, or empty.
         hint: String,
     },
-    /// The value does not fit the key.
+    /// The value has the wrong type or is out of range.
     #[error("{origin}: {key}: {reason}")]
     Value {
-        /// The place that holds it.
+        /// The source that sets it.
         origin: Source,
         /// The key.
         key: String,
@@ -79,14 +78,14 @@ pub enum Error {
     },
 }
 
-/// What the values are read from.
+/// The sources to read.
 #[derive(Debug, Default)]
 pub struct Sources {
-    /// A file that has to exist.
+    /// A file that must exist.
     pub file: Option<PathBuf>,
-    /// A file that is read when it exists and no other was named.
+    /// A file that is read if it exists and `file` is not set.
     pub default_file: Option<PathBuf>,
-    /// The environment; only names that begin with `AGON_` are looked at.
+    /// The environment; only names that begin with `AGON_` are read.
     pub env: Vec<(String, String)>,
     /// `(flag as typed, key, value)`.
     pub flags: Vec<(String, String, String)>,
@@ -97,44 +96,44 @@ pub struct Sources {
 pub struct Entry {
     /// Dotted path.
     pub key: String,
-    /// The value as TOML would write it, secrets hidden.
+    /// The value in TOML syntax, with secrets hidden.
     pub value: String,
-    /// Where it came from.
+    /// The source of the value.
     pub source: Source,
 }
 
-/// A configuration and its story.
+/// A configuration with the sources of its values.
 #[derive(Debug)]
 pub struct Loaded<T> {
     /// The configuration.
     pub value: T,
-    /// Every key, in order.
+    /// All keys, sorted.
     pub entries: Vec<Entry>,
-    /// `AGON_*` variables that no key answers to. They are no error: container platforms add
-    /// variables of their own for a service that happens to be called agon.
+    /// `AGON_*` variables that match no key. These are not errors, because container platforms set such
+    /// variables for a service named agon.
     pub ignored_env: Vec<String>,
 }
 
 impl<T> Loaded<T> {
-    /// Where `key` got its value from.
+    /// The source of the value of `key`.
     pub fn source(&self, key: &str) -> Option<&Source> {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.source)
     }
 }
 
-/// Loads a `T`, whose default names every key there is.
+/// Loads a `T`. Its default defines the keys and their types.
 pub fn load<T>(sources: &Sources) -> Result<Loaded<T>, Error>
 where
     T: Serialize + DeserializeOwned + Default,
 {
-    let defaults = serde_json::to_value(T::default()).expect("a configuration is plain data");
+    let defaults = serde_json::to_value(T::default()).expect("configurations are serializable");
     let mut tree = Tree::new(&defaults);
     if let Some(path) = sources.file.clone().or_else(|| existing(sources.default_file.as_ref())) {
         let text = std::fs::read_to_string(&path)
             .map_err(|source| Error::Read { path: path.clone(), source })?;
         let table: toml::Table = toml::from_str(&text)
             .map_err(|source| Error::Syntax { path: path.clone(), source: Box::new(source) })?;
-        let value = serde_json::to_value(table).expect("TOML is plain data");
+        let value = serde_json::to_value(table).expect("TOML values are serializable");
         tree.add_file(&path, &value)?;
     }
     let ignored_env = tree.add_env(&sources.env)?;
@@ -148,12 +147,12 @@ fn existing(path: Option<&PathBuf>) -> Option<PathBuf> {
     path.filter(|path| path.exists()).cloned()
 }
 
-/// `AGON_GRPC_LISTEN` for `grpc.listen`.
+/// The environment variable of a key: `AGON_GRPC_LISTEN` for `grpc.listen`.
 pub fn env_name(key: &str) -> String {
     format!("AGON_{}", key.replace(['.', '-'], "_").to_uppercase())
 }
 
-/// Hides what must not be shown: the values of secret keys, and passwords inside of URLs.
+/// Hides the values of secret keys and the passwords in URLs.
 fn redact(key: &str, value: &Value) -> String {
     let last = key.rsplit('.').next().unwrap_or(key);
     let secret =

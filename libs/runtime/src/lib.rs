@@ -1,9 +1,8 @@
-//! How a process of Agon lives: configuration, logs, metrics, tasks, signals, shutdown, and the
-//! admin listener that every process has.
+//! The life cycle of a process: configuration, logs, traces, metrics, tasks, signals, shutdown and the
+//! admin listener.
 //!
-//! Knows nothing of domains. Nothing here is global but what the ecosystem makes global (the log
-//! subscriber and the metrics recorder, each installed once by `main`): tasks and shutdown are
-//! passed in.
+//! Must not know domains. The log subscriber and the metrics recorder are global and installed once;
+//! tasks and shutdown are passed in.
 
 pub mod admin;
 pub mod config;
@@ -18,13 +17,13 @@ pub use readiness::{Component, Readiness, State};
 pub use shutdown::{Shutdown, on_signals};
 pub use tasks::Tasks;
 
-/// What `/version` and `--version` say.
+/// The answer of `/version` and `--version`.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Version {
     /// The program's name.
     pub name: &'static str,
-    /// Its semantic version.
+    /// The semantic version.
     pub version: &'static str,
-    /// The commit it was built from, or `unknown`.
+    /// The commit that was built, or `unknown`.
     pub commit: &'static str,
 }

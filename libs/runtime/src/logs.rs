@@ -1,57 +1,108 @@
-//! Structured logs: for people on a terminal, JSON otherwise.
+//! Structured logs: readable text on a terminal, JSON otherwise.
 
 use std::fmt;
 use std::io::IsTerminal;
 
+use opentelemetry::trace::TraceContextExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::{JsonFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormattedFields};
+use tracing_subscriber::field::{MakeVisitor as _, RecordFields, VisitOutput as _};
+use tracing_subscriber::fmt::format::{DefaultFields, JsonFields, Writer};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
-/// How logs look.
+use crate::telemetry::{self, Telemetry};
+
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// Pretty on a terminal, JSON otherwise.
+    /// `Pretty` on a terminal, `Json` otherwise.
     #[default]
     Auto,
-    /// For people.
+    /// Readable text.
     Pretty,
-    /// One object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// A filter that cannot be understood.
+/// The log filter is malformed.
 #[derive(Debug, thiserror::Error)]
-#[error("log filter {filter:?}: {source}; an example that works: info,rpc=debug")]
+#[error("log filter {filter:?} is malformed, expected for example info,rpc=debug: {source}")]
 pub struct FilterError {
     filter: String,
     source: tracing_subscriber::filter::ParseError,
 }
 
-/// Installs the log subscriber, which writes to standard error.
-pub fn install(format: Format, filter: &str) -> Result<(), FilterError> {
+/// Installs the subscriber of this process, which logs to standard error and hands spans to
+/// `telemetry`. `filter` applies to log lines only.
+pub fn install(
+    format: Format,
+    filter: &str,
+    telemetry: Option<&Telemetry>,
+) -> Result<(), FilterError> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|source| FilterError { filter: filter.to_owned(), source })?;
     let terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let spans = telemetry.map(|telemetry| telemetry::layer(telemetry.tracer()));
+    let subscriber = tracing_subscriber::registry().with(spans);
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let json = format == Format::Json || (format == Format::Auto && !terminal);
     let installed = if json {
-        builder.fmt_fields(JsonFields::new()).event_format(Json).try_init()
+        let lines = lines.fmt_fields(JsonFields::new()).event_format(Json);
+        subscriber.with(lines.with_filter(filter)).try_init()
     } else {
-        builder.with_ansi(terminal).with_target(false).try_init()
+        let lines = lines.fmt_fields(TextFields).with_ansi(terminal).with_target(false);
+        subscriber.with(lines.with_filter(filter)).try_init()
     };
-    // Only tests start a process's life twice; the first subscriber stays.
+    // Tests share one process; the first subscriber stays.
     drop(installed);
     Ok(())
 }
 
-/// One flat object a line: time, level, target, message, the spans' fields (request and trace ids
-/// among them) and the event's own, so that a log store needs no unpacking.
+/// Whether a field controls the export of a span and is not for log lines.
+fn is_export_field(name: &str) -> bool {
+    name.starts_with("otel.")
+}
+
+/// The default text format, without the fields that control the export of spans.
+struct TextFields;
+
+impl<'w> FormatFields<'w> for TextFields {
+    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut visitor = DefaultFields::new().make_visitor(writer);
+        fields.record(&mut WithoutExportFields(&mut visitor));
+        visitor.finish()
+    }
+}
+
+struct WithoutExportFields<'a>(&'a mut dyn Visit);
+
+impl Visit for WithoutExportFields<'_> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if !is_export_field(field.name()) {
+            self.0.record_debug(field, value);
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        if !is_export_field(field.name()) {
+            self.0.record_str(field, value);
+        }
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.0.record_error(field, value);
+    }
+}
+
+/// One flat object per line, so that log stores need no unpacking: time, level, target, message, the
+/// ids of the current trace and span, the fields of the spans and of the event.
 struct Json;
 
 impl<S> FormatEvent<S, JsonFields> for Json
@@ -79,19 +130,32 @@ where
             let fields = extensions.get::<FormattedFields<JsonFields>>();
             let parsed = fields.and_then(|fields| serde_json::from_str(&fields.fields).ok());
             if let Some(Value::Object(fields)) = parsed {
-                line.extend(fields);
+                line.extend(fields.into_iter().filter(|(name, _)| !is_export_field(name)));
             }
         }
+        add_trace(&mut line);
         event.record(&mut Fields(&mut line));
         let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
         writeln!(writer, "{text}")
     }
 }
 
+/// Where spans are not exported, the span is the caller's.
+fn add_trace(line: &mut Map<String, Value>) {
+    opentelemetry::Context::map_current(|context| {
+        let span = context.span();
+        let ids = span.span_context();
+        if ids.is_valid() {
+            line.insert("trace_id".into(), ids.trace_id().to_string().into());
+            line.insert("span_id".into(), ids.span_id().to_string().into());
+        }
+    });
+}
+
 struct Fields<'a>(&'a mut Map<String, Value>);
 
 impl Fields<'_> {
-    /// Lines of libraries that log by the `log` crate say by fields where they are from; of files nobody wants to know.
+    /// Lines of libraries that use the `log` crate have their target and source file as fields.
     fn add(&mut self, field: &Field, value: Value) {
         match field.name() {
             "log.target" => drop(self.0.insert("target".into(), value)),
@@ -132,6 +196,11 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
+    use opentelemetry::trace::{
+        SpanContext, SpanId, TraceFlags, TraceId, TraceState, TracerProvider as _,
+    };
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+
     use super::*;
 
     #[derive(Clone, Default)]
@@ -147,25 +216,72 @@ mod tests {
         }
     }
 
-    #[test]
-    fn json_lines_are_flat() {
+    /// What `work` logs in JSON.
+    fn json(telemetry: Option<&SdkTracerProvider>, work: impl FnOnce()) -> Value {
         let sink = Sink::default();
         let writer = sink.clone();
-        let subscriber = tracing_subscriber::fmt()
+        let lines = tracing_subscriber::fmt::layer()
             .fmt_fields(JsonFields::new())
             .event_format(Json)
-            .with_writer(move || writer.clone())
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            let span = tracing::info_span!("rpc", request_id = "r1", n = 3);
-            span.in_scope(|| tracing::info!(code = "OK", late = false, "call"));
-        });
-        let line: Value = serde_json::from_slice(&sink.0.lock().unwrap()).unwrap();
+            .with_writer(move || writer.clone());
+        let spans = telemetry.map(|provider| telemetry::layer(provider.tracer("tests")));
+        let subscriber = tracing_subscriber::registry().with(spans).with(lines);
+        tracing::subscriber::with_default(subscriber, work);
+        serde_json::from_slice(&sink.0.lock().unwrap()).unwrap()
+    }
+
+    fn log_in_a_span() {
+        let span = tracing::info_span!("rpc", otel.kind = "server", request_id = "r1", n = 3);
+        span.in_scope(|| tracing::info!(code = "OK", late = false, "call"));
+    }
+
+    #[test]
+    fn json_lines_are_flat() {
+        let line = json(None, log_in_a_span);
         assert_eq!(line["request_id"], "r1");
         assert_eq!(line["n"], 3);
         assert_eq!(line["code"], "OK");
         assert_eq!(line["late"], false);
         assert_eq!(line["message"], "call");
         assert!(line["time"].as_str().unwrap().ends_with('Z'));
+        assert_eq!(line.get("otel.kind"), None);
+        assert_eq!(line.get("trace_id"), None);
+    }
+
+    #[test]
+    fn json_lines_have_the_ids_of_the_exported_span() {
+        let provider = SdkTracerProvider::builder().build();
+        let line = json(Some(&provider), log_in_a_span);
+        assert_eq!(line["trace_id"].as_str().unwrap().len(), 32);
+        assert_eq!(line["span_id"].as_str().unwrap().len(), 16);
+        assert_eq!(line["request_id"], "r1");
+    }
+
+    #[test]
+    fn json_lines_have_the_ids_of_the_trace_without_export() {
+        let (trace_id, span_id) = (TraceId::from(0xabc_u128), SpanId::from(0xdef_u64));
+        let caller =
+            SpanContext::new(trace_id, span_id, TraceFlags::default(), true, TraceState::NONE);
+        let context = opentelemetry::Context::new().with_remote_span_context(caller);
+        let line = json(None, || {
+            let _trace = context.attach();
+            log_in_a_span();
+        });
+        assert_eq!(line["trace_id"], format!("{:032x}", 0xabc));
+        assert_eq!(line["span_id"], format!("{:016x}", 0xdef));
+    }
+
+    #[test]
+    fn text_lines_omit_export_fields() {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let lines = tracing_subscriber::fmt::layer()
+            .fmt_fields(TextFields)
+            .with_ansi(false)
+            .with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry().with(lines);
+        tracing::subscriber::with_default(subscriber, log_in_a_span);
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("rpc{request_id=\"r1\" n=3}"), "{text}");
     }
 }

@@ -1,4 +1,4 @@
-//! Metrics in Prometheus' text form and in OpenMetrics', and those of the process itself.
+//! Metrics in the Prometheus text format and in OpenMetrics, including those of the process.
 
 mod exemplars;
 mod open;
@@ -12,68 +12,66 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use crate::Version;
 use crate::shutdown::Shutdown;
 
-pub use exemplars::Source;
-
-/// Buckets for everything that ends in `_seconds`: from a cached answer to a long compile.
+/// Buckets of all histograms whose names end in `_seconds`.
 const SECONDS: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
-/// Renders what was recorded.
+/// The metrics recorder of this process.
 #[derive(Clone)]
 pub struct Metrics {
     handle: PrometheusHandle,
-    examples: exemplars::Store,
+    exemplars: exemplars::Store,
 }
 
-/// An exposition, in the form that was asked for.
+/// A rendered exposition.
 pub struct Exposition {
-    /// Its `Content-Type`.
+    /// The `Content-Type` of `text`.
     pub content_type: &'static str,
-    /// The text.
+    /// The body of the response.
     pub text: String,
 }
 
 impl Metrics {
-    /// Installs the recorder of this process, or (in tests, which share one process) a recorder
-    /// that nobody writes to when one is there already. `source` tells which traces durations are
-    /// examples of.
-    pub fn install(source: Source) -> Self {
+    /// Installs the recorder of this process. Durations that are measured in a sampled trace become
+    /// exemplars. If a recorder is installed already (in tests, which share one process), the new one
+    /// receives nothing.
+    pub fn install() -> Self {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)
             .expect("the list of buckets is not empty");
         let inner = builder.build_recorder();
-        let (handle, examples) = (inner.handle(), exemplars::Store::default());
-        let recorder = exemplars::WithExamples { inner, source, store: examples.clone() };
+        let (handle, exemplars) = (inner.handle(), exemplars::Store::default());
+        let recorder = exemplars::WithExemplars { inner, store: exemplars.clone() };
         if metrics::set_global_recorder(recorder).is_err() {
             tracing::debug!("a metrics recorder is installed already");
         }
-        Self { handle, examples }
+        Self { handle, exemplars }
     }
 
-    /// Notes what runs here, and since when.
+    /// Records the build version and the start time.
     pub fn describe(&self, version: Version) {
         let labels = [("version", version.version), ("commit", version.commit)];
         gauge!("agon_build_info", &labels).set(1.0);
-        #[expect(clippy::disallowed_methods, reason = "the machine's time, as others show it")]
+        #[expect(clippy::disallowed_methods, reason = "Prometheus compares it with its own clock")]
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         gauge!("process_start_time_seconds").set(now.unwrap_or_default().as_secs_f64());
     }
 
-    /// The exposition in the form that an `Accept` header asks for, with the process's own figures
-    /// brought up to date.
+    /// Renders the exposition in the format that an `Accept` header asks for, with current process
+    /// metrics.
     pub fn render(&self, accept: &str) -> Exposition {
         record_process();
         let text = self.handle.render();
-        match open::is_wanted(accept) {
+        match open::is_accepted(accept) {
             true => Exposition {
                 content_type: open::CONTENT_TYPE,
-                text: open::render(&text, &self.examples),
+                text: open::render(&text, &self.exemplars),
             },
             false => Exposition { content_type: "text/plain; version=0.0.4; charset=utf-8", text },
         }
     }
 
-    /// Keeps histograms from growing between scrapes, until `shutdown`.
+    /// Drains histogram samples every 5 s until `shutdown`, so that they do not grow between scrapes.
     pub async fn upkeep(self, shutdown: Shutdown) {
         let mut tick = tokio::time::interval(Duration::from_secs(5));
         while shutdown.unless_begun(tick.tick()).await.is_some() {
@@ -82,7 +80,7 @@ impl Metrics {
     }
 }
 
-/// Records the figures that every Prometheus client calls by these names.
+/// Records the standard `process_*` metrics of Prometheus clients.
 fn record_process() {
     if let Some(stat) = fs::read_to_string("/proc/self/stat").ok().as_deref().and_then(Stat::parse)
     {
@@ -95,9 +93,9 @@ fn record_process() {
     }
 }
 
-/// USER_HZ, which Linux fixes at 100 for what it shows to programs.
+/// `USER_HZ`, which is 100 in all of Linux's interfaces to programs.
 const TICKS_PER_SECOND: u64 = 100;
-/// The page size of every machine Agon is built for.
+/// The page size of all supported targets, in bytes.
 const PAGE: u64 = 4096;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -108,7 +106,8 @@ struct Stat {
 }
 
 impl Stat {
-    /// Reads `/proc/self/stat`: the name in parentheses may hold anything, so start after it.
+    /// Parses `/proc/self/stat`. The name in parentheses may contain anything, so parsing starts
+    /// behind the last parenthesis.
     fn parse(text: &str) -> Option<Self> {
         let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
         let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
@@ -122,21 +121,34 @@ impl Stat {
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::trace::{
+        SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+    };
+
     use super::*;
 
     #[test]
-    fn reads_a_stat_line() {
+    fn stat_lines_are_parsed() {
         let line = "7 (a b) c) S 1 7 7 0 -1 4194304 500 0 0 0 30 12 0 0 20 0 9 0 100 5000 1234 1";
         let stat = Stat { cpu_ticks: 42, threads: 9, resident_pages: 1234 };
         assert_eq!(Stat::parse(line), Some(stat));
-        assert_eq!(Stat::parse("rubbish"), None);
+        assert_eq!(Stat::parse("no stat line"), None);
     }
 
     #[test]
-    fn both_forms_tell_of_the_process_and_one_of_examples() {
-        let metrics = Metrics::install(|| Some((0xabc, 0xdef)));
+    fn exemplars_are_in_openmetrics_only() {
+        let metrics = Metrics::install();
         let labels = [("route", "/v1/{id}\"\\")];
-        metrics::histogram!("test_duration_seconds", &labels).record(0.02);
+        let (trace_id, span_id) = (TraceId::from(0xabc_u128), SpanId::from(0xdef_u64));
+        let record_in = |flags| {
+            let span = SpanContext::new(trace_id, span_id, flags, true, TraceState::NONE);
+            let _trace = opentelemetry::Context::new().with_remote_span_context(span).attach();
+            metrics::histogram!("test_duration_seconds", &labels).record(0.02);
+        };
+        record_in(TraceFlags::default());
+        let open = metrics.render("application/openmetrics-text; version=1.0.0");
+        assert!(!open.text.contains("trace_id"), "{}", open.text);
+        record_in(TraceFlags::SAMPLED);
         metrics::counter!("test_total").increment(1);
         let plain = metrics.render("text/plain");
         assert!(plain.text.contains("process_resident_memory_bytes"), "{}", plain.text);
@@ -144,9 +156,9 @@ mod tests {
         let open = metrics.render("application/openmetrics-text; version=1.0.0");
         assert_eq!(open.content_type, open::CONTENT_TYPE);
         assert!(open.text.contains("# TYPE test counter\ntest_total 1\n"));
-        let example = "le=\"0.025\"} 1 # {trace_id=\"00000000000000000000000000000abc\",\
-                       span_id=\"0000000000000def\"} 0.02 ";
-        assert!(open.text.contains(example), "{}", open.text);
+        let exemplar = "le=\"0.025\"} 2 # {trace_id=\"00000000000000000000000000000abc\",\
+                        span_id=\"0000000000000def\"} 0.02 ";
+        assert!(open.text.contains(exemplar), "{}", open.text);
         assert_eq!(open.text.matches("trace_id").count(), 1);
         assert!(open.text.ends_with("# EOF\n"));
     }

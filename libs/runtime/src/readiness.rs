@@ -1,4 +1,4 @@
-//! Whether this process can do its work, told per component.
+//! The readiness of a process, by component.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,26 +11,26 @@ use serde::Serialize;
 
 use crate::shutdown::Shutdown;
 
-/// How often the components' metrics are brought up to date.
-const MEASURED: Duration = Duration::from_secs(10);
+/// The update interval of the components' metrics.
+const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How a component is.
+/// The state of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", content = "message", rename_all = "snake_case")]
 pub enum State {
-    /// Not ready yet.
+    /// Not ready yet; the process is unready.
     Starting,
-    /// Working.
+    /// Available.
     Ready,
-    /// The process serves, but this part of it does not, as the message says.
+    /// Unavailable for the reason given; the process is still ready.
     Degraded(String),
-    /// The process should get no traffic until this heals.
+    /// Unavailable for the reason given; the process is unready.
     Failed(String),
 }
 
 type Check = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = State> + Send>> + Send + Sync>;
 
-/// The components of a process; `/readyz` reports them.
+/// The components of a process, which `/readyz` reports.
 #[derive(Clone, Default)]
 pub struct Readiness(Arc<Mutex<Inner>>);
 
@@ -40,16 +40,16 @@ struct Inner {
     checks: BTreeMap<String, Check>,
 }
 
-/// What `/readyz` answers.
+/// The answer of `/readyz`.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// No component is starting or failed.
+    /// True if no component is starting or failed.
     pub ready: bool,
-    /// Each component's state.
+    /// The states by component.
     pub components: BTreeMap<String, State>,
 }
 
-/// One component's handle on its own state.
+/// Sets the state of one component.
 #[derive(Clone, Debug)]
 pub struct Component {
     readiness: Readiness,
@@ -57,14 +57,14 @@ pub struct Component {
 }
 
 impl Readiness {
-    /// The handle of a component, which is [`State::Starting`] until it says otherwise.
+    /// Adds a component, which is [`State::Starting`] until its state is set.
     pub fn component(&self, name: impl Into<Arc<str>>) -> Component {
         let name = name.into();
         self.lock().states.entry(name.to_string()).or_insert(State::Starting);
         Component { readiness: self.clone(), name }
     }
 
-    /// Adds a component whose state is asked for with every report.
+    /// Adds a component whose state is queried for every report, for at most 2 s.
     pub fn check<F, Fut>(&self, name: impl Into<String>, check: F)
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -73,31 +73,31 @@ impl Readiness {
         self.lock().checks.insert(name.into(), Arc::new(move || Box::pin(check())));
     }
 
-    /// The state of everything, now.
+    /// The current states.
     pub async fn report(&self) -> Report {
         let (mut components, checks) = {
             let inner = self.lock();
             (inner.states.clone(), inner.checks.clone())
         };
         for (name, check) in checks {
-            let answer = tokio::time::timeout(Duration::from_secs(2), check()).await;
-            let late = || State::Failed("gave no answer within 2 s".into());
-            components.insert(name, answer.unwrap_or_else(|_| late()));
+            let state = tokio::time::timeout(Duration::from_secs(2), check()).await;
+            let late = || State::Failed("no response within 2 s".into());
+            components.insert(name, state.unwrap_or_else(|_| late()));
         }
         let bad = |state: &State| matches!(state, State::Starting | State::Failed(_));
         Report { ready: !components.values().any(bad), components }
     }
 
-    /// Keeps the metrics of the components up to date, until `shutdown`.
+    /// Updates the metrics of the components until `shutdown`.
     pub async fn measure(self, shutdown: Shutdown) {
-        let mut tick = tokio::time::interval(MEASURED);
+        let mut tick = tokio::time::interval(MEASURE_INTERVAL);
         while shutdown.unless_begun(tick.tick()).await.is_some() {
             for (component, state) in self.report().await.components {
-                let of = |wanted: bool| f64::from(u8::from(wanted));
+                let value = |set: bool| f64::from(u8::from(set));
                 let (up, degraded) = (state == State::Ready, matches!(state, State::Degraded(_)));
                 gauge!("agon_component_up", "component" => component.clone())
-                    .set(of(up || degraded));
-                gauge!("agon_component_degraded", "component" => component).set(of(degraded));
+                    .set(value(up || degraded));
+                gauge!("agon_component_degraded", "component" => component).set(value(degraded));
             }
         }
     }
@@ -114,17 +114,17 @@ impl fmt::Debug for Readiness {
 }
 
 impl Component {
-    /// It works.
+    /// Sets [`State::Ready`].
     pub fn ready(&self) {
         self.set(State::Ready);
     }
 
-    /// The rest of the process works without it.
+    /// Sets [`State::Degraded`].
     pub fn degraded(&self, why: impl Into<String>) {
         self.set(State::Degraded(why.into()));
     }
 
-    /// The process cannot do its work.
+    /// Sets [`State::Failed`].
     pub fn failed(&self, why: impl Into<String>) {
         self.set(State::Failed(why.into()));
     }
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn ready_when_nothing_is_missing() {
+    async fn ready_unless_a_component_is_starting_or_failed() {
         let readiness = Readiness::default();
         let store = readiness.component("store");
         let judge = readiness.component("judge");

@@ -1,50 +1,50 @@
-//! The order to stop, and the signals that give it.
+//! The shutdown signal of a process, and the Unix signals that trigger it.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// Handed to everything that has to stop: cheap to clone, given once, never taken back.
+/// A shutdown signal. Cheap to clone; once it has begun, it cannot be revoked.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown(CancellationToken);
 
 impl Shutdown {
-    /// Not ordered yet.
+    /// A signal that has not begun.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Orders everything to stop. The first order counts.
+    /// Begins the shutdown. Further calls have no effect.
     pub fn begin(&self) {
         self.0.cancel();
     }
 
-    /// True once ordered.
+    /// Whether the shutdown has begun.
     pub fn has_begun(&self) -> bool {
         self.0.is_cancelled()
     }
 
-    /// Waits for the order.
+    /// Waits until the shutdown begins.
     pub async fn begun(&self) {
         self.0.cancelled().await;
     }
 
-    /// Waits for the order; for APIs that want a future of their own.
+    /// [`Shutdown::begun`] as an owned future.
     pub fn wait(&self) -> impl Future<Output = ()> + Send + use<> {
         self.0.clone().cancelled_owned()
     }
 
-    /// Runs `work` until it ends or the order comes; `None` when the order came first.
+    /// Runs `work` until it ends or the shutdown begins, which yields `None`.
     pub async fn unless_begun<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         self.0.run_until_cancelled(work).await
     }
 
-    /// An order that follows this one and can also be given on its own.
+    /// A signal that begins with this one, and can also begin on its own.
     pub fn child(&self) -> Self {
         Self(self.0.child_token())
     }
 }
 
-/// The first SIGINT or SIGTERM begins the shutdown; a second one ends the process at once.
+/// The first SIGINT or SIGTERM begins the shutdown; the second one exits at once with code 130.
 pub async fn on_signals(shutdown: Shutdown) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -55,10 +55,10 @@ pub async fn on_signals(shutdown: Shutdown) -> std::io::Result<()> {
         }
     };
     let name = next().await;
-    tracing::info!(signal = name, "stopping; a second signal ends the process at once");
+    tracing::info!(signal = name, "shutting down, a second signal exits at once");
     shutdown.begin();
     let name = next().await;
-    tracing::warn!(signal = name, "second signal: leaving at once");
+    tracing::warn!(signal = name, "second signal, exiting");
     std::process::exit(130);
 }
 
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn children_follow() {
+    async fn children_begin_with_their_parent() {
         let shutdown = Shutdown::new();
         let child = shutdown.child();
         child.clone().begin();

@@ -1,4 +1,4 @@
-//! The background work of a process: named, counted, and waited for at the end.
+//! The background tasks of a process.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
@@ -10,9 +10,8 @@ use tracing::Instrument;
 use crate::readiness::Readiness;
 use crate::shutdown::Shutdown;
 
-/// Spawns tasks that belong to the process. A task ends when its work ends, which for a loop is
-/// when [`Tasks::shutdown`] begins; nothing is restarted. A panic is logged and makes the process
-/// not ready, so that a supervisor notices.
+/// Spawns named tasks. Loops must end when [`Tasks::shutdown`] begins. Tasks are not restarted: a panic
+/// is logged and makes the process unready, so that a supervisor restarts it.
 #[derive(Clone, Debug, Default)]
 pub struct Tasks(Arc<Inner>);
 
@@ -21,8 +20,8 @@ struct Inner {
     tracker: TaskTracker,
     running: Mutex<Vec<&'static str>>,
     shutdown: Shutdown,
-    /// Ends those that do not stop.
-    cut: Shutdown,
+    /// Cancels tasks that do not stop within the grace period.
+    abort: Shutdown,
     readiness: Readiness,
 }
 
@@ -32,17 +31,16 @@ impl Tasks {
         Self(Arc::new(Inner { shutdown, readiness, ..Inner::default() }))
     }
 
-    /// The order to stop that every task has to follow.
+    /// The shutdown signal that all tasks must obey.
     pub fn shutdown(&self) -> &Shutdown {
         &self.0.shutdown
     }
 
-    /// Where components report whether they can work.
+    /// The readiness of the process.
     pub fn readiness(&self) -> &Readiness {
         &self.0.readiness
     }
 
-    /// Starts `work` as a task.
     pub fn spawn<F>(&self, name: &'static str, work: F)
     where
         F: Future<Output = ()> + Send + 'static,
@@ -51,37 +49,37 @@ impl Tasks {
         lock(&inner.running).push(name);
         let watched = async move {
             let ended = futures_util::FutureExt::catch_unwind(AssertUnwindSafe(work));
-            // What is cut off is as safe as what a crash cuts off.
-            let ended = inner.cut.unless_begun(ended).await.unwrap_or(Ok(()));
+            // Aborting is as safe as a crash.
+            let ended = inner.abort.unless_begun(ended).await.unwrap_or(Ok(()));
             let mut running = lock(&inner.running);
             if let Some(at) = running.iter().position(|other| *other == name) {
                 running.swap_remove(at);
             }
             drop(running);
             if ended.is_err() {
-                tracing::error!(task = name, "a background task panicked");
+                tracing::error!(task = name, "background task panicked");
                 let component = inner.readiness.component(format!("task {name}"));
-                component.failed("stopped by a panic; see the log, then restart the process");
+                component.failed("stopped by a panic; see the log and restart the process");
             }
         };
         self.0.tracker.spawn(watched.instrument(tracing::info_span!("task", task = name)));
     }
 
-    /// Waits for every task to end, at most `grace`, and cuts off those that did not; gives their names.
+    /// Waits at most `grace` for all tasks to end. Aborts the others and returns their names.
     pub async fn finish(&self, grace: Duration) -> Vec<&'static str> {
         self.0.tracker.close();
         match tokio::time::timeout(grace, self.0.tracker.wait()).await {
             Ok(()) => Vec::new(),
             Err(_) => {
                 let late = lock(&self.0.running).clone();
-                self.0.cut.begin();
+                self.0.abort.begin();
                 late
             }
         }
     }
 }
 
-/// Nothing panics while holding this lock.
+/// No code panics while it holds the lock.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -91,22 +89,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn finish_waits_and_names_who_is_late() {
+    async fn finish_returns_the_tasks_that_did_not_stop() {
         let tasks = Tasks::default();
         let shutdown = tasks.shutdown().clone();
-        tasks.spawn("obedient", async move { shutdown.begun().await });
-        tasks.spawn("stubborn", std::future::pending());
+        tasks.spawn("stopping", async move { shutdown.begun().await });
+        tasks.spawn("hanging", std::future::pending());
         tasks.shutdown().begin();
-        assert_eq!(tasks.finish(Duration::from_millis(200)).await, ["stubborn"]);
+        assert_eq!(tasks.finish(Duration::from_millis(200)).await, ["hanging"]);
     }
 
     #[tokio::test]
-    async fn a_panic_makes_the_process_unready() {
+    async fn panic_makes_the_process_unready() {
         let tasks = Tasks::default();
-        tasks.spawn("clumsy", async { panic!("dropped it") });
+        tasks.spawn("panicking", async { panic!("expected") });
         assert_eq!(tasks.finish(Duration::from_secs(5)).await, [""; 0]);
         let report = tasks.readiness().report().await;
         assert!(!report.ready);
-        assert!(report.components.contains_key("task clumsy"));
+        assert!(report.components.contains_key("task panicking"));
     }
 }

@@ -1,13 +1,12 @@
-//! Traces on their way to a collector, by the OpenTelemetry protocol over gRPC.
+//! Export of spans to a collector, by OTLP over gRPC.
 //!
-//! A collector that is away costs nothing but its traces: what waits is bounded, whoever records
-//! never waits, and the log tells once that it is gone and once that it is back.
+//! Exporting never blocks: the queue is bounded, and when the collector is unreachable, spans are
+//! dropped. The log reports once that it is unreachable and once that it is back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
-use opentelemetry::global::BoxedTracer;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{
     ExporterBuildError, RetryPolicy, WithExportConfig as _, WithTonicConfig as _,
@@ -15,26 +14,28 @@ use opentelemetry_otlp::{
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracer, SdkTracerProvider, SpanData,
+    SpanExporter,
 };
 use serde::{Deserialize, Serialize};
+use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::registry::LookupSpan;
 
-/// Spans that wait for their export; more are dropped.
+/// Further spans are dropped while this many wait for export.
 const QUEUE: usize = 8192;
-/// Spans of one export.
 const BATCH: usize = 512;
-/// How long spans are collected before they leave.
-const DELAY: Duration = Duration::from_secs(1);
-/// How long one export may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const EXPORT_INTERVAL: Duration = Duration::from_secs(1);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where traces go, and how many.
+/// Where traces are sent, and how many of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// The collector's gRPC address (`http://jaeger:4317`, `https://…` with TLS); empty: no traces
-    /// are recorded.
+    /// The collector's gRPC URL (`http://jaeger:4317`, `https://…` for TLS). Empty: no traces are
+    /// exported.
     pub otlp: String,
-    /// The share of traces, from 0 to 1, that is recorded; a caller's own decision comes first.
+    /// The share of traces that is recorded, from 0 to 1. A caller's own decision takes precedence.
     pub sample_ratio: f64,
 }
 
@@ -44,27 +45,27 @@ impl Default for Config {
     }
 }
 
-/// Traces cannot be sent; the text begins with the key that is wrong.
+/// The configuration is invalid. Messages begin with the key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is none.
-    #[error("otlp: {url:?} is not the address of a collector; give http://host:4317: {source}")]
+    /// The collector's URL is malformed.
+    #[error("otlp: {url:?} is not a valid URL, expected http://host:4317: {source}")]
     Address {
-        /// What was given.
+        /// The configured value.
         url: String,
-        /// Why not.
+        /// The exporter's error.
         source: Box<ExporterBuildError>,
     },
-    /// Not one of the schemes.
-    #[error("otlp: {0:?} is not the address of a collector; give http://host:4317 or https://…")]
+    /// The collector's URL has another scheme than http or https.
+    #[error("otlp: {0:?} must start with http:// or https://, for example http://host:4317")]
     Scheme(String),
-    /// The share is none.
-    #[error("sample_ratio: {0} is no share; give a number from 0 to 1")]
+    /// The share is out of range.
+    #[error("sample_ratio must be between 0 and 1, got {0}")]
     Ratio(f64),
 }
 
 impl Config {
-    /// Checks what no single value's type can.
+    /// Checks the scheme of the URL and the range of the ratio.
     pub fn check(&self) -> Result<(), Error> {
         let known = ["http://", "https://"].iter().any(|scheme| self.otlp.starts_with(scheme));
         if !self.otlp.is_empty() && !known {
@@ -77,23 +78,24 @@ impl Config {
     }
 }
 
-/// Who records.
+/// The process that exports, as resource attributes.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The service's name, as people look for it.
+    /// `service.name`
     pub service: String,
-    /// Its version.
+    /// `service.version`
     pub version: String,
-    /// Which of its processes this is.
+    /// `service.instance.id`
     pub instance: String,
 }
 
-/// The way of this process's spans to the collector.
+/// The export of this process's spans. [`crate::logs::install`] connects it to `tracing`.
 #[derive(Debug)]
 pub struct Telemetry(SdkTracerProvider);
 
 impl Telemetry {
-    /// Opens the way, without connecting yet; `None` where no traces are wanted. Needs a runtime.
+    /// Starts the exporter, which connects in the background; `None` if no collector is configured.
+    /// Requires a Tokio runtime.
     pub fn open(config: &Config, identity: &Identity) -> Result<Option<Self>, Error> {
         config.check()?;
         if config.otlp.is_empty() {
@@ -102,21 +104,21 @@ impl Telemetry {
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_tonic()
             .with_endpoint(config.otlp.clone())
-            .with_timeout(PATIENCE)
-            // The next batch is the next try.
+            .with_timeout(EXPORT_TIMEOUT)
+            // Retrying would delay the next batch.
             .with_retry_policy(RetryPolicy::default().with_max_retries(0))
             .build()
             .map_err(|source| Error::Address {
                 url: config.otlp.clone(),
                 source: Box::new(source),
             })?;
-        let (url, away) = (config.otlp.clone(), AtomicBool::new(false));
+        let (url, unreachable) = (config.otlp.clone(), AtomicBool::new(false));
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE)
             .with_max_export_batch_size(BATCH)
-            .with_scheduled_delay(DELAY)
+            .with_scheduled_delay(EXPORT_INTERVAL)
             .build();
-        let processor = BatchSpanProcessor::builder(Reporting { exporter, url, away })
+        let processor = BatchSpanProcessor::builder(Reporting { exporter, url, unreachable })
             .with_batch_config(batches)
             .build();
         let sampler = Sampler::TraceIdRatioBased(config.sample_ratio);
@@ -128,18 +130,35 @@ impl Telemetry {
         Ok(Some(Self(provider)))
     }
 
-    /// What spans are made with.
-    pub fn tracer(&self) -> BoxedTracer {
-        BoxedTracer::new(Box::new(self.0.tracer("agon")))
+    /// The tracer for [`layer`].
+    pub fn tracer(&self) -> SdkTracer {
+        self.0.tracer("agon")
     }
 
-    /// Sends what waits, for as long as `grace`.
+    /// Exports the queued spans, for at most `grace`.
     pub async fn close(self, grace: Duration) {
         let closing = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(grace));
         if let Ok(Err(error)) = closing.await {
-            tracing::warn!(%error, "the last traces may not have arrived");
+            tracing::warn!(%error, "last spans may be lost");
         }
     }
+}
+
+/// The layer that exports `tracing` spans that have an `otel.kind`. Spans without it only add fields to
+/// log lines. Events are not exported: they may contain causes of errors and personal data.
+pub fn layer<S>(tracer: SdkTracer) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let exported =
+        filter_fn(|metadata| metadata.is_span() && metadata.fields().field("otel.kind").is_some());
+    tracing_opentelemetry::layer()
+        .with_tracer(tracer)
+        .with_location(false)
+        .with_threads(false)
+        .with_target(false)
+        .with_tracked_inactivity(false)
+        .with_filter(exported.with_max_level_hint(LevelFilter::INFO))
 }
 
 impl Identity {
@@ -155,30 +174,32 @@ impl Identity {
     }
 }
 
-/// Tells when the collector goes and comes, and counts what it took.
+/// Logs when the collector becomes unreachable or reachable, and counts spans.
 #[derive(Debug)]
 struct Reporting {
     exporter: opentelemetry_otlp::SpanExporter,
     url: String,
-    away: AtomicBool,
+    unreachable: AtomicBool,
 }
 
 impl SpanExporter for Reporting {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let spans = batch.len() as u64;
         let result = self.exporter.export(batch).await;
-        let was_away = self.away.swap(result.is_err(), Ordering::Relaxed);
+        let was_unreachable = self.unreachable.swap(result.is_err(), Ordering::Relaxed);
         let outcome = match &result {
             Ok(()) => "sent",
             Err(_) => "lost",
         };
         metrics::counter!("agon_telemetry_spans_total", "outcome" => outcome).increment(spans);
         match &result {
-            Err(error) if !was_away => {
+            Err(error) if !was_unreachable => {
                 let url = &self.url;
-                tracing::warn!(url, %error, "the collector is away; traces are lost until it is back");
+                tracing::warn!(url, %error, "collector unreachable, dropping spans");
             }
-            Ok(()) if was_away => tracing::info!(url = self.url, "the collector is back"),
+            Ok(()) if was_unreachable => {
+                tracing::info!(url = self.url, "collector reachable again")
+            }
             _ => {}
         }
         result
@@ -198,13 +219,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_config_is_checked() {
+    fn config_is_checked() {
         let with = |otlp: &str, sample_ratio| Config { otlp: otlp.into(), sample_ratio };
         Config::default().check().unwrap();
         with("http://jaeger:4317", 0.1).check().unwrap();
-        let told = |config: Config| config.check().unwrap_err().to_string();
-        assert!(told(with("jaeger:4317", 1.0)).starts_with("otlp: "));
-        assert!(told(with("", 1.5)).starts_with("sample_ratio: "));
-        assert!(told(with("", f64::NAN)).starts_with("sample_ratio: "));
+        let error = |config: Config| config.check().unwrap_err().to_string();
+        assert!(error(with("jaeger:4317", 1.0)).starts_with("otlp: "));
+        assert_eq!(error(with("", 1.5)), "sample_ratio must be between 0 and 1, got 1.5");
+        assert!(error(with("", f64::NAN)).starts_with("sample_ratio "));
     }
 }

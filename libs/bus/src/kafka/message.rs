@@ -47,13 +47,19 @@ pub(super) fn is_permanent(error: &KafkaError) -> bool {
 }
 
 /// The span from the outbox to the broker's acknowledgement.
-pub(super) fn span(row: &Row, topic: &str) -> rpc::Span {
-    let mut span = rpc::sending(row.traceparent.as_deref(), format_args!("send {topic}"));
-    span.set("messaging.system", "kafka");
-    span.set("messaging.operation.type", "send");
-    span.set_text("messaging.destination.name", topic);
-    span.set_text("messaging.message.id", row.event_id);
-    span
+pub(super) fn span(row: &Row, topic: &str) -> tracing::Span {
+    rpc::trace::child_of(row.traceparent.as_deref(), || {
+        tracing::info_span!(
+            "send",
+            otel.kind = "producer",
+            otel.name = format!("send {topic}"),
+            otel.status_description = tracing::field::Empty,
+            messaging.system = "kafka",
+            messaging.operation.type = "send",
+            messaging.destination.name = topic,
+            messaging.message.id = %row.event_id,
+        )
+    })
 }
 
 /// Converts a message. A message that is not a valid event becomes one without a type, with the message's bytes as

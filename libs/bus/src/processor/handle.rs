@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 
 use db::Tx;
 use futures_util::FutureExt as _;
-use tracing::Instrument as _;
 
 use super::Processor;
 use crate::handler::Handler;
@@ -19,21 +18,14 @@ impl<H: Handler> Processor<'_, H> {
             ));
         }
         let mut context = rpc::Context::continuing(event.traceparent.as_deref());
-        let mut recorded = self.record(&mut context, event);
-        let span = tracing::info_span!(
-            "event",
-            consumer = self.consumer(),
-            topic = self.topic.name,
-            event_id = %event.id,
-            trace_id = %format_args!("{:032x}", context.trace.trace_id),
-        );
-        let handled = self.application.handler.handle(tx, event).instrument(span);
-        let handled = AssertUnwindSafe(context.scope(handled)).catch_unwind().await;
+        context.start(self.span(event));
+        let handled = context.clone().scope(self.application.handler.handle(tx, event));
+        let handled = AssertUnwindSafe(handled).catch_unwind().await;
         let handled = handled.unwrap_or_else(|panic| {
             Err(Fault::Retry(format!("panicked: {}", panic_message(&*panic))))
         });
         if handled.is_err() {
-            recorded.fail("the event was not applied");
+            context.fail("the event was not applied");
         }
         handled
     }

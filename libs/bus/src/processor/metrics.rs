@@ -8,18 +8,22 @@ use crate::{Received, log};
 
 impl<H: Handler> Processor<'_, H> {
     /// The span of an event's handling.
-    pub(super) fn record(&self, context: &mut rpc::Context, event: &Received) -> rpc::Span {
-        let name = format_args!("process {}", self.topic.name);
-        let mut recorded = context.record(rpc::Kind::Consumer, name);
-        recorded.set("messaging.system", if self.is_partition() { "kafka" } else { "agon" });
-        recorded.set("messaging.operation.type", "process");
-        recorded.set("messaging.destination.name", self.topic.name);
-        recorded.set("messaging.consumer.group.name", self.consumer());
-        recorded.set_text("messaging.message.id", event.id);
-        if let Source::Partition(partition) = &self.source {
-            recorded.set_text("messaging.destination.partition.id", partition.number);
-        }
-        recorded
+    pub(super) fn span(&self, event: &Received) -> tracing::Span {
+        let partition = match &self.source {
+            Source::Partition(partition) => Some(partition.number.to_string()),
+            Source::Log(..) => None,
+        };
+        tracing::info_span!(
+            "event",
+            otel.kind = "consumer",
+            otel.name = format!("process {}", self.topic.name),
+            messaging.system = if self.is_partition() { "kafka" } else { "agon" },
+            messaging.operation.type = "process",
+            messaging.destination.name = self.topic.name,
+            messaging.destination.partition.id = partition,
+            messaging.consumer.group.name = self.consumer(),
+            messaging.message.id = %event.id,
+        )
     }
 
     /// Records the lag: the events that were read, and those behind a full batch.

@@ -1,22 +1,22 @@
-//! When an endpoint is left alone: a state machine without a clock or chance of its own.
+//! The circuit breaker of an endpoint: a state machine that gets time and randomness as parameters.
 
 use std::time::{Duration, Instant};
 
-/// What opens a circuit, and for how long.
+/// When a circuit opens, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
-    /// Failures in a row that open it.
+    /// Consecutive failures that open it.
     pub(crate) failures: u32,
-    /// How long it is open the first time; doubles from then on.
+    /// How long it is open the first time; doubles each time.
     pub(crate) first: Duration,
-    /// The longest it is open.
+    /// The maximum time that it is open.
     pub(crate) longest: Duration,
 }
 
-/// The circuit of one endpoint: closed until enough connections failed or broke in a row.
+/// Closed until enough consecutive connections failed or broke.
 ///
-/// What tries an open one is a connection, not a call: a call that would otherwise succeed
-/// elsewhere is no probe.
+/// An open circuit is probed by a connection, not by a call, because the call could succeed on another
+/// endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Circuit {
     failures: u32,
@@ -25,17 +25,16 @@ pub(crate) struct Circuit {
 }
 
 impl Circuit {
-    /// True while the endpoint is left alone.
     pub(crate) fn is_open(&self) -> bool {
         self.until.is_some()
     }
 
-    /// When an open circuit may be tried.
+    /// When an open circuit may be probed.
     pub(crate) fn until(&self) -> Option<Instant> {
         self.until
     }
 
-    /// Whether a connection may be tried now. An open circuit admits one at a time.
+    /// Whether a connection may be opened now. An open circuit admits one at a time.
     pub(crate) fn admit(&mut self, now: Instant, rules: &Rules) -> bool {
         match self.until {
             None => true,
@@ -47,21 +46,21 @@ impl Circuit {
         }
     }
 
-    /// A connection stands. Calls may come, and the first that breaks opens the circuit again.
+    /// A connection was opened. The circuit is closed, but the next failure opens it again.
     pub(crate) fn connected(&mut self) {
         self.until = None;
     }
 
-    /// A call was answered, with whatever code.
+    /// A call was answered, with any status.
     pub(crate) fn answered(&mut self) {
         *self = Self::default();
     }
 
-    /// A connection failed or broke. `chance` in 0..1 spreads the tries of many clients.
-    pub(crate) fn failed(&mut self, now: Instant, rules: &Rules, chance: f64) {
+    /// A connection failed or broke. `random` in 0..1 spreads the probes of many clients.
+    pub(crate) fn failed(&mut self, now: Instant, rules: &Rules, random: f64) {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= rules.failures {
-            self.until = Some(now + self.wait(rules).mul_f64(0.75 + chance / 2.0));
+            self.until = Some(now + self.wait(rules).mul_f64(0.75 + random / 2.0));
             self.openings = self.openings.saturating_add(1);
         }
     }
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn opens_after_failures_in_a_row_only() {
+    fn opens_after_consecutive_failures() {
         let now = Instant::now();
         assert!(opened(now).is_open());
         let mut circuit = Circuit::default();
@@ -101,19 +100,19 @@ mod tests {
     }
 
     #[test]
-    fn is_tried_by_one_connection_at_a_time() {
+    fn open_circuit_admits_one_probe() {
         let now = Instant::now();
         let mut circuit = opened(now);
         assert!(!circuit.admit(now, &RULES));
         let later = now + Duration::from_secs(1);
         assert!(circuit.admit(later, &RULES));
-        assert!(!circuit.admit(later, &RULES), "somebody tries already");
+        assert!(!circuit.admit(later, &RULES), "another probe is running");
         circuit.connected();
         assert!(!circuit.is_open());
     }
 
     #[test]
-    fn a_connection_alone_is_no_proof() {
+    fn connection_without_an_answered_call_does_not_reset_failures() {
         let now = Instant::now();
         let mut circuit = opened(now);
         circuit.connected();
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_grow_to_a_limit() {
+    fn wait_doubles_up_to_a_limit() {
         let now = Instant::now();
         let mut circuit = opened(now);
         let mut waits = Vec::new();

@@ -1,4 +1,4 @@
-//! One process that calls can go to.
+//! One process of a role: its connection, its circuit and its calls in flight.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,46 +12,47 @@ use tonic::body::Body;
 use super::circuit::{Circuit, Rules};
 use super::target::Target;
 
-/// Its connection, its circuit, and the calls it works on.
 pub(crate) struct Endpoint {
     pub(crate) target: Arc<Target>,
     pub(crate) address: SocketAddr,
     in_flight: AtomicUsize,
     state: Mutex<State>,
-    /// How many circuits of the role are open.
+    /// The role's number of open circuits.
     open: Gauge,
 }
 
 #[derive(Default)]
 struct State {
-    link: Option<Link>,
-    made: u64,
-    /// The last connection whose end was a failure.
+    connection: Option<Connection>,
+    /// The number of the last connection.
+    last: u64,
+    /// The number of the last connection that broke.
     broken: u64,
     connecting: bool,
     circuit: Circuit,
-    shown_open: bool,
+    /// The circuit is counted as open in the gauge.
+    counted_open: bool,
     error: Option<Arc<str>>,
 }
 
 #[derive(Clone)]
-struct Link {
+struct Connection {
     number: u64,
     sender: SendRequest<Body>,
 }
 
-/// What an endpoint is good for right now.
-pub(crate) enum Standing {
-    /// A call.
+/// Whether an endpoint can take a call.
+pub(crate) enum Availability {
     Ready(Lease),
-    /// It is being connected to.
     Connecting,
-    /// The caller has to connect it. `trial`: the circuit is open and this is its test.
-    Due { trial: bool },
-    /// It is being tried by somebody who waits for it.
-    Tried,
-    /// It is left alone until then, or merely not connected.
-    Out(Option<Instant>),
+    /// The caller must open a connection. `probe`: the circuit is open.
+    Disconnected {
+        probe: bool,
+    },
+    /// Another call probes the open circuit.
+    Probing,
+    /// Not connected; the circuit is open until the given time, if any.
+    Unavailable(Option<Instant>),
 }
 
 impl Endpoint {
@@ -59,99 +60,98 @@ impl Endpoint {
         Self { target, address, in_flight: AtomicUsize::new(0), state: Mutex::default(), open }
     }
 
-    /// How many calls it works on.
+    /// The number of calls in flight.
     pub(crate) fn load(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Why it could not be reached last.
+    /// The last connection error.
     pub(crate) fn error(&self) -> Option<Arc<str>> {
         self.state().error.clone()
     }
 
-    /// With `connect`, an endpoint without a connection is marked as being connected to where its
-    /// circuit admits that: the caller then owes [`Endpoint::connected`] or [`Endpoint::failed`].
-    pub(crate) fn standing(
+    /// With `connect`, an endpoint without a connection is marked as connecting if its circuit admits
+    /// it. The caller must then report [`Endpoint::connected`] or [`Endpoint::failed`].
+    pub(crate) fn availability(
         self: &Arc<Self>,
         now: Instant,
         rules: &Rules,
         connect: bool,
-    ) -> Standing {
+    ) -> Availability {
         let mut state = self.state();
-        // A server that goes away in order closes its connections: no fault, and no link either.
-        state.link.take_if(|link| link.sender.is_closed());
-        if let Some(link) = &state.link {
-            return Standing::Ready(Lease::new(self.clone(), link.clone()));
+        // A server that shuts down closes its connections, which is not a failure.
+        state.connection.take_if(|connection| connection.sender.is_closed());
+        if let Some(connection) = &state.connection {
+            return Availability::Ready(Lease::new(self.clone(), connection.clone()));
         }
         let open = state.circuit.is_open();
         if state.connecting {
-            return if open { Standing::Tried } else { Standing::Connecting };
+            return if open { Availability::Probing } else { Availability::Connecting };
         }
         if connect && state.circuit.admit(now, rules) {
             state.connecting = true;
-            return Standing::Due { trial: open };
+            return Availability::Disconnected { probe: open };
         }
-        Standing::Out(state.circuit.until())
+        Availability::Unavailable(state.circuit.until())
     }
 
     pub(crate) fn connected(&self, sender: SendRequest<Body>) {
         let mut state = self.state();
         state.connecting = false;
-        state.made += 1;
-        state.link = Some(Link { number: state.made, sender });
+        state.last += 1;
+        state.connection = Some(Connection { number: state.last, sender });
         state.circuit.connected();
-        self.show(&mut state);
+        self.count_open(&mut state);
     }
 
-    /// It could not be connected to. True when that is news.
+    /// No connection could be opened. Returns true if the last error was a different one.
     pub(crate) fn failed(&self, now: Instant, rules: &Rules, why: &str) -> bool {
         let mut state = self.state();
         state.connecting = false;
-        let news = state.error.as_deref() != Some(why);
+        let new = state.error.as_deref() != Some(why);
         state.error = Some(why.into());
         state.circuit.failed(now, rules, rand::random());
-        self.show(&mut state);
-        news
+        self.count_open(&mut state);
+        new
     }
 
-    fn show(&self, state: &mut State) {
+    fn count_open(&self, state: &mut State) {
         let open = state.circuit.is_open();
-        if open != std::mem::replace(&mut state.shown_open, open) {
+        if open != std::mem::replace(&mut state.counted_open, open) {
             let (target, address) = (self.target.url(), self.address);
             if open {
                 self.open.increment(1);
-                tracing::warn!(%target, %address, "a server keeps failing; it is left alone");
+                tracing::warn!(%target, %address, "circuit opened");
             } else {
                 self.open.decrement(1);
-                tracing::info!(%target, %address, "a server is back");
+                tracing::info!(%target, %address, "circuit closed");
             }
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing in here panics half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        if self.state().shown_open {
+        if self.state().counted_open {
             self.open.decrement(1);
         }
     }
 }
 
-/// A call's place on a connection; counted as load until dropped.
+/// A connection for one call, which counts as in flight until this is dropped.
 pub(crate) struct Lease {
     endpoint: Arc<Endpoint>,
-    link: Link,
+    connection: Connection,
 }
 
 impl Lease {
-    fn new(endpoint: Arc<Endpoint>, link: Link) -> Self {
+    fn new(endpoint: Arc<Endpoint>, connection: Connection) -> Self {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { endpoint, link }
+        Self { endpoint, connection }
     }
 
     pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
@@ -159,31 +159,33 @@ impl Lease {
     }
 
     pub(crate) fn sender(&mut self) -> &mut SendRequest<Body> {
-        &mut self.link.sender
+        &mut self.connection.sender
     }
 
-    /// The server answered.
     pub(crate) fn answered(&self) {
         let mut state = self.endpoint.state();
         state.circuit.answered();
         state.error = None;
-        self.endpoint.show(&mut state);
+        self.endpoint.count_open(&mut state);
     }
 
-    /// The connection takes no more calls, in order.
-    pub(crate) fn leave(&self) {
-        self.endpoint.state().link.take_if(|link| link.number == self.link.number);
+    /// The connection was closed in an orderly way and accepts no more calls.
+    pub(crate) fn closed(&self) {
+        self.endpoint
+            .state()
+            .connection
+            .take_if(|connection| connection.number == self.connection.number);
     }
 
-    /// The connection broke under the call. However many calls it broke under, it is one failure.
+    /// The connection broke. It counts as one failure, however many calls were in flight.
     pub(crate) fn broke(&self, now: Instant, rules: &Rules, why: &str) {
         let mut state = self.endpoint.state();
-        state.link.take_if(|link| link.number == self.link.number);
-        if self.link.number > state.broken {
-            state.broken = self.link.number;
+        state.connection.take_if(|connection| connection.number == self.connection.number);
+        if self.connection.number > state.broken {
+            state.broken = self.connection.number;
             state.error = Some(why.into());
             state.circuit.failed(now, rules, rand::random());
-            self.endpoint.show(&mut state);
+            self.endpoint.count_open(&mut state);
         }
     }
 }

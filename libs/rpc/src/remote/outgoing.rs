@@ -1,4 +1,4 @@
-//! What is noted about a call that leaves this process: its span and its metrics.
+//! The span and the metrics of a call that leaves this process.
 
 use std::pin::Pin;
 use std::task::{Context as Cx, Poll};
@@ -7,41 +7,40 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use opentelemetry::trace::Status as SpanStatus;
 use tonic::body::Body;
 use tonic::{Code, Status};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use crate::context::Trace;
 use crate::methods::Method;
 use crate::observe::code_in;
-use crate::span::{self, Span};
+use crate::trace;
 
-/// A call from here to the end of its answer. Dropped without an end, it was cancelled.
+/// A call from its start to the end of its response. Dropped before its end, it was cancelled.
 pub(super) struct Outgoing {
     method: &'static Method,
     span: Span,
-    trace: Option<Trace>,
     start: Instant,
     ended: bool,
 }
 
 impl Outgoing {
+    /// Sets the trace context in the headers of the call.
     pub(super) fn begin(method: &'static Method, headers: &mut HeaderMap) -> Self {
         method.client_meters.begin(method.name);
-        let (span, trace) = match method.plumbing {
-            true => (Span::default(), None),
-            false => span::client(headers, method.name),
-        };
-        Self { method, span, trace, start: Instant::now(), ended: false }
+        let span = trace::client(method, headers);
+        Self { method, span, start: Instant::now(), ended: false }
     }
 
-    /// There is an answer: the call ends with its body.
+    /// The call ends with the body of the response.
     pub(super) fn answered(self, response: Response<Body>) -> Response<Body> {
         match code_in(response.headers()) {
             Some(code) => {
                 self.end(code);
                 response
             }
-            None => response.map(|inner| Body::new(Noted { inner, outgoing: self })),
+            None => response.map(|inner| Body::new(Observed { inner, outgoing: self })),
         }
     }
 
@@ -54,12 +53,12 @@ impl Outgoing {
             return;
         }
         let (Method { name, client_meters, .. }, took) = (self.method, self.start.elapsed());
-        match &self.trace {
-            Some(trace) => span::exemplify(trace, || client_meters.end(name, code, took)),
-            None => client_meters.end(name, code, took),
+        let span = std::mem::replace(&mut self.span, Span::none());
+        span.in_scope(|| client_meters.end(name, code, took));
+        span.set_attribute("rpc.grpc.status_code", i64::from(code as i32));
+        if code != Code::Ok {
+            span.set_status(SpanStatus::error(code.description()));
         }
-        self.span.ended(code, code != Code::Ok);
-        drop(std::mem::take(&mut self.span));
     }
 }
 
@@ -69,13 +68,13 @@ impl Drop for Outgoing {
     }
 }
 
-/// The body of an answer, watched for its trailers.
-struct Noted {
+/// The body of a response; its trailers end the call.
+struct Observed {
     inner: Body,
     outgoing: Outgoing,
 }
 
-impl HttpBody for Noted {
+impl HttpBody for Observed {
     type Data = Bytes;
     type Error = Status;
 

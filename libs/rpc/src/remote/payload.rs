@@ -1,4 +1,4 @@
-//! A request's body, kept where the call may have to be made again.
+//! The body of a request, buffered so that the call can be retried.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -10,64 +10,63 @@ use http_body_util::{BodyExt, Full};
 use tonic::Status;
 use tonic::body::Body;
 
-/// The most that is kept of one request, in bytes.
-const KEPT: usize = 1024 * 1024;
+/// Larger bodies are not buffered. In bytes.
+const BUFFER_LIMIT: usize = 1024 * 1024;
 
 pub(crate) enum Payload {
-    /// All of it, for as many tries as needed.
-    Kept(Vec<Bytes>),
-    /// For one try; `None` from then on.
+    Buffered(Vec<Bytes>),
+    /// For one attempt; then `None`.
     Once(Option<Body>),
 }
 
 impl Payload {
-    /// Reads a unary request, unless it is too large to keep.
-    pub(crate) async fn keep(mut body: Body) -> Result<Self, Status> {
+    /// Buffers a unary request, unless it is too large.
+    pub(crate) async fn buffer(mut body: Body) -> Result<Self, Status> {
         let (mut chunks, mut size) = (VecDeque::new(), 0);
         while let Some(frame) = body.frame().await {
-            // gRPC's requests have no trailers.
+            // gRPC requests have no trailers.
             let Ok(data) = frame?.into_data() else { continue };
             size += data.len();
             chunks.push_back(data);
-            if size > KEPT {
-                return Ok(Self::Once(Some(Body::new(Begun { chunks, rest: body }))));
+            if size > BUFFER_LIMIT {
+                return Ok(Self::Once(Some(Body::new(Chained { chunks, rest: body }))));
             }
         }
-        Ok(Self::Kept(chunks.into()))
+        Ok(Self::Buffered(chunks.into()))
     }
 
-    /// The body for a try.
+    /// The body for an attempt.
     pub(crate) fn take(&mut self) -> Body {
         match self {
-            Self::Kept(chunks) => match chunks.as_slice() {
+            Self::Buffered(chunks) => match chunks.as_slice() {
                 [] => Body::empty(),
                 [only] => Body::new(Full::new(only.clone())),
-                _ => Body::new(Begun { chunks: chunks.clone().into(), rest: Body::empty() }),
+                _ => Body::new(Chained { chunks: chunks.clone().into(), rest: Body::empty() }),
             },
             Self::Once(body) => body.take().unwrap_or_else(Body::empty),
         }
     }
 
-    /// The try did not touch it.
-    pub(crate) fn give_back(&mut self, untouched: Body) {
+    /// Returns a body that the attempt did not use.
+    pub(crate) fn give_back(&mut self, unused: Body) {
         if let Self::Once(body) = self {
-            *body = Some(untouched);
+            *body = Some(unused);
         }
     }
 
-    /// Whether there is something left for another try.
-    pub(crate) fn is_there(&self) -> bool {
-        matches!(self, Self::Kept(_) | Self::Once(Some(_)))
+    /// Whether another attempt is possible.
+    pub(crate) fn is_available(&self) -> bool {
+        matches!(self, Self::Buffered(_) | Self::Once(Some(_)))
     }
 }
 
-/// What was read already, and the rest.
-struct Begun {
+/// The chunks read so far, followed by the rest.
+struct Chained {
     chunks: VecDeque<Bytes>,
     rest: Body,
 }
 
-impl HttpBody for Begun {
+impl HttpBody for Chained {
     type Data = Bytes;
     type Error = Status;
 
@@ -92,7 +91,7 @@ mod tests {
 
     fn body(chunks: &[&'static [u8]]) -> Body {
         let chunks = chunks.iter().map(|chunk| Bytes::from_static(chunk)).collect();
-        Body::new(Begun { chunks, rest: Body::empty() })
+        Body::new(Chained { chunks, rest: Body::empty() })
     }
 
     async fn text(body: Body) -> Bytes {
@@ -100,25 +99,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn small_requests_can_be_repeated() {
+    async fn small_requests_are_repeatable() {
         let cases: [&[&[u8]]; 3] = [&[], &[b"ab"], &[b"ab", b"cd"]];
         for chunks in cases {
-            let mut payload = Payload::keep(body(chunks)).await.unwrap();
+            let mut payload = Payload::buffer(body(chunks)).await.unwrap();
             for _ in 0..2 {
-                assert!(payload.is_there());
+                assert!(payload.is_available());
                 assert_eq!(text(payload.take()).await, chunks.concat());
             }
         }
     }
 
     #[tokio::test]
-    async fn large_ones_are_sent_once() {
-        let large: &[u8] = vec![7; KEPT].leak();
-        let mut payload = Payload::keep(body(&[large, b"xyz", b"end"])).await.unwrap();
+    async fn large_requests_are_sent_once() {
+        let large: &[u8] = vec![7; BUFFER_LIMIT].leak();
+        let mut payload = Payload::buffer(body(&[large, b"xyz", b"end"])).await.unwrap();
         let sent = payload.take();
-        assert!(!payload.is_there());
+        assert!(!payload.is_available());
         payload.give_back(sent);
-        assert!(payload.is_there());
-        assert_eq!(text(payload.take()).await.len(), KEPT + 6);
+        assert!(payload.is_available());
+        assert_eq!(text(payload.take()).await.len(), BUFFER_LIMIT + 6);
     }
 }

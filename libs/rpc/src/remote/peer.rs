@@ -1,44 +1,45 @@
-//! How a role's processes are found and treated, as configured.
+//! The configuration of calls to a role's processes.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tower::retry::budget::TpsBudget;
 
 use super::circuit;
 use crate::tls::Tls;
 
-/// Where the processes of one role are, and how to speak to them.
+/// The addresses of one role's processes, and how to call them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Peer {
-    /// `http://host:port` or `https://host:port`. A name with several addresses stands for as many
-    /// processes, and is looked up again from time to time.
+    /// `http://host:port` or `https://host:port`. Each address that a host name resolves to is one
+    /// process; names are resolved again at intervals.
     pub urls: Vec<String>,
-    /// For https: whom to trust, and who this process is.
+    /// For https: the trusted CA, and this process's certificate.
     pub tls: Tls,
-    /// What is done when a process does not answer.
+    /// Retries, circuit breaker and timeouts.
     pub resilience: Resilience,
 }
 
-/// What is done when a process does not answer.
+/// Retries, circuit breaker and timeouts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Resilience {
-    /// Tries of a call that is safe to repeat, the first included.
+    /// Attempts of a call that may be repeated, including the first.
     pub tries: u32,
-    /// Repetitions in the long run, as a share of all calls.
+    /// Retries as a share of the calls of the last 10 s, in percent.
     pub retry_percent: u32,
-    /// Repetitions beyond that share, saved up while all goes well.
-    pub retry_reserve: u32,
-    /// Failures in a row after which a process is left alone for a while.
+    /// Retries per second that are allowed in addition to that share.
+    pub retry_min_per_second: u32,
+    /// Consecutive failures that open the circuit of a process.
     pub circuit_failures: u32,
-    /// How long that is at first, in milliseconds; it doubles from then on.
+    /// How long it is open at first, in milliseconds; doubles each time.
     pub circuit_open_ms: u64,
-    /// How long it is at most, in milliseconds.
+    /// The maximum time that it is open, in milliseconds.
     pub circuit_open_max_ms: u64,
-    /// How long a connection may take to come about, in milliseconds.
+    /// The timeout of opening a connection, in milliseconds.
     pub connect_timeout_ms: u64,
-    /// How long looked-up addresses are believed, in milliseconds.
+    /// How long resolved addresses are used, in milliseconds.
     pub resolve_ms: u64,
 }
 
@@ -47,7 +48,7 @@ impl Default for Resilience {
         Self {
             tries: 3,
             retry_percent: 10,
-            retry_reserve: 100,
+            retry_min_per_second: 10,
             circuit_failures: 5,
             circuit_open_ms: 500,
             circuit_open_max_ms: 15_000,
@@ -66,11 +67,16 @@ impl Resilience {
         }
     }
 
+    pub(crate) fn retry_budget(&self) -> TpsBudget {
+        let share = self.retry_percent.min(1000) as f32 / 100.0;
+        TpsBudget::new(Duration::from_secs(10), self.retry_min_per_second.min(1_000_000), share)
+    }
+
     pub(crate) fn connect_timeout(&self) -> Duration {
         Duration::from_millis(self.connect_timeout_ms)
     }
 
-    pub(crate) fn believed(&self) -> Duration {
+    pub(crate) fn resolve_interval(&self) -> Duration {
         Duration::from_millis(self.resolve_ms)
     }
 }
@@ -80,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_all_that_must_be_said() {
+    fn only_urls_are_required() {
         let text = r#"{ "urls": ["http://judge:50051"], "resilience": { "tries": 1 } }"#;
         let peer: Peer = serde_json::from_str(text).unwrap();
         let resilience = Resilience { tries: 1, ..Resilience::default() };

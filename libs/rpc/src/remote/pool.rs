@@ -1,4 +1,4 @@
-//! The processes of one role: which there are, and which of them takes the next call.
+//! The endpoints of one role: resolves their addresses, connects, and picks one for each call.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,26 +11,24 @@ use metrics::Gauge;
 use tokio::sync::Notify;
 
 use super::circuit::Rules;
-use super::endpoint::{Endpoint, Lease, Standing};
+use super::endpoint::{Availability, Endpoint, Lease};
 use super::peer::Resilience;
 use super::target::Target;
-use super::{background, link};
+use super::{background, connection};
 use crate::tls::ClientTls;
 
-/// The addresses that a name stands for.
+/// Resolves a host name.
 pub(crate) type Lookup =
     Box<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
-/// Asks the system.
-pub(crate) fn system() -> Lookup {
+pub(crate) fn system_resolver() -> Lookup {
     Box::new(|host, port| {
         Box::pin(async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) })
     })
 }
 
-/// A failed look-up or connection may mean that the addresses are old; they are not asked for more
-/// often than this.
-const PAUSE: Duration = Duration::from_millis(500);
+/// After a failed lookup or connection, addresses may be stale and are resolved again after this time.
+const STALE_RESOLVE_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) struct Pool {
     targets: Vec<Arc<Target>>,
@@ -38,42 +36,42 @@ pub(crate) struct Pool {
     lookup: Lookup,
     rules: Rules,
     connect_timeout: Duration,
-    believed: Duration,
+    resolve_interval: Duration,
     open: Gauge,
     known: Mutex<Known>,
-    /// Something about the endpoints or their connections is new.
+    /// Notified when endpoints or connections change.
     changed: Notify,
 }
 
 #[derive(Default)]
 struct Known {
     endpoints: Arc<[Arc<Endpoint>]>,
-    asking: bool,
-    asked: Option<Instant>,
-    doubted: bool,
+    resolving: bool,
+    resolved: Option<Instant>,
+    stale: bool,
     error: Option<Arc<str>>,
 }
 
-/// No endpoint can take a call.
+/// No endpoint is available.
 #[derive(Debug)]
 pub(crate) enum NoLease {
-    /// Connections were tried, in vain.
+    /// No connection could be opened.
     Failed(Arc<str>),
-    /// All are left alone for now, the first of them for this long.
+    /// All circuits are open, the first of them for this long.
     Open(Arc<str>, Duration),
 }
 
 enum Choice {
-    Go(Lease),
+    Lease(Lease),
     Wait,
     None(NoLease),
 }
 
-/// What a call has set going so far.
+/// What a call has started so far.
 #[derive(Default)]
-struct Begun {
+struct Started {
     connecting: bool,
-    trial: bool,
+    probe: bool,
 }
 
 impl Pool {
@@ -90,7 +88,7 @@ impl Pool {
             lookup,
             rules: resilience.circuit(),
             connect_timeout: resilience.connect_timeout(),
-            believed: resilience.believed(),
+            resolve_interval: resilience.resolve_interval(),
             open,
             known: Mutex::default(),
             changed: Notify::new(),
@@ -101,61 +99,61 @@ impl Pool {
         &self.rules
     }
 
-    /// A place on a good connection, elsewhere than at `avoid` if there is an elsewhere. Waits for
-    /// connections only while there is none.
+    /// A connection for a call, not to `avoid` if there is another endpoint. Waits for a connection
+    /// only if none is open.
     pub(crate) async fn lease(
         self: &Arc<Self>,
         avoid: Option<&Arc<Endpoint>>,
     ) -> Result<Lease, NoLease> {
-        let mut begun = Begun::default();
+        let mut started = Started::default();
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
-            match self.choose(avoid, &mut begun) {
-                Choice::Go(lease) => return Ok(lease),
+            match self.choose(avoid, &mut started) {
+                Choice::Lease(lease) => return Ok(lease),
                 Choice::None(why) => return Err(why),
                 Choice::Wait => changed.await,
             }
         }
     }
 
-    fn choose(self: &Arc<Self>, avoid: Option<&Arc<Endpoint>>, begun: &mut Begun) -> Choice {
+    fn choose(self: &Arc<Self>, avoid: Option<&Arc<Endpoint>>, started: &mut Started) -> Choice {
         let now = Instant::now();
         self.refresh(now);
-        let (endpoints, asking, error) = {
+        let (endpoints, resolving, error) = {
             let known = self.known();
-            (known.endpoints.clone(), known.asking, known.error.clone())
+            (known.endpoints.clone(), known.resolving, known.error.clone())
         };
         if endpoints.is_empty() {
-            let why = || error.unwrap_or_else(|| "it has no address".into());
-            return if asking { Choice::Wait } else { Choice::None(NoLease::Failed(why())) };
+            let why = || error.unwrap_or_else(|| "the name has no address".into());
+            return if resolving { Choice::Wait } else { Choice::None(NoLease::Failed(why())) };
         }
-        let connect = !std::mem::replace(&mut begun.connecting, true);
+        let connect = !std::mem::replace(&mut started.connecting, true);
         let (mut ready, mut waiting, mut until) = (Vec::new(), false, None);
         for endpoint in endpoints.iter() {
-            match endpoint.standing(now, &self.rules, connect) {
-                Standing::Ready(lease) => ready.push(lease),
-                Standing::Connecting => waiting = true,
-                Standing::Tried => waiting |= begun.trial,
-                Standing::Due { trial } => {
-                    begun.trial |= trial;
+            match endpoint.availability(now, &self.rules, connect) {
+                Availability::Ready(lease) => ready.push(lease),
+                Availability::Connecting => waiting = true,
+                Availability::Probing => waiting |= started.probe,
+                Availability::Disconnected { probe } => {
+                    started.probe |= probe;
                     waiting = true;
                     background(self.clone().connect(endpoint.clone()));
                 }
-                Standing::Out(at) => until = earlier(until, at),
+                Availability::Unavailable(at) => until = earlier(until, at),
             }
         }
-        if let Some(lease) = lightest(ready, avoid) {
-            return Choice::Go(lease);
+        if let Some(lease) = least_loaded(ready, avoid) {
+            return Choice::Lease(lease);
         }
         if waiting {
             return Choice::Wait;
         }
         let why = endpoints.iter().find_map(|endpoint| endpoint.error());
-        let why = why.unwrap_or_else(|| "no connection stands".into());
+        let why = why.unwrap_or_else(|| "there is no connection".into());
         Choice::None(match until {
             Some(at) if connect => NoLease::Open(why, at.saturating_duration_since(now)),
-            // Somebody else's trial runs.
+            // Another call probes the circuits.
             None if connect => NoLease::Open(why, self.rules.first),
             _ => NoLease::Failed(why),
         })
@@ -163,35 +161,36 @@ impl Pool {
 
     async fn connect(self: Arc<Self>, endpoint: Arc<Endpoint>) {
         let (target, address) = (&endpoint.target, endpoint.address);
-        match link::open(target, address, self.tls.as_ref(), self.connect_timeout).await {
+        match connection::open(target, address, self.tls.as_ref(), self.connect_timeout).await {
             Ok(sender) => {
                 tracing::debug!(target = target.url(), %address, "connected");
                 endpoint.connected(sender);
             }
             Err(why) => {
                 if endpoint.failed(Instant::now(), &self.rules, &why) {
-                    tracing::warn!(target = target.url(), %address, error = why, "cannot connect");
+                    tracing::warn!(target = target.url(), %address, error = why, "connection failed");
                 }
-                self.known().doubted = true;
+                self.known().stale = true;
             }
         }
         self.changed.notify_waiters();
     }
 
-    /// Looks the names up again, where that is due. Calls do not wait for it while they have
-    /// addresses.
+    /// Resolves the names again when that is due, in the background.
     fn refresh(self: &Arc<Self>, now: Instant) {
         let mut known = self.known();
-        let asked = known.asked.map(|at| now.saturating_duration_since(at));
+        let asked = known.resolved.map(|at| now.saturating_duration_since(at));
         let due = match asked {
             None => true,
-            // Addresses in URLs do not change.
+            // IP addresses need no lookup.
             Some(_) if self.targets.iter().all(|target| target.ip().is_some()) => false,
-            Some(ago) => ago >= if known.doubted { PAUSE } else { self.believed },
+            Some(ago) => {
+                ago >= if known.stale { STALE_RESOLVE_INTERVAL } else { self.resolve_interval }
+            }
         };
-        if due && !known.asking {
-            known.asking = true;
-            known.asked = Some(now);
+        if due && !known.resolving {
+            known.resolving = true;
+            known.resolved = Some(now);
             background(self.clone().resolve());
         }
     }
@@ -212,17 +211,17 @@ impl Pool {
                         })
                     }));
                 }
-                // What was right a moment ago is a better guess than nothing.
+                // Keep the previous addresses.
                 Err(why) => {
-                    tracing::warn!(target = target.url(), error = %why, "cannot look up a name");
+                    tracing::warn!(target = target.url(), error = %why, "name lookup failed");
                     error = Some(format!("{}: {why}", target.host).into());
                     endpoints.extend(old.cloned());
                 }
             }
         }
         let mut known = self.known();
-        known.asking = false;
-        known.doubted = error.is_some();
+        known.resolving = false;
+        known.stale = error.is_some();
         known.error = error;
         known.endpoints = endpoints.into();
         drop(known);
@@ -234,7 +233,7 @@ impl Pool {
             Some(ip) => Ok(vec![SocketAddr::new(ip, target.port)]),
             None => {
                 let lookup = (self.lookup)(target.host.clone(), target.port);
-                let late = |_| io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+                let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the name lookup timed out");
                 tokio::time::timeout(self.connect_timeout, lookup).await.map_err(late)?
             }
         }
@@ -249,9 +248,8 @@ fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     a.into_iter().chain(b).min()
 }
 
-/// The less loaded of two chosen by chance: nearly as good as the least loaded of all, and not the
-/// same one for every caller.
-fn lightest(mut ready: Vec<Lease>, avoid: Option<&Arc<Endpoint>>) -> Option<Lease> {
+/// The less loaded of two random endpoints (power of two choices).
+fn least_loaded(mut ready: Vec<Lease>, avoid: Option<&Arc<Endpoint>>) -> Option<Lease> {
     if let Some(avoid) = avoid
         && ready.len() > 1
     {
@@ -273,8 +271,8 @@ mod tests {
 
     use super::*;
 
-    /// Says what a gRPC server says first, and nothing more.
-    async fn greeter() -> SocketAddr {
+    /// A server that sends its HTTP/2 settings and nothing else.
+    async fn settings_server() -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         background(async move {
@@ -290,8 +288,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn names_are_looked_up_again() {
-        let (one, other) = (greeter().await, greeter().await);
+    async fn names_are_resolved_again() {
+        let (one, other) = (settings_server().await, settings_server().await);
         let answer = Arc::new(Mutex::new(Some(vec![one])));
         let asked = answer.clone();
         let lookup: Lookup = Box::new(move |_, _| {
@@ -301,31 +299,31 @@ mod tests {
         let target = Arc::new(Target::parse("http://judge.test:1").unwrap());
         let rules = Resilience { resolve_ms: 1, ..Resilience::default() };
         let pool = Pool::new(vec![target], None, &rules, lookup, Gauge::noop());
-        let lead_to = async |address| {
-            let leads = async {
+        let reach = async |address| {
+            let reached = async {
                 while pool.lease(None).await.unwrap().endpoint().address != address {
                     tokio::task::yield_now().await;
                 }
             };
-            tokio::time::timeout(Duration::from_secs(20), leads).await.unwrap();
+            tokio::time::timeout(Duration::from_secs(20), reached).await.unwrap();
         };
-        lead_to(one).await;
+        reach(one).await;
         *answer.lock().unwrap() = Some(vec![other]);
-        lead_to(other).await;
-        // Without an answer, the last one holds.
+        reach(other).await;
+        // A failed lookup keeps the addresses.
         *answer.lock().unwrap() = None;
         let failed = async {
             while pool.known().error.is_none() {
-                lead_to(other).await;
+                reach(other).await;
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(Duration::from_secs(20), failed).await.unwrap();
-        lead_to(other).await;
+        reach(other).await;
     }
 
     #[tokio::test]
-    async fn a_name_without_an_address_fails() {
+    async fn name_without_an_address_fails() {
         let lookup: Lookup = Box::new(|_, _| Box::pin(async { Ok(Vec::new()) }));
         let target = Arc::new(Target::parse("http://judge.test:1").unwrap());
         let pool = Pool::new(vec![target], None, &Resilience::default(), lookup, Gauge::noop());

@@ -1,13 +1,13 @@
-//! What a URL says of a server.
+//! The URL of a server.
 
 use std::net::IpAddr;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
-use crate::channel::ConnectError;
+use crate::error::ConnectError;
 
-/// The address of one server, or a name that stands for several.
+/// The parts of a URL whose host may resolve to several servers.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) scheme: Scheme,
@@ -28,25 +28,24 @@ impl Target {
         if !matches!(path.as_str(), "" | "/") || authority.as_str().contains('@') {
             return None;
         }
-        let usual = match scheme.as_str() {
+        let default_port = match scheme.as_str() {
             "http" => 80,
             "https" => 443,
             _ => return None,
         };
         let port = match authority.port() {
             Some(_) => authority.port_u16()?,
-            None => usual,
+            None => default_port,
         };
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         (!host.is_empty()).then_some(Self { scheme, authority, host, port })
     }
 
-    /// True for `https`.
     pub(crate) fn secure(&self) -> bool {
         self.scheme == Scheme::HTTPS
     }
 
-    /// The address that the URL itself gives.
+    /// The IP address, if the host is one.
     pub(crate) fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
@@ -61,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
+    fn urls_are_parsed() {
         let target = Target::parse("http://judge.agon.svc:50051").unwrap();
         assert_eq!((target.host.as_str(), target.port), ("judge.agon.svc", 50051));
         assert!(!target.secure() && target.ip().is_none());

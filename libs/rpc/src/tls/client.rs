@@ -1,4 +1,4 @@
-//! The side that connects.
+//! TLS of clients.
 
 use std::time::Instant;
 
@@ -19,26 +19,26 @@ impl ClientTls {
         Reload::new(files, config).map(Self)
     }
 
-    /// The handshake, with a server that has to prove that it is `host`. An error says what is
-    /// wrong.
+    /// Performs the handshake with a server whose certificate must be valid for `host`. The error is
+    /// a message for operators.
     pub(crate) async fn connect(
         &self,
         host: &str,
         stream: TcpStream,
     ) -> Result<TlsStream<TcpStream>, String> {
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| format!("{host:?} is no name that a certificate can have"))?;
+            .map_err(|_| format!("{host:?} is not a valid server name for TLS"))?;
         let connector = TlsConnector::from(self.0.get(Instant::now()));
         let stream = connector.connect(name, stream).await.map_err(|error| explain(&error))?;
         match stream.get_ref().1.alpn_protocol() {
             Some(ALPN) => Ok(stream),
-            _ => Err("it speaks TLS, but not HTTP/2 (no ALPN `h2`)".into()),
+            _ => Err("the server does not offer HTTP/2 (ALPN h2)".into()),
         }
     }
 }
 
 fn config(files: &Tls) -> Result<ClientConfig, TlsError> {
-    let hint = "name the CA that signed the server's certificate";
+    let hint = "set it to the CA that signed the server's certificate";
     let roots = files.roots()?.ok_or(TlsError::Missing { option: "ca", hint })?;
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -47,7 +47,7 @@ fn config(files: &Tls) -> Result<ClientConfig, TlsError> {
     let mut config = match files.identity()? {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
-            builder.with_client_auth_cert(chain, key).map_err(|error| files.refused(&error))?
+            builder.with_client_auth_cert(chain, key).map_err(|error| files.key_error(&error))?
         }
     };
     config.alpn_protocols = vec![ALPN.to_vec()];

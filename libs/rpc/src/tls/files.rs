@@ -1,4 +1,4 @@
-//! Certificates and keys as they lie on disk.
+//! Certificate and key files.
 
 use std::fs;
 use std::io;
@@ -10,52 +10,52 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{Error, RootCertStore};
 
-/// PEM files. A server needs `certificate` and `key`, and with `ca` asks every client for a
-/// certificate; a client needs `ca`, and shows `certificate` where the server asks for one.
+/// PEM files. A server needs `certificate` and `key`, and with `ca` requires client certificates. A
+/// client needs `ca`, and sends `certificate` if the server requests it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// Whose certificates the other side may show.
+    /// The CAs that are trusted to sign the other side's certificate.
     pub ca: Option<PathBuf>,
-    /// This side's certificate, followed by those between it and the other side's CA.
+    /// This side's certificate, followed by the intermediate certificates.
     pub certificate: Option<PathBuf>,
     /// The private key of `certificate`.
     pub key: Option<PathBuf>,
 }
 
-/// The files for TLS are not in order.
+/// The TLS configuration is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file that is needed is not named.
+    /// A required option is not set.
     #[error("tls.{option} is missing; {hint}")]
     Missing {
-        /// Which one.
+        /// The option's name.
         option: &'static str,
-        /// What would be right.
+        /// What is expected.
         hint: &'static str,
     },
     /// A file cannot be read.
-    #[error("tls.{option}: cannot read {path}: {source}; give {hint}", path = path.display())]
+    #[error("tls.{option}: cannot read {path}: {source}; expected {hint}", path = path.display())]
     Unreadable {
-        /// Which one.
+        /// The option's name.
         option: &'static str,
-        /// Where it should be.
+        /// The file.
         path: PathBuf,
-        /// What would be right.
+        /// What is expected.
         hint: &'static str,
-        /// Why not.
+        /// The error of the file system.
         source: io::Error,
     },
-    /// A file holds something else.
-    #[error("tls.{option}: {path} {what}; give {hint}", path = path.display())]
+    /// A file has unexpected content.
+    #[error("tls.{option}: {path} {what}; expected {hint}", path = path.display())]
     Content {
-        /// Which one.
+        /// The option's name.
         option: &'static str,
-        /// Where it is.
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the file.
         what: String,
-        /// What would be right.
+        /// What is expected.
         hint: &'static str,
     },
 }
@@ -63,7 +63,7 @@ pub enum TlsError {
 const CERTIFICATES: &str = "a PEM file that begins with -----BEGIN CERTIFICATE-----";
 const KEY: &str = "a PEM file with -----BEGIN PRIVATE KEY-----, not encrypted";
 
-/// A certificate with its chain and its key.
+/// A certificate chain and its private key.
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Tls {
@@ -79,9 +79,9 @@ impl Tls {
         Ok(Some(roots))
     }
 
-    /// `certificate` and `key`, which go together.
+    /// `certificate` and `key`; both or neither must be set.
     pub(super) fn identity(&self) -> Result<Option<Identity>, TlsError> {
-        const HINT: &str = "tls.certificate and tls.key go together";
+        const HINT: &str = "tls.certificate and tls.key must be set together";
         let (certificate, key) = match (&self.certificate, &self.key) {
             (None, None) => return Ok(None),
             (Some(certificate), Some(key)) => (certificate, key),
@@ -95,8 +95,8 @@ impl Tls {
         Ok(Some((chain, key)))
     }
 
-    /// rustls does not want this certificate and key, or not together.
-    pub(super) fn refused(&self, error: &Error) -> TlsError {
+    /// The error if rustls rejects the certificate and key.
+    pub(super) fn key_error(&self, error: &Error) -> TlsError {
         let path = self.key.clone().unwrap_or_default();
         let what = match error {
             Error::InconsistentKeys(_) => {
@@ -108,7 +108,7 @@ impl Tls {
         TlsError::Content { option: "key", path, what, hint: "the key of tls.certificate" }
     }
 
-    /// Changes when a file does.
+    /// A value that changes when one of the files changes.
     pub(super) fn stamp(&self) -> Stamp {
         [&self.ca, &self.certificate, &self.key].map(|path| {
             let data = fs::metadata(path.as_deref()?).ok()?;
@@ -117,7 +117,7 @@ impl Tls {
     }
 }
 
-/// Device, inode, size and time of change of each file.
+/// Device, inode, size and modification time of each file.
 pub(super) type Stamp = [Option<(u64, u64, u64, i64, i64)>; 3];
 
 fn read(option: &'static str, path: &Path, hint: &'static str) -> Result<Vec<u8>, TlsError> {

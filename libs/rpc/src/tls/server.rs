@@ -1,4 +1,4 @@
-//! The side that listens.
+//! TLS of servers.
 
 use std::io;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use super::files::{Tls, TlsError};
 use super::reload::Reload;
 use super::{ALPN, provider};
 
-/// What a listener shows its clients, and asks of them.
+/// The TLS configuration of a listener.
 #[derive(Clone)]
 pub struct ServerTls(Arc<Reload<ServerConfig>>);
 
 impl ServerTls {
-    /// Reads the files, and again when they change. With `ca`, clients without a certificate that
-    /// it signed are turned away.
+    /// Reads the files, and reads them again when they change. With `ca`, clients must have a
+    /// certificate that it signed.
     pub fn new(files: &Tls) -> Result<Self, TlsError> {
         Reload::new(files, config).map(|reload| Self(Arc::new(reload)))
     }
@@ -31,7 +31,7 @@ impl ServerTls {
 }
 
 fn config(files: &Tls) -> Result<ServerConfig, TlsError> {
-    let hint = "a server that speaks TLS needs tls.certificate and tls.key";
+    let hint = "a TLS server needs tls.certificate and tls.key";
     let (chain, key) =
         files.identity()?.ok_or(TlsError::Missing { option: "certificate", hint })?;
     let builder = ServerConfig::builder_with_provider(provider())
@@ -42,10 +42,11 @@ fn config(files: &Tls) -> Result<ServerConfig, TlsError> {
         Some(roots) => {
             let verifier =
                 WebPkiClientVerifier::builder_with_provider(roots.into(), provider()).build();
-            builder.with_client_cert_verifier(verifier.expect("there is a root, and no revocation"))
+            builder.with_client_cert_verifier(verifier.expect("the root store is not empty"))
         }
     };
-    let mut config = builder.with_single_cert(chain, key).map_err(|error| files.refused(&error))?;
+    let mut config =
+        builder.with_single_cert(chain, key).map_err(|error| files.key_error(&error))?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     Ok(config)
 }

@@ -1,4 +1,4 @@
-//! Nothing that a client sends may look like a fault of the server.
+//! Malformed requests are reported as errors of the client.
 
 use tonic::{Code, Status};
 
@@ -33,14 +33,14 @@ async fn post(server: &Server, path: &str, headers: &[(&str, &str)], body: Vec<u
 }
 
 #[track_caller]
-fn blames_client(status: &Status, what: &str) {
+fn assert_malformed(status: &Status, what: &str) {
     assert_eq!(status.code(), Code::InvalidArgument, "{what}: {status:?}");
     let reason = rpc::status::reason(status);
     assert_eq!(reason.as_deref(), Some("MALFORMED_REQUEST"), "{what}");
 }
 
 #[tokio::test]
-async fn undecodable_requests_are_the_client_s_fault() {
+async fn undecodable_requests_are_invalid_arguments() {
     let server = Server::plain().await;
     let not_utf8 = frame(0, b"\x0a\x02\xff\xfe");
     let cut_field = frame(0, b"\x0a\x7fab");
@@ -53,27 +53,27 @@ async fn undecodable_requests_are_the_client_s_fault() {
         for (what, body) in [
             ("not UTF-8", &not_utf8),
             ("a field longer than its message", &cut_field),
-            ("a number where a text belongs", &wrong_type),
+            ("a number in a text field", &wrong_type),
             ("an unknown flag", &bad_flag),
             ("compressed without an encoding", &no_encoding),
             ("a cut frame", &cut_frame),
         ] {
-            // ImportProblemRequest's first field is a text as well.
+            // The first field of both request messages is a text.
             let status = post(&server, path, &[], body.clone()).await;
-            blames_client(&status, &format!("{path}: {what}"));
+            assert_malformed(&status, &format!("{path}: {what}"));
         }
     }
-    blames_client(&post(&server, GET, &[], Vec::new()).await, "no message at all");
+    assert_malformed(&post(&server, GET, &[], Vec::new()).await, "no message at all");
 }
 
 #[tokio::test]
-async fn too_large_a_message_says_so() {
+async fn too_large_messages_are_out_of_range() {
     let server = Server::plain().await;
     let body = frame(0, &vec![0; rpc::MAX_MESSAGE + 1]);
     let status = post(&server, GET, &[], body).await;
     assert_eq!(status.code(), Code::OutOfRange);
     assert_eq!(rpc::status::reason(&status).as_deref(), Some("MESSAGE_TOO_LARGE"));
-    // Only the promise of one is enough to be refused.
+    // The length prefix alone is enough.
     let status = post(&server, GET, &[], vec![0, 0xff, 0xff, 0xff, 0xff]).await;
     assert_eq!(status.code(), Code::OutOfRange);
 }
@@ -91,7 +91,7 @@ async fn unknown_encodings_and_methods_are_unimplemented() {
 }
 
 #[tokio::test]
-async fn strange_metadata_is_ignored() {
+async fn malformed_metadata_is_ignored() {
     let server = Server::plain().await;
     let url = format!("{}/{GET}", server.url());
     let response = http()
@@ -109,7 +109,7 @@ async fn strange_metadata_is_ignored() {
 }
 
 #[tokio::test]
-async fn plain_http_is_told_off() {
+async fn other_http_requests_are_refused() {
     let server = Server::plain().await;
     let url = format!("{}/{GET}", server.url());
     assert_eq!(http().get(&url).send().await.unwrap().status(), 405);

@@ -1,4 +1,4 @@
-//! Starting, health, and going away without breaking running calls.
+//! Health and graceful shutdown.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::probe::{Client, Server, get};
 
 #[tokio::test]
-async fn health_follows_the_process() {
+async fn health_reports_the_status() {
     let server = Server::plain().await;
     let mut client = HealthClient::new(server.remote());
     for (service, want) in
@@ -26,7 +26,7 @@ async fn health_follows_the_process() {
 }
 
 #[tokio::test]
-async fn running_calls_finish_within_the_grace_time() {
+async fn server_stops_within_the_grace_period() {
     let mut server = Server::plain().await;
     let mut client = Client::new(server.remote());
     assert!(client.get_problem_import(get("x")).await.is_ok());
@@ -36,7 +36,7 @@ async fn running_calls_finish_within_the_grace_time() {
 }
 
 #[tokio::test]
-async fn endless_streams_are_cut_after_the_grace_time() {
+async fn endless_streams_are_closed_after_the_grace_period() {
     let limits = Limits { grace: Duration::from_millis(200), ..Limits::default() };
     let mut server = Server::start(Stack::new(proto::DESCRIPTOR_SET), limits).await;
     let mut client = Client::new(server.remote());

@@ -1,4 +1,4 @@
-//! The stack and the listener, as clients meet them.
+//! Integration tests of the middleware, the listener and the channels.
 
 mod garbage;
 mod life;

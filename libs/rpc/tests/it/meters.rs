@@ -1,4 +1,4 @@
-//! Metrics for looking at.
+//! A metrics recorder whose values tests can read.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, Share
 pub struct Meters(Mutex<HashMap<Key, (bool, Arc<AtomicU64>)>>);
 
 impl Meters {
-    /// The value of a counter or gauge of a role.
+    /// The value of a role's counter or gauge.
     pub fn get(&self, name: &'static str, role: &'static str) -> f64 {
         let key = Key::from_parts(name, &[("role", role)]);
         let meters = self.0.lock().unwrap();

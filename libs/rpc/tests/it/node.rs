@@ -1,4 +1,4 @@
-//! One of several processes of a role: counts its calls, and can be killed and brought back.
+//! A server that counts its calls, and can be killed and restarted.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use tonic::{Code, Request, Response, Status};
 
 pub type Client = InvitationServiceClient<Channel>;
 
-struct Told(Arc<AtomicUsize>);
+struct Counting(Arc<AtomicUsize>);
 
-impl Told {
-    async fn what(&self, word: &str) -> Result<(), Status> {
+impl Counting {
+    async fn answer(&self, word: &str) -> Result<(), Status> {
         self.0.fetch_add(1, Ordering::SeqCst);
         match word {
             "slow" => tokio::time::sleep(Duration::from_secs(60)).await,
@@ -35,12 +35,12 @@ impl Told {
 }
 
 #[tonic::async_trait]
-impl InvitationService for Told {
+impl InvitationService for Counting {
     async fn create_invitation(
         &self,
         request: Request<CreateInvitationRequest>,
     ) -> Result<Response<CreateInvitationResponse>, Status> {
-        self.what(&request.into_inner().note).await?;
+        self.answer(&request.into_inner().note).await?;
         Ok(Response::new(CreateInvitationResponse::default()))
     }
 
@@ -48,7 +48,7 @@ impl InvitationService for Told {
         &self,
         request: Request<ListInvitationsRequest>,
     ) -> Result<Response<ListInvitationsResponse>, Status> {
-        self.what(&request.into_inner().page_token).await?;
+        self.answer(&request.into_inner().page_token).await?;
         Ok(Response::new(ListInvitationsResponse::default()))
     }
 
@@ -79,13 +79,13 @@ impl Node {
         node
     }
 
-    /// Serves, at the same address as before if there was a before.
+    /// Serves; after a kill at the same address.
     pub async fn revive(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         self.address = listener.local_addr().unwrap();
-        let told = InvitationServiceServer::new(Told(self.calls.clone()));
+        let service = InvitationServiceServer::new(Counting(self.calls.clone()));
         let stack = Stack::new(proto::DESCRIPTOR_SET);
-        let services = Services::new().add(told);
+        let services = Services::new().add(service);
         let (served, _) = stack.build(services, &tower::layer::util::Identity::new());
         let (limits, tls) = (Limits::default(), self.tls.clone());
         let serving = async move {
@@ -95,12 +95,12 @@ impl Node {
                 None => rpc::serve(listener, served, limits, never).await,
             }
         };
-        #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test")]
+        #[expect(clippy::disallowed_methods, reason = "ends with the test")]
         let serving = tokio::task::spawn(serving);
         self.serving = Some(serving);
     }
 
-    /// Ends at once, with its connections cut.
+    /// Stops at once and closes all connections.
     pub async fn kill(&mut self) {
         let serving = self.serving.take().unwrap();
         serving.abort();
@@ -116,7 +116,7 @@ impl Node {
     }
 }
 
-/// Quick to try again, so that tests need not wait.
+/// Short circuit times for tests.
 pub fn quick() -> Resilience {
     Resilience { circuit_open_ms: 20, circuit_open_max_ms: 100, ..Resilience::default() }
 }
@@ -127,12 +127,12 @@ pub fn client(urls: Vec<String>, resilience: Resilience) -> Client {
     Client::new(Channel::connect_all("judge", &peer, &methods).unwrap())
 }
 
-/// A call that is safe to repeat.
+/// A call that may be repeated.
 pub fn list(word: &str) -> ListInvitationsRequest {
     ListInvitationsRequest { page_token: word.into(), ..ListInvitationsRequest::default() }
 }
 
-/// A call that is not.
+/// A call that must not be repeated.
 pub fn create(word: &str) -> CreateInvitationRequest {
     CreateInvitationRequest { note: word.into(), ..CreateInvitationRequest::default() }
 }
@@ -140,11 +140,11 @@ pub fn create(word: &str) -> CreateInvitationRequest {
 /// Waits until `holds`.
 #[track_caller]
 pub fn until(mut holds: impl FnMut() -> bool) -> impl Future<Output = ()> {
-    let place = std::panic::Location::caller();
+    let caller = std::panic::Location::caller();
     async move {
         let end = Instant::now() + Duration::from_secs(20);
         while !holds() {
-            assert!(Instant::now() < end, "{place}: it never came true");
+            assert!(Instant::now() < end, "{caller}: timed out");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! A service that does what the test asks of it, on a listener and in process.
+//! A service whose behaviour the request selects, on a listener and in process.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -49,12 +49,12 @@ impl ImportService for Probe {
             _ => {}
         }
         let context = rpc::current().unwrap();
-        let told = match id.as_str() {
+        let answer = match id.as_str() {
             "request-id" => context.request_id.to_string(),
-            "trace-id" => format!("{:032x}", context.trace.trace_id),
+            "trace-id" => rpc::traceparent().unwrap()[3..35].to_owned(),
             _ => id,
         };
-        Ok(Response::new(GetProblemImportResponse { problem_import: Some(import(told)) }))
+        Ok(Response::new(GetProblemImportResponse { problem_import: Some(import(answer)) }))
     }
 
     async fn list_problem_imports(
@@ -72,13 +72,13 @@ impl ImportService for Probe {
     ) -> Result<Response<Watch>, Status> {
         let id = request.into_inner().problem_import_id;
         let message = || {
-            let told = rpc::request_id().unwrap().to_string();
-            Ok(WatchProblemImportResponse { problem_import: Some(import(told)) })
+            let request_id = rpc::request_id().unwrap().to_string();
+            Ok(WatchProblemImportResponse { problem_import: Some(import(request_id)) })
         };
         let first = tokio_stream::once(0).map(move |_| message());
         Ok(Response::new(match id.as_str() {
             "panic" => Box::pin(first.chain(tokio_stream::once(0).then(|_| async {
-                // Lets the first message out.
+                // The first message is sent before the panic.
                 tokio::task::yield_now().await;
                 panic!("mid-stream")
             }))),
@@ -108,7 +108,7 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let (stop, stopping) = oneshot::channel::<()>();
         let serving = rpc::serve(listener, served, limits, async { drop(stopping.await) });
-        #[expect(clippy::disallowed_methods, reason = "a test's server ends with the test")]
+        #[expect(clippy::disallowed_methods, reason = "ends with the test")]
         let ended = tokio::task::spawn(serving);
         Self { address, health, local, stop: Some(stop), ended }
     }
@@ -125,7 +125,7 @@ impl Server {
         Channel::connect(&self.url()).unwrap()
     }
 
-    /// A client over the network, and one in process: they must not differ.
+    /// A client over the network and one in process, which must behave the same.
     pub fn clients(&self) -> [Client; 2] {
         [Client::new(self.remote()), Client::new(self.local.clone().into())]
     }

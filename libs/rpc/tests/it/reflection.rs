@@ -1,4 +1,4 @@
-//! What grpcurl needs.
+//! Reflection, which grpcurl uses.
 
 use prost::Message;
 use prost_types::FileDescriptorProto;
@@ -18,7 +18,7 @@ async fn ask(server: &Server, request: MessageRequest) -> ServerReflectionRespon
 }
 
 #[tokio::test]
-async fn lists_what_is_served() {
+async fn served_services_are_listed() {
     let server = Server::plain().await;
     let answer = ask(&server, MessageRequest::ListServices(String::new())).await;
     let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
@@ -33,11 +33,11 @@ async fn lists_what_is_served() {
     ] {
         assert!(names.contains(&name), "{name} is missing from {names:?}");
     }
-    assert!(!names.contains(&"agon.auth.v1.UserService"), "it is not served here");
+    assert!(!names.contains(&"agon.auth.v1.UserService"), "it is not served");
 }
 
 #[tokio::test]
-async fn describes_services_events_and_error_details() {
+async fn services_events_and_error_details_are_described() {
     let server = Server::plain().await;
     for symbol in [
         "agon.problem.v1.ImportService",
@@ -57,7 +57,7 @@ async fn describes_services_events_and_error_details() {
 }
 
 #[tokio::test]
-async fn old_clients_are_answered_too() {
+async fn v1alpha_is_supported() {
     let server = Server::plain().await;
     let mut client =
         v1alpha::server_reflection_client::ServerReflectionClient::new(server.remote());

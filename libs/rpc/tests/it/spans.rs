@@ -1,54 +1,66 @@
-//! What is recorded of calls, and how it hangs together.
+//! Spans of calls, and how they are related.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
-use opentelemetry::global::BoxedTracer;
-use opentelemetry::trace::{SpanKind, Status, TracerProvider as _};
+use opentelemetry::trace::{SpanId, SpanKind, Status, TraceId, TracerProvider as _};
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider, SpanData, SpanExporter};
-use rpc::{Context, Resilience, Trace};
+use rpc::{Context, Resilience};
 use tonic::Code;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::node::{Node, client, create, list, quick};
 use crate::probe::{Client, Server, get};
 
-/// Keeps what the tests of this process asked to be recorded.
+/// The spans that this test process exported.
 #[derive(Clone, Debug, Default)]
-struct Kept(Arc<Mutex<Vec<SpanData>>>);
+struct Exported(Arc<Mutex<Vec<SpanData>>>);
 
-impl SpanExporter for Kept {
+impl SpanExporter for Exported {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         self.0.lock().unwrap().extend(batch);
         Ok(())
     }
 }
 
-static KEPT: LazyLock<Kept> = LazyLock::new(|| {
-    let kept = Kept::default();
+static EXPORTED: LazyLock<Exported> = LazyLock::new(|| {
+    let exported = Exported::default();
     let provider = SdkTracerProvider::builder()
-        .with_simple_exporter(kept.clone())
-        // Only what a caller wants.
+        .with_simple_exporter(exported.clone())
+        // Only traces that the caller samples.
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOff)))
         .build();
-    rpc::span::record_with(BoxedTracer::new(Box::new(provider.tracer("tests"))));
-    kept
+    let layer = runtime::telemetry::layer(provider.tracer("tests"));
+    tracing_subscriber::registry().with(layer).init();
+    exported
 });
 
-/// A context in a trace that is recorded.
-fn wanted() -> Context {
-    LazyLock::force(&KEPT);
-    let mut context = Context::root();
-    context.trace.flags = 1;
-    context
+/// The caller's span in a new trace.
+struct Caller {
+    trace: TraceId,
+    span: SpanId,
+    context: Context,
 }
 
-/// The spans of a trace, once there are so many.
-async fn spans(trace: &Trace, count: usize) -> Vec<SpanData> {
+fn caller(sampled: bool) -> Caller {
+    LazyLock::force(&EXPORTED);
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let trace = TraceId::from(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)));
+    let span = SpanId::from(7_u64);
+    let traceparent = format!("00-{trace}-{span}-{:02x}", u8::from(sampled));
+    Caller { trace, span, context: Context::continuing(Some(&traceparent)) }
+}
+
+/// The spans of a trace, once there are `count` of them.
+async fn spans(trace: TraceId, count: usize) -> Vec<SpanData> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
-        let of = |span: &&SpanData| span.span_context.trace_id() == trace.trace_id.into();
-        let found: Vec<SpanData> = KEPT.0.lock().unwrap().iter().filter(of).cloned().collect();
+        let of_trace = |span: &&SpanData| span.span_context.trace_id() == trace;
+        let found: Vec<SpanData> =
+            EXPORTED.0.lock().unwrap().iter().filter(of_trace).cloned().collect();
         if found.len() >= count {
             return found;
         }
@@ -68,20 +80,20 @@ fn attribute(span: &SpanData, key: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_call_over_the_network_has_two_ends() {
+async fn network_calls_have_a_client_and_a_server_span() {
     let node = Node::start().await;
     let mut client = client(vec![node.url()], Resilience::default());
-    let context = wanted();
-    let trace = context.trace;
-    context.scope(client.list_invitations(list(""))).await.unwrap();
-    let spans = spans(&trace, 2).await;
+    let caller = caller(true);
+    caller.context.scope(client.list_invitations(list(""))).await.unwrap();
+    let spans = spans(caller.trace, 2).await;
     let (calling, answering) =
         (of_kind(&spans, &SpanKind::Client), of_kind(&spans, &SpanKind::Server));
-    assert_eq!(calling.parent_span_id, trace.span_id.into());
+    assert_eq!(calling.parent_span_id, caller.span);
     assert_eq!(answering.parent_span_id, calling.span_context.span_id());
     for span in [calling, answering] {
         assert_eq!(span.name, "agon.auth.v1.InvitationService/ListInvitations");
         assert_eq!(attribute(span, "rpc.system"), "grpc");
+        assert_eq!(attribute(span, "rpc.service"), "agon.auth.v1.InvitationService");
         assert_eq!(attribute(span, "rpc.method"), "ListInvitations");
         assert_eq!(attribute(span, "rpc.grpc.status_code"), "0");
         assert_eq!(span.status, Status::Unset);
@@ -89,33 +101,32 @@ async fn a_call_over_the_network_has_two_ends() {
 }
 
 #[tokio::test]
-async fn a_call_that_nobody_answers_failed() {
+async fn client_span_of_an_unanswered_call_has_an_error() {
     let mut node = Node::start().await;
     let url = node.url();
     node.kill().await;
-    let context = wanted();
-    let trace = context.trace;
+    let caller = caller(true);
     let mut client = client(vec![url], quick());
-    let status = context.scope(client.create_invitation(create(""))).await.unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable);
-    let spans = spans(&trace, 1).await;
+    let call = caller.context.scope(client.create_invitation(create("")));
+    assert_eq!(call.await.unwrap_err().code(), Code::Unavailable);
+    let spans = spans(caller.trace, 1).await;
     assert_eq!(attribute(&spans[0], "rpc.grpc.status_code"), "14");
     assert!(matches!(spans[0].status, Status::Error { .. }));
 }
 
 #[tokio::test]
-async fn a_call_inside_the_process_is_one_span() {
+async fn in_process_calls_have_one_span() {
     let server = Server::plain().await;
     let mut client = Client::new(server.local.clone().into());
-    let context = wanted();
-    let trace = context.trace;
+    let caller = caller(true);
+    let context = caller.context;
     context.clone().scope(client.get_problem_import(get("one"))).await.unwrap();
     context.scope(client.get_problem_import(get("fault"))).await.unwrap_err();
-    let spans = spans(&trace, 2).await;
+    let spans = spans(caller.trace, 2).await;
     assert_eq!(spans.len(), 2);
     for span in &spans {
         assert_eq!(span.span_kind, SpanKind::Internal);
-        assert_eq!(span.parent_span_id, trace.span_id.into());
+        assert_eq!(span.parent_span_id, caller.span);
     }
     let failed = |span: &&SpanData| matches!(span.status, Status::Error { .. });
     let text = format!("{:?}", spans.iter().find(failed).unwrap());
@@ -123,15 +134,13 @@ async fn a_call_inside_the_process_is_one_span() {
 }
 
 #[tokio::test]
-async fn what_nobody_wants_is_not_recorded() {
-    LazyLock::force(&KEPT);
+async fn unsampled_traces_are_continued_and_not_exported() {
     let server = Server::plain().await;
-    let context = Context::root();
-    let trace = context.trace;
+    let caller = caller(false);
     let mut client = Client::new(server.local.clone().into());
-    let told = context.scope(client.get_problem_import(get("trace-id"))).await.unwrap();
-    let told = told.into_inner().problem_import.unwrap().problem_import_id;
-    assert_eq!(told, format!("{:032x}", trace.trace_id));
-    let kept = KEPT.0.lock().unwrap();
-    assert!(kept.iter().all(|span| span.span_context.trace_id() != trace.trace_id.into()));
+    let response = caller.context.scope(client.get_problem_import(get("trace-id"))).await.unwrap();
+    let seen = response.into_inner().problem_import.unwrap().problem_import_id;
+    assert_eq!(seen, caller.trace.to_string());
+    let exported = EXPORTED.0.lock().unwrap();
+    assert!(exported.iter().all(|span| span.span_context.trace_id() != caller.trace));
 }

@@ -1,4 +1,4 @@
-//! Context, deadlines, panics and load shedding, over the network and in process alike.
+//! Context, deadlines, panics and load shedding, over the network and in process.
 
 use std::time::{Duration, Instant};
 
@@ -9,10 +9,12 @@ use tonic::{Code, Request};
 use crate::probe::{Server, get};
 
 #[tokio::test]
-async fn the_context_travels() {
+async fn calls_inherit_the_context() {
     let server = Server::plain().await;
     for mut client in server.clients() {
-        let context = Context::root();
+        let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let traceparent = format!("00-{trace_id}-00f067aa0ba902b7-00");
+        let context = Context::continuing(Some(&traceparent));
         let work = async {
             let id = client.get_problem_import(get("request-id")).await.unwrap();
             let echoed = id.metadata().get("x-request-id").unwrap().to_str().unwrap().to_owned();
@@ -22,7 +24,6 @@ async fn the_context_travels() {
         let (id, echoed, trace) = context.clone().scope(work).await;
         assert_eq!(id, *context.request_id);
         assert_eq!(echoed, id);
-        let trace_id = format!("{:032x}", context.trace.trace_id);
         assert_eq!(trace.problem_import.unwrap().problem_import_id, trace_id);
     }
 }
@@ -50,7 +51,7 @@ async fn client_streams_work() {
 }
 
 #[tokio::test]
-async fn faults_and_panics_are_internal_and_tell_nothing() {
+async fn faults_and_panics_are_internal_without_details() {
     let server = Server::plain().await;
     for mut client in server.clients() {
         for id in ["panic", "fault"] {
@@ -63,7 +64,7 @@ async fn faults_and_panics_are_internal_and_tell_nothing() {
         let mut stream = client.watch_problem_import(request).await.unwrap().into_inner();
         assert!(stream.message().await.unwrap().is_some());
         assert_eq!(stream.message().await.unwrap_err().code(), Code::Internal);
-        // And the server goes on.
+        // The server still answers.
         assert!(client.get_problem_import(get("x")).await.is_ok());
     }
 }
@@ -89,7 +90,7 @@ async fn deadlines_end_calls_and_streams() {
 }
 
 #[tokio::test]
-async fn unary_calls_have_a_deadline_of_their_own() {
+async fn unary_calls_have_a_default_deadline() {
     let stack = Stack::new(proto::DESCRIPTOR_SET).deadline(Duration::from_millis(100));
     let server = Server::start(stack, Limits::default()).await;
     for mut client in server.clients() {
@@ -100,7 +101,7 @@ async fn unary_calls_have_a_deadline_of_their_own() {
 }
 
 #[tokio::test]
-async fn overload_is_shed_with_advice() {
+async fn overload_is_shed_with_retry_info() {
     let stack = Stack::new(proto::DESCRIPTOR_SET).in_flight(1);
     let server = Server::start(stack, Limits::default()).await;
     let [mut remote, mut local] = server.clients();
@@ -116,11 +117,11 @@ async fn overload_is_shed_with_advice() {
         assert_eq!(shed.code(), Code::Unavailable);
         assert_eq!(status::reason(&shed).as_deref(), Some("OVERLOADED"));
         assert!(status::retry_after(&shed).is_some());
-        // What belongs to an admitted call is not shed.
+        // In-process calls are not shed.
         assert!(local.get_problem_import(get("x")).await.is_ok());
     };
     tokio::select! {
-        _ = slow => panic!("the slow call came first"),
+        _ = slow => panic!("the slow call ended first"),
         () = probe => {}
         () = tokio::time::sleep(Duration::from_secs(20)) => panic!("nothing was shed"),
     }

@@ -1,4 +1,4 @@
-//! Who may talk to whom, and what those are told who may not.
+//! TLS between clients and servers, and its error messages.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -9,22 +9,22 @@ use tonic::{Code, Status};
 
 use crate::node::{Client, Node, list};
 
-/// Certificates made with the `openssl` command.
-struct Papers(TempDir);
+/// Certificates created with the `openssl` command.
+struct Certificates(TempDir);
 
-impl Papers {
-    /// CAs `ours` and `theirs`, and a certificate of `ours` for 127.0.0.1.
+impl Certificates {
+    /// CAs `ours` and `theirs`, and a server certificate of `ours` for 127.0.0.1.
     fn new() -> Self {
-        let papers = Self(tempfile::tempdir().unwrap());
+        let certificates = Self(tempfile::tempdir().unwrap());
         for ca in ["ours", "theirs"] {
-            papers.key(ca);
+            certificates.key(ca);
             let subject = format!("/CN={ca}");
-            papers.openssl(&format!(
+            certificates.openssl(&format!(
                 "req -x509 -new -key {ca}.key -subj {subject} -days 2 -out {ca}.pem"
             ));
         }
-        papers.issue("server", "ours", "IP:127.0.0.1,DNS:localhost");
-        papers
+        certificates.issue("server", "ours", "IP:127.0.0.1,DNS:localhost");
+        certificates
     }
 
     fn issue(&self, name: &str, ca: &str, names: &str) {
@@ -54,7 +54,7 @@ impl Papers {
         (!name.is_empty()).then(|| self.0.path().join(name))
     }
 
-    /// `""` leaves a part out.
+    /// An empty name omits the file.
     fn tls(&self, ca: &str, name: &str) -> Tls {
         let part = |suffix| self.file(&format!("{name}.{suffix}")).filter(|_| !name.is_empty());
         let ca = self.file(ca).map(|path| path.with_extension("pem"));
@@ -74,63 +74,69 @@ async fn call(scheme: &str, node: &Node, tls: Tls) -> Result<(), Status> {
 }
 
 #[track_caller]
-fn says(result: Result<(), Status>, what: &str) {
+fn assert_error(result: Result<(), Status>, message: &str) {
     let status = result.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
-    assert!(format!("{status:?}").contains(what), "no {what:?} in {status:?}");
+    assert!(format!("{status:?}").contains(message), "no {message:?} in {status:?}");
 }
 
 #[tokio::test]
-async fn a_server_proves_who_it_is() {
-    let papers = Papers::new();
-    let node = papers.node("", "server").await;
-    call("https", &node, papers.tls("ours", "")).await.unwrap();
-    says(call("https", &node, papers.tls("theirs", "")).await, "not signed by tls.ca");
-    papers.issue("elsewhere", "ours", "DNS:elsewhere.test");
-    let elsewhere = papers.node("", "elsewhere").await;
-    let failed = call("https", &elsewhere, papers.tls("ours", "")).await;
-    says(failed, "host is not in the server's certificate");
+async fn server_certificate_is_verified() {
+    let certificates = Certificates::new();
+    let node = certificates.node("", "server").await;
+    call("https", &node, certificates.tls("ours", "")).await.unwrap();
+    assert_error(
+        call("https", &node, certificates.tls("theirs", "")).await,
+        "not signed by tls.ca",
+    );
+    certificates.issue("elsewhere", "ours", "DNS:elsewhere.test");
+    let elsewhere = certificates.node("", "elsewhere").await;
+    let failed = call("https", &elsewhere, certificates.tls("ours", "")).await;
+    assert_error(failed, "host is not in the server's certificate");
 }
 
 #[tokio::test]
-async fn a_client_proves_who_it_is_where_asked() {
-    let papers = Papers::new();
-    papers.issue("client", "ours", "DNS:client");
-    papers.issue("stranger", "theirs", "DNS:client");
-    let node = papers.node("ours", "server").await;
-    call("https", &node, papers.tls("ours", "client")).await.unwrap();
-    says(call("https", &node, papers.tls("ours", "")).await, "give tls.certificate and tls.key");
-    let failed = call("https", &node, papers.tls("ours", "stranger")).await;
-    says(failed, "does not trust the certificate");
+async fn client_certificate_is_verified() {
+    let certificates = Certificates::new();
+    certificates.issue("client", "ours", "DNS:client");
+    certificates.issue("stranger", "theirs", "DNS:client");
+    let node = certificates.node("ours", "server").await;
+    call("https", &node, certificates.tls("ours", "client")).await.unwrap();
+    assert_error(
+        call("https", &node, certificates.tls("ours", "")).await,
+        "set tls.certificate and tls.key",
+    );
+    let failed = call("https", &node, certificates.tls("ours", "stranger")).await;
+    assert_error(failed, "does not trust the certificate");
     assert_eq!(node.calls(), 1);
 }
 
 #[tokio::test]
-async fn tls_on_one_side_only() {
-    let papers = Papers::new();
-    let node = papers.node("", "server").await;
-    says(call("http", &node, Tls::default()).await, "https://");
+async fn tls_on_one_side_fails() {
+    let certificates = Certificates::new();
+    let node = certificates.node("", "server").await;
+    assert_error(call("http", &node, Tls::default()).await, "https://");
     let plain = Node::start().await;
-    says(call("https", &plain, papers.tls("ours", "")).await, "http://");
+    assert_error(call("https", &plain, certificates.tls("ours", "")).await, "http://");
 }
 
 #[test]
-fn files_that_are_not_in_order_are_named() {
-    let papers = Papers::new();
-    papers.issue("other", "ours", "DNS:other");
-    let good = papers.tls("", "server");
-    let with = |change: fn(&mut Tls, &Papers)| {
+fn invalid_files_are_named() {
+    let certificates = Certificates::new();
+    certificates.issue("other", "ours", "DNS:other");
+    let good = certificates.tls("", "server");
+    let with = |change: fn(&mut Tls, &Certificates)| {
         let mut tls = good.clone();
-        change(&mut tls, &papers);
-        ServerTls::new(&tls).err().expect("it is not in order").to_string()
+        change(&mut tls, &certificates);
+        ServerTls::new(&tls).err().expect("the configuration is invalid").to_string()
     };
-    let error = with(|tls, papers| tls.certificate = papers.file("gone.pem"));
+    let error = with(|tls, certificates| tls.certificate = certificates.file("gone.pem"));
     assert!(error.contains("tls.certificate") && error.contains("gone.pem"), "{error}");
-    let error = with(|tls, papers| tls.certificate = papers.file("server.key"));
+    let error = with(|tls, certificates| tls.certificate = certificates.file("server.key"));
     assert!(error.contains("server.key has no certificate"), "{error}");
-    let error = with(|tls, papers| tls.key = papers.file("server.pem"));
+    let error = with(|tls, certificates| tls.key = certificates.file("server.pem"));
     assert!(error.contains("server.pem has no private key"), "{error}");
-    let error = with(|tls, papers| tls.key = papers.file("other.key"));
+    let error = with(|tls, certificates| tls.key = certificates.file("other.key"));
     assert!(error.contains("other.key is not the key of"), "{error}");
     let error = with(|tls, _| tls.key = None);
     assert!(error.contains("tls.key is missing"), "{error}");
@@ -140,6 +146,6 @@ fn files_that_are_not_in_order_are_named() {
     let peer = |url: &str, tls| Peer { urls: vec![url.into()], tls, ..Peer::default() };
     let refused = |peer| Channel::connect_peer(&peer).err().expect("refused").to_string();
     assert!(refused(peer("https://judge", Tls::default())).contains("tls.ca"));
-    assert!(refused(peer("http://judge", papers.tls("ours", ""))).contains("https://"));
+    assert!(refused(peer("http://judge", certificates.tls("ours", ""))).contains("https://"));
     assert!(refused(Peer::default()).contains("url"));
 }

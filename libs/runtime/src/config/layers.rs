@@ -1,4 +1,4 @@
-//! The tree of keys, and how each layer changes it.
+//! The tree of keys, to which the sources are applied in order.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,11 +13,11 @@ struct Leaf {
     source: Source,
 }
 
-/// Every key with its value so far.
+/// All keys with their values so far.
 pub(super) struct Tree(BTreeMap<String, Leaf>);
 
 impl Tree {
-    /// The defaults, which define the keys and their types.
+    /// The defaults define the keys and their types.
     pub(super) fn new(defaults: &Value) -> Self {
         let mut leaves = BTreeMap::new();
         each_leaf("", defaults, &|_| false, &mut |key, value| {
@@ -33,7 +33,7 @@ impl Tree {
         each_leaf("", file, &is_leaf, &mut |key, value| found.push((key, value.clone())));
         for (key, value) in found {
             let old = self.leaf(&key, &source)?;
-            if !same_kind(&old.value, &value) {
+            if !is_compatible(&old.value, &value) {
                 let reason = format!("expected {}, found {}", kind(&old.value), kind(&value));
                 return Err(Error::Value { origin: source, key, reason });
             }
@@ -42,7 +42,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Takes what answers to a key; the names of the rest.
+    /// Applies the variables that match a key; returns the names of the others.
     pub(super) fn add_env(&mut self, env: &[(String, String)]) -> Result<Vec<String>, Error> {
         let keys: BTreeMap<String, String> =
             self.0.keys().map(|key| (env_name(key), key.clone())).collect();
@@ -56,7 +56,7 @@ impl Tree {
         Ok(ignored)
     }
 
-    /// Sets a value that came as text; the default's type says how to read it.
+    /// Sets a value from text, which is parsed according to the type of the default.
     pub(super) fn set_text(&mut self, key: &str, text: &str, source: Source) -> Result<(), Error> {
         let leaf = self.leaf(key, &source)?;
         let value = match &leaf.value {
@@ -78,7 +78,8 @@ impl Tree {
         Ok(())
     }
 
-    /// The configuration. A value that does not decode is found by trying each on its own.
+    /// Decodes the configuration. If that fails, each value is decoded on its own to find the invalid
+    /// one.
     pub(super) fn decode<T: DeserializeOwned>(&self, defaults: &Value) -> Result<T, Error> {
         let mut whole = defaults.clone();
         for (key, leaf) in &self.0 {
@@ -116,12 +117,12 @@ impl Tree {
             let (origin, key) = (origin.clone(), key.to_owned());
             return Err(Error::UnknownKey { origin, key, hint });
         }
-        Ok(self.0.get_mut(key).expect("just looked"))
+        Ok(self.0.get_mut(key).expect("checked above"))
     }
 }
 
-/// Visits the values that are no tables, and the tables whose keys are free: those that are empty by
-/// default, or that `is_leaf` knows.
+/// Visits all values except tables, and the tables with arbitrary keys: those that are empty by
+/// default, or for which `is_leaf` is true.
 fn each_leaf(
     path: &str,
     value: &Value,
@@ -150,7 +151,7 @@ fn put(tree: &mut Value, key: &str, value: Value) {
     *at = value;
 }
 
-/// Items with commas between them. No item is empty: behind it may stand a variable that was not set.
+/// Comma-separated items. Empty items are invalid: they usually come from an unset variable.
 fn list(text: &str) -> Option<Value> {
     if text.trim().is_empty() {
         return Some(Value::Array(Vec::new()));
@@ -159,13 +160,13 @@ fn list(text: &str) -> Option<Value> {
     items.map(|text| (!text.is_empty()).then(|| item(text))).collect()
 }
 
-/// An item of a list: a whole number where it looks like one.
+/// An item of a list: an integer if it can be parsed as one.
 fn item(text: &str) -> Value {
     text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from)
 }
 
-/// An absent default (`null`) takes anything, and a whole number is a number too.
-fn same_kind(old: &Value, new: &Value) -> bool {
+/// An absent default (`null`) accepts every type, and a float accepts integers.
+fn is_compatible(old: &Value, new: &Value) -> bool {
     old.is_null() || kind(old) == kind(new) || (old.is_f64() && new.is_i64())
 }
 

@@ -1,6 +1,6 @@
-//! "Did you mean …?"
+//! Suggestions for misspelt keys.
 
-/// The candidate nearest to what was typed, if it is near enough to be meant.
+/// The candidate with the smallest edit distance, if it is similar enough.
 pub(super) fn nearest<'a>(
     typed: &str,
     candidates: impl Iterator<Item = &'a str>,
@@ -9,7 +9,7 @@ pub(super) fn nearest<'a>(
     scored.min().filter(|(score, _)| *score <= typed.len() / 3 + 1).map(|(_, best)| best)
 }
 
-/// Levenshtein's distance.
+/// The Levenshtein distance.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_the_near_and_ignores_the_far() {
+    fn only_similar_keys_are_suggested() {
         let keys = ["grpc.listen", "rest.listen", "data"];
         assert_eq!(nearest("grpc.lisen", keys.into_iter()), Some("grpc.listen"));
         assert_eq!(nearest("dta", keys.into_iter()), Some("data"));

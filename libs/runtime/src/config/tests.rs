@@ -40,7 +40,7 @@ fn env(name: &str, value: &str) -> (String, String) {
 }
 
 #[track_caller]
-fn refused(text: &str, parts: &[&str]) {
+fn assert_error(text: &str, parts: &[&str]) {
     let (_dir, sources) = file(text);
     let error = load::<Demo>(&sources).unwrap_err().to_string();
     for part in parts {
@@ -49,7 +49,7 @@ fn refused(text: &str, parts: &[&str]) {
 }
 
 #[test]
-fn later_layers_win_and_sources_are_known() {
+fn later_sources_take_precedence() {
     let (_dir, mut sources) = file("data = 'file'\n[grpc]\ncalls = 1\nopen = false\n");
     sources.env = vec![env("AGON_GRPC_CALLS", "2"), env("AGON_ROLES", "auth, judge")];
     sources.flags = vec![("--data".into(), "data".into(), "flag".into())];
@@ -65,13 +65,13 @@ fn later_layers_win_and_sources_are_known() {
 }
 
 #[test]
-fn lists_of_numbers_and_tables_with_free_keys() {
+fn lists_of_numbers_and_tables_with_arbitrary_keys() {
     let (_dir, mut sources) = file("[limits]\n'a.b/C' = 7\n");
     sources.env = vec![env("AGON_CORES", "0,2")];
     let loaded = load::<Demo>(&sources).unwrap();
     assert_eq!(loaded.value.cores, [0, 2]);
     assert_eq!(loaded.value.limits["a.b/C"], 7);
-    refused("[limits]\nx = 'many'", &["agon.toml", "limits"]);
+    assert_error("[limits]\nx = 'many'", &["agon.toml", "limits"]);
     sources.env = vec![env("AGON_CORES", " ")];
     assert!(load::<Demo>(&sources).unwrap().value.cores.is_empty());
     sources.env = vec![env("AGON_CORES", "0,,2")];
@@ -80,18 +80,18 @@ fn lists_of_numbers_and_tables_with_free_keys() {
 }
 
 #[test]
-fn wrong_keys_and_values_are_named() {
-    refused("dta = 'x'", &["agon.toml", "\"dta\"", "did you mean \"data\"?"]);
-    refused("[grpc]\nlisen = 'x'", &["grpc.lisen", "did you mean \"grpc.listen\"?"]);
-    refused("[grpc]\ncalls = 'many'", &["agon.toml", "grpc.calls", "whole number"]);
-    refused("[grpc]\ncalls = -1", &["agon.toml", "grpc.calls"]);
-    refused("[grpc]\nlisten = 'nowhere'", &["agon.toml", "grpc.listen", "socket address"]);
-    refused("data = ", &["agon.toml", "line 1"]);
-    refused("[data]\nx = 1", &["agon.toml", "data", "expected a text"]);
+fn errors_name_the_key() {
+    assert_error("dta = 'x'", &["agon.toml", "\"dta\"", "did you mean \"data\"?"]);
+    assert_error("[grpc]\nlisen = 'x'", &["grpc.lisen", "did you mean \"grpc.listen\"?"]);
+    assert_error("[grpc]\ncalls = 'many'", &["agon.toml", "grpc.calls", "whole number"]);
+    assert_error("[grpc]\ncalls = -1", &["agon.toml", "grpc.calls"]);
+    assert_error("[grpc]\nlisten = 'nowhere'", &["agon.toml", "grpc.listen", "socket address"]);
+    assert_error("data = ", &["agon.toml", "line 1"]);
+    assert_error("[data]\nx = 1", &["agon.toml", "data", "expected a text"]);
 }
 
 #[test]
-fn environment_is_typed_and_strangers_are_reported() {
+fn unknown_environment_variables_are_reported() {
     let sources = Sources { env: vec![env("AGON_GRPC_OPEN", "maybe")], ..Sources::default() };
     let error = load::<Demo>(&sources).unwrap_err().to_string();
     assert!(error.contains("AGON_GRPC_OPEN") && error.contains("true or false"), "{error}");

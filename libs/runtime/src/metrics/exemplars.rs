@@ -1,4 +1,4 @@
-//! Examples of measurements: for each bucket of a duration the latest trace that fell into it.
+//! Exemplars: for each bucket of a duration histogram, the latest measurement in a sampled trace.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -8,41 +8,38 @@ use std::time::{Duration, UNIX_EPOCH};
 use metrics::{
     Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
+use opentelemetry::trace::{SpanId, TraceContextExt as _, TraceId};
 
 use super::SECONDS;
 
-/// Tells the trace and the span that the measurement being recorded on this thread is an example
-/// of, if of any.
-pub type Source = fn() -> Option<(u128, u64)>;
-
-/// Histograms whose names end so have examples.
+/// Only histograms whose names end in this have exemplars.
 const SUFFIX: &str = "_duration_seconds";
 
-/// One measurement.
 #[derive(Clone, Copy, Debug)]
-struct Example {
-    trace_id: u128,
-    span_id: u64,
+struct Exemplar {
+    trace_id: TraceId,
+    span_id: SpanId,
     value: f64,
+    /// Since the Unix epoch.
     at: Duration,
 }
 
-/// The examples of one histogram, by bucket; the last one is without a bound.
+/// The exemplars of one histogram, by bucket; the last bucket is `+Inf`.
 #[derive(Default)]
-struct Examples([Mutex<Option<Example>>; SECONDS.len() + 1]);
+struct Exemplars([Mutex<Option<Exemplar>>; SECONDS.len() + 1]);
 
-/// The examples of all histograms, by what the lines of their buckets begin with.
+/// The exemplars of all histograms, by the prefix of their bucket lines.
 #[derive(Clone, Default)]
-pub(super) struct Store(Arc<RwLock<HashMap<String, Arc<Examples>>>>);
+pub(super) struct Store(Arc<RwLock<HashMap<String, Arc<Exemplars>>>>);
 
 impl Store {
-    fn examples(&self, key: &Key) -> Arc<Examples> {
+    fn exemplars(&self, key: &Key) -> Arc<Exemplars> {
         let mut store = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        store.entry(line_of(key)).or_default().clone()
+        store.entry(line_prefix(key)).or_default().clone()
     }
 
-    /// What to write behind the line of a bucket: `name_bucket{…,le="0.1"} 7`.
-    pub(super) fn behind(&self, line: &str) -> Option<String> {
+    /// The suffix for a bucket line `name_bucket{…,le="0.1"} 7`.
+    pub(super) fn suffix(&self, line: &str) -> Option<String> {
         let (start, rest) = line.rsplit_once("le=\"")?;
         let (bound, _) = rest.split_once('"')?;
         let bucket = match bound {
@@ -52,18 +49,18 @@ impl Store {
                 SECONDS.iter().position(|known| *known == bound)?
             }
         };
-        let examples = self.0.read().unwrap_or_else(PoisonError::into_inner).get(start)?.clone();
-        let example = (*examples.0[bucket].lock().unwrap_or_else(PoisonError::into_inner))?;
-        let Example { trace_id, span_id, value, at } = example;
+        let exemplars = self.0.read().unwrap_or_else(PoisonError::into_inner).get(start)?.clone();
+        let exemplar = (*exemplars.0[bucket].lock().unwrap_or_else(PoisonError::into_inner))?;
+        let Exemplar { trace_id, span_id, value, at } = exemplar;
         let (seconds, millis) = (at.as_secs(), at.subsec_millis());
         Some(format!(
-            " # {{trace_id=\"{trace_id:032x}\",span_id=\"{span_id:016x}\"}} {value} {seconds}.{millis:03}"
+            " # {{trace_id=\"{trace_id}\",span_id=\"{span_id}\"}} {value} {seconds}.{millis:03}"
         ))
     }
 }
 
-/// How the lines of a histogram's buckets begin, up to their bound.
-fn line_of(key: &Key) -> String {
+/// The prefix of a histogram's bucket lines, up to the bound.
+fn line_prefix(key: &Key) -> String {
     let mut line = format!("{}_bucket{{", key.name());
     for label in key.labels() {
         let value = label.value().replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
@@ -72,35 +69,41 @@ fn line_of(key: &Key) -> String {
     line
 }
 
-/// A histogram with examples.
-struct Exemplified {
+struct WithExemplar {
     inner: Histogram,
-    source: Source,
-    examples: Arc<Examples>,
+    exemplars: Arc<Exemplars>,
 }
 
-impl HistogramFn for Exemplified {
+impl HistogramFn for WithExemplar {
     fn record(&self, value: f64) {
         self.inner.record(value);
-        let Some((trace_id, span_id)) = (self.source)() else { return };
+        let Some((trace_id, span_id)) = sampled() else { return };
         let bucket = SECONDS.partition_point(|bound| *bound < value);
-        // Whoever finds it locked loses nothing: one example is as good as another.
-        if let Ok(mut example) = self.examples.0[bucket].try_lock() {
-            #[expect(clippy::disallowed_methods, reason = "when it was measured, for people")]
+        // Any one exemplar will do, so skip a locked slot.
+        if let Ok(mut exemplar) = self.exemplars.0[bucket].try_lock() {
+            #[expect(clippy::disallowed_methods, reason = "exemplars have wall-clock times")]
             let at = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            *example = Some(Example { trace_id, span_id, value, at });
+            *exemplar = Some(Exemplar { trace_id, span_id, value, at });
         }
     }
 }
 
-/// A recorder whose durations have examples.
-pub(super) struct WithExamples<R> {
+/// The current trace and span, if the trace is sampled.
+fn sampled() -> Option<(TraceId, SpanId)> {
+    opentelemetry::Context::map_current(|context| {
+        let span = context.span();
+        let ids = span.span_context();
+        ids.is_sampled().then(|| (ids.trace_id(), ids.span_id()))
+    })
+}
+
+/// A recorder that adds exemplars to duration histograms.
+pub(super) struct WithExemplars<R> {
     pub(super) inner: R,
-    pub(super) source: Source,
     pub(super) store: Store,
 }
 
-impl<R: Recorder> Recorder for WithExamples<R> {
+impl<R: Recorder> Recorder for WithExemplars<R> {
     fn describe_counter(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
         self.inner.describe_counter(name, unit, text);
     }
@@ -126,7 +129,7 @@ impl<R: Recorder> Recorder for WithExamples<R> {
         if !key.name().ends_with(SUFFIX) {
             return inner;
         }
-        let examples = self.store.examples(key);
-        Histogram::from_arc(Arc::new(Exemplified { inner, source: self.source, examples }))
+        let exemplars = self.store.exemplars(key);
+        Histogram::from_arc(Arc::new(WithExemplar { inner, exemplars }))
     }
 }

@@ -1,16 +1,15 @@
-//! The OpenMetrics form of an exposition, made from the plain one: counters are named without
-//! `_total` where their type is told, buckets carry examples, and the end is marked.
+//! Converts an exposition from the Prometheus text format to OpenMetrics: `TYPE` and `HELP` lines name
+//! counters without `_total`, buckets have exemplars, and `# EOF` ends the text.
 
 use super::exemplars::Store;
 
-/// What a client has to accept to get this form.
+/// The media type of OpenMetrics.
 pub(super) const MEDIA: &str = "application/openmetrics-text";
 
-/// The whole `Content-Type`.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Whether an `Accept` header asks for this form: it is named, and not with a weight of nothing.
-pub(super) fn is_wanted(accept: &str) -> bool {
+/// Whether an `Accept` header names OpenMetrics with a weight other than 0.
+pub(super) fn is_accepted(accept: &str) -> bool {
     let refused = |part: &str| {
         let weight = part.split(';').filter_map(|p| p.trim().strip_prefix("q=")).next();
         weight.and_then(|weight| weight.trim().parse::<f32>().ok()) == Some(0.0)
@@ -20,16 +19,15 @@ pub(super) fn is_wanted(accept: &str) -> bool {
     })
 }
 
-/// Rewrites the plain form.
-pub(super) fn render(plain: &str, examples: &Store) -> String {
+pub(super) fn render(plain: &str, exemplars: &Store) -> String {
     let mut text = String::with_capacity(plain.len() + plain.len() / 8);
     for line in plain.lines().filter(|line| !line.is_empty()) {
         match line.strip_prefix("# ") {
-            Some(told) => describe(&mut text, told),
+            Some(comment) => describe(&mut text, comment),
             None => {
                 text.push_str(line);
-                if let Some(example) = example(line, examples) {
-                    text.push_str(&example);
+                if let Some(exemplar) = exemplar(line, exemplars) {
+                    text.push_str(&exemplar);
                 }
             }
         }
@@ -39,18 +37,18 @@ pub(super) fn render(plain: &str, examples: &Store) -> String {
     text
 }
 
-fn example(line: &str, examples: &Store) -> Option<String> {
+fn exemplar(line: &str, exemplars: &Store) -> Option<String> {
     let (name, _) = line.split_once('{')?;
-    name.ends_with("_bucket").then(|| examples.behind(line))?
+    name.ends_with("_bucket").then(|| exemplars.suffix(line))?
 }
 
-/// `TYPE name counter` and `HELP name …`: a family of counters is called without `_total`.
-fn describe(text: &mut String, told: &str) {
+/// Appends a `TYPE` or `HELP` line, without the `_total` of counters.
+fn describe(text: &mut String, comment: &str) {
     text.push_str("# ");
-    let mut words = told.splitn(3, ' ');
+    let mut words = comment.splitn(3, ' ');
     let (what, name, rest) = (words.next(), words.next(), words.next());
     let (Some(what), Some(name), Some(rest)) = (what, name, rest) else {
-        return text.push_str(told);
+        return text.push_str(comment);
     };
     let family = match name.strip_suffix("_total") {
         Some(family) if what == "HELP" || rest == "counter" => family,
@@ -66,16 +64,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_given_to_those_who_ask() {
-        assert!(is_wanted("application/openmetrics-text;version=1.0.0,text/plain;q=0.3"));
-        assert!(is_wanted("text/plain, application/openmetrics-text"));
-        assert!(!is_wanted("text/plain;version=0.0.4"));
-        assert!(!is_wanted("application/openmetrics-text;q=0, */*"));
-        assert!(!is_wanted(""));
+    fn accept_header_selects_the_format() {
+        assert!(is_accepted("application/openmetrics-text;version=1.0.0,text/plain;q=0.3"));
+        assert!(is_accepted("text/plain, application/openmetrics-text"));
+        assert!(!is_accepted("text/plain;version=0.0.4"));
+        assert!(!is_accepted("application/openmetrics-text;q=0, */*"));
+        assert!(!is_accepted(""));
     }
 
     #[test]
-    fn counters_lose_their_suffix_where_their_type_is_told() {
+    fn type_lines_omit_the_suffix_of_counters() {
         let plain = "# TYPE a_total counter\na_total{x=\"y\"} 1\n\n# TYPE b gauge\nb 2\n";
         let open = "# TYPE a counter\na_total{x=\"y\"} 1\n# TYPE b gauge\nb 2\n# EOF\n";
         assert_eq!(render(plain, &Store::default()), open);

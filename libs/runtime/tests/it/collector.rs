@@ -1,4 +1,4 @@
-//! A collector of traces that keeps what it gets.
+//! A trace collector that keeps the spans it receives.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,10 +17,10 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::Server;
 use tonic::{Request, Response, Status};
 
-/// See the module's text. Hangs up when dropped.
+/// Stops when dropped.
 pub struct Collector {
     pub url: String,
-    got: Got,
+    received: Received,
     server: tokio::task::JoinHandle<()>,
 }
 
@@ -30,7 +30,7 @@ impl Drop for Collector {
     }
 }
 
-/// A span and the service that it is of.
+/// A span and the service that exported it.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub service: String,
@@ -38,17 +38,16 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// An attribute, as text.
     pub fn attribute(&self, key: &str) -> Option<String> {
         text(&self.span.attributes, key)
     }
 }
 
 #[derive(Clone, Default)]
-struct Got(Arc<Mutex<Vec<Seen>>>);
+struct Received(Arc<Mutex<Vec<Seen>>>);
 
 impl Collector {
-    /// One on a port of its own.
+    /// A collector on a free port.
     pub async fn start() -> Self {
         Self::at("127.0.0.1:0".parse().unwrap()).await
     }
@@ -56,21 +55,20 @@ impl Collector {
     pub async fn at(address: SocketAddr) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let got = Got::default();
-        let service = TraceServiceServer::new(got.clone());
+        let received = Received::default();
+        let service = TraceServiceServer::new(received.clone());
         let serving = Server::builder().add_service(service);
         let serving = serving.serve_with_incoming(TcpListenerStream::new(listener));
         #[expect(clippy::disallowed_methods, reason = "ends with the collector")]
         let server = tokio::task::spawn(async move { serving.await.unwrap() });
-        Self { url, got, server }
+        Self { url, received, server }
     }
 
-    /// All spans so far.
     pub fn spans(&self) -> Vec<Seen> {
-        self.got.0.lock().unwrap().clone()
+        self.received.0.lock().unwrap().clone()
     }
 
-    /// Those of one trace, by id.
+    /// The spans of a trace, by span id.
     pub fn trace(&self, trace_id: &[u8]) -> HashMap<Vec<u8>, Seen> {
         let spans = self.spans().into_iter().filter(|seen| seen.span.trace_id == trace_id);
         spans.map(|seen| (seen.span.span_id.clone(), seen)).collect()
@@ -78,7 +76,7 @@ impl Collector {
 }
 
 #[tonic::async_trait]
-impl TraceService for Got {
+impl TraceService for Received {
     async fn export(
         &self,
         request: Request<ExportTraceServiceRequest>,

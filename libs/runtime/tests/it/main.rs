@@ -1,4 +1,4 @@
-//! What leaves a process, as those who receive it see it.
+//! Integration tests of the export of traces.
 
 mod collector;
 mod traces;

@@ -8,7 +8,7 @@ use proto::event::event_service_server::EventServiceServer;
 use rpc::{Health, Limits, Local, Served, ServerTls, Services, Stack};
 use runtime::admin::{self, Admin};
 use runtime::metrics::Metrics;
-use runtime::{Component, Readiness, Shutdown, Tasks, logs};
+use runtime::{Component, Readiness, Shutdown, Tasks};
 use tokio::net::TcpListener;
 
 use crate::cli::arguments::Settings;
@@ -34,8 +34,7 @@ pub async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
     let loaded = config::load(settings)?;
     let config = loaded.value;
     config.check()?;
-    logs::install(config.log.format, &config.log.filter)
-        .map_err(|error| Failure::config(format!("log.filter: {error}")))?;
+    let traces = Traces::start(&config)?;
     for name in &loaded.ignored_env {
         tracing::warn!(name, "unknown environment variable");
     }
@@ -46,22 +45,19 @@ pub async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
             let error = failed.err().map(|error| error.to_string()).unwrap_or_default();
             Err(Failure::new(format!("cannot listen for signals: {error}")))
         }
-        result = serve(&config, shutdown) => result.map(|()| ExitCode::SUCCESS),
+        result = serve(&config, shutdown, traces) => result.map(|()| ExitCode::SUCCESS),
     }
 }
 
-async fn serve(config: &Config, shutdown: Shutdown) -> Result<(), Failure> {
+async fn serve(config: &Config, shutdown: Shutdown, traces: Traces) -> Result<(), Failure> {
     let started = Instant::now();
     let data = DataDir::open(&config.data)?;
     let listeners = Listeners::bind(config).await?;
     let readiness = Readiness::default();
     let tasks = Tasks::new(shutdown.clone(), readiness.clone());
-    let metrics = Metrics::install(rpc::span::exemplar);
+    let metrics = Metrics::install();
     crate::server::metric_help::describe();
     metrics.describe(crate::VERSION);
-    let roles: Vec<_> = config.roles.iter().map(Role::name).collect();
-    let all = roles.len() == Role::all().count();
-    let traces = Traces::start(&config.telemetry, if all { &[] } else { &roles })?;
     tasks.spawn("metrics", metrics.clone().upkeep(shutdown.clone()));
 
     // The admin listener starts first and stops last: it reports the progress of start and shutdown.

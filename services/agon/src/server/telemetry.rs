@@ -1,15 +1,18 @@
-//! Traces of this process, and metrics that are sampled periodically.
+//! Logs and traces of this process, and metrics that are sampled periodically.
 
 use std::path::Path;
 use std::time::Duration;
 
 use db::Db;
 use runtime::Tasks;
-use runtime::telemetry::{Config, Identity, Telemetry};
+use runtime::logs;
+use runtime::telemetry::{Identity, Telemetry};
 use tokio::time::MissedTickBehavior;
 
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::server::databases::Databases;
+use crate::server::roles::Role;
 
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -20,18 +23,19 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Traces(Option<Telemetry>);
 
 impl Traces {
-    /// Starts to record spans if a collector is configured. Empty `roles` means all roles.
-    pub fn start(config: &Config, roles: &[&str]) -> Result<Self, Failure> {
+    /// Starts to log and, if a collector is configured, to export spans.
+    pub fn start(config: &Config) -> Result<Self, Failure> {
+        let roles: Vec<_> = config.roles.iter().map(Role::name).collect();
+        let all = roles.len() == Role::all().count();
         let identity = Identity {
-            service: service(roles),
+            service: service(if all { &[] } else { &roles }),
             version: crate::VERSION.version.to_owned(),
             instance: instance(),
         };
-        let telemetry = Telemetry::open(config, &identity)
+        let telemetry = Telemetry::open(&config.telemetry, &identity)
             .map_err(|error| Failure::config(format!("telemetry.{error}")))?;
-        if let Some(telemetry) = &telemetry {
-            rpc::span::record_with(telemetry.tracer());
-        }
+        logs::install(config.log.format, &config.log.filter, telemetry.as_ref())
+            .map_err(|error| Failure::config(format!("log.filter: {error}")))?;
         Ok(Self(telemetry))
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
+use std::os::unix::fs::FileExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -17,7 +18,7 @@ pub struct Server {
     /// Its standard output until it was ready.
     pub banner: String,
     pub ready_after: Duration,
-    _log: Log,
+    log: Log,
 }
 
 /// The log of a server. A failing test prints its last 200 lines.
@@ -56,6 +57,14 @@ impl Server {
         command.stderr(log.try_clone().unwrap());
         adjust(&mut command);
         Starting { child: command.spawn().unwrap(), log: Log(log), start }
+    }
+
+    /// The log so far. Does not move the offset, which the server shares.
+    pub fn log(&self) -> String {
+        let file = &self.log.0;
+        let mut text = vec![0; file.metadata().unwrap().len().try_into().unwrap()];
+        file.read_exact_at(&mut text, 0).unwrap();
+        String::from_utf8(text).unwrap()
     }
 
     pub fn kill(&mut self) {
@@ -105,7 +114,7 @@ impl Starting {
         };
         let (rest, grpc, admin) = (find("REST"), find("gRPC"), find("admin"));
         let ready_after = start.elapsed();
-        Server { child: self.child, rest, grpc, admin, banner, ready_after, _log: self.log }
+        Server { child: self.child, rest, grpc, admin, banner, ready_after, log: self.log }
     }
 }
 

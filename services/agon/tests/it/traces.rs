@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
 use crate::collector::{Collector, Seen};
+use crate::server::Server;
 use crate::world::{C, PROBLEM, World, eventually};
 
 const TRACE: [u8; 16] = *b"from post to end";
@@ -51,6 +52,7 @@ async fn one_trace_from_the_request_to_the_verdict() {
             assert!(of_role || seen.service == "agon", "{}", seen.service);
         }
         check_spans(&spans, &path, !setup.engines.is_empty());
+        check_logs(&world, path[0]);
         if !setup.distributed {
             check_exemplars(&world).await;
         }
@@ -122,6 +124,27 @@ fn check_spans(spans: &Spans, path: &[&Seen], kafka: bool) {
     for phase in ["fetch program and problem", "wait for a slot", "compile", "run tests"] {
         let of_job = |seen: &&Seen| seen.span.name == phase && seen.span.parent_span_id == *job;
         assert_eq!(spans.values().filter(of_job).count(), 1, "{phase}");
+    }
+}
+
+/// Log lines have the ids of the trace and of the span.
+fn check_logs(world: &World, edge: &Seen) {
+    let lines = |server: &Server| -> Vec<Value> {
+        let log = server.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
+        lines.filter(|line: &Value| line["trace_id"] == hex(&TRACE)).collect()
+    };
+    let span_id = hex(&edge.span.span_id);
+    let edge_lines = lines(&world.server);
+    let found = edge_lines.iter().any(|line| {
+        line["message"] == "http request" && line["status"] == 200 && line["span_id"] == *span_id
+    });
+    assert!(found, "{edge_lines:?}");
+    if world.setup.distributed {
+        let calls: Vec<Value> =
+            world.others.iter().flat_map(|member| lines(&member.server)).collect();
+        let created = calls.iter().any(|line| line["rpc.method"] == "CreateSubmission");
+        assert!(created, "{calls:?}");
     }
 }
 

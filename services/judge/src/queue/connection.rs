@@ -242,7 +242,7 @@ impl Session {
         let outcome = Outcome { judgement, worker: self.worker(id) };
         // Continue the trace of the job, not that of the stream.
         let mut context = ::rpc::Context::continuing(Some(&result.traceparent));
-        let _span = context.record(::rpc::Kind::Internal, "finish judgement");
+        context.start(tracing::info_span!("finish judgement", otel.kind = "internal"));
         let finished = context.scope(self.registration.queue.finish(lease, &outcome)).await?;
         self.reply(id, lease, finished);
         Ok(())

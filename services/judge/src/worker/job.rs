@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
-use ::rpc::span::phase;
 use proto::judge as pb;
 use proto::judge::Verdict;
 use proto::problem::{OutputCheck, Verification, VerificationKind};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::Engine;
 use super::artefacts::Program;
@@ -93,9 +93,9 @@ type NewProgram = Option<(String, Arc<Program>)>;
 /// Judges a job and reports the result.
 pub(super) async fn judge(engine: Arc<Engine>, job: pb::Job, reporter: Reporter) {
     let mut context = ::rpc::Context::continuing(Some(job.traceparent.as_str()));
-    let mut span = record(&mut context, &engine, &job);
+    context.start(span(&engine, &job));
     let _in_flight = measure::InFlight::job();
-    let (trace, traceparent) = (context.trace, context.trace.to_string());
+    let traceparent = context.traceparent().unwrap_or_default();
     let (id, started) = (job.job_id.clone(), std::time::Instant::now());
     let work = async {
         let mut new_program = None;
@@ -111,28 +111,30 @@ pub(super) async fn judge(engine: Arc<Engine>, job: pb::Job, reporter: Reporter)
         let verdict = result.as_ref().map(|judgement| judgement.verdict().as_str_name());
         tracing::debug!(job = id, ?verdict, took = ?started.elapsed(), "judged");
         match verdict {
-            Ok(verdict) => span.set("agon.judge.verdict", verdict),
-            Err(_) => span.fail("the job could not be judged"),
+            Ok(verdict) => context.set_attribute("agon.judge.verdict", verdict),
+            Err(_) => context.fail("the job could not be judged"),
         }
-        drop(span);
-        ::rpc::span::exemplify(&trace, || measure::job_finished(started.elapsed()));
+        measure::job_finished(started.elapsed());
         reporter.done(Done { result, traceparent });
-        // Reported before, so that the verdict does not wait for the cache.
-        if let Some((key, program)) = new_program {
-            engine.artefacts.save(key, program).await;
-        }
+        new_program
     };
-    context.scope(work).await;
+    // Saved after the report, so that the verdict does not wait for the cache.
+    if let Some((key, program)) = context.clone().scope(work).await {
+        engine.artefacts.save(key, program).await;
+    }
 }
 
-fn record(context: &mut ::rpc::Context, engine: &Engine, job: &pb::Job) -> ::rpc::Span {
+fn span(engine: &Engine, job: &pb::Job) -> tracing::Span {
     let what = if job.verification_id.is_empty() { "submission" } else { "verification" };
-    let mut span = context.record(::rpc::Kind::Consumer, format_args!("judge {what}"));
-    span.set_text("agon.judge.job.id", &job.job_id);
-    span.set("agon.judge.job.attempt", i64::from(job.attempt));
-    span.set_text("agon.judge.language", &job.language);
-    span.set_text("agon.judge.worker", &engine.name);
-    span
+    tracing::info_span!(
+        "job",
+        otel.kind = "consumer",
+        otel.name = format!("judge {what}"),
+        agon.judge.job.id = job.job_id,
+        agon.judge.job.attempt = job.attempt,
+        agon.judge.language = job.language,
+        agon.judge.worker = engine.name,
+    )
 }
 
 async fn submission(
@@ -141,12 +143,13 @@ async fn submission(
     reporter: &Reporter,
     new_program: &mut NewProgram,
 ) -> Result<pb::Judgement, Failure> {
-    let (source, data) = phase("fetch program and problem", async {
+    let (source, data) = async {
         tokio::try_join!(
             engine.peers.source(&job.submission_id),
             engine.peers.judge_data(&job.problem_id, job.version),
         )
-    })
+    }
+    .instrument(tracing::info_span!("fetch program and problem", otel.kind = "internal"))
     .await?;
     let plan = cases::solution(&engine.config, &data)
         .ok_or_else(|| Failure::Internal("the problem has no time limit".into()))?;
@@ -229,11 +232,13 @@ async fn program(
         return Err(Failure::Internal("the problem has no tests".into()));
     }
     reporter.compiling(plan);
-    let mut slot = phase("wait for a slot", slots::first_slot(engine)).await?;
+    let waiting = tracing::info_span!("wait for a slot", otel.kind = "internal");
+    let mut slot = slots::first_slot(engine).instrument(waiting).await?;
     let compiling_since = std::time::Instant::now();
-    let compiling = compile::compile(engine, &mut slot.slot, offered, files, plan.compile);
+    let compiling = compile::compile(engine, &mut slot.slot, offered, files, plan.compile)
+        .instrument(tracing::info_span!("compile", otel.kind = "internal"));
     let compiled = tokio::select! {
-        compiled = phase("compile", compiling) => compiled?,
+        compiled = compiling => compiled?,
         never = prefetch(engine, plan) => match never {},
     };
     let (program, output) = match compiled {
@@ -247,7 +252,8 @@ async fn program(
     reporter.running();
     let runner = Runner::new(engine, offered, files, plan);
     let running = slots::run(&runner, engine, &program, plan, slot, reporter);
-    let results = phase("run tests", running).await?;
+    let tests = tracing::info_span!("run tests", otel.kind = "internal");
+    let results = running.instrument(tests).await?;
     Ok(pb::Judgement { compile_output: output, ..summary(plan, results) })
 }
 
@@ -265,7 +271,7 @@ async fn prefetch(engine: &Engine, plan: &Plan) -> std::convert::Infallible {
             }
         }
     };
-    phase("fetch test data", all).await;
+    all.instrument(tracing::info_span!("fetch test data", otel.kind = "internal")).await;
     std::future::pending().await
 }
 

@@ -149,7 +149,7 @@ impl World {
         backend: Backend,
     ) -> World {
         if let Ok(filter) = std::env::var("AGON_TEST_LOG") {
-            runtime::logs::install(runtime::logs::Format::Pretty, &filter).unwrap();
+            runtime::logs::install(runtime::logs::Format::Pretty, &filter, None).unwrap();
         }
         let create = async |migrations: &db::Migrations| {
             let adjust = |options: &mut db::Options| {

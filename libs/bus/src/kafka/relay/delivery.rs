@@ -24,7 +24,7 @@ const SLOW: Duration = Duration::from_secs(3);
 pub(super) struct Batch {
     lanes: Vec<i64>,
     rows: Vec<TopicRow>,
-    deliveries: Vec<(i64, DeliveryFuture, rpc::Span)>,
+    deliveries: Vec<(i64, DeliveryFuture, tracing::Span)>,
     /// The scan that read these rows.
     scan: u64,
 }
@@ -119,7 +119,7 @@ impl Publisher<'_> {
         let Batch { lanes, rows, deliveries, scan } = batch;
         let deliveries = async {
             let (mut published, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
-            for (id, delivery, mut span) in deliveries {
+            for (id, delivery, span) in deliveries {
                 let why = match delivery.await {
                     Ok(Ok(_)) => {
                         published.push(id);
@@ -138,7 +138,7 @@ impl Publisher<'_> {
                         "the producer was dropped"
                     }
                 };
-                span.fail(why);
+                span.record("otel.status_description", why);
             }
             (published, refused, failed)
         };

@@ -1,4 +1,4 @@
-//! One HTTP/2 connection to one address.
+//! Opening an HTTP/2 connection.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,11 +9,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::body::Body;
 
-use super::greeting::Greeting;
+use super::first_frame::FirstFrame;
 use super::target::Target;
 use crate::tls::ClientTls;
 
-/// Connects, and waits until the server has shown that it speaks HTTP/2. An error says why not.
+/// Connects and waits for the server's HTTP/2 settings. The error is a message for operators.
 pub(crate) async fn open(
     target: &Target,
     address: SocketAddr,
@@ -22,27 +22,29 @@ pub(crate) async fn open(
 ) -> Result<SendRequest<Body>, String> {
     let work = async {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        // Small frames go out at once; a failure here costs latency only.
+        // Send small frames at once; a failure costs latency only.
         let _ = stream.set_nodelay(true);
         match tls {
-            Some(tls) if target.secure() => speak(tls.connect(&target.host, stream).await?).await,
-            _ => speak(stream).await,
+            Some(tls) if target.secure() => {
+                handshake(tls.connect(&target.host, stream).await?).await
+            }
+            _ => handshake(stream).await,
         }
     };
     match tokio::time::timeout(limit, work).await {
         Ok(done) => done,
-        Err(_) => Err(format!("no answer within {limit:?}")),
+        Err(_) => Err(format!("no response within {limit:?}")),
     }
 }
 
-async fn speak<I>(io: I) -> Result<SendRequest<Body>, String>
+async fn handshake<I>(io: I) -> Result<SendRequest<Body>, String>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (io, heard) = Greeting::new(io);
+    let (io, first_frame) = FirstFrame::new(io);
     let (sender, connection) = Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
-        // A server that vanished is noticed before the next call has to find out.
+        // Detect a lost server before the next call uses the connection.
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
         .keep_alive_while_idle(true)
@@ -54,7 +56,7 @@ where
             tracing::debug!(%error, "connection ended");
         }
     });
-    match heard.await {
+    match first_frame.await {
         Ok(Ok(())) => Ok(sender),
         Ok(Err(why)) => Err(why),
         Err(_) => Err("the connection broke".into()),

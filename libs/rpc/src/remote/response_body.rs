@@ -1,4 +1,4 @@
-//! The body of an answer that came from elsewhere.
+//! The body of a response from another process.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,15 +16,15 @@ use super::broken;
 use super::endpoint::Lease;
 use crate::body::deadline_exceeded;
 
-/// Counts as load of its endpoint until it ends, and ends with the call's deadline.
-pub(crate) struct Held {
+/// Counts as a call in flight until it ends. Ends at the call's deadline.
+pub(crate) struct ResponseBody {
     inner: Incoming,
     lease: Option<Lease>,
     deadline: Option<Pin<Box<Sleep>>>,
     role: Option<String>,
 }
 
-impl Held {
+impl ResponseBody {
     pub(crate) fn new(
         inner: Incoming,
         lease: Lease,
@@ -43,19 +43,19 @@ impl Held {
     fn end_with(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         self.end();
         let mut trailers = HeaderMap::new();
-        // Its texts are our own and fit a header.
+        // Fails only for invalid header values.
         let _ = status.add_header(&mut trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 }
 
-/// Whether it is the server that went, in the middle of its answer, and not the stream that was reset.
-fn is_gone(error: &hyper::Error) -> bool {
+/// Whether the connection broke, as opposed to a reset of the stream.
+fn is_broken(error: &hyper::Error) -> bool {
     let h2 = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());
     !h2.is_some_and(h2::Error::is_reset)
 }
 
-impl HttpBody for Held {
+impl HttpBody for ResponseBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -68,7 +68,7 @@ impl HttpBody for Held {
             return Poll::Ready(None);
         }
         match Pin::new(&mut this.inner).poll_frame(cx) {
-            Poll::Ready(Some(Err(error))) if is_gone(&error) => {
+            Poll::Ready(Some(Err(error))) if is_broken(&error) => {
                 return this.end_with(&broken(this.role.as_deref()));
             }
             Poll::Ready(frame) => {
@@ -88,7 +88,7 @@ impl HttpBody for Held {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // The deadline may cut what the server promised.
+        // The deadline may end the body early.
         SizeHint::default()
     }
 }

@@ -1,8 +1,8 @@
-//! The first words of a server.
+//! Checks the first frame that a server sends.
 //!
-//! HTTP/2 lets a client talk before the server said anything, so a connection to something that is
-//! no gRPC server, or that does not want us, would come to light only with the first call. A
-//! connection counts from the server's SETTINGS on.
+//! HTTP/2 clients may send requests before the server has sent anything, so that a connection to
+//! another kind of server, or one that the server rejects, would fail only with the first call. A
+//! connection is used once the server's SETTINGS frame has arrived.
 
 use std::io;
 use std::pin::Pin;
@@ -13,54 +13,54 @@ use tokio::sync::oneshot;
 
 use crate::tls;
 
-/// Tells once what the server said first.
-pub(crate) struct Greeting<I> {
+/// Reports once whether the first frame is SETTINGS.
+pub(crate) struct FirstFrame<I> {
     io: I,
     head: Vec<u8>,
-    told: Option<oneshot::Sender<Result<(), String>>>,
+    result: Option<oneshot::Sender<Result<(), String>>>,
 }
 
-impl<I> Greeting<I> {
+impl<I> FirstFrame<I> {
     pub(crate) fn new(io: I) -> (Self, oneshot::Receiver<Result<(), String>>) {
-        let (told, heard) = oneshot::channel();
-        (Self { io, head: Vec::new(), told: Some(told) }, heard)
+        let (result, receiver) = oneshot::channel();
+        (Self { io, head: Vec::new(), result: Some(result) }, receiver)
     }
 
-    fn hear(&mut self, read: io::Result<&[u8]>) {
+    fn inspect(&mut self, read: io::Result<&[u8]>) {
         let verdict = match read {
             Err(error) => Some(Err(tls::explain(&error))),
-            Ok([]) => Some(Err("it closed the connection without a word; does it \
-                want TLS (https://), or not trust this client?"
+            Ok([]) => Some(Err("the server closed the connection; it may require TLS \
+                (https://) or not trust this client"
                 .into())),
             Ok(bytes) => {
                 self.head.extend(bytes.iter().take(HEAD));
-                judge(&self.head)
+                check(&self.head)
             }
         };
         if let Some(verdict) = verdict
-            && let Some(told) = self.told.take()
+            && let Some(result) = self.result.take()
         {
-            // Nobody waits any more: the connection took too long.
-            let _ = told.send(verdict);
+            // The receiver is gone after the connect timeout.
+            let _ = result.send(verdict);
         }
     }
 }
 
-/// Length (3), type, flags.
+/// Length (3 bytes), type, flags.
 const HEAD: usize = 5;
 const SETTINGS: u8 = 4;
 
-fn judge(head: &[u8]) -> Option<Result<(), String>> {
+fn check(head: &[u8]) -> Option<Result<(), String>> {
     match head {
-        [0x15, 3, ..] => Some(Err("it speaks TLS; give https://".into())),
-        [b'H', b'T', b'T', b'P', ..] => Some(Err("it speaks HTTP/1.1, not gRPC".into())),
+        [0x15, 3, ..] => Some(Err("the server uses TLS; use https://".into())),
+        [b'H', b'T', b'T', b'P', ..] => Some(Err("the server uses HTTP/1.1, not gRPC".into())),
         [_, _, _, SETTINGS, ..] => Some(Ok(())),
-        [_, _, _, _, ..] => Some(Err("it does not speak HTTP/2".into())),
+        [_, _, _, _, ..] => Some(Err("the server does not use HTTP/2".into())),
         _ => None,
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Greeting<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for FirstFrame<I> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Cx<'_>,
@@ -69,17 +69,17 @@ impl<I: AsyncRead + Unpin> AsyncRead for Greeting<I> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut this.io).poll_read(cx, buffer));
-        if this.told.is_some() {
+        if this.result.is_some() {
             match &read {
-                Ok(()) => this.hear(Ok(&buffer.filled()[before..])),
-                Err(error) => this.hear(Err(io::Error::new(error.kind(), tls::explain(error)))),
+                Ok(()) => this.inspect(Ok(&buffer.filled()[before..])),
+                Err(error) => this.inspect(Err(io::Error::new(error.kind(), tls::explain(error)))),
             }
         }
         Poll::Ready(read)
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Greeting<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for FirstFrame<I> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Cx<'_>,
@@ -114,10 +114,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn first_words() {
-        assert_eq!(judge(b"\0\0"), None);
-        assert_eq!(judge(b"\0\0\x12\x04\0"), Some(Ok(())));
-        let wrong = |bytes| judge(bytes).unwrap().unwrap_err();
+    fn first_bytes_identify_the_protocol() {
+        assert_eq!(check(b"\0\0"), None);
+        assert_eq!(check(b"\0\0\x12\x04\0"), Some(Ok(())));
+        let wrong = |bytes| check(bytes).unwrap().unwrap_err();
         assert!(wrong(b"\x15\x03\x03\x00\x02").contains("https://"));
         assert!(wrong(b"HTTP/1.1 400").contains("HTTP/1.1"));
         assert!(wrong(b"SSH-2.0").contains("HTTP/2"));

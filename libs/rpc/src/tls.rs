@@ -1,4 +1,4 @@
-//! TLS by rustls, for both sides of a connection, from PEM files that may be replaced at any time.
+//! TLS for servers and clients, from PEM files that are reloaded when they change.
 
 mod client;
 mod explain;
@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
 
-/// What gRPC is called in a TLS handshake.
+/// The ALPN protocol of gRPC.
 const ALPN: &[u8] = b"h2";
 
 fn provider() -> Arc<CryptoProvider> {

@@ -1,24 +1,23 @@
-//! Calls to the processes of a role elsewhere: balanced over those that work, made again where that
-//! is safe.
+//! Calls to other processes: load balancing, retries and circuit breaking.
 //!
-//! [`pool`] knows the processes and picks one per call; [`circuit`] says when a failing one is left
-//! alone, [`retry`] which calls are repeated. Nothing runs while there are no calls: names are
-//! looked up, connections made and circuits tried in passing.
+//! [`pool`] knows the endpoints and picks one for each call, [`circuit`] excludes failing endpoints,
+//! [`retry`] decides which calls are repeated. Nothing runs between calls: a call resolves names, opens
+//! connections and probes circuits when that is due.
 
 mod circuit;
+mod connection;
 mod endpoint;
-mod greeting;
-mod held;
-mod link;
+mod first_frame;
 mod outgoing;
 mod payload;
 mod peer;
 mod pool;
+mod response_body;
 mod retry;
 mod target;
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::request::Parts;
@@ -26,26 +25,27 @@ use http::{HeaderValue, Request, Response, Uri, Version};
 use metrics::Counter;
 use tonic::body::Body;
 use tonic::{Code, Status};
+use tower::retry::budget::{Budget as _, TpsBudget};
 
 use self::endpoint::{Endpoint, Lease};
-use self::held::Held;
 use self::outgoing::Outgoing;
 use self::payload::Payload;
 pub use self::peer::{Peer, Resilience};
 use self::pool::{NoLease, Pool};
-use self::retry::{Budget, Call, Ending, Next};
+use self::response_body::ResponseBody;
+use self::retry::{Call, Cause, Next};
 use self::target::Target;
 use crate::body::deadline_exceeded;
-use crate::channel::{BoxError, ConnectError};
 use crate::context::{timeout, timeout_value};
+use crate::error::{BoxError, ConnectError};
 use crate::methods::Methods;
 use crate::observe::code_in;
 use crate::tls::{ClientTls, Tls};
 use crate::{metadata, status};
 
-/// Drives what goes on between calls: a connection, an attempt at one, a look-up.
+/// Runs a connection, a connection attempt or a name lookup.
 fn background(work: impl Future<Output = ()> + Send + 'static) {
-    #[expect(clippy::disallowed_methods, reason = "ends with its connection, or within seconds")]
+    #[expect(clippy::disallowed_methods, reason = "ends with its connection or after a timeout")]
     tokio::task::spawn(work);
 }
 
@@ -56,11 +56,11 @@ pub struct Remote(Arc<Shared>);
 struct Shared {
     pool: Arc<Pool>,
     methods: Methods,
-    /// Who is called; without a role, whoever the URLs name.
+    /// `None` for a server that is known by its URL only.
     role: Option<String>,
     url: String,
-    tries: u32,
-    budget: Mutex<Budget>,
+    max_attempts: u32,
+    budget: TpsBudget,
     retries: Counter,
 }
 
@@ -86,17 +86,17 @@ impl Remote {
         let retries = metrics::counter!("agon_rpc_client_retries_total", "role" => of);
         let rules = &peer.resilience;
         Ok(Self(Arc::new(Shared {
-            pool: Pool::new(targets, tls, rules, pool::system(), open),
+            pool: Pool::new(targets, tls, rules, pool::system_resolver(), open),
             methods,
             role: role.map(str::to_owned),
             url,
-            tries: rules.tries.max(1),
-            budget: Mutex::new(Budget::new(rules.retry_reserve, rules.retry_percent)),
+            max_attempts: rules.tries.max(1),
+            budget: rules.retry_budget(),
             retries,
         })))
     }
 
-    /// Makes the call, and notes how it went.
+    /// Makes the call, and records its span and metrics.
     pub(crate) async fn call(self, mut request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let method = self.0.methods.find(request.uri().path());
         let outgoing = Outgoing::begin(method, request.headers_mut());
@@ -109,8 +109,7 @@ impl Remote {
         }
     }
 
-    /// The answer is DEADLINE_EXCEEDED once the deadline is over, whatever went
-    /// wrong: callers should see one code.
+    /// After the deadline every failure becomes DEADLINE_EXCEEDED, so that callers see one code.
     async fn answer(self, request: Request<Body>) -> Result<Response<Body>, BoxError> {
         let limit = timeout(request.headers());
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
@@ -133,13 +132,13 @@ impl Remote {
     }
 }
 
-/// A try without an answer to hand on.
+/// A failed attempt.
 enum Failure {
     /// All circuits are open.
     Open(Arc<str>, Duration),
-    Ended(Ending, String),
-    /// The server's own words.
-    Said(Response<Body>),
+    Failed(Cause, String),
+    /// The server's UNAVAILABLE response.
+    Unavailable(Response<Body>),
 }
 
 impl Shared {
@@ -151,43 +150,43 @@ impl Shared {
         let method = self.methods.find(request.uri().path());
         let (parts, body) = request.into_parts();
         let mut payload = if method.unary() {
-            match Payload::keep(body).await {
+            match Payload::buffer(body).await {
                 Ok(payload) => payload,
                 Err(status) => return Ok(status.into_http()),
             }
         } else {
             Payload::Once(Some(body))
         };
-        self.budget().call();
+        self.budget.deposit();
         let mut avoid = None;
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
-            tries += 1;
+            attempts += 1;
             let failure = match self.attempt(&parts, &mut payload, deadline, &mut avoid).await {
                 Ok(response) => return Ok(response),
                 Err(failure) => failure,
             };
-            let ending = match &failure {
+            let cause = match &failure {
                 Failure::Open(..) => return self.give_up(failure, true),
-                Failure::Ended(ending, _) => *ending,
-                Failure::Said(_) => Ending::Unavailable,
+                Failure::Failed(cause, _) => *cause,
+                Failure::Unavailable(_) => Cause::Unavailable,
             };
-            let call = Call { safe: method.safe, repeatable: payload.is_there(), tries };
-            let wait = match retry::next(call, ending, self.tries, rand::random()) {
+            let call = Call { safe: method.safe, repeatable: payload.is_available(), attempts };
+            let delay = match retry::next(call, cause, self.max_attempts, rand::random()) {
                 Next::Stop => return self.give_up(failure, method.safe),
-                Next::Move => Duration::ZERO,
-                Next::Wait(wait) => {
-                    let late = deadline.is_some_and(|at| Instant::now() + wait >= at);
-                    // A try that cannot end in time is not worth its wait.
-                    if late || !self.budget().take() {
+                Next::Now => Duration::ZERO,
+                Next::After(delay) => {
+                    // An attempt after the deadline could not succeed.
+                    let late = deadline.is_some_and(|at| Instant::now() + delay >= at);
+                    if late || !self.budget.withdraw() {
                         return self.give_up(failure, method.safe);
                     }
-                    wait
+                    delay
                 }
             };
             self.retries.increment(1);
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
+            if !delay.is_zero() {
+                tokio::time::sleep(delay).await;
             }
         }
     }
@@ -203,7 +202,7 @@ impl Shared {
             Ok(lease) => lease,
             Err(NoLease::Open(why, after)) => return Err(Failure::Open(why, after)),
             Err(NoLease::Failed(why)) => {
-                return Err(Failure::Ended(Ending::Unreached, why.to_string()));
+                return Err(Failure::Failed(Cause::NotConnected, why.to_string()));
             }
         };
         *avoid = Some(lease.endpoint().clone());
@@ -213,103 +212,100 @@ impl Shared {
                 lease.answered();
                 let role = self.role.clone();
                 let response =
-                    response.map(|body| Body::new(Held::new(body, lease, deadline, role)));
+                    response.map(|body| Body::new(ResponseBody::new(body, lease, deadline, role)));
                 let method = self.methods.find(parts.uri.path());
                 if code_in(response.headers()) == Some(Code::Unimplemented)
                     && method.known()
                     && !method.plumbing
                     && let Some(role) = &self.role
                 {
-                    return Err(stranger(role, avoid.as_ref(), parts.uri.path()));
+                    return Err(wrong_role(role, avoid.as_ref(), parts.uri.path()));
                 }
-                if invites_retry(&response) { Err(Failure::Said(response)) } else { Ok(response) }
+                if invites_retry(&response) {
+                    Err(Failure::Unavailable(response))
+                } else {
+                    Ok(response)
+                }
             }
             Err(mut failed) => {
                 let unsent = failed.take_message();
                 let error = failed.into_error();
-                let ending = self.note(&lease, &error, unsent.is_some());
+                let cause = self.classify(&lease, &error, unsent.is_some());
                 if let Some(request) = unsent {
                     payload.give_back(request.into_body());
                 }
-                Err(Failure::Ended(ending, chain(&error)))
+                Err(Failure::Failed(cause, chain(&error)))
             }
         }
     }
 
-    /// What the end of a try means for its endpoint and for the call.
-    fn note(&self, lease: &Lease, error: &hyper::Error, unsent: bool) -> Ending {
+    /// Classifies the error of an attempt, and updates the endpoint.
+    fn classify(&self, lease: &Lease, error: &hyper::Error, unsent: bool) -> Cause {
         let h2 = std::error::Error::source(error).and_then(|e| e.downcast_ref::<h2::Error>());
         let reason = h2.and_then(h2::Error::reason);
-        let leaving = h2.is_some_and(|e| e.is_go_away() && e.is_remote())
+        let shutting_down = h2.is_some_and(|e| e.is_go_away() && e.is_remote())
             && reason == Some(h2::Reason::NO_ERROR);
-        if unsent || leaving {
-            lease.leave();
-            return Ending::Unseen;
+        if unsent || shutting_down {
+            lease.closed();
+            return Cause::NotProcessed;
         }
         if h2.is_some_and(h2::Error::is_reset) {
-            // One stream's trouble, not the connection's.
+            // The stream was reset; the connection is still usable.
             let refused = reason == Some(h2::Reason::REFUSED_STREAM);
-            return if refused { Ending::Unseen } else { Ending::Broken };
+            return if refused { Cause::NotProcessed } else { Cause::Broken };
         }
         lease.broke(Instant::now(), self.pool.rules(), &chain(error));
-        Ending::Broken
+        Cause::Broken
     }
 
-    /// A role's processes are our own, and their addresses nobody else's business: the caller
-    /// learns who is missing, the log why. Who gave an address learns all about it.
+    /// The error for the caller. It does not reveal the addresses of a role's processes; these are
+    /// logged.
     fn give_up(&self, failure: Failure, safe: bool) -> Result<Response<Body>, BoxError> {
-        let (ending, why, after) = match failure {
-            Failure::Said(response) => return Ok(response),
-            Failure::Open(why, after) => (Ending::Unreached, why.to_string(), after),
-            Failure::Ended(ending, why) => (ending, why, Duration::ZERO),
+        let (cause, why, after) = match failure {
+            Failure::Unavailable(response) => return Ok(response),
+            Failure::Open(why, after) => (Cause::NotConnected, why.to_string(), after),
+            Failure::Failed(cause, why) => (cause, why, Duration::ZERO),
         };
         let Some(role) = &self.role else {
             let text = format!("cannot reach {}: {why}", self.url);
             return Err(Box::new(tonic::ConnectError(text.into())));
         };
-        tracing::debug!(role, error = why, "a call failed");
-        Ok(unavailable(role, ending, safe, after).into_http())
-    }
-
-    fn budget(&self) -> MutexGuard<'_, Budget> {
-        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+        tracing::debug!(role, error = why, "call failed");
+        Ok(unavailable(role, cause, safe, after).into_http())
     }
 }
 
 const REASON: &str = "UPSTREAM_UNAVAILABLE";
 
-/// The server went in the middle of its answer. No advice to try again: it might do the work twice.
+/// The connection broke during the response. Without retry info, because the server may have
+/// processed the request.
 fn broken(role: Option<&str>) -> Status {
     let who = role.map_or("server".to_owned(), |role| format!("{role} service"));
     let text = format!("the connection to the {who} broke before it answered");
     status::error(Code::Unavailable, REASON, text)
 }
 
-fn unavailable(role: &str, ending: Ending, safe: bool, after: Duration) -> Status {
-    if ending == Ending::Broken && !safe {
+fn unavailable(role: &str, cause: Cause, safe: bool, after: Duration) -> Status {
+    if cause == Cause::Broken && !safe {
         return broken(Some(role));
     }
     let text = format!("the {role} service cannot be reached");
     status::retry(Code::Unavailable, REASON, text, after.max(Duration::from_secs(1)))
 }
 
-/// A server that does not know its role's method: it plays another role, or is older than we are. Others may know it.
-fn stranger(role: &str, endpoint: Option<&Arc<Endpoint>>, path: &str) -> Failure {
+/// The server does not know a method of the role: it has another role or an older version. Other
+/// processes may know it.
+fn wrong_role(role: &str, endpoint: Option<&Arc<Endpoint>>, path: &str) -> Failure {
     let url = endpoint.map(|endpoint| endpoint.target.url()).unwrap_or_default();
-    tracing::warn!(
-        role,
-        url,
-        path,
-        "a server does not know a method of the role that peers give it"
-    );
-    let text = format!("a server that should play the {role} role does not know {path}");
+    tracing::warn!(role, url, path, "peer has another role or version");
+    let text = format!("a server configured for the {role} role does not know {path}");
     let status =
         status::retry(Code::Unavailable, "UPSTREAM_STRANGER", text, Duration::from_secs(5));
-    Failure::Said(status.into_http())
+    Failure::Unavailable(status.into_http())
 }
 
-/// UNAVAILABLE at once, without advice when to come back: gRPC's push-back, which the caller has to
-/// heed and we with it.
+/// Whether the response is UNAVAILABLE without retry info or pushback. Otherwise the caller decides
+/// when to retry.
 fn invites_retry(response: &Response<Body>) -> bool {
     let headers = response.headers();
     code_in(headers) == Some(Code::Unavailable)
@@ -343,7 +339,7 @@ fn addressed(
     request
 }
 
-/// An error with its causes: hyper's own texts say little.
+/// The error's message with those of its causes, because hyper's messages have no details.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
