@@ -1,15 +1,12 @@
-//! Rows as structs, without the driver's derive, so that only this crate knows the driver.
+//! Rows as structs. Replaces the driver's derive macro, so that only this crate depends on the driver.
 
-/// Defines a struct that can be read from a row of either database, each field from the column of its name.
+/// Defines a struct that is read from a row of either database, each field from the column of the same name.
 ///
 /// ```
 /// db::record! {
-///     /// A session as it is stored.
 ///     #[derive(Debug)]
 ///     pub struct Session {
-///         /// Its id.
 ///         pub id: uuid::Uuid,
-///         /// When it was ended, if it was.
 ///         pub revoked_at: Option<chrono::DateTime<chrono::Utc>>,
 ///     }
 /// }

@@ -1,4 +1,4 @@
-//! Many writers, several readers, crashes.
+//! Concurrent writers and consumers, and crashes.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use proto::event::{SubmissionCreated, UserUpdated};
 
 use crate::world::{SECRETS, Slow, USERS, World, update_in};
 
-/// Sixteen writers with transactions of random length over a few hot rows, one in ten rolled back.
+/// Sixteen writers update a few hot rows in transactions of random length; one in ten is rolled back.
 pub async fn write(world: &World, rounds: usize) {
     let mut users = Vec::new();
     for _ in 0..10 {
@@ -20,15 +20,15 @@ pub async fn write(world: &World, rounds: usize) {
         let (db, users) = (world.auth.db(), users.clone());
         writers.push(tokio::spawn(async move {
             for _ in 0..rounds {
-                // In one order, because waiting for PostgreSQL to find deadlocks takes a second each.
-                let mut some: Vec<usize> = (0..rand::random_range(1..4))
+                // Sorted, because PostgreSQL takes a second to detect a deadlock.
+                let mut indexes: Vec<usize> = (0..rand::random_range(1..4))
                     .map(|_| rand::random_range(0..users.len()))
                     .collect();
-                some.sort_unstable();
-                let (users, some) = (&users, &some);
+                indexes.sort_unstable();
+                let (users, indexes) = (&users, &indexes);
                 let result: db::Result<()> = db
                     .transact(|mut tx| async move {
-                        for i in some {
+                        for i in indexes {
                             update_in(&mut tx, users[*i]).await?;
                             let pause = rand::random_range(0..1500);
                             tokio::time::sleep(Duration::from_micros(pause)).await;
@@ -52,9 +52,9 @@ pub async fn write(world: &World, rounds: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_committed_event_once_and_in_order() {
+async fn committed_events_are_applied_exactly_once_in_order() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let running = world.start();
         write(&world, 25).await;
@@ -64,18 +64,18 @@ async fn every_committed_event_once_and_in_order() {
     }
 }
 
-/// The hazard of a sequence: a later id that is visible earlier.
+/// Without a lock, a higher id of a sequence may be visible before a lower one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_commit_is_not_overtaken() {
+async fn events_of_a_slow_commit_are_not_skipped() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let (slow, fast) = (world.user().await, world.user().await);
         let running = world.start();
         world.all_applied(&[]).await;
         for _ in 0..5 {
             let db = world.auth.db();
-            let slowly = tokio::spawn(async move {
+            let slow_commit = tokio::spawn(async move {
                 let mut tx = db.begin().await.unwrap();
                 update_in(&mut tx, slow).await.unwrap();
                 tx.at_commit::<Slow>().0 = Duration::from_millis(60);
@@ -83,7 +83,7 @@ async fn a_slow_commit_is_not_overtaken() {
             });
             tokio::time::sleep(Duration::from_millis(20)).await;
             world.update(fast).await;
-            slowly.await.unwrap();
+            slow_commit.await.unwrap();
             world.all_applied(&[]).await;
         }
         running.stop().await;
@@ -91,11 +91,11 @@ async fn a_slow_commit_is_not_overtaken() {
     }
 }
 
-/// Two processes run the same consumer, and one of them dies in the middle.
+/// One of the two processes is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_consumers_of_one_name_do_the_work_once() {
+async fn two_processes_of_one_consumer_apply_each_event_once() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let other = world.reopen().await;
         let (one, two) = (world.start(), other.start());
@@ -109,22 +109,22 @@ async fn two_consumers_of_one_name_do_the_work_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_in_the_middle_of_a_batch() {
+async fn crash_within_a_batch_applies_no_event_twice() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let mut world = World::new(&kind).await;
         let mut users = Vec::new();
         for _ in 0..30 {
             users.push(world.user().await);
         }
-        world.mischief.hang(users[20]);
+        world.faults.hang(users[20]);
         for _ in 0..3 {
             let running = world.start();
             tokio::time::sleep(Duration::from_millis(100)).await;
             running.kill().await;
             world = world.reopen().await;
         }
-        world.mischief.behave();
+        world.faults.clear();
         let running = world.start();
         world.all_applied(&[]).await;
         running.stop().await;
@@ -133,9 +133,9 @@ async fn a_crash_in_the_middle_of_a_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_again_and_again() {
+async fn repeated_kills_lose_no_event() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let mut world = World::new(&kind).await;
         let id = world.user().await;
         for _ in 0..15 {
@@ -154,16 +154,16 @@ async fn killed_again_and_again() {
 }
 
 #[tokio::test]
-async fn consumers_wake_at_once() {
+async fn consumer_wakes_up_after_a_commit() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let id = world.user().await;
         let _running = world.start();
         world.all_applied(&[]).await;
         let mut times = Vec::new();
         for _ in 0..9 {
-            // Asleep by now, not just about to look again.
+            // Long enough for the consumer to be waiting, not about to read.
             tokio::time::sleep(Duration::from_millis(20)).await;
             let start = Instant::now();
             world.update(id).await;
@@ -176,9 +176,9 @@ async fn consumers_wake_at_once() {
 }
 
 #[tokio::test]
-async fn only_what_belongs_into_the_log_is_committed() {
+async fn invalid_events_prevent_the_commit() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let id = world.user().await;
         let updated = UserUpdated::default();
@@ -200,11 +200,10 @@ async fn only_what_belongs_into_the_log_is_committed() {
     }
 }
 
-/// Many events in one transaction are one batch of rows, in the order of the calls.
 #[tokio::test]
-async fn many_events_of_one_transaction() {
+async fn events_of_a_large_transaction_keep_their_order() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let world = World::new(&kind).await;
         let id = world.user().await;
         let mut tx = world.auth.begin().await.unwrap();

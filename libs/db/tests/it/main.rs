@@ -1,5 +1,5 @@
-//! The promises of `db`, on both databases.
-#![expect(clippy::disallowed_methods, reason = "tests spawn as they like")]
+//! The public interface of `db`, on both databases.
+#![expect(clippy::disallowed_methods, reason = "tests spawn tasks directly")]
 
 mod lease;
 mod migrate;
@@ -10,7 +10,7 @@ mod snapshot;
 mod sqlite;
 mod tx;
 
-/// Tables for these tests; no service has them.
+/// Tables for these tests only.
 const MIGRATIONS: db::Migrations = db::Migrations {
     service: "things",
     files: &[db::Migration::new("0001_things", THINGS, THINGS)],

@@ -19,11 +19,10 @@ use crate::cli::client::{self, SignedIn};
 use crate::cli::progress::Progress;
 use crate::failure::Failure;
 
-const CHUNK: usize = 256 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
 
 type Client = ImportServiceClient<SignedIn>;
 
-/// Runs the command.
 pub async fn run(arguments: Problem) -> Result<ExitCode, Failure> {
     let ProblemCommand::Import(arguments) = arguments.command;
     let (package, content_type) = open(&arguments.path)?;
@@ -33,11 +32,11 @@ pub async fn run(arguments: Problem) -> Result<ExitCode, Failure> {
     let import = follow(&mut client, import, &mut progress).await?;
     progress.finish();
     crate::cli::output::print(report(&import));
-    let good = import.state() == ImportState::Succeeded;
-    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let succeeded = import.state() == ImportState::Succeeded;
+    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The package as one file; a folder becomes a tar archive.
+/// Opens the package as one file, with its content type. A folder is packed into a tar archive.
 fn open(path: &Path) -> Result<(File, &'static str), Failure> {
     let fail = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
     if path.is_dir() {
@@ -52,7 +51,7 @@ fn open(path: &Path) -> Result<(File, &'static str), Failure> {
         Some("zip") => "application/zip",
         Some("tar") => "application/x-tar",
         _ => {
-            let text = format!("{}: give a folder, a .zip or a .tar", path.display());
+            let text = format!("{}: must be a folder, a .zip or a .tar", path.display());
             return Err(Failure::usage(text));
         }
     };
@@ -74,7 +73,7 @@ async fn upload(
     let (send, chunks) = mpsc::channel(4);
     let reader = tokio::task::spawn_blocking(move || send_chunks(package, first, &send));
     let answer = client.import_problem(ReceiverStream::new(chunks)).await;
-    // A refused upload stops the reader; then the refusal is what counts.
+    // A refused upload stops the reader: report the refusal before read errors.
     let read = reader.await.map_err(|error| Failure::new(error.to_string()))?;
     let answer = answer?.into_inner();
     read.map_err(|error| Failure::new(format!("cannot read the package: {error}")))?;
@@ -87,7 +86,7 @@ fn send_chunks(
     send: &mpsc::Sender<ImportProblemRequest>,
 ) -> std::io::Result<()> {
     let mut request = first;
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         let read = package.read(&mut buffer)?;
         if read == 0 {
@@ -166,12 +165,9 @@ fn report(import: &ProblemImport) -> String {
             format!("{} version {} is published\n", import.slug, import.version)
         }
         ImportState::Succeeded => {
-            format!(
-                "{} version {} is verified, and not published yet\n",
-                import.slug, import.version
-            )
+            format!("{} version {} is verified but not published\n", import.slug, import.version)
         }
-        _ => "the package was refused\n".to_owned(),
+        _ => "the package was rejected\n".to_owned(),
     };
     text
 }
@@ -181,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_become_archives_and_strangers_are_refused() {
+    fn folders_are_packed_and_unknown_formats_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("problem.yaml"), "name: x").unwrap();
         let (file, kind) = open(dir.path()).unwrap();
