@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use db::{Db, Read, Tx};
+use db::{Db, Query, Read, Tx};
 use ids::Uuid;
 
 use crate::Received;
@@ -13,23 +13,18 @@ db::record! {
     /// A dead letter as operators see it.
     pub(crate) struct DeadLetter {
         pub topic: String,
-        pub log_id: i64,
-        pub event_id: Uuid,
-        pub type_name: String,
-        pub aggregate_id: Uuid,
-        pub aggregate_version: i64,
-        pub occurred_at: DateTime<Utc>,
-        pub data: Vec<u8>,
         pub reason: String,
         pub attempt_count: i64,
         pub held: bool,
         pub parked_at: DateTime<Utc>,
+        ..pub row: Row,
     }
 }
 
-/// The part of a topic that one processor reads: log ids from `from` to before `end`.
+/// The dead letters of a consumer in the part of a topic that one processor reads: log ids from `from` to before `end`.
 #[derive(Clone, Copy)]
-pub(crate) struct Range {
+pub(crate) struct Scope {
+    pub consumer: &'static str,
     pub topic: &'static str,
     pub from: i64,
     pub end: i64,
@@ -81,26 +76,6 @@ fn storable(reason: &str) -> String {
     reason.replace('\0', " ")
 }
 
-/// The keys that have dead letters.
-pub(crate) async fn blocked_keys(
-    read: impl Read<'_>,
-    consumer: &str,
-    range: Range,
-) -> db::Result<HashSet<Uuid>> {
-    let rows: Vec<(Uuid,)> = read
-        .query(
-            "SELECT DISTINCT aggregate_id FROM dead_letters
-             WHERE consumer = $1 AND topic = $2 AND log_id >= $3 AND log_id < $4",
-        )
-        .bind(consumer)
-        .bind(range.topic)
-        .bind(range.from)
-        .bind(range.end)
-        .fetch_all()
-        .await?;
-    Ok(rows.into_iter().map(|(key,)| key).collect())
-}
-
 /// The oldest dead letters of a consumer after the keyset `after` (time, event id).
 pub(crate) async fn list(
     db: &Db,
@@ -111,7 +86,7 @@ pub(crate) async fn list(
     let mut query = db
         .query(
             "SELECT topic, log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
-                    occurred_at, data, reason, attempt_count, held, parked_at
+                    occurred_at, traceparent, data, reason, attempt_count, held, parked_at
              FROM dead_letters WHERE consumer = $1",
         )
         .bind(consumer);
@@ -139,48 +114,54 @@ pub(crate) async fn mark_for_replay(db: &Db, consumer: &str, key: Uuid) -> db::R
     .await
 }
 
-/// The keys that have dead letters marked for replay.
-pub(crate) async fn keys_to_replay(
-    db: &Db,
-    consumer: &str,
-    range: Range,
-) -> db::Result<Vec<(Uuid,)>> {
-    db.query(
-        "SELECT DISTINCT aggregate_id FROM dead_letters
-         WHERE consumer = $1 AND topic = $2 AND replay = $3 AND log_id >= $4 AND log_id < $5",
-    )
-    .bind(consumer)
-    .bind(range.topic)
-    .bind(true)
-    .bind(range.from)
-    .bind(range.end)
-    .fetch_all()
-    .await
-}
+impl Scope {
+    /// The keys that have dead letters.
+    pub async fn blocked_keys(self, read: impl Read<'_>) -> db::Result<HashSet<Uuid>> {
+        let rows: Vec<(Uuid,)> = self
+            .query(
+                read,
+                "SELECT DISTINCT aggregate_id FROM dead_letters
+                 WHERE consumer = $1 AND topic = $2 AND log_id >= $3 AND log_id < $4",
+            )
+            .fetch_all()
+            .await?;
+        Ok(rows.into_iter().map(|(key,)| key).collect())
+    }
 
-/// The first dead letter of a key.
-pub(crate) async fn first_of_key(
-    db: &Db,
-    consumer: &str,
-    range: Range,
-    key: Uuid,
-) -> db::Result<Option<Received>> {
-    let row: Option<Row> = db
-        .query(
-            "SELECT log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
-                    occurred_at, traceparent, data
-             FROM dead_letters WHERE consumer = $1 AND topic = $2 AND aggregate_id = $3
-               AND log_id >= $4 AND log_id < $5
-             ORDER BY log_id LIMIT 1",
+    /// The keys that have dead letters marked for replay.
+    pub async fn keys_to_replay(self, db: &Db) -> db::Result<Vec<(Uuid,)>> {
+        self.query(
+            db,
+            "SELECT DISTINCT aggregate_id FROM dead_letters
+             WHERE consumer = $1 AND topic = $2 AND log_id >= $3 AND log_id < $4 AND replay = $5",
         )
-        .bind(consumer)
-        .bind(range.topic)
-        .bind(key)
-        .bind(range.from)
-        .bind(range.end)
-        .fetch_optional()
-        .await?;
-    Ok(row.map(|row| row.received(range.topic)))
+        .bind(true)
+        .fetch_all()
+        .await
+    }
+
+    /// The first dead letter of a key.
+    pub async fn first_of_key(self, db: &Db, key: Uuid) -> db::Result<Option<Received>> {
+        let row: Option<Row> = self
+            .query(
+                db,
+                "SELECT log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
+                        occurred_at, traceparent, data
+                 FROM dead_letters
+                 WHERE consumer = $1 AND topic = $2 AND log_id >= $3 AND log_id < $4
+                   AND aggregate_id = $5
+                 ORDER BY log_id LIMIT 1",
+            )
+            .bind(key)
+            .fetch_optional()
+            .await?;
+        Ok(row.map(|row| row.received(self.topic)))
+    }
+
+    fn query<'q>(self, read: impl Read<'q>, sql: &'static str) -> Query<'q> {
+        let query = read.query(sql).bind(self.consumer).bind(self.topic);
+        query.bind(self.from).bind(self.end)
+    }
 }
 
 /// Deletes the dead letter of `event`. Returns false if there is none.

@@ -9,6 +9,7 @@ use crate::{Received, Topic};
 
 db::record! {
     /// An event as a row of `event_log`, `dead_letters` or `outbox`.
+    #[derive(Clone)]
     pub(crate) struct Row {
         pub log_id: i64,
         pub event_id: Uuid,
@@ -18,6 +19,30 @@ db::record! {
         pub occurred_at: DateTime<Utc>,
         pub traceparent: Option<String>,
         pub data: Vec<u8>,
+    }
+}
+
+db::record! {
+    /// A [`Row`] with its topic and, in an outbox, its lane.
+    pub(crate) struct TopicRow {
+        pub lane: i64,
+        pub topic: String,
+        ..pub row: Row,
+    }
+}
+
+impl From<&Received> for Row {
+    fn from(event: &Received) -> Self {
+        Self {
+            log_id: event.log_id,
+            event_id: event.id,
+            type_name: event.type_name.clone(),
+            aggregate_id: event.aggregate_id,
+            aggregate_version: event.version,
+            occurred_at: event.time,
+            traceparent: event.traceparent.clone(),
+            data: event.data.to_vec(),
+        }
     }
 }
 

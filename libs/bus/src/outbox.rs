@@ -1,12 +1,12 @@
 //! Publishing: events are written in the transaction of the change, to the service's `event_log` or, where a relay
 //! publishes them, to its `outbox`.
 
-use chrono::{DateTime, Utc};
 use db::{AtCommit, Tx};
 use ids::Uuid;
 use sha2::{Digest as _, Sha256};
 
-use crate::{Event, Received};
+use crate::log::Row;
+use crate::{Event, Received, Topic};
 
 /// The number of lanes of an outbox. A lane holds all events of its keys and is published by one relay at a time.
 pub(crate) const LANES: i64 = 4;
@@ -23,10 +23,19 @@ const MAX_EVENT_BYTES: usize = 512 << 10;
 ///
 /// The commit fails if the topic belongs to another service or does not declare the message type.
 pub fn append(tx: &mut Tx, event: Event) -> Uuid {
-    let (id, now) = (tx.new_id(), tx.now());
-    let traceparent = rpc::traceparent();
-    tx.at_commit::<Pending>().events.push(PendingEvent { id, now, traceparent, event });
-    id
+    let event_id = tx.new_id();
+    let row = Row {
+        log_id: 0,
+        event_id,
+        type_name: event.type_name,
+        aggregate_id: event.aggregate_id,
+        aggregate_version: event.version,
+        occurred_at: tx.now(),
+        traceparent: rpc::traceparent(),
+        data: event.data,
+    };
+    tx.at_commit::<Pending>().rows.push((event.topic, row));
+    event_id
 }
 
 /// The lane of a key.
@@ -38,27 +47,20 @@ pub(crate) fn lane_of(topic: &str, key: Uuid) -> i64 {
 /// The events of one transaction.
 #[derive(Default)]
 struct Pending {
-    events: Vec<PendingEvent>,
-}
-
-struct PendingEvent {
-    id: Uuid,
-    now: DateTime<Utc>,
-    traceparent: Option<String>,
-    event: Event,
+    rows: Vec<(Topic, Row)>,
 }
 
 impl AtCommit for Pending {
     async fn write(self, tx: &mut Tx) -> db::Result<()> {
-        for pending in &self.events {
-            check(&pending.event, tx.db().service())?;
+        for (topic, row) in &self.rows {
+            check(topic, row, tx.db().service())?;
         }
-        let rows: Vec<NewRow<'_>> = self.events.iter().map(PendingEvent::row).collect();
+        let rows = self.rows.iter().map(|(topic, row)| (topic.name, row));
         match tx.db().is_relayed() {
-            true => insert(tx, Table::OUTBOX, &rows).await?,
+            true => insert(tx, Table::OUTBOX, rows).await?,
             false => {
                 tx.advisory_lock("event_log").await?;
-                insert(tx, Table::EventLog, &rows).await?;
+                insert(tx, Table::EventLog, rows).await?;
             }
         }
         let db = tx.db().clone();
@@ -67,35 +69,11 @@ impl AtCommit for Pending {
     }
 }
 
-impl PendingEvent {
-    fn row(&self) -> NewRow<'_> {
-        NewRow {
-            event_id: self.id,
-            topic: self.event.topic.name,
-            type_name: &self.event.type_name,
-            aggregate_id: self.event.aggregate_id,
-            version: self.event.version,
-            time: self.now,
-            traceparent: self.traceparent.as_deref(),
-            data: &self.event.data,
-        }
-    }
-}
-
 /// Publishes a copy of an event, with its own id, to another topic when `tx` commits.
 pub(crate) async fn copy(tx: &mut Tx, topic: &str, event: &Received) -> db::Result<()> {
-    let row = NewRow {
-        event_id: event.id,
-        topic,
-        type_name: &event.type_name,
-        aggregate_id: event.aggregate_id,
-        version: event.version,
-        time: event.time,
-        traceparent: event.traceparent.as_deref(),
-        data: &event.data,
-    };
     // The outbox holds an event once, even if it is a dead letter of two consumers.
-    insert(tx, Table::Outbox { skip_existing: true }, &[row]).await?;
+    let row = Row::from(event);
+    insert(tx, Table::Outbox { skip_existing: true }, [(topic, &row)].into_iter()).await?;
     let db = tx.db().clone();
     tx.after_commit(move || db.note_appended());
     Ok(())
@@ -111,20 +89,13 @@ impl Table {
     pub const OUTBOX: Table = Table::Outbox { skip_existing: false };
 }
 
-/// A row to insert, without its lane.
-pub(crate) struct NewRow<'a> {
-    pub event_id: Uuid,
-    pub topic: &'a str,
-    pub type_name: &'a str,
-    pub aggregate_id: Uuid,
-    pub version: i64,
-    pub time: DateTime<Utc>,
-    pub traceparent: Option<&'a str>,
-    pub data: &'a [u8],
-}
-
-/// Inserts rows so that the order of their ids is that of `rows`.
-pub(crate) async fn insert(tx: &mut Tx, table: Table, rows: &[NewRow<'_>]) -> db::Result<()> {
+/// Inserts rows with their topics. Their ids are in the order of `rows`; `log_id` is ignored.
+pub(crate) async fn insert<'a>(
+    tx: &mut Tx,
+    table: Table,
+    rows: impl Iterator<Item = (&'a str, &'a Row)> + Send,
+) -> db::Result<()> {
+    let rows: Vec<(&str, &Row)> = rows.collect();
     for rows in rows.chunks(INSERT_ROWS) {
         let mut insert = tx.query(match table {
             Table::EventLog => {
@@ -136,26 +107,26 @@ pub(crate) async fn insert(tx: &mut Tx, table: Table, rows: &[NewRow<'_>]) -> db
                                      occurred_at, traceparent, data, lane) VALUES "
             }
         });
-        for (i, row) in rows.iter().enumerate() {
+        for (i, (topic, row)) in rows.iter().enumerate() {
             insert = insert
                 .push(if i == 0 { "(" } else { ", (" })
                 .push_bind(row.event_id)
                 .push(", ")
-                .push_bind(row.topic)
+                .push_bind(*topic)
                 .push(", ")
-                .push_bind(row.type_name)
+                .push_bind(row.type_name.as_str())
                 .push(", ")
                 .push_bind(row.aggregate_id)
                 .push(", ")
-                .push_bind(row.version)
+                .push_bind(row.aggregate_version)
                 .push(", ")
-                .push_bind(row.time)
+                .push_bind(row.occurred_at)
                 .push(", ")
-                .push_bind(row.traceparent.map(str::to_owned))
+                .push_bind(row.traceparent.clone())
                 .push(", ")
-                .push_bind(row.data);
+                .push_bind(row.data.as_slice());
             if table != Table::EventLog {
-                insert = insert.push(", ").push_bind(lane_of(row.topic, row.aggregate_id));
+                insert = insert.push(", ").push_bind(lane_of(topic, row.aggregate_id));
             }
             insert = insert.push(")");
         }
@@ -167,8 +138,7 @@ pub(crate) async fn insert(tx: &mut Tx, table: Table, rows: &[NewRow<'_>]) -> db
     Ok(())
 }
 
-fn check(event: &Event, service: &str) -> db::Result<()> {
-    let topic = &event.topic;
+fn check(topic: &Topic, row: &Row, service: &str) -> db::Result<()> {
     let name = topic.name;
     if topic.producer != service {
         let producer = topic.producer;
@@ -176,17 +146,17 @@ fn check(event: &Event, service: &str) -> db::Result<()> {
             "topic {name} belongs to {producer}, not to {service}"
         )));
     }
-    if !topic.types.contains(&event.type_name.as_str()) {
-        let type_name = &event.type_name;
+    if !topic.types.contains(&row.type_name.as_str()) {
+        let type_name = &row.type_name;
         return Err(db::Error::Invalid(format!("topic {name} does not declare {type_name}")));
     }
-    if event.data.len() > MAX_EVENT_BYTES {
-        let size = event.data.len();
+    if row.data.len() > MAX_EVENT_BYTES {
+        let size = row.data.len();
         return Err(db::Error::Invalid(format!(
             "an event of topic {name} has {size} bytes, more than {MAX_EVENT_BYTES}"
         )));
     }
-    if event.aggregate_id.is_nil() {
+    if row.aggregate_id.is_nil() {
         return Err(db::Error::Invalid(format!("an event of topic {name} has no key")));
     }
     Ok(())

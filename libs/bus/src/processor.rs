@@ -16,7 +16,7 @@ use ids::Uuid;
 use tokio::sync::watch;
 
 use crate::cursor::{self, Cursor};
-use crate::dead_letters::{self, Range};
+use crate::dead_letters::Scope;
 use crate::handler::{Application, Handler};
 use crate::kafka::{self, Partition};
 use crate::{Received, Stop, Topic, log};
@@ -31,7 +31,7 @@ pub(crate) struct Processor<'a, H> {
     topic: &'a Topic,
     /// The topic's name, on Kafka followed by `/partition`: names the cursor, and labels metrics and health.
     name: String,
-    range: Range,
+    scope: Scope,
     source: Source<'a>,
     stop: Stop<'a>,
     wake: watch::Receiver<u64>,
@@ -71,9 +71,9 @@ impl<'a, H: Handler> Processor<'a, H> {
                 kafka::partition_range(partition.number),
             ),
         };
-        let range = Range { topic: topic.name, from, end };
+        let scope = Scope { consumer: application.state.name, topic: topic.name, from, end };
         let (at, blocked) = (None, HashSet::new());
-        Self { application, topic, name, range, source, stop, wake, at, blocked }
+        Self { application, topic, name, scope, source, stop, wake, at, blocked }
     }
 
     pub async fn run(mut self) {
@@ -208,7 +208,7 @@ impl<'a, H: Handler> Processor<'a, H> {
     }
 
     async fn load_blocked_keys(&mut self) -> db::Result<()> {
-        self.blocked = dead_letters::blocked_keys(self.db(), self.consumer(), self.range).await?;
+        self.blocked = self.scope.blocked_keys(self.db()).await?;
         self.record_blocked_keys();
         Ok(())
     }

@@ -154,7 +154,7 @@ impl Cache {
         }
     }
 
-    /// The sum of a counter; 0 when there is none.
+    /// The sum of a counter; 0 for an unknown key.
     pub async fn count(&self, key: &str) -> u64 {
         match &self.backend {
             Backend::Memory(memory) => memory.count(key),

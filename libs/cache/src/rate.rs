@@ -138,13 +138,6 @@ mod tests {
     }
 
     #[test]
-    fn limit_of_zero_allows_nothing() {
-        let decision = Spent::default().take(Rate::new(0, Duration::from_secs(1)), at(0));
-        assert!(!decision.allowed);
-        assert!(Spent::default().take(Rate::new(1, Duration::ZERO), at(0)).allowed);
-    }
-
-    #[test]
     fn step_is_rounded_up_when_the_limit_does_not_divide_the_window() {
         let (mut spent, seven) = (Spent::default(), Rate::new(7, Duration::from_secs(1)));
         for left in (0..7).rev() {

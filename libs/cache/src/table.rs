@@ -104,16 +104,6 @@ mod tests {
     }
 
     #[test]
-    fn counts_expire() {
-        let mut table = Table::new(10);
-        assert_eq!(add(&mut table, "a", 0, 10), 1);
-        assert_eq!(add(&mut table, "a", 9, 10), 2);
-        assert_eq!(table.get("a", at(9)), Some(&2));
-        assert_eq!(table.get("a", at(10)), None);
-        assert_eq!(add(&mut table, "a", 10, 10), 1);
-    }
-
-    #[test]
     fn full_table_drops_only_expired_counts() {
         let mut table = Table::new(100);
         for i in 0..100 {

@@ -55,18 +55,6 @@ mod tests {
     }
 
     #[test]
-    fn values_expire_and_are_replaced_and_deleted() {
-        let mut values = Values::new(10_000);
-        values.set("a", b"1", at(10));
-        assert_eq!(values.get("a", at(9)).as_deref(), Some(&b"1"[..]));
-        assert_eq!(values.get("a", at(10)), None);
-        values.set("a", b"2", at(20));
-        assert_eq!(values.get("a", at(10)).as_deref(), Some(&b"2"[..]));
-        values.delete("a");
-        assert_eq!(values.get("a", at(10)), None);
-    }
-
-    #[test]
     fn memory_is_bounded_and_used_values_stay() {
         let mut values = Values::new(20_000);
         values.set("used", b"x", at(10));

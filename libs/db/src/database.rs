@@ -240,16 +240,11 @@ impl Db {
                 "INSERT INTO write_probes (name, probe_count) VALUES ('health', 1)
                  ON CONFLICT (name) DO UPDATE SET probe_count = write_probes.probe_count + 1",
             );
-            match probe.execute().await {
-                Ok(_) => tx.commit().await,
-                Err(error) => {
-                    tx.rollback().await;
-                    Err(error)
-                }
-            }
+            let written = probe.execute().await;
+            tx.finish(written).await
         };
         match probe.await {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(Error::Full(_)) => Err("the disk is full: writes are refused, reads work".into()),
             Err(error) => Err(error.to_string()),
         }

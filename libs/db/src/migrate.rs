@@ -170,13 +170,8 @@ impl Db {
             return Ok(0);
         }
         let mut tx = self.begin().await?;
-        match apply(&mut tx, migrations).await {
-            Ok(count) => tx.commit().await.map(|()| count),
-            Err(error) => {
-                tx.rollback().await;
-                Err(error)
-            }
-        }
+        let count = apply(&mut tx, migrations).await;
+        tx.finish(count).await
     }
 
     /// The state of all migrations of the program.

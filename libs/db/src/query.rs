@@ -210,12 +210,12 @@ impl<'c> Query<'c> {
         affected.map(|a| a.0)
     }
 
-    /// The first row; [`Error::NotFound`] when there is none.
+    /// The first row; [`Error::NotFound`] without one.
     pub async fn fetch_one<T: Record>(mut self) -> Result<T> {
         run!(self.fetch_one() as T)
     }
 
-    /// The first row; None when there is none.
+    /// The first row; None without one.
     pub async fn fetch_optional<T: Record>(mut self) -> Result<Option<T>> {
         run!(self.fetch_optional() as T)
     }

@@ -7,7 +7,7 @@ use db::Tx;
 
 use super::Processor;
 use crate::cursor::{self, Cursor};
-use crate::dead_letters::{self, NewDeadLetter};
+use crate::dead_letters::NewDeadLetter;
 use crate::handler::Handler;
 use crate::{Fault, Received, inbox};
 
@@ -86,7 +86,7 @@ impl<H: Handler> Processor<'_, H> {
         }
         let blocked = match self.blocked.is_empty() {
             true => HashSet::new(),
-            false => dead_letters::blocked_keys(&mut *tx, consumer, self.range).await?,
+            false => self.scope.blocked_keys(&mut *tx).await?,
         };
         // A relay may publish an event twice; an event log contains it once.
         let duplicates = match partition {

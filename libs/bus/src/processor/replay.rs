@@ -9,9 +9,9 @@ use crate::{Fault, Received};
 impl<H: Handler> Processor<'_, H> {
     /// Replays marked keys one after the other, each in order until an event fails.
     pub(super) async fn replay(&mut self) -> db::Result<()> {
-        let (db, consumer, range) = (self.db(), self.consumer(), self.range);
-        for (key,) in dead_letters::keys_to_replay(db, consumer, range).await? {
-            while let Some(event) = dead_letters::first_of_key(db, consumer, range, key).await? {
+        let (db, consumer, scope) = (self.db(), self.consumer(), self.scope);
+        for (key,) in scope.keys_to_replay(db).await? {
+            while let Some(event) = scope.first_of_key(db, key).await? {
                 match self.replay_event(&event).await {
                     Ok(true) => {}
                     Ok(false) => return Ok(()),

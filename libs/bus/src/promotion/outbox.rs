@@ -2,32 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
 use db::promotion::{Progress, progress, save_progress};
-use ids::Uuid;
 
 use super::{OnProgress, Promotion, Service};
 use crate::Error;
-use crate::outbox::{NewRow, Table, insert};
+use crate::log::TopicRow;
+use crate::outbox::{Table, insert};
 
 /// Events of one transaction.
 const BATCH: i64 = 2000;
 /// The name of the step.
 const STEP: &str = "event_log";
-
-db::record! {
-    struct Row {
-        id: i64,
-        event_id: Uuid,
-        topic: String,
-        type_name: String,
-        aggregate_id: Uuid,
-        aggregate_version: i64,
-        occurred_at: DateTime<Utc>,
-        traceparent: Option<String>,
-        data: Vec<u8>,
-    }
-}
 
 impl Promotion {
     /// Copies the events that have not been copied yet, in order. Returns the number of all events.
@@ -72,11 +57,11 @@ impl Service {
             if at.done {
                 return Ok(at.rows.unsigned_abs());
             }
-            let rows: Vec<Row> = self
+            let rows: Vec<TopicRow> = self
                 .source
                 .query(
-                    "SELECT id, event_id, topic, type AS type_name, aggregate_id, aggregate_version,
-                            occurred_at, traceparent, data
+                    "SELECT CAST(0 AS BIGINT) AS lane, id AS log_id, event_id, topic, type AS type_name, aggregate_id,
+                            aggregate_version, occurred_at, traceparent, data
                      FROM event_log WHERE id > $1 ORDER BY id LIMIT $2",
                 )
                 .bind(at.cursor)
@@ -84,30 +69,16 @@ impl Service {
                 .fetch_all()
                 .await?;
             let count = i64::try_from(rows.len()).unwrap_or(BATCH);
-            let cursor = rows.last().map_or(at.cursor, |row| row.id);
+            let cursor = rows.last().map_or(at.cursor, |row| row.row.log_id);
             let next = Progress { cursor, rows: at.rows + count, done: count < BATCH };
-            let rows: &Vec<NewRow<'_>> = &rows.iter().map(Row::as_new).collect();
+            let rows = &rows;
             self.target
                 .transact(|mut tx| async move {
-                    insert(&mut tx, Table::OUTBOX, rows).await?;
+                    insert(&mut tx, Table::OUTBOX, rows.iter().map(|r| (r.topic.as_str(), &r.row)))
+                        .await?;
                     save_progress(&mut tx, STEP, next).await
                 })
                 .await?;
-        }
-    }
-}
-
-impl Row {
-    fn as_new(&self) -> NewRow<'_> {
-        NewRow {
-            event_id: self.event_id,
-            topic: &self.topic,
-            type_name: &self.type_name,
-            aggregate_id: self.aggregate_id,
-            version: self.aggregate_version,
-            time: self.occurred_at,
-            traceparent: self.traceparent.as_deref(),
-            data: &self.data,
         }
     }
 }

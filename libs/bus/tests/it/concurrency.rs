@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use bus::{Event, outbox};
-use db::testing;
 use proto::event::{SubmissionCreated, UserUpdated};
 
-use crate::world::{SECRETS, Slow, USERS, World, update_in};
+use crate::world::{Inject, SECRETS, Slow, USERS, World, update_in};
 
 /// Sixteen writers update a few hot rows in transactions of random length; one in ten is rolled back.
 pub async fn write(world: &World, rounds: usize) {
@@ -53,23 +52,19 @@ pub async fn write(world: &World, rounds: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn committed_events_are_applied_exactly_once_in_order() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let running = world.start();
         write(&world, 25).await;
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }
 
 /// Without a lock, a higher id of a sequence may be visible before a lower one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_of_a_slow_commit_are_not_skipped() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let (slow, fast) = (world.user().await, world.user().await);
         let running = world.start();
         world.all_applied(&[]).await;
@@ -86,38 +81,34 @@ async fn events_of_a_slow_commit_are_not_skipped() {
             slow_commit.await.unwrap();
             world.all_applied(&[]).await;
         }
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }
 
 /// One of the two processes is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_of_one_consumer_apply_each_event_once() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let other = world.reopen().await;
         let (one, two) = (world.start(), other.start());
         write(&world, 8).await;
         two.kill().await;
         write(&world, 8).await;
         world.all_applied(&[]).await;
-        one.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([one]).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn crash_within_a_batch_applies_no_event_twice() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let mut world = World::new(&kind).await;
+    World::on_each_database(async |mut world: World| {
         let mut users = Vec::new();
         for _ in 0..30 {
             users.push(world.user().await);
         }
-        world.faults.hang(users[20]);
+        world.faults.inject(users[20], Inject::Hang);
         for _ in 0..3 {
             let running = world.start();
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -127,16 +118,14 @@ async fn crash_within_a_batch_applies_no_event_twice() {
         world.faults.clear();
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn repeated_kills_lose_no_event() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let mut world = World::new(&kind).await;
+    World::on_each_database(async |mut world: World| {
         let id = world.user().await;
         for _ in 0..15 {
             let running = world.start();
@@ -148,16 +137,14 @@ async fn repeated_kills_lose_no_event() {
         }
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn consumer_wakes_up_after_a_commit() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let id = world.user().await;
         let _running = world.start();
         world.all_applied(&[]).await;
@@ -172,14 +159,13 @@ async fn consumer_wakes_up_after_a_commit() {
         }
         times.sort();
         assert!(times[4] < Duration::from_millis(100), "{times:?}");
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn invalid_events_prevent_the_commit() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let id = world.user().await;
         let updated = UserUpdated::default();
         let undeclared = Event::new(&SECRETS, id, 1, &SubmissionCreated::default());
@@ -197,14 +183,13 @@ async fn invalid_events_prevent_the_commit() {
         let twice =
             vec![(crate::world::TOPICS, world.auth.db()), (crate::world::TOPICS, world.auth.db())];
         assert!(bus::Bus::embedded(twice).is_err());
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn events_of_a_large_transaction_keep_their_order() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let id = world.user().await;
         let mut tx = world.auth.begin().await.unwrap();
         for _ in 0..350 {
@@ -213,7 +198,7 @@ async fn events_of_a_large_transaction_keep_their_order() {
         tx.commit().await.unwrap();
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }

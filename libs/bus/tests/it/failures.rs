@@ -1,16 +1,14 @@
 //! Failing handlers and restored databases.
 
-use db::testing::{self, eventually};
+use db::testing::eventually;
 
-use crate::world::{CONSUMER, World};
+use crate::world::{CONSUMER, Inject, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn permanent_failure_blocks_only_its_key() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let (good, bad) = (world.user().await, world.user().await);
-        world.faults.fail_permanently(bad);
+        world.faults.inject(bad, Inject::Permanent);
         let running = world.start();
         for _ in 0..5 {
             world.update(bad).await;
@@ -35,19 +33,18 @@ async fn permanent_failure_blocks_only_its_key() {
         world.all_applied(&[bad]).await;
         eventually("the next event is held", || async { world.dead_letters().await == 7 }).await;
         running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn eighth_failure_makes_a_dead_letter() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let (recovering, failing, panicking) =
             (world.user().await, world.user().await, world.user().await);
-        world.faults.fail(recovering, 7);
-        world.faults.fail(failing, 100);
-        world.faults.panic(panicking);
+        world.faults.inject(recovering, Inject::Failures(7));
+        world.faults.inject(failing, Inject::Failures(100));
+        world.faults.inject(panicking, Inject::Panic);
         let running = world.start();
         world.all_applied(&[failing, panicking]).await;
         eventually("there are two dead letters", || async { world.dead_letters().await == 2 })
@@ -62,30 +59,28 @@ async fn eighth_failure_makes_a_dead_letter() {
         assert!(reason.contains("injected panic"), "{reason}");
         assert_eq!(attempts, 8);
         running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn transient_failures_are_retried_without_limit() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let id = world.user().await;
-        world.faults.fail_transiently(id, 50);
+        world.faults.inject(id, Inject::Transient(50));
         let running = world.start();
         world.all_applied(&[]).await;
         assert_eq!(world.dead_letters().await, 0);
         running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn consumer_stops_during_retries() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let id = world.user().await;
-        world.faults.fail_transiently(id, u32::MAX);
+        world.faults.inject(id, Inject::Transient(u32::MAX));
         let running = world.start();
         eventually("the handler has failed", || async { world.faults.calls(id) > 3 }).await;
         assert!(world.bus.health().unwrap_err().contains("is retried: injected"));
@@ -93,17 +88,15 @@ async fn consumer_stops_during_retries() {
         world.faults.clear();
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }
 
 /// The producer's database is restored from an older backup: the last events are missing.
 #[tokio::test]
 async fn restored_log_stops_the_consumer() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let id = world.user().await;
         for _ in 0..5 {
             world.update(id).await;
@@ -126,14 +119,13 @@ async fn restored_log_stops_the_consumer() {
         world.update(id).await;
         world.all_applied(&[]).await;
         running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn replaced_event_at_the_cursor_stops_the_consumer() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let id = world.user().await;
         let running = world.start();
         world.all_applied(&[]).await;
@@ -147,5 +139,6 @@ async fn replaced_event_at_the_cursor_stops_the_consumer() {
         world.update(id).await;
         assert_eq!(world.seen().await[&id], 1);
         running.stop().await;
-    }
+    })
+    .await;
 }

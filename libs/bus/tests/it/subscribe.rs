@@ -15,7 +15,7 @@ use proto::event::{
 use rpc::{PageKey, RootSecret};
 use tonic::{Code, Request, Status, Streaming};
 
-use crate::world::{CONSUMER, SECRETS, World};
+use crate::world::{CONSUMER, Inject, SECRETS, World};
 
 fn caller(kind: Kind, id: Uuid) -> Caller {
     let principal = Principal { kind, id, ..Principal::anonymous() };
@@ -66,9 +66,7 @@ fn from_start() -> SubscribeRequest {
 
 #[tokio::test]
 async fn stream_resumes_after_its_cursor() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let id = world.user().await;
         world.update(id).await;
         let mut stream = subscribe(&world, service(), from_start()).await.unwrap();
@@ -85,14 +83,13 @@ async fn stream_resumes_after_its_cursor() {
         let mut stream = subscribe(&world, service(), SubscribeRequest::default()).await.unwrap();
         world.update(id).await;
         assert_eq!(next(&mut stream).await.2, 4);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn events_are_projected_for_the_caller() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let (ann, bob) = (world.user().await, world.user().await);
         world.update(bob).await;
         let mut tx = world.auth.begin().await.unwrap();
@@ -123,7 +120,8 @@ async fn events_are_projected_for_the_caller() {
         acting.on_behalf_of = Some(caller(Kind::User, bob).principal);
         let mut stream = subscribe(&world, acting, from_start()).await.unwrap();
         assert_eq!(next(&mut stream).await.1, bob);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -178,12 +176,10 @@ async fn closing_the_bus_ends_streams_with_unavailable() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_listed_and_replayed_in_order() {
-    for kind in testing::kinds() {
-        let _guard = testing::PrintOnPanic(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let (one, two) = (world.user().await, world.user().await);
-        world.faults.fail_permanently(one);
-        world.faults.fail_permanently(two);
+        world.faults.inject(one, Inject::Permanent);
+        world.faults.inject(two, Inject::Permanent);
         let running = world.start();
         for _ in 0..3 {
             world.update(one).await;
@@ -214,7 +210,7 @@ async fn dead_letters_are_listed_and_replayed_in_order() {
         };
         // A replay that fails keeps all dead letters.
         world.faults.clear();
-        world.faults.panic(one);
+        world.faults.inject(one, Inject::Panic);
         assert_eq!(replay(CONSUMER, one.to_string()).await.unwrap().event_count, 4);
         eventually("the replay has failed", || async {
             let marked = world.reader.query("SELECT count(*) FROM dead_letters WHERE replay = $1");
@@ -235,12 +231,12 @@ async fn dead_letters_are_listed_and_replayed_in_order() {
         world.all_applied(&[two]).await;
         replay(CONSUMER, two.to_string()).await.unwrap();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([running]).await;
 
         let missing = replay(CONSUMER, one.to_string()).await.unwrap_err();
         assert_eq!(missing.code(), Code::NotFound);
         assert_eq!(rpc::status::reason(&missing).as_deref(), Some("DEAD_LETTER_NOT_FOUND"));
         assert_eq!(replay("", "x".into()).await.unwrap_err().code(), Code::InvalidArgument);
-    }
+    })
+    .await;
 }

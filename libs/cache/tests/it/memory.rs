@@ -30,7 +30,9 @@ async fn everything_expires_by_the_clock() {
     clock.advance(Duration::from_secs(30));
     assert_eq!(cache.get("a").await, None);
     assert_eq!(cache.count("n").await, 0);
-    cache.increment("n", 1, minute).await;
+    assert_eq!(cache.increment("n", 1, minute).await, 1);
+    cache.set("a", "new value", minute).await;
+    assert_eq!(cache.get("a").await.as_deref(), Some(&b"new value"[..]));
     cache.delete("n").await;
     assert_eq!(cache.count("n").await, 0);
 }

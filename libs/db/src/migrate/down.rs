@@ -45,13 +45,8 @@ impl Db {
         to: i64,
     ) -> Result<usize> {
         let mut tx = self.begin().await?;
-        match undo(&mut tx, migrations, scope, to).await {
-            Ok(count) => tx.commit().await.map(|()| count),
-            Err(error) => {
-                tx.rollback().await;
-                Err(error)
-            }
-        }
+        let count = undo(&mut tx, migrations, scope, to).await;
+        tx.finish(count).await
     }
 }
 

@@ -39,33 +39,28 @@ pub async fn content(
     let names: Vec<String> = table.columns.iter().map(|(name, _)| quoted(name)).collect();
     let sql = format!("SELECT {} FROM {}", names.join(", "), quoted(&table.name));
     let (mut content, mut line) = (Content::default(), Vec::new());
-    let mut report = |content: &Content| {
-        if content.rows.is_multiple_of(1000) {
-            progress(content.rows);
-        }
-    };
-    match db.backend() {
-        Backend::Sqlite(file) => {
-            let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&file.read);
+    macro_rules! add_rows {
+        ($executor:expr) => {
+            let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch($executor);
             while let Some(row) = rows.try_next().await? {
                 line.clear();
                 copy_text::append(&mut line, &row, &table.columns)
                     .map_err(|e| decode_error(table, e))?;
                 content.add(&line);
-                report(&content);
+                if content.rows.is_multiple_of(1000) {
+                    progress(content.rows);
+                }
             }
+        };
+    }
+    match db.backend() {
+        Backend::Sqlite(file) => {
+            add_rows!(&file.read);
         }
         Backend::Postgres(pg) => {
             let mut tx = pg.read.begin().await?;
             sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
-            let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&mut *tx);
-            while let Some(row) = rows.try_next().await? {
-                line.clear();
-                copy_text::append(&mut line, &row, &table.columns)
-                    .map_err(|e| decode_error(table, e))?;
-                content.add(&line);
-                report(&content);
-            }
+            add_rows!(&mut *tx);
         }
     }
     progress(content.rows);

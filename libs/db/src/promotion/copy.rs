@@ -39,13 +39,8 @@ pub async fn copy(
         let next =
             Progress { cursor: batch.cursor, rows: at.rows + batch.rows, done: batch.is_last };
         let mut tx = target.begin().await?;
-        match write(&mut tx, table, &batch, next).await {
-            Ok(()) => tx.commit().await?,
-            Err(error) => {
-                tx.rollback().await;
-                return Err(named(error, table));
-            }
-        }
+        let written = write(&mut tx, table, &batch, next).await;
+        tx.finish(written).await.map_err(|error| named(error, table))?;
     }
 }
 

@@ -39,13 +39,8 @@ pub struct Progress {
 /// [`Error::Config`] when the database contains other data.
 pub async fn begin(target: &Db, source: Uuid) -> Result<BeginOutcome> {
     let mut tx = target.begin().await?;
-    match begin_in(&mut tx, source).await {
-        Ok(outcome) => tx.commit().await.map(|()| outcome),
-        Err(error) => {
-            tx.rollback().await;
-            Err(error)
-        }
-    }
+    let outcome = begin_in(&mut tx, source).await;
+    tx.finish(outcome).await
 }
 
 async fn begin_in(tx: &mut Tx, source: Uuid) -> Result<BeginOutcome> {

@@ -11,10 +11,13 @@ mod sqlite;
 mod tx;
 
 /// Tables for these tests only.
-const MIGRATIONS: db::Migrations = db::Migrations {
-    service: "things",
-    files: &[db::Migration::new("0001_things", THINGS, THINGS)],
-};
+const MIGRATIONS: db::Migrations =
+    db::Migrations { service: "things", files: &[same("0001_things", THINGS)] };
+
+/// A migration with the same script for both databases.
+const fn same(name: &'static str, script: &'static str) -> db::Migration {
+    db::Migration::new(name, script, script)
+}
 
 const THINGS: &str = "
     CREATE TABLE things (

@@ -3,22 +3,12 @@
 use db::testing::{self, Kind};
 use db::{Error, Migration, Migrations};
 
-use crate::MIGRATIONS;
+use crate::{MIGRATIONS, same};
 
-const ONE: Migration =
-    Migration::new("0001_one", "CREATE TABLE one (a TEXT)", "CREATE TABLE one (a TEXT)");
-const TWO: Migration = Migration::new(
-    "0002_two",
-    "CREATE TABLE two (a TEXT); CREATE TABLE three (a TEXT)",
-    "CREATE TABLE two (a TEXT); CREATE TABLE three (a TEXT)",
-);
-const CHANGED: Migration =
-    Migration::new("0001_one", "CREATE TABLE one (b TEXT)", "CREATE TABLE one (b TEXT)");
-const BROKEN: Migration = Migration::new(
-    "0002_broken",
-    "CREATE TABLE two (a TEXT); NONSENSE",
-    "CREATE TABLE two (a TEXT); NONSENSE",
-);
+const ONE: Migration = same("0001_one", "CREATE TABLE one (a TEXT)");
+const TWO: Migration = same("0002_two", "CREATE TABLE two (a TEXT); CREATE TABLE three (a TEXT)");
+const CHANGED: Migration = same("0001_one", "CREATE TABLE one (b TEXT)");
+const BROKEN: Migration = same("0002_broken", "CREATE TABLE two (a TEXT); NONSENSE");
 
 const fn set(files: &'static [Migration]) -> Migrations {
     Migrations { service: "steps", files }

@@ -6,13 +6,13 @@ use db::migrate::Scope;
 use db::testing::{self, Kind, TestDb};
 use db::{Db, Engine, Error, Migration, Migrations, Sql};
 
-const NAMES: [&str; 2] = ["CREATE TABLE one (a TEXT)", "CREATE TABLE two (a TEXT)"];
-const ONE: Migration =
-    Migration::new("0001_one", NAMES[0], NAMES[0]).with_down("DROP TABLE one", "DROP TABLE one");
-const TWO: Migration = Migration::new("0002_two", NAMES[1], NAMES[1])
+use crate::same;
+
+const WITHOUT_DOWN: Migration = same("0001_one", "CREATE TABLE one (a TEXT)");
+const ONE: Migration = WITHOUT_DOWN.with_down("DROP TABLE one", "DROP TABLE one");
+const TWO: Migration = same("0002_two", "CREATE TABLE two (a TEXT)")
     .with_down("-- Comment.\nDROP TABLE two;\n", "-- Comment.\nDROP TABLE two;\n");
 const BROKEN: Migration = ONE.with_down("DROP TABLE one; NONSENSE", "DROP TABLE one; NONSENSE");
-const WITHOUT_DOWN: Migration = Migration::new("0001_one", NAMES[0], NAMES[0]);
 
 const fn set(files: &'static [Migration]) -> Migrations {
     Migrations { service: "steps", files }
