@@ -34,12 +34,9 @@ type Adjust = Arc<dyn Fn(&mut Options) + Send + Sync>;
 pub struct Setup<S: Service> {
     /// The service's configuration.
     pub config: S::Config,
-    /// Time. Stands still unless the test moves it.
-    pub clock: Clock,
-    /// Topics that the service consumes; [`World::publish`] publishes on them.
-    pub topics: &'static [Topic],
-    /// The protos of the service and its peers.
-    pub descriptor_set: &'static [u8],
+    clock: Clock,
+    topics: &'static [Topic],
+    descriptor_set: &'static [u8],
     peers: Arc<dyn Fn() -> Services + Send + Sync>,
     layer: LayerOf<S>,
     adjust: Adjust,
@@ -64,6 +61,26 @@ impl<S: Service> Default for Setup<S> {
 }
 
 impl<S: Service> Setup<S> {
+    /// The defaults, with this configuration.
+    #[must_use]
+    pub fn new(config: S::Config) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// Another clock than a manual one that starts now.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The topics that the service consumes; [`World::publish`] publishes on them.
+    #[must_use]
+    pub fn topics(mut self, topics: &'static [Topic]) -> Self {
+        self.topics = topics;
+        self
+    }
+
     /// Fakes of the services that the service calls.
     #[must_use]
     pub fn peers(mut self, peers: impl Fn() -> Services + Send + Sync + 'static) -> Self {
@@ -222,6 +239,14 @@ impl<S: Service> World<S> {
         self.running.tasks.shutdown().begin();
         self.running.tasks.finish(GRACE).await;
         self.running = self.another().await;
+    }
+
+    /// Another world on the same events: another instance with its own setup, whose `db` is a handle of the same
+    /// database.
+    pub async fn beside(&self, setup: Setup<S>, db: TestDb) -> Self {
+        let (logs, directory) = (self.logs.clone(), directory());
+        let running = setup.start(&db, &logs, directory.clone()).await;
+        Self { setup, db, logs, running, directory }
     }
 
     /// One more process on the same data.

@@ -61,7 +61,7 @@ services! {
     /// Accounts and sessions.
     auth: auth::Auth,
     /// Problems and their packages.
-    problem: problem::Problem,
+    problem: problem::Problems,
     /// Submissions.
     challenge: challenge::Challenge,
     /// Judging.

@@ -50,6 +50,7 @@ impl State {
             store::keys::purge_assertions(&mut tx, now).await?;
             store::revocations::purge(&mut tx, now).await
         });
-        purging.await.map(drop)
+        purging.await?;
+        Ok(())
     }
 }

@@ -189,7 +189,8 @@ impl State {
         violations.check(plain, "username_prefix", "must have at most 32 characters");
         checked(violations)?;
         let (size, token) = (request.page_size, &request.page_token);
-        let page: Page<'_, String> = Page::open(&self.pages, "ListUsers", &[prefix.as_bytes()], size, token)?;
+        let page: Page<'_, String> =
+            Page::open(&self.pages, "ListUsers", &[prefix.as_bytes()], size, token)?;
         let after = page.after.clone().unwrap_or_default();
         let users = store::users::page(&self.db, &prefix, &after, page.limit()).await?;
         let (users, next) = page.close(users, |last| last.username_key.clone());

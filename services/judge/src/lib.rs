@@ -80,7 +80,7 @@ impl Service for Judge {
         let languages = languages::load(config.languages_file().as_deref())
             .map_err(|error| OpenError::Config(format!("judge.languages: {error}")))?;
         let Context { db, cache, .. } = context;
-        let queue = queue::Queue::new(config, db.clone(), cache, worker::untried(&languages));
+        let queue = queue::Queue::new(config, db.clone(), cache, worker::untested(&languages));
         Ok(Self(Arc::new(Inner { db, queue })))
     }
 

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::Service;
+use crate::Problems;
 use crate::check::Check;
 use crate::error::{Error, Result};
 use crate::objects::{Chunks, is_digest};
@@ -11,7 +11,7 @@ use crate::store::{self, imports::Import, versions::Statement, versions::Version
 use crate::version::{Attachment, Manifest};
 use crate::viewer::{self, Viewer};
 
-impl Service {
+impl Problems {
     /// The version whose content the viewer sees: the published one. Without one, users who may edit the problem see
     /// the newest.
     async fn visible_version(

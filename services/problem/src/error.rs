@@ -2,23 +2,19 @@
 
 use std::time::Duration;
 
-use rpc::{Violations, status};
+use rpc::status;
+use service::OpenError;
 use tonic::{Code, Status};
 
 use package::Severity;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Fields of the request and what would be valid.
-    #[error("invalid fields: {0:?}")]
-    Invalid(Vec<(String, String)>),
     /// Does not exist, or the caller may not see it.
     #[error("no such {0}")]
     NotFound(&'static str),
     #[error("the slug is taken")]
     SlugTaken,
-    #[error("the etag does not match")]
-    EtagMismatch,
     /// The state of the problem does not allow it: reason and text.
     #[error("{1}")]
     Precondition(&'static str, &'static str),
@@ -38,18 +34,8 @@ pub enum Error {
     /// The object store could not be reached at start; the text names the setting of its address.
     #[error("{0}")]
     Unavailable(String),
-    /// A call to another service failed.
-    #[error("{0}")]
-    Peer(Box<Status>),
     #[error(transparent)]
-    Db(#[from] db::Error),
-    #[error("stored value: {0}")]
-    Stored(#[from] serde_json::Error),
-    #[error("the server is shutting down")]
-    ShuttingDown,
-    /// A status created by a library.
-    #[error(transparent)]
-    Status(Box<Status>),
+    Common(#[from] service::Error),
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -57,13 +43,25 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// One invalid field: what is wrong and what would be valid.
     pub fn invalid(field: &str, what: impl Into<String>) -> Self {
-        Self::Invalid(vec![(field.to_owned(), what.into())])
+        service::Error::invalid(field, what).into()
+    }
+}
+
+impl From<db::Error> for Error {
+    fn from(error: db::Error) -> Self {
+        Self::Common(error.into())
     }
 }
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
-        Self::Status(Box::new(status))
+        Self::Common(status.into())
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        service::Error::stored(error).into()
     }
 }
 
@@ -73,20 +71,25 @@ impl From<std::io::Error> for Error {
     }
 }
 
+impl From<Error> for OpenError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Config(text) => Self::Config(text),
+            Error::Unavailable(text) => Self::Unavailable(text),
+            error => Self::Storage(error.to_string()),
+        }
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
-            Error::Invalid(fields) => invalid(fields),
             Error::NotFound(what) => {
                 let reason = format!("{}_NOT_FOUND", what.to_uppercase());
                 status::not_found(&reason, format!("there is no such {what}"))
             }
             Error::SlugTaken => {
                 status::error(Code::AlreadyExists, "SLUG_TAKEN", "another problem has this slug")
-            }
-            Error::EtagMismatch => {
-                let text = "the problem was changed by another request; read it again";
-                status::error(Code::Aborted, "ETAG_MISMATCH", text)
             }
             Error::Precondition(reason, text) => status::failed_precondition(reason, text),
             Error::Denied => {
@@ -99,26 +102,11 @@ impl From<Error> for Status {
                 tracing::error!(%error, "object damaged");
                 status::error(Code::DataLoss, "OBJECT_DAMAGED", "the object is damaged")
             }
-            Error::Peer(cause) => {
-                tracing::warn!(%cause, "peer call failed");
-                unavailable("PEER_UNAVAILABLE", "another service is unavailable")
-            }
             Error::Objects(error) => of_objects(&error),
             error @ (Error::Config(_) | Error::Unavailable(_)) => status::internal(error),
-            Error::Db(error) => of_database(&error),
-            error @ Error::Stored(_) => status::internal(error),
-            Error::ShuttingDown => unavailable("SHUTTING_DOWN", "the server is shutting down"),
-            Error::Status(status) => *status,
+            Error::Common(error) => error.into(),
         }
     }
-}
-
-fn invalid(fields: Vec<(String, String)>) -> Status {
-    let mut violations = Violations::default();
-    for (field, what) in fields {
-        violations.add(field, what);
-    }
-    violations.into_result().err().unwrap_or_else(|| status::internal("no invalid field"))
 }
 
 /// Every violation names a file of the package; the reason distinguishes them from fields of the request.
@@ -145,7 +133,7 @@ fn of_package(error: package::Error) -> Status {
         package::Error::TooLarge(text) => {
             status::error(Code::InvalidArgument, "PACKAGE_TOO_LARGE", text)
         }
-        package::Error::Io(error) if is_full(&error) => disk_full(&error),
+        package::Error::Io(error) if is_full(&error) => disk_full(error.to_string()),
         package::Error::Io(error) => status::internal(error),
     }
 }
@@ -158,7 +146,7 @@ fn of_objects(error: &object_store::Error) -> Status {
     let mut cause = error.source();
     while let Some(inner) = cause {
         if inner.downcast_ref::<std::io::Error>().is_some_and(is_full) {
-            return disk_full(error);
+            return disk_full(error.to_string());
         }
         cause = inner.source();
     }
@@ -181,27 +169,9 @@ fn is_full(error: &std::io::Error) -> bool {
     matches!(error.kind(), K::StorageFull | K::QuotaExceeded)
 }
 
-fn of_database(error: &db::Error) -> Status {
-    match error {
-        db::Error::Full(_) => disk_full(error),
-        error if error.is_transient() => {
-            tracing::warn!(%error, "database unavailable");
-            unavailable("DATABASE_UNAVAILABLE", "the database is unavailable")
-        }
-        db::Error::Invalid(cause) => {
-            // Validation missed it, but it is still an error of the client.
-            tracing::warn!(cause, "database refused a value");
-            let text = "a text contains a zero byte, or a number is out of range";
-            status::error(Code::InvalidArgument, "VALUE_REFUSED", text)
-        }
-        error => status::internal(error),
-    }
-}
-
-fn disk_full(error: &dyn std::fmt::Display) -> Status {
-    tracing::error!(%error, "disk full");
-    let text = "the disk of the server is full; writes are refused";
-    status::retry(Code::ResourceExhausted, "DISK_FULL", text, Duration::from_secs(30))
+/// The same status as for a database on a full disk.
+fn disk_full(cause: String) -> Status {
+    service::Error::Db(db::Error::Full(cause)).into()
 }
 
 fn unavailable(reason: &str, text: &str) -> Status {

@@ -4,13 +4,13 @@
 //! from the judge. Consumes agon.judgement.v1 with the results.
 
 use access::Caller;
-use bus::{Event, Fault, Received, Topic};
+use bus::{Consumes, Event, Fault, Received, Topic};
 use db::Tx;
 use prost::{Message, Name};
 use proto::event as pb;
 use uuid::Uuid;
 
-use crate::Service;
+use crate::Problems;
 use crate::check::Check;
 use crate::error::Error;
 use crate::problem::Problem;
@@ -32,11 +32,8 @@ pub const VERIFICATION: Topic = Topic::new("agon.verification.v1", "problem")
     .key("verification_id")
     .types(&["agon.event.v1.VerificationRequested"]);
 
-/// The topics that this service publishes.
-pub const TOPICS: &[Topic] = &[PROBLEM, VERIFICATION];
-
-pub const CONSUMES: &[bus::Consumes] =
-    &[bus::Consumes { consumer: "problem", topics: &["agon.judgement.v1"] }];
+/// The consumer of judgements.
+pub const JUDGEMENTS: Consumes = Consumes { consumer: "problem", topics: &["agon.judgement.v1"] };
 
 fn append<M: Message + Name>(tx: &mut Tx, problem: &Problem, message: &M) {
     bus::outbox::append(tx, Event::new(&PROBLEM, problem.id, problem.version, message));
@@ -105,7 +102,7 @@ fn project(event: &Received, caller: &Caller) -> Option<Received> {
 }
 
 /// Applies judgements of checks.
-pub struct Judgements(pub Service);
+pub struct Judgements(pub Problems);
 
 impl bus::Handler for Judgements {
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
@@ -119,7 +116,7 @@ impl bus::Handler for Judgements {
         }
         match self.0.apply_judgement(tx, &judged).await {
             Ok(()) => Ok(()),
-            Err(Error::Db(error)) => Err(error.into()),
+            Err(Error::Common(error)) => Err(error.into()),
             Err(error) => Err(Fault::retry(error)),
         }
     }

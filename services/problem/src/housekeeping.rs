@@ -1,13 +1,13 @@
-//! Periodic cleanup: purges deleted problems, unreferenced objects and expired request ids.
+//! Periodic cleanup: purges deleted problems and unreferenced objects.
 
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::TryStreamExt as _;
-use runtime::Shutdown;
+use runtime::Tasks;
 
-use crate::Service;
-use crate::error::Result;
+use crate::Problems;
+use crate::error::{Error, Result};
 use crate::objects::digest_of;
 use crate::store;
 
@@ -25,25 +25,26 @@ pub struct Removed {
     pub objects: usize,
 }
 
-impl Service {
+impl Problems {
     /// Cleans up periodically until the shutdown.
-    pub async fn housekeeping(self, shutdown: Shutdown) {
+    pub fn start_housekeeping(&self, tasks: &Tasks) {
         let interval = Duration::from_secs(self.config.housekeeping_seconds.max(1));
-        while shutdown.unless_begun(tokio::time::sleep(interval)).await.is_some() {
-            match self.clean_up().await {
-                Ok(removed) if removed == Removed::default() => {}
-                Ok(removed) => {
-                    tracing::info!(removed.problems, removed.objects, "housekeeping done")
+        let this = self.clone();
+        service::every(tasks, "problem housekeeping", interval, move || {
+            let this = this.clone();
+            async move {
+                let Removed { problems, objects } = this.clean_up().await?;
+                if problems + objects > 0 {
+                    tracing::info!(problems, objects, "housekeeping done");
                 }
-                Err(error) => tracing::warn!(%error, "housekeeping failed, retrying"),
+                Ok::<_, Error>(())
             }
-        }
+        });
     }
 
     /// Cleans up once.
     pub async fn clean_up(&self) -> Result<Removed> {
         let problems = self.purge().await?;
-        db::requests::purge(&self.db, self.clock.now()).await?;
         let objects = self.remove_objects().await?;
         Ok(Removed { problems, objects })
     }

@@ -3,27 +3,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
-use db::{Tx, requests};
+use db::Tx;
 use package::{Blob, Finding, Package};
-use prost::Message as _;
 use proto::problem as pb;
+use service::Idempotent;
 use uuid::Uuid;
 
-use crate::Service;
+use crate::Problems;
 use crate::check::{self, Check, State, TimeFactor};
 use crate::error::{Error, Result};
 use crate::events;
 use crate::import::{Report, time_limit};
 use crate::problem::{self, Problem};
-use crate::problems::{claim, free_slug};
+use crate::problems::free_slug;
 use crate::progress::{self, Next};
 use crate::store::{self, imports::Import, versions::Version};
 use crate::upload::Upload;
 use crate::version::{self, Manifest};
 use crate::viewer::{self, Viewer};
 use crate::wire;
-
-const RPC: &str = "ImportProblem";
 
 /// The options in the first message of an upload.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +56,7 @@ struct Prepared {
     time_factors: BTreeMap<String, TimeFactor>,
 }
 
-impl Service {
+impl Problems {
     /// Determines the target of an upload before its content arrives.
     pub async fn target(&self, viewer: &Viewer, name: &str) -> Result<Target> {
         if name.is_empty() {
@@ -118,14 +116,15 @@ impl Service {
     /// Creates problem, version, import and checks, and requests the first checks.
     async fn commit(&self, tx: &mut Tx, prepared: &Prepared) -> Result<pb::ImportProblemResponse> {
         store::objects::unpin(tx, prepared.pin).await?;
-        let (caller, options) = (prepared.user.to_string(), &prepared.options);
-        let digest = format!("{} {} {}", prepared.upload.digest, options.problem, options.publish);
-        let digest = version::digest(digest.as_bytes());
-        if let Some(replay) =
-            claim(tx, &caller, RPC, &options.request_id, digest.as_bytes()).await?
-        {
-            let decoded = pb::ImportProblemResponse::decode(replay.as_slice());
-            return decoded.map_err(|_| Error::NotFound("import"));
+        let options = &prepared.options;
+        let content = [
+            prepared.upload.digest.as_bytes(),
+            options.problem.as_bytes(),
+            &[u8::from(options.publish)],
+        ];
+        let once = Idempotent::new(prepared.user, "ImportProblem", &options.request_id, &content);
+        if let Some(response) = once.claim(tx).await? {
+            return Ok(response);
         }
         let problem = self.problem_for(tx, prepared).await?;
         let import = new_import(tx, &problem, prepared)?;
@@ -143,10 +142,7 @@ impl Service {
         }
         let report = Report { import, slug: problem.slug, checks };
         let response = pb::ImportProblemResponse { problem_import: Some(wire::import(&report)?) };
-        if !options.request_id.is_empty() {
-            let bytes = response.encode_to_vec();
-            requests::store(tx, &caller, RPC, &options.request_id, &bytes).await?;
-        }
+        once.store(tx, &response).await?;
         Ok(response)
     }
 
@@ -245,12 +241,9 @@ impl Service {
         &self,
         user: Uuid,
         after: Option<(DateTime<Utc>, Uuid)>,
-        size: i64,
-    ) -> Result<(Vec<Report>, bool)> {
-        let mut imports = store::imports::list(&self.db, user, after, size + 1).await?;
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let more = imports.len() > size;
-        imports.truncate(size);
+        limit: i64,
+    ) -> Result<Vec<Report>> {
+        let imports = store::imports::list(&self.db, user, after, limit).await?;
         let mut reports = Vec::new();
         for import in imports {
             let problem = store::problems::by_id(&self.db, import.problem_id).await?;
@@ -258,7 +251,7 @@ impl Service {
             let checks = store::imports::checks(&self.db, import.id).await?;
             reports.push(Report { import, slug, checks });
         }
-        Ok((reports, more))
+        Ok(reports)
     }
 }
 

@@ -40,7 +40,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use ::rpc::{PageKey, Services};
-use access::Authorised;
 use bus::Bus;
 use cache::Cache;
 use db::Db;
@@ -49,43 +48,23 @@ use proto::problem::import_service_server::ImportServiceServer;
 use proto::problem::judge_data_service_server::JudgeDataServiceServer;
 use proto::problem::problem_service_server::ProblemServiceServer;
 use runtime::{Shutdown, Tasks};
+use service::{Context, Descriptor, OpenError, Service};
 use tokio::sync::Semaphore;
 
 pub use config::{Config, ObjectsConfig};
 pub use error::Error;
-pub use events::{CONSUMES, TOPICS};
 pub use housekeeping::Removed;
 pub use objects::transfer;
 pub use samples::samples;
-
-/// The tables of the service.
-pub const MIGRATIONS: db::Migrations = db::migrations!("problem", "0001_problems");
 
 /// The digests of all objects that a version references.
 pub async fn referenced_objects(db: &Db) -> Result<Vec<String>, Error> {
     store::objects::referenced(db).await
 }
 
-/// The dependencies of the service.
-pub struct Parts {
-    /// The service's own database, migrated.
-    pub db: Db,
-    pub cache: Cache,
-    pub clock: Clock,
-    pub page_key: PageKey,
-    /// The data directory. `objects` in it holds test data, unless the configuration sets another location;
-    /// `scratch/problem` holds packages while they are imported.
-    pub data: PathBuf,
-    /// The auth service, called with the credential of this service.
-    pub auth: Authorised,
-    /// The judge service, called with the credential of this service.
-    pub judge: Authorised,
-    pub shutdown: Shutdown,
-}
-
 /// The service. Cheap to clone.
 #[derive(Clone)]
-pub struct Service(Arc<Inner>);
+pub struct Problems(Arc<Inner>);
 
 /// The state that the use cases share.
 pub struct Inner {
@@ -101,7 +80,7 @@ pub struct Inner {
     shutdown: Shutdown,
 }
 
-impl Deref for Service {
+impl Deref for Problems {
     type Target = Inner;
 
     fn deref(&self) -> &Inner {
@@ -109,20 +88,29 @@ impl Deref for Service {
     }
 }
 
-impl Service {
-    /// Opens the object store and creates the service. Fails with [`Error::Config`] for an invalid setting,
-    /// and with [`Error::Unavailable`] if the object store cannot be reached.
-    pub async fn open(config: Config, parts: Parts) -> Result<Self, Error> {
-        let Parts { db, cache, clock, page_key, data, auth, judge, shutdown } = parts;
-        let objects = objects::Objects::open(&config.objects, &data).await?;
-        let scratch = data.join("scratch").join("problem");
+impl Service for Problems {
+    const DESCRIPTOR: Descriptor = Descriptor {
+        name: "problem",
+        migrations: db::migrations!("problem", "0001_problems"),
+        publishes: &[events::PROBLEM, events::VERIFICATION],
+        consumes: &[events::JUDGEMENTS],
+        calls: &["auth", "judge"],
+    };
+
+    type Config = Config;
+
+    /// Opens the object store. The data directory holds test data in `objects`, unless the configuration sets another
+    /// location, and packages in `scratch/problem` while they are imported.
+    async fn open(config: Config, context: Context) -> Result<Self, OpenError> {
+        let Context { db, cache, clock, page_key, peers, data_dir, shutdown, .. } = context;
+        let objects = objects::Objects::open(&config.objects, &data_dir).await?;
+        let scratch = data_dir.join("scratch").join("problem");
         // Imports of a previous process cannot be resumed.
         if scratch.exists() {
             std::fs::remove_dir_all(&scratch)?;
         }
         std::fs::create_dir_all(&scratch)?;
-        let (peers, readers) =
-            (peers::Peers::new(auth, judge), Semaphore::new(config.readers.max(1)));
+        let (peers, readers) = (peers::Peers::new(&peers)?, Semaphore::new(config.readers.max(1)));
         Ok(Self(Arc::new(Inner {
             config,
             db,
@@ -137,22 +125,17 @@ impl Service {
         })))
     }
 
-    pub fn services(&self) -> Services {
+    fn routes(&self) -> Services {
         Services::new()
             .add(ProblemServiceServer::new(self.clone()))
             .add(ImportServiceServer::new(self.clone()))
             .add(JudgeDataServiceServer::new(self.clone()).max_encoding_message_size(64 << 20))
     }
 
-    /// Starts the background work: the consumer of judgements and housekeeping.
-    pub fn workers(&self, bus: &Bus, tasks: &Tasks) -> Result<(), bus::Error> {
-        for consumes in CONSUMES {
-            let handler = events::Judgements(self.clone());
-            let (name, topics) = (consumes.consumer, consumes.topics);
-            let consumer = bus.consumer(name, self.db.clone(), topics, handler)?;
-            tasks.spawn("problem consumer", consumer.run(tasks.shutdown().wait()));
-        }
-        tasks.spawn("problem housekeeping", self.clone().housekeeping(tasks.shutdown().clone()));
+    fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {
+        let handler = events::Judgements(self.clone());
+        service::consume(tasks, bus, &self.db, &events::JUDGEMENTS, handler)?;
+        self.start_housekeeping(tasks);
         Ok(())
     }
 }

@@ -11,6 +11,7 @@ use proto::judge::language_service_client::LanguageServiceClient;
 use proto::judge::{
     GetJudgementRequest, Judgement, ListLanguagesRequest, Verdict, get_judgement_request::Subject,
 };
+use service::OpenError;
 use tonic::{Code, Request};
 use uuid::Uuid;
 
@@ -29,13 +30,13 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// Both channels carry the credential of this service.
-    pub fn new(auth: Authorised, judge: Authorised) -> Self {
-        Self {
-            access: AccessServiceClient::new(auth),
+    pub fn new(peers: &service::Peers) -> Result<Self, OpenError> {
+        let judge = peers.channel("judge")?;
+        Ok(Self {
+            access: AccessServiceClient::new(peers.channel("auth")?),
             judgements: JudgementServiceClient::new(judge.clone()),
             languages: LanguageServiceClient::new(judge),
-        }
+        })
     }
 
     /// Whether a user holds a permission on a problem.
@@ -52,7 +53,7 @@ impl Peers {
             Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {
                 Ok(false)
             }
-            Err(status) => Err(Error::Peer(Box::new(status))),
+            Err(status) => Err(service::peer("auth")(status).into()),
         }
     }
 

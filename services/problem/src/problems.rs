@@ -1,57 +1,43 @@
 //! Use cases of problems: create, list, update, delete, undelete, publish.
 
-use db::{Tx, requests};
+use db::{Tx, TxGuard};
 use prost::Message as _;
 use proto::problem as pb;
+use service::{Idempotent, MAX_REQUEST_ID};
 use uuid::Uuid;
 
-use crate::Service;
+use crate::Problems;
 use crate::error::{Error, Result};
 use crate::events;
 use crate::problem::{self, Problem, Violations, Visibility};
-use crate::store::{self, problems::Filter};
-use crate::version;
+use crate::store;
 use crate::viewer::{self, Viewer};
 use crate::wire;
 
-impl Service {
-    /// Creates a problem without versions.
-    pub async fn create(&self, owner: Uuid, request: &pb::CreateProblemRequest) -> Result<Problem> {
+impl Problems {
+    /// Creates a problem without versions, once per request id.
+    pub async fn create(
+        &self,
+        owner: Uuid,
+        request: &pb::CreateProblemRequest,
+    ) -> Result<pb::CreateProblemResponse> {
         let draft = request.problem.clone().unwrap_or_default();
         let mut problem = self.blank(owner);
         let mut violations = Violations::new();
         apply(&mut problem, &draft, &FIELDS, &mut violations);
         check_request_id(&request.request_id, &mut violations);
-        if !violations.is_empty() {
-            return Err(Error::Invalid(violations));
-        }
+        service::invalid(violations)?;
         check_public(&problem, None, problem.created_at)?;
-        let digest = version::digest(&draft.encode_to_vec());
-        let (caller, problem) = (owner.to_string(), &problem);
-        let (request_id, digest) = (request.request_id.as_str(), digest.as_bytes());
-        let created = self.db.transact(|mut tx| {
-            let caller = &caller;
-            async move {
-                if let Some(replay) =
-                    claim(&mut tx, caller, "CreateProblem", request_id, digest).await?
-                {
-                    let id = Uuid::from_slice(&replay).ok();
-                    let id = id.ok_or(Error::NotFound("problem"))?;
-                    let existing = store::problems::by_id(&mut tx, id).await?;
-                    return existing.ok_or(Error::NotFound("problem"));
-                }
-                if !store::problems::insert(&mut tx, problem).await? {
-                    return Err(Error::SlugTaken);
-                }
-                events::created(&mut tx, problem);
-                if !request_id.is_empty() {
-                    let response = problem.id.as_bytes();
-                    requests::store(&mut tx, caller, "CreateProblem", request_id, response).await?;
-                }
-                Ok(problem.clone())
+        let (problem, content) = (&problem, draft.encode_to_vec());
+        let once = Idempotent::new(owner, "CreateProblem", &request.request_id, &[&content]);
+        let create = |mut tx: TxGuard| async move {
+            if !store::problems::insert(&mut tx, problem).await? {
+                return Err(Error::SlugTaken);
             }
-        });
-        created.await
+            events::created(&mut tx, problem);
+            Ok(pb::CreateProblemResponse { problem: Some(wire::problem(problem.clone())) })
+        };
+        once.run(&self.db, create).await
     }
 
     /// A new problem with default values.
@@ -77,16 +63,6 @@ impl Service {
         }
     }
 
-    /// The problems that match the filter, and whether there are more.
-    pub async fn list(&self, filter: &Filter, size: i64) -> Result<(Vec<Problem>, bool)> {
-        let filter = Filter { limit: size + 1, ..filter.clone() };
-        let mut problems = store::problems::list(&self.db, &filter).await?;
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let more = problems.len() > size;
-        problems.truncate(size);
-        Ok((problems, more))
-    }
-
     /// Updates the fields of the mask.
     pub async fn update(
         &self,
@@ -94,13 +70,10 @@ impl Service {
         request: &pb::UpdateProblemRequest,
     ) -> Result<Problem> {
         let draft = request.problem.clone().unwrap_or_default();
-        let found = self.find_live(viewer, &draft.problem_id, viewer::UPDATE).await;
-        let found = found.map_err(|error| match error {
-            Error::Invalid(_) => {
-                Error::invalid("problem.problem_id", "is empty; must be an id or a slug")
-            }
-            error => error,
-        })?;
+        if draft.problem_id.is_empty() {
+            return Err(Error::invalid("problem.problem_id", "must be an id or a slug"));
+        }
+        let found = self.find_live(viewer, &draft.problem_id, viewer::UPDATE).await?;
         let mask = request.update_mask.as_ref().map_or(&[][..], |mask| &mask.paths);
         let fields = fields(mask, &draft)?;
         let (fields, draft) = (&fields, &draft);
@@ -108,9 +81,7 @@ impl Service {
             let mut problem = self.locked(&mut tx, found.id, &draft.etag).await?;
             let mut violations = Violations::new();
             apply(&mut problem, draft, fields, &mut violations);
-            if !violations.is_empty() {
-                return Err(Error::Invalid(violations));
-            }
+            service::invalid(violations)?;
             let embargo = embargo(&mut tx, &problem).await?;
             check_public(&problem, embargo, tx.now())?;
             if store::problems::is_taken(&mut tx, &problem.slug, problem.id).await? {
@@ -129,7 +100,7 @@ impl Service {
         // Locking has increased the version by one.
         let before = Problem { version: problem.version - 1, ..problem.clone() };
         if !before.matches(etag) {
-            return Err(Error::EtagMismatch);
+            return Err(service::Error::EtagMismatch.into());
         }
         if problem.deleted_at.is_some() {
             return Err(Error::NotFound("problem"));
@@ -212,7 +183,7 @@ impl Service {
 /// The unique constraint failed: a concurrent transaction took the slug after the check.
 fn map_conflict(error: Error) -> Error {
     match error {
-        Error::Db(db::Error::Conflict(_)) => Error::SlugTaken,
+        Error::Common(service::Error::Db(db::Error::Conflict(_))) => Error::SlugTaken,
         error => error,
     }
 }
@@ -316,27 +287,8 @@ fn apply(problem: &mut Problem, draft: &pb::Problem, fields: &[&str], violations
 }
 
 pub fn check_request_id(request_id: &str, violations: &mut Violations) {
-    if request_id.len() > 128 || request_id.contains('\0') {
+    if request_id.len() > MAX_REQUEST_ID || request_id.contains('\0') {
         violations
             .push(("request_id".into(), "must have at most 128 bytes and no zero byte".into()));
-    }
-}
-
-/// Claims a request id unless it is empty. Returns the stored response of a repeated request.
-pub async fn claim(
-    tx: &mut Tx,
-    caller: &str,
-    rpc: &str,
-    request_id: &str,
-    digest: &[u8],
-) -> Result<Option<Vec<u8>>> {
-    if request_id.is_empty() {
-        return Ok(None);
-    }
-    let now = tx.now();
-    match requests::claim(tx, caller, rpc, request_id, digest, now).await? {
-        requests::Claim::New => Ok(None),
-        requests::Claim::Replay(response) => Ok(Some(response)),
-        requests::Claim::Conflict => Err(rpc::status::request_id_reused().into()),
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use uuid::Uuid;
 
-use crate::Service;
+use crate::Problems;
 use crate::error::{Error, Result};
 use crate::imports::{Options, Target};
 use crate::store;
@@ -29,7 +29,7 @@ fn tar(slug: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
     builder.into_inner().expect("writing to memory succeeds")
 }
 
-impl Service {
+impl Problems {
     /// Imports missing samples, to be published when they are verified; returns how many.
     pub async fn import_samples(&self, owner: Uuid) -> Result<usize> {
         let mut count = 0;

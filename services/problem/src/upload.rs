@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::Service;
+use crate::Problems;
 use crate::error::{Error, Result};
 use package::Package;
 
@@ -20,7 +20,7 @@ pub struct Upload {
     _scratch: TempDir,
 }
 
-impl Service {
+impl Problems {
     /// Stores a stream and reads it as a package.
     pub async fn receive<S>(&self, chunks: S) -> Result<Upload>
     where
@@ -30,7 +30,7 @@ impl Service {
         let upload = scratch.path().join("upload");
         let digest = self.write(&upload, chunks).await?;
         // Reading is CPU-bound: limit how many packages are read at once.
-        let permit = self.readers.acquire().await.map_err(|_| Error::ShuttingDown)?;
+        let permit = self.readers.acquire().await.map_err(|_| service::Error::ShuttingDown)?;
         let (size_limits, max_limits) = (self.config.size_limits(), self.config.max_limits());
         let read = tokio::task::spawn_blocking(move || {
             let files = scratch.path().join("files");

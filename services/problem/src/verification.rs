@@ -8,7 +8,7 @@ use package::{Finding, Severity};
 use proto::event::{JudgementCompleted, Verdict};
 use uuid::Uuid;
 
-use crate::Service;
+use crate::Problems;
 use crate::check::{Check, JudgeResult, Kind, State};
 use crate::error::{Error, Result};
 use crate::events;
@@ -20,7 +20,7 @@ use crate::store::{self, imports::Import};
 use crate::version::Manifest;
 use crate::watch;
 
-impl Service {
+impl Problems {
     /// Applies a result of the judge. Ignores checks that are unknown or complete.
     pub async fn apply_judgement(&self, tx: &mut Tx, judged: &JudgementCompleted) -> Result<()> {
         let Some(id) = ids::parse(&judged.verification_id) else { return Ok(()) };

@@ -6,7 +6,7 @@
 use access::Caller;
 use uuid::Uuid;
 
-use crate::Service;
+use crate::Problems;
 use crate::error::{Error, Result};
 use crate::problem::Problem;
 use crate::store;
@@ -60,7 +60,7 @@ impl Viewer {
     }
 }
 
-impl Service {
+impl Problems {
     /// Whether the viewer owns the problem or has the permission, globally or on the problem.
     pub async fn may(&self, viewer: &Viewer, problem: &Problem, permission: &str) -> Result<bool> {
         if viewer.owns(problem) || viewer.has(permission) {

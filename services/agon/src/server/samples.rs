@@ -19,7 +19,7 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 const DONE: &str = "done";
 
 /// Imports the samples in the background, once per installation.
-pub fn start(base: &Base, problem: problem::Problem) -> Result<(), Failure> {
+pub fn start(base: &Base, problem: problem::Problems) -> Result<(), Failure> {
     if !base.config.samples.import {
         return Ok(());
     }
@@ -51,7 +51,7 @@ async fn import_once(
     db: &Db,
     owner: &str,
     auth: &Channel,
-    problem: &problem::Problem,
+    problem: &problem::Problems,
 ) -> Result<(), String> {
     let text = |error: db::Error| error.to_string();
     let Some(lease) = lease::acquire(db, LEASE, owner, IMPORT_LEASE).await.map_err(text)? else {
@@ -63,7 +63,7 @@ async fn import_once(
     Ok(())
 }
 
-async fn import(auth: &Channel, problem: &problem::Problem) -> Result<(), String> {
+async fn import(auth: &Channel, problem: &problem::Problems) -> Result<(), String> {
     let request = GetUserRequest { user_id: "admin".into() };
     let answer = UserServiceClient::new(auth.clone()).get_user(request).await;
     let user = answer.map_err(|status| status.message().to_owned())?.into_inner().user;

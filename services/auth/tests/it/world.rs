@@ -66,7 +66,7 @@ where
 
 /// Auth verifies tokens itself.
 fn setup(config: &Config, clock: &Clock) -> Setup<Auth> {
-    let setup = Setup { config: config.clone(), clock: clock.clone(), ..Setup::default() };
+    let setup = Setup::new(config.clone()).clock(clock.clone());
     setup.idle().layer(|auth: &Auth, _| Layer::new(Policy::of_agon(), auth.verifier()))
 }
 

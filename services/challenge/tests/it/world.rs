@@ -63,12 +63,8 @@ pub async fn each_with<Fut: Future<Output = ()>>(config: Config, test: impl Fn(W
         fakes.offer(&["cpp20", "python3"]);
         fakes.problem("a-plus-b");
         let services = fakes.clone();
-        let setup = Setup::<Challenge> {
-            config: config.clone(),
-            clock: Clock::manual(DateTime::from_timestamp(START, 0).unwrap()),
-            topics: &[JUDGEMENT],
-            ..Setup::default()
-        };
+        let clock = Clock::manual(DateTime::from_timestamp(START, 0).unwrap());
+        let setup = Setup::<Challenge>::new(config.clone()).clock(clock).topics(&[JUDGEMENT]);
         let base = setup.peers(move || services.services()).open(&kind).await;
         test(World { base, fakes }).await;
     }

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::{Stream, stream};
 use proto::challenge as submissions;
-use proto::challenge::submission_service_server::SubmissionService;
+use proto::challenge::submission_service_server::{SubmissionService, SubmissionServiceServer};
 use proto::problem as problems;
-use proto::problem::judge_data_service_server::JudgeDataService;
+use proto::problem::judge_data_service_server::{JudgeDataService, JudgeDataServiceServer};
+use rpc::Services;
 use sha2::{Digest, Sha256};
 use tonic::{Request, Response, Status, async_trait};
 
@@ -30,6 +31,12 @@ struct Known {
 }
 
 impl Fakes {
+    pub fn services(&self) -> Services {
+        Services::new()
+            .add(SubmissionServiceServer::new(self.clone()))
+            .add(JudgeDataServiceServer::new(self.clone()))
+    }
+
     /// Adds an object.
     pub fn object(&self, bytes: impl Into<Vec<u8>>) -> problems::ObjectRef {
         let bytes = bytes.into();

@@ -82,7 +82,7 @@ async fn expired_lease_is_taken_over_and_late_result_is_fenced() {
         world.request_judgement(submission).await;
         let mut zombie = FakeWorker::connect(&world, "zombie", 1).await;
         let lost = zombie.job().await;
-        world.clock.advance(Duration::from_secs(31));
+        world.clock().advance(Duration::from_secs(31));
         let mut other = FakeWorker::connect(&world, "other", 1).await;
         let job = other.job().await;
         assert_eq!((job.job_id.as_str(), job.attempt), (lost.job_id.as_str(), 2));
@@ -107,7 +107,7 @@ async fn heartbeats_extend_leases() {
         let mut worker = FakeWorker::connect(&world, "w1", 2).await;
         let job = worker.job().await;
         for _ in 0..4 {
-            world.clock.advance(Duration::from_secs(20));
+            world.clock().advance(Duration::from_secs(20));
             worker.send(Request::Heartbeat(pb::WorkerHeartbeat { leases: vec![lease(&job)] }));
             worker.receives_nothing().await;
         }
@@ -129,7 +129,7 @@ async fn disconnected_worker_keeps_its_lease_until_the_reconnect_timeout() {
         // Reconnects in time: the lease is extended and the result is accepted.
         let mut worker = FakeWorker::connect(&world, "w1", 0).await;
         worker.send(Request::Heartbeat(pb::WorkerHeartbeat { leases: vec![lease(&job)] }));
-        world.clock.advance(Duration::from_secs(10));
+        world.clock().advance(Duration::from_secs(10));
         worker.finish(&job, Verdict::Accepted);
         assert!(matches!(worker.receive().await, Response::Ack(_)));
         // Does not reconnect.
@@ -139,7 +139,7 @@ async fn disconnected_worker_keeps_its_lease_until_the_reconnect_timeout() {
         drop(worker);
         let mut other = FakeWorker::connect(&world, "other", 1).await;
         other.receives_nothing().await;
-        world.clock.advance(Duration::from_secs(8));
+        world.clock().advance(Duration::from_secs(8));
         assert_eq!((other.job().await.attempt, lost.attempt), (2, 1));
     })
     .await;
@@ -226,7 +226,8 @@ async fn progress_is_shown_and_published() {
     each(async |world| {
         let submission = id();
         world.request_judgement(submission).await;
-        let mut live = world.cache.subscribe(&format!("submission/{submission}")).await.unwrap();
+        let mut live =
+            world.running.cache.subscribe(&format!("submission/{submission}")).await.unwrap();
         let mut worker = FakeWorker::connect(&world, "w1", 1).await;
         let job = worker.job().await;
         let progress = pb::JudgementProgress {
@@ -257,9 +258,9 @@ async fn progress_is_shown_and_published() {
 #[tokio::test]
 async fn operators_list_workers_and_queue_and_everyone_lists_languages() {
     each(async |world| {
-        let judge = world.issuer.user(id(), "ada", &[access::Role::Judge]);
-        let player = world.issuer.user(id(), "eve", &[]);
-        let mut languages = LanguageServiceClient::new(world.channel.clone());
+        let judge = world.running.issuer.user(id(), "ada", &[access::Role::Judge]);
+        let player = world.running.issuer.user(id(), "eve", &[]);
+        let mut languages = LanguageServiceClient::new(world.running.channel.clone());
         let mut listed = async || {
             let answer = languages.list_languages(pb::ListLanguagesRequest {}).await.unwrap();
             answer.into_inner().languages
@@ -273,12 +274,12 @@ async fn operators_list_workers_and_queue_and_everyone_lists_languages() {
         let mut worker = FakeWorker::connect(&world, "w1", 1).await;
         worker.job().await;
         eventually("only the offered language is listed", || async {
-            let mut client = LanguageServiceClient::new(world.channel.clone());
+            let mut client = LanguageServiceClient::new(world.running.channel.clone());
             let answer = client.list_languages(pb::ListLanguagesRequest {}).await.unwrap();
             answer.into_inner().languages.len() == 1
         })
         .await;
-        let mut client = JudgementServiceClient::new(world.channel.clone());
+        let mut client = JudgementServiceClient::new(world.running.channel.clone());
         let workers = client.list_workers(bearer(&judge, pb::ListWorkersRequest {})).await;
         let workers = workers.unwrap().into_inner().workers;
         assert_eq!((workers.len(), workers[0].busy_count), (1, 1));
@@ -305,7 +306,7 @@ async fn invalid_requests_are_rejected() {
             Some(Subject::VerificationId(String::new())),
             None,
         ] {
-            let mut client = JudgementServiceClient::new(world.channel.clone());
+            let mut client = JudgementServiceClient::new(world.running.channel.clone());
             let request = bearer(&world.token(), pb::GetJudgementRequest { subject });
             let status = client.get_judgement(request).await.unwrap_err();
             assert_eq!(status.code(), Code::InvalidArgument);

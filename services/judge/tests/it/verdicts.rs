@@ -144,7 +144,7 @@ async fn caches_survive_restarts_and_outages_delay_judging() {
     expect(&world.judge(&problem, "cpp20", source).await, Verdict::Accepted);
     assert_eq!(world.fakes.downloads(), downloads);
     // A damaged object is downloaded again.
-    let objects = world.directory().join("objects");
+    let objects = world.data_dir().join("objects");
     for shelf in std::fs::read_dir(&objects).unwrap().flatten() {
         for object in std::fs::read_dir(shelf.path()).unwrap().flatten() {
             std::fs::write(object.path(), "999 999 999").unwrap();

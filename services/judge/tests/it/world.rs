@@ -1,29 +1,26 @@
 //! The test fixture: a judge with fake peer services.
 
-use std::path::{Path, PathBuf};
+use std::ops::Deref;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use access::Authorised;
-use access::testing::{Issuer, bearer};
-use bus::{Bus, Event, Topic};
+use access::testing::bearer;
+use bus::Topic;
 use cache::Cache;
 use cache::testing::Backend;
 use db::Synchronous;
-use db::testing::{Kind, TestDb};
+use db::testing::Kind;
 use ids::{Clock, Uuid};
-use judge::{Config, Judge, Parts, Worker, worker};
-use prost::{Message, Name};
-use proto::challenge::submission_service_server::SubmissionServiceServer;
+use judge::{Config, Judge, Worker, worker};
+use prost::Message;
 use proto::event::{JudgementCompleted, SubmissionCreated, VerificationRequested};
 use proto::judge::get_judgement_request::Subject;
 use proto::judge::judgement_service_client::JudgementServiceClient;
 use proto::judge::worker_service_client::WorkerServiceClient;
 use proto::judge::{GetJudgementRequest, Judgement, JudgementState};
 use proto::problem as pb;
-use proto::problem::judge_data_service_server::JudgeDataServiceServer;
-use rpc::{Channel, Local, Services, Stack};
-use runtime::Tasks;
-use tempfile::TempDir;
+use service::testing::{self, Running, Setup};
 use tonic::Status;
 
 use crate::fakes::Fakes;
@@ -40,17 +37,17 @@ pub struct World {
     /// Serialises the worlds with a worker.
     alone: Option<tokio::sync::OwnedMutexGuard<()>>,
     pub fakes: Fakes,
-    pub issuer: Issuer,
-    pub channel: Channel,
-    pub clock: Clock,
-    pub cache: Cache,
-    pub db: TestDb,
-    logs: [TestDb; 2],
-    tasks: Tasks,
-    directory: TempDir,
-    config: Config,
+    base: testing::World<Judge>,
     role: Role,
     backend: Backend,
+}
+
+impl Deref for World {
+    type Target = testing::World<Judge>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
 /// What the process does besides serving the queue.
@@ -86,10 +83,6 @@ impl Default for Problem<'_> {
     }
 }
 
-fn events_of(service: &'static str) -> db::Migrations {
-    db::Migrations { service, files: &[] }
-}
-
 impl World {
     /// A judge without a worker, with a manual clock.
     pub async fn queue_only(kind: &Kind) -> World {
@@ -105,25 +98,13 @@ impl World {
     /// Another instance of the queue on the same database and cache, which does not consume events.
     pub async fn beside(&self) -> World {
         let (db, cache) = match &self.backend {
-            Backend::Memory => (self.db.clone(), self.cache.clone()),
+            Backend::Memory => (self.db.clone(), self.running.cache.clone()),
             backend => (self.db.reopen().await, backend.cache().await),
         };
-        let mut world = World {
-            alone: None,
-            fakes: self.fakes.clone(),
-            issuer: Issuer::new(self.clock.clone()),
-            channel: Channel::Local(Local::new()),
-            clock: self.clock.clone(),
-            cache,
-            db,
-            logs: self.logs.clone(),
-            tasks: Tasks::default(),
-            directory: tempfile::tempdir().unwrap(),
-            config: self.config.clone(),
-            role: Role::OnlyQueue,
-            backend: self.backend.clone(),
-        };
-        world.start().await;
+        let base = self.base.beside(self.setup.clone().cache(cache).idle(), db).await;
+        let (fakes, backend) = (self.fakes.clone(), self.backend.clone());
+        let world = World { alone: None, fakes, base, role: Role::OnlyQueue, backend };
+        world.start_role();
         world
     }
 
@@ -151,104 +132,63 @@ impl World {
         if let Ok(filter) = std::env::var("AGON_TEST_LOG") {
             runtime::logs::install(runtime::logs::Format::Pretty, &filter, None).unwrap();
         }
-        let create = async |migrations: &db::Migrations| {
-            let adjust = |options: &mut db::Options| {
-                options.clock = clock.clone();
-                options.synchronous = disk;
-            };
-            kind.create_with(migrations, adjust).await
-        };
-        let db = create(&judge::MIGRATIONS).await;
-        let logs = [create(&events_of("challenge")).await, create(&events_of("problem")).await];
-        let directory = tempfile::tempdir().unwrap();
-        // Share the directory, so that languages are tested and headers precompiled once for all tests.
-        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages");
-        std::fs::create_dir_all(&shared).unwrap();
-        std::os::unix::fs::symlink(&shared, directory.path().join("languages")).unwrap();
         let cache = match &backend {
             Backend::Memory => Cache::memory(clock.clone()),
             backend => backend.cache().await,
         };
-        let issuer = Issuer::new(clock.clone());
         let fakes = Fakes::default();
-        let channel = Channel::Local(Local::new());
-        let tasks = Tasks::default();
-        let mut world = World {
-            alone: None,
-            fakes,
-            issuer,
-            channel,
-            clock,
-            cache,
-            db,
-            logs,
-            tasks,
-            directory,
-            config,
-            role,
-            backend,
-        };
-        world.start().await;
+        let services = fakes.clone();
+        let setup = Setup::<Judge>::new(config)
+            .clock(clock)
+            .topics(&[SUBMISSION, VERIFICATION])
+            .cache(cache)
+            .database(move |options| options.synchronous = disk)
+            .peers(move || services.services());
+        let base = setup.open(kind).await;
+        // Share the directory, so that languages are tested and headers precompiled once for all tests.
+        let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages");
+        std::fs::create_dir_all(&shared).unwrap();
+        std::os::unix::fs::symlink(&shared, base.data_dir().join("languages")).unwrap();
+        let world = World { alone: None, fakes, base, role, backend };
+        world.start_role();
         world
     }
 
-    async fn start(&mut self) {
-        let local = Local::new();
-        self.channel = Channel::Local(local.clone());
-        self.tasks = Tasks::default();
-        let parts = Parts { db: self.db.db(), cache: self.cache.clone() };
-        let judge = Judge::open(self.config.clone(), parts).unwrap();
-        let services = Services::new()
-            .add(SubmissionServiceServer::new(self.fakes.clone()))
-            .add(JudgeDataServiceServer::new(self.fakes.clone()))
-            .merge(judge.services());
-        let stack = Stack::new(proto::DESCRIPTOR_SET);
-        let (served, _health) = stack.build(services, &self.issuer.layer());
-        local.set(served);
-        let bus = Bus::embedded(vec![
-            (judge::TOPICS, self.db.db()),
-            (&[SUBMISSION], self.logs[0].db()),
-            (&[VERIFICATION], self.logs[1].db()),
-        ]);
+    /// Starts what the service does not start by itself.
+    fn start_role(&self) {
+        let Running { service, tasks, .. } = &self.base.running;
         match self.role {
-            Role::OnlyQueue => judge.dispatch(&self.tasks),
-            Role::Queue | Role::Judge => judge.workers(&bus.unwrap(), &self.tasks).unwrap(),
-        }
-        if self.role == Role::Judge {
-            self.worker().start(&self.tasks);
+            Role::Queue => {}
+            Role::OnlyQueue => service.dispatch(tasks),
+            Role::Judge => self.worker().start(tasks),
         }
     }
 
     fn worker(&self) -> Worker {
-        let directory = self.directory();
+        let directory = self.data_dir();
         let parts = worker::Parts {
-            name: worker::name("test", &directory, &self.clock).unwrap(),
+            name: worker::name("test", &directory, self.clock()).unwrap(),
             directory,
             problem: self.as_service(),
             challenge: self.as_service(),
             judge: self.as_service(),
             sandbox: sandbox::testing::config(),
         };
-        Worker::open(self.config.clone(), parts).unwrap()
+        Worker::open(self.setup.config.clone(), parts).unwrap()
     }
 
     /// Stops the background tasks and starts the judge again on the same data.
     pub async fn restart(&mut self) {
-        self.tasks.shutdown().begin();
-        self.tasks.finish(Duration::from_secs(10)).await;
-        self.start().await;
-    }
-
-    pub fn directory(&self) -> PathBuf {
-        self.directory.path().to_path_buf()
+        self.base.restart().await;
+        self.start_role();
     }
 
     pub fn as_service(&self) -> Authorised {
-        self.issuer.credentials("judge").channel(self.channel.clone())
+        self.running.issuer.credentials("judge").channel(self.running.channel.clone())
     }
 
     pub fn token(&self) -> String {
-        self.issuer.service("challenge")
+        self.running.issuer.service("challenge")
     }
 
     pub fn workers(&self) -> WorkerServiceClient<Authorised> {
@@ -300,7 +240,7 @@ impl World {
             user_id: user.to_string(),
             language: language.to_owned(),
         };
-        publish(&self.logs[0], &SUBMISSION, id, &event).await;
+        self.base.publish(&SUBMISSION, id, &event).await;
     }
 
     /// Requests a check of an import and waits for its judgement.
@@ -323,7 +263,7 @@ impl World {
             version: 1,
             language: String::new(),
         };
-        publish(&self.logs[1], &VERIFICATION, id, &event).await;
+        self.base.publish(&VERIFICATION, id, &event).await;
         self.done(Subject::VerificationId(id.to_string())).await
     }
 
@@ -339,7 +279,7 @@ impl World {
 
     pub async fn get(&self, subject: Subject) -> Result<Judgement, Status> {
         let request = GetJudgementRequest { subject: Some(subject) };
-        let mut client = JudgementServiceClient::new(self.channel.clone());
+        let mut client = JudgementServiceClient::new(self.running.channel.clone());
         let answer = client.get_judgement(bearer(&self.token(), request)).await?;
         Ok(answer.into_inner().judgement.unwrap())
     }
@@ -368,16 +308,4 @@ impl World {
         let rows: Vec<(Vec<u8>,)> = self.db.query(query).fetch_all().await.unwrap();
         rows.iter().map(|(data,)| JudgementCompleted::decode(data.as_slice()).unwrap()).collect()
     }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        self.tasks.shutdown().begin();
-    }
-}
-
-async fn publish<M: Message + Name>(log: &TestDb, topic: &Topic, key: Uuid, event: &M) {
-    let mut tx = log.begin().await.unwrap();
-    bus::outbox::append(&mut tx, Event::new(topic, key, 1, event));
-    tx.commit().await.unwrap();
 }

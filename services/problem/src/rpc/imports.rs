@@ -8,12 +8,14 @@ use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt as _, stream};
 use proto::problem as pb;
 use proto::problem::import_service_server::ImportService;
+use service::Page;
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
-use super::{page_size, user};
-use crate::Service;
+use super::user;
+use crate::Problems;
 use crate::error::{Error, Result as UseCaseResult};
+use crate::import::Report;
 use crate::imports::Options;
 use crate::problems::check_request_id;
 use crate::viewer::Viewer;
@@ -23,7 +25,7 @@ type ImportStream =
     Pin<Box<dyn Stream<Item = Result<pb::WatchProblemImportResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl ImportService for Service {
+impl ImportService for Problems {
     async fn import_problem(
         &self,
         request: Request<Streaming<pb::ImportProblemRequest>>,
@@ -36,9 +38,7 @@ impl ImportService for Service {
         let pb::ImportProblemRequest { problem_id, publish, request_id, content } = first;
         let mut violations = Vec::new();
         check_request_id(&request_id, &mut violations);
-        if !violations.is_empty() {
-            return Err(Error::Invalid(violations).into());
-        }
+        service::invalid(violations)?;
         let target = self.target(&viewer, &problem_id).await?;
         let first = stream::iter(content.map(|content| Ok(content.data)));
         let upload = self.receive(first.chain(contents(messages))).await?;
@@ -62,15 +62,16 @@ impl ImportService for Service {
     ) -> Result<Response<pb::ListProblemImportsResponse>, Status> {
         let user = user(&request)?;
         let message = request.get_ref();
-        let size = page_size(message.page_size)?;
-        let args = rpc::page::digest("ListProblemImports", &[user.as_bytes()]);
-        let after: Option<(DateTime<Utc>, Uuid)> =
-            self.page_key.parse(&args, &message.page_token)?;
-        let (reports, more) = self.reports(user, after, size).await?;
-        let last = reports.last().filter(|_| more);
-        let next_page_token = last.map_or_else(String::new, |report| {
-            self.page_key.token(&args, &(report.import.created_at, report.import.id))
-        });
+        let page: Page<'_, (DateTime<Utc>, Uuid)> = Page::open(
+            &self.page_key,
+            "ListProblemImports",
+            &[user.as_bytes()],
+            message.page_size,
+            &message.page_token,
+        )?;
+        let rows = self.reports(user, page.after, page.limit()).await?;
+        let order = |last: &Report| (last.import.created_at, last.import.id);
+        let (reports, next_page_token) = page.close(rows, order);
         let problem_imports = reports.iter().map(wire::import).collect::<UseCaseResult<_>>()?;
         Ok(Response::new(pb::ListProblemImportsResponse { problem_imports, next_page_token }))
     }

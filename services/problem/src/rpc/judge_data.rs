@@ -7,13 +7,13 @@ use proto::problem as pb;
 use proto::problem::judge_data_service_server::JudgeDataService;
 use tonic::{Request, Response, Status};
 
-use crate::Service;
+use crate::Problems;
 use crate::wire;
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<pb::DownloadObjectResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl JudgeDataService for Service {
+impl JudgeDataService for Problems {
     async fn get_judge_data(
         &self,
         request: Request<pb::GetJudgeDataRequest>,

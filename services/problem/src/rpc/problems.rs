@@ -7,11 +7,12 @@ use futures_util::{Stream, StreamExt as _};
 use proto::google::api::HttpBody;
 use proto::problem as pb;
 use proto::problem::problem_service_server::ProblemService;
+use service::Page;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{page_size, user};
-use crate::Service;
+use super::user;
+use crate::Problems;
 use crate::error::Error;
 use crate::problem::{Problem, check_tags};
 use crate::store::problems::Filter;
@@ -20,7 +21,7 @@ use crate::{store, wire};
 
 type Bodies = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
 
-impl Service {
+impl Problems {
     /// Reloads a changed problem with its published version.
     async fn reload(&self, problem: Problem) -> Result<Option<pb::Problem>, Status> {
         let current = store::problems::by_id(&self.db, problem.id).await?;
@@ -29,15 +30,13 @@ impl Service {
 }
 
 #[tonic::async_trait]
-impl ProblemService for Service {
+impl ProblemService for Problems {
     async fn create_problem(
         &self,
         request: Request<pb::CreateProblemRequest>,
     ) -> Result<Response<pb::CreateProblemResponse>, Status> {
         let owner = user(&request)?;
-        let problem = self.create(owner, request.get_ref()).await?;
-        let problem = self.reload(problem).await?;
-        Ok(Response::new(pb::CreateProblemResponse { problem }))
+        Ok(Response::new(self.create(owner, request.get_ref()).await?))
     }
 
     async fn get_problem(
@@ -57,15 +56,18 @@ impl ProblemService for Service {
         let viewer = Viewer::of(Caller::of(&request));
         let message = request.get_ref();
         let filter = filter(&viewer, message)?;
-        let size = page_size(message.page_size)?;
         // The filter contains the viewer: page tokens are valid for one viewer only.
-        let args = rpc::page::digest("ListProblems", &[format!("{filter:?}").as_bytes()]);
-        let after: Option<(String, Uuid)> = self.page_key.parse(&args, &message.page_token)?;
-        let (problems, more) = self.list(&Filter { after, ..filter }, size).await?;
-        let last = problems.last().filter(|_| more);
-        let next_page_token = last.map_or_else(String::new, |problem| {
-            self.page_key.token(&args, &(&problem.slug, problem.id))
-        });
+        let args = format!("{filter:?}");
+        let page: Page<'_, (String, Uuid)> = Page::open(
+            &self.page_key,
+            "ListProblems",
+            &[args.as_bytes()],
+            message.page_size,
+            &message.page_token,
+        )?;
+        let filter = Filter { after: page.after.clone(), limit: page.limit(), ..filter };
+        let rows = store::problems::list(&self.db, &filter).await.map_err(Error::from)?;
+        let (problems, next_page_token) = page.close(rows, |last| (last.slug.clone(), last.id));
         let problems = problems.into_iter().map(wire::problem).collect();
         Ok(Response::new(pb::ListProblemsResponse { problems, next_page_token }))
     }
@@ -117,18 +119,17 @@ impl ProblemService for Service {
         let viewer = Viewer::of(Caller::of(&request));
         let message = request.get_ref();
         let problem = self.find_for(&viewer, &message.problem_id, viewer::UPDATE).await?;
-        let size = page_size(message.page_size)?;
-        let args = rpc::page::digest("ListProblemVersions", &[problem.id.as_bytes()]);
-        let before = self.page_key.parse(&args, &message.page_token)?.unwrap_or(i64::MAX);
-        let found = store::versions::list(&self.db, problem.id, before, size + 1).await?;
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let versions: Vec<_> = found.iter().take(size).collect();
-        let next_page_token = match versions.last() {
-            Some(last) if found.len() > versions.len() => self.page_key.token(&args, &last.version),
-            _ => String::new(),
-        };
-        let problem_versions =
-            versions.into_iter().map(|v| wire::version(v, problem.published_version));
+        let page: Page<'_, i64> = Page::open(
+            &self.page_key,
+            "ListProblemVersions",
+            &[problem.id.as_bytes()],
+            message.page_size,
+            &message.page_token,
+        )?;
+        let before = page.after.unwrap_or(i64::MAX);
+        let rows = store::versions::list(&self.db, problem.id, before, page.limit()).await?;
+        let (versions, next_page_token) = page.close(rows, |last| last.version);
+        let problem_versions = versions.iter().map(|v| wire::version(v, problem.published_version));
         let problem_versions = problem_versions.collect::<Result<_, _>>()?;
         Ok(Response::new(pb::ListProblemVersionsResponse { problem_versions, next_page_token }))
     }
@@ -208,9 +209,7 @@ fn filter(viewer: &Viewer, message: &pb::ListProblemsRequest) -> Result<Filter, 
             }
         },
     };
-    if !violations.is_empty() {
-        return Err(Error::Invalid(violations).into());
-    }
+    service::invalid(violations)?;
     Ok(Filter {
         viewer: viewer.user,
         all: viewer.lists_all(),

@@ -121,7 +121,7 @@ async fn test_data_is_for_services_only() {
             pb::GetVerificationRequest { verification_id: import.problem_import_id.clone() };
         let admin = world.user("admin", &[Role::Admin]);
         let mut client = proto::problem::judge_data_service_client::JudgeDataServiceClient::new(
-            world.channel.clone(),
+            world.running.channel.clone(),
         );
         for token in [None, Some(&setter.token), Some(&admin.token)] {
             let expected =
@@ -153,7 +153,7 @@ async fn test_data_is_for_services_only() {
         let wrong = pb::DownloadObjectRequest { digest: digest.to_uppercase() };
         crate::world::rejects_field(client.download_object(wrong).await.map(|_| ()), "digest");
         // A damaged object is not delivered as if it were intact.
-        let path = world.data.path().join("objects").join(&digest[..2]).join(&digest[2..]);
+        let path = world.data_dir().join("objects").join(&digest[..2]).join(&digest[2..]);
         std::fs::write(path, "other").unwrap();
         let answer = crate::judge::download(&client, &digest).await;
         fails_with(answer, Code::DataLoss, "OBJECT_DAMAGED");

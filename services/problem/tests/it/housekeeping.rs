@@ -13,7 +13,7 @@ use crate::world::{World, each, fails_with};
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn objects(world: &World) -> usize {
-    let directories = std::fs::read_dir(world.data.path().join("objects")).unwrap();
+    let directories = std::fs::read_dir(world.data_dir().join("objects")).unwrap();
     let count = |entry: std::fs::DirEntry| std::fs::read_dir(entry.path()).unwrap().count();
     directories.map(|entry| count(entry.unwrap())).sum()
 }
@@ -34,16 +34,17 @@ async fn deleted_problems_are_purged_with_their_objects() {
         };
         world.problems().delete_problem(bearer(&setter.token, message)).await.unwrap();
         // Too early to remove anything.
-        assert_eq!(world.service.clean_up().await.unwrap(), Removed::default());
-        world.clock.advance(DAY * 15);
-        let setter = crate::world::User { token: world.issuer.user(setter.id, "s", &[]), ..setter };
-        let removed = world.service.clean_up().await.unwrap();
+        assert_eq!(world.running.service.clean_up().await.unwrap(), Removed::default());
+        world.clock().advance(DAY * 15);
+        let setter =
+            crate::world::User { token: world.running.issuer.user(setter.id, "s", &[]), ..setter };
+        let removed = world.running.service.clean_up().await.unwrap();
         assert_eq!(removed, Removed { problems: 1, objects: 1 });
         assert_eq!(objects(&world), before - 1);
         let answer = world.get(Some(&setter.token), &purged.problem_id).await;
         fails_with(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
         assert!(world.get(Some(&setter.token), &kept.problem_id).await.is_ok());
-        assert_eq!(world.service.clean_up().await.unwrap(), Removed::default());
+        assert_eq!(world.running.service.clean_up().await.unwrap(), Removed::default());
     })
     .await;
 }
@@ -53,10 +54,10 @@ async fn objects_of_unfinished_imports_are_removed_after_a_day() {
     each(|world| async move {
         let setter = world.setter();
         world.import(&setter, &Files::valid(), false).await;
-        let orphan = world.data.path().join("objects/ab");
+        let orphan = world.data_dir().join("objects/ab");
         std::fs::create_dir_all(&orphan).unwrap();
         std::fs::write(orphan.join("c".repeat(62)), "x").unwrap();
-        let pinned = world.data.path().join("objects/cd");
+        let pinned = world.data_dir().join("objects/cd");
         std::fs::create_dir_all(&pinned).unwrap();
         std::fs::write(pinned.join("e".repeat(62)), "x").unwrap();
         let mut tx = world.db.begin().await.unwrap();
@@ -70,12 +71,16 @@ async fn objects_of_unfinished_imports_are_removed_after_a_day() {
             .unwrap();
         tx.commit().await.unwrap();
         let before = objects(&world);
-        assert_eq!(world.service.clean_up().await.unwrap().objects, 0, "too young");
-        world.clock.advance(Duration::from_secs(7200));
-        assert_eq!(world.service.clean_up().await.unwrap().objects, 1);
+        assert_eq!(world.running.service.clean_up().await.unwrap().objects, 0, "too young");
+        world.clock().advance(Duration::from_secs(7200));
+        assert_eq!(world.running.service.clean_up().await.unwrap().objects, 1);
         assert_eq!(objects(&world), before - 1);
-        world.clock.advance(DAY);
-        assert_eq!(world.service.clean_up().await.unwrap().objects, 1, "its pin has expired");
+        world.clock().advance(DAY);
+        assert_eq!(
+            world.running.service.clean_up().await.unwrap().objects,
+            1,
+            "its pin has expired"
+        );
     })
     .await;
 }

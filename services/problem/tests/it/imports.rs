@@ -36,7 +36,7 @@ async fn refused_package_leaves_no_data() {
         for table in ["SELECT COUNT(*) FROM problems", "SELECT COUNT(*) FROM object_pins"] {
             assert_eq!(count(&world, table).await, 0);
         }
-        let scratch = world.data.path().join("scratch/problem");
+        let scratch = world.data_dir().join("scratch/problem");
         assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
     })
     .await;
@@ -110,7 +110,7 @@ async fn size_of_uploads_is_limited() {
         let files = Files::valid().with("data/secret/1.in", vec![b'x'; 2 << 20]);
         let answer = world.try_import(&setter, options(""), &files.tar()).await;
         fails_with(answer, Code::InvalidArgument, "PACKAGE_TOO_LARGE");
-        let scratch = world.data.path().join("scratch/problem");
+        let scratch = world.data_dir().join("scratch/problem");
         assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
     }
 }
@@ -171,7 +171,7 @@ async fn imports_are_listed_page_by_page() {
         let setter = world.setter();
         let mut imported = Vec::new();
         for _ in 0..5 {
-            world.clock.advance(std::time::Duration::from_secs(1));
+            world.clock().advance(std::time::Duration::from_secs(1));
             imported.push(world.import(&setter, &Files::valid(), false).await.problem_import_id);
         }
         imported.reverse();

@@ -11,10 +11,13 @@ use bus::{Bus, Event, Fault, Received, Topic};
 use db::Tx;
 use db::testing::TestDb;
 use proto::auth as auth_pb;
+use proto::auth::access_service_server::AccessServiceServer;
 use proto::event::{JudgedTest, JudgementCompleted, Verdict, VerificationRequested};
 use proto::judge as judge_pb;
+use proto::judge::judgement_service_server::JudgementServiceServer;
 use proto::problem as pb;
 use proto::problem::judge_data_service_client::JudgeDataServiceClient;
+use rpc::Services;
 use runtime::Shutdown;
 use tonic::{Request, Response, Status};
 
@@ -22,7 +25,6 @@ pub const JUDGEMENT: Topic = Topic::new("agon.judgement.v1", "judge")
     .key("verification_id")
     .types(&["agon.event.v1.JudgementCompleted"]);
 pub const TOPICS: &[Topic] = &[JUDGEMENT];
-pub const MIGRATIONS: db::Migrations = db::Migrations { service: "judge", files: &[] };
 
 pub type Client = JudgeDataServiceClient<access::Authorised>;
 
@@ -139,6 +141,14 @@ pub fn run(bus: &Bus, db: &TestDb, problem: Client, shutdown: &Shutdown) {
 pub struct FakePeers {
     /// `user permission resource`.
     pub grants: Arc<Mutex<HashSet<String>>>,
+}
+
+impl FakePeers {
+    pub fn services(&self) -> Services {
+        Services::new()
+            .add(JudgementServiceServer::new(self.clone()))
+            .add(AccessServiceServer::new(self.clone()))
+    }
 }
 
 #[tonic::async_trait]

@@ -26,14 +26,14 @@ async fn test_data_is_stored_in_a_bucket() {
     let found = world.judge_data().get_judge_data(data).await.unwrap().into_inner();
     let digest = found.judge_data.unwrap().tests[1].input.clone().unwrap().digest;
     // It is not in the data directory, and available after a restart.
-    assert!(!world.data.path().join("objects").exists());
+    assert!(!world.data_dir().join("objects").exists());
     let world = world.restart().await;
     assert_eq!(download(&world.judge_data(), &digest).await.unwrap(), b"only here\n");
 
     let message = pb::DeleteProblemRequest { problem_id, ..Default::default() };
     world.problems().delete_problem(bearer(&setter.token, message)).await.unwrap();
-    world.clock.advance(Duration::from_secs(15 * 86_400));
-    let removed = world.service.clean_up().await.unwrap();
+    world.clock().advance(Duration::from_secs(15 * 86_400));
+    let removed = world.running.service.clean_up().await.unwrap();
     assert!(removed.problems == 1 && removed.objects > 3, "{removed:?}");
     let answer = download(&world.judge_data(), &digest).await;
     fails_with(answer, Code::NotFound, "OBJECT_NOT_FOUND");

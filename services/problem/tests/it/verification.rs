@@ -158,14 +158,14 @@ async fn repeated_and_unknown_results_are_ignored() {
         let import = world.verified(&setter, &Files::valid(), true).await;
         let ids: Vec<(ids::Uuid,)> =
             world.db.query("SELECT id FROM checks").fetch_all().await.unwrap();
-        let unknown = world.clock.new_id();
+        let unknown = world.clock().new_id();
         for id in ids.into_iter().map(|(id,)| id).chain([unknown]) {
             let judged = JudgementCompleted {
                 verification_id: id.to_string(),
                 verdict: Verdict::WrongAnswer.into(),
                 ..JudgementCompleted::default()
             };
-            let mut tx = world.judge_db.begin().await.unwrap();
+            let mut tx = world.logs["judge"].begin().await.unwrap();
             judge::complete(&mut tx, &judged);
             tx.commit().await.unwrap();
         }
@@ -176,7 +176,7 @@ async fn repeated_and_unknown_results_are_ignored() {
         assert_eq!(again.version, 2, "the same package uuid makes a new version");
         let first = world.finished(&setter, &import.problem_import_id).await;
         assert_eq!(first.state(), ImportState::Succeeded);
-        assert!(world.bus.health().is_ok());
+        assert!(world.running.bus.health().is_ok());
     })
     .await;
 }
@@ -185,8 +185,8 @@ async fn repeated_and_unknown_results_are_ignored() {
 async fn sample_problems_are_imported_once() {
     each(|world| async move {
         let admin = world.user("admin", &[access::Role::Admin]);
-        assert_eq!(world.service.import_samples(admin.id).await.unwrap(), 3);
-        assert_eq!(world.service.import_samples(admin.id).await.unwrap(), 0);
+        assert_eq!(world.running.service.import_samples(admin.id).await.unwrap(), 3);
+        assert_eq!(world.running.service.import_samples(admin.id).await.unwrap(), 0);
         for (slug, _) in problem::samples() {
             let problem = world.get(Some(&admin.token), slug).await.unwrap();
             let message = pb::GetStatementRequest { problem_id: slug.into(), ..Default::default() };

@@ -1,25 +1,25 @@
 //! The server of one test, with helpers and assertions.
 
 use std::fmt::Debug;
+use std::ops::Deref;
 use std::time::Duration;
 
 use access::Role;
-use access::testing::{Issuer, bearer};
-use bus::Bus;
-use cache::Cache;
-use db::testing::{Kind, PrintOnPanic, TestDb, kinds};
+use access::testing::bearer;
+use db::testing::{Kind, PrintOnPanic, kinds};
 use futures_util::{StreamExt as _, stream};
-use ids::{Clock, Uuid};
-use problem::{Config, MIGRATIONS, Parts, Service};
+use ids::Uuid;
+use problem::{Config, Problems};
 use proto::google::api::HttpBody;
-use proto::judge::judgement_service_server::JudgementServiceServer;
 use proto::problem as pb;
 use proto::problem::import_service_client::ImportServiceClient;
 use proto::problem::judge_data_service_client::JudgeDataServiceClient;
 use proto::problem::problem_service_client::ProblemServiceClient;
-use rpc::{Channel, Local, PageKey, RootSecret, Stack, status};
-use runtime::{Readiness, Shutdown, Tasks};
+use rpc::{Channel, status};
+use service::testing::{self, Setup};
 use tonic::{Code, Request, Response, Status};
+
+pub use service::testing::assert_refused;
 
 use crate::judge::{self, FakePeers};
 use crate::package::Files;
@@ -32,17 +32,16 @@ pub struct User {
 
 /// A running problem service with its own database.
 pub struct World {
-    pub service: Service,
-    pub db: TestDb,
-    pub judge_db: TestDb,
-    pub bus: Bus,
-    pub channel: Channel,
+    base: testing::World<Problems>,
     pub peers: FakePeers,
-    pub issuer: Issuer,
-    pub clock: Clock,
-    pub shutdown: Shutdown,
-    pub data: tempfile::TempDir,
-    config: Config,
+}
+
+impl Deref for World {
+    type Target = testing::World<Problems>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.base
+    }
 }
 
 /// Runs a test on every kind of database.
@@ -59,64 +58,29 @@ where
 
 impl World {
     pub async fn open(kind: &Kind, config: Config) -> Self {
-        let clock = Clock::manual(Clock::system().now());
-        let db = kind.create_with(&MIGRATIONS, |options| options.clock = clock.clone()).await;
-        let judge_db = kind.create_with(&judge::MIGRATIONS, |o| o.clock = clock.clone()).await;
-        let data = tempfile::tempdir().unwrap();
-        let (issuer, peers) = (Issuer::new(clock.clone()), FakePeers::default());
+        let peers = FakePeers::default();
+        let services = peers.clone();
         let config = Config { watch_refresh_ms: 50, ..config };
-        let parts = (db, judge_db, data, issuer, peers, clock);
-        Self::start(config, parts).await
-    }
-
-    async fn start(
-        config: Config,
-        parts: (TestDb, TestDb, tempfile::TempDir, Issuer, FakePeers, Clock),
-    ) -> Self {
-        let (db, judge_db, data, issuer, peers, clock) = parts;
-        let (local, shutdown) = (Local::new(), Shutdown::new());
-        let channel: Channel = local.clone().into();
-        let authorised = || issuer.credentials("problem").channel(channel.clone());
-        let parts = Parts {
-            db: db.db(),
-            cache: Cache::memory(clock.clone()),
-            clock: clock.clone(),
-            page_key: PageKey::new(&RootSecret::from_bytes([7; 32])),
-            data: data.path().to_owned(),
-            auth: authorised(),
-            judge: authorised(),
-            shutdown: shutdown.clone(),
-        };
-        let service = Service::open(config.clone(), parts).await.unwrap();
-        let services = service
-            .services()
-            .add(JudgementServiceServer::new(peers.clone()))
-            .add(proto::auth::access_service_server::AccessServiceServer::new(peers.clone()));
-        let (served, _) = Stack::new(proto::DESCRIPTOR_SET).build(services, &issuer.layer());
-        local.set(served);
-        let topics = vec![(problem::TOPICS, db.db()), (judge::TOPICS, judge_db.db())];
-        let bus = Bus::embedded(topics).unwrap();
-        let tasks = Tasks::new(shutdown.clone(), Readiness::default());
-        service.workers(&bus, &tasks).unwrap();
-        Self { service, db, judge_db, bus, channel, others, issuer, clock, shutdown, data, config }
+        let setup = Setup::<Problems>::new(config).topics(judge::TOPICS);
+        let base = setup.peers(move || services.services()).open(kind).await;
+        Self { base, peers }
     }
 
     /// Restarts the service on the same data, as after a crash.
-    pub async fn restart(self) -> Self {
-        self.shutdown.begin();
-        let (db, judge_db) = (self.db.reopen().await, self.judge_db.reopen().await);
-        let parts = (db, judge_db, self.data, self.issuer, self.peers, self.clock);
-        Self::start(self.config, parts).await
+    pub async fn restart(mut self) -> Self {
+        self.base.restart().await;
+        self
     }
 
     /// Starts the judge.
     pub fn judge(&self) {
-        judge::run(&self.bus, &self.judge_db, self.judge_data(), &self.shutdown);
+        let shutdown = self.running.tasks.shutdown();
+        judge::run(&self.running.bus, &self.logs["judge"], self.judge_data(), shutdown);
     }
 
     pub fn user(&self, name: &str, roles: &[Role]) -> User {
-        let id = self.clock.new_id();
-        User { id, token: self.issuer.user(id, name, roles) }
+        let id = self.clock().new_id();
+        User { id, token: self.running.issuer.user(id, name, roles) }
     }
 
     pub fn setter(&self) -> User {
@@ -124,15 +88,17 @@ impl World {
     }
 
     pub fn problems(&self) -> ProblemServiceClient<Channel> {
-        ProblemServiceClient::new(self.channel.clone())
+        ProblemServiceClient::new(self.running.channel.clone())
     }
 
     pub fn imports(&self) -> ImportServiceClient<Channel> {
-        ImportServiceClient::new(self.channel.clone())
+        ImportServiceClient::new(self.running.channel.clone())
     }
 
     pub fn judge_data(&self) -> judge::Client {
-        JudgeDataServiceClient::new(self.issuer.credentials("judge").channel(self.channel.clone()))
+        JudgeDataServiceClient::new(
+            self.running.issuer.credentials("judge").channel(self.running.channel.clone()),
+        )
     }
 
     pub async fn try_import(
@@ -194,15 +160,6 @@ pub fn request<T>(token: Option<&str>, message: T) -> Request<T> {
         Some(token) => bearer(token, message),
         None => Request::new(message),
     }
-}
-
-/// Asserts that the call failed with this code and reason.
-#[track_caller]
-pub fn fails<T: Debug>(result: Result<T, Status>, code: Code, reason: &str) -> Status {
-    let status = result.expect_err("call must fail");
-    assert_eq!(status.code(), code, "{status:?}");
-    assert_eq!(status::reason(&status).as_deref(), Some(reason), "{status:?}");
-    status
 }
 
 /// Asserts that the call failed with a violation of this field.

@@ -71,7 +71,7 @@ impl Service for Echo {
                 include_str!("../migrations/0001_echoes.sql"),
                 include_str!("../migrations/0001_echoes.sql"),
             )
-            .undone_by(
+            .with_down(
                 include_str!("../migrations/0001_echoes.down.sql"),
                 include_str!("../migrations/0001_echoes.down.sql"),
             )],

@@ -14,7 +14,7 @@ const USER: Topic =
     Topic::new("agon.user.v1", "auth").key("user_id").types(&["agon.event.v1.UserRegistered"]);
 
 fn setup() -> Setup<Echo> {
-    Setup { topics: &[USER], ..Setup::default() }.protos(&DESCRIPTOR_SET)
+    Setup::default().topics(&[USER]).protos(&DESCRIPTOR_SET)
 }
 
 /// A user's id and token.
