@@ -3,13 +3,18 @@
 //! A service never depends on another service, and a library never on a service. A new crate must be added to the
 //! table.
 
+use agon::services::ALL;
+
 use crate::Finding;
 use crate::tree::{Dependency, Metadata, Package};
 
-const SERVICES: &[&str] = &["auth", "challenge", "judge", "problem"];
-
 /// The libraries that every service may use.
-const LIBRARIES: &[&str] = &["access", "bus", "cache", "db", "ids", "proto", "rpc", "runtime"];
+const LIBRARIES: &[&str] =
+    &["access", "bus", "cache", "db", "ids", "package", "proto", "rpc", "runtime", "service"];
+
+fn is_service(package: &str) -> bool {
+    ALL.iter().any(|service| service.name == package)
+}
 
 /// The members that a member may use; for its tests see [`tests_may_use`].
 fn may_use(package: &str) -> Option<Vec<&'static str>> {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+use agon::services::ALL;
+
 use crate::Finding;
 use crate::dashboards;
 use crate::tree::{Error, Tree};

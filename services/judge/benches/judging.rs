@@ -46,7 +46,7 @@ async fn run() {
     let (mut plain_compile, mut plain_runs) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         let round = if runs_only { 0 } else { round };
-        let source = format!("{SOURCE}// {round} {}\n", world.directory().display());
+        let source = format!("{SOURCE}// {round} {}\n", world.data_dir().display());
         if plain_compile.is_empty() || !runs_only {
             plain_compile.push(plain.compile(&source));
         }
@@ -70,7 +70,7 @@ async fn run() {
 
 /// Waits until C++ is offered and its headers are precompiled.
 async fn ready(world: &World, problem: &str) {
-    let languages = world.directory().join("languages/precompiled");
+    let languages = world.data_dir().join("languages/precompiled");
     let deadline = Instant::now() + Duration::from_secs(120);
     while fs::read_dir(&languages).map_or(0, Iterator::count) == 0 && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(100)).await;

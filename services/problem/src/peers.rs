@@ -16,7 +16,7 @@ use tonic::{Code, Request};
 use uuid::Uuid;
 
 use crate::check::TimeFactor;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Characters of a judge message that are stored.

@@ -38,12 +38,12 @@ impl Plan {
                 let text = "--objects: must be the URL of a bucket, such as s3://bucket/prefix";
                 return Err(Failure::usage(text));
             }
-            if source.problem.objects.url.starts_with("s3://") {
+            if source.services.problem.objects.url.starts_with("s3://") {
                 return Err(Failure::usage(
                     "--objects: must not be set, because problem.objects.url is a bucket already",
                 ));
             }
-            target.problem.objects.url.clone_from(url);
+            target.services.problem.objects.url.clone_from(url);
         }
         source.check()?;
         target.check()?;
@@ -57,14 +57,14 @@ impl Plan {
         if to.events.is_kafka() {
             flags.push(format!("--events '{}'", to.events.url));
         }
-        let objects = &to.problem.objects;
+        let objects = &to.services.problem.objects;
         let partitions = to.events.partitions.to_string();
         let default_partitions = default.events.partitions.to_string();
         let pairs = [
             ("database.schema_prefix", &to.database.schema_prefix, ""),
             ("events.prefix", &to.events.prefix, default.events.prefix.as_str()),
             ("events.partitions", &partitions, default_partitions.as_str()),
-            ("problem.objects.url", &objects.url, default.problem.objects.url.as_str()),
+            ("problem.objects.url", &objects.url, default.services.problem.objects.url.as_str()),
             ("problem.objects.endpoint", &objects.endpoint, ""),
             ("problem.objects.region", &objects.region, ""),
             ("problem.objects.access_key", &objects.access_key, ""),

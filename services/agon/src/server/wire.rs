@@ -163,12 +163,12 @@ fn worker(base: &Base) -> Result<Worker, Failure> {
 /// The REST edge; `None` without the gateway role. It forwards the users' credentials. Its own credential proves the
 /// client addresses that it reports.
 pub fn gateway(base: &Base) -> Result<Option<Gateway>, Failure> {
-    if !base.runs(Role::Gateway) {
+    if !base.runs(Role::GATEWAY) {
         return Ok(None);
     }
     let plan = Plan::new(proto::DESCRIPTOR_SET);
     let plan = plan.map_err(|error| Failure::new(format!("REST: {error}")))?;
-    let upstream = base.credentials(Role::Gateway)?.edge_channel(base.channel_to_all()?);
+    let upstream = base.credentials(Role::GATEWAY)?.edge_channel(base.channel_to_all()?);
     let opened = Gateway::open(base.config.gateway.clone(), plan, upstream);
     opened.map(Some).map_err(|error| Failure::config(format!("gateway: {error}")))
 }

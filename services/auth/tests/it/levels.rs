@@ -51,7 +51,7 @@ async fn every_rpc_enforces_its_level() {
                 };
                 let gates = ["TOKEN_MISSING", "SERVICE_ONLY", "PERMISSION_MISSING"];
                 let gate = reason.as_deref().filter(|reason| gates.contains(reason));
-                assert_eq!(gate, assert_refused, "{path} as {service:?}");
+                assert_eq!(gate, refused, "{path} as {service:?}");
             }
             if rule.level == Level::Permission {
                 assert!(Role::Admin.grants(&rule.permission), "{path}");

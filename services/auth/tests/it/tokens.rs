@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use access::testing::{Issuer, bearer};
 use proto::auth as pb;
+use service::Service as _;
 use tonic::Code;
 
 use crate::world::{assert_invalid, assert_refused, each, read};
@@ -75,7 +76,7 @@ async fn revocations_by_another_process_are_loaded() {
         let config = auth::Config::default();
         let (auth, channel) = crate::world::open(&config, &again, &world.clock).await;
         let tasks = runtime::Tasks::default();
-        auth.workers(&tasks);
+        auth.start(&tasks, &bus::Bus::embedded(Vec::new()).unwrap()).unwrap();
         let other = world.with(auth, channel);
         assert!(other.validate(&made.access_token).await.is_ok());
         let first = other.db.clone();

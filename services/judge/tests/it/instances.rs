@@ -32,15 +32,15 @@ async fn each(test: impl AsyncFn(World, World)) {
 
 impl World {
     async fn listed_workers(&self) -> Vec<(String, i32)> {
-        let token = self.issuer.user(id(), "ada", &[access::Role::Judge]);
-        let mut client = JudgementServiceClient::new(self.channel.clone());
+        let token = self.running.issuer.user(id(), "ada", &[access::Role::Judge]);
+        let mut client = JudgementServiceClient::new(self.running.channel.clone());
         let answer = client.list_workers(bearer(&token, pb::ListWorkersRequest {})).await.unwrap();
         let workers = answer.into_inner().workers;
         workers.into_iter().map(|worker| (worker.worker_id, worker.busy_count)).collect()
     }
 
     async fn listed_languages(&self) -> Vec<String> {
-        let mut client = LanguageServiceClient::new(self.channel.clone());
+        let mut client = LanguageServiceClient::new(self.running.channel.clone());
         let answer = client.list_languages(pb::ListLanguagesRequest {}).await.unwrap();
         answer.into_inner().languages.into_iter().map(|language| language.language_id).collect()
     }
@@ -154,13 +154,13 @@ async fn worker_keeps_its_job_when_it_moves_to_another_instance() {
         worker.receives_nothing().await;
         drop(before);
         worker.receives_nothing().await;
-        one.clock.advance(Duration::from_secs(10));
+        one.clock().advance(Duration::from_secs(10));
         let mut other = FakeWorker::reconnect(&one, "other", &[], 1).await;
         other.receives_nothing().await;
         drop(worker);
         let mut worker = FakeWorker::reconnect(&one, "w1", &[&job], 0).await;
         worker.receives_nothing().await;
-        one.clock.advance(Duration::from_secs(10));
+        one.clock().advance(Duration::from_secs(10));
         other.receives_nothing().await;
         worker.finish(&job, Verdict::Accepted);
         assert!(matches!(worker.receive().await, Response::Ack(_)));
@@ -246,7 +246,7 @@ async fn job_lost_with_ten_workers_is_a_judge_error() {
             // The first retries are immediate, later ones delayed.
             if run > 3 {
                 worker.receives_nothing().await;
-                one.clock.advance(Duration::from_secs(60));
+                one.clock().advance(Duration::from_secs(60));
             }
             assert_eq!(worker.job().await.attempt, run + 1);
             attempts += 1;

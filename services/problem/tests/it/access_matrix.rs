@@ -6,7 +6,7 @@ use proto::problem as pb;
 use tonic::Code;
 
 use crate::package::Files;
-use crate::world::{User, World, each, fails_with, inner, request};
+use crate::world::{User, World, assert_refused, each, inner, request};
 
 /// Tries all RPCs that change a problem; returns their codes.
 async fn changes(world: &World, user: &User, id: &str) -> Vec<Code> {
@@ -61,17 +61,17 @@ async fn drafts_are_not_found_for_others() {
             let player = world.user("player", &[]);
             for token in [None, Some(other.token.as_str()), Some(&player.token)] {
                 let get = world.get(token, name).await;
-                fails_with(get, Code::NotFound, "PROBLEM_NOT_FOUND");
+                assert_refused(get, Code::NotFound, "PROBLEM_NOT_FOUND");
                 let message =
                     pb::GetStatementRequest { problem_id: name.into(), ..Default::default() };
                 let answer = inner(world.problems().get_statement(request(token, message)).await);
-                fails_with(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
+                assert_refused(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
                 let message = pb::DownloadAttachmentRequest {
                     problem_id: name.into(),
                     name: "tool.txt".into(),
                 };
                 let answer = world.problems().download_attachment(request(token, message)).await;
-                fails_with(answer.map(|_| ()), Code::NotFound, "PROBLEM_NOT_FOUND");
+                assert_refused(answer.map(|_| ()), Code::NotFound, "PROBLEM_NOT_FOUND");
             }
             assert_eq!(changes(&world, &other, name).await, [Code::NotFound; 6]);
         }
@@ -90,14 +90,14 @@ async fn drafts_are_not_found_for_others() {
 async fn anonymous_callers_and_players_are_refused() {
     each(|world| async move {
         let player = world.user("player", &[]);
-        fails_with(
+        assert_refused(
             world.create(&player, "first").await,
             Code::PermissionDenied,
             "PERMISSION_MISSING",
         );
         let tar = Files::valid().tar();
         let answer = world.try_import(&player, pb::ImportProblemRequest::default(), &tar).await;
-        fails_with(answer, Code::PermissionDenied, "PERMISSION_MISSING");
+        assert_refused(answer, Code::PermissionDenied, "PERMISSION_MISSING");
         let answer = world.problems().create_problem(pb::CreateProblemRequest::default()).await;
         assert_eq!(answer.unwrap_err().code(), Code::Unauthenticated);
         let message = pb::ListProblemImportsRequest::default();
@@ -136,27 +136,27 @@ async fn test_data_is_for_services_only() {
             assert_eq!(answer.unwrap_err().code(), expected);
         }
         let mut client = world.judge_data();
-        fails_with(
+        assert_refused(
             inner(client.get_verification(check).await),
             Code::NotFound,
             "VERIFICATION_NOT_FOUND",
         );
         let unknown = pb::GetJudgeDataRequest { version: 2, ..data };
-        fails_with(
+        assert_refused(
             inner(client.get_judge_data(unknown).await),
             Code::NotFound,
             "VERSION_NOT_FOUND",
         );
         let unknown = pb::DownloadObjectRequest { digest: "0".repeat(64) };
         let answer = client.download_object(unknown).await.map(|_| ());
-        fails_with(answer, Code::NotFound, "OBJECT_NOT_FOUND");
+        assert_refused(answer, Code::NotFound, "OBJECT_NOT_FOUND");
         let wrong = pb::DownloadObjectRequest { digest: digest.to_uppercase() };
         crate::world::rejects_field(client.download_object(wrong).await.map(|_| ()), "digest");
         // A damaged object is not delivered as if it were intact.
         let path = world.data_dir().join("objects").join(&digest[..2]).join(&digest[2..]);
         std::fs::write(path, "other").unwrap();
         let answer = crate::judge::download(&client, &digest).await;
-        fails_with(answer, Code::DataLoss, "OBJECT_DAMAGED");
+        assert_refused(answer, Code::DataLoss, "OBJECT_DAMAGED");
     })
     .await;
 }

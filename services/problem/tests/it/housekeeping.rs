@@ -8,7 +8,7 @@ use proto::problem as pb;
 use tonic::Code;
 
 use crate::package::Files;
-use crate::world::{World, each, fails_with};
+use crate::world::{World, assert_refused, each};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -42,7 +42,7 @@ async fn deleted_problems_are_purged_with_their_objects() {
         assert_eq!(removed, Removed { problems: 1, objects: 1 });
         assert_eq!(objects(&world), before - 1);
         let answer = world.get(Some(&setter.token), &purged.problem_id).await;
-        fails_with(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
+        assert_refused(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
         assert!(world.get(Some(&setter.token), &kept.problem_id).await.is_ok());
         assert_eq!(world.running.service.clean_up().await.unwrap(), Removed::default());
     })

@@ -7,7 +7,7 @@ use rpc::status;
 use tonic::Code;
 
 use crate::package::Files;
-use crate::world::{World, each, fails_with};
+use crate::world::{World, assert_refused, each};
 
 fn options(problem: &str) -> pb::ImportProblemRequest {
     pb::ImportProblemRequest { problem_id: problem.to_owned(), ..Default::default() }
@@ -24,11 +24,11 @@ async fn refused_package_leaves_no_data() {
         let files =
             Files::valid().with("problem.yaml", "problem_format_version: 2025-09\nlimts: {}\n");
         let answer = world.try_import(&setter, options(""), &files.tar()).await;
-        let status = fails_with(answer, Code::InvalidArgument, "PACKAGE_INVALID");
+        let status = assert_refused(answer, Code::InvalidArgument, "PACKAGE_INVALID");
         let fields = status::fields(&status);
         assert!(fields.iter().any(|(file, what)| file == "problem.yaml" && what.contains("limts")));
         let answer = world.try_import(&setter, options(""), b"hello").await;
-        fails_with(answer, Code::InvalidArgument, "PACKAGE_INVALID");
+        assert_refused(answer, Code::InvalidArgument, "PACKAGE_INVALID");
         let answer = world.try_import(&setter, options(""), b"").await;
         crate::world::rejects_field(answer, "content");
         let empty = world.imports().import_problem(bearer(&setter.token, stream::empty())).await;
@@ -61,9 +61,9 @@ async fn uploads_find_their_problem() {
         assert_eq!((again.slug.as_str(), again.version), ("another", 2));
         // Of a hidden problem of another user, the slug is taken and the id not found.
         let answer = world.try_import(&other, options("another"), &tar).await;
-        fails_with(answer, Code::AlreadyExists, "SLUG_TAKEN");
+        assert_refused(answer, Code::AlreadyExists, "SLUG_TAKEN");
         let answer = world.try_import(&other, options(&first.problem_id), &tar).await;
-        fails_with(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
+        assert_refused(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
         crate::world::rejects_field(
             world.try_import(&setter, options("No Slug"), &tar).await,
             "problem_id",
@@ -109,7 +109,7 @@ async fn size_of_uploads_is_limited() {
         let setter = world.setter();
         let files = Files::valid().with("data/secret/1.in", vec![b'x'; 2 << 20]);
         let answer = world.try_import(&setter, options(""), &files.tar()).await;
-        fails_with(answer, Code::InvalidArgument, "PACKAGE_TOO_LARGE");
+        assert_refused(answer, Code::InvalidArgument, "PACKAGE_TOO_LARGE");
         let scratch = world.data_dir().join("scratch/problem");
         assert_eq!(std::fs::read_dir(scratch).unwrap().count(), 0);
     }
@@ -127,7 +127,7 @@ async fn reports_are_visible_to_uploaders_and_editors() {
             async move { client.get_problem_import(bearer(&token, message)).await }
         };
         assert!(get(setter.token.clone()).await.is_ok());
-        fails_with(get(other.token.clone()).await, Code::NotFound, "IMPORT_NOT_FOUND");
+        assert_refused(get(other.token.clone()).await, Code::NotFound, "IMPORT_NOT_FOUND");
         assert!(get(world.user("admin", &[access::Role::Admin]).token).await.is_ok());
         let grant = format!("{} problem.problem.update problems/{}", other.id, import.problem_id);
         world.peers.grants.lock().unwrap().insert(grant);
@@ -135,10 +135,10 @@ async fn reports_are_visible_to_uploaders_and_editors() {
         for id in ["", "x", "twosum", &setter.id.to_string()] {
             let message = pb::GetProblemImportRequest { problem_import_id: id.to_owned() };
             let answer = world.imports().get_problem_import(bearer(&setter.token, message)).await;
-            fails_with(answer, Code::NotFound, "IMPORT_NOT_FOUND");
+            assert_refused(answer, Code::NotFound, "IMPORT_NOT_FOUND");
             let message = pb::WatchProblemImportRequest { problem_import_id: id.to_owned() };
             let answer = world.imports().watch_problem_import(bearer(&setter.token, message)).await;
-            fails_with(answer.map(|_| ()), Code::NotFound, "IMPORT_NOT_FOUND");
+            assert_refused(answer.map(|_| ()), Code::NotFound, "IMPORT_NOT_FOUND");
         }
     })
     .await;

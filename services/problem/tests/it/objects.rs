@@ -10,7 +10,7 @@ use tonic::Code;
 
 use crate::judge::download;
 use crate::package::Files;
-use crate::world::{World, fails_with};
+use crate::world::{World, assert_refused};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn test_data_is_stored_in_a_bucket() {
@@ -36,5 +36,5 @@ async fn test_data_is_stored_in_a_bucket() {
     let removed = world.running.service.clean_up().await.unwrap();
     assert!(removed.problems == 1 && removed.objects > 3, "{removed:?}");
     let answer = download(&world.judge_data(), &digest).await;
-    fails_with(answer, Code::NotFound, "OBJECT_NOT_FOUND");
+    assert_refused(answer, Code::NotFound, "OBJECT_NOT_FOUND");
 }

@@ -8,7 +8,7 @@ use proto::problem::{self as pb, Visibility};
 use tonic::{Code, Request, Status};
 
 use crate::package::Files;
-use crate::world::{User, World, each, fails_with, inner, rejects_field, request};
+use crate::world::{User, World, assert_refused, each, inner, rejects_field, request};
 
 async fn update(
     world: &World,
@@ -47,7 +47,7 @@ async fn problems_are_created_updated_deleted_and_restored() {
             (created.visibility(), created.owner_id.as_str()),
             (Visibility::Draft, &*setter.id.to_string())
         );
-        fails_with(world.create(&setter, "first").await, Code::AlreadyExists, "SLUG_TAKEN");
+        assert_refused(world.create(&setter, "first").await, Code::AlreadyExists, "SLUG_TAKEN");
         let change = pb::Problem {
             problem_id: "first".into(),
             title: "Changed".into(),
@@ -61,16 +61,16 @@ async fn problems_are_created_updated_deleted_and_restored() {
         assert_eq!((changed.title.as_str(), changed.slug.as_str()), ("Changed", "first"));
         assert_eq!((changed.tags, changed.difficulty), (vec!["a".to_owned(), "b".into()], 0));
         let stale = update(&world, &setter, change.clone(), &["title"]).await;
-        fails_with(stale, Code::Aborted, "ETAG_MISMATCH");
+        assert_refused(stale, Code::Aborted, "ETAG_MISMATCH");
         let set = pb::Problem { etag: String::new(), slug: String::new(), ..change.clone() };
         let changed = update(&world, &setter, set, &[]).await.unwrap();
         assert_eq!(changed.difficulty, 1500);
         let refused = update(&world, &setter, change.clone(), &["owner_id"]).await;
         rejects_field(refused, "update_mask");
-        fails_with(delete(&world, &setter, "first", "0").await, Code::Aborted, "ETAG_MISMATCH");
+        assert_refused(delete(&world, &setter, "first", "0").await, Code::Aborted, "ETAG_MISMATCH");
         delete(&world, &setter, "first", &changed.etag).await.unwrap();
         let deleted = world.get(Some(&setter.token), "first").await;
-        fails_with(deleted, Code::NotFound, "PROBLEM_NOT_FOUND");
+        assert_refused(deleted, Code::NotFound, "PROBLEM_NOT_FOUND");
         let kept = world.get(Some(&setter.token), &created.problem_id).await.unwrap();
         assert!(kept.delete_time.is_some());
         // The slug is free again; the deleted problem is restored with another one.
@@ -93,13 +93,13 @@ async fn problems_without_a_version_cannot_be_public() {
             ..Default::default()
         };
         let answer = update(&world, &setter, public.clone(), &["visibility"]).await;
-        fails_with(answer, Code::FailedPrecondition, "NOT_PUBLISHED");
+        assert_refused(answer, Code::FailedPrecondition, "NOT_PUBLISHED");
         let message = pb::CreateProblemRequest {
             problem: Some(pb::Problem { slug: "second".into(), title: "t".into(), ..public }),
             ..Default::default()
         };
         let answer = inner(world.problems().create_problem(bearer(&setter.token, message)).await);
-        fails_with(answer, Code::FailedPrecondition, "NOT_PUBLISHED");
+        assert_refused(answer, Code::FailedPrecondition, "NOT_PUBLISHED");
     })
     .await;
 }
@@ -125,7 +125,7 @@ async fn embargoed_problems_cannot_be_public() {
             ..Default::default()
         };
         let answer = inner(world.problems().publish_problem(bearer(&setter.token, message)).await);
-        fails_with(answer, Code::FailedPrecondition, "EMBARGOED");
+        assert_refused(answer, Code::FailedPrecondition, "EMBARGOED");
     })
     .await;
 }
@@ -152,7 +152,7 @@ async fn any_verified_version_can_be_published() {
         assert_eq!(back.published_version, 1);
         let newest = publish(0).await.unwrap().into_inner().problem.unwrap();
         assert_eq!(newest.published_version, 2);
-        fails_with(publish(3).await, Code::NotFound, "VERSION_NOT_FOUND");
+        assert_refused(publish(3).await, Code::NotFound, "VERSION_NOT_FOUND");
         rejects_field(publish(-1).await, "version");
         let message = pb::ListProblemVersionsRequest {
             problem_id: "twosum".into(),
@@ -272,7 +272,7 @@ async fn repeated_request_id_creates_one_problem() {
         let first = create("first", "one").await.unwrap();
         assert_eq!(first, create("first", "one").await.unwrap());
         rejects_field(create("second", "one").await, "request_id");
-        fails_with(create("first", "two").await, Code::AlreadyExists, "SLUG_TAKEN");
+        assert_refused(create("first", "two").await, Code::AlreadyExists, "SLUG_TAKEN");
     })
     .await;
 }
@@ -307,7 +307,7 @@ async fn statements_and_attachments_are_served() {
         assert_eq!((english.samples[0].input.as_str(), english.samples.len()), ("1 2\n", 1));
         assert_eq!(statement("", "fr, de;q=0.5").await.unwrap().title, "Summe");
         assert_eq!(statement("de", "en").await.unwrap().title, "Summe");
-        fails_with(statement("fr", "en").await, Code::NotFound, "STATEMENT_NOT_FOUND");
+        assert_refused(statement("fr", "en").await, Code::NotFound, "STATEMENT_NOT_FOUND");
         let download = |name: &str| {
             let message =
                 pb::DownloadAttachmentRequest { problem_id: "twosum".into(), name: name.into() };
@@ -320,7 +320,7 @@ async fn statements_and_attachments_are_served() {
         assert_eq!(bodies.iter().map(|body| body.data.len()).sum::<usize>(), 600_000);
         for name in ["", "other", "../tool.txt", "TOOL.TXT"] {
             let answer = download(name).await.map(|_| ());
-            fails_with(answer, Code::NotFound, "ATTACHMENT_NOT_FOUND");
+            assert_refused(answer, Code::NotFound, "ATTACHMENT_NOT_FOUND");
         }
     })
     .await;

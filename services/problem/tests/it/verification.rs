@@ -6,7 +6,7 @@ use tonic::Code;
 
 use crate::judge;
 use crate::package::Files;
-use crate::world::{World, each, fails_with};
+use crate::world::{World, assert_refused, each};
 
 async fn version(world: &World, import: &pb::ProblemImport) -> pb::ProblemVersion {
     let user = world.user("admin", &[access::Role::Admin]);
@@ -74,7 +74,7 @@ async fn unexpected_verdict_rejects_the_version() {
             pb::PublishProblemRequest { problem_id: "twosum".into(), ..Default::default() };
         let request = access::testing::bearer(&setter.token, message);
         let answer = world.problems().publish_problem(request).await;
-        fails_with(answer, Code::FailedPrecondition, "VERSION_NOT_VERIFIED");
+        assert_refused(answer, Code::FailedPrecondition, "VERSION_NOT_VERIFIED");
     })
     .await;
 }
