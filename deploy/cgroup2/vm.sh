@@ -1,15 +1,14 @@
 #!/usr/bin/env bash
-# Runs one command on a machine with a full version 2 control group tree, which the development
-# machine may not have: Debian's kernel in qemu, with this machine's files under a layer of memory.
+# Runs one command in a virtual machine with a complete cgroup v2 hierarchy: Debian's kernel in qemu, with this
+# machine's files under a writable overlay in memory.
 #
 #   usage: deploy/cgroup2/vm.sh DIRECTORY COMMAND [ARGUMENT...]
 #
-# The command runs as root in DIRECTORY; what it writes is gone afterwards, and /run and /dev/shm are
-# the guest's own. Exits with the command's code. By default the processor is emulated in software,
-# which is many times slower: it shows that limits bind, not how fast (AGON_TEST_EMULATED=1 says so to
-# tests). ACCEL=kvm uses the hardware; MEMORY is in MiB.
+# The command runs as root in DIRECTORY. Its writes are discarded; /run and /dev/shm are empty. Exits with the
+# command's exit code. By default the CPU is emulated in software, which is many times slower, so
+# AGON_TEST_EMULATED=1 tells tests not to check times. ACCEL=kvm uses the hardware; MEMORY is in MiB.
 #
-# Installs what it needs with apt when that is missing and this is root.
+# Installs missing packages with apt; that needs root.
 set -euo pipefail
 [ $# -ge 2 ] || { sed -n '5s/^# *//p' "$0" >&2; exit 64; }
 directory=$(realpath "$1"); shift
@@ -33,7 +32,7 @@ image=$work/image
 mkdir -p "$image"/{bin,dev,host,layer,modules,proc,root}
 cp "$(command -v busybox)" "$image/bin/busybox"
 
-# The drivers for the shared file system, in the order in which they load.
+# The drivers for the shared file system, in load order.
 position=100
 while read -r file; do
   cp "$file" "$image/modules/$position-$(basename "$file")"
@@ -69,7 +68,7 @@ chmod +x "$image/init"
   echo 'export AGON_TEST_EMULATED=1 AGON_TEST_REQUIRE_ENGINES=1'
   printf 'cd %q\n' "$directory"
   printf '%q ' "$@"
-  # The console is the only way out.
+  # The exit code is passed through the console.
   printf '\necho "the command ended with $?"\nsync\necho o > /proc/sysrq-trigger\nsleep 60\n'
 } > "$image/command"
 (cd "$image" && find . | cpio --create --format=newc --quiet | gzip -1) > "$work/initrd"

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need and the machine lacks: a PostgreSQL and a Redis server, what Kafka and
-# the S3 server are got and run with, what makes certificates, the compilers and interpreters that
-# programs are judged with; and what the checks of `make lint` are got with. A no-op where everything is there.
+# Installs missing dependencies of the tests: PostgreSQL, Redis, Java and Maven (for Kafka and the S3 server), OpenSSL,
+# and the compilers and interpreters for judging; with `lint`, those of `make lint`.
 #   usage: get.sh [GROUP...]     groups: postgres redis java tls toolchains (these by default), lint
 set -euo pipefail
 
@@ -30,12 +29,11 @@ done
 [ ${#packages[@]} -gt 0 ] || exit 0
 
 if ! command -v apt-get >/dev/null; then
-  echo "This machine has no apt-get. Please install the equivalents of: ${packages[*]}" >&2
+  echo "apt-get not found; install the equivalents of: ${packages[*]}" >&2
   exit 1
 fi
 sudo=$([ "$(id -u)" = 0 ] || echo sudo)
 echo "installing ${packages[*]}" >&2
 export DEBIAN_FRONTEND=noninteractive
 $sudo apt-get update -qq >&2
-# policy-rc.d keeps Debian from starting a system cluster that nobody asked for.
 $sudo apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2

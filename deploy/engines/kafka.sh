@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# A private Kafka broker (KRaft, one node) for development and tests: own data, free ports, loopback
-# only.
-#   usage: kafka.sh start [FAST|SAFE]    prints the URL of the running (or started) broker
+# A private Kafka broker (KRaft, one node) for development and tests: own data, free ports, loopback only.
+#   usage: kafka.sh start [FAST|SAFE]      starts the broker if it is not running, and prints its URL
 #          kafka.sh stop
-#          kafka.sh another DIRECTORY    runs one more in the foreground, with its data in DIRECTORY and
-#                                        its URL in DIRECTORY/url, for tests that stop and start it; where
-#                                        ca.pem and broker.pem (key and certificate) lie there, clients come
-#                                        by TLS, show a certificate of that CA, and are `agon`, password `hush`
-# FAST compiles less of the broker's code, which starts sooner: for tests only, never for figures.
+#          kafka.sh foreground DIRECTORY   runs another broker in the foreground, with its data in DIRECTORY and its
+#                                          URL in DIRECTORY/url, for tests that restart it. If DIRECTORY contains
+#                                          ca.pem and broker.pem (key and certificate), clients need TLS with a
+#                                          certificate of that CA, user `agon` and password `hush`.
+# FAST limits JIT compilation, so the broker starts sooner: for tests only, not for benchmarks.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD/deploy/engines/kafka
@@ -23,14 +22,14 @@ get() {
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# Becomes a Java program, with memory for a broker that holds little: about 200 MB resident.
+# Replaces this process by a Java program with a small heap: about 200 MB resident.
 java_with() {
   exec java -Xms128m -Xmx384m -XX:+UseSerialGC ${AGON_KAFKA_FLAGS:--XX:TieredStopAtLevel=1} -XX:MaxMetaspaceSize=160m \
     -XX:MaxDirectMemorySize=64m -XX:-UsePerfData "-Dlog4j2.configurationFile=file:$here/log4j2.properties" \
     -cp "$libs/*" "$@"
 }
 
-# What a broker that trusts nobody is told beside the rest; its open listener is for itself.
+# Additional settings for TLS and SASL. The plaintext listener is only used by the broker itself.
 secure() { # DIRECTORY
   local login=org.apache.kafka.common.security
   cat <<EOF
@@ -83,8 +82,8 @@ EOF
   echo "$url" >"$1/url"
 }
 
-# The port opens before the broker answers; it logs nothing when it does.
-answers() { # URL
+# The port opens before the broker responds.
+responds() { # URL
   python3 - "${1#kafka://127.0.0.1:}" <<'EOF'
 import socket, struct, sys
 # ApiVersions, version 0: the first request of every client.
@@ -114,10 +113,10 @@ start() {
   echo "$dir" >"$state/dir"
   for _ in $(seq 300); do
     running || break
-    if answers "$(cat "$dir/url")"; then tee "$state/url" <"$dir/url"; return; fi
+    if responds "$(cat "$dir/url")"; then tee "$state/url" <"$dir/url"; return; fi
     sleep 0.1
   done
-  echo "Kafka does not start; its log is $dir/broker.log" >&2
+  echo "Kafka did not start; see $dir/broker.log" >&2
   exit 1
 }
 
@@ -127,7 +126,7 @@ stop() {
   rm -f "$state/pid" "$state/dir" "$state/url"
 }
 
-another() {
+foreground() {
   get
   mkdir -p "$1"
   [ -f "$1/url" ] || configure "$1"
@@ -137,6 +136,6 @@ another() {
 case ${1:-} in
   start) start "${2:-FAST}" ;;
   stop) stop ;;
-  another) another "$2" ;;
-  *) sed -n '2,11p' "$0" >&2; exit 2 ;;
+  foreground) foreground "$2" ;;
+  *) sed -n '2,9p' "$0" >&2; exit 2 ;;
 esac

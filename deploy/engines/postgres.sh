@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A private PostgreSQL server for development and tests: own data directory, a free port, loopback
-# only. Never touches a system cluster.
-#   usage: postgres.sh start FAST|SAFE   prints the URL of the running (or started) server
+# A private PostgreSQL server for development and tests: own data directory, a free port, loopback only. Does not touch
+# a system cluster.
+#   usage: postgres.sh start FAST|SAFE       starts the server if it is not running, and prints its URL
 #          postgres.sh stop
-#          postgres.sh another DIRECTORY   runs one more in the foreground, with its data in DIRECTORY and its
-#                                          URL in DIRECTORY/url, for tests that stop and start it
-# FAST turns fsync off: for tests only, never for fault tests or figures.
+#          postgres.sh foreground DIRECTORY  runs another server in the foreground, with its data in DIRECTORY and its
+#                                            URL in DIRECTORY/url, for tests that restart it
+# FAST turns fsync off: for tests only, not for fault tests or benchmarks.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 state=${CARGO_TARGET_DIR:-target}/engines/postgres
@@ -28,13 +28,13 @@ start() {
   if running; then cat "$state/url"; return; fi
   local bin dir port settings
   bin=$(binaries)
-  # Outside the tree: the server's own user must be able to reach it.
+  # Outside the source tree, where the user postgres has access.
   dir=$(mktemp -d /tmp/agon-postgres.XXXXXX)
   [ "$(id -u)" != 0 ] || chown postgres "$dir"
   as_owner "$bin/initdb" -D "$dir/data" -U postgres --locale=C.UTF-8 --encoding=UTF8 --auth=trust >"$state/initdb.log"
   settings="-c listen_addresses=127.0.0.1 -c unix_socket_directories=$dir -c max_connections=400"
   [ "$1" = SAFE ] || settings+=" -c fsync=off -c full_page_writes=off -c synchronous_commit=off"
-  for _ in 1 2 3 4 5; do # another process may take the port in between
+  for _ in 1 2 3 4 5; do # another process may take the port first
     port=$(free_port)
     if (cd "$dir" && as_owner "$bin/pg_ctl" -D "$dir/data" -w -l "$dir/log" -o "$settings -c port=$port" start) >/dev/null; then
       echo "$dir/data" >"$state/data-dir"
@@ -42,11 +42,11 @@ start() {
       return
     fi
   done
-  echo "PostgreSQL does not start; its log is $dir/log" >&2
+  echo "PostgreSQL did not start; see $dir/log" >&2
   exit 1
 }
 
-another() {
+foreground() {
   local bin
   bin=$(binaries)
   mkdir -p "$1"
@@ -73,6 +73,6 @@ stop() {
 case ${1:-} in
   start) start "${2:-FAST}" ;;
   stop) stop ;;
-  another) another "$2" ;;
-  *) sed -n '2,10p' "$0" >&2; exit 2 ;;
+  foreground) foreground "$2" ;;
+  *) sed -n '2,8p' "$0" >&2; exit 2 ;;
 esac

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A private Redis server for development and tests: own directory, a free port, loopback only,
-# nothing kept on disk. Never touches a system server.
-#   usage: redis.sh start   prints the URL of the running (or started) server
+# A private Redis server for development and tests: own directory, a free port, loopback only, no persistence. Does
+# not touch a system server.
+#   usage: redis.sh start                 starts the server if it is not running, and prints its URL
 #          redis.sh stop
-#          redis.sh another DIRECTORY   runs one more in the foreground, with its URL in DIRECTORY/url, for
-#                                       tests that stop and start it
+#          redis.sh foreground DIRECTORY  runs another server in the foreground, with its URL in DIRECTORY/url, for
+#                                         tests that restart it
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 state=${CARGO_TARGET_DIR:-target}/engines/redis
@@ -12,7 +12,7 @@ mkdir -p "$state"
 
 free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
-# The process id may have gone to another program meanwhile: the server itself tells its own.
+# Ask the server for its process id, because the recorded one may have been reused.
 running() {
   [ -f "$state/url" ] && [ -f "$state/pid" ] &&
     redis-cli -u "$(cat "$state/url")" info server 2>/dev/null | tr -d '\r' | grep -qx "process_id:$(cat "$state/pid")"
@@ -22,7 +22,7 @@ start() {
   if running; then cat "$state/url"; return; fi
   local dir port url
   dir=$(mktemp -d /tmp/agon-redis.XXXXXX)
-  for _ in 1 2 3 4 5; do # another process may take the port in between
+  for _ in 1 2 3 4 5; do # another process may take the port first
     port=$(free_port)
     url=redis://127.0.0.1:$port
     redis-server --bind 127.0.0.1 --port "$port" --save '' --appendonly no --dir "$dir" \
@@ -37,11 +37,11 @@ start() {
       sleep 0.05
     done
   done
-  echo "Redis does not start; its log is $dir/log" >&2
+  echo "Redis did not start; see $dir/log" >&2
   exit 1
 }
 
-another() {
+foreground() {
   mkdir -p "$1"
   if [ ! -f "$1/url" ]; then
     free_port >"$1/port"
@@ -59,6 +59,6 @@ stop() {
 case ${1:-} in
   start) start ;;
   stop) stop ;;
-  another) another "$2" ;;
+  foreground) foreground "$2" ;;
   *) sed -n '2,7p' "$0" >&2; exit 2 ;;
 esac

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# A private S3 server (S3Proxy over a directory) for development and tests: own data, a free port,
-# loopback only. Needs Java and Maven; what it is made of is fetched once.
-#   usage: s3.sh start   prints the URL of the running (or started) server, with how to log in:
+# A private S3 server (S3Proxy over a directory) for development and tests: own data, a free port, loopback only. Needs
+# Java and Maven; the libraries are downloaded once.
+#   usage: s3.sh start   starts the server if it is not running, and prints its URL with the credentials:
 #                        http://ACCESS_KEY:SECRET_KEY@127.0.0.1:PORT/BUCKET
 #          s3.sh stop
 set -euo pipefail
@@ -14,21 +14,21 @@ free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1
 
 secret() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# The process, unless its number has gone to another one since.
+# Check the command line too, because the recorded process id may have been reused.
 running() { [ -f "$state/pid" ] && tr '\0' ' ' <"/proc/$(cat "$state/pid")/cmdline" 2>/dev/null | grep -qF "$state/libs"; }
 
-# Fetched into a directory of its own first, so that half a download is never taken for a whole one.
+# Downloads into a staging directory, so that an interrupted download is not used.
 fetch() {
   [ -f "$state/pom.xml" ] && cmp -s deploy/engines/s3/pom.xml "$state/pom.xml" && return
-  rm -rf "$state/libs" "$state/fetching"
+  rm -rf "$state/libs" "$state/staging"
   mvn -q -B -B -f deploy/engines/s3/pom.xml dependency:copy-dependencies \
-    -DincludeScope=runtime -DoutputDirectory="$state/fetching" >&2
-  mv "$state/fetching" "$state/libs"
+    -DincludeScope=runtime -DoutputDirectory="$state/staging" >&2
+  mv "$state/staging" "$state/libs"
   cp deploy/engines/s3/pom.xml "$state/pom.xml"
 }
 
-# It answers as soon as it listens; 403 to those who do not log in.
-answers() { curl --noproxy '*' -s -o /dev/null --max-time 2 "http://127.0.0.1:$1/"; }
+# Any response counts, also 403.
+responds() { curl --noproxy '*' -s -o /dev/null --max-time 2 "http://127.0.0.1:$1/"; }
 
 start() {
   if running; then cat "$state/url"; return; fi
@@ -37,7 +37,7 @@ start() {
   dir=$(mktemp -d /tmp/agon-s3.XXXXXX)
   mkdir "$dir/data" "$dir/data/agon-test" # a bucket is a folder
   key=$(secret)
-  for _ in 1 2 3 4 5; do # another process may take the port in between
+  for _ in 1 2 3 4 5; do # another process may take the port first
     port=$(free_port)
     (umask 077 && cat >"$dir/properties") <<END
 s3proxy.endpoint=http://127.0.0.1:$port
@@ -47,13 +47,13 @@ s3proxy.credential=$key
 jclouds.provider=filesystem-nio2
 jclouds.filesystem.basedir=$dir/data
 END
-    # Nothing of ours stays open in it: whoever reads our output waits for its end.
+    # Redirect all output: an inherited pipe would keep the reader of our output waiting.
     setsid java -Xmx128m -cp "$state/libs/*" org.gaul.s3proxy.Main --properties "$dir/properties" \
       >"$dir/log" 2>&1 </dev/null &
     pid=$!
     for _ in $(seq 300); do
       kill -0 "$pid" 2>/dev/null || continue 2
-      if answers "$port"; then
+      if responds "$port"; then
         echo "$pid" >"$state/pid"
         echo "$dir" >"$state/dir"
         (umask 077 && echo "http://agon:$key@127.0.0.1:$port/agon-test" >"$state/url")
@@ -64,7 +64,7 @@ END
     done
     kill "$pid" 2>/dev/null || true
   done
-  echo "the S3 server does not start; its log is $dir/log" >&2
+  echo "the S3 server did not start; see $dir/log" >&2
   exit 1
 }
 
@@ -77,5 +77,5 @@ stop() {
 case ${1:-} in
   start) start ;;
   stop) stop ;;
-  *) sed -n '2,7p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,6p' "$0" >&2; exit 2 ;;
 esac

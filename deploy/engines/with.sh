@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
-# Runs a command with the engines up and their URLs in the environment; stops what it started,
-# however the command ends.
+# Runs a command with the engines running and their URLs in the environment. Always stops the engines that it started.
 #   usage: with.sh COMMAND [ARGUMENT...]
 set -euo pipefail
 here=$(dirname "$0")

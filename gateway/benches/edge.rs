@@ -1,5 +1,5 @@
-//! What a call through the edge costs, against the same call by gRPC: both in process, on one
-//! thread, without sockets, so that the time is the CPU's.
+//! CPU time of a call through the gateway, compared with the same gRPC call. Both run in process on
+//! one thread without sockets.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -25,31 +25,31 @@ fn descriptors() -> Vec<u8> {
     compiler.encode_file_descriptor_set()
 }
 
-async fn by_rest(router: axum::Router) -> Bytes {
+async fn get_by_rest(router: axum::Router) -> Bytes {
     let request = Request::get("/v1/books/b1").body(Body::empty()).unwrap();
-    let answer = router.oneshot(request).await.unwrap();
-    answer.into_body().collect().await.unwrap().to_bytes()
+    let response = router.oneshot(request).await.unwrap();
+    response.into_body().collect().await.unwrap().to_bytes()
 }
 
-async fn by_grpc(mut grpc: Grpc<Library>) -> HasBook {
+async fn get_by_grpc(mut grpc: Grpc<Library>) -> HasBook {
     let request = tonic::Request::new(GetBookRequest { book_id: "b1".into() });
     let path = http::uri::PathAndQuery::from_static("/agon.test.v1.LibraryService/GetBook");
     grpc.ready().await.unwrap();
     grpc.unary(request, path, ProstCodec::default()).await.unwrap().into_inner()
 }
 
-fn calls(criterion: &mut Criterion) {
+fn get(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let library = Library(std::sync::Arc::default());
     let plan = Plan::new(&descriptors()).unwrap();
     let gateway = Gateway::open(Config::default(), plan, library.clone()).unwrap();
     let mut group = criterion.benchmark_group("get");
     let router = gateway.router();
-    group.bench_function("rest", |b| b.to_async(&runtime).iter(|| by_rest(router.clone())));
+    group.bench_function("rest", |b| b.to_async(&runtime).iter(|| get_by_rest(router.clone())));
     let grpc = Grpc::new(library);
-    group.bench_function("grpc", |b| b.to_async(&runtime).iter(|| by_grpc(grpc.clone())));
+    group.bench_function("grpc", |b| b.to_async(&runtime).iter(|| get_by_grpc(grpc.clone())));
     group.finish();
 }
 
-criterion_group!(benches, calls);
+criterion_group!(benches, get);
 criterion_main!(benches);

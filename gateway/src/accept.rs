@@ -1,11 +1,11 @@
-//! What the client can read, and what it sends: `Accept` and `Content-Type`.
+//! Content negotiation: `Accept` and `Content-Type`.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 
 use crate::failure::Failure;
 
-/// The form of a stream of responses.
+/// The representation of a stream of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamForm {
     /// One JSON value per line.
@@ -17,7 +17,6 @@ pub enum StreamForm {
 }
 
 impl StreamForm {
-    /// Its media type.
     pub fn media_type(self) -> &'static str {
         match self {
             StreamForm::Lines => "application/x-ndjson",
@@ -27,24 +26,24 @@ impl StreamForm {
     }
 }
 
-/// Whether errors are wanted as RFC 9457 problem details.
+/// Whether the client prefers RFC 9457 problem details for errors.
 pub fn wants_problem(headers: &HeaderMap) -> bool {
     let accept = Accept::new(headers);
     let problem = accept.exactly("application/problem+json");
     problem > 0 && problem >= accept.exactly("application/json")
 }
 
-/// The response must be JSON.
+/// Refuses a client that does not accept JSON.
 pub fn json(headers: &HeaderMap) -> Result<(), Failure> {
     let accept = Accept::new(headers);
-    let fits = ["application/json", "application/problem+json"];
-    if fits.iter().any(|media| accept.quality(media) > 0) {
+    let produced = ["application/json", "application/problem+json"];
+    if produced.iter().any(|media| accept.quality(media) > 0) {
         return Ok(());
     }
     Err(not_acceptable("application/json"))
 }
 
-/// The form of a stream; lines unless something else is preferred.
+/// The representation that the client prefers; lines if it has no preference.
 pub fn stream(headers: &HeaderMap) -> Result<StreamForm, Failure> {
     let accept = Accept::new(headers);
     let forms = [StreamForm::Lines, StreamForm::Events, StreamForm::Array];
@@ -62,15 +61,15 @@ pub fn stream(headers: &HeaderMap) -> Result<StreamForm, Failure> {
     best.map(|(_, form)| form).ok_or_else(|| not_acceptable(all))
 }
 
-fn not_acceptable(have: &str) -> Failure {
-    let message = format!("this path answers with {have}, which Accept excludes");
+fn not_acceptable(produced: &str) -> Failure {
+    let message = format!("Accept must allow one of: {produced}");
     Failure::client(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message)
 }
 
-/// The body must be JSON in UTF-8.
+/// Refuses a body that is not JSON in UTF-8. A missing `Content-Type` means JSON.
 pub fn json_body(headers: &HeaderMap) -> Result<(), Failure> {
-    let Some(given) = content_type(headers)? else { return Ok(()) };
-    let mut parts = given.split(';').map(str::trim);
+    let Some(content_type) = content_type(headers)? else { return Ok(()) };
+    let mut parts = content_type.split(';').map(str::trim);
     let media = parts.next().unwrap_or_default().to_ascii_lowercase();
     let is_json = media == "application/json"
         || media.starts_with("application/") && media.ends_with("+json");
@@ -82,17 +81,16 @@ pub fn json_body(headers: &HeaderMap) -> Result<(), Failure> {
     if is_json && utf8 { Ok(()) } else { Err(unsupported("application/json")) }
 }
 
-/// The `Content-Type` as text.
 pub fn content_type(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
     crate::headers::text(headers, &CONTENT_TYPE)
 }
 
-/// The body's media type or encoding is not one the route takes.
-pub fn unsupported(have: &str) -> Failure {
-    let message = format!("the body must be {have}");
+/// The route does not support the media type of the body.
+pub fn unsupported(supported: &str) -> Failure {
+    let message = format!("the body must be {supported}");
     let mut failure =
         Failure::client(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message);
-    failure.set(ACCEPT, have);
+    failure.set(ACCEPT, supported);
     failure
 }
 
@@ -119,7 +117,8 @@ impl Accept {
         range.map_or(0, |(_, quality)| *quality)
     }
 
-    /// The quality of a media type: the most specific range counts; no header accepts everything.
+    /// The quality of a media type, by its most specific range. Without `Accept`, everything is
+    /// accepted.
     fn quality(&self, media: &str) -> u16 {
         if self.0.is_empty() {
             return 1;
@@ -141,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn streams() {
+    fn stream_representation_follows_quality() {
         let form = |value: &str| stream(&accepting(value)).ok();
         assert_eq!(stream(&HeaderMap::new()).ok(), Some(StreamForm::Lines));
         assert_eq!(form("*/*"), Some(StreamForm::Lines));
@@ -157,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn unary() {
+    fn unary_responses_need_json_to_be_accepted() {
         for value in ["*/*", "application/*", "application/json;q=0.1", "application/problem+json"]
         {
             assert!(json(&accepting(value)).is_ok(), "{value}");
@@ -171,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies() {
+    fn json_bodies_need_a_json_media_type() {
         let body = |value: &str| {
             json_body(&HeaderMap::from_iter([(CONTENT_TYPE, value.parse().unwrap())]))
         };

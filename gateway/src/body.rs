@@ -1,4 +1,4 @@
-//! Reads request bodies: bounded in size, in time, and after decompression.
+//! Reads request bodies with limits on their size, their time and their size after decompression.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -13,30 +13,30 @@ use http::{HeaderMap, StatusCode};
 use crate::failure::Failure;
 use crate::headers;
 
-/// Reads a whole body.
-pub async fn whole(
+/// Reads and decompresses a body. `limit` is in bytes and applies before and after decompression.
+pub async fn read(
     headers: &HeaderMap,
     body: Body,
     limit: u64,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Bytes, Failure> {
     check_length(headers, limit)?;
-    let read = read(body, limit);
-    let slow = |_| Failure::slow("the body did not arrive in time");
-    let bytes = tokio::time::timeout(patience, read).await.map_err(slow)??;
-    inflate(headers, bytes, limit)
+    let read = read_all(body, limit);
+    let late = |_| Failure::timed_out("the body did not arrive in time");
+    let bytes = tokio::time::timeout(timeout, read).await.map_err(late)??;
+    decompress(headers, bytes, limit)
 }
 
-async fn read(body: Body, limit: u64) -> Result<Bytes, Failure> {
+async fn read_all(body: Body, limit: u64) -> Result<Bytes, Failure> {
     let mut chunks = body.into_data_stream();
     let mut whole = BytesMut::new();
     let mut first = None;
     while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| broken())?;
+        let chunk = chunk.map_err(|_| incomplete())?;
         if (whole.len() + chunk.len() + first.as_ref().map_or(0, Bytes::len)) as u64 > limit {
             return Err(Failure::too_large(limit));
         }
-        // Most bodies come in one piece, which needs no copy.
+        // Most bodies arrive in one chunk, which is not copied.
         match first.take() {
             None if whole.is_empty() => first = Some(chunk),
             None => whole.extend_from_slice(&chunk),
@@ -49,12 +49,11 @@ async fn read(body: Body, limit: u64) -> Result<Bytes, Failure> {
     Ok(first.unwrap_or_else(|| whole.freeze()))
 }
 
-/// The body ended early.
-pub fn broken() -> Failure {
-    Failure::client(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "the body ended too early")
+pub fn incomplete() -> Failure {
+    Failure::client(StatusCode::BAD_REQUEST, "BODY_INCOMPLETE", "the request body is incomplete")
 }
 
-/// Refuses a body that says that it is too large.
+/// Refuses a body whose `Content-Length` exceeds `limit`.
 pub fn check_length(headers: &HeaderMap, limit: u64) -> Result<(), Failure> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     if length.is_some_and(|length: u64| length > limit) {
@@ -63,7 +62,7 @@ pub fn check_length(headers: &HeaderMap, limit: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A raw upload is stored as it comes, so it may not be encoded for the transfer.
+/// Refuses an encoded upload: uploads are stored as received.
 pub fn check_identity(headers: &HeaderMap) -> Result<(), Failure> {
     match headers::text(headers, &CONTENT_ENCODING)? {
         None => Ok(()),
@@ -72,18 +71,18 @@ pub fn check_identity(headers: &HeaderMap) -> Result<(), Failure> {
     }
 }
 
-fn unsupported_encoding(have: &str) -> Failure {
-    let message = format!("the body's Content-Encoding must be {have}");
+fn unsupported_encoding(supported: &str) -> Failure {
+    let message = format!("Content-Encoding must be one of: {supported}");
     let http = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     let mut failure = Failure::client(http, "UNSUPPORTED_ENCODING", message);
-    failure.set(http::header::ACCEPT_ENCODING, have);
+    failure.set(http::header::ACCEPT_ENCODING, supported);
     failure
 }
 
-fn inflate(headers: &HeaderMap, bytes: Bytes, limit: u64) -> Result<Bytes, Failure> {
+fn decompress(headers: &HeaderMap, bytes: Bytes, limit: u64) -> Result<Bytes, Failure> {
     let encoding = headers::text(headers, &CONTENT_ENCODING)?.unwrap_or("identity").trim();
     let mut inflated = Vec::new();
-    // One byte more than allowed tells a body that is too large from one that just fits.
+    // Read one byte past the limit to detect a body that exceeds it.
     let result = match encoding.to_ascii_lowercase().as_str() {
         "identity" | "" => return Ok(bytes),
         "gzip" | "x-gzip" => GzDecoder::new(&*bytes).take(limit + 1).read_to_end(&mut inflated),

@@ -1,4 +1,4 @@
-//! One call to a service: from an HTTP request to a gRPC one, and the answer back.
+//! One call to a service: from an HTTP request to a gRPC request, and from its response back.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use transcode::{Plan, Route};
 use crate::Upstream;
 use crate::codec::Raw;
 use crate::edge::Edge;
-use crate::etag::{self, Verdict};
+use crate::etag;
 use crate::failure::Failure;
 use crate::headers::{self, LAST_EVENT_ID};
-use crate::stream::{First, Outgoing};
+use crate::stream::{First, ResponseStream};
 use crate::{accept, body, multipart, upload};
 
 /// A request whose route is known.
@@ -37,7 +37,6 @@ pub struct Call<'r> {
 }
 
 impl Call<'_> {
-    /// Makes the call.
     pub async fn run(self, body: Body) -> Result<Response, Failure> {
         match self.route() {
             route if route.client_streaming => self.upload(body).await,
@@ -55,20 +54,19 @@ impl Call<'_> {
     }
 
     fn deadline(&self, stream: bool) -> Duration {
-        self.edge.config.deadline(headers::asked_timeout(&self.parts.headers), stream)
+        self.edge.config.deadline(headers::requested_timeout(&self.parts.headers), stream)
     }
 
     fn limit(&self) -> u64 {
         let config = &self.edge.config;
-        let own = config.body_bytes_of.get(&self.route().rpc).copied();
-        let usual = match self.route().upload {
+        let default = match self.route().upload {
             Some(_) => config.upload_bytes,
             None => config.body_bytes as u64,
         };
-        own.unwrap_or(usual)
+        config.body_bytes_of.get(&self.route().rpc).copied().unwrap_or(default)
     }
 
-    fn patience(&self) -> Duration {
+    fn body_timeout(&self) -> Duration {
         Duration::from_secs(self.edge.config.body_seconds)
     }
 
@@ -81,19 +79,19 @@ impl Call<'_> {
         let deadline = self.deadline(false);
         let request = self.request(message, deadline);
         let mut grpc = self.grpc().await?;
-        let answer = grpc.unary(request, self.path()?, Raw);
-        let answer = within(deadline, answer).await.map_err(with_headers)?;
-        self.reply(answer)
+        let response = grpc.unary(request, self.path()?, Raw);
+        let response = within(deadline, response).await.map_err(with_headers)?;
+        self.respond(response)
     }
 
-    /// Reads the body whole and puts the request message together.
+    /// Reads the whole body and encodes the request message.
     async fn message(&self, body: Body) -> Result<Bytes, Failure> {
         let headers = &self.parts.headers;
         let content_type = match self.route().upload {
             Some(_) => accept::content_type(headers)?.unwrap_or_default().to_owned(),
             None => String::new(),
         };
-        let body = body::whole(headers, body, self.limit(), self.patience()).await?;
+        let body = body::read(headers, body, self.limit(), self.body_timeout()).await?;
         if self.route().upload.is_none() && !body.is_empty() {
             accept::json_body(headers)?;
         }
@@ -102,8 +100,7 @@ impl Call<'_> {
 
     fn bind(&self, query: &str, body: &[u8], content_type: &str) -> Result<Bytes, Failure> {
         let headers = &self.parts.headers;
-        let read = self.parts.method == Method::GET || self.parts.method == Method::HEAD;
-        let etag = if read { None } else { etag::if_match(headers)? };
+        let etag = if self.is_read() { None } else { etag::if_match(headers)? };
         let parts = transcode::Parts {
             segments: &self.segments,
             query,
@@ -114,6 +111,10 @@ impl Call<'_> {
             last_event_id: headers::text(headers, &LAST_EVENT_ID)?,
         };
         Ok(self.plan().bind(self.route(), &parts)?.into())
+    }
+
+    fn is_read(&self) -> bool {
+        self.parts.method == Method::GET || self.parts.method == Method::HEAD
     }
 
     fn request<T>(&self, message: T, deadline: Duration) -> Request<T> {
@@ -129,25 +130,27 @@ impl Call<'_> {
     }
 
     async fn grpc(&self) -> Result<Grpc<Upstream>, Failure> {
-        let most = self.edge.config.response_bytes;
-        let mut grpc = Grpc::new(self.edge.upstream.clone()).max_decoding_message_size(most);
+        let limit = self.edge.config.response_bytes;
+        let mut grpc = Grpc::new(self.edge.upstream.clone()).max_decoding_message_size(limit);
         grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
         Ok(grpc)
     }
 
-    /// The response to a single message.
-    fn reply(&self, answer: tonic::Response<Bytes>) -> Result<Response, Failure> {
-        let (metadata, message, _) = answer.into_parts();
-        let mut headers = headers::outward(metadata);
+    fn respond(&self, response: tonic::Response<Bytes>) -> Result<Response, Failure> {
+        let (metadata, message, _) = response.into_parts();
+        let mut headers = headers::response_headers(metadata);
         if self.route().download.is_some() {
             let (content_type, data) = self.plan().download(self.route(), &message)?;
-            return Ok(respond(Body::from(message.slice_ref(data)), media(content_type), headers));
+            return Ok(response_of(
+                Body::from(message.slice_ref(data)),
+                media(content_type),
+                headers,
+            ));
         }
         if let Some(tag) = self.plan().etag(self.route(), &message).and_then(etag::header) {
             headers.insert(ETAG, tag.clone());
-            let read = self.parts.method == Method::GET || self.parts.method == Method::HEAD;
             headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-cache"));
-            if read && etag::check(&self.parts.headers, &tag)? == Verdict::NotModified {
+            if self.is_read() && etag::not_modified(&self.parts.headers, &tag)? {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = StatusCode::NOT_MODIFIED;
                 *response.headers_mut() = headers;
@@ -156,7 +159,7 @@ impl Call<'_> {
         }
         let mut json = Vec::with_capacity(message.len() * 2);
         self.plan().reply(self.route(), &message, &mut json)?;
-        Ok(respond(Body::from(json), HeaderValue::from_static("application/json"), headers))
+        Ok(response_of(Body::from(json), HeaderValue::from_static("application/json"), headers))
     }
 
     async fn stream(self, body: Body) -> Result<Response, Failure> {
@@ -169,20 +172,21 @@ impl Call<'_> {
         let deadline = self.deadline(true);
         let request = self.request(message, deadline);
         let mut grpc = self.grpc().await?;
-        let answer = grpc.server_streaming(request, self.path()?, Raw);
-        let answer = within(deadline, answer).await.map_err(with_headers)?;
-        let (metadata, mut messages, _) = answer.into_parts();
-        let headers = headers::outward(metadata);
+        let response = grpc.server_streaming(request, self.path()?, Raw);
+        let response = within(deadline, response).await.map_err(with_headers)?;
+        let (metadata, mut messages, _) = response.into_parts();
+        let headers = headers::response_headers(metadata);
         let heartbeat = Duration::from_secs(self.edge.config.heartbeat_seconds.max(1));
         let Some(form) = form else { return self.download(messages, permit, headers).await };
         let first = crate::stream::first(&mut messages).await?;
         let media = HeaderValue::from_static(form.media_type());
         let (plan, route) = (self.edge.plan.clone(), self.route);
-        let outgoing = Outgoing { plan, route, form, messages, first, heartbeat, _permit: permit };
-        Ok(respond(outgoing.body(), media, headers))
+        let stream =
+            ResponseStream { plan, route, form, messages, first, heartbeat, _permit: permit };
+        Ok(response_of(stream.body(), media, headers))
     }
 
-    /// Streams the bytes of `google.api.HttpBody` messages; the first one names the media type.
+    /// Streams the bytes of `google.api.HttpBody` messages; the first message has the media type.
     async fn download(
         self,
         mut messages: Streaming<Bytes>,
@@ -205,7 +209,7 @@ impl Call<'_> {
             stream::try_unfold(state, |(edge, route, mut messages, first, permit)| async move {
                 let piece = match first {
                     Some(piece) => piece,
-                    // An error here breaks the transfer off, so that the client sees that it is not whole.
+                    // An error aborts the transfer, so that the client detects the truncation.
                     None => match messages.message().await.map_err(std::io::Error::other)? {
                         None => return Ok::<_, std::io::Error>(None),
                         Some(message) => {
@@ -218,7 +222,7 @@ impl Call<'_> {
                 };
                 Ok(Some((piece, (edge, route, messages, None, permit))))
             });
-        Ok(respond(Body::from_stream(pieces), content_type, headers))
+        Ok(response_of(Body::from_stream(pieces), content_type, headers))
     }
 
     async fn upload(self, body: Body) -> Result<Response, Failure> {
@@ -230,39 +234,39 @@ impl Call<'_> {
         body::check_length(headers, limit)?;
         let content_type = accept::content_type(headers)?.unwrap_or_default();
         let mut query = self.parts.uri.query().unwrap_or_default().to_owned();
-        let mut chunks = upload::chunks(body, limit, self.patience());
+        let mut chunks = upload::chunks(body, limit, self.body_timeout());
         let mut media = content_type.to_owned();
         if let Some(boundary) = multipart::boundary(content_type) {
-            let form = multipart::open(&boundary, chunks).await?;
+            let form = multipart::open(boundary, chunks).await?;
             if !query.is_empty() && !form.query.is_empty() {
                 query.push('&');
             }
             query.push_str(&form.query);
             (media, chunks) = (form.content_type, form.file);
         } else if content_type.starts_with("multipart/") {
-            return Err(accept::unsupported("the file itself, or multipart/form-data"));
+            return Err(accept::unsupported("the raw file or multipart/form-data"));
         }
-        let first = |data: &[u8]| Ok(self.bind(&query, data, &media)?.into());
+        let first = self.bind(&query, b"", &media)?;
         let (messages, failure) =
-            upload::messages(self.edge.plan.clone(), self.route, first, None, chunks)?;
+            upload::messages(self.edge.plan.clone(), self.route, first, chunks);
         let deadline = self.deadline(true);
         let request = self.request(messages, deadline);
         let mut grpc = self.grpc().await?;
-        let answer = pin!(within(deadline, grpc.client_streaming(request, self.path()?, Raw)));
+        let response = pin!(within(deadline, grpc.client_streaming(request, self.path()?, Raw)));
         tokio::select! {
-            answer = answer => self.reply(answer.map_err(with_headers)?),
-            // Leaving drops the call, which cancels it.
+            response = response => self.respond(response.map_err(with_headers)?),
+            // Returning drops the call, which cancels it.
             Ok(failure) = failure => Err(failure),
         }
     }
 }
 
-/// Room for one more, or an error at once: a queue would only hide the overload.
-fn permit(of: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
-    of.clone().try_acquire_owned().map_err(|_| Failure::overloaded())
+/// Fails at once when no permit is free: a queue would only hide the overload.
+fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+    semaphore.clone().try_acquire_owned().map_err(|_| Failure::overloaded())
 }
 
-/// Services keep their deadlines; this is for those that do not.
+/// Fails 500 ms after the deadline, for services that do not enforce their deadline.
 async fn within<T>(
     deadline: Duration,
     call: impl Future<Output = Result<T, Status>>,
@@ -272,19 +276,18 @@ async fn within<T>(
 }
 
 fn with_headers(status: Status) -> Failure {
-    let headers = headers::outward(status.metadata().clone());
+    let headers = headers::response_headers(status.metadata().clone());
     Failure::from(status).with_headers(headers)
 }
 
 fn media(content_type: &str) -> HeaderValue {
-    let unknown = HeaderValue::from_static("application/octet-stream");
-    if content_type.is_empty() {
-        return unknown;
-    }
-    HeaderValue::from_str(content_type).unwrap_or(unknown)
+    let content_type =
+        if content_type.is_empty() { "application/octet-stream" } else { content_type };
+    HeaderValue::from_str(content_type)
+        .unwrap_or(HeaderValue::from_static("application/octet-stream"))
 }
 
-fn respond(body: Body, media: HeaderValue, headers: HeaderMap) -> Response {
+fn response_of(body: Body, media: HeaderValue, headers: HeaderMap) -> Response {
     let mut response = Response::new(body);
     *response.headers_mut() = headers;
     response.headers_mut().insert(CONTENT_TYPE, media);

@@ -1,10 +1,9 @@
-//! A gRPC codec that hands messages through as bytes.
+//! A gRPC codec that leaves messages encoded.
 
 use bytes::{Buf, BufMut, Bytes};
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// Neither encodes nor decodes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Raw;
 

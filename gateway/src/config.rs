@@ -1,4 +1,4 @@
-//! What an operator may set about the REST edge.
+//! The configuration of the REST gateway.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,45 +7,45 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The REST edge.
+/// The configuration of the REST gateway.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Largest JSON body, in bytes, also after decompression.
+    /// Maximum size of a JSON body in bytes, before and after decompression.
     pub body_bytes: usize,
-    /// Largest raw upload, in bytes.
+    /// Maximum size of a raw upload in bytes.
     pub upload_bytes: u64,
-    /// Largest body of single RPCs (`package.Service.Method`), in bytes, instead of the above.
+    /// Maximum body size in bytes by RPC (`package.Service.Method`); overrides the limits above.
     pub body_bytes_of: BTreeMap<String, u64>,
-    /// Largest response message that is accepted from a service, in bytes.
+    /// Maximum size of a response message of a service in bytes.
     pub response_bytes: usize,
-    /// Longest request target, in bytes.
+    /// Maximum length of the request target in bytes.
     pub uri_bytes: usize,
-    /// Largest request head, in bytes.
+    /// Maximum size of the request headers in bytes.
     pub header_bytes: usize,
-    /// Open connections; further ones wait.
+    /// Maximum number of open connections; further ones wait.
     pub connections: usize,
-    /// Unary requests at a time; further ones get 503.
+    /// Maximum number of concurrent unary requests; further ones get 503.
     pub in_flight: usize,
-    /// Streams, uploads and downloads at a time; further ones get 503.
+    /// Maximum number of concurrent streams, uploads and downloads; further ones get 503.
     pub streams: usize,
-    /// How long a client may take to send a request's head, in seconds.
+    /// Timeout for the request headers, in seconds.
     pub header_seconds: u64,
-    /// How long a client may take to send a JSON body, and may pause in an upload, in seconds.
+    /// Timeout for a JSON body, and for a pause within an upload, in seconds.
     pub body_seconds: u64,
-    /// Deadline of a call whose client names none, in seconds.
+    /// Default deadline of a call, in seconds.
     pub deadline_seconds: u64,
-    /// Longest deadline a client may ask for, in seconds.
+    /// Maximum deadline that a client may request, in seconds.
     pub max_deadline_seconds: u64,
-    /// Longest stream, upload or download, in seconds.
+    /// Maximum duration of a stream, upload or download, in seconds.
     pub stream_seconds: u64,
-    /// Silence after which an event stream gets a sign of life, in seconds.
+    /// Idle time after which an event stream sends a heartbeat comment, in seconds.
     pub heartbeat_seconds: u64,
-    /// Proxies (addresses or CIDR blocks) whose `X-Forwarded-For` is believed.
+    /// Addresses or CIDR blocks of proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// Web origins that may call from browsers; `*` for any.
+    /// Web origins allowed by CORS; `*` allows all.
     pub cors_origins: Vec<String>,
-    /// Tells browsers to use TLS only; set it when a proxy in front ends TLS.
+    /// Sends `Strict-Transport-Security`; set it when a proxy in front terminates TLS.
     pub hsts: bool,
 }
 
@@ -74,26 +74,23 @@ impl Default for Config {
     }
 }
 
-/// A setting of the edge that cannot be meant.
+/// An invalid setting.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// Not the origin of a page.
-    #[error("cors_origins: {0:?} is not an origin such as https://example.org, nor *")]
+    #[error("cors_origins must be * or origins such as https://example.org, got {0:?}")]
     Origin(String),
-    /// Nothing could be answered.
-    #[error("{0} must be at least 1")]
+    #[error("{0} must be at least 1, got 0")]
     Zero(&'static str),
 }
 
 impl Config {
-    /// Refuses what cannot be meant.
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
         let is_origin = |origin: &str| {
             let host = origin.strip_prefix("https://").or(origin.strip_prefix("http://"));
             origin == "*" || host.is_some_and(|host| !host.is_empty() && !host.contains('/'))
         };
-        if let Some(wrong) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
-            return Err(ConfigError::Origin(wrong.clone()));
+        if let Some(invalid) = self.cors_origins.iter().find(|origin| !is_origin(origin)) {
+            return Err(ConfigError::Origin(invalid.clone()));
         }
         let sizes = [
             ("in_flight", self.in_flight),
@@ -108,13 +105,13 @@ impl Config {
         }
     }
 
-    /// The deadline of a call: what the client asked for, within bounds.
-    pub(crate) fn deadline(&self, asked: Option<Duration>, stream: bool) -> Duration {
-        let longest = if stream { self.stream_seconds } else { self.max_deadline_seconds };
-        let usual = if stream { self.stream_seconds } else { self.deadline_seconds };
-        asked
-            .unwrap_or(Duration::from_secs(usual))
-            .clamp(Duration::from_millis(1), Duration::from_secs(longest.max(1)))
+    /// The deadline of a call: the requested one, limited by the configured maximum.
+    pub(crate) fn deadline(&self, requested: Option<Duration>, stream: bool) -> Duration {
+        let max = if stream { self.stream_seconds } else { self.max_deadline_seconds };
+        let default = if stream { self.stream_seconds } else { self.deadline_seconds };
+        requested
+            .unwrap_or(Duration::from_secs(default))
+            .clamp(Duration::from_millis(1), Duration::from_secs(max.max(1)))
     }
 }
 
@@ -127,7 +124,7 @@ pub struct Network {
 }
 
 impl Network {
-    /// Whether an address lies in the block. IPv4 addresses in IPv6 form count as IPv4.
+    /// IPv4-mapped IPv6 addresses count as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let mask = |address: u128, width: u8| match u32::from(width - self.bits) {
             shift if shift >= 128 => 0,
@@ -149,16 +146,17 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} is not an address or a block such as 10.0.0.0/8");
+        let invalid =
+            || format!("must be an address or a CIDR block such as 10.0.0.0/8, got {text:?}");
         let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| wrong())?)),
+            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| invalid())?)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let address: IpAddr = address.parse().map_err(|_| invalid())?;
         let width = if address.is_ipv4() { 32 } else { 128 };
         let bits = bits.unwrap_or(width);
         if bits > width {
-            return Err(wrong());
+            return Err(invalid());
         }
         Ok(Network { address, bits })
     }
@@ -183,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks() {
+    fn networks_contain_their_addresses() {
         let inside = |network: &str, address: &str| {
             network.parse::<Network>().unwrap().contains(address.parse().unwrap())
         };
@@ -191,13 +189,13 @@ mod tests {
         assert!(inside("127.0.0.1", "127.0.0.1") && inside("127.0.0.1", "::ffff:127.0.0.1"));
         assert!(inside("0.0.0.0/0", "1.2.3.4") && inside("::/0", "::1"));
         assert!(inside("fd00::/8", "fd12::1") && !inside("fd00::/8", "fe80::1"));
-        for wrong in ["", "10.0.0.0/33", "a/8", "10.0.0.0/-1", "::/129"] {
-            assert!(wrong.parse::<Network>().is_err(), "{wrong}");
+        for invalid in ["", "10.0.0.0/33", "a/8", "10.0.0.0/-1", "::/129"] {
+            assert!(invalid.parse::<Network>().is_err(), "{invalid}");
         }
     }
 
     #[test]
-    fn settings_that_cannot_be_meant() {
+    fn invalid_settings_are_refused() {
         let origins =
             |origin: &str| Config { cors_origins: vec![origin.into()], ..Config::default() };
         assert!(origins("*").check().is_ok() && origins("https://a.example:8443").check().is_ok());

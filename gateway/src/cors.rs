@@ -1,4 +1,4 @@
-//! Cross-origin requests, and OPTIONS.
+//! CORS and OPTIONS.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -15,7 +15,8 @@ const REQUEST_HEADERS: &str = "accept, accept-language, authorization, content-e
 const RESPONSE_HEADERS: &str = "content-disposition, etag, retry-after, ratelimit-limit, \
     ratelimit-policy, ratelimit-remaining, ratelimit-reset, www-authenticate, x-request-id";
 
-/// The answer to OPTIONS: what the path allows, and to a preflight whether the origin may.
+/// The response to OPTIONS: the allowed methods and, for a preflight of an allowed origin, the CORS
+/// headers.
 pub fn options(request: &HeaderMap, allow: &str, origins: &[String]) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
@@ -32,8 +33,8 @@ pub fn options(request: &HeaderMap, allow: &str, origins: &[String]) -> Response
     response
 }
 
-/// Adds what lets an allowed origin read the response. Never with credentials: tokens travel in
-/// `Authorization`, there are no cookies.
+/// Lets an allowed origin read the response. Never allows credentials: tokens are sent in
+/// `Authorization`, and there are no cookies.
 pub fn expose(origin: Option<HeaderValue>, origins: &[String], headers: &mut HeaderMap) {
     if origins.is_empty() {
         return;
@@ -46,10 +47,10 @@ pub fn expose(origin: Option<HeaderValue>, origins: &[String], headers: &mut Hea
     }
 }
 
-/// The request's origin, when it is allowed.
+/// The origin of the request if it is allowed.
 pub fn allowed(request: &HeaderMap, origins: &[String]) -> Option<HeaderValue> {
     let origin = request.get(ORIGIN)?;
     let text = origin.to_str().ok()?;
-    let fits = |known: &String| known == "*" || known.eq_ignore_ascii_case(text);
-    origins.iter().any(fits).then(|| origin.clone())
+    let matches = |allowed: &String| allowed == "*" || allowed.eq_ignore_ascii_case(text);
+    origins.iter().any(matches).then(|| origin.clone())
 }

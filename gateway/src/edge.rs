@@ -1,4 +1,4 @@
-//! The life of one HTTP request: checks, route, call, response, and what is written down about it.
+//! Handles one HTTP request: checks, routing, call, response headers, access log and metrics.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,16 +23,16 @@ use crate::accept;
 use crate::call::Call;
 use crate::config::Config;
 use crate::cors;
-use crate::etag::{self, Verdict};
+use crate::etag;
 use crate::failure::Failure;
 use crate::headers::{self, REQUEST_ID};
 use crate::pages::Pages;
 
-/// The address at the other end of a request's connection.
+/// The remote address of a request's connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
-/// What every request shares.
+/// The state shared by all requests.
 pub struct Edge {
     pub config: Config,
     pub plan: Arc<Plan>,
@@ -42,56 +42,55 @@ pub struct Edge {
     pub streams: Arc<Semaphore>,
 }
 
-/// Answers a request, whatever it is.
 pub async fn handle(State(edge): State<Arc<Edge>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let mut context = rpc::Context::incoming(&parts.headers);
-    let mut note = Note::new(&parts.method, &mut context);
+    let mut record = Record::new(&parts.method, &mut context);
     let span = tracing::info_span!(
         "http",
         request_id = %context.request_id,
         trace_id = %format_args!("{:032x}", context.trace.trace_id),
     );
-    let result = edge.answer(&parts, body, &context, &mut note).instrument(span.clone()).await;
+    let result = edge.respond(&parts, body, &context, &mut record).instrument(span.clone()).await;
     let mut response = result.unwrap_or_else(|failure| {
         let problem = accept::wants_problem(&parts.headers);
         failure.into_response(&edge.plan, problem, parts.headers.contains_key(AUTHORIZATION))
     });
     edge.finish(&parts, &context, &mut response);
-    note.done(&span, response.status());
+    record.finish(&span, response.status());
     response
 }
 
 impl Edge {
-    async fn answer(
+    async fn respond(
         self: &Arc<Self>,
         parts: &Parts,
         body: Body,
         context: &rpc::Context,
-        note: &mut Note,
+        record: &mut Record,
     ) -> Result<Response, Failure> {
         self.check_head(parts)?;
         let path = parts.uri.path();
         if parts.method == Method::OPTIONS {
             let allow = self.allow(path)?;
-            note.template = "OPTIONS".into();
+            record.template = "OPTIONS".into();
             return Ok(cors::options(&parts.headers, &allow, &self.config.cors_origins));
         }
         if Pages::has(path) {
-            note.template = path.to_owned().into();
+            record.template = path.to_owned().into();
             return self.page(parts, path);
         }
         let (route, segments) = self.find(&parts.method, path)?;
-        note.template = self.plan.route(route).template.to_string().into();
+        record.template = self.plan.route(route).template.to_string().into();
         let address = parts.extensions.get::<Peer>().map(|peer| peer.0);
         let trusted = &self.config.trusted_proxies;
         let client = headers::client_address(address, &parts.headers, trusted);
-        let metadata = headers::inward(&parts.headers, context, client)?;
+        let metadata = headers::request_metadata(&parts.headers, context, client)?;
         let call = Call { edge: self.clone(), route, parts, segments, metadata };
         call.run(body).await
     }
 
-    /// Sizes that the HTTP library would let pass.
+    /// Checks the limits that the HTTP library does not enforce exactly.
     fn check_head(&self, parts: &Parts) -> Result<(), Failure> {
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         if target > self.config.uri_bytes {
@@ -127,7 +126,7 @@ impl Edge {
         if Pages::has(path) {
             return Ok("GET, HEAD, OPTIONS".into());
         }
-        // No route has an empty method, so this lists the methods of those that fit.
+        // No route has an empty method, so this lists the methods of all matching routes.
         let mut methods: Vec<String> = match self.plan.find("", path) {
             Found::OtherMethods(methods) => methods.into_iter().collect(),
             Found::Route(..) => ["DELETE", "GET", "PATCH", "POST", "PUT"].map(str::to_owned).into(),
@@ -149,7 +148,7 @@ impl Edge {
         }
         let mut page = self.pages.page(path).ok_or_else(Failure::not_found)?;
         if let Some(tag) = page.headers().get(http::header::ETAG)
-            && etag::check(&parts.headers, tag)? == Verdict::NotModified
+            && etag::not_modified(&parts.headers, tag)?
         {
             *page.status_mut() = StatusCode::NOT_MODIFIED;
             *page.body_mut() = Body::empty();
@@ -157,7 +156,7 @@ impl Edge {
         Ok(page)
     }
 
-    /// The headers that every response has.
+    /// Sets the headers of every response.
     fn finish(&self, parts: &Parts, context: &rpc::Context, response: &mut Response) {
         let status = response.status();
         if parts.method == Method::HEAD {
@@ -189,45 +188,45 @@ impl Edge {
 }
 
 fn malformed_path() -> Failure {
-    let message = "the path is not percent-encoded UTF-8";
+    let message = "the path must be percent-encoded UTF-8";
     Failure::client(StatusCode::BAD_REQUEST, "PATH_MALFORMED", message)
 }
 
-/// What is written down about a request: one log line and its metrics, by route template, never by
-/// path. Dropped without [`Note::done`] it says that the client left.
-struct Note {
+/// Writes the access log line, the span and the metrics of a request, by route template, never by
+/// path. Dropping it without [`Record::finish`] records status 499: the client disconnected.
+struct Record {
     method: &'static str,
     template: std::borrow::Cow<'static, str>,
     started: Instant,
-    recorded: rpc::Span,
+    span: rpc::Span,
     trace: rpc::Trace,
-    done: bool,
+    finished: bool,
 }
 
-impl Note {
-    /// A request that arrived in `context`; from here on the context stands where its span does.
+impl Record {
+    /// Starts the request's span and makes it the current span of `context`.
     fn new(method: &Method, context: &mut rpc::Context) -> Self {
         let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
         let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
         metrics::gauge!("agon_http_requests_in_flight").increment(1.0);
-        let mut recorded = context.record(rpc::Kind::Server, method);
-        recorded.set("http.request.method", method);
+        let mut span = context.record(rpc::Kind::Server, method);
+        span.set("http.request.method", method);
         let (template, started) = ("unmatched".into(), Instant::now());
-        Note { method, template, started, recorded, trace: context.trace, done: false }
+        Record { method, template, started, span, trace: context.trace, finished: false }
     }
 
-    fn done(mut self, span: &tracing::Span, status: StatusCode) {
-        self.done = true;
+    fn finish(mut self, span: &tracing::Span, status: StatusCode) {
+        self.finished = true;
         span.in_scope(|| self.write(status.as_u16()));
     }
 
     fn write(&mut self, status: u16) {
         let took = self.started.elapsed();
-        self.recorded.rename(format_args!("{} {}", self.method, self.template));
-        self.recorded.set_text("http.route", &self.template);
-        self.recorded.set("http.response.status_code", i64::from(status));
+        self.span.rename(format_args!("{} {}", self.method, self.template));
+        self.span.set_text("http.route", &self.template);
+        self.span.set("http.response.status_code", i64::from(status));
         if status >= 500 {
-            self.recorded.fail("");
+            self.span.fail("");
         }
         let labels = [
             ("method", self.method.to_owned()),
@@ -240,14 +239,14 @@ impl Note {
             duration.record(took.as_secs_f64());
         });
         let (method, route) = (self.method, &*self.template);
-        tracing::info!(method, route, status, took_us = took.as_micros() as u64, "http");
+        tracing::info!(method, route, status, took_us = took.as_micros() as u64, "http request");
     }
 }
 
-impl Drop for Note {
+impl Drop for Record {
     fn drop(&mut self) {
         metrics::gauge!("agon_http_requests_in_flight").decrement(1.0);
-        if !self.done {
+        if !self.finished {
             self.write(499);
         }
     }

@@ -1,4 +1,4 @@
-//! Which headers cross the edge, and in what form. Everything not named here stays outside.
+//! The allow-lists of headers that the gateway forwards in both directions, and their parsing.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,15 +14,12 @@ use tonic::metadata::MetadataMap;
 use crate::config::Network;
 use crate::failure::Failure;
 
-/// `Idempotency-Key`
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// `Last-Event-ID`
 pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// `X-Request-Id`
 pub const REQUEST_ID: HeaderName = HeaderName::from_static(metadata::REQUEST_ID);
 
-/// What a service may tell the client.
-const OUT: [HeaderName; 8] = [
+/// The metadata that a service may send to the client.
+const RESPONSE_HEADERS: [HeaderName; 8] = [
     RETRY_AFTER,
     CACHE_CONTROL,
     CONTENT_LANGUAGE,
@@ -33,21 +30,21 @@ const OUT: [HeaderName; 8] = [
     HeaderName::from_static("ratelimit-policy"),
 ];
 
-/// The metadata of the upstream call.
-pub fn inward(
+/// The metadata of the call to the service.
+pub fn request_metadata(
     headers: &HeaderMap,
     context: &rpc::Context,
     client: Option<IpAddr>,
 ) -> Result<MetadataMap, Failure> {
-    let mut inward = HeaderMap::new();
+    let mut forwarded = HeaderMap::new();
     for name in [AUTHORIZATION, ACCEPT_LANGUAGE, IF_MATCH] {
         if let Some(value) = single(headers, &name)? {
-            inward.insert(name, value.clone());
+            forwarded.insert(name, value.clone());
         }
     }
     let mut put = |name: &'static str, value: String| {
         if let Ok(value) = HeaderValue::from_str(&value) {
-            inward.insert(HeaderName::from_static(name), value);
+            forwarded.insert(HeaderName::from_static(name), value);
         }
     };
     put(metadata::REQUEST_ID, context.request_id.to_string());
@@ -58,10 +55,10 @@ pub fn inward(
     if let Some(client) = client {
         put(metadata::CLIENT_ADDRESS, client.to_string());
     }
-    Ok(MetadataMap::from_headers(inward))
+    Ok(MetadataMap::from_headers(forwarded))
 }
 
-/// The only value of a header; a second one is refused where it would be a choice.
+/// The only value of a header; fails if the header is repeated.
 pub fn single<'h>(
     headers: &'h HeaderMap,
     name: &HeaderName,
@@ -69,43 +66,44 @@ pub fn single<'h>(
     let mut values = headers.get_all(name).iter();
     let first = values.next();
     if values.next().is_some() {
-        let message = format!("the header {name} is given twice");
+        let message = format!("the header {name} must not be repeated");
         return Err(Failure::client(StatusCode::BAD_REQUEST, "HEADER_INVALID", message));
     }
     Ok(first)
 }
 
-/// The only value of a header, as visible ASCII.
+/// Like [`single`], as text; fails if the value is not visible ASCII.
 pub fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Failure> {
     let Some(value) = single(headers, name)? else { return Ok(None) };
-    let message = format!("the header {name} holds more than visible ASCII");
+    let message = format!("the header {name} must be visible ASCII");
     let failure = || Failure::client(StatusCode::BAD_REQUEST, "HEADER_INVALID", message);
     value.to_str().map(Some).map_err(|_| failure())
 }
 
-/// The key of `Idempotency-Key`, which the draft writes as a quoted string and people do not.
+/// The `Idempotency-Key`, with or without the quotes that the IETF draft requires.
 pub fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Failure> {
     let key = text(headers, &IDEMPOTENCY_KEY)?.map(str::trim);
     Ok(key.map(|key| key.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(key)))
 }
 
-/// The headers of a response that its metadata (headers and trailers) allows.
-pub fn outward(metadata: MetadataMap) -> HeaderMap {
-    let mut from = metadata.into_headers();
+/// The allowed headers of a response's metadata (headers and trailers).
+pub fn response_headers(metadata: MetadataMap) -> HeaderMap {
+    let mut metadata = metadata.into_headers();
     let mut out = HeaderMap::new();
-    for name in OUT {
-        if let Some(value) = from.remove(&name) {
+    for name in RESPONSE_HEADERS {
+        if let Some(value) = metadata.remove(&name) {
             out.insert(name, value);
         }
     }
     out
 }
 
-/// How long the client is willing to wait: `Grpc-Timeout` or `Connect-Timeout-Ms`.
-pub fn asked_timeout(headers: &HeaderMap) -> Option<Duration> {
+/// The timeout of `Grpc-Timeout` or `Connect-Timeout-Ms`; a malformed one is ignored.
+pub fn requested_timeout(headers: &HeaderMap) -> Option<Duration> {
     let get = |name: &str| headers.get(name)?.to_str().ok();
-    let digits = |text: &str, most: usize| -> Option<u64> {
-        let plain = (1..=most).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let digits = |text: &str, max_digits: usize| -> Option<u64> {
+        let plain =
+            (1..=max_digits).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
         if plain { text.parse().ok() } else { None }
     };
     if let Some(text) = get("grpc-timeout") {
@@ -124,8 +122,8 @@ pub fn asked_timeout(headers: &HeaderMap) -> Option<Duration> {
     digits(get("connect-timeout-ms")?, 10).map(Duration::from_millis)
 }
 
-/// The client's address: the connection's peer, or, behind proxies that are trusted, the last
-/// address of `X-Forwarded-For` that is not one of them.
+/// The client's address: the peer of the connection or, if that is a trusted proxy, the last
+/// address of `X-Forwarded-For` that is not a trusted proxy.
 pub fn client_address(
     peer: Option<IpAddr>,
     headers: &HeaderMap,
@@ -157,16 +155,16 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn headers(all: &[(&'static str, &str)]) -> HeaderMap {
+    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
-        for (name, value) in all {
+        for (name, value) in list {
             map.append(*name, value.parse().unwrap());
         }
         map
     }
 
     #[test]
-    fn only_trusted_proxies_name_clients() {
+    fn forwarded_addresses_of_untrusted_peers_are_ignored() {
         let trusted = ["10.0.0.0/8".parse().unwrap()];
         let client = |peer: &str, forwarded: &str| {
             let headers = headers(&[("x-forwarded-for", forwarded)]);
@@ -182,18 +180,18 @@ mod tests {
     }
 
     #[test]
-    fn timeouts() {
-        let asked = |name, value| asked_timeout(&headers(&[(name, value)]));
-        assert_eq!(asked("grpc-timeout", "5S"), Some(Duration::from_secs(5)));
-        assert_eq!(asked("grpc-timeout", "250m"), Some(Duration::from_millis(250)));
-        assert_eq!(asked("connect-timeout-ms", "1500"), Some(Duration::from_millis(1500)));
-        for wrong in ["", "S", "5", "5X", "-5S", "123456789S", "5é"] {
-            assert_eq!(asked("grpc-timeout", wrong), None, "{wrong}");
+    fn timeouts_are_parsed() {
+        let requested = |name, value| requested_timeout(&headers(&[(name, value)]));
+        assert_eq!(requested("grpc-timeout", "5S"), Some(Duration::from_secs(5)));
+        assert_eq!(requested("grpc-timeout", "250m"), Some(Duration::from_millis(250)));
+        assert_eq!(requested("connect-timeout-ms", "1500"), Some(Duration::from_millis(1500)));
+        for malformed in ["", "S", "5", "5X", "-5S", "123456789S", "5é"] {
+            assert_eq!(requested("grpc-timeout", malformed), None, "{malformed}");
         }
     }
 
     #[test]
-    fn nothing_internal_comes_in_or_goes_out() {
+    fn only_listed_headers_are_forwarded() {
         let hostile = headers(&[
             ("x-agon-client-address", "6.6.6.6"),
             ("agon-on-behalf-of", "x"),
@@ -204,11 +202,11 @@ mod tests {
             ("authorization", "Bearer y"),
         ]);
         let context = rpc::Context::incoming(&hostile);
-        let inward = inward(&hostile, &context, None).unwrap().into_headers();
-        let mut names: Vec<&str> = inward.keys().map(HeaderName::as_str).collect();
+        let metadata = request_metadata(&hostile, &context, None).unwrap().into_headers();
+        let mut names: Vec<&str> = metadata.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["authorization", "traceparent", "x-request-id"]);
-        let out = outward(MetadataMap::from_headers(headers(&[
+        let out = response_headers(MetadataMap::from_headers(headers(&[
             ("set-cookie", "a"),
             ("x-internal", "b"),
             ("ratelimit-remaining", "3"),

@@ -1,8 +1,9 @@
-//! The REST edge: HTTP and JSON in front of the gRPC services, by the annotations in their protos.
+//! The REST gateway: serves the gRPC services as HTTP and JSON, by the `google.api.http`
+//! annotations in their protos.
 //!
-//! Owns what is HTTP about it: methods, negotiation, limits, conditional requests, streams,
-//! uploads, errors, CORS. Knows no service and no message; a new RPC needs no code here. Carries the
-//! caller's own credential onwards and has no rights of its own.
+//! Owns HTTP: methods, content negotiation, limits, conditional requests, streams, uploads, errors,
+//! CORS. Must not know any service or message; a new RPC needs no code here. Forwards the caller's
+//! credential and has no permissions of its own.
 
 mod accept;
 mod body;
@@ -43,31 +44,19 @@ use crate::pages::Pages;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The way to the services, whatever it is.
 pub(crate) type Upstream = BoxCloneSyncService<
     http::Request<tonic::body::Body>,
     http::Response<tonic::body::Body>,
-    Unreachable,
+    TransportError,
 >;
 
-/// The transport failed. A type of its own, because futures that hold a boxed error behind `Into`
-/// are not provably `Send`.
-#[derive(Debug)]
-pub(crate) struct Unreachable(BoxError);
+/// A concrete type, because the compiler cannot prove that futures with a boxed error behind `Into`
+/// are `Send`.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct TransportError(#[source] BoxError);
 
-impl std::fmt::Display for Unreachable {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Unreachable {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.0)
-    }
-}
-
-/// The edge, ready to serve. Cheap to clone.
+/// The gateway, ready to serve. Cheap to clone.
 #[derive(Clone)]
 pub struct Gateway {
     router: Router,
@@ -75,9 +64,9 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Puts the edge in front of the services behind `upstream`: an `rpc::Channel`, or
-    /// `access::Credentials::edge_channel`, which also proves to them that the client's address is
-    /// true.
+    /// Serves the routes of `plan` by calls over `upstream`: an `rpc::Channel`, or
+    /// `access::Credentials::edge_channel`, which also authenticates the client address to the
+    /// services.
     pub fn open<S>(config: Config, plan: Plan, upstream: S) -> Result<Self, ConfigError>
     where
         S: Service<http::Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>>
@@ -90,9 +79,10 @@ impl Gateway {
     {
         config.check()?;
         let plan = Arc::new(plan);
-        let unreachable = |error: S::Error| Unreachable(error.into());
         let edge = Edge {
-            upstream: BoxCloneSyncService::new(tower::ServiceExt::map_err(upstream, unreachable)),
+            upstream: BoxCloneSyncService::new(tower::ServiceExt::map_err(upstream, |error| {
+                TransportError(error.into())
+            })),
             pages: Pages::new(&plan),
             unary: Arc::new(Semaphore::new(config.in_flight)),
             streams: Arc::new(Semaphore::new(config.streams)),
@@ -109,27 +99,26 @@ impl Gateway {
         Ok(Gateway { router, config: Arc::new(config) })
     }
 
-    /// Everything the edge answers, as one service; a [`Peer`] extension of a request names who is
-    /// at the other end of its connection.
+    /// The gateway as one service. A [`Peer`] extension of a request holds the address of its
+    /// connection.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
 }
 
-/// A panic is a fault of ours: logged, and no reason to drop the connection.
 fn panicked(plan: &Plan, panic: &(dyn Any + Send)) -> Response {
     let text = panic
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("?"), "a request panicked");
+    tracing::error!(panic = text.unwrap_or("?"), "request panicked");
     let http = StatusCode::INTERNAL_SERVER_ERROR;
     let failure = failure::Failure::new(http, Code::Internal, "INTERNAL", "internal error");
     failure.into_response(plan, false, false)
 }
 
-/// Streams are flushed message by message, which compression would undo; files are mostly
-/// compressed already.
+/// Excludes streams, which compression would buffer, and files, because most are compressed
+/// already.
 fn compressible(_: StatusCode, _: Version, headers: &HeaderMap, _: &http::Extensions) -> bool {
     let get = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let media = get(http::header::CONTENT_TYPE).unwrap_or_default();

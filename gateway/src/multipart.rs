@@ -1,241 +1,215 @@
 //! `multipart/form-data` uploads: the fields before the file become query parameters, the file is
-//! streamed through. Browsers send forms this way; only what they need is understood.
+//! streamed. `multer` parses the form; this file limits how much it buffers.
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
-use futures_util::stream::BoxStream;
+use std::fmt::Write as _;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream};
+use futures_util::{Stream, StreamExt as _};
 use http::StatusCode;
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use multer::{Error, Field, Multipart};
 
 use crate::failure::Failure;
 
 /// Bytes of a request body as they arrive.
 pub type Chunks = BoxStream<'static, Result<Bytes, Failure>>;
 
-/// The most that part headers and the fields before the file may take.
-const MAX_FIELDS: usize = 64 * 1024;
+/// Maximum number of bytes of the form before the content of the file.
+const MAX_FIELD_BYTES: usize = 64 * 1024;
 
-/// A form up to its file.
+/// A form, read up to the content of its file.
 pub struct Form {
-    /// The fields before the file, as a query.
+    /// The fields before the file, as a query string.
     pub query: String,
-    /// The file's media type.
+    /// The file's media type; empty if the form has none.
     pub content_type: String,
-    /// The file's bytes; fails when the form does not end properly.
+    /// The file's bytes. Fails if the form is cut off or has parts after the file.
     pub file: Chunks,
 }
 
 /// The boundary of a `multipart/form-data` content type.
 pub fn boundary(content_type: &str) -> Option<String> {
-    let mut parts = content_type.split(';').map(str::trim);
-    if !parts.next()?.eq_ignore_ascii_case("multipart/form-data") {
-        return None;
-    }
-    let boundary = parts.find_map(|part| parameter(part, "boundary"))?;
-    ((1..=70).contains(&boundary.len())).then_some(boundary)
+    let boundary = multer::parse_boundary(content_type).ok()?;
+    (1..=70).contains(&boundary.len()).then_some(boundary)
 }
 
 /// Reads a form up to the content of its first file.
-pub async fn open(boundary: &str, chunks: Chunks) -> Result<Form, Failure> {
-    let mut reader = Reader { chunks, buffer: BytesMut::from("\r\n"), taken: 0 };
-    let delimiter = format!("\r\n--{boundary}");
+pub async fn open(boundary: String, chunks: Chunks) -> Result<Form, Failure> {
+    let gate = Arc::new(Gate::default());
+    let multipart = Multipart::new(gate.clone().limit(chunks), boundary);
+    let mut form = Parser { multipart, gate };
     let mut query = String::new();
-    reader.until(delimiter.as_bytes()).await?;
-    loop {
-        if reader.line().await?.starts_with(b"--") {
-            return Err(malformed("the form holds no file"));
+    while let Some(mut part) = form.next_part().await? {
+        let name = part.name().unwrap_or_default().to_owned();
+        if name.is_empty() {
+            return Err(malformed("a part has no name"));
         }
-        let part = reader.part().await?;
-        if part.is_file {
-            let content_type = part.content_type;
-            return Ok(Form { query, content_type, file: reader.file(delimiter.into_bytes()) });
+        if is_file(&part) {
+            let content_type =
+                part.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+            let content_type = content_type.unwrap_or_default().to_owned();
+            return Ok(Form { query, content_type, file: form.file(part) });
         }
-        let value = reader.until(delimiter.as_bytes()).await?;
+        let mut value = Vec::new();
+        while let Some(chunk) = form.gate.next_chunk(&mut part).await? {
+            value.extend_from_slice(&chunk);
+        }
         let value = std::str::from_utf8(&value)
-            .map_err(|_| malformed(&format!("the field {} is not UTF-8", part.name)))?;
+            .map_err(|_| malformed(format!("the value of the part `{name}` is not UTF-8")))?;
         if !query.is_empty() {
             query.push('&');
         }
-        encode(&part.name, &mut query);
+        percent_encode(&name, &mut query);
         query.push('=');
-        encode(value, &mut query);
+        percent_encode(value, &mut query);
+    }
+    Err(malformed("the form has no file"))
+}
+
+/// `multer` does not recognize the extended form of the parameter.
+fn is_file(part: &Field<'_>) -> bool {
+    let disposition = part.headers().get(CONTENT_DISPOSITION);
+    let text = disposition.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    part.file_name().is_some() || text.contains("filename*=")
+}
+
+struct Parser {
+    multipart: Multipart<'static>,
+    gate: Arc<Gate>,
+}
+
+impl Parser {
+    /// The previous part must be dropped and read to its end.
+    async fn next_part(&mut self) -> Result<Option<Field<'static>>, Failure> {
+        let Parser { multipart, gate } = self;
+        poll_fn(|cx| gate.poll(cx, |cx| multipart.poll_next_field(cx))).await.map_err(failure)
+    }
+
+    fn file(self, part: Field<'static>) -> Chunks {
+        self.gate.in_file.store(true, Ordering::Relaxed);
+        let chunks = stream::try_unfold((self, part), |(mut form, mut part)| async move {
+            if let Some(chunk) = form.gate.next_chunk(&mut part).await? {
+                return Ok(Some((chunk, (form, part))));
+            }
+            drop(part);
+            // The service already has the request message, so a later field could not change it.
+            match form.next_part().await? {
+                None => Ok(None),
+                Some(_) => Err(malformed("the file must be the last part of the form")),
+            }
+        });
+        chunks.boxed()
     }
 }
 
-fn malformed(message: &str) -> Failure {
+/// Passes one chunk at a time to the parser, which would otherwise buffer all that are ready.
+#[derive(Default)]
+struct Gate {
+    open: AtomicBool,
+    /// Lifts the limit on the fields; the size of the file is limited elsewhere.
+    in_file: AtomicBool,
+}
+
+impl Gate {
+    fn limit(
+        self: Arc<Self>,
+        mut chunks: Chunks,
+    ) -> impl Stream<Item = Result<Bytes, Failure>> + Send + 'static {
+        let mut received = 0;
+        stream::poll_fn(move |cx| {
+            if !self.open.load(Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+            if received > MAX_FIELD_BYTES && !self.in_file.load(Ordering::Relaxed) {
+                let message = format!("the form has more than {MAX_FIELD_BYTES} bytes of fields");
+                return Poll::Ready(Some(Err(malformed(message))));
+            }
+            let next = ready!(chunks.poll_next_unpin(cx));
+            self.open.store(false, Ordering::Relaxed);
+            if let Some(Ok(chunk)) = &next {
+                received += chunk.len();
+            }
+            Poll::Ready(next)
+        })
+    }
+
+    /// Polls the parser, and opens the gate only when the parser needs more input.
+    fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Poll<T> {
+        loop {
+            if let Poll::Ready(value) = poll(cx) {
+                return Poll::Ready(value);
+            }
+            // A gate that is still open means that the body is pending and holds the waker.
+            if self.open.swap(true, Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    async fn next_chunk(&self, part: &mut Field<'static>) -> Result<Option<Bytes>, Failure> {
+        let chunk = poll_fn(|cx| self.poll(cx, |cx| part.poll_next_unpin(cx))).await;
+        chunk.transpose().map_err(failure)
+    }
+}
+
+fn malformed(message: impl Into<String>) -> Failure {
     Failure::client(StatusCode::BAD_REQUEST, "FORM_MALFORMED", message)
 }
 
-struct Part {
-    name: String,
-    content_type: String,
-    is_file: bool,
-}
-
-struct Reader {
-    chunks: Chunks,
-    buffer: BytesMut,
-    taken: usize,
-}
-
-impl Reader {
-    async fn fill(&mut self) -> Result<(), Failure> {
-        match self.chunks.next().await {
-            Some(chunk) => self.buffer.extend_from_slice(&chunk?),
-            None => return Err(malformed("the form ends too early")),
+fn failure(error: Error) -> Failure {
+    match error {
+        Error::StreamReadFailed(error) => match error.downcast::<Failure>() {
+            Ok(failure) => *failure,
+            Err(error) => malformed(error.to_string()),
+        },
+        Error::IncompleteFieldData { field_name } => {
+            let name = field_name.unwrap_or_default();
+            malformed(format!("the form ends inside the part `{name}`"))
         }
-        Ok(())
-    }
-
-    /// What stands before the delimiter, which is consumed.
-    async fn until(&mut self, delimiter: &[u8]) -> Result<BytesMut, Failure> {
-        let mut searched = 0;
-        loop {
-            if let Some(at) = find(&self.buffer[searched..], delimiter) {
-                let before = self.buffer.split_to(searched + at);
-                let _ = self.buffer.split_to(delimiter.len());
-                self.taken += before.len() + delimiter.len();
-                return Ok(before);
-            }
-            searched = self.buffer.len().saturating_sub(delimiter.len() - 1);
-            if self.taken + self.buffer.len() > MAX_FIELDS + delimiter.len()
-                && searched > MAX_FIELDS
-            {
-                return Err(malformed("the form's fields are too large"));
-            }
-            if self.taken > MAX_FIELDS {
-                return Err(malformed("the form's fields are too large"));
-            }
-            self.fill().await?;
-        }
-    }
-
-    async fn line(&mut self) -> Result<BytesMut, Failure> {
-        while self.buffer.len() < 2 {
-            self.fill().await?;
-        }
-        if self.buffer.starts_with(b"--") {
-            return Ok(self.buffer.split_to(2));
-        }
-        self.until(b"\r\n").await
-    }
-
-    /// The headers of a part.
-    async fn part(&mut self) -> Result<Part, Failure> {
-        let mut part = Part { name: String::new(), content_type: String::new(), is_file: false };
-        loop {
-            let line = self.until(b"\r\n").await?;
-            if line.is_empty() {
-                break;
-            }
-            let line = std::str::from_utf8(&line)
-                .map_err(|_| malformed("a part's header is not UTF-8"))?;
-            let Some((name, value)) = line.split_once(':') else {
-                return Err(malformed("a part's header has no colon"));
-            };
-            let value = value.trim();
-            if name.eq_ignore_ascii_case("content-disposition") {
-                let find =
-                    |wanted| value.split(';').find_map(|text| parameter(text.trim(), wanted));
-                part.name = find("name").unwrap_or_default();
-                part.is_file = find("filename").is_some() || value.contains("filename*=");
-            } else if name.eq_ignore_ascii_case("content-type") {
-                part.content_type = value.to_owned();
-            }
-        }
-        if part.name.is_empty() {
-            return Err(malformed("a part has no name"));
-        }
-        Ok(part)
-    }
-
-    fn file(self, delimiter: Vec<u8>) -> Chunks {
-        let state = Some((self, delimiter));
-        Box::pin(futures_util::stream::unfold(state, |state| async move {
-            let (mut reader, delimiter) = state?;
-            match reader.piece(&delimiter).await {
-                Ok(Some(piece)) => Some((Ok(piece), Some((reader, delimiter)))),
-                Ok(None) => None,
-                Err(failure) => Some((Err(failure), None)),
-            }
-        }))
-    }
-
-    /// The next piece of the file, holding back what may be the start of a delimiter.
-    async fn piece(&mut self, delimiter: &[u8]) -> Result<Option<Bytes>, Failure> {
-        loop {
-            if let Some(at) = find(&self.buffer, delimiter) {
-                if at > 0 {
-                    return Ok(Some(self.buffer.split_to(at).freeze()));
-                }
-                let _ = self.buffer.split_to(delimiter.len());
-                return self.rest().await;
-            }
-            let certain = self.buffer.len().saturating_sub(delimiter.len() - 1);
-            if certain > 0 {
-                return Ok(Some(self.buffer.split_to(certain).freeze()));
-            }
-            self.fill().await?;
-        }
-    }
-
-    /// After the file the form must end: what came later could not change the request any more.
-    async fn rest(&mut self) -> Result<Option<Bytes>, Failure> {
-        while self.buffer.len() < 2 {
-            self.fill().await?;
-        }
-        if !self.buffer.starts_with(b"--") {
-            return Err(malformed("the file must be the form's last part"));
-        }
-        Ok(None)
+        Error::IncompleteStream => malformed("the form ends before its closing boundary"),
+        Error::ReadHeaderFailed(error) => malformed(format!("a part has invalid headers: {error}")),
+        other => malformed(other.to_string()),
     }
 }
 
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    let first = *needle.first()?;
-    let mut at = 0;
-    while let Some(step) = haystack[at..].iter().position(|byte| *byte == first) {
-        at += step;
-        if haystack[at..].starts_with(needle) {
-            return Some(at);
-        }
-        at += 1;
-    }
-    None
-}
-
-/// The value of `name=value` or `name="value"`.
-fn parameter(text: &str, wanted: &str) -> Option<String> {
-    let (name, value) = text.split_once('=')?;
-    if !name.trim().eq_ignore_ascii_case(wanted) {
-        return None;
-    }
-    let value = value.trim();
-    let value = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
-    Some(value.to_owned())
-}
-
-fn encode(text: &str, query: &mut String) {
+fn percent_encode(text: &str, query: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             query.push(char::from(byte));
         } else {
-            query.push_str(&format!("%{byte:02X}"));
+            write!(query, "%{byte:02X}").expect("writing to a string does not fail");
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
 
+    /// Each chunk is pending first, as it is on a network.
     fn chunks(text: &str, size: usize) -> Chunks {
         let pieces: Vec<_> =
             text.as_bytes().chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-        Box::pin(futures_util::stream::iter(pieces))
+        let later = async |piece| {
+            tokio::task::yield_now().await;
+            piece
+        };
+        stream::iter(pieces).then(later).boxed()
     }
 
-    async fn read(text: &str, size: usize) -> Result<(String, String, Vec<u8>), Failure> {
-        let mut form = open("XX", chunks(text, size)).await?;
+    async fn read(chunks: Chunks) -> Result<(String, String, Vec<u8>), Failure> {
+        let mut form = open("XX".into(), chunks).await?;
         let mut file = Vec::new();
         while let Some(piece) = form.file.next().await {
             file.extend_from_slice(&piece?);
@@ -248,44 +222,87 @@ mod tests {
         Content-Type: application/zip\r\n\r\nPK\r\n--X\r\n-data\r\n--XX--\r\n";
 
     #[tokio::test]
-    async fn any_chunking_gives_the_same() {
+    async fn chunk_sizes_do_not_matter() {
         for size in [1, 2, 3, 7, 64, 4096] {
-            let (query, content_type, file) = read(FORM, size).await.unwrap();
+            let (query, content_type, file) = read(chunks(FORM, size)).await.unwrap();
             assert_eq!(query, "publish=true", "{size}");
             assert_eq!(content_type, "application/zip");
             assert_eq!(file, b"PK\r\n--X\r\n-data", "{size}");
         }
+        let extended = FORM.replace("filename=\"a b.zip\"", "filename*=UTF-8''a%20b.zip");
+        assert_eq!(read(chunks(&extended, 5)).await.unwrap().2, b"PK\r\n--X\r\n-data");
+        let special = FORM.replace("true", "a&b=ü");
+        assert_eq!(read(chunks(&special, 5)).await.unwrap().0, "publish=a%26b%3D%C3%BC");
     }
 
     #[tokio::test]
-    async fn broken_forms() {
-        let long = format!(
-            "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n{}",
-            "x".repeat(1 << 20)
-        );
-        for text in [
-            "",
-            "--XX--\r\n",
-            "nothing",
-            &FORM[..FORM.len() - 8],
-            &FORM[..20],
-            &long,
-            "--XX\r\nContent-Disposition: form-data\r\n\r\nx\r\n--XX--",
-            "--XX\r\nno colon\r\n\r\nx\r\n--XX--",
-            &FORM.replace(
-                "--XX--",
-                "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n--XX--",
-            ),
+    async fn malformed_forms_are_refused() {
+        let field = "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n";
+        let long = format!("{field}\r\n{}", "x".repeat(1 << 20));
+        let after_file = FORM.replace("--XX--", &format!("{field}\r\nb\r\n--XX--"));
+        for (text, message) in [
+            ("", "closing boundary"),
+            ("--XX--\r\n", "no file"),
+            ("nothing", "closing boundary"),
+            (&FORM[..FORM.len() - 8], "inside the part `file`"),
+            (&FORM[..FORM.len() - 4], "closing boundary"),
+            (&FORM[..60], "inside the part `publish`"),
+            (&FORM[..20], "closing boundary"),
+            (&long, "more than 65536 bytes of fields"),
+            (&"x".repeat(1 << 20), "more than 65536 bytes of fields"),
+            (&format!("{field}x-long: {}", "x".repeat(1 << 20)), "more than 65536 bytes"),
+            ("--XX\r\nContent-Disposition: form-data\r\n\r\nx\r\n--XX--", "no name"),
+            ("--XX\r\nno colon\r\n\r\nx\r\n--XX--", "invalid headers"),
+            (&after_file, "last part"),
         ] {
-            assert!(read(text, 50).await.is_err(), "{text:.60}");
+            // Single bytes would make the search for a boundary in a large form slow.
+            for size in [if text.len() < 1000 { 1 } else { 1 << 16 }, 50] {
+                let failure = read(chunks(text, size)).await.unwrap_err();
+                let error = failure.to_string();
+                assert!(error.contains(message), "{text:.60} in pieces of {size}: {error}");
+            }
+        }
+        let (before, after) = FORM.split_once("true").unwrap();
+        let form = [before.as_bytes(), b"\xff", after.as_bytes()].concat();
+        let failure = read(stream::iter([Ok(form.into())]).boxed()).await.unwrap_err();
+        assert!(failure.to_string().contains("the part `publish` is not UTF-8"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn failures_of_the_body_are_kept() {
+        let body = chunks(FORM, 10).take(12).chain(stream::iter([Err(Failure::too_large(7))]));
+        let failure = read(body.boxed()).await.unwrap_err();
+        assert!(failure.to_string().contains("larger than 7 bytes"), "{failure}");
+    }
+
+    #[tokio::test]
+    async fn memory_is_bounded_when_the_body_is_always_ready() {
+        const CHUNK: usize = 10_000;
+        let pulled = Arc::new(AtomicUsize::new(0));
+        let head = FORM[..FORM.find("PK").unwrap()].to_owned();
+        let endless = stream::repeat_with({
+            let pulled = pulled.clone();
+            move || {
+                pulled.fetch_add(CHUNK, Ordering::Relaxed);
+                Ok(Bytes::from_static(&[b'\r'; CHUNK]))
+            }
+        });
+        let body = stream::iter([Ok(head.into())]).chain(endless);
+        let mut form = open("XX".into(), body.boxed()).await.unwrap();
+        assert_eq!(pulled.load(Ordering::Relaxed), 0);
+        let mut read = 0;
+        while read < 100 * CHUNK {
+            read += form.file.next().await.unwrap().unwrap().len();
+            assert!(pulled.load(Ordering::Relaxed) <= read + CHUNK);
         }
     }
 
     #[test]
-    fn boundaries() {
+    fn boundaries_are_parsed() {
         assert_eq!(boundary("multipart/form-data; boundary=\"a b\"").as_deref(), Some("a b"));
         assert_eq!(boundary("Multipart/Form-Data;boundary=x; charset=utf-8").as_deref(), Some("x"));
         assert_eq!(boundary("multipart/form-data"), None);
         assert_eq!(boundary("application/zip; boundary=x"), None);
+        assert_eq!(boundary(&format!("multipart/form-data; boundary={}", "x".repeat(71))), None);
     }
 }

@@ -1,4 +1,4 @@
-//! What the edge serves of its own: the OpenAPI document and a page that shows it.
+//! The gateway's own pages: the OpenAPI document and the page that renders it.
 
 use axum::body::Body;
 use axum::response::Response;
@@ -7,7 +7,6 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG};
 use transcode::Plan;
 
-/// The pages, made once.
 #[derive(Debug)]
 pub struct Pages {
     openapi: Bytes,
@@ -19,10 +18,9 @@ const DOCS_POLICY: &str = "default-src 'none'; connect-src 'self'; style-src 'un
     script-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
 
 impl Pages {
-    /// Renders them.
     pub fn new(plan: &Plan) -> Pages {
         let openapi = transcode::openapi(plan).to_string();
-        // FNV-1a: it only has to change when the document does.
+        // FNV-1a: collision resistance is not needed, the tag only detects changes.
         let hash = openapi.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
@@ -31,12 +29,11 @@ impl Pages {
         Pages { openapi: openapi.into(), etag }
     }
 
-    /// Whether the edge itself answers at this path.
+    /// Whether the path is one of these pages and not a route of a service.
     pub fn has(path: &str) -> bool {
         matches!(path, "/openapi.json" | "/docs")
     }
 
-    /// The page at a path.
     pub fn page(&self, path: &str) -> Option<Response> {
         let (body, content_type) = match path {
             "/openapi.json" => (Body::from(self.openapi.clone()), "application/json"),

@@ -1,4 +1,4 @@
-//! The listener: HTTP/1.1 and HTTP/2 connections onto the router, until told to stop.
+//! The listener: serves HTTP/1.1 and HTTP/2 connections until shutdown.
 
 use std::future::Future;
 use std::io;
@@ -20,7 +20,7 @@ use crate::Gateway;
 use crate::config::Config;
 use crate::edge::Peer;
 
-/// Serves until `shutdown`, then stops accepting and waits at most `grace` for running requests.
+/// Serves until `shutdown`, then stops accepting and waits up to `grace` for requests in flight.
 pub async fn serve(
     listener: TcpListener,
     gateway: Gateway,
@@ -28,26 +28,26 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let (router, config) = (gateway.router(), &*gateway.config);
-    let patience = Duration::from_secs(config.header_seconds.max(1));
+    let timeout = Duration::from_secs(config.header_seconds.max(1));
     let (stop, stopping) = watch::channel(false);
     let builder = builder(config);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
-        let room = connections.len() < config.connections;
+        let below_limit = connections.len() < config.connections;
         tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if room => match accepted {
+            accepted = listener.accept(), if below_limit => match accepted {
                 Ok((stream, peer)) => {
                     let router = router.clone();
                     let peer = Peer(peer.ip().to_canonical());
-                    let serving = connection(builder.clone(), stream, peer, router, stopping.clone(), patience);
-                    connections.spawn(serving);
+                    let (builder, stopping) = (builder.clone(), stopping.clone());
+                    connections.spawn(connection(builder, stream, peer, router, stopping, timeout));
                 }
                 Err(error) => {
-                    // Out of descriptors, mostly: it passes, and spinning would not help.
-                    tracing::warn!(%error, "cannot accept a connection");
+                    // Usually out of file descriptors: pause instead of spinning.
+                    tracing::warn!(%error, "cannot accept connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             },
@@ -57,10 +57,7 @@ pub async fn serve(
     stop.send_replace(true);
     let drained = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(grace, drained).await.is_err() {
-        tracing::warn!(
-            open = connections.len(),
-            "requests were cut off at the end of the grace time"
-        );
+        tracing::warn!(connections = connections.len(), "grace period over, closing connections");
     }
     connections.shutdown().await;
     Ok(())
@@ -68,7 +65,7 @@ pub async fn serve(
 
 fn builder(config: &Config) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // The edge checks both with an answer of its own; beyond twice that it is not read at all.
+    // Up to twice the limits, the gateway reads the head and responds with 414 or 431 in JSON form.
     let head = 2 * (config.header_bytes + config.uri_bytes);
     builder
         .http1()
@@ -91,13 +88,12 @@ async fn connection(
     peer: Peer,
     router: Router,
     mut stopping: watch::Receiver<bool>,
-    patience: Duration,
+    first_byte_timeout: Duration,
 ) {
-    // The reader's own time limit begins with the first byte.
-    if !matches!(tokio::time::timeout(patience, stream.peek(&mut [0])).await, Ok(Ok(1))) {
+    // The header timeout of the HTTP library starts at the first byte.
+    if !matches!(tokio::time::timeout(first_byte_timeout, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return;
     }
-    // Small answers must not wait for more.
     let _ = stream.set_nodelay(true);
     let service = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
@@ -106,7 +102,7 @@ async fn connection(
     let service = TowerToHyperService::new(service);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let stop = async {
-        // The sender is gone only when the listener is, too.
+        // An error means that the listener is gone, which also ends the connection.
         let _ = stopping.wait_for(|stop| *stop).await;
     };
     let result = tokio::select! {
@@ -117,6 +113,6 @@ async fn connection(
         }
     };
     if let Err(error) = result {
-        tracing::debug!(%error, "a connection ended badly");
+        tracing::debug!(%error, "connection failed");
     }
 }

@@ -1,4 +1,4 @@
-//! Streams of responses as lines, events or an array.
+//! Server streams as NDJSON lines, server-sent events or a JSON array.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,39 +13,34 @@ use transcode::{Plan, Route};
 use crate::accept::StreamForm;
 use crate::failure::Failure;
 
-/// A stream on its way to the client.
-pub struct Outgoing {
-    /// The plan, and which of its routes is served.
+/// A stream of messages to the client.
+pub struct ResponseStream {
     pub plan: Arc<Plan>,
-    /// The route's number.
+    /// Index in the plan.
     pub route: usize,
-    /// The form the client asked for.
     pub form: StreamForm,
-    /// What comes from the service.
     pub messages: Streaming<Bytes>,
-    /// What came before the response was begun.
+    /// Received before the response was started.
     pub first: Option<First>,
-    /// Silence after which an event stream gets a comment.
+    /// Idle time after which an event stream sends a comment.
     pub heartbeat: Duration,
-    /// Held as long as the stream lives.
+    /// Held until the stream ends.
     pub _permit: tokio::sync::OwnedSemaphorePermit,
 }
 
-/// What a stream began with.
+/// The first item of a stream.
 pub enum First {
-    /// A message.
     Message(Bytes),
-    /// Nothing: the stream is empty.
+    /// The stream is empty.
     End,
 }
 
-/// How long the response's head waits for the first message.
-const PATIENCE: Duration = Duration::from_millis(250);
+const FIRST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Waits for the first message, so that an early error still gets its own HTTP status; but not for
-/// long, because a client wants to know that it is subscribed to something quiet.
+/// Waits for the first message, so that an early error gets its own HTTP status. Returns `None`
+/// after a short timeout, so that a client of an idle stream learns that it is subscribed.
 pub async fn first(messages: &mut Streaming<Bytes>) -> Result<Option<First>, Status> {
-    match tokio::time::timeout(PATIENCE, messages.message()).await {
+    match tokio::time::timeout(FIRST_MESSAGE_TIMEOUT, messages.message()).await {
         Ok(Ok(Some(message))) => Ok(Some(First::Message(message))),
         Ok(Ok(None)) => Ok(Some(First::End)),
         Ok(Err(status)) => Err(status),
@@ -54,7 +49,7 @@ pub async fn first(messages: &mut Streaming<Bytes>) -> Result<Option<First>, Sta
 }
 
 struct State {
-    out: Outgoing,
+    out: ResponseStream,
     sent: u64,
     done: bool,
 }
@@ -63,15 +58,14 @@ enum Next {
     Message(Bytes),
     End,
     Failed(Failure),
-    Silence,
+    Idle,
 }
 
-impl Outgoing {
+impl ResponseStream {
     fn route(&self) -> &Route {
         self.plan.route(self.route)
     }
 
-    /// The body of the response.
     pub fn body(self) -> Body {
         let state = State { out: self, sent: 0, done: false };
         Body::from_stream(stream::unfold(state, |mut state| async move {
@@ -96,7 +90,7 @@ impl State {
         let result = match self.out.form {
             StreamForm::Events => match tokio::time::timeout(self.out.heartbeat, message).await {
                 Ok(result) => result,
-                Err(_) => return Next::Silence,
+                Err(_) => return Next::Idle,
             },
             _ => message.await,
         };
@@ -138,7 +132,7 @@ impl State {
                 self.done = true;
                 if self.sent == 0 { b"[]".to_vec() } else { b"]".to_vec() }
             }
-            (Next::Silence, _) => b": still here\n\n".to_vec(),
+            (Next::Idle, _) => b": keep-alive\n\n".to_vec(),
             (Next::End | Next::Message(_), _) => {
                 self.done = true;
                 out
@@ -151,7 +145,7 @@ impl State {
     }
 
     fn message(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
-        let Outgoing { plan, form, .. } = &self.out;
+        let ResponseStream { plan, form, .. } = &self.out;
         let route = self.out.route();
         match form {
             StreamForm::Lines => {

@@ -15,13 +15,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut compiler = protox::Compiler::new([&root])?;
     compiler.include_imports(true).include_source_info(true).open_files(&files)?;
-    // The encoded set keeps the custom options, which the decoded one below loses.
+    // The encoded set keeps the custom options, which decoding drops.
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.bin"), compiler.encode_file_descriptor_set())?;
 
     let set = compiler.file_descriptor_set();
     let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice())?;
-    let secrets = messages_with_secrets(&pool);
+    let secrets = secret_messages(&pool);
     let mut config = tonic_prost_build::Config::new();
     config.enable_type_names();
     config.bytes([".google.api.HttpBody", ".agon.problem.v1", ".agon.event.v1"]);
@@ -44,19 +44,18 @@ fn find_protos(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 }
 
 /// A message with at least one `debug_redact` field.
-struct Secretive {
+struct SecretMessage {
     /// The protobuf path, with a leading dot.
     path: String,
-    /// The Rust path below the crate.
+    /// The Rust path.
     rust: String,
-    /// Each field (as it is named in Rust) and whether it is a secret.
+    /// The name of each field in Rust, and whether it is secret.
     fields: Vec<(String, bool)>,
 }
 
-/// Only of our own packages, and only outside of `oneof`s: there is no need for more.
-fn messages_with_secrets(pool: &DescriptorPool) -> Vec<Secretive> {
+fn secret_messages(pool: &DescriptorPool) -> Vec<SecretMessage> {
     let messages = pool.all_messages().filter(|message| message.fields().any(|f| is_secret(&f)));
-    messages.map(|message| secretive(&message)).collect()
+    messages.map(|message| secret_message(&message)).collect()
 }
 
 fn is_secret(field: &FieldDescriptor) -> bool {
@@ -64,19 +63,21 @@ fn is_secret(field: &FieldDescriptor) -> bool {
     options.get_field_by_name("debug_redact").is_some_and(|value| value.as_bool() == Some(true))
 }
 
-fn secretive(message: &MessageDescriptor) -> Secretive {
-    let real_oneof = message.oneofs().any(|oneof| !oneof.is_synthetic());
-    assert!(!real_oneof, "{}: secrets beside a oneof", message.full_name());
-    assert!(message.parent_message().is_none(), "{}: secrets nested", message.full_name());
-    Secretive {
+/// Panics for oneofs and nested messages, which `redacted_debug` does not support.
+fn secret_message(message: &MessageDescriptor) -> SecretMessage {
+    let name = message.full_name();
+    let has_oneof = message.oneofs().any(|oneof| !oneof.is_synthetic());
+    assert!(!has_oneof, "{name}: a message with secrets must not have a oneof");
+    assert!(message.parent_message().is_none(), "{name}: a message with secrets must be top-level");
+    SecretMessage {
         path: format!(".{}", message.full_name()),
         rust: format!("crate::{}", message.full_name().replace('.', "::")),
         fields: message.fields().map(|f| (f.name().to_owned(), is_secret(&f))).collect(),
     }
 }
 
-/// `Debug` for messages that hold secrets: the names of all fields, the values of the others.
-fn redacted_debug(messages: &[Secretive]) -> String {
+/// Implements `Debug` without the values of secret fields.
+fn redacted_debug(messages: &[SecretMessage]) -> String {
     let mut text = String::new();
     for message in messages {
         let name = message.path.rsplit('.').next().unwrap_or_default();

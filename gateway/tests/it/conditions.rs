@@ -1,4 +1,4 @@
-//! Entity tags, idempotency keys, compression.
+//! Entity tags, idempotency keys and compression.
 
 use std::io::{Read as _, Write as _};
 
@@ -9,10 +9,10 @@ use flate2::write::GzEncoder;
 use crate::fixture::Edge;
 
 #[tokio::test]
-async fn reads() {
+async fn conditional_reads() {
     let edge = Edge::start().await;
-    let answer = edge.get("/v1/books/b1").await;
-    assert_eq!(answer.header("etag"), "\"e-b1\"");
+    let response = edge.get("/v1/books/b1").await;
+    assert_eq!(response.header("etag"), "\"e-b1\"");
     let get = async |name, value| edge.send("GET /v1/books/b1", &[(name, value)], "").await;
     let same = get("if-none-match", "\"x\", W/\"e-b1\"").await;
     assert_eq!((same.status.as_u16(), same.body.len(), same.header("etag")), (304, 0, "\"e-b1\""));
@@ -22,15 +22,15 @@ async fn reads() {
 }
 
 #[tokio::test]
-async fn changes() {
+async fn conditional_changes() {
     let edge = Edge::start().await;
     let patch = async |tag: &str, json: &str| {
         let headers = [("if-match", tag), ("content-type", "application/json")];
         edge.send("PATCH /v1/books/b1", &headers, json.to_owned()).await
     };
-    let answer = patch("\"current\"", r#"{"title": "T"}"#).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.json()["tags"], serde_json::json!(["title"]));
+    let response = patch("\"current\"", r#"{"title": "T"}"#).await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.json()["tags"], serde_json::json!(["title"]));
     assert_eq!(edge.metadata("if-match").unwrap(), "\"current\"");
     let stale = patch("\"stale\"", r#"{"title": "T"}"#).await;
     assert_eq!((stale.status.as_u16(), stale.reason()), (412, "ETAG_MISMATCH".into()));
@@ -41,7 +41,7 @@ async fn changes() {
 }
 
 #[tokio::test]
-async fn idempotency_keys() {
+async fn idempotency_key_becomes_the_request_id() {
     let edge = Edge::start().await;
     let post = async |key: &str, json: &str| {
         let headers = [("idempotency-key", key), ("content-type", "application/json")];
@@ -55,23 +55,23 @@ async fn idempotency_keys() {
 }
 
 #[tokio::test]
-async fn compression_out() {
+async fn responses_are_compressed() {
     let edge = Edge::start().await;
     let plain = edge.get("/v1/books/large").await;
     for encoding in ["gzip", "br", "zstd"] {
-        let answer = edge.send("GET /v1/books/large", &[("accept-encoding", encoding)], "").await;
-        assert_eq!(answer.header("content-encoding"), encoding);
-        assert!(answer.body.len() < plain.body.len() / 10);
+        let response = edge.send("GET /v1/books/large", &[("accept-encoding", encoding)], "").await;
+        assert_eq!(response.header("content-encoding"), encoding);
+        assert!(response.body.len() < plain.body.len() / 10);
         if encoding == "gzip" {
             let mut text = Vec::new();
-            GzDecoder::new(&answer.body[..]).read_to_end(&mut text).unwrap();
+            GzDecoder::new(&response.body[..]).read_to_end(&mut text).unwrap();
             assert_eq!(text, plain.body);
         }
     }
 }
 
 #[tokio::test]
-async fn bounded_inflation_in() {
+async fn decompressed_requests_are_limited() {
     let edge = Edge::start().await;
     let gzip = |text: &[u8]| {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
@@ -82,8 +82,8 @@ async fn bounded_inflation_in() {
         let headers = [("content-encoding", encoding), ("content-type", "application/json")];
         edge.send("POST /v1/echo", &headers, body).await
     };
-    let answer = post("gzip", gzip(br#"{"optionalInt32": 5}"#)).await;
-    assert_eq!(answer.json()["optionalInt32"], 5);
+    let response = post("gzip", gzip(br#"{"optionalInt32": 5}"#)).await;
+    assert_eq!(response.json()["optionalInt32"], 5);
     let bomb = gzip(&vec![b' '; 50 * 1024 * 1024]);
     assert!(bomb.len() < 100_000);
     assert_eq!(post("gzip", bomb).await.status, 413);

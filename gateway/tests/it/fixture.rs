@@ -1,4 +1,4 @@
-//! An edge on a port of its own, and a client that sees everything.
+//! A gateway on its own port, and a client for it.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -44,13 +44,13 @@ pub struct Edge {
     serving: Mutex<Option<(tokio::sync::oneshot::Sender<()>, JoinSet<()>)>>,
 }
 
-pub struct Answer {
+pub struct TestResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl TestResponse {
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
@@ -69,7 +69,7 @@ impl Answer {
         }
     }
 
-    /// The reason of the first detail.
+    /// The reason of the ErrorInfo detail.
     #[track_caller]
     pub fn reason(&self) -> String {
         let json = self.json();
@@ -86,17 +86,21 @@ impl Edge {
 
     pub async fn with(change: impl FnOnce(&mut Config)) -> Edge {
         let seen = Arc::new(Seen::default());
-        Edge::over(Library(seen.clone()), seen, change).await
+        Edge::with_channel(Library(seen.clone()), seen, change).await
     }
 
-    /// The product's or another plan in front of a library.
-    pub async fn of(plan: Plan, library: Library) -> Edge {
+    /// A gateway with any plan.
+    pub async fn with_plan(plan: Plan, library: Library) -> Edge {
         let seen = library.0.clone();
-        Edge::serving(Gateway::open(config(), plan, library).unwrap(), seen).await
+        Edge::serve(Gateway::open(config(), plan, library).unwrap(), seen).await
     }
 
-    /// The test plan in front of any channel.
-    pub async fn over<S>(channel: S, seen: Arc<Seen>, change: impl FnOnce(&mut Config)) -> Edge
+    /// A gateway with the test plan and any channel.
+    pub async fn with_channel<S>(
+        channel: S,
+        seen: Arc<Seen>,
+        change: impl FnOnce(&mut Config),
+    ) -> Edge
     where
         S: tower::Service<
                 http::Request<tonic::body::Body>,
@@ -111,10 +115,10 @@ impl Edge {
         let mut config = config();
         change(&mut config);
         let plan = Plan::new(descriptors()).unwrap();
-        Edge::serving(Gateway::open(config, plan, channel).unwrap(), seen).await
+        Edge::serve(Gateway::open(config, plan, channel).unwrap(), seen).await
     }
 
-    async fn serving(gateway: Gateway, seen: Arc<Seen>) -> Edge {
+    async fn serve(gateway: Gateway, seen: Arc<Seen>) -> Edge {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
@@ -127,11 +131,11 @@ impl Edge {
         Edge { address, seen, client, serving: Mutex::new(Some((stop, serving))) }
     }
 
-    /// Stops it, and waits until it has stopped.
-    pub async fn stop(&self, patience: Duration) {
+    /// Shuts down and waits until the listener has stopped.
+    pub async fn stop(&self, timeout: Duration) {
         let (stop, mut serving) = self.serving.lock().unwrap().take().unwrap();
         stop.send(()).unwrap();
-        tokio::time::timeout(patience, serving.join_next()).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(timeout, serving.join_next()).await.unwrap().unwrap().unwrap();
     }
 
     /// Sends a request: `METHOD /path`, headers, body.
@@ -149,8 +153,8 @@ impl Edge {
                 request.header(*name, http::HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let request = request.body(Full::new(body.into())).unwrap();
-        let answer = tokio::time::timeout(Duration::from_secs(20), self.client.request(request));
-        answer.await.expect("an answer in time").unwrap()
+        let response = tokio::time::timeout(Duration::from_secs(20), self.client.request(request));
+        response.await.expect("a response in time").unwrap()
     }
 
     pub async fn send(
@@ -158,17 +162,17 @@ impl Edge {
         line: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Answer {
+    ) -> TestResponse {
         let (parts, body) = self.open(line, headers, body).await.into_parts();
-        let body = body.collect().await.expect("a whole body").to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body }
+        let body = body.collect().await.expect("a complete body").to_bytes();
+        TestResponse { status: parts.status, headers: parts.headers, body }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub async fn get(&self, path: &str) -> TestResponse {
         self.send(&format!("GET {path}"), &[], "").await
     }
 
-    pub async fn post(&self, path: &str, json: &str) -> Answer {
+    pub async fn post(&self, path: &str, json: &str) -> TestResponse {
         let headers = [("content-type", "application/json")];
         self.send(&format!("POST {path}"), &headers, json.to_owned()).await
     }
@@ -177,29 +181,33 @@ impl Edge {
         self.seen.metadata.lock().unwrap().get(name).cloned()
     }
 
-    /// Waits until so many calls run, at most a second.
+    /// Waits up to a second until `count` calls are running.
     pub async fn running(&self, count: i32) {
         let mut running = self.seen.running.subscribe();
         let reached = running.wait_for(|running| *running == count);
         let reached = tokio::time::timeout(Duration::from_secs(1), reached).await;
-        assert!(reached.is_ok(), "after a second {} calls run", *self.seen.running.borrow());
+        assert!(
+            reached.is_ok(),
+            "{} calls are running after a second",
+            *self.seen.running.borrow()
+        );
     }
 }
 
-/// What the edge answers to raw bytes, until it closes or a few seconds pass.
+/// The response to raw bytes, until the connection closes or 5 seconds pass.
 pub async fn raw(edge: &Edge, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let _ = stream.write_all(bytes).await;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut buffer = [0; 4096];
     let read = async {
         while let Ok(count) = stream.read(&mut buffer).await {
             if count == 0 {
                 break;
             }
-            answer.extend_from_slice(&buffer[..count]);
+            response.extend_from_slice(&buffer[..count]);
         }
     };
     let _ = tokio::time::timeout(Duration::from_secs(5), read).await;
-    String::from_utf8_lossy(&answer).into_owned()
+    String::from_utf8_lossy(&response).into_owned()
 }

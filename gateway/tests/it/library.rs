@@ -1,4 +1,4 @@
-//! The service behind the edge: what a test wants to happen is in the request.
+//! The service behind the gateway. The request selects its behaviour.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -14,6 +14,11 @@ use tonic::server::{ClientStreamingService, Grpc, ServerStreamingService, UnaryS
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::Service;
+
+#[path = "../../src/codec.rs"]
+mod codec;
+
+use codec::Raw;
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Book {
@@ -95,14 +100,14 @@ pub struct UploadTextResponse {
     pub digest: String,
 }
 
-/// What the service saw and counts.
+/// What the service has received.
 #[derive(Default)]
 pub struct Seen {
     /// The metadata of the last call.
     pub metadata: Mutex<HashMap<String, String>>,
-    /// Calls that run.
+    /// The number of running calls.
     pub running: tokio::sync::watch::Sender<i32>,
-    /// Bytes of finished uploads.
+    /// The sizes of finished uploads in bytes.
     pub finished_uploads: Mutex<Vec<i64>>,
 }
 
@@ -149,7 +154,7 @@ impl Service<http::Request<Body>> for Library {
                 "CreateBook" => Grpc::new(ProstCodec::default()).unary(Create(this), request).await,
                 "UpdateBook" => Grpc::new(ProstCodec::default()).unary(Update, request).await,
                 "GetCover" => Grpc::new(ProstCodec::default()).unary(Cover, request).await,
-                "Echo" => Grpc::new(Echoed).unary(Echo, request).await,
+                "Echo" => Grpc::new(Raw).unary(Echo, request).await,
                 "WatchBooks" => {
                     Grpc::new(ProstCodec::default()).server_streaming(Watch(this), request).await
                 }
@@ -174,12 +179,12 @@ struct Watch(Library);
 struct Download;
 struct Upload(Library);
 
-/// What a name asks for: an error by its code, a wait, or nothing special.
-async fn obey(seen: &Arc<Seen>, name: &str) -> Result<(), Status> {
+/// Fails, hangs or panics if the name requests it.
+async fn behave_as(seen: &Arc<Seen>, name: &str) -> Result<(), Status> {
     let _running = Running::new(seen);
     match name {
         "hang" => std::future::pending().await,
-        "panic" => panic!("asked to"),
+        "panic" => panic!("requested panic"),
         "retry" => {
             let after = Duration::from_millis(2500);
             Err(rpc::status::retry(Code::ResourceExhausted, "SLOW_DOWN", "later", after))
@@ -187,7 +192,7 @@ async fn obey(seen: &Arc<Seen>, name: &str) -> Result<(), Status> {
         "reused" => Err(rpc::status::error(Code::InvalidArgument, "REQUEST_ID_REUSED", "used")),
         "changed" => Err(rpc::status::error(Code::Aborted, "ETAG_MISMATCH", "changed")),
         name => match name.strip_prefix("code-").and_then(|code| code.parse::<i32>().ok()) {
-            Some(code) => Err(rpc::status::error(Code::from(code), "ASKED_FOR", "as asked")),
+            Some(code) => Err(rpc::status::error(Code::from(code), "REQUESTED", "requested error")),
             None => Ok(()),
         },
     }
@@ -205,12 +210,12 @@ impl UnaryService<GetBookRequest> for Get {
         let seen = self.0.0.clone();
         Box::pin(async move {
             let id = request.into_inner().book_id;
-            obey(&seen, &id).await?;
-            let mut answer = HasBook { book: Some(book(&id)), text: String::new() };
+            behave_as(&seen, &id).await?;
+            let mut message = HasBook { book: Some(book(&id)), text: String::new() };
             if id == "large" {
-                answer.book.as_mut().unwrap().title = "large ".repeat(10_000);
+                message.book.as_mut().unwrap().title = "large ".repeat(10_000);
             }
-            let mut response = Response::new(answer);
+            let mut response = Response::new(message);
             response.metadata_mut().insert("ratelimit-remaining", "7".parse().unwrap());
             response.metadata_mut().insert("x-internal", "secret".parse().unwrap());
             Ok(response)
@@ -225,9 +230,9 @@ impl UnaryService<HasBook> for Create {
     fn call(&mut self, request: Request<HasBook>) -> Self::Future {
         let seen = self.0.0.clone();
         Box::pin(async move {
-            // Field 2 of the request is its request_id.
+            // Field 2 of the request is the request_id.
             let request = request.into_inner();
-            obey(&seen, &request.text).await?;
+            behave_as(&seen, &request.text).await?;
             Ok(Response::new(Book { etag: request.text, ..request.book.unwrap_or_default() }))
         })
     }
@@ -258,44 +263,6 @@ impl UnaryService<GetBookRequest> for Cover {
         let data = Bytes::from_static(b"\x89PNG\0");
         let body = HttpBody { content_type: "image/png".into(), data };
         Box::pin(async move { Ok(Response::new(body)) })
-    }
-}
-
-/// Bytes in, bytes out.
-#[derive(Clone, Copy)]
-struct Echoed;
-
-impl tonic::codec::Codec for Echoed {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Echoed;
-    type Decoder = Echoed;
-
-    fn encoder(&mut self) -> Echoed {
-        Echoed
-    }
-
-    fn decoder(&mut self) -> Echoed {
-        Echoed
-    }
-}
-
-impl tonic::codec::Encoder for Echoed {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, to: &mut tonic::codec::EncodeBuf<'_>) -> Result<(), Status> {
-        bytes::BufMut::put(to, item);
-        Ok(())
-    }
-}
-
-impl tonic::codec::Decoder for Echoed {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut tonic::codec::DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(bytes::Buf::copy_to_bytes(from, bytes::Buf::remaining(from))))
     }
 }
 
@@ -377,29 +344,29 @@ impl ClientStreamingService<UploadTextRequest> for Upload {
         Box::pin(async move {
             let _running = Running::new(&seen);
             let mut messages = request.into_inner();
-            let mut answer = UploadTextResponse::default();
+            let mut result = UploadTextResponse::default();
             let mut hash = 0_u64;
             while let Some(message) = messages.message().await? {
-                if answer.piece_count == 0 {
+                if result.piece_count == 0 {
                     if message.book_id == "early" {
                         return Err(Status::permission_denied("not here"));
                     }
-                    answer.book_id = message.book_id;
-                    answer.publish = message.publish;
-                    answer.digest = message.request_id;
+                    result.book_id = message.book_id;
+                    result.publish = message.publish;
+                    result.digest = message.request_id;
                 }
                 let content = message.content.unwrap_or_default();
-                answer.content_type.push_str(&content.content_type);
-                answer.piece_count += 1;
-                answer.byte_count += content.data.len() as i64;
+                result.content_type.push_str(&content.content_type);
+                result.piece_count += 1;
+                result.byte_count += content.data.len() as i64;
                 hash = content
                     .data
                     .iter()
                     .fold(hash, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(*b)));
             }
-            answer.digest.push_str(&format!("/{hash:x}"));
-            seen.finished_uploads.lock().unwrap().push(answer.byte_count);
-            Ok(Response::new(answer))
+            result.digest.push_str(&format!("/{hash:x}"));
+            seen.finished_uploads.lock().unwrap().push(result.byte_count);
+            Ok(Response::new(result))
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Sizes, times, overload, disconnects.
+//! Size limits, timeouts, overload and disconnects.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::fixture::{Edge, raw};
 
 #[tokio::test]
-async fn sizes() {
+async fn sizes_are_limited() {
     let edge = Edge::with(|config| {
         config.body_bytes = 1000;
         config.body_bytes_of.insert("agon.test.v1.LibraryService.CreateBook".into(), 10);
@@ -31,20 +31,20 @@ async fn sizes() {
     let long = "x".repeat(17_000);
     assert_eq!(edge.send("GET /v1/books/b1", &[("x-long", &long)], "").await.status, 431);
     let many = (0..200).map(|n| format!("x-{n}: 1\r\n")).collect::<String>();
-    let answer =
+    let response =
         raw(&edge, format!("GET /v1/books/b1 HTTP/1.1\r\nhost: x\r\n{many}\r\n").as_bytes()).await;
-    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 431"), "{response}");
     let huge = "x".repeat(200_000);
-    let answer = raw(
+    let response = raw(
         &edge,
         format!("GET /v1/books/b1 HTTP/1.1\r\nhost: x\r\nx-long: {huge}\r\n\r\n").as_bytes(),
     )
     .await;
-    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 431"), "{response}");
 }
 
 #[tokio::test]
-async fn nonsense_on_the_wire() {
+async fn malformed_requests_are_refused() {
     let edge = Edge::start().await;
     for bytes in [
         &b"\x00\x01\x02\r\n\r\n"[..],
@@ -52,49 +52,49 @@ async fn nonsense_on_the_wire() {
         b"GET /v1/books/\xff HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
         b"GET /v1/books/b1 HTTP/1.1\r\nhost: x\r\ncontent-length: x\r\n\r\n",
     ] {
-        let answer = raw(&edge, bytes).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 4"), "{answer}");
+        let response = raw(&edge, bytes).await;
+        assert!(response.is_empty() || response.starts_with("HTTP/1.1 4"), "{response}");
     }
     assert_eq!(edge.get("/v1/books/b1").await.status, 200);
 }
 
 #[tokio::test]
-async fn slow_clients() {
+async fn slow_clients_time_out() {
     let edge = Edge::start().await;
     let started = Instant::now();
-    let answer = raw(&edge, b"GET /v1/books/b1 HTTP/1.1\r\nhost: x\r\n").await;
-    assert!(started.elapsed() < Duration::from_secs(4), "{answer}");
+    let response = raw(&edge, b"GET /v1/books/b1 HTTP/1.1\r\nhost: x\r\n").await;
+    assert!(started.elapsed() < Duration::from_secs(4), "{response}");
     let started = Instant::now();
-    let answer =
+    let response =
         raw(&edge, b"POST /v1/echo HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\n{").await;
     assert!(started.elapsed() < Duration::from_secs(4));
-    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(response.starts_with("HTTP/1.1 408"), "{response}");
 }
 
 #[tokio::test]
-async fn who_says_nothing_is_hung_up_on() {
+async fn idle_connections_are_closed() {
     let edge = Edge::start().await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    let mut nothing = Vec::new();
-    let read = stream.read_to_end(&mut nothing);
+    let mut received = Vec::new();
+    let read = stream.read_to_end(&mut received);
     let ended = tokio::time::timeout(Duration::from_secs(20), read).await;
-    assert_eq!((ended.unwrap().unwrap(), nothing.len()), (0, 0));
+    assert_eq!((ended.unwrap().unwrap(), received.len()), (0, 0));
 }
 
 #[tokio::test]
-async fn deadlines() {
+async fn requested_deadlines_are_enforced() {
     let edge = Edge::start().await;
     let started = Instant::now();
-    let answer = edge.send("GET /v1/books/hang", &[("grpc-timeout", "200m")], "").await;
-    assert_eq!(answer.status, 504);
+    let response = edge.send("GET /v1/books/hang", &[("grpc-timeout", "200m")], "").await;
+    assert_eq!(response.status, 504);
     assert!(started.elapsed() < Duration::from_secs(3));
-    let answer = edge.send("GET /v1/books/hang", &[("connect-timeout-ms", "100")], "").await;
-    assert_eq!(answer.status, 504);
+    let response = edge.send("GET /v1/books/hang", &[("connect-timeout-ms", "100")], "").await;
+    assert_eq!(response.status, 504);
     edge.running(0).await;
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_cancels_its_call() {
+async fn disconnect_cancels_the_call() {
     let edge = Edge::start().await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     stream.write_all(b"GET /v1/books/hang HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
@@ -116,14 +116,14 @@ async fn a_client_that_leaves_cancels_its_call() {
 }
 
 #[tokio::test]
-async fn more_than_it_takes_on_is_refused_at_once() {
+async fn excess_requests_are_refused_at_once() {
     let edge = Edge::with(|config| config.in_flight = 1).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     stream.write_all(b"GET /v1/books/hang HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     edge.running(1).await;
-    let answer = edge.get("/v1/books/b1").await;
+    let response = edge.get("/v1/books/b1").await;
     assert_eq!(
-        (answer.status.as_u16(), answer.reason(), answer.header("retry-after")),
+        (response.status.as_u16(), response.reason(), response.header("retry-after")),
         (503, "OVERLOADED".into(), "1")
     );
     drop(stream);

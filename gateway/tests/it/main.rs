@@ -1,4 +1,4 @@
-//! The edge over a small service, through a real listener.
+//! Tests of the gateway in front of a test service, through a real listener.
 
 mod conditions;
 mod fixture;

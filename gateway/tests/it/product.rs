@@ -1,4 +1,4 @@
-//! The product's own protos, and services that are elsewhere.
+//! The product's protos, remote services and shutdown.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use transcode::Plan;
 use crate::fixture::Edge;
 use crate::library::{Library, Seen};
 
-/// Serves the library over HTTP/2, as another process would.
-async fn remote(seen: std::sync::Arc<Seen>) -> (String, JoinSet<()>) {
+/// Serves the test service over HTTP/2.
+async fn serve_remote(seen: std::sync::Arc<Seen>) -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mut serving = JoinSet::new();
@@ -37,10 +37,10 @@ async fn remote(seen: std::sync::Arc<Seen>) -> (String, JoinSet<()>) {
 }
 
 #[tokio::test]
-async fn services_elsewhere() {
+async fn remote_services_are_called() {
     let seen = std::sync::Arc::new(Seen::default());
-    let (url, _serving) = remote(seen.clone()).await;
-    let edge = Edge::over(rpc::Channel::connect(&url).unwrap(), seen, |_| {}).await;
+    let (url, _serving) = serve_remote(seen.clone()).await;
+    let edge = Edge::with_channel(rpc::Channel::connect(&url).unwrap(), seen, |_| {}).await;
     assert_eq!(edge.get("/v1/books/b1").await.json()["title"], "About b1");
     assert_eq!(edge.get("/v1/books/code-5").await.status, 404);
     assert_eq!(edge.get("/v1/books:watch?count=3").await.text().lines().count(), 3);
@@ -62,18 +62,17 @@ async fn services_elsewhere() {
 }
 
 #[tokio::test]
-async fn services_that_are_not_there() {
+async fn unreachable_services_are_unavailable() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let channel = rpc::Channel::connect(&format!("http://{free}")).unwrap();
-    let edge = Edge::over(channel, std::sync::Arc::default(), |_| {}).await;
-    let answer = edge.get("/v1/books/b1").await;
-    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "1"));
-    assert!(!answer.text().contains(&free.port().to_string()), "{}", answer.text());
+    let edge = Edge::with_channel(channel, std::sync::Arc::default(), |_| {}).await;
+    let response = edge.get("/v1/books/b1").await;
+    assert_eq!((response.status.as_u16(), response.header("retry-after")), (503, "1"));
+    assert!(!response.text().contains(&free.port().to_string()), "{}", response.text());
 }
 
-/// Every RPC with a binding is served; those without stay inside.
 #[tokio::test]
-async fn the_products_own_routes() {
+async fn all_routes_of_the_product_are_served() {
     let plan = Plan::new(proto::DESCRIPTOR_SET).unwrap();
     assert!(plan.routes().len() > 30);
     let document = transcode::openapi(&plan);
@@ -87,8 +86,8 @@ async fn the_products_own_routes() {
     for operation in operations {
         assert!(!operation["summary"].as_str().unwrap().is_empty(), "{operation}");
     }
-    // Nobody serves behind this edge, so what is routed is unimplemented or wrong, never 500.
-    let edge = Edge::of(plan, Library(std::sync::Arc::default())).await;
+    // The test service does not implement these RPCs, so valid requests get 501 and none gets 500.
+    let edge = Edge::with_plan(plan, Library(std::sync::Arc::default())).await;
     for (path, item) in paths {
         for method in item.as_object().unwrap().keys() {
             let path = path.replace(['{', '}'], "x");
@@ -96,10 +95,10 @@ async fn the_products_own_routes() {
             let bodies = [&b""[..], b"{", b"\xff\xfe", b"{\"nope\":1}", b"[[[[", b"null"];
             for body in bodies {
                 let headers = [("content-type", "application/json")];
-                let answer = edge.send(&line, &headers, body.to_vec()).await;
-                let status = answer.status.as_u16();
+                let response = edge.send(&line, &headers, body.to_vec()).await;
+                let status = response.status.as_u16();
                 let fine = matches!(status, 200 | 400 | 415 | 501);
-                assert!(fine, "{line} {body:?}: {status} {:?}", answer.body);
+                assert!(fine, "{line} {body:?}: {status} {:?}", response.body);
             }
         }
     }
@@ -117,7 +116,7 @@ fn collect(value: &Value, refs: &mut Vec<String>) {
 }
 
 #[tokio::test]
-async fn it_drains_before_it_stops() {
+async fn open_streams_do_not_block_shutdown() {
     let edge = Edge::start().await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     stream

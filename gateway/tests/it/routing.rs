@@ -1,37 +1,37 @@
-//! Methods, paths, negotiation, headers, errors.
+//! Methods, paths, content negotiation, headers and errors.
 
 use serde_json::json;
 
 use crate::fixture::Edge;
 
 #[tokio::test]
-async fn unary_calls() {
+async fn unary_calls_return_json() {
     let edge = Edge::start().await;
-    let answer = edge.get("/v1/books/b1").await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!(answer.json()["title"], "About b1");
-    assert_eq!(answer.header("ratelimit-remaining"), "7");
-    assert!(!answer.headers.contains_key("x-internal"));
-    assert_eq!(answer.header("x-content-type-options"), "nosniff");
-    assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"));
+    let response = edge.get("/v1/books/b1").await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("content-type"), "application/json");
+    assert_eq!(response.json()["title"], "About b1");
+    assert_eq!(response.header("ratelimit-remaining"), "7");
+    assert!(!response.headers.contains_key("x-internal"));
+    assert_eq!(response.header("x-content-type-options"), "nosniff");
+    assert!(response.header("content-security-policy").contains("frame-ancestors 'none'"));
     let echo = json!({"optionalInt64": "5", "mapStringString": {"a": "b"}, "optionalTimestamp": "2026-01-01T00:00:00.500Z"});
-    let answer = edge.post("/v1/echo", &echo.to_string()).await.json();
+    let response = edge.post("/v1/echo", &echo.to_string()).await.json();
     for (key, value) in echo.as_object().unwrap() {
-        assert_eq!(&answer[key], value);
+        assert_eq!(&response[key], value);
     }
     assert_eq!(edge.post("/v1/echo", "").await.status, 200);
     assert_eq!(edge.get("/v1/books/b1/cover").await.header("content-type"), "image/png");
 }
 
 #[tokio::test]
-async fn routing_errors() {
+async fn unknown_paths_and_methods_are_refused() {
     let edge = Edge::start().await;
-    let answer = edge.get("/v1/nothing").await;
-    assert_eq!((answer.status.as_u16(), answer.reason()), (404, "ROUTE_NOT_FOUND".into()));
-    let answer = edge.send("DELETE /v1/books", &[], "").await;
-    assert_eq!(answer.status, 405);
-    assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS, POST");
+    let response = edge.get("/v1/nothing").await;
+    assert_eq!((response.status.as_u16(), response.reason()), (404, "ROUTE_NOT_FOUND".into()));
+    let response = edge.send("DELETE /v1/books", &[], "").await;
+    assert_eq!(response.status, 405);
+    assert_eq!(response.header("allow"), "GET, HEAD, OPTIONS, POST");
     assert_eq!(edge.send("POST /openapi.json", &[], "").await.status, 405);
     assert_eq!(edge.send("TRACE /v1/books", &[], "").await.status, 405);
     for path in ["/v1/books/%", "/v1/books/%zz", "/v1/books/%ff", "/v1/books/b?x=%f"] {
@@ -42,13 +42,13 @@ async fn routing_errors() {
     {
         assert_eq!(edge.get(path).await.status, 404, "{path}");
     }
-    // A method override is a header like any other.
+    // Method overrides are not supported.
     let headers = [("x-http-method-override", "DELETE")];
     assert_eq!(edge.send("GET /v1/books/b1", &headers, "").await.status, 200);
 }
 
 #[tokio::test]
-async fn negotiation() {
+async fn unsupported_media_types_are_refused() {
     let edge = Edge::start().await;
     let get = async |accept| {
         edge.send("GET /v1/books/b1", &[("accept", accept)], "").await.status.as_u16()
@@ -67,7 +67,7 @@ async fn negotiation() {
 }
 
 #[tokio::test]
-async fn wrong_input_names_the_field() {
+async fn errors_name_the_field() {
     let edge = Edge::start().await;
     for (json, field) in [
         (r#"{"optionalInt32": "x"}"#, "optional_int32"),
@@ -75,15 +75,15 @@ async fn wrong_input_names_the_field() {
         (r#"{"optionalInt32":1,"optional_int32":1}"#, "optional_int32"),
         (r#"{"oneofUint32":1,"oneofString":""}"#, "oneof_string"),
     ] {
-        let answer = edge.post("/v1/echo", json).await;
-        assert_eq!(answer.status, 400, "{json}");
-        let violation = &answer.json()["details"][0]["fieldViolations"][0];
+        let response = edge.post("/v1/echo", json).await;
+        assert_eq!(response.status, 400, "{json}");
+        let violation = &response.json()["details"][0]["fieldViolations"][0];
         let violation = if violation.is_null() {
-            answer.json()["details"][1]["fieldViolations"][0].clone()
+            response.json()["details"][1]["fieldViolations"][0].clone()
         } else {
             violation.clone()
         };
-        assert_eq!(violation["field"], field, "{}", answer.text());
+        assert_eq!(violation["field"], field, "{}", response.text());
     }
     for body in [&b"{\"optionalString\":\"\xff\"}"[..], b"\xff\xfe", b"{} x", b"[1]", b"{"] {
         let headers = [("content-type", "application/json")];
@@ -91,49 +91,49 @@ async fn wrong_input_names_the_field() {
     }
     let deep = format!("{}{}", "{\"recursiveMessage\":".repeat(5000), "}".repeat(5000));
     assert_eq!(edge.post("/v1/echo", &deep).await.status, 400);
-    let answer = edge.get("/v1/books?nope=1").await;
-    assert!(answer.status == 400 && answer.text().contains("nope"));
+    let response = edge.get("/v1/books?nope=1").await;
+    assert!(response.status == 400 && response.text().contains("nope"));
 }
 
 #[tokio::test]
-async fn codes_and_error_bodies() {
+async fn grpc_codes_map_to_http_errors() {
     let edge = Edge::start().await;
     let expected = [499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
     for (code, http) in (1..).zip(expected) {
-        let answer = edge.get(&format!("/v1/books/code-{code}")).await;
-        assert_eq!(answer.status.as_u16(), http, "{code}");
-        assert_eq!(answer.json()["code"], code);
-        assert_eq!(answer.reason(), "ASKED_FOR");
+        let response = edge.get(&format!("/v1/books/code-{code}")).await;
+        assert_eq!(response.status.as_u16(), http, "{code}");
+        assert_eq!(response.json()["code"], code);
+        assert_eq!(response.reason(), "REQUESTED");
     }
     assert_eq!(edge.get("/v1/books/code-16").await.header("www-authenticate"), "Bearer");
     let headers = [("authorization", "Bearer x")];
-    let answer = edge.send("GET /v1/books/code-16", &headers, "").await;
-    assert_eq!(answer.header("www-authenticate"), "Bearer error=\"invalid_token\"");
-    let answer = edge.get("/v1/books/retry").await;
-    assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (429, "3"));
+    let response = edge.send("GET /v1/books/code-16", &headers, "").await;
+    assert_eq!(response.header("www-authenticate"), "Bearer error=\"invalid_token\"");
+    let response = edge.get("/v1/books/retry").await;
+    assert_eq!((response.status.as_u16(), response.header("retry-after")), (429, "3"));
     assert_eq!(edge.get("/v1/books/reused").await.status, 422);
     assert_eq!(edge.get("/v1/books/changed").await.status, 412);
 
     let headers = [("accept", "application/problem+json")];
-    let answer = edge.send("GET /v1/books/code-5", &headers, "").await;
-    assert_eq!(answer.header("content-type"), "application/problem+json");
-    assert_eq!(answer.json()["title"], "ASKED_FOR");
-    assert_eq!(answer.json()["status"], 404);
-    let answer = edge.send("GET /v1/books/b1", &headers, "").await;
-    assert_eq!(answer.header("content-type"), "application/json");
+    let response = edge.send("GET /v1/books/code-5", &headers, "").await;
+    assert_eq!(response.header("content-type"), "application/problem+json");
+    assert_eq!(response.json()["title"], "REQUESTED");
+    assert_eq!(response.json()["status"], 404);
+    let response = edge.send("GET /v1/books/b1", &headers, "").await;
+    assert_eq!(response.header("content-type"), "application/json");
 }
 
 #[tokio::test]
-async fn a_panic_behind_the_edge_is_500_and_no_more() {
+async fn panic_becomes_500() {
     let edge = Edge::start().await;
-    let answer = edge.get("/v1/books/panic").await;
-    assert_eq!(answer.status, 500);
-    assert!(!answer.text().contains("asked to"));
+    let response = edge.get("/v1/books/panic").await;
+    assert_eq!(response.status, 500);
+    assert!(!response.text().contains("requested panic"));
     assert_eq!(edge.get("/v1/books/b1").await.status, 200);
 }
 
 #[tokio::test]
-async fn headers_inward() {
+async fn only_listed_headers_reach_the_service() {
     let edge =
         Edge::with(|config| config.trusted_proxies = vec!["127.0.0.1".parse().unwrap()]).await;
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -149,9 +149,9 @@ async fn headers_inward() {
         ("cookie", "a=b"),
         ("x-forwarded-for", "6.6.6.6, 9.9.9.9"),
     ];
-    let answer = edge.send("GET /v1/books/b1", &headers, "").await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header("x-request-id"), "r-1");
+    let response = edge.send("GET /v1/books/b1", &headers, "").await;
+    assert_eq!(response.status, 200);
+    assert_eq!(response.header("x-request-id"), "r-1");
     assert_eq!(edge.metadata("authorization").unwrap(), "Bearer t");
     assert_eq!(edge.metadata("x-request-id").unwrap(), "r-1");
     assert_eq!(edge.metadata("accept-language").unwrap(), "de");
@@ -169,23 +169,23 @@ async fn headers_inward() {
     assert_eq!(edge.metadata("grpc-timeout").unwrap(), "15000000u");
 
     let hostile = [("x-request-id", "a b\u{e9}"), ("grpc-timeout", "99H")];
-    let answer = edge.send("GET /v1/books/b1", &hostile, "").await;
-    assert_eq!(answer.status, 200);
-    assert_ne!(answer.header("x-request-id"), "a b\u{e9}");
+    let response = edge.send("GET /v1/books/b1", &hostile, "").await;
+    assert_eq!(response.status, 200);
+    assert_ne!(response.header("x-request-id"), "a b\u{e9}");
     assert_eq!(edge.metadata("grpc-timeout").unwrap(), "60000000u");
     let twice = [("authorization", "Bearer a"), ("authorization", "Bearer b")];
     assert_eq!(edge.send("GET /v1/books/b1", &twice, "").await.status, 400);
 }
 
 #[tokio::test]
-async fn untrusted_peers_cannot_name_a_client() {
+async fn forwarded_address_of_an_untrusted_peer_is_ignored() {
     let edge = Edge::start().await;
     edge.send("GET /v1/books/b1", &[("x-forwarded-for", "6.6.6.6")], "").await;
     assert_eq!(edge.metadata("x-agon-client-address").unwrap(), "127.0.0.1");
 }
 
 #[tokio::test]
-async fn head_and_options() {
+async fn head_and_options_are_derived() {
     let edge = Edge::with(|config| config.cors_origins = vec!["https://a.example".into()]).await;
     let head = edge.send("HEAD /v1/books/b1", &[], "").await;
     let get = edge.get("/v1/books/b1").await;
@@ -213,7 +213,7 @@ async fn head_and_options() {
 }
 
 #[tokio::test]
-async fn its_own_pages() {
+async fn own_pages_are_served() {
     let edge = Edge::start().await;
     let document = edge.get("/openapi.json").await;
     assert_eq!(document.json()["openapi"], "3.1.0");

@@ -1,22 +1,22 @@
-//! Streams of responses.
+//! Server streams and downloads.
 
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
-use crate::fixture::{Answer, Edge, raw};
+use crate::fixture::{Edge, TestResponse, raw};
 
-async fn watch(edge: &Edge, query: &str, accept: &str) -> Answer {
+async fn watch(edge: &Edge, query: &str, accept: &str) -> TestResponse {
     edge.send(&format!("GET /v1/books:watch?{query}"), &[("accept", accept)], "").await
 }
 
 #[tokio::test]
-async fn lines() {
+async fn streams_as_lines() {
     let edge = Edge::start().await;
     for accept in ["*/*", "application/x-ndjson"] {
-        let answer = watch(&edge, "count=3", accept).await;
-        assert_eq!(answer.header("content-type"), "application/x-ndjson");
+        let response = watch(&edge, "count=3", accept).await;
+        assert_eq!(response.header("content-type"), "application/x-ndjson");
         let lines: Vec<Value> =
-            answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            response.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[2]["book"]["title"], "About 3");
     }
@@ -27,22 +27,23 @@ async fn lines() {
 }
 
 #[tokio::test]
-async fn arrays() {
+async fn streams_as_arrays() {
     let edge = Edge::start().await;
-    let answer = watch(&edge, "count=2", "application/json").await;
-    assert_eq!(answer.header("content-type"), "application/json");
-    assert_eq!(answer.json().as_array().unwrap().len(), 2);
+    let response = watch(&edge, "count=2", "application/json").await;
+    assert_eq!(response.header("content-type"), "application/json");
+    assert_eq!(response.json().as_array().unwrap().len(), 2);
     assert_eq!(watch(&edge, "count=0", "application/json").await.text(), "[]");
     let failed = watch(&edge, "count=1&then=fail", "application/json").await;
     assert_eq!(failed.json()[1]["error"]["code"], 15);
 }
 
 #[tokio::test]
-async fn events() {
+async fn streams_as_events() {
     let edge = Edge::start().await;
-    let answer = watch(&edge, "count=2", "text/event-stream").await;
-    assert_eq!(answer.header("content-type"), "text/event-stream");
-    let events: Vec<&str> = answer.text().split("\n\n").filter(|event| !event.is_empty()).collect();
+    let response = watch(&edge, "count=2", "text/event-stream").await;
+    assert_eq!(response.header("content-type"), "text/event-stream");
+    let events: Vec<&str> =
+        response.text().split("\n\n").filter(|event| !event.is_empty()).collect();
     assert_eq!(events.len(), 2);
     assert!(events[1].starts_with("id: 2\ndata: {"), "{}", events[1]);
     let headers = [("accept", "text/event-stream"), ("last-event-id", "41")];
@@ -55,7 +56,7 @@ async fn events() {
 }
 
 #[tokio::test]
-async fn an_error_before_the_first_message_is_a_status() {
+async fn error_before_the_first_message_sets_the_http_status() {
     let edge = Edge::start().await;
     for accept in ["text/event-stream", "*/*", "application/json"] {
         assert_eq!(watch(&edge, "then=refuse", accept).await.status, 403);
@@ -66,27 +67,27 @@ async fn an_error_before_the_first_message_is_a_status() {
 }
 
 #[tokio::test]
-async fn a_silent_stream_shows_that_it_lives() {
+async fn idle_event_stream_sends_heartbeats() {
     let edge = Edge::start().await;
-    let answer =
+    let response =
         edge.open("GET /v1/books:watch?then=hang", &[("accept", "text/event-stream")], "").await;
-    assert_eq!(answer.status(), 200);
-    let mut body = answer.into_body();
+    assert_eq!(response.status(), 200);
+    let mut body = response.into_body();
     let frame = tokio::time::timeout(std::time::Duration::from_secs(5), body.frame());
     let data = frame.await.unwrap().unwrap().unwrap().into_data().unwrap();
     assert!(data.starts_with(b":"), "{data:?}");
 }
 
 #[tokio::test]
-async fn downloads() {
+async fn downloads_are_streamed() {
     let edge = Edge::start().await;
-    let answer = edge.get("/v1/books/b1/text").await;
-    assert_eq!((answer.status.as_u16(), answer.text()), (200, "one two three"));
-    assert_eq!(answer.header("content-type"), "text/html");
-    assert!(answer.header("content-disposition").starts_with("attachment"));
-    assert!(answer.header("content-security-policy").contains("sandbox"));
+    let response = edge.get("/v1/books/b1/text").await;
+    assert_eq!((response.status.as_u16(), response.text()), (200, "one two three"));
+    assert_eq!(response.header("content-type"), "text/html");
+    assert!(response.header("content-disposition").starts_with("attachment"));
+    assert!(response.header("content-security-policy").contains("sandbox"));
     assert_eq!(edge.get("/v1/books/none/text").await.status, 404);
-    // A transfer that breaks off must not look whole.
+    // The client must detect that the transfer was aborted.
     let request = "GET /v1/books/broken/text HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     let broken = raw(&edge, request.as_bytes()).await;
     assert!(!broken.ends_with("0\r\n\r\n"), "{broken}");

@@ -1,4 +1,4 @@
-//! Raw uploads and forms.
+//! Raw and multipart uploads.
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -6,13 +6,13 @@ use tokio::net::TcpStream;
 use crate::fixture::Edge;
 
 #[tokio::test]
-async fn raw_bodies() {
+async fn raw_bodies_are_streamed() {
     let edge = Edge::start().await;
     let headers = [("content-type", "application/zip"), ("idempotency-key", "k")];
     let body = vec![7_u8; 3_000_000];
-    let answer = edge.send("POST /v1/books/b1/text?publish=true", &headers, body).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let json = answer.json();
+    let response = edge.send("POST /v1/books/b1/text?publish=true", &headers, body).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    let json = response.json();
     assert_eq!((json["bookId"].as_str(), json["publish"].as_bool()), (Some("b1"), Some(true)));
     assert_eq!(json["byteCount"], "3000000");
     assert_eq!(json["contentType"], "application/zip");
@@ -23,15 +23,15 @@ async fn raw_bodies() {
 }
 
 #[tokio::test]
-async fn forms() {
+async fn forms_are_streamed() {
     let edge = Edge::start().await;
     let form = "--B\r\ncontent-disposition: form-data; name=\"publish\"\r\n\r\ntrue\r\n\
         --B\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.zip\"\r\n\
         content-type: application/zip\r\n\r\nhello\r\n--B--\r\n";
     let headers = [("content-type", "multipart/form-data; boundary=B")];
-    let answer = edge.send("POST /v1/books/b1/text", &headers, form).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let json = answer.json();
+    let response = edge.send("POST /v1/books/b1/text", &headers, form).await;
+    assert_eq!(response.status, 200, "{}", response.text());
+    let json = response.json();
     assert_eq!((json["publish"].as_bool(), &json["byteCount"]), (Some(true), &"5".into()));
     assert_eq!(json["contentType"], "application/zip");
     let unknown = form.replace("publish", "nope");
@@ -44,10 +44,10 @@ async fn forms() {
 }
 
 #[tokio::test]
-async fn refused_uploads() {
+async fn invalid_uploads_are_refused() {
     let edge = Edge::with(|config| config.upload_bytes = 1000).await;
-    let answer = edge.send("POST /v1/books/b1/text", &[], vec![0; 1001]).await;
-    assert_eq!(answer.status, 413);
+    let response = edge.send("POST /v1/books/b1/text", &[], vec![0; 1001]).await;
+    assert_eq!(response.status, 413);
     let encoded = [("content-encoding", "gzip")];
     assert_eq!(edge.send("POST /v1/books/b1/text", &encoded, "x").await.status, 415);
     assert_eq!(edge.send("POST /v1/books/b1/text?nope=1", &[], "x").await.status, 400);
@@ -64,7 +64,7 @@ async fn refused_uploads() {
 }
 
 #[tokio::test]
-async fn an_upload_that_breaks_off_is_not_complete() {
+async fn aborted_upload_is_not_completed() {
     let edge = Edge::start().await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let head = "POST /v1/books/b1/text HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc";
@@ -73,7 +73,7 @@ async fn an_upload_that_breaks_off_is_not_complete() {
     drop(stream);
     edge.running(0).await;
     assert!(edge.seen.finished_uploads.lock().unwrap().is_empty());
-    // One that only pauses too long is told so.
+    // A client that pauses for too long gets 408.
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut status = [0; 12];

@@ -1,8 +1,8 @@
-//! Events from an outbox to a consumer's effect, against a bare producer and consumer of the same messages with the
-//! same settings on the same broker: `deploy/engines/with.sh cargo bench -p bus --bench kafka`.
+//! Throughput from an outbox to a consumer's effect, compared with a bare producer and consumer of the same messages
+//! with the same settings on the same broker: `deploy/engines/with.sh cargo bench -p bus --bench kafka`.
 //!
-//! Prints events a second and their ratio, from rounds that alternate; and what the way through the outbox adds to
-//! the latency of a single event. These are measurements, not tests.
+//! Prints events per second and their ratio, from alternating rounds; and the latency that the outbox adds to a single
+//! event. These are measurements, not tests.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -36,14 +36,13 @@ const EFFECTS: &str = "CREATE TABLE effects (id UUID PRIMARY KEY, version BIGINT
 const CONSUMER: Migrations =
     Migrations { service: "reader", files: &[Migration::new("0001_effects", EFFECTS, EFFECTS)] };
 
-/// What the consumer does with an event.
+/// What the consumer writes besides its cursor.
 #[derive(Clone, Copy)]
 enum Effect {
-    /// It moves its cursor, in its database.
-    Cursor,
-    /// It also inserts a row, together with those of the other events of its transaction.
+    Nothing,
+    /// A row per event, inserted together at the commit.
     Row,
-    /// It also inserts a row, by a statement of its own.
+    /// A row per event, each by its own statement.
     Statement,
 }
 
@@ -68,7 +67,6 @@ impl Handler for Applier {
     }
 }
 
-/// The events of a transaction.
 #[derive(Default)]
 struct Batch {
     applied: Option<mpsc::UnboundedSender<usize>>,
@@ -91,7 +89,7 @@ impl AtCommit for Batch {
     }
 }
 
-/// What tells how many events were applied.
+/// Receives the number of events of each transaction.
 type Effects = mpsc::UnboundedReceiver<usize>;
 
 async fn until(effects: &mut Effects, count: usize) {
@@ -101,7 +99,7 @@ async fn until(effects: &mut Effects, count: usize) {
     }
 }
 
-/// A producing and a consuming service, with topics of their own.
+/// A producing and a consuming service with their own topics.
 struct World {
     auth: TestDb,
     reader: TestDb,
@@ -120,7 +118,7 @@ impl World {
         Self { auth, reader, config, bus }
     }
 
-    /// Events of one transaction, all there to be published at once; gives the moment.
+    /// Appends events in one transaction. Returns the time of the commit.
     async fn append(&self, count: usize) -> Instant {
         let keys: Vec<_> = (0..KEYS).map(|_| self.auth.clock().new_id()).collect();
         let mut tx = self.auth.begin().await.unwrap();
@@ -128,10 +126,10 @@ impl World {
             let version = i64::try_from(i / KEYS + 1).unwrap();
             outbox::append(&mut tx, Event::new(&USERS, keys[i % KEYS], version, &payload()));
         }
-        let (committed, moment) = oneshot::channel();
+        let (committed, time) = oneshot::channel();
         tx.after_commit(move || committed.send(Instant::now()).unwrap());
         tx.commit().await.unwrap();
-        moment.await.unwrap()
+        time.await.unwrap()
     }
 
     fn consumer(&self, effect: Effect) -> (Running, Effects) {
@@ -147,7 +145,6 @@ impl World {
         Running::start(|stop| relay.run(stop))
     }
 
-    /// A client with the settings of the bus's own.
     fn client(&self) -> ClientConfig {
         let mut client = ClientConfig::new();
         client.set("bootstrap.servers", self.config.url.strip_prefix("kafka://").unwrap());
@@ -212,7 +209,7 @@ fn payload() -> UserUpdated {
     UserUpdated { user_id: "01a1fde1-7418-76c8-9842-6c0cfc3e4020".into(), country: "CH".into() }
 }
 
-/// As many headers as an event has, of the same size.
+/// Headers like those of an event.
 fn headers() -> OwnedHeaders {
     let id = "01a1fde1-7418-76c8-9842-6c0cfc3e4020";
     let pairs = [
@@ -231,11 +228,11 @@ fn headers() -> OwnedHeaders {
     })
 }
 
-/// Events a second from the outbox to the effect.
+/// Events per second from the outbox to the effect.
 async fn through_the_outbox(url: &str, kind: &Kind, effect: Effect) -> f64 {
     let world = World::new(url, kind).await;
     let (relay, (consumer, mut effects)) = (world.relay(), world.consumer(effect));
-    // The group has come together when the first events are through.
+    // The first events wait for the group's first rebalance.
     world.append(100).await;
     until(&mut effects, 100).await;
     let start = world.append(EVENTS).await;
@@ -287,7 +284,7 @@ async fn bare(url: &str, kind: &Kind) -> f64 {
     EVENTS as f64 / took.as_secs_f64()
 }
 
-/// From the commit to the effect, and from the send to the receipt, of one event at a time.
+/// The medians from commit to effect, and from send to receipt, of one event at a time.
 async fn latencies(url: &str, kind: &Kind) -> [Duration; 2] {
     let world = World::new(url, kind).await;
     let (relay, (consumer, mut effects)) = (world.relay(), world.consumer(Effect::Statement));
@@ -305,7 +302,7 @@ async fn latencies(url: &str, kind: &Kind) -> [Duration; 2] {
         let start = Instant::now();
         until(&mut effects, 1).await;
         let outbox = start.elapsed();
-        // Both sides are asleep by then.
+        // Long enough for both sides to be waiting.
         tokio::time::sleep(Duration::from_millis(20)).await;
 
         let key = key.to_string();
@@ -341,30 +338,30 @@ async fn main() {
     let url = std::env::var("AGON_TEST_KAFKA").unwrap_or_default();
     let kind = testing::kinds().into_iter().find(|kind| matches!(kind, Kind::Postgres(_)));
     let Some(kind) = kind.filter(|_| !url.is_empty()) else {
-        println!("not measured: AGON_TEST_POSTGRES and AGON_TEST_KAFKA name the engines");
+        println!("skipped: AGON_TEST_POSTGRES and AGON_TEST_KAFKA must be set");
         return;
     };
     let effects = [
-        (Effect::Cursor, "cursor only"),
-        (Effect::Row, "a row each"),
-        (Effect::Statement, "a statement each"),
+        (Effect::Nothing, "cursor only"),
+        (Effect::Row, "row per event"),
+        (Effect::Statement, "statement per event"),
     ];
-    // An argument chooses among them.
-    let chosen = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let chosen = |words: &str| chosen.as_ref().is_none_or(|chosen| words.contains(chosen));
-    for (effect, words) in effects.into_iter().filter(|(_, words)| chosen(words)) {
-        let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    // An argument selects effects by name.
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let selected = |name: &str| filter.as_ref().is_none_or(|filter| name.contains(filter));
+    for (effect, name) in effects.into_iter().filter(|(_, name)| selected(name)) {
+        let (mut outboxes, mut bares, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            let (one, other) =
-                (bare(&url, &kind).await, through_the_outbox(&url, &kind, effect).await);
-            theirs.push(one);
-            ours.push(other);
-            ratios.push(other / one);
+            let bare = bare(&url, &kind).await;
+            let outbox = through_the_outbox(&url, &kind, effect).await;
+            bares.push(bare);
+            outboxes.push(outbox);
+            ratios.push(outbox / bare);
         }
         println!(
-            "bare producer and consumer {:.0}/s, outbox to effect ({words}) {:.0}/s, ratio {:.2} (medians of {ROUNDS})",
-            median(theirs),
-            median(ours),
+            "bare producer and consumer {:.0}/s, outbox to effect ({name}) {:.0}/s, ratio {:.2} (medians of {ROUNDS})",
+            median(bares),
+            median(outboxes),
             median(ratios),
         );
     }

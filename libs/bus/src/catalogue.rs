@@ -1,10 +1,10 @@
-//! The catalogue of events, for people: which topics there are, who publishes and who consumes them.
+//! The catalogue of events: each topic with its producer, consumers and types.
 
 use std::fmt::Write as _;
 
 use crate::Topic;
 
-/// What a consumer reads; each service declares those that it runs.
+/// The topics of a consumer. Each service declares the consumers that it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Consumes {
     /// The consumer's name.
@@ -21,7 +21,7 @@ pub fn catalogue(topics: &[Topic], consumers: &[Consumes]) -> String {
     let mut text = String::from(
         "# Events\n\n\
          Generated from the topics that the services declare; do not edit. The messages are in\n\
-         `proto/agon/event/v1`. Events of one key come in order.\n",
+         `proto/agon/event/v1`. Events of one key are ordered.\n",
     );
     for topic in topics {
         let consumers: Vec<&str> = consumers
@@ -30,12 +30,12 @@ pub fn catalogue(topics: &[Topic], consumers: &[Consumes]) -> String {
             .map(|consumes| consumes.consumer)
             .collect();
         let consumers = if consumers.is_empty() { "none".into() } else { consumers.join(", ") };
-        let shown =
-            if topic.projection.is_some() { "as each viewer may see it" } else { "to services" };
+        let visible =
+            if topic.projection.is_some() { "projected for the caller" } else { "services only" };
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "\n## {}\n\n- key: `{}`\n- producer: {}\n- consumers: {consumers}\n- Subscribe shows it: {shown}\n- types:\n",
+            "\n## {}\n\n- key: `{}`\n- producer: {}\n- consumers: {consumers}\n- Subscribe: {visible}\n- types:\n",
             topic.name, topic.key, topic.producer
         );
         for name in topic.types {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_what_is_declared() {
+    fn catalogue_lists_topics_consumers_and_types() {
         let topics = [
             Topic::new("agon.user.v1", "auth")
                 .key("user_id")

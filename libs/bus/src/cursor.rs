@@ -1,20 +1,20 @@
-//! How far a consumer has come, kept in its own database.
+//! The cursor of a consumer, stored in its own database: the last event applied of a topic or of a partition.
 
 use db::{Db, Sql, Tx};
 use ids::Uuid;
 
 use crate::{Error, Received, log};
 
-/// The last event of a topic that a consumer has dealt with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    pub log_id: i64,
-    pub event_id: Uuid,
+db::record! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct Cursor {
+        pub log_id: i64,
+        pub event_id: Uuid,
+    }
 }
 
 impl Cursor {
-    /// Where `event` was dealt with.
-    pub fn behind(event: &Received) -> Self {
+    pub fn after(event: &Received) -> Self {
         Self { log_id: event.log_id, event_id: event.id }
     }
 }
@@ -22,16 +22,15 @@ impl Cursor {
 /// Before the first event.
 pub(crate) const START: Cursor = Cursor { log_id: 0, event_id: Uuid::nil() };
 
-/// The cursor; a new consumer's is made.
+/// Reads the cursor; creates that of a new consumer at [`START`].
 pub(crate) async fn load(db: &Db, consumer: &str, topic: &str) -> db::Result<Cursor> {
-    let found = db
-        .query("SELECT log_id, event_id FROM consumer_cursors WHERE consumer = $1 AND topic = $2")
-        .bind(consumer)
-        .bind(topic)
-        .fetch_optional::<(i64, Uuid)>()
-        .await?;
-    if let Some((log_id, event_id)) = found {
-        return Ok(Cursor { log_id, event_id });
+    let find = || {
+        db.query("SELECT log_id, event_id FROM consumer_cursors WHERE consumer = $1 AND topic = $2")
+            .bind(consumer)
+            .bind(topic)
+    };
+    if let Some(cursor) = find().fetch_optional().await? {
+        return Ok(cursor);
     }
     db.transact(|mut tx| async move {
         let now = tx.now();
@@ -49,20 +48,14 @@ pub(crate) async fn load(db: &Db, consumer: &str, topic: &str) -> db::Result<Cur
         .map(drop)
     })
     .await?;
-    // Another process may have made it and gone on.
-    let (log_id, event_id) = db
-        .query("SELECT log_id, event_id FROM consumer_cursors WHERE consumer = $1 AND topic = $2")
-        .bind(consumer)
-        .bind(topic)
-        .fetch_one()
-        .await?;
-    Ok(Cursor { log_id, event_id })
+    // Another process may have created and moved it.
+    find().fetch_one().await
 }
 
-/// Locks the cursor until the transaction ends, so that two processes cannot apply the same event; false when it is
-/// not (or no longer) at `at`.
+/// Locks the cursor until the transaction ends, so that two processes cannot apply the same event. Returns false if it
+/// is not at `at`.
 pub(crate) async fn lock(tx: &mut Tx, consumer: &str, topic: &str, at: Cursor) -> db::Result<bool> {
-    // On SQLite whoever may write is alone.
+    // SQLite has one writer.
     let found: Option<i32> = tx
         .query(Sql::either(
             "SELECT 1 FROM consumer_cursors
@@ -79,8 +72,8 @@ pub(crate) async fn lock(tx: &mut Tx, consumer: &str, topic: &str, at: Cursor) -
     Ok(found.is_some())
 }
 
-/// Moves the cursor from one place to another; false when it is not (or no longer) at `from`. It is locked until the
-/// transaction ends, so two processes cannot apply the same event.
+/// Moves the cursor, and locks it until the transaction ends, so that two processes cannot apply the same event. Returns
+/// false if it is not at `from`.
 pub(crate) async fn advance(
     tx: &mut Tx,
     consumer: &str,
@@ -106,11 +99,11 @@ pub(crate) async fn advance(
     Ok(moved == 1)
 }
 
-/// Sets a consumer's cursor to the end of a topic's log: what is there counts as dealt with. For operators, after
+/// Sets a consumer's cursor to the end of a topic's log, without applying the events before it. For operators, after
 /// databases were restored to different moments.
 ///
 /// # Errors
-/// When a database fails.
+/// If a database fails.
 pub async fn reset(db: &Db, log: &Db, consumer: &str, topic: &str) -> Result<(), Error> {
     let last = log::last(log, topic).await?;
     let end = last.map_or(START, |(log_id, event_id)| Cursor { log_id, event_id });
@@ -122,11 +115,11 @@ pub async fn reset(db: &Db, log: &Db, consumer: &str, topic: &str) -> Result<(),
     Ok(())
 }
 
-/// The consumers of a database that are ahead of the logs they read, in words: databases of different moments do not
-/// fit together. `log_of` gives the database of a topic's producer.
+/// Describes each cursor in `db` whose event is missing in the log: the two databases were restored to different
+/// moments. `log_of` returns the database of a topic's producer.
 ///
 /// # Errors
-/// When a database fails.
+/// If a database fails.
 pub async fn ahead(db: &Db, log_of: impl Fn(&str) -> Option<Db>) -> Result<Vec<String>, Error> {
     let cursors: Vec<(String, String, i64, Uuid)> = db
         .query("SELECT consumer, topic, log_id, event_id FROM consumer_cursors WHERE log_id > 0")
@@ -142,7 +135,7 @@ pub async fn ahead(db: &Db, log_of: impl Fn(&str) -> Option<Db>) -> Result<Vec<S
             .await?;
         if there != Some(event_id) {
             ahead.push(format!(
-                "{consumer} has applied event {event_id} of {topic}, which is not there"
+                "{consumer} has applied event {event_id} of {topic}, which its log does not contain"
             ));
         }
     }

@@ -1,17 +1,17 @@
-//! What can go wrong.
+//! Errors of the bus, and faults of handlers.
 
 use tonic::Code;
 
-/// Why the bus could not be set up or asked.
+/// An error of the bus.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A topic that is unknown, given twice or of another service.
+    /// A topic is unknown, listed twice or owned by another service; or its content is not what it should be.
     #[error("{0}")]
     Topic(String),
-    /// A setting that makes no sense.
+    /// A setting is invalid; the text starts with its key.
     #[error("{0}")]
     Config(String),
-    /// Kafka failed, or cannot be reached.
+    /// Kafka failed or is unreachable.
     #[error("Kafka: {0}")]
     Kafka(String),
     /// The database failed.
@@ -28,26 +28,26 @@ impl From<rdkafka::error::KafkaError> for Error {
 /// Why a handler did not apply an event. Its transaction is rolled back.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// Something that the event needs is away for a while: tried again for as long as it takes.
+    /// A dependency is temporarily unavailable: retried without limit.
     #[error("{0}")]
     Transient(String),
-    /// It did not work; it is tried again a few times, then parked.
+    /// Retried up to [`Retry::attempts`](crate::Retry::attempts) times; then the event becomes a dead letter.
     #[error("{0}")]
     Retry(String),
-    /// It will never work: parked at once.
+    /// The event becomes a dead letter without retries.
     #[error("{0}")]
-    Park(String),
+    Permanent(String),
 }
 
 impl Fault {
-    /// A fault that trying again may mend.
+    /// A [`Fault::Retry`] with the text of `cause`.
     pub fn retry(cause: impl std::fmt::Display) -> Self {
         Fault::Retry(cause.to_string())
     }
 
-    /// A fault that trying again cannot mend.
-    pub fn park(cause: impl std::fmt::Display) -> Self {
-        Fault::Park(cause.to_string())
+    /// A [`Fault::Permanent`] with the text of `cause`.
+    pub fn permanent(cause: impl std::fmt::Display) -> Self {
+        Fault::Permanent(cause.to_string())
     }
 }
 

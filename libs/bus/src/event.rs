@@ -1,4 +1,4 @@
-//! Events: on their way into a log, and as they come out of it.
+//! Events to publish, and events read from a log.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -7,7 +7,7 @@ use prost::{Message, Name};
 
 use crate::{Fault, Topic};
 
-/// A fact to be published.
+/// An event to publish.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub(crate) topic: Topic,
@@ -18,7 +18,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// A fact about the aggregate `aggregate_id`, whose row was brought to `version` in the same transaction.
+    /// An event of the aggregate `aggregate_id`, whose row got `version` in the same transaction.
     #[must_use]
     pub fn new<M: Message + Name>(
         topic: &Topic,
@@ -34,11 +34,11 @@ impl Event {
 /// An event from a log, with its CloudEvents attributes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received {
-    /// Where in its log it stands.
+    /// Its id in the event log, or its partition and offset on Kafka as one number.
     pub log_id: i64,
-    /// `ce_id`: the same however often the event is delivered.
+    /// `ce_id`: the same in every delivery.
     pub id: Uuid,
-    /// The topic.
+    /// The name of its topic.
     pub topic: &'static str,
     /// `ce_type`: the message's full name.
     pub type_name: String,
@@ -48,7 +48,7 @@ pub struct Received {
     pub version: i64,
     /// `ce_time`.
     pub time: DateTime<Utc>,
-    /// The trace that the event belongs to.
+    /// The W3C trace context of the change.
     pub traceparent: Option<String>,
     /// The protobuf bytes.
     pub data: Bytes,
@@ -61,16 +61,20 @@ impl Received {
         self.type_name == M::full_name()
     }
 
-    /// The message, if this is an `M`; bytes that are none are a permanent fault.
+    /// Decodes an `M`. Another type, or bytes that cannot be decoded, are a permanent fault.
     pub fn decode<M: Message + Name + Default>(&self) -> Result<M, Fault> {
         if !self.is::<M>() {
-            return Err(Fault::Park(format!("{} is no {}", self.type_name, M::full_name())));
+            return Err(Fault::Permanent(format!(
+                "event type is {}, expected {}",
+                self.type_name,
+                M::full_name()
+            )));
         }
         M::decode(self.data.clone())
-            .map_err(|e| Fault::Park(format!("{} cannot be decoded: {e}", self.type_name)))
+            .map_err(|e| Fault::Permanent(format!("cannot decode {}: {e}", self.type_name)))
     }
 
-    /// `event` as if it had come from a log, to test a handler or a projection with.
+    /// `event` as read from a log, for tests of handlers and projections.
     #[must_use]
     pub fn testing(event: &Event) -> Self {
         let clock = ids::Clock::system();

@@ -1,19 +1,23 @@
-//! Domain events: published with the change that they tell of, applied exactly once.
+//! Domain events: published in the transaction of the change, applied exactly once.
 //!
 //! A service appends events to its own database, in the transaction of the change ([`outbox::append`]): to the
-//! `event_log`, which [`Bus`] reads where all services are in one process; or to the `outbox`, from which a [`Relay`]
-//! publishes them to Kafka. A [`Consumer`] applies them to another service's database, in order per key, keeping its
-//! cursor in the transaction of the effect. [`subscribe`] shows the same events to others, as each may see them.
+//! `event_log`, which [`Bus`] reads where all services share one process; or to the `outbox`, from which a [`Relay`]
+//! publishes them to Kafka. A [`Consumer`] applies them to another service's database, in order per key, and moves its
+//! cursor in the transaction of the effect. [`subscribe`] streams the same events to clients, projected for the
+//! caller.
+//!
+//! An event that fails permanently becomes a dead letter. It blocks its key: later events of the key become dead
+//! letters too, until all of them are replayed in order.
 //!
 //! Invariants:
 //! - a topic has exactly one producing service;
 //! - the order of log ids is the order of commits: SQLite has one writer, and on PostgreSQL an append holds an
-//!   advisory lock of the log from just before the commit to its end. (Without it a reader passes ids whose
-//!   transactions commit later, and loses them.)
-//! - an effect and its cursor commit together, or neither does;
-//! - behind an event that could not be applied, no later event of its key is applied.
+//!   advisory lock of the log from just before the commit to its end. (Without it a reader would skip ids whose
+//!   transactions commit later.)
+//! - an effect and its cursor commit in one transaction;
+//! - no event is applied after a failed event of the same key.
 //!
-//! Knows nothing of what the events mean.
+//! Must not know the meaning of any event.
 
 mod catalogue;
 mod consumer;
@@ -21,14 +25,15 @@ mod cursor;
 mod dead_letters;
 mod error;
 mod event;
+mod handler;
+mod health;
 mod inbox;
 mod kafka;
-mod lane;
 mod log;
 pub mod outbox;
+mod processor;
 pub mod promotion;
 mod retry;
-mod state;
 pub mod subscribe;
 mod topic;
 
@@ -36,13 +41,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use db::Db;
+use futures_util::future::{self, BoxFuture};
 use tokio::sync::watch;
 
 pub use catalogue::{Consumes, catalogue};
-pub use consumer::{Consumer, Handler};
+pub use consumer::Consumer;
 pub use cursor::{ahead as cursors_ahead, reset as reset_cursor};
 pub use error::{Error, Fault};
 pub use event::{Event, Received};
+pub use handler::Handler;
 pub use kafka::{
     Config as KafkaConfig, Created, Mechanism as KafkaMechanism, Relay, Sasl as KafkaSasl,
     Tls as KafkaTls,
@@ -50,8 +57,9 @@ pub use kafka::{
 pub use retry::Retry;
 pub use topic::{Projection, Topic};
 
+use handler::Application;
+use health::{Consumers, RelayHealth};
 use kafka::Kafka;
-use state::{Registry, Relays};
 
 /// The event logs that this process can read, and the consumers that it runs. Cheap to clone.
 #[derive(Clone)]
@@ -61,25 +69,27 @@ pub struct Bus {
 
 struct Shared {
     topics: BTreeMap<&'static str, (Topic, Log)>,
-    consumers: Registry,
-    relays: Relays,
+    consumers: Consumers,
+    relays: Arc<RelayHealth>,
     closing: watch::Sender<bool>,
 }
 
 /// Where the events of a topic are read.
 #[derive(Clone)]
 pub(crate) enum Log {
-    /// The event log in a database of this process.
+    /// The `event_log` of the producer's database.
     Table(Db),
-    /// A cluster.
     Kafka(Arc<Kafka>),
 }
 
+/// Resolves when a consumer or relay must stop.
+pub(crate) type Stop<'a> = future::Shared<BoxFuture<'a, ()>>;
+
 impl Bus {
-    /// A bus over the logs in the databases of the given services; each with the topics that it produces.
+    /// A bus over the event logs in these databases, each with the topics that its service produces.
     ///
     /// # Errors
-    /// When a topic is given twice or with another service's database.
+    /// If a topic is listed twice or with a database other than its producer's.
     pub fn embedded(services: Vec<(&'static [Topic], Db)>) -> Result<Self, Error> {
         let mut topics = BTreeMap::new();
         for (produced, db) in services {
@@ -93,70 +103,65 @@ impl Bus {
                     )));
                 }
                 if topics.insert(topic.name, (*topic, Log::Table(db.clone()))).is_some() {
-                    return Err(Error::Topic(format!("topic {} is given twice", topic.name)));
+                    return Err(Error::Topic(format!("topic {} is listed twice", topic.name)));
                 }
             }
         }
-        Ok(Self::over(topics))
+        Ok(Self::new(topics))
     }
 
-    /// A bus over a Kafka cluster, with the topics of all services, wherever they run. Whoever produces some needs a
+    /// A bus over a Kafka cluster, with the topics of all services. Each producing service also runs a
     /// [`Bus::relay`].
     ///
     /// # Errors
-    /// When the configuration makes no sense. The cluster is not asked.
+    /// If the configuration is invalid. Does not connect.
     pub fn kafka(config: KafkaConfig, topics: &[&'static [Topic]]) -> Result<Self, Error> {
         let kafka = Arc::new(Kafka::new(config)?);
         let all = topics.iter().flat_map(|topics| topics.iter());
-        Ok(Self::over(all.map(|topic| (topic.name, (*topic, Log::Kafka(kafka.clone())))).collect()))
+        Ok(Self::new(all.map(|topic| (topic.name, (*topic, Log::Kafka(kafka.clone())))).collect()))
     }
 
-    fn over(topics: BTreeMap<&'static str, (Topic, Log)>) -> Self {
-        let (consumers, relays) = (Registry::default(), Relays::default());
+    fn new(topics: BTreeMap<&'static str, (Topic, Log)>) -> Self {
+        let (consumers, relays) = (Consumers::default(), Arc::default());
         let closing = watch::Sender::new(false);
         Self { shared: Arc::new(Shared { topics, consumers, relays, closing }) }
     }
 
-    /// What publishes the events of one service's database; none where they are read from its log.
+    /// The relay of one service's outbox. Returns `None` if the bus reads event logs.
     #[must_use]
     pub fn relay(&self, db: Db) -> Option<Relay> {
-        let kafka = self.shared.topics.values().find_map(|(_, log)| match log {
-            Log::Kafka(kafka) => Some(kafka.clone()),
-            Log::Table(_) => None,
-        })?;
-        Some(Relay::new(self, kafka, db))
+        Some(Relay::new(self.cluster()?, db, self.shared.relays.clone()))
     }
 
-    /// Makes the topics that are missing on Kafka, with a dead-letter topic for each of these consumers of a topic.
-    /// Nothing to do where events are read from logs.
+    /// Creates the topics that are missing on Kafka, and the dead-letter topics of these consumers. Does nothing if the
+    /// bus reads event logs.
     ///
     /// # Errors
-    /// When the cluster refuses, or cannot be reached.
+    /// If the cluster refuses or is unreachable.
     pub async fn create_topics(&self, consumers: &[Consumes]) -> Result<Vec<Created>, Error> {
-        let mut created = Vec::new();
-        let clusters = self.shared.topics.values().find_map(|(_, log)| match log {
-            Log::Kafka(kafka) => Some(kafka.clone()),
-            Log::Table(_) => None,
-        });
-        if let Some(kafka) = clusters {
-            let names: Vec<&str> = self.shared.topics.keys().copied().collect();
-            let mut letters = Vec::new();
-            for consumer in consumers {
-                for topic in consumer.topics {
-                    let (topic, _) = self.source(topic)?;
-                    letters.push(Kafka::dead_letters(&topic, consumer.consumer));
-                }
+        let Some(kafka) = self.cluster() else { return Ok(Vec::new()) };
+        let names: Vec<&str> = self.shared.topics.keys().copied().collect();
+        let mut dead_letters = Vec::new();
+        for consumer in consumers {
+            for topic in consumer.topics {
+                let (topic, _) = self.source(topic)?;
+                dead_letters.push(Kafka::dead_letter_topic(&topic, consumer.consumer));
             }
-            created = kafka.create(&names, &letters).await?;
         }
-        Ok(created)
+        kafka.create_topics(&names, &dead_letters).await
     }
 
-    /// A consumer named `name` that applies the events of `topics` to `db`; [`Consumer::run`] runs it. It starts
-    /// with the first event of each topic.
+    fn cluster(&self) -> Option<Arc<Kafka>> {
+        self.shared.topics.values().find_map(|(_, log)| match log {
+            Log::Kafka(kafka) => Some(kafka.clone()),
+            Log::Table(_) => None,
+        })
+    }
+
+    /// A consumer named `name` that applies the events of `topics` to `db`, from the first event of each topic.
     ///
     /// # Errors
-    /// When a topic is not on this bus.
+    /// If a topic is not on this bus.
     pub fn consumer<H: Handler>(
         &self,
         name: &'static str,
@@ -165,7 +170,9 @@ impl Bus {
         handler: H,
     ) -> Result<Consumer<H>, Error> {
         let sources = topics.iter().map(|topic| self.source(topic)).collect::<Result<_, _>>()?;
-        Ok(Consumer::new(self, name, db, sources, handler))
+        let state = self.shared.consumers.add(name, db);
+        let application = Application { state, handler, retry: Retry::default() };
+        Ok(Consumer::new(application, sources))
     }
 
     /// All topics, by name.
@@ -173,11 +180,11 @@ impl Bus {
         self.shared.topics.values().map(|(topic, _)| topic)
     }
 
-    /// Whether every consumer goes on with every key; the error says for people which does not, and what to do. The
-    /// process serves all the same.
+    /// Fails if a consumer or relay is stopped or has blocked keys; the error names each of them and the remedy. The
+    /// process can serve requests all the same.
     pub fn health(&self) -> Result<(), String> {
-        let words = [self.shared.consumers.words(), self.shared.relays.words()].concat();
-        if words.is_empty() { Ok(()) } else { Err(words.join("; ")) }
+        let problems = [self.shared.consumers.problems(), self.shared.relays.problems()].concat();
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
     }
 
     /// Ends all subscriptions, so that a server can drain.
@@ -187,6 +194,6 @@ impl Bus {
 
     fn source(&self, topic: &str) -> Result<(Topic, Log), Error> {
         let found = self.shared.topics.get(topic).cloned();
-        found.ok_or_else(|| Error::Topic(format!("there is no topic {topic:?} on this bus")))
+        found.ok_or_else(|| Error::Topic(format!("unknown topic {topic:?}")))
     }
 }

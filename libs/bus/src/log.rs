@@ -1,4 +1,4 @@
-//! Reading a service's event log.
+//! Queries of the `event_log` table.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -8,7 +8,8 @@ use ids::Uuid;
 use crate::{Received, Topic};
 
 db::record! {
-    /// A row of `event_log` or of `dead_letters`.
+    /// An event as a row of `event_log`, `dead_letters` or `outbox`.
+    #[derive(Clone)]
     pub(crate) struct Row {
         pub log_id: i64,
         pub event_id: Uuid,
@@ -18,6 +19,30 @@ db::record! {
         pub occurred_at: DateTime<Utc>,
         pub traceparent: Option<String>,
         pub data: Vec<u8>,
+    }
+}
+
+db::record! {
+    /// A [`Row`] with its topic and, in an outbox, its lane.
+    pub(crate) struct TopicRow {
+        pub lane: i64,
+        pub topic: String,
+        ..pub row: Row,
+    }
+}
+
+impl From<&Received> for Row {
+    fn from(event: &Received) -> Self {
+        Self {
+            log_id: event.log_id,
+            event_id: event.id,
+            type_name: event.type_name.clone(),
+            aggregate_id: event.aggregate_id,
+            aggregate_version: event.version,
+            occurred_at: event.time,
+            traceparent: event.traceparent.clone(),
+            data: event.data.to_vec(),
+        }
     }
 }
 
@@ -37,7 +62,7 @@ impl Row {
     }
 }
 
-/// Up to `limit` events of a topic with ids from `from` on, in order.
+/// Up to `limit` events of a topic with an id of at least `from`, by id.
 pub(crate) async fn read(
     db: &Db,
     topic: &Topic,
@@ -58,7 +83,7 @@ pub(crate) async fn read(
     Ok(rows.into_iter().map(|row| row.received(topic.name)).collect())
 }
 
-/// The last event of a topic: its place and id.
+/// The log id and event id of the last event of a topic.
 pub(crate) async fn last(read: impl Read<'_>, topic: &str) -> db::Result<Option<(i64, Uuid)>> {
     read.query("SELECT id, event_id FROM event_log WHERE topic = $1 ORDER BY id DESC LIMIT 1")
         .bind(topic)
@@ -66,11 +91,11 @@ pub(crate) async fn last(read: impl Read<'_>, topic: &str) -> db::Result<Option<
         .await
 }
 
-/// How many events of a topic are behind `log_id`, counting to 10,000 only.
+/// The number of events of a topic after `log_id`, at most 10,000.
 pub(crate) async fn count_after(db: &Db, topic: &str, log_id: i64) -> db::Result<i64> {
     db.query(
         "SELECT count(*) FROM
-         (SELECT 1 FROM event_log WHERE topic = $1 AND id > $2 LIMIT 10000) AS behind",
+         (SELECT 1 FROM event_log WHERE topic = $1 AND id > $2 LIMIT 10000) AS later",
     )
     .bind(topic)
     .bind(log_id)

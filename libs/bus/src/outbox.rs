@@ -1,74 +1,67 @@
-//! Publishing: events are written in the transaction of the change, to the service's own log or, where a relay
-//! publishes them, to its outbox.
+//! Publishing: events are written in the transaction of the change, to the service's `event_log` or, where a relay
+//! publishes them, to its `outbox`.
 
-use chrono::{DateTime, Utc};
-use db::{AtCommit, Query, Tx};
+use db::{AtCommit, Tx};
 use ids::Uuid;
+use sha2::{Digest as _, Sha256};
 
-use crate::kafka::lane_of;
-use crate::{Event, Received};
+use crate::log::Row;
+use crate::{Event, Received, Topic};
 
-/// Publishes `event` if and when `tx` commits; gives its id.
+/// The number of lanes of an outbox. A lane holds all events of its keys and is published by one relay at a time.
+pub(crate) const LANES: i64 = 4;
+/// Rows of one INSERT: nine values each at most, and SQLite takes 32,766.
+const INSERT_ROWS: usize = 100;
+/// The largest event, in bytes; far below Kafka's limit.
+const MAX_EVENT_BYTES: usize = 512 << 10;
+
+/// Publishes `event` when `tx` commits. Returns its id.
 ///
-/// The rows are written just before the commit, in the order of the calls. On PostgreSQL that is where the lock
-/// of the log is taken, so that it is held for a moment only and never while a transaction waits for a row. The
-/// outbox needs no lock but the one that the transaction has on the aggregate's row.
+/// The rows are written just before the commit, in the order of the calls. On PostgreSQL the lock of the log is also
+/// taken there, so that it is held only briefly and never while a transaction waits for a row. The outbox needs no lock
+/// except the one that the transaction holds on the aggregate's row.
 ///
-/// The transaction cannot be committed when the topic is another service's or does not know the message.
+/// The commit fails if the topic belongs to another service or does not declare the message type.
 pub fn append(tx: &mut Tx, event: Event) -> Uuid {
-    let (id, now) = (tx.new_id(), tx.now());
-    let traceparent = rpc::traceparent();
-    tx.at_commit::<Outbox>().rows.push(Row { id, now, traceparent, event });
-    id
+    let event_id = tx.new_id();
+    let row = Row {
+        log_id: 0,
+        event_id,
+        type_name: event.type_name,
+        aggregate_id: event.aggregate_id,
+        aggregate_version: event.version,
+        occurred_at: tx.now(),
+        traceparent: rpc::traceparent(),
+        data: event.data,
+    };
+    tx.at_commit::<Pending>().rows.push((event.topic, row));
+    event_id
+}
+
+/// The lane of a key.
+pub(crate) fn lane_of(topic: &str, key: Uuid) -> i64 {
+    let digest = Sha256::new().chain_update(topic).chain_update(key.as_bytes()).finalize();
+    i64::from(digest[0]) % LANES
 }
 
 /// The events of one transaction.
 #[derive(Default)]
-struct Outbox {
-    rows: Vec<Row>,
+struct Pending {
+    rows: Vec<(Topic, Row)>,
 }
 
-struct Row {
-    id: Uuid,
-    now: DateTime<Utc>,
-    traceparent: Option<String>,
-    event: Event,
-}
-
-/// Rows of one INSERT: nine values each at most, and SQLite takes 32,766.
-const ROWS: usize = 100;
-/// The largest event, in bytes: what a broker takes, by far.
-const LARGEST: usize = 512 << 10;
-
-impl AtCommit for Outbox {
+impl AtCommit for Pending {
     async fn write(self, tx: &mut Tx) -> db::Result<()> {
-        for row in &self.rows {
-            check(&row.event, tx.db().service())?;
+        for (topic, row) in &self.rows {
+            check(topic, row, tx.db().service())?;
         }
-        let relayed = tx.db().is_relayed();
-        if !relayed {
-            tx.advisory_lock("event_log").await?;
-        }
-        for rows in self.rows.chunks(ROWS) {
-            let mut insert = tx.query(match relayed {
-                false => {
-                    "INSERT INTO event_log (event_id, topic, type, aggregate_id, aggregate_version,
-                                            occurred_at, traceparent, data) VALUES "
-                }
-                true => {
-                    "INSERT INTO outbox (event_id, topic, type, aggregate_id, aggregate_version,
-                                         occurred_at, traceparent, data, lane) VALUES "
-                }
-            });
-            for (i, row) in rows.iter().enumerate() {
-                insert = row.values(insert.push(if i == 0 { "(" } else { ", (" }));
-                if relayed {
-                    let lane = lane_of(row.event.topic.name, row.event.aggregate_id);
-                    insert = insert.push(", ").push_bind(lane);
-                }
-                insert = insert.push(")");
+        let rows = self.rows.iter().map(|(topic, row)| (topic.name, row));
+        match tx.db().is_relayed() {
+            true => insert(tx, Table::OUTBOX, rows).await?,
+            false => {
+                tx.advisory_lock("event_log").await?;
+                insert(tx, Table::EventLog, rows).await?;
             }
-            insert.execute().await?;
         }
         let db = tx.db().clone();
         tx.after_commit(move || db.note_appended());
@@ -76,69 +69,108 @@ impl AtCommit for Outbox {
     }
 }
 
-/// Publishes a copy of an event under the name of another topic, with its own id, if and when `tx` commits.
+/// Publishes a copy of an event, with its own id, to another topic when `tx` commits.
 pub(crate) async fn copy(tx: &mut Tx, topic: &str, event: &Received) -> db::Result<()> {
-    let lane = lane_of(topic, event.aggregate_id);
-    tx.query(
-        "INSERT INTO outbox (event_id, topic, type, aggregate_id, aggregate_version, occurred_at,
-                             traceparent, data, lane)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
-    )
-    .bind(event.id)
-    .bind(topic)
-    .bind(event.type_name.as_str())
-    .bind(event.aggregate_id)
-    .bind(event.version)
-    .bind(event.time)
-    .bind(event.traceparent.clone())
-    .bind(&event.data[..])
-    .bind(lane)
-    .execute()
-    .await?;
+    // The outbox holds an event once, even if it is a dead letter of two consumers.
+    let row = Row::from(event);
+    insert(tx, Table::Outbox { skip_existing: true }, [(topic, &row)].into_iter()).await?;
     let db = tx.db().clone();
     tx.after_commit(move || db.note_appended());
     Ok(())
 }
 
-impl Row {
-    fn values<'q>(&'q self, insert: Query<'q>) -> Query<'q> {
-        insert
-            .push_bind(self.id)
-            .push(", ")
-            .push_bind(self.event.topic.name)
-            .push(", ")
-            .push_bind(self.event.type_name.as_str())
-            .push(", ")
-            .push_bind(self.event.aggregate_id)
-            .push(", ")
-            .push_bind(self.event.version)
-            .push(", ")
-            .push_bind(self.now)
-            .push(", ")
-            .push_bind(self.traceparent.clone())
-            .push(", ")
-            .push_bind(self.event.data.as_slice())
-    }
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Table {
+    EventLog,
+    Outbox { skip_existing: bool },
 }
 
-fn check(event: &Event, service: &str) -> db::Result<()> {
-    let topic = &event.topic;
-    if topic.producer != service {
-        return Err(db::Error::Invalid(format!(
-            "topic {} belongs to {}, not to {service}",
-            topic.name, topic.producer
-        )));
-    }
-    if !topic.types.contains(&event.type_name.as_str()) {
-        let (name, type_name) = (topic.name, &event.type_name);
-        return Err(db::Error::Invalid(format!("topic {name} does not declare {type_name}")));
-    }
-    if event.data.len() > LARGEST {
-        let (name, size) = (topic.name, event.data.len());
-        return Err(db::Error::Invalid(format!("an event of topic {name} has {size} bytes")));
-    }
-    if event.aggregate_id.is_nil() {
-        return Err(db::Error::Invalid(format!("an event of topic {} has no key", topic.name)));
+impl Table {
+    pub const OUTBOX: Table = Table::Outbox { skip_existing: false };
+}
+
+/// Inserts rows with their topics. Their ids are in the order of `rows`; `log_id` is ignored.
+pub(crate) async fn insert<'a>(
+    tx: &mut Tx,
+    table: Table,
+    rows: impl Iterator<Item = (&'a str, &'a Row)> + Send,
+) -> db::Result<()> {
+    let rows: Vec<(&str, &Row)> = rows.collect();
+    for rows in rows.chunks(INSERT_ROWS) {
+        let mut insert = tx.query(match table {
+            Table::EventLog => {
+                "INSERT INTO event_log (event_id, topic, type, aggregate_id, aggregate_version,
+                                        occurred_at, traceparent, data) VALUES "
+            }
+            Table::Outbox { .. } => {
+                "INSERT INTO outbox (event_id, topic, type, aggregate_id, aggregate_version,
+                                     occurred_at, traceparent, data, lane) VALUES "
+            }
+        });
+        for (i, (topic, row)) in rows.iter().enumerate() {
+            insert = insert
+                .push(if i == 0 { "(" } else { ", (" })
+                .push_bind(row.event_id)
+                .push(", ")
+                .push_bind(*topic)
+                .push(", ")
+                .push_bind(row.type_name.as_str())
+                .push(", ")
+                .push_bind(row.aggregate_id)
+                .push(", ")
+                .push_bind(row.aggregate_version)
+                .push(", ")
+                .push_bind(row.occurred_at)
+                .push(", ")
+                .push_bind(row.traceparent.clone())
+                .push(", ")
+                .push_bind(row.data.as_slice());
+            if table != Table::EventLog {
+                insert = insert.push(", ").push_bind(lane_of(topic, row.aggregate_id));
+            }
+            insert = insert.push(")");
+        }
+        if table == (Table::Outbox { skip_existing: true }) {
+            insert = insert.push(" ON CONFLICT DO NOTHING");
+        }
+        insert.execute().await?;
     }
     Ok(())
+}
+
+fn check(topic: &Topic, row: &Row, service: &str) -> db::Result<()> {
+    let name = topic.name;
+    if topic.producer != service {
+        let producer = topic.producer;
+        return Err(db::Error::Invalid(format!(
+            "topic {name} belongs to {producer}, not to {service}"
+        )));
+    }
+    if !topic.types.contains(&row.type_name.as_str()) {
+        let type_name = &row.type_name;
+        return Err(db::Error::Invalid(format!("topic {name} does not declare {type_name}")));
+    }
+    if row.data.len() > MAX_EVENT_BYTES {
+        let size = row.data.len();
+        return Err(db::Error::Invalid(format!(
+            "an event of topic {name} has {size} bytes, more than {MAX_EVENT_BYTES}"
+        )));
+    }
+    if row.aggregate_id.is_nil() {
+        return Err(db::Error::Invalid(format!("an event of topic {name} has no key")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_spread_over_all_lanes() {
+        let clock = ids::Clock::system();
+        let lanes: std::collections::BTreeSet<i64> =
+            (0..100).map(|_| lane_of("agon.user.v1", clock.new_id())).collect();
+        assert_eq!(lanes.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    }
 }

@@ -1,9 +1,9 @@
-//! `agon.event.v1.EventService`: the stream of events as a viewer may see it, and dead letters for operators.
+//! `agon.event.v1.EventService`: the stream of events, projected for the caller, and the dead letters for operators.
 
 mod cursor;
-mod feed;
+mod dead_letters;
 mod filter;
-mod letters;
+mod subscription;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,14 +20,15 @@ use rpc::PageKey;
 use tonic::{Request, Response, Status};
 
 use crate::{Bus, Error, Received};
+use subscription::Subscription;
 
-/// The server of the events on `bus`. Cursors and page tokens are authenticated with `key`.
+/// The gRPC service over the events of `bus`. Cursors and page tokens are authenticated with `key`.
 #[must_use]
 pub fn server(bus: Bus, key: PageKey) -> EventServiceServer<impl EventService> {
     server_with(bus, key, HEARTBEAT)
 }
 
-/// [`server`], with a sign of life in every subscription after `heartbeat` without an event.
+/// [`server`] with another interval of heartbeats: responses without an event that an idle subscription gets.
 #[must_use]
 pub fn server_with(
     bus: Bus,
@@ -37,7 +38,7 @@ pub fn server_with(
     EventServiceServer::new(Events { bus, key: Arc::new(key), heartbeat })
 }
 
-/// Shorter than what proxies take for a dead connection.
+/// Shorter than the idle timeouts of common proxies.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 struct Events {
@@ -60,26 +61,26 @@ impl EventService for Events {
         let request = request.into_inner();
         let filter = filter::Filter::new(&self.bus, &request, caller)?;
         let key = self.key.clone();
-        let feed = feed::Feed::open(&self.bus, key, filter, &request, self.heartbeat).await?;
-        Ok(Response::new(Box::pin(feed.stream())))
+        let subscription =
+            Subscription::open(&self.bus, key, filter, &request, self.heartbeat).await?;
+        Ok(Response::new(Box::pin(subscription.stream())))
     }
 
     async fn list_dead_letters(
         &self,
         request: Request<ListDeadLettersRequest>,
     ) -> Result<Response<ListDeadLettersResponse>, Status> {
-        letters::list(&self.bus, &self.key, &request.into_inner()).await.map(Response::new)
+        dead_letters::list(&self.bus, &self.key, &request.into_inner()).await.map(Response::new)
     }
 
     async fn replay_dead_letters(
         &self,
         request: Request<ReplayDeadLettersRequest>,
     ) -> Result<Response<ReplayDeadLettersResponse>, Status> {
-        letters::replay(&self.bus, &request.into_inner()).await.map(Response::new)
+        dead_letters::replay(&self.bus, &request.into_inner()).await.map(Response::new)
     }
 }
 
-/// An event on the wire.
 fn message(event: &Received) -> Event {
     Event {
         event_id: event.id.to_string(),
@@ -96,27 +97,26 @@ fn message(event: &Received) -> Event {
 }
 
 fn timestamp(time: chrono::DateTime<chrono::Utc>) -> prost_types::Timestamp {
-    // Below a second: always fits.
+    // Always fits: below 10^9.
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default();
     prost_types::Timestamp { seconds: time.timestamp(), nanos }
 }
 
-/// What a failing database or broker is to a client.
 fn unavailable(error: &Error) -> Status {
-    let passing = match error {
+    let transient = match error {
         Error::Db(error) => error.is_transient(),
         Error::Kafka(_) => true,
         Error::Config(_) | Error::Topic(_) => false,
     };
-    match passing {
+    match transient {
         true => {
-            tracing::warn!(%error, "the event log cannot be read");
-            let wait = Duration::from_secs(1);
+            tracing::warn!(%error, "reading event log failed");
+            let retry_after = Duration::from_secs(1);
             rpc::status::retry(
                 tonic::Code::Unavailable,
                 "EVENTS_UNAVAILABLE",
-                "the event log cannot be read now",
-                wait,
+                "the event log is temporarily unavailable",
+                retry_after,
             )
         }
         false => rpc::status::internal(error),

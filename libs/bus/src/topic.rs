@@ -4,7 +4,7 @@ use access::Caller;
 
 use crate::Received;
 
-/// What a viewer may see of an event: the event itself, a reduced one, or nothing.
+/// What a viewer may see of an event: the whole event, a reduced copy, or nothing.
 pub type Projection = fn(&Received, &Caller) -> Option<Received>;
 
 /// A topic. Each service declares those that it produces:
@@ -21,36 +21,36 @@ pub struct Topic {
     pub name: &'static str,
     /// The one service that publishes it.
     pub producer: &'static str,
-    /// What the key of its events is, such as `submission_id`.
+    /// The meaning of its keys, such as `submission_id`.
     pub key: &'static str,
     /// The full names of its messages.
     pub types: &'static [&'static str],
-    /// What others than services may see of its events; nothing, where there is none.
+    /// What callers other than services may see of its events; nothing if `None`.
     pub projection: Option<Projection>,
 }
 
 impl Topic {
-    /// A topic of `producer`.
+    /// A topic without types or projection.
     #[must_use]
     pub const fn new(name: &'static str, producer: &'static str) -> Self {
         Self { name, producer, key: "", types: &[], projection: None }
     }
 
-    /// With the name of its key.
+    /// Sets [`Topic::key`].
     #[must_use]
     pub const fn key(mut self, key: &'static str) -> Self {
         self.key = key;
         self
     }
 
-    /// With its message types: full names.
+    /// Sets [`Topic::types`].
     #[must_use]
     pub const fn types(mut self, types: &'static [&'static str]) -> Self {
         self.types = types;
         self
     }
 
-    /// With a view for others than services.
+    /// Sets [`Topic::projection`].
     #[must_use]
     pub const fn projection(mut self, projection: Projection) -> Self {
         self.projection = Some(projection);

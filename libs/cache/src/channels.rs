@@ -1,4 +1,4 @@
-//! Lossy messages to whoever listens now.
+//! Lossy publish/subscribe inside one process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,55 +11,52 @@ use crate::Error;
 
 #[derive(Clone)]
 pub(crate) struct Channels {
-    most: usize,
+    max_channels: usize,
     backlog: usize,
-    // A channel is here while it has a listener.
+    // Holds only channels that have subscribers.
     senders: Arc<Mutex<HashMap<Box<str>, broadcast::Sender<Bytes>>>>,
-    // Told of channels whose listeners came or went.
-    follower: Option<mpsc::UnboundedSender<Change>>,
+    // Receives the channels whose subscribers changed.
+    changes: Option<mpsc::UnboundedSender<Change>>,
 }
 
-/// The first listener of a channel may have come, or the last one gone: whoever follows looks which.
+/// A channel that may have got its first or lost its last subscriber; [`Channels::has`] tells which.
 pub(crate) struct Change {
     pub channel: Box<str>,
-    /// Where a listener waits until the follower has caught up.
-    pub followed: Option<oneshot::Sender<()>>,
+    /// Completed when the change was applied on the server.
+    pub applied: Option<oneshot::Sender<()>>,
 }
 
 impl Channels {
-    pub fn new(most: usize, backlog: usize) -> Self {
-        Self { most, backlog: backlog.max(1), senders: Arc::default(), follower: None }
+    pub fn new(max_channels: usize, backlog: usize) -> Self {
+        Self { max_channels, backlog: backlog.max(1), senders: Arc::default(), changes: None }
     }
 
-    /// Tells of every change from now on.
-    pub fn follow(&mut self) -> mpsc::UnboundedReceiver<Change> {
-        let (follower, changes) = mpsc::unbounded_channel();
-        self.follower = Some(follower);
+    pub fn watch_changes(&mut self) -> mpsc::UnboundedReceiver<Change> {
+        let (sender, changes) = mpsc::unbounded_channel();
+        self.changes = Some(sender);
         changes
     }
 
-    /// Tells the follower to look at a channel; the answer comes when it has caught up, or gives up.
-    pub fn caught_up(&self, channel: &str) -> oneshot::Receiver<()> {
-        let (followed, answer) = oneshot::channel();
-        if let Some(follower) = &self.follower {
-            let _ = follower.send(Change { channel: channel.into(), followed: Some(followed) });
+    /// Reports a change of a channel. The receiver completes when it was applied, and fails when it was dropped.
+    pub fn report_change(&self, channel: &str) -> oneshot::Receiver<()> {
+        let (applied, receiver) = oneshot::channel();
+        if let Some(changes) = &self.changes {
+            let _ = changes.send(Change { channel: channel.into(), applied: Some(applied) });
         }
-        answer
+        receiver
     }
 
-    /// Whether a channel has a listener.
     pub fn has(&self, channel: &str) -> bool {
         lock(&self.senders).contains_key(channel)
     }
 
-    /// The channels with listeners.
     pub fn all(&self) -> Vec<Box<str>> {
         lock(&self.senders).keys().cloned().collect()
     }
 
     pub fn publish(&self, channel: &str, message: Bytes) {
         if let Some(sender) = lock(&self.senders).get(channel) {
-            // An error means that the last listener is leaving.
+            // An error means that the last subscriber is being dropped.
             let _ = sender.send(message);
         }
     }
@@ -68,7 +65,7 @@ impl Channels {
         let mut senders = lock(&self.senders);
         let receiver = match senders.get(channel) {
             Some(sender) => sender.subscribe(),
-            None if senders.len() >= self.most => return Err(Error::TooManyChannels),
+            None if senders.len() >= self.max_channels => return Err(Error::TooManyChannels),
             None => {
                 let (sender, receiver) = broadcast::channel(self.backlog);
                 senders.insert(channel.into(), sender);
@@ -80,7 +77,7 @@ impl Channels {
     }
 }
 
-/// Listens to one channel.
+/// A subscription to one channel, ended by dropping it.
 pub struct Subscription {
     channel: Box<str>,
     // Taken only by drop.
@@ -89,8 +86,10 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// The next message. What came while the listener was too far behind is lost. None when there will be no more. May be
-    /// cancelled without losing a message.
+    /// The next message, or None after the last one. Messages beyond the backlog ([`Limits::backlog`]) are lost, the
+    /// oldest first. Cancel-safe.
+    ///
+    /// [`Limits::backlog`]: crate::Limits::backlog
     pub async fn next(&mut self) -> Option<Bytes> {
         let receiver = self.receiver.as_mut()?;
         loop {
@@ -109,9 +108,9 @@ impl Drop for Subscription {
         self.receiver = None;
         if senders.get(&self.channel).is_some_and(|sender| sender.receiver_count() == 0) {
             senders.remove(&self.channel);
-            if let Some(follower) = &self.channels.follower {
+            if let Some(changes) = &self.channels.changes {
                 let channel = std::mem::take(&mut self.channel);
-                let _ = follower.send(Change { channel, followed: None });
+                let _ = changes.send(Change { channel, applied: None });
             }
         }
     }
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn all_listeners_hear_and_channels_go_with_the_last() {
+    async fn messages_reach_all_subscribers_and_unused_channels_are_removed() {
         let channels = Channels::new(2, 8);
         channels.publish("a", Bytes::from_static(b"before"));
         let (mut one, mut two) =
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_slow_listener_loses_the_oldest() {
+    async fn slow_subscriber_loses_the_oldest_messages() {
         let channels = Channels::new(2, 4);
         let mut slow = channels.subscribe("a").unwrap();
         for i in 0..100_u8 {

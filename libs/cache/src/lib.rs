@@ -1,17 +1,14 @@
-//! What may be lost: values with a time to live, counters, rate limits, and messages to whoever listens.
+//! Values with a time to live, counters, rate limits, and lossy publish/subscribe.
 //!
-//! Nothing here is durable, and no decision about who owns what may rest on it. One thing is never traded for memory,
-//! though: a rate limit and a counter never forget on their own what they have counted (when memory is short, keys
-//! share a count).
+//! Nothing here is durable, so never use it for locks, ownership or facts. Values may be evicted at any time. Counters
+//! and rate limits are never evicted before they expire: when the table is full, further keys share counts.
 //!
-//! [`Cache`] hides its backend: the memory of this process, or a Redis server where several processes share what they
-//! cache. Losing that server, at any moment and for any time, costs speed and at most one window of counts: until it
-//! is back, values miss, and each process counts and passes on messages for itself. So nobody is locked out and
-//! nobody is unlimited, and nobody waits: a call takes a quarter of a second at most. An empty server is as good.
+//! The backend of [`Cache`] is the memory of this process, or a Redis server that several processes share. When the
+//! server is unavailable or was flushed, at most one window of counts is lost: until it is back, values miss, and each
+//! process counts and delivers messages on its own. No call takes longer than 250 ms.
 //!
-//! Keys are the callers' own; start them with the service's name (`auth/login/…`).
-//!
-//! Knows nothing of what is cached.
+//! Callers choose the keys and start them with the service's name (`auth/login/…`). This crate does not know what is
+//! cached.
 
 mod channels;
 mod memory;
@@ -34,21 +31,21 @@ pub use rate::{Decision, Rate};
 use self::redis::Redis;
 use memory::Memory;
 
-/// Why the cache could not do what it was asked.
+/// Why a cache operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// There are too many channels with listeners already.
+    /// [`Limits::channels`] channels have subscribers already.
     #[error("too many live subscriptions")]
     TooManyChannels,
-    /// The URL names no backend. Does not repeat the URL, which may hold a password.
+    /// The URL is not a cache URL. The text does not repeat the URL, which may contain a password.
     #[error(
-        "not the URL of a cache ({0}): `memory:`, `redis://[[user]:password@]host[:port][/database]`, \
-         or the latter with `rediss:` for TLS"
+        "invalid cache URL ({0}): must be `memory:` or \
+         `redis://[[user]:password@]host[:port][/database]` (`rediss:` for TLS)"
     )]
     Url(String),
 }
 
-/// A handle to the cache. Cheap to clone.
+/// A handle to a cache. Cheap to clone.
 #[derive(Clone)]
 pub struct Cache {
     backend: Backend,
@@ -61,25 +58,25 @@ enum Backend {
 }
 
 impl Cache {
-    /// A cache in the memory of this process.
+    /// A cache in the memory of this process, with the default [`Limits`].
     #[must_use]
     pub fn memory(clock: Clock) -> Self {
         Self::memory_with(clock, Limits::default())
     }
 
-    /// A cache in the memory of this process that takes no more than it is given.
+    /// A cache in the memory of this process.
     #[must_use]
     pub fn memory_with(clock: Clock, limits: Limits) -> Self {
         Self { backend: Backend::Memory(Arc::new(Memory::new(clock, limits))) }
     }
 
-    /// The cache that a URL names: `memory:`, or a server as in [`Cache::redis`]. Memory needs no `prefix`.
+    /// Opens `memory:`, which ignores `prefix`, or a Redis server as [`Cache::redis`] does.
     ///
     /// # Errors
-    /// When the URL names no backend.
+    /// [`Error::Url`].
     ///
     /// # Panics
-    /// With a server's URL outside a Tokio runtime.
+    /// With a Redis URL outside a Tokio runtime.
     pub fn open(url: &str, prefix: &str, clock: Clock) -> Result<Self, Error> {
         match url {
             "memory:" => Ok(Self::memory(clock)),
@@ -87,49 +84,44 @@ impl Cache {
         }
     }
 
-    /// A cache on a Redis server, `redis://[[user]:password@]host[:port][/database]`, or `rediss://` with TLS, which
-    /// trusts the certificates that the machine trusts (or those in the file that `SSL_CERT_FILE` names).
+    /// A cache on a Redis server, `redis://[[user]:password@]host[:port][/database]`, or `rediss://` for TLS with the
+    /// system's root certificates (or those in the file `SSL_CERT_FILE`).
     ///
-    /// `prefix` names the installation: what it keeps and says is apart from that of others on the same server. (A
-    /// database of its own is not enough, because messages know no databases.) `clock` counts while the server is
-    /// away; otherwise the server's own does.
+    /// `prefix` separates the keys and channels of installations that share a server. (Separate databases do not
+    /// separate channels.) `clock` is used while the server is unavailable; otherwise the server's clock is.
     ///
-    /// The server's `maxmemory-policy` is best `noeviction`, Redis' own default: a full server then refuses, and memory
-    /// takes over, where any other policy would forget counts. It may be one server or a primary, not a Redis Cluster.
+    /// Set the server's `maxmemory-policy` to `noeviction`, which is Redis' default: a full server then refuses writes
+    /// and this process's memory takes over, whereas every other policy loses counts. Redis Cluster is not supported.
     ///
-    /// Does not wait for the server, which may be away: a background task connects, and ends with the last handle.
+    /// Returns at once: a background task connects, reconnects, and ends with the last handle.
     ///
     /// # Errors
-    /// When the URL is not that of a Redis server.
+    /// [`Error::Url`].
     ///
     /// # Panics
     /// Outside a Tokio runtime.
     pub fn redis(url: &str, prefix: &str, clock: Clock) -> Result<Self, Error> {
-        Self::redis_with(url, prefix, clock, redis::PATIENCE)
+        Self::redis_with(url, prefix, clock, redis::REQUEST_TIMEOUT)
     }
 
-    /// As [`Cache::redis`], with callers who wait up to `patience`.
-    fn redis_with(
-        url: &str,
-        prefix: &str,
-        clock: Clock,
-        patience: Duration,
-    ) -> Result<Self, Error> {
-        let redis = Redis::new(url, prefix, clock, Limits::default(), patience)?;
+    fn redis_with(url: &str, prefix: &str, clock: Clock, timeout: Duration) -> Result<Self, Error> {
+        let redis = Redis::new(url, prefix, clock, Limits::default(), timeout)?;
         Ok(Self { backend: Backend::Redis(Arc::new(redis)) })
     }
 
-    /// Whether the server is there; the error is for people.
+    /// Whether Redis is available; the error is for operators.
     pub fn health(&self) -> Result<(), String> {
         match &self.backend {
-            Backend::Redis(redis) if redis.is_down() => Err(
-                "Redis is away: this process counts by itself, and live messages of others do not arrive".into(),
-            ),
+            Backend::Redis(redis) if redis.is_down() => {
+                let text = "Redis is unavailable: counts and rate limits are per process, and live \
+                            messages of other processes are not received";
+                Err(text.into())
+            }
             _ => Ok(()),
         }
     }
 
-    /// The value of `key`, while it lives and was not evicted. A server that is away has no values.
+    /// The value of `key`; None when it expired, was evicted, or Redis is unavailable.
     pub async fn get(&self, key: &str) -> Option<Bytes> {
         match &self.backend {
             Backend::Memory(memory) => memory.get(key),
@@ -137,8 +129,8 @@ impl Cache {
         }
     }
 
-    /// Keeps a value for at most `ttl`. A server that is away does not hear of it, and may still have an older value
-    /// when it is back; the same goes for [`Cache::delete`].
+    /// Stores a value for at most `ttl`. While Redis is unavailable, this and [`Cache::delete`] have no effect on it, so
+    /// an older value may be returned once it is back.
     pub async fn set(&self, key: &str, value: impl AsRef<[u8]>, ttl: Duration) {
         match &self.backend {
             Backend::Memory(memory) => memory.set(key, value.as_ref(), ttl),
@@ -146,7 +138,7 @@ impl Cache {
         }
     }
 
-    /// Forgets a value and a count.
+    /// Deletes the value and the counter of `key`.
     pub async fn delete(&self, key: &str) {
         match &self.backend {
             Backend::Memory(memory) => memory.delete(key),
@@ -154,7 +146,7 @@ impl Cache {
         }
     }
 
-    /// Adds `by` to a counter, which starts at zero and lives for `ttl` from its first increment; gives the sum.
+    /// Adds `by` to a counter and returns the sum. A counter starts at 0 and expires `ttl` after its first increment.
     pub async fn increment(&self, key: &str, by: u32, ttl: Duration) -> u64 {
         match &self.backend {
             Backend::Memory(memory) => memory.increment(key, by, ttl),
@@ -162,7 +154,7 @@ impl Cache {
         }
     }
 
-    /// A counter's sum.
+    /// The sum of a counter; 0 for an unknown key.
     pub async fn count(&self, key: &str) -> u64 {
         match &self.backend {
             Backend::Memory(memory) => memory.count(key),
@@ -170,7 +162,7 @@ impl Cache {
         }
     }
 
-    /// Asks to do something once more under a rate limit, and counts it when it is allowed.
+    /// Takes one token from the bucket of `key`, if one is left.
     pub async fn rate(&self, key: &str, rate: Rate) -> Decision {
         match &self.backend {
             Backend::Memory(memory) => memory.rate(key, rate),
@@ -178,9 +170,9 @@ impl Cache {
         }
     }
 
-    /// Sends a message to those who listen to `channel` now, each at most once. Listeners that are slow lose the oldest
-    /// messages; those of other processes lose what comes too fast for the server, or while it is away. Does not wait
-    /// for anything.
+    /// Sends a message to the present subscribers of `channel`, to each at most once, without waiting. Slow subscribers
+    /// lose the oldest messages. Subscribers in other processes also lose messages while Redis is unavailable or the
+    /// send queue is full.
     pub fn publish(&self, channel: &str, message: impl Into<Bytes>) {
         match &self.backend {
             Backend::Memory(memory) => memory.channels.publish(channel, message.into()),
@@ -188,12 +180,11 @@ impl Cache {
         }
     }
 
-    /// Listens to `channel`. What is published after this has returned is heard, so a caller who then reads the durable
-    /// state misses nothing. While the server is away, only what this process publishes is heard, and once it is back
-    /// the rest again.
+    /// Subscribes to `channel`. Messages published after this returns are delivered, so a caller that then reads the
+    /// durable state misses nothing. While Redis is unavailable, only messages of this process are delivered.
     ///
     /// # Errors
-    /// When there are too many channels.
+    /// [`Error::TooManyChannels`].
     pub async fn subscribe(&self, channel: &str) -> Result<Subscription, Error> {
         match &self.backend {
             Backend::Memory(memory) => memory.channels.subscribe(channel),

@@ -1,4 +1,4 @@
-//! The cache in the memory of one process.
+//! The backend in the memory of one process.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,16 +12,16 @@ use crate::rate::{Decision, Rate, Spent};
 use crate::table::Table;
 use crate::values::Values;
 
-/// How much memory a cache may take.
+/// Memory limits of a cache.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of values, with their keys.
+    /// Bytes of values and their keys, 32 MiB by default.
     pub value_bytes: usize,
-    /// Rate limits and counters, each; beyond that they share counts.
+    /// Keys with their own rate limit, and as many with their own counter (default 200,000); further keys share.
     pub counts: usize,
-    /// Channels with listeners.
+    /// Channels with subscribers, 50,000 by default.
     pub channels: usize,
-    /// Messages that a listener may be behind.
+    /// Undelivered messages per subscriber, 64 by default.
     pub backlog: usize,
 }
 

@@ -1,23 +1,23 @@
-//! Counts by key, in bounded memory, that never forget a live count.
+//! Counts by key, in bounded memory, without eviction of live counts.
 //!
-//! When the table is full of live counts, further keys share a fixed set of counts by their hash: what they guard gets
-//! stricter then, never laxer.
+//! When the table is full, further keys share a fixed set of counts by their hash, which makes limits stricter, never
+//! laxer. An evicting cache cannot be used here: a flood of keys would reset every limit.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use chrono::{DateTime, Utc};
 
-/// Counts that keys share when there is no room for their own.
+/// Number of shared counts.
 const SHARED: usize = 1024;
 
 pub(crate) struct Table<T> {
-    most: usize,
+    max: usize,
     own: HashMap<Box<str>, Count<T>>,
     shared: Vec<Count<T>>,
-    // Random, so that nobody can choose whom to share with.
+    // Random, so that clients cannot choose which key they share a count with.
     hasher: RandomState,
-    // Looking for expired counts goes through all of them, so not before this many more keys have come.
+    // A sweep visits every count, so it runs only after this many more inserts.
     inserts_to_sweep: usize,
 }
 
@@ -28,10 +28,10 @@ struct Count<T> {
 }
 
 impl<T: Default + Clone> Table<T> {
-    pub fn new(most: usize) -> Self {
+    pub fn new(max: usize) -> Self {
         let empty = Count { value: T::default(), expires_at: DateTime::<Utc>::MIN_UTC };
         Self {
-            most,
+            max,
             own: HashMap::new(),
             shared: vec![empty; SHARED],
             hasher: RandomState::new(),
@@ -44,11 +44,11 @@ impl<T: Default + Clone> Table<T> {
         (count.expires_at > now).then_some(&count.value)
     }
 
-    /// The count of a key; a new one starts from nothing and lives until `expires_at`.
+    /// The count of a key; a new one starts at the default and expires at `expires_at`.
     pub fn entry(&mut self, key: &str, now: DateTime<Utc>, expires_at: DateTime<Utc>) -> &mut T {
         if !self.own.contains_key(key) && self.has_room(now) {
             let fresh = Count { value: T::default(), expires_at };
-            // A key that had to share before goes on with what was counted then.
+            // A key that shared a count before keeps it.
             let shared = &self.shared[self.slot(key)];
             let start = if shared.expires_at > now { shared.clone() } else { fresh };
             self.own.insert(key.into(), start);
@@ -61,7 +61,7 @@ impl<T: Default + Clone> Table<T> {
         &mut count.value
     }
 
-    /// Lets a count live longer.
+    /// Never shortens the life of a count.
     pub fn extend(&mut self, key: &str, expires_at: DateTime<Utc>) {
         let slot = self.slot(key);
         let count = self.own.get_mut(key).unwrap_or(&mut self.shared[slot]);
@@ -73,15 +73,15 @@ impl<T: Default + Clone> Table<T> {
     }
 
     fn has_room(&mut self, now: DateTime<Utc>) -> bool {
-        if self.own.len() < self.most {
+        if self.own.len() < self.max {
             return true;
         }
         if self.inserts_to_sweep == 0 {
             self.own.retain(|_, count| count.expires_at > now);
-            self.inserts_to_sweep = self.most / 4 + 1;
+            self.inserts_to_sweep = self.max / 4 + 1;
         }
         self.inserts_to_sweep -= 1;
-        self.own.len() < self.most
+        self.own.len() < self.max
     }
 
     fn slot(&self, key: &str) -> usize {
@@ -97,24 +97,14 @@ mod tests {
         DateTime::from_timestamp(1_800_000_000 + seconds, 0).expect("valid")
     }
 
-    fn add(table: &mut Table<u64>, key: &str, now: i64, lives: i64) -> u64 {
-        let count = table.entry(key, at(now), at(now + lives));
+    fn add(table: &mut Table<u64>, key: &str, now: i64, ttl: i64) -> u64 {
+        let count = table.entry(key, at(now), at(now + ttl));
         *count += 1;
         *count
     }
 
     #[test]
-    fn counts_expire() {
-        let mut table = Table::new(10);
-        assert_eq!(add(&mut table, "a", 0, 10), 1);
-        assert_eq!(add(&mut table, "a", 9, 10), 2);
-        assert_eq!(table.get("a", at(9)), Some(&2));
-        assert_eq!(table.get("a", at(10)), None);
-        assert_eq!(add(&mut table, "a", 10, 10), 1);
-    }
-
-    #[test]
-    fn a_full_table_forgets_what_expired_and_nothing_else() {
+    fn full_table_drops_only_expired_counts() {
         let mut table = Table::new(100);
         for i in 0..100 {
             add(&mut table, &format!("old {i}"), 0, 10);
@@ -128,7 +118,7 @@ mod tests {
         }
         assert!(table.own.len() <= 100);
         assert!(*table.get("new 4999", at(1)).unwrap() >= 3, "shared, so at least its own");
-        // After all have expired there is room again.
+        // All have expired.
         for i in 0..200 {
             add(&mut table, &format!("later {i}"), 100, 10);
         }

@@ -1,10 +1,9 @@
-//! Backends for tests: memory always, Redis when there is a server.
+//! Backends for tests: memory, and Redis when a server is configured.
 //!
-//! Always compiled, because a feature would make every crate above this one compile twice; nothing but tests
-//! calls it.
+//! Used by tests only. It is always compiled, because a feature would compile every dependent crate twice.
 //!
-//! - `AGON_TEST_REDIS` is the URL of a server in which tests may keep what they like.
-//! - `AGON_TEST_REQUIRE_ENGINES=1` makes a missing URL a failure instead of a skip.
+//! - `AGON_TEST_REDIS`: URL of a server that tests may write to.
+//! - `AGON_TEST_REQUIRE_ENGINES=1`: fail instead of skip when that is not set.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -13,37 +12,36 @@ use ids::Clock;
 
 use crate::Cache;
 
-/// Longer than a busy machine needs, so that no test counts in memory what belongs on the server.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Long enough for a busy machine, so that no test falls back to memory.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A backend that tests run on. Caches of the same `Place` share what they hold, as those of several processes would.
+/// A backend to test on. Redis caches of the same `Backend` share data, as those of several processes do.
 #[derive(Clone, Debug)]
-pub enum Place {
-    /// The memory of each cache.
+pub enum Backend {
+    /// Each cache has its own memory.
     Memory,
-    /// A server, and a prefix that no other test has.
+    /// A server, with a prefix that no other test uses.
     Redis {
-        /// The server's URL.
         url: String,
-        /// What keys start with.
+        /// Prefix of keys and channels.
         prefix: String,
     },
 }
 
-/// The places to test on, empty ones.
+/// The backends to test on, without data.
 ///
 /// # Panics
-/// When Redis is required but not there.
+/// When Redis is required but not configured.
 #[must_use]
-pub fn places() -> Vec<Place> {
-    let redis = redis_url().map(|url| Place::Redis { url, prefix: unique() });
-    std::iter::once(Place::Memory).chain(redis).collect()
+pub fn backends() -> Vec<Backend> {
+    let redis = redis_url().map(|url| Backend::Redis { url, prefix: unique() });
+    std::iter::once(Backend::Memory).chain(redis).collect()
 }
 
 /// The URL of the server to test on.
 ///
 /// # Panics
-/// When Redis is required but not there.
+/// When Redis is required but not configured.
 #[must_use]
 pub fn redis_url() -> Option<String> {
     let url = std::env::var("AGON_TEST_REDIS").ok().filter(|url| !url.is_empty());
@@ -54,36 +52,37 @@ pub fn redis_url() -> Option<String> {
     url
 }
 
-/// Whether a missing server is a failure.
+/// Whether tests fail, rather than skip, without a server.
 #[must_use]
 pub fn required() -> bool {
     std::env::var("AGON_TEST_REQUIRE_ENGINES").is_ok_and(|value| value == "1")
 }
 
-impl Place {
-    /// A cache in this place with the system's clock, once it is connected.
+impl Backend {
+    /// A connected cache with the system clock.
     ///
     /// # Panics
-    /// When it cannot be reached.
+    /// When the server is unavailable.
     pub async fn cache(&self) -> Cache {
         let (url, prefix) = match self {
             Self::Memory => return Cache::memory(Clock::system()),
             Self::Redis { url, prefix } => (url, prefix),
         };
-        let cache = Cache::redis_with(url, prefix, Clock::system(), PATIENCE).expect("a good URL");
-        eventually("the test's Redis server answers", async || answers(&cache).await).await;
+        let cache = Cache::redis_with(url, prefix, Clock::system(), REQUEST_TIMEOUT);
+        let cache = cache.expect("AGON_TEST_REDIS is a Redis URL");
+        eventually("Redis is available", async || is_available(&cache).await).await;
         cache
     }
 }
 
-/// Whether a cache keeps values now.
-pub async fn answers(cache: &Cache) -> bool {
+/// Whether a cache stores values now.
+pub async fn is_available(cache: &Cache) -> bool {
     let key = unique();
-    cache.set(&key, "there", Duration::from_secs(60)).await;
+    cache.set(&key, "value", Duration::from_secs(60)).await;
     cache.get(&key).await.is_some()
 }
 
-/// A name that no other test has, in this process or in another.
+/// A name that no other test uses, in any process.
 #[must_use]
 pub fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -104,7 +103,7 @@ where
     async move {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !condition().await {
-            assert!(Instant::now() < deadline, "{caller}: waited in vain until {what}");
+            assert!(Instant::now() < deadline, "{caller}: timed out waiting until {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! The database of one service.
+//! The handle to one service's database.
 
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
@@ -16,7 +16,7 @@ use crate::sqlite::Sqlite;
 use crate::tx::Conn;
 use crate::{Error, Options, Query, Result, Sql, Tx, measure};
 
-/// Which database a service's data is in.
+/// The kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     /// A PostgreSQL schema.
@@ -25,8 +25,8 @@ pub enum Engine {
     Sqlite,
 }
 
-/// A handle to the database of one service. Cheap to clone. Only reads: its connections refuse writes
-/// (`default_transaction_read_only`, `query_only`); writes go through [`Db::begin`] or [`Db::transact`].
+/// A handle to the database of one service. Cheap to clone. It is read-only (`default_transaction_read_only`,
+/// `query_only`); write in a transaction of [`Db::begin`] or [`Db::transact`].
 #[derive(Clone)]
 pub struct Db {
     shared: Arc<Shared>,
@@ -37,9 +37,9 @@ struct Shared {
     clock: Clock,
     relayed: bool,
     backend: Backend,
-    // Set by a write that found the disk full, cleared by the next commit.
+    // Set when a write failed because the disk is full, cleared by the next commit.
     full: AtomicBool,
-    // Counts commits that appended to the event log.
+    // Number of commits that appended to the event log.
     appended: watch::Sender<u64>,
 }
 
@@ -48,16 +48,15 @@ pub(crate) enum Backend {
     Sqlite(Sqlite),
 }
 
-/// How often a transaction that others got in the way of is tried.
+/// Attempts of a transaction that conflicts with others.
 const ATTEMPTS: u32 = 10;
 
 impl Db {
-    /// Opens the database. Migrations are not run: see [`Db::migrate`].
+    /// Opens the database without running migrations; see [`Db::migrate`].
     pub async fn open(options: &Options) -> Result<Self> {
         let backend = match options.location()? {
             Location::Sqlite(_) if options.relayed => {
-                let text =
-                    "events can be relayed from PostgreSQL only; SQLite publishes from its own log";
+                let text = "relaying events requires PostgreSQL, got a SQLite database";
                 return Err(Error::Config(text.into()));
             }
             Location::Sqlite(path) => Backend::Sqlite(Sqlite::open(&path, options).await?),
@@ -76,7 +75,7 @@ impl Db {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// A statement that reads, outside any transaction.
+    /// A read-only statement outside any transaction.
     pub fn query(&self, sql: impl Into<Sql>) -> Query<'_> {
         let sql = sql.into();
         match &self.shared.backend {
@@ -85,7 +84,8 @@ impl Db {
         }
     }
 
-    /// Begins a write transaction. On SQLite this waits for the turn to write, on PostgreSQL for a connection.
+    /// Begins a write transaction. Waits for the writer (SQLite) or a connection (PostgreSQL), at most
+    /// [`Options::acquire_timeout`].
     pub async fn begin(&self) -> Result<Tx> {
         let started = Instant::now();
         let conn = match &self.shared.backend {
@@ -94,15 +94,15 @@ impl Db {
             }
             Backend::Sqlite(file) => file.begin().await.map(Conn::Sqlite),
         };
-        measure::waited(self.service(), started.elapsed());
-        let conn = conn.inspect_err(|error| measure::refused(self.service(), error))?;
+        measure::begin_waited(self.service(), started.elapsed());
+        let conn = conn.inspect_err(|error| measure::begin_failed(self.service(), error))?;
         Ok(Tx::new(self.clone(), conn))
     }
 
-    /// Runs `work` in a transaction: commits when it gives `Ok`, rolls back when it gives `Err`, and runs it
-    /// again (with a new transaction) when another transaction got in the way.
+    /// Runs `work` in a transaction: commits when it returns `Ok`, rolls back when it returns `Err`, and retries
+    /// in a new transaction, with backoff, after a conflict with another transaction.
     ///
-    /// `work` may run several times, so it captures by reference and its effects are all in the transaction:
+    /// `work` may run several times, so it captures by reference and has effects only in the transaction:
     ///
     /// ```
     /// # async fn example(db: &db::Db, name: String) -> db::Result<u64> {
@@ -121,32 +121,31 @@ impl Db {
     {
         let mut attempt = 1;
         loop {
-            let home = Arc::new(Mutex::new(None));
+            let returned = Arc::new(Mutex::new(None));
             let tx = match self.begin().await {
                 Err(error) if error.is_busy() && attempt < ATTEMPTS => {
-                    attempt = self.pause(attempt).await;
+                    attempt = self.back_off(attempt).await;
                     continue;
                 }
                 begun => begun?,
             };
-            let result = work(TxGuard { tx: Some(tx), home: home.clone() }).await;
-            let tx = home.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // Only work that hides its transaction somewhere does not give it back.
+            let result = work(TxGuard { tx: Some(tx), returned: returned.clone() }).await;
+            let tx = returned.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // None when `work` kept its guard.
             let tx = tx.ok_or(Error::Aborted)?;
             let busy = tx.is_busy();
             let error: E = match result {
                 Ok(value) if !busy => match tx.commit().await {
                     Ok(()) => return Ok(value),
                     Err(error) if error.is_busy() && attempt < ATTEMPTS => {
-                        attempt = self.pause(attempt).await;
+                        attempt = self.back_off(attempt).await;
                         continue;
                     }
                     Err(error) => return Err(error.into()),
                 },
                 Ok(_) => {
                     tx.rollback().await;
-                    Error::Busy("a statement of the transaction met another transaction".into())
-                        .into()
+                    Error::Busy("a statement conflicted with another transaction".into()).into()
                 }
                 Err(error) => {
                     tx.rollback().await;
@@ -156,15 +155,15 @@ impl Db {
             if !busy || attempt >= ATTEMPTS {
                 return Err(error);
             }
-            attempt = self.pause(attempt).await;
+            attempt = self.back_off(attempt).await;
         }
     }
 
-    /// Waits a little longer each time, by chance, so that two transactions do not meet again and again.
-    async fn pause(&self, attempt: u32) -> u32 {
-        measure::tried_again(self.service());
-        let most = 2_u64 << attempt.min(7);
-        tokio::time::sleep(Duration::from_millis(rand::random_range(1..=most))).await;
+    /// Exponential backoff with jitter, up to 256 ms.
+    async fn back_off(&self, attempt: u32) -> u32 {
+        measure::retried(self.service());
+        let max_millis = 2_u64 << attempt.min(7);
+        tokio::time::sleep(Duration::from_millis(rand::random_range(1..=max_millis))).await;
         attempt + 1
     }
 
@@ -174,7 +173,6 @@ impl Db {
         &self.shared.service
     }
 
-    /// Which database this is.
     #[must_use]
     pub fn engine(&self) -> Engine {
         match &self.shared.backend {
@@ -183,7 +181,7 @@ impl Db {
         }
     }
 
-    /// The clock of the options.
+    /// The clock of [`Options::clock`].
     #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
@@ -195,42 +193,42 @@ impl Db {
         self.shared.relayed
     }
 
-    /// Whether two handles are of one opened database.
+    /// Whether two handles are clones of each other.
     #[must_use]
     pub fn is_same(&self, other: &Db) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Changes whenever a commit of this process appended to the event log.
+    /// Changes when a commit of this process has appended to the event log.
     #[must_use]
     pub fn appended(&self) -> watch::Receiver<u64> {
         self.shared.appended.subscribe()
     }
 
-    /// Says that a commit appended to the event log. For [`Tx::after_commit`].
+    /// Notifies the receivers of [`Db::appended`]; to be called by [`Tx::after_commit`].
     pub fn note_appended(&self) {
         self.shared.appended.send_modify(|n| *n += 1);
     }
 
-    /// Tells the other processes that use this database that something happened; see [`Db::announcements`].
-    pub async fn announce(&self, what: &str) -> Result<()> {
+    /// Sends a notification (NOTIFY) to all processes that use this database; see [`Db::announcements`].
+    pub async fn announce(&self, name: &str) -> Result<()> {
         match &self.shared.backend {
-            Backend::Postgres(pg) => pg.announce(what).await,
+            Backend::Postgres(pg) => pg.announce(name).await,
             Backend::Sqlite(_) => Ok(()),
         }
     }
 
-    /// What is announced under one name from now on, by this process too. Announcements may be lost: they save
-    /// waiting, nothing else. Nothing comes on SQLite, whose file one process has alone.
-    pub async fn announcements(&self, what: &str) -> Result<Announcements> {
+    /// The future notifications of one name, including those of this process. They may be lost, so also poll.
+    /// There are none on SQLite, whose file belongs to a single process.
+    pub async fn announcements(&self, name: &str) -> Result<Announcements> {
         match &self.shared.backend {
-            Backend::Postgres(pg) => pg.announcements(what).await,
+            Backend::Postgres(pg) => pg.announcements(name).await,
             Backend::Sqlite(_) => Ok(Announcements::none()),
         }
     }
 
-    /// Whether the database answers and takes writes; the error is for people. After a full disk this tries a
-    /// small write, so that it gets well by itself.
+    /// Checks reads and, after a full disk, writes, so that the state recovers once space is free. The error is for
+    /// operators.
     pub async fn health(&self) -> Result<(), String> {
         self.query("SELECT 1").fetch_scalar::<i32>().await.map_err(|e| e.to_string())?;
         if !self.is_full() {
@@ -242,22 +240,17 @@ impl Db {
                 "INSERT INTO write_probes (name, probe_count) VALUES ('health', 1)
                  ON CONFLICT (name) DO UPDATE SET probe_count = write_probes.probe_count + 1",
             );
-            match probe.execute().await {
-                Ok(_) => tx.commit().await,
-                Err(error) => {
-                    tx.rollback().await;
-                    Err(error)
-                }
-            }
+            let written = probe.execute().await;
+            tx.finish(written).await
         };
         match probe.await {
-            Ok(()) => Ok(()),
-            Err(Error::Full(_)) => Err("the disk is full: reads go on, writes are refused".into()),
+            Ok(_) => Ok(()),
+            Err(Error::Full(_)) => Err("the disk is full: writes are refused, reads work".into()),
             Err(error) => Err(error.to_string()),
         }
     }
 
-    /// Closes all connections, waiting for those in use.
+    /// Closes all connections; waits for those in use.
     pub async fn close(&self) {
         match &self.shared.backend {
             Backend::Postgres(pg) => pg.close().await,
@@ -275,7 +268,7 @@ impl Db {
 
     pub(crate) fn note_full(&self, full: bool) {
         if self.shared.full.swap(full, Ordering::Relaxed) != full && full {
-            tracing::error!(service = self.service(), "the disk is full: writes are refused");
+            tracing::error!(service = self.service(), "disk full, refusing writes");
         }
     }
 }
@@ -289,35 +282,35 @@ impl std::fmt::Debug for Db {
     }
 }
 
-/// A transaction lent to the work of [`Db::transact`], which commits it or rolls it back.
+/// The transaction inside [`Db::transact`], which commits or rolls back after the guard was dropped.
 pub struct TxGuard {
     tx: Option<Tx>,
-    home: Arc<Mutex<Option<Tx>>>,
+    returned: Arc<Mutex<Option<Tx>>>,
 }
 
 impl Deref for TxGuard {
     type Target = Tx;
 
     fn deref(&self) -> &Tx {
-        self.tx.as_ref().unwrap_or_else(|| unreachable!("taken only by drop"))
+        self.tx.as_ref().unwrap_or_else(|| unreachable!("only drop takes it"))
     }
 }
 
 impl DerefMut for TxGuard {
     fn deref_mut(&mut self) -> &mut Tx {
-        self.tx.as_mut().unwrap_or_else(|| unreachable!("taken only by drop"))
+        self.tx.as_mut().unwrap_or_else(|| unreachable!("only drop takes it"))
     }
 }
 
 impl Drop for TxGuard {
     fn drop(&mut self) {
-        *self.home.lock().unwrap_or_else(PoisonError::into_inner) = self.tx.take();
+        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = self.tx.take();
     }
 }
 
-/// What a read function runs on: `&Db`, or `&mut Tx` when a decision depends on what it reads.
+/// What a read function takes: `&Db`, or `&mut Tx` when a write depends on the result.
 pub trait Read<'c> {
-    /// A statement that reads.
+    /// A read-only statement.
     fn query(self, sql: impl Into<Sql>) -> Query<'c>;
 }
 

@@ -1,4 +1,4 @@
-//! What can go wrong in a database, sorted by what a caller can do about it.
+//! Database errors, classified by how a caller can react.
 
 use std::borrow::Cow;
 
@@ -7,64 +7,62 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a database operation failed.
 ///
-/// The variants are the answers a caller may give, not the codes of a driver. Messages are for logs: they
-/// may name tables and constraints and must not reach a client.
+/// Messages are for logs only: they may name tables and constraints and must not be sent to a client.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// `fetch_one` found nothing.
+    /// `fetch_one` or `fetch_scalar` found no row.
     #[error("no such row")]
     NotFound,
-    /// A unique constraint holds already.
+    /// A unique constraint was violated.
     #[error("already exists: {0}")]
     Conflict(String),
-    /// A foreign key, a check or a NOT NULL was violated.
+    /// A foreign key, CHECK or NOT NULL constraint was violated.
     #[error("constraint violated: {0}")]
     Constraint(String),
-    /// A value that this database cannot hold, such as a text with a NUL character in it.
+    /// The database cannot store a value, such as a text with a NUL character.
     #[error("value refused: {0}")]
     Invalid(String),
-    /// Another transaction was in the way; the same transaction can be tried again
-    /// ([`Db::transact`](crate::Db::transact) does).
+    /// A conflict with another transaction; retry the transaction, as [`Db::transact`](crate::Db::transact) does.
     #[error("conflicting transaction: {0}")]
     Busy(String),
-    /// The disk (or the quota) is full. Reads go on.
+    /// The disk (or the quota) is full. Reads still work.
     #[error("disk full: {0}")]
     Full(String),
-    /// A statement took longer than the statement timeout.
+    /// A statement took longer than [`Options::statement_timeout`](crate::Options::statement_timeout).
     #[error("statement timed out: {0}")]
     Timeout(String),
-    /// The database cannot be reached, shuts down, or has no connection to spare.
+    /// The database is unreachable, is shutting down, or has no free connection.
     #[error("database unavailable: {0}")]
     Unavailable(String),
-    /// A statement of this transaction failed before, so it cannot be committed.
-    #[error("the transaction failed before and was rolled back")]
+    /// An earlier statement of this transaction failed, so it was rolled back.
+    #[error("an earlier statement of the transaction failed; it was rolled back")]
     Aborted,
-    /// The migrations and the database do not fit together.
+    /// The schema of the database and the migrations of the program differ, or a migration failed.
     #[error("{0}")]
     Migration(String),
-    /// The configuration of the database makes no sense.
+    /// The configuration of the database is invalid.
     #[error("{0}")]
     Config(String),
-    /// Anything else: a defect in a statement, a damaged file.
+    /// Anything else, such as a defect in a statement or a damaged file.
     #[error(transparent)]
     Other(sqlx::Error),
 }
 
 impl Error {
-    /// Whether the same transaction, run again, may well succeed.
+    /// Whether the transaction conflicted with another one, so that a retry is likely to succeed.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         matches!(self, Error::Busy(_))
     }
 
-    /// Whether waiting for a while may help, because nothing is wrong with the statement.
+    /// Whether a later retry may succeed, because the statement is correct.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Busy(_) | Error::Full(_) | Error::Timeout(_) | Error::Unavailable(_))
     }
 
-    /// Whether the statement reached the database and failed there. Such a failure ends a transaction.
+    /// Whether the statement failed in the database, which aborts its transaction.
     pub(crate) fn ends_transaction(&self) -> bool {
         !matches!(self, Error::NotFound)
     }
@@ -77,10 +75,10 @@ impl From<sqlx::Error> for Error {
             E::RowNotFound => Error::NotFound,
             E::Io(e) => Error::Unavailable(e.to_string()),
             E::Tls(e) => Error::Unavailable(e.to_string()),
-            E::PoolTimedOut => Error::Unavailable("no connection became free in time".into()),
+            E::PoolTimedOut => Error::Unavailable("timed out waiting for a connection".into()),
             E::PoolClosed => Error::Unavailable("the database was closed".into()),
             E::WorkerCrashed => Error::Unavailable("the connection broke".into()),
-            // A server that goes down in the middle of an answer.
+            // The server was stopped in the middle of a response.
             E::Protocol(e) => Error::Unavailable(format!("the connection broke: {e}")),
             E::Database(e) => from_database(e),
             other => Error::Other(other),
@@ -117,7 +115,7 @@ fn from_sqlstate(code: &str, message: String) -> Option<Error> {
         "57014" => Error::Timeout(message),
         // Too many connections, out of memory, shutting down or starting up.
         "53000" | "53200" | "53300" | "57P01" | "57P02" | "57P03" => Error::Unavailable(message),
-        // Idle in a transaction for too long.
+        // The idle-in-transaction timeout.
         "25P02" | "25P03" => Error::Aborted,
         // Text with NUL, number out of range, time out of range, value too long for an index.
         "22021" | "22P05" | "22003" | "22008" | "22001" | "54000" => Error::Invalid(message),
@@ -133,7 +131,7 @@ fn from_sqlite(code: &str, message: String) -> Option<Error> {
     const FULL: i32 = 13;
     const CANNOT_OPEN: i32 = 14;
     const TOO_BIG: i32 = 18;
-    // The shared memory beside the file could not grow, which in practice is a full disk.
+    // The -shm file could not grow, which in practice is a full disk.
     const IOERR_SHMSIZE: i32 = 10 | (19 << 8);
     let code: i32 = code.parse().ok()?;
     if code == IOERR_SHMSIZE {
@@ -153,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn postgres_codes() {
+    fn postgres_codes_are_classified() {
         let check = |code: &str| from_sqlstate(code, "m".into());
         assert!(matches!(check("40001"), Some(Error::Busy(_))));
         assert!(matches!(check("40P01"), Some(Error::Busy(_))));
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn sqlite_codes_primary_and_extended() {
+    fn sqlite_codes_are_classified_primary_and_extended() {
         let check = |code: &str| from_sqlite(code, "m".into());
         assert!(matches!(check("5"), Some(Error::Busy(_))));
         assert!(matches!(check("517"), Some(Error::Busy(_))));

@@ -1,29 +1,28 @@
-//! Named leases: one owner at a time, for work that must not run twice at once (schedulers, single writers,
+//! Named leases with one owner at a time, for work that must not run concurrently (schedulers, single writers,
 //! periodic work).
 //!
-//! A lease expires by the database's clock, so the clocks of the processes do not matter. Every new ownership
-//! has a higher fencing number; work that must not be done by a former owner calls [`check`] in the
-//! transaction of its effect.
+//! A lease expires by the database's clock, so the clocks of the processes do not matter. The fencing token increases
+//! with every change of owner; work that a former owner must not do calls [`check`] in the transaction of its effect.
 
 use std::time::Duration;
 
 use crate::{Db, Result, Sql, Tx};
 
-/// A lease that was held when it was acquired or renewed last.
+/// A lease as of its last acquisition or renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// What is leased.
     pub name: String,
-    /// Who holds it.
+    /// The lease holder.
     pub owner: String,
-    /// Rises with every change of ownership.
+    /// The fencing token.
     pub fence: i64,
-    /// How long it lasts from the last renewal.
+    /// The time from a renewal to expiry.
     pub ttl: Duration,
 }
 
-/// Takes the lease when it is free, expired, or the owner's own (which keeps its fencing number). `owner` must
-/// be unique to a process's life, such as a new id.
+/// Acquires the lease if it is free, expired, or held by `owner` already, which keeps its fencing token. `owner` must
+/// be unique per process run, such as a new id.
 pub async fn acquire(db: &Db, name: &str, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
     const TAKE: Sql = Sql::either(
         "INSERT INTO leases (name, owner, fence, expires_ms)
@@ -51,9 +50,9 @@ pub async fn acquire(db: &Db, name: &str, owner: &str, ttl: Duration) -> Result<
     Ok(fence.map(|fence| Lease { name: name.into(), owner: owner.into(), fence, ttl }))
 }
 
-/// Extends the lease by its time; false when somebody else has taken it, and then its work must stop.
+/// Extends the lease by its `ttl`. Returns false when another owner has acquired it; the caller must then stop its work.
 ///
-/// An expired lease that nobody has taken is still the owner's.
+/// An expired lease can be renewed until another owner acquires it.
 pub async fn renew(db: &Db, lease: &Lease) -> Result<bool> {
     const RENEW: Sql = Sql::either(
         "UPDATE leases
@@ -71,7 +70,7 @@ pub async fn renew(db: &Db, lease: &Lease) -> Result<bool> {
     Ok(changed == 1)
 }
 
-/// Whether the lease is still held, as of this transaction: until it ends, nobody can take the lease.
+/// Whether the lease is still held. If so, no other owner can acquire it before this transaction ends.
 pub async fn check(tx: &mut Tx, lease: &Lease) -> Result<bool> {
     let changed = tx
         .query("UPDATE leases SET fence = fence WHERE name = $1 AND owner = $2 AND fence = $3")
@@ -83,12 +82,12 @@ pub async fn check(tx: &mut Tx, lease: &Lease) -> Result<bool> {
     Ok(changed == 1)
 }
 
-/// Gives the lease back, if it is still held, so that the next one need not wait.
+/// Releases the lease if it is still held, so that the next owner need not wait for its expiry.
 pub async fn release(db: &Db, lease: &Lease) -> Result<()> {
     expire_where(db, &lease.name, lease.fence).await.map(drop)
 }
 
-/// Ends a lease whoever holds it: for operators who know that the owner is gone. Gives whether there was one.
+/// Expires a lease of any owner, for operators who know that the owner is gone. Returns false if there was none.
 pub async fn expire(db: &Db, name: &str) -> Result<bool> {
     let fence: Option<i64> = db
         .query("SELECT fence FROM leases WHERE name = $1")
@@ -101,7 +100,7 @@ pub async fn expire(db: &Db, name: &str) -> Result<bool> {
     }
 }
 
-/// The row stays, with no owner, so that the fencing number goes on rising.
+/// Keeps the row, without an owner, so that the fencing token continues to increase.
 async fn expire_where(db: &Db, name: &str, fence: i64) -> Result<bool> {
     let changed = db
         .transact(|mut tx| async move {

@@ -1,11 +1,10 @@
-//! One SQL text, two databases: PostgreSQL and SQLite.
+//! The same SQL text on PostgreSQL and SQLite.
 //!
-//! [`Db`] is the database of one service and only reads; [`Tx`] reads and writes, so that every change can
-//! carry its event. A read function takes `impl Read<'_>` and so serves both: a page outside a transaction, a
-//! decision inside one. Both hand out a [`Query`] that knows its database already, so a value is encoded
-//! once, in that database's native type.
+//! [`Db`] is the database of one service and read-only; [`Tx`] reads and writes, so that every change can append its
+//! event. A read function takes `impl Read<'_>`, so that it works outside and inside a transaction. Values are bound in
+//! the native types of the database.
 //!
-//! Rules that keep one text working on both:
+//! Rules for SQL that works on both:
 //! - columns are UUID, TEXT, BIGINT (`i64` everywhere), BOOLEAN, BYTEA, TIMESTAMPTZ, DOUBLE PRECISION; JSON
 //!   is TEXT;
 //! - placeholders are `$1`, `$2`, …; lists by [`Query::push_in`], filters by [`Query::push_bind`], pages by
@@ -14,7 +13,7 @@
 //! - no `ANY($1)`, arrays, `ILIKE`, `DISTINCT ON`, `FOR UPDATE`, data-modifying CTEs;
 //! - `INSERT … ON CONFLICT DO NOTHING RETURNING` instead of reading constraint names.
 //!
-//! This crate is the only one with a database driver, and knows nothing of what the services store.
+//! This crate is the only user of the database drivers, and does not know what the services store.
 
 mod database;
 mod error;
@@ -44,7 +43,7 @@ pub use sql::{Sql, like_contains};
 pub use tx::{AtCommit, Tx};
 pub use value::{Record, Value};
 
-/// What the macros of this crate need from the driver. Not for use by hand.
+/// For the macros of this crate only.
 #[doc(hidden)]
 pub mod driver {
     pub use sqlx::postgres::PgRow;

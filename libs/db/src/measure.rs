@@ -1,4 +1,4 @@
-//! What is measured about databases.
+//! Metrics of databases.
 
 use std::time::Duration;
 
@@ -9,8 +9,7 @@ use crate::database::Backend;
 use crate::{Db, Error};
 
 impl Db {
-    /// Records how the database is: whether it answers, whether it takes writes, and what its
-    /// connections do. To be called now and then.
+    /// Records gauges of availability, disk space and connections; to be called at an interval.
     pub async fn measure(&self) {
         let service = self.service().to_owned();
         let up = self.health().await.is_ok();
@@ -38,18 +37,15 @@ fn pool<D: sqlx::Database>(service: &str, name: &'static str, pool: &Pool<D>) {
     }
 }
 
-/// A transaction waited so long until it could begin: for a connection, on SQLite for its turn.
-pub(crate) fn waited(service: &str, time: Duration) {
+pub(crate) fn begin_waited(service: &str, time: Duration) {
     histogram!("agon_db_wait_seconds", "service" => service.to_owned()).record(time);
 }
 
-/// A transaction is tried again, because another one got in its way.
-pub(crate) fn tried_again(service: &str) {
+pub(crate) fn retried(service: &str) {
     counter!("agon_db_retries_total", "service" => service.to_owned()).increment(1);
 }
 
-/// A transaction could not begin.
-pub(crate) fn refused(service: &str, error: &Error) {
+pub(crate) fn begin_failed(service: &str, error: &Error) {
     let cause = match error {
         Error::Busy(_) => "busy",
         Error::Full(_) => "full",

@@ -1,7 +1,7 @@
-//! Migrations: forward, in order, under a lock, each recorded with a checksum of its text; and back, by the
-//! scripts that lie beside them.
+//! Schema migrations: applied in order, under a lock, each recorded with a checksum of its text; reverted by down
+//! scripts.
 //!
-//! What was released never changes; a program refuses a database that is newer than itself.
+//! Released migrations never change. A program refuses a database with migrations that it does not know.
 
 mod down;
 
@@ -15,26 +15,26 @@ pub use down::{Scope, Step};
 /// The migrations of one service, in order.
 #[derive(Clone, Copy, Debug)]
 pub struct Migrations {
-    /// Whose they are; the name of their folder.
+    /// The service, which is also the name of the folder.
     pub service: &'static str,
-    /// Rising numbers without gaps, from 1.
+    /// Numbered from 1 without gaps.
     pub files: &'static [Migration],
 }
 
-/// One step.
+/// One migration.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
     /// `NNNN` of the file name.
     pub number: i64,
-    /// The file name without its ending.
+    /// The file name without `.sql`.
     pub name: &'static str,
-    /// What makes the step.
+    /// The script that applies it.
     pub up: Text,
-    /// What undoes it; None when nothing does.
+    /// The script that reverts it; None when it cannot be reverted.
     pub down: Option<Text>,
 }
 
-/// A script, as each database wants it.
+/// A script for each database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text {
     /// For PostgreSQL.
@@ -43,20 +43,20 @@ pub struct Text {
     pub sqlite: &'static str,
 }
 
-/// A migration and when it was applied.
+/// The state of one migration.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// Whose migration: the service, or `every` for the tables that each database has.
+    /// The service, or `every` for the tables that all services have.
     pub scope: &'static str,
-    /// Its number.
+    /// `NNNN` of the file name.
     pub number: i64,
-    /// Its name.
+    /// The file name without `.sql`.
     pub name: &'static str,
     /// None while pending.
     pub applied_at: Option<DateTime<Utc>>,
 }
 
-/// What every service's database holds for the libraries.
+/// The tables that libraries need in every service's database.
 const EVERY: Migrations = crate::migrations!(
     "every",
     "0001_requests_and_leases",
@@ -66,9 +66,8 @@ const EVERY: Migrations = crate::migrations!(
     ("0005_relay"),
 );
 
-/// The migrations of a service: its folder under `migrations/` and the files in it, without `.sql`. A file that
-/// differs between the databases stands in parentheses and lies in `postgres/` and in `sqlite/`. Beside each
-/// file lies the one that undoes it, `NNNN_what.down.sql`.
+/// The migrations of a service: its folder under `migrations/` and the names of the files without `.sql`. A name in
+/// parentheses is a pair of files in `postgres/` and `sqlite/`. Each file needs a down script, `NNNN_name.down.sql`.
 ///
 /// ```ignore
 /// pub const MIGRATIONS: db::Migrations = db::migrations!("auth", "0001_users", ("0002_search"));
@@ -93,12 +92,12 @@ macro_rules! migrations {
             $crate::migrations!(@text $service, $postgres, $name, ".sql"),
             $crate::migrations!(@text $service, $sqlite, $name, ".sql"),
         )
-        .undone_by(
+        .with_down(
             $crate::migrations!(@text $service, $postgres, $name, ".down.sql"),
             $crate::migrations!(@text $service, $sqlite, $name, ".down.sql"),
         )
     };
-    // Members lie two folders below the root of the workspace.
+    // Crates are two folders below the root of the workspace.
     (@text $service:literal, $folder:literal, $name:literal, $ending:literal) => {
         include_str!(concat!(
             env!("CARGO_MANIFEST_DIR"), "/../../migrations/", $service, $folder, $name, $ending
@@ -107,27 +106,27 @@ macro_rules! migrations {
 }
 
 impl Migration {
-    /// A migration from its file name and its texts.
+    /// A migration without a down script.
     ///
     /// # Panics
-    /// When the name does not start with four digits; in a constant that is a compile error.
+    /// When the name is not `NNNN_name`; in a constant that is a compile error.
     #[must_use]
     pub const fn new(name: &'static str, postgres: &'static str, sqlite: &'static str) -> Self {
         let bytes = name.as_bytes();
-        assert!(bytes.len() > 5 && bytes[4] == b'_', "a migration is named NNNN_what");
+        assert!(bytes.len() > 5 && bytes[4] == b'_', "a migration must be named NNNN_name");
         let mut number = 0;
         let mut i = 0;
         while i < 4 {
-            assert!(bytes[i].is_ascii_digit(), "a migration is named NNNN_what");
+            assert!(bytes[i].is_ascii_digit(), "a migration must be named NNNN_name");
             number = number * 10 + (bytes[i] - b'0') as i64;
             i += 1;
         }
         Self { number, name, up: Text { postgres, sqlite }, down: None }
     }
 
-    /// The same, with the texts that undo it.
+    /// Adds the down script.
     #[must_use]
-    pub const fn undone_by(mut self, postgres: &'static str, sqlite: &'static str) -> Self {
+    pub const fn with_down(mut self, postgres: &'static str, sqlite: &'static str) -> Self {
         self.down = Some(Text { postgres, sqlite });
         self
     }
@@ -163,24 +162,19 @@ const EXISTS: Sql = Sql::either(
 const APPLIED: &str = "SELECT scope, number, name, checksum, applied_at FROM schema_migrations ORDER BY scope, number";
 
 impl Db {
-    /// Brings the database up to date; gives how many migrations were applied. Several processes may do this at
-    /// once.
+    /// Applies the pending migrations in one transaction and returns their number. Safe to run concurrently in several
+    /// processes.
     pub async fn migrate(&self, migrations: &Migrations) -> Result<usize> {
         let engine = self.engine();
         if pending(engine, migrations, &self.applied().await?)?.is_empty() {
             return Ok(0);
         }
         let mut tx = self.begin().await?;
-        match apply(&mut tx, migrations).await {
-            Ok(count) => tx.commit().await.map(|()| count),
-            Err(error) => {
-                tx.rollback().await;
-                Err(error)
-            }
-        }
+        let count = apply(&mut tx, migrations).await;
+        tx.finish(count).await
     }
 
-    /// All migrations that the program knows, and which of them the database has.
+    /// The state of all migrations of the program.
     pub async fn migration_status(&self, migrations: &Migrations) -> Result<Vec<Status>> {
         let applied = self.applied().await?;
         pending(self.engine(), migrations, &applied)?;
@@ -211,7 +205,7 @@ async fn apply(tx: &mut Tx, migrations: &Migrations) -> Result<usize> {
     let engine = tx.engine();
     lock(tx).await?;
     if let Some(schema) = tx.schema().map(String::from) {
-        // The name was checked to be a plain identifier when the database was opened.
+        // Opening the database checked that the name needs no quotes.
         tx.script(format!("CREATE SCHEMA IF NOT EXISTS {schema}").into()).await?;
     }
     tx.script(
@@ -230,7 +224,7 @@ async fn apply(tx: &mut Tx, migrations: &Migrations) -> Result<usize> {
     let pending = pending(engine, migrations, &applied)?;
     let count = pending.len();
     for (scope, file) in pending {
-        tracing::info!(scope, migration = file.name, "applying a migration");
+        tracing::info!(scope, migration = file.name, "applying migration");
         tx.script(file.up.of(engine).into()).await.map_err(|e| {
             Error::Migration(format!("migration {scope}/{} failed: {e}", file.name))
         })?;
@@ -250,7 +244,7 @@ async fn apply(tx: &mut Tx, migrations: &Migrations) -> Result<usize> {
     Ok(count)
 }
 
-/// One migrates at a time. A migration may take longer than a statement of a request.
+/// Excludes concurrent migrations, and lifts the statement timeout.
 async fn lock(tx: &mut Tx) -> Result<()> {
     if tx.engine() == Engine::Postgres {
         tx.script("SET LOCAL statement_timeout = 0".into()).await?;
@@ -258,7 +252,7 @@ async fn lock(tx: &mut Tx) -> Result<()> {
     tx.advisory_lock("migrate").await
 }
 
-/// What is still to be applied, in order; an error when database and program do not fit together.
+/// The migrations to apply, in order. Fails when the database has unknown or changed ones.
 fn pending<'m>(
     engine: Engine,
     migrations: &'m Migrations,
@@ -271,20 +265,19 @@ fn pending<'m>(
         for row in &rows {
             let Some(file) = set.files.iter().find(|file| file.number == row.number) else {
                 return Err(Error::Migration(format!(
-                    "the database has migration {}/{}, which this program does not know: the database is \
-                     newer than the program",
+                    "the database is newer than the program: migration {}/{} is unknown",
                     row.scope, row.name
                 )));
             };
             if file.checksum(engine) != row.checksum {
                 return Err(Error::Migration(format!(
-                    "migration {}/{} was changed after it had been applied: restore its text and add a new \
-                     migration instead",
+                    "migration {}/{} was changed after it was applied: restore its text and add a new \
+                     migration",
                     row.scope, file.name
                 )));
             }
         }
-        // Rows are a prefix of the files, because numbers have no gaps.
+        // The applied migrations are a prefix of the files, because numbers have no gaps.
         pending.extend(set.files.iter().skip(rows.len()).map(|file| (set.service, file)));
     }
     Ok(pending)
@@ -294,7 +287,7 @@ fn check_numbers(set: &Migrations) -> Result<()> {
     for (file, expected) in set.files.iter().zip(1..) {
         if file.number != expected {
             return Err(Error::Migration(format!(
-                "migration {}/{} has the wrong number: {expected:04} comes next",
+                "migration {}/{} has the wrong number: must be {expected:04}",
                 set.service, file.name
             )));
         }

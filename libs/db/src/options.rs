@@ -1,4 +1,4 @@
-//! How a service's database is opened.
+//! Configuration of a service's database.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,45 +7,45 @@ use ids::Clock;
 
 use crate::{Error, Result};
 
-/// Where a service's database is and how to open it.
+/// Options of [`Db::open`](crate::Db::open).
 #[derive(Clone, Debug)]
 pub struct Options {
     /// `sqlite:/path/auth.db` or `postgres://user:password@host:port/database`.
     pub url: String,
-    /// The service that owns the data; also the name of its schema on PostgreSQL.
+    /// The service that owns the data.
     pub service: String,
-    /// The PostgreSQL schema, where it is not named like the service.
+    /// The PostgreSQL schema; by default the name of the service.
     pub schema: Option<String>,
-    /// Connections that only read.
+    /// Size of the read-only pool, 4 by default.
     pub read_connections: u32,
-    /// Connections that write (PostgreSQL; SQLite has one writer).
+    /// Size of the write pool, 8 by default (PostgreSQL; SQLite has one writer).
     pub write_connections: u32,
-    /// How long to wait for a connection, or for one's turn to write.
+    /// The longest wait for a connection or the SQLite writer, 10 s by default.
     pub acquire_timeout: Duration,
-    /// How long one statement may take (PostgreSQL).
+    /// The longest time of a statement, 30 s by default (PostgreSQL).
     pub statement_timeout: Duration,
-    /// When SQLite waits for the disk.
+    /// When SQLite syncs commits to disk.
     pub synchronous: Synchronous,
-    /// Whether events go to the outbox, for a relay to publish, instead of the log (PostgreSQL).
+    /// Whether events go to the outbox, which a relay publishes, instead of the log (PostgreSQL).
     pub relayed: bool,
-    /// The time of events and records that are written by the libraries.
+    /// The clock of [`Tx::now`](crate::Tx::now) and of rows written by this crate.
     pub clock: Clock,
 }
 
-/// When a SQLite commit is on disk.
+/// When SQLite syncs a commit to disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Synchronous {
-    /// Before the commit returns. What was acknowledged survives a power cut.
+    /// Before the commit returns: acknowledged writes survive a power failure.
     #[default]
     Full,
-    /// At the next checkpoint. A crash of the program loses nothing, a power cut may lose the last commits.
+    /// At the next checkpoint: a power failure may lose the last commits, a crash of the process loses nothing.
     Normal,
-    /// Whenever the operating system likes. For tests.
+    /// Never; for tests.
     Off,
 }
 
 impl Options {
-    /// The defaults for a service's database at `url`.
+    /// The defaults for the database of `service` at `url`.
     #[must_use]
     pub fn new(url: impl Into<String>, service: impl Into<String>) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Options {
         }
     }
 
-    /// With another clock.
+    /// Replaces the system clock.
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -72,7 +72,9 @@ impl Options {
     pub(crate) fn location(&self) -> Result<Location> {
         let schema = self.schema.clone().unwrap_or_else(|| self.service.clone());
         if !is_identifier(&schema) {
-            return Err(Error::Config(format!("{schema:?} is no name for a schema")));
+            return Err(Error::Config(format!(
+                "invalid schema name {schema:?}: must be 1 to 63 of a-z, 0-9 and '_', starting with a letter"
+            )));
         }
         if let Some(path) = self.url.strip_prefix("sqlite:") {
             let path = path.strip_prefix("//").unwrap_or(path);
@@ -80,7 +82,7 @@ impl Options {
             return match ok {
                 true => Ok(Location::Sqlite(PathBuf::from(path))),
                 false => Err(Error::Config(format!(
-                    "the database URL {:?} must be sqlite:/path/to/file.db",
+                    "invalid database URL {:?}: must be sqlite:/path/to/file.db",
                     self.url
                 ))),
             };
@@ -90,7 +92,7 @@ impl Options {
         }
         let scheme = self.url.split(':').next().unwrap_or_default();
         Err(Error::Config(format!(
-            "a database URL starts with sqlite: or postgres://, not with {scheme:?}"
+            "invalid database URL: must start with sqlite: or postgres://, got {scheme:?}"
         )))
     }
 }
@@ -101,7 +103,7 @@ pub(crate) enum Location {
     Postgres { url: String, schema: String },
 }
 
-/// Whether a name can stand in SQL without quotes. Schema names come from configuration, never from clients.
+/// Whether a name can be used in SQL without quotes.
 fn is_identifier(name: &str) -> bool {
     name.len() <= 63
         && name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -113,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
+    fn urls_are_parsed() {
         let location = |url: &str| Options::new(url, "auth").location();
         assert_eq!(location("sqlite:/a/b.db").unwrap(), Location::Sqlite("/a/b.db".into()));
         assert_eq!(location("sqlite:///a/b.db").unwrap(), Location::Sqlite("/a/b.db".into()));
@@ -125,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_does_not_show_the_password() {
+    fn url_errors_hide_the_password() {
         let error = Options::new("mysql://u:secret@h/d", "auth").location().unwrap_err();
         assert!(!error.to_string().contains("secret"));
     }
 
     #[test]
-    fn schema_names_are_plain() {
+    fn schema_names_are_checked() {
         for name in ["auth", "t_1_auth"] {
             assert!(is_identifier(name));
         }

@@ -1,4 +1,4 @@
-//! A PostgreSQL schema: a pool that reads and one that writes.
+//! A PostgreSQL schema: a read-only pool and a write pool.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -14,18 +14,15 @@ pub(crate) struct Postgres {
     pub(crate) schema: String,
 }
 
-/// How long to try at start before saying that there is no database.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long to ask once more, for the reason.
-const LAST_TRY: Duration = Duration::from_secs(1);
+/// Of the extra attempt that finds the cause of a timeout.
+const DIAGNOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Postgres {
     pub(crate) async fn open(url: &str, schema: String, options: &Options) -> Result<Self> {
-        // The driver's message may repeat the URL with its password.
+        // The driver's message is left out, because it may contain the password.
         let base = PgConnectOptions::from_str(url)
-            .map_err(|_| {
-                Error::Config("the database URL cannot be read as a PostgreSQL URL".into())
-            })?
+            .map_err(|_| Error::Config("invalid database URL: not a PostgreSQL URL".into()))?
             .application_name(&format!("agon-{}", options.service))
             .statement_cache_capacity(256)
             .disable_statement_logging()
@@ -33,21 +30,20 @@ impl Postgres {
                 ("search_path", schema.as_str()),
                 ("timezone", "UTC"),
                 ("statement_timeout", &options.statement_timeout.as_millis().to_string()),
-                // A transaction whose owner hangs must not keep its locks.
+                // Frees the locks of a client that hangs.
                 ("idle_in_transaction_session_timeout", "60000"),
             ]);
-        let place = describe(&base, &schema);
+        let address = describe(&base, &schema);
         let read = base.clone().options([("default_transaction_read_only", "on")]);
         let pool = |connect: PgConnectOptions, max: u32| {
             PgPoolOptions::new()
                 .max_connections(max.max(1))
                 .acquire_timeout(options.acquire_timeout)
-                // Asked only after a pause: a busy connection shows by itself that it works.
+                // Test only idle connections; a busy one is known to work.
                 .test_before_acquire(false)
                 .before_acquire(|connection, meta| {
                     Box::pin(async move {
-                        let rested = meta.idle_for > Duration::from_secs(1);
-                        if rested {
+                        if meta.idle_for > Duration::from_secs(1) {
                             sqlx::Connection::ping(connection).await?;
                         }
                         Ok(true)
@@ -59,34 +55,34 @@ impl Postgres {
         let write = pool(base.clone(), options.write_connections);
         match tokio::time::timeout(CONNECT_TIMEOUT, write.acquire()).await {
             Ok(Ok(_)) => Ok(Self { read, write, schema }),
-            Ok(Err(e)) => Err(Error::Unavailable(format!("cannot reach {place}: {e}"))),
-            // The pool keeps trying, and does not say what for.
+            Ok(Err(e)) => Err(Error::Unavailable(format!("cannot connect to {address}: {e}"))),
+            // The pool retries until the timeout and does not report the cause.
             Err(_) => {
-                let once = tokio::time::timeout(LAST_TRY, base.connect()).await;
-                let why = match once {
+                let attempt = tokio::time::timeout(DIAGNOSE_TIMEOUT, base.connect()).await;
+                let cause = match attempt {
                     Ok(Err(e)) => e.to_string(),
-                    _ => format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
+                    _ => format!("no response within {} s", CONNECT_TIMEOUT.as_secs()),
                 };
-                Err(Error::Unavailable(format!("cannot reach {place}: {why}")))
+                Err(Error::Unavailable(format!("cannot connect to {address}: {cause}")))
             }
         }
     }
 
-    pub(crate) async fn announce(&self, what: &str) -> Result<()> {
-        let notify = sqlx::query("SELECT pg_notify($1, '')").bind(self.channel(what));
+    pub(crate) async fn announce(&self, name: &str) -> Result<()> {
+        let notify = sqlx::query("SELECT pg_notify($1, '')").bind(self.channel(name));
         notify.execute(&self.write).await.map(drop).map_err(Error::from)
     }
 
-    pub(crate) async fn announcements(&self, what: &str) -> Result<Announcements> {
+    pub(crate) async fn announcements(&self, name: &str) -> Result<Announcements> {
         let options = (*self.read.connect_options()).clone();
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
         let mut listener = PgListener::connect_with(&pool).await?;
-        listener.listen(&self.channel(what)).await?;
+        listener.listen(&self.channel(name)).await?;
         Ok(Announcements { listener: Some(listener), _pool: Some(pool) })
     }
 
-    fn channel(&self, what: &str) -> String {
-        format!("{}/{what}", self.schema)
+    fn channel(&self, name: &str) -> String {
+        format!("{}/{name}", self.schema)
     }
 
     pub(crate) async fn close(&self) {
@@ -94,10 +90,10 @@ impl Postgres {
     }
 }
 
-/// What other processes say about a database; see [`crate::Db::announcements`].
+/// Notifications of other processes; see [`crate::Db::announcements`].
 pub struct Announcements {
     listener: Option<PgListener>,
-    // A connection of its own: listening would keep one of the others' for ever.
+    // A pool of its own, because the listener holds a connection permanently.
     _pool: Option<PgPool>,
 }
 
@@ -106,8 +102,8 @@ impl Announcements {
         Self { listener: None, _pool: None }
     }
 
-    /// The next announcement. An error means that the connection broke: some may have been lost, and listening
-    /// goes on when asked again. May be cancelled without losing one.
+    /// Waits for the next notification. After an error, which means that the connection broke, notifications may have
+    /// been lost; the next call reconnects. Cancel-safe.
     pub async fn next(&mut self) -> Result<()> {
         match &mut self.listener {
             Some(listener) => listener.recv().await.map(drop).map_err(Error::from),
@@ -116,7 +112,7 @@ impl Announcements {
     }
 }
 
-/// The database in words, without its password.
+/// The URL without the password.
 fn describe(options: &PgConnectOptions, schema: &str) -> String {
     format!(
         "postgres://{}@{}:{}/{} (schema {schema})",

@@ -1,19 +1,18 @@
-//! Moving a service's data from a SQLite file to a PostgreSQL schema.
+//! Promotion: copies a service's data from a SQLite file to a PostgreSQL schema.
 //!
-//! Which tables and columns there are is asked of the two databases, which were brought up to date by the same
-//! migrations. How far it has come is kept in the target (table `promotion`), in the transaction of what was
-//! copied, so that it can be interrupted at any moment and go on.
+//! Both databases have run the same migrations, and list their own tables and columns. Progress is stored in the target
+//! (table `promotion`), in the transaction of the copied rows, so that an interrupted promotion can be resumed.
 //!
-//! A row is compared by its text, which is the same on both sides: see [`Content`].
+//! The result is verified by digests of the rows: see [`Content`].
 
-mod cell;
 mod content;
 mod copy;
-mod mark;
+mod copy_text;
+mod progress;
 mod tables;
 
 pub use content::{Content, content};
 pub use copy::copy;
-pub use mark::{Begun, Mark, begin, finish, is_unfinished, mark, marked};
+pub use progress::{BeginOutcome, Progress, begin, finish, is_unfinished, progress, save_progress};
 pub(crate) use tables::quoted;
 pub use tables::{Table, raise_sequences, tables};

@@ -1,4 +1,4 @@
-//! A statement on its way to one of the two databases.
+//! Statements and their parameters.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use crate::{Error, Record, Result, Sql, Value};
 
 pub(crate) enum Target<'c, P, C> {
     Pool(&'c P),
-    /// A transaction's connection, and where it remembers that a statement failed.
+    /// A transaction's connection, and its failure state.
     Conn(&'c mut C, &'c mut Failure),
 }
 
@@ -21,12 +21,12 @@ pub(crate) struct Prepared<'c, P, C, A> {
     args: A,
 }
 
-/// A statement on its way to one database. Values are bound as `$1`, `$2`, … in order.
+/// A statement for one database. Values are bound to `$1`, `$2`, … in order.
 #[must_use = "a query does nothing until it is executed or fetched"]
 pub struct Query<'c> {
     sql: Cow<'static, str>,
-    // A value that could not be encoded is reported where the query runs.
-    refused: Option<Error>,
+    // Of a value that could not be encoded; returned when the query runs.
+    error: Option<Error>,
     inner: Inner<'c>,
 }
 
@@ -77,7 +77,6 @@ macro_rules! run {
     };
 }
 
-/// How many rows a statement changed.
 struct Affected(u64);
 
 impl From<sqlx::postgres::PgQueryResult> for Affected {
@@ -95,12 +94,12 @@ impl From<sqlx::sqlite::SqliteQueryResult> for Affected {
 impl<'c> Query<'c> {
     pub(crate) fn postgres(sql: Sql, on: Target<'c, PgPool, PgConnection>) -> Self {
         let inner = Inner::Postgres(Prepared { on, args: PgArguments::default() });
-        Self { sql: sql.postgres.into(), refused: None, inner }
+        Self { sql: sql.postgres.into(), error: None, inner }
     }
 
     pub(crate) fn sqlite(sql: Sql, on: Target<'c, SqlitePool, SqliteConnection>) -> Self {
         let inner = Inner::Sqlite(Prepared { on, args: SqliteArguments::default() });
-        Self { sql: sql.sqlite.into(), refused: None, inner }
+        Self { sql: sql.sqlite.into(), error: None, inner }
     }
 
     /// Binds the next `$n`.
@@ -110,18 +109,18 @@ impl<'c> Query<'c> {
             Inner::Sqlite(p) => Arguments::add(&mut p.args, value),
         };
         if let Err(e) = added {
-            self.refused = Some(Error::Invalid(e.to_string()));
+            self.error = Some(Error::Invalid(e.to_string()));
         }
         self
     }
 
-    /// Appends literal SQL, for filters decided at run time.
+    /// Appends SQL, for optional filters.
     pub fn push(mut self, sql: &'static str) -> Self {
         self.sql.to_mut().push_str(sql);
         self
     }
 
-    /// Appends the name of a table or column, as the database's own catalogue has it and quoted.
+    /// Appends a quoted name from the database's catalogue.
     pub(crate) fn push_name(mut self, name: &str) -> Self {
         self.sql.to_mut().push_str(name);
         self
@@ -139,8 +138,8 @@ impl<'c> Query<'c> {
         self
     }
 
-    /// Appends a condition that what comes before is one of the values; of none nothing is one. On PostgreSQL they
-    /// are one array, so that the statement is the same, and planned once, however many there are.
+    /// Appends `IN (…)`, which is false for an empty list. On PostgreSQL the values are one array, so that a single
+    /// statement is prepared for all numbers of values.
     pub fn push_in<T>(mut self, values: impl IntoIterator<Item = T>) -> Self
     where
         T: Value + PgHasArrayType,
@@ -157,7 +156,7 @@ impl<'c> Query<'c> {
         if separator == " IN (" { self.push(" IN ()") } else { self.push(")") }
     }
 
-    /// Appends a query that gives the values, at least one, as rows with one column.
+    /// Appends a query whose rows are the values (at least one) in a single column.
     pub fn push_rows<T>(mut self, column: &'static str, values: impl IntoIterator<Item = T>) -> Self
     where
         T: Value + PgHasArrayType,
@@ -166,7 +165,7 @@ impl<'c> Query<'c> {
             let values: Vec<T> = values.into_iter().collect();
             return self.push("SELECT unnest(").push_array(values).push(") AS ").push(column);
         }
-        // What SQLite calls it by itself.
+        // `column1` is SQLite's name.
         self = self.push("SELECT column1 AS ").push(column);
         let mut separator = " FROM (VALUES (";
         for value in values {
@@ -176,14 +175,14 @@ impl<'c> Query<'c> {
         self.push(")")
     }
 
-    /// Appends a placeholder and binds an array; nothing on SQLite, which has none.
+    /// Appends a placeholder and binds an array. Does nothing on SQLite, which has no arrays.
     pub fn push_array<T>(mut self, values: Vec<T>) -> Self
     where
         T: Value + PgHasArrayType,
     {
         if let Inner::Postgres(p) = &mut self.inner {
             if let Err(e) = Arguments::add(&mut p.args, values) {
-                self.refused = Some(Error::Invalid(e.to_string()));
+                self.error = Some(Error::Invalid(e.to_string()));
             }
             let n = Arguments::len(&p.args);
             // Writing to a String cannot fail.
@@ -192,36 +191,36 @@ impl<'c> Query<'c> {
         self
     }
 
-    /// A query that gives `error` when it is run.
-    pub(crate) fn refuse(mut self, error: Error) -> Self {
-        self.refused = Some(error);
+    /// Makes the query fail with `error` when it runs.
+    pub(crate) fn fail(mut self, error: Error) -> Self {
+        self.error = Some(error);
         self
     }
 
     fn checked(&mut self) -> Result<Cow<'static, str>> {
-        match self.refused.take() {
+        match self.error.take() {
             Some(error) => Err(error),
             None => Ok(std::mem::take(&mut self.sql)),
         }
     }
 
-    /// Runs the statement; gives the number of rows it changed.
+    /// Runs the statement and returns the number of changed rows.
     pub async fn execute(mut self) -> Result<u64> {
         let affected: Result<Affected> = run!(self.execute());
         affected.map(|a| a.0)
     }
 
-    /// The first row; [`Error::NotFound`] when there is none.
+    /// The first row; [`Error::NotFound`] without one.
     pub async fn fetch_one<T: Record>(mut self) -> Result<T> {
         run!(self.fetch_one() as T)
     }
 
-    /// The first row, if there is one.
+    /// The first row; None without one.
     pub async fn fetch_optional<T: Record>(mut self) -> Result<Option<T>> {
         run!(self.fetch_optional() as T)
     }
 
-    /// All rows.
+    /// Every row, in memory.
     pub async fn fetch_all<T: Record>(mut self) -> Result<Vec<T>> {
         run!(self.fetch_all() as T)
     }
@@ -235,7 +234,7 @@ impl<'c> Query<'c> {
         Ok(value)
     }
 
-    /// The first column of the first row, if there is a row.
+    /// The first column of the first row; None when there is no row.
     pub async fn fetch_scalar_optional<T>(self) -> Result<Option<T>>
     where
         (T,): Record,

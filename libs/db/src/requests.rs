@@ -1,29 +1,28 @@
-//! Requests that may arrive twice.
+//! Idempotency of requests with a `request_id`.
 //!
-//! What creates or moves something takes a `request_id`. Its first arrival is recorded with the caller, the
-//! RPC, a digest of the request and the response, in the transaction of the change itself, so that there is
-//! either the change with its response or neither.
+//! The caller, the RPC, a digest of the request and the response are stored in the transaction of the change, so that
+//! the change and its response are both stored or neither is.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{Db, Error, Read, Result, Tx};
 
-/// How long a request id is remembered.
-pub const KEPT: TimeDelta = TimeDelta::hours(24);
+/// How long a request id and its response are stored.
+pub const RETENTION: TimeDelta = TimeDelta::hours(24);
 
-/// What is known of a request id.
+/// The state of a request id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Not seen before: do the work, then [`store`] the response in the same transaction.
+    /// Not used before: do the work, then [`store`] the response in the same transaction.
     New,
-    /// The same request was answered already: this was the response.
+    /// The stored response of the same request.
     Replay(Vec<u8>),
-    /// The id was used for another request.
+    /// The id was used for a different request.
     Conflict,
 }
 
-/// Claims a request id for `caller` and `rpc`. A concurrent request with the same id waits here until the first
-/// one has committed or rolled back.
+/// Claims a request id for `caller` and `rpc`. A concurrent claim of the same id waits until the first one has
+/// committed or rolled back.
 pub async fn claim(
     tx: &mut Tx,
     caller: &str,
@@ -32,7 +31,7 @@ pub async fn claim(
     digest: &[u8],
     now: DateTime<Utc>,
 ) -> Result<Claim> {
-    // An expired row is taken over as if it were not there.
+    // Overwrites an expired row.
     let claimed: Option<String> = tx
         .query(
             "INSERT INTO requests (caller, rpc, request_id, digest, response, expires_at)
@@ -46,7 +45,7 @@ pub async fn claim(
         .bind(rpc)
         .bind(request_id)
         .bind(digest)
-        .bind(now + KEPT)
+        .bind(now + RETENTION)
         .bind(now)
         .fetch_scalar_optional()
         .await?;
@@ -54,13 +53,13 @@ pub async fn claim(
         return Ok(Claim::New);
     }
     match recorded(&mut *tx, caller, rpc, request_id).await? {
-        Some(row) => judge(row, digest, rpc, request_id),
+        Some(row) => compare(row, digest, rpc, request_id),
         None => Err(Error::NotFound),
     }
 }
 
-/// What is known of a request id, without claiming it: for answering a retry before anything else is looked at.
-/// Only [`claim`] makes sure that there is no other request at the same time.
+/// The state of a request id, without claiming it, to answer a retry before other checks. Only [`claim`] excludes
+/// concurrent requests.
 pub async fn find(
     read: impl Read<'_>,
     caller: &str,
@@ -70,7 +69,7 @@ pub async fn find(
     now: DateTime<Utc>,
 ) -> Result<Claim> {
     match recorded(read, caller, rpc, request_id).await? {
-        Some(row) if row.expires_at > now => judge(row, digest, rpc, request_id),
+        Some(row) if row.expires_at > now => compare(row, digest, rpc, request_id),
         _ => Ok(Claim::New),
     }
 }
@@ -100,17 +99,17 @@ async fn recorded(
     .await
 }
 
-fn judge(row: Recorded, digest: &[u8], rpc: &str, request_id: &str) -> Result<Claim> {
+fn compare(row: Recorded, digest: &[u8], rpc: &str, request_id: &str) -> Result<Claim> {
     if row.digest != digest {
         return Ok(Claim::Conflict);
     }
-    // Claimed earlier in this very transaction, or committed without a response: a defect of the caller.
+    // A defect of the caller: a second claim in the same transaction, or a commit without a response.
     row.response.map(Claim::Replay).ok_or_else(|| {
-        Error::Invalid(format!("request {request_id:?} of {rpc} was claimed but never answered"))
+        Error::Invalid(format!("request {request_id:?} of {rpc} was claimed but has no response"))
     })
 }
 
-/// Stores the response of a request that was claimed in this transaction.
+/// Stores the response of a request id that was claimed in this transaction.
 pub async fn store(
     tx: &mut Tx,
     caller: &str,
@@ -132,7 +131,7 @@ pub async fn store(
     if changed == 1 { Ok(()) } else { Err(Error::NotFound) }
 }
 
-/// Forgets what has expired, a batch at a time; gives the number of rows.
+/// Deletes at most 1000 expired rows and returns their number.
 pub async fn purge(db: &Db, now: DateTime<Utc>) -> Result<u64> {
     db.transact(|mut tx| async move {
         tx.query(

@@ -1,9 +1,8 @@
-//! Copies of SQLite files that another process writes to, all as of one moment.
+//! Consistent copies of several SQLite files while another process writes to them.
 //!
-//! The files belong together: a consumer's file says how far it is in the log of a producer's file, and some are
-//! both for each other. So there is no order in which they could be copied one after another. Instead every file
-//! is kept from being written to for the moment that it takes to begin reading all of them; then writing goes on,
-//! and the copies are made of what those readers see. (A moment: nothing is read but the first page.)
+//! The files refer to each other (a consumer's offsets to a producer's log, in both directions), so no order of copying
+//! them one by one is consistent. Instead, all files are locked against writes until a read transaction has begun in
+//! each, which reads one page; the copies are then made from these transactions while writes continue.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,73 +14,73 @@ use tokio::time::Instant;
 use crate::promotion::quoted;
 use crate::{Error, Result};
 
-/// How long the turn to write to all files is waited for at once: shorter than any writer waits.
-const TURN: Duration = Duration::from_secs(1);
-/// And how long in all.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest wait for the write locks per attempt; shorter than the busy timeout of other writers.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+/// And for all attempts.
+const TOTAL_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A file and the copy that is to be made of it.
+/// A file to copy.
 #[derive(Clone, Debug)]
 pub struct Copy {
-    /// The file.
+    /// The source.
     pub from: PathBuf,
-    /// The copy; there must be nothing yet.
+    /// The destination, which must not exist.
     pub to: PathBuf,
 }
 
-/// Copies files; whoever writes to them hardly notices. Gives for how long they had to wait.
+/// Copies the files; returns for how long writes were blocked.
 pub async fn take(files: &[Copy]) -> Result<Duration> {
     let mut readers = Vec::new();
     for file in files {
         readers.push(reader(file).await.map_err(|error| named(error, file))?);
     }
-    let gate = close(files).await?;
-    let closed = Instant::now();
+    let locks = lock(files).await?;
+    let locked = Instant::now();
     for (reader, file) in readers.iter_mut().zip(files) {
-        // Reading is what begins to see: BEGIN alone does not.
+        // BEGIN alone does not start the read transaction, the first read does.
         let begun = reader.execute("BEGIN; SELECT count(*) FROM source.sqlite_master").await;
         begun.map_err(|error| named(error.into(), file))?;
     }
-    open(gate).await?;
-    let held = closed.elapsed();
+    unlock(locks).await?;
+    let blocked = locked.elapsed();
     for (mut reader, file) in readers.into_iter().zip(files) {
         copy(&mut reader).await.map_err(|error| named(error, file))?;
         reader.close().await?;
     }
-    Ok(held)
+    Ok(blocked)
 }
 
-/// Whether a file is sound, in words where it is not.
+/// Checks the integrity of a file and its foreign keys; returns the problems.
 pub async fn check(path: &std::path::Path) -> Result<Vec<String>> {
     let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
     let mut connection = options.connect().await?;
-    let sound: Vec<(String,)> =
+    let integrity: Vec<(String,)> =
         sqlx::query_as("PRAGMA integrity_check").fetch_all(&mut connection).await?;
-    let mut words: Vec<String> =
-        sound.into_iter().map(|(word,)| word).filter(|word| word != "ok").collect();
-    let lost: Vec<(String,)> =
+    let mut problems: Vec<String> =
+        integrity.into_iter().map(|(text,)| text).filter(|text| text != "ok").collect();
+    let tables: Vec<(String,)> =
         sqlx::query_as("SELECT DISTINCT \"table\" FROM pragma_foreign_key_check")
             .fetch_all(&mut connection)
             .await?;
-    words.extend(
-        lost.into_iter().map(|(table,)| format!("{table} refers to rows that are not there")),
+    problems.extend(
+        tables.into_iter().map(|(table,)| format!("{table} refers to rows that do not exist")),
     );
     connection.close().await?;
-    Ok(words)
+    Ok(problems)
 }
 
-/// A connection to the new file that can read the old one.
+/// A connection to the destination, with the source attached.
 async fn reader(file: &Copy) -> Result<SqliteConnection> {
     if !file.from.is_file() {
-        return Err(Error::Unavailable("there is no such file".into()));
+        return Err(Error::Unavailable("the file does not exist".into()));
     }
     let options = SqliteConnectOptions::new()
         .filename(&file.to)
         .create_if_missing(true)
-        // Whoever makes the copy sees that it gets to the disk; half a copy is of no use.
+        // The caller syncs the copy, and discards it after a failure.
         .journal_mode(SqliteJournalMode::Off)
         .synchronous(SqliteSynchronous::Off)
-        // Tables are filled in any order, with what fitted together before.
+        // Tables are filled in any order.
         .foreign_keys(false)
         .busy_timeout(Duration::from_secs(5))
         .disable_statement_logging();
@@ -97,20 +96,21 @@ async fn attach(connection: &mut SqliteConnection, file: &Copy, name: &str) -> R
     Ok(())
 }
 
-/// Keeps everybody from writing to the files. Somebody who has the turn in one of them and waits for another is
-/// not waited for: all turns are given back and asked for again.
-async fn close(files: &[Copy]) -> Result<SqliteConnection> {
-    let options = SqliteConnectOptions::new().busy_timeout(TURN).disable_statement_logging();
-    let mut gate = options.in_memory(true).connect().await?;
+/// Locks all files against writes. To avoid a deadlock with a process that holds one of the locks and waits for another,
+/// all locks are released after a timeout and acquired again.
+async fn lock(files: &[Copy]) -> Result<SqliteConnection> {
+    let options =
+        SqliteConnectOptions::new().busy_timeout(LOCK_TIMEOUT).disable_statement_logging();
+    let mut locks = options.in_memory(true).connect().await?;
     for (index, file) in files.iter().enumerate() {
         let name = format!("file{index}");
-        attach(&mut gate, file, &name).await.map_err(|error| named(error, file))?;
+        attach(&mut locks, file, &name).await.map_err(|error| named(error, file))?;
     }
-    let until = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TOTAL_LOCK_TIMEOUT;
     loop {
-        match gate.execute("BEGIN IMMEDIATE").await.map_err(Error::from) {
-            Ok(_) => return Ok(gate),
-            Err(Error::Busy(_)) if Instant::now() < until => {
+        match locks.execute("BEGIN IMMEDIATE").await.map_err(Error::from) {
+            Ok(_) => return Ok(locks),
+            Err(Error::Busy(_)) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(rand::random_range(5..50))).await;
             }
             Err(error) => return Err(error),
@@ -118,13 +118,13 @@ async fn close(files: &[Copy]) -> Result<SqliteConnection> {
     }
 }
 
-async fn open(mut gate: SqliteConnection) -> Result<()> {
-    gate.execute("ROLLBACK").await?;
-    gate.close().await?;
+async fn unlock(mut locks: SqliteConnection) -> Result<()> {
+    locks.execute("ROLLBACK").await?;
+    locks.close().await?;
     Ok(())
 }
 
-/// Fills the new file with what the reader sees of the old one.
+/// Copies schema, rows and sequences.
 async fn copy(reader: &mut SqliteConnection) -> Result<()> {
     let schema: Vec<(String, String, String)> = sqlx::query_as(
         "SELECT type, name, sql FROM source.sqlite_master
@@ -139,13 +139,13 @@ async fn copy(reader: &mut SqliteConnection) -> Result<()> {
         let name = quoted(&name);
         run(reader, format!("INSERT INTO main.{name} SELECT * FROM source.{name}")).await?;
     }
-    let counted: bool = sqlx::query_scalar(
+    let has_sequences: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM source.sqlite_master WHERE name = 'sqlite_sequence')",
     )
     .fetch_one(&mut *reader)
     .await?;
-    if counted {
-        // Numbers that were given and are gone are not given again.
+    if has_sequences {
+        // Numbers of deleted rows must not be used again.
         let sql = "DELETE FROM main.sqlite_sequence;
                    INSERT INTO main.sqlite_sequence SELECT * FROM source.sqlite_sequence";
         run(reader, sql.into()).await?;

@@ -1,6 +1,6 @@
-//! SQL text.
+//! SQL text for both databases.
 
-/// SQL text. Almost always one string for both databases, made by `From<&'static str>`.
+/// SQL text; almost always the same for both databases, by `From<&'static str>`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sql {
     pub(crate) postgres: &'static str,
@@ -8,7 +8,7 @@ pub struct Sql {
 }
 
 impl Sql {
-    /// For the rare statement that the two dialects spell differently.
+    /// For statements that must differ between the databases.
     #[must_use]
     pub const fn either(postgres: &'static str, sqlite: &'static str) -> Self {
         Self { postgres, sqlite }
@@ -21,11 +21,10 @@ impl From<&'static str> for Sql {
     }
 }
 
-/// The pattern of `lower(column) LIKE $n ESCAPE '\'` that finds `text` anywhere in the column, whatever
-/// `%`, `_` and `\` it holds.
+/// The pattern for `lower(column) LIKE $n ESCAPE '\'` that matches a column that contains `text`.
 ///
-/// The pattern is lower-cased, because SQLite's LIKE ignores the case of ASCII and PostgreSQL's does not.
-/// Beyond ASCII SQLite's `lower` does nothing: where that matters, keep a lower-cased column.
+/// The pattern is in lower case, because LIKE ignores the case of ASCII on SQLite and not on PostgreSQL. SQLite's
+/// `lower` changes only ASCII: where that matters, store a lower-case column.
 #[must_use]
 pub fn like_contains(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
@@ -45,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn like_escapes_what_like_would_read() {
+    fn wildcards_are_escaped() {
         assert_eq!(like_contains("100%_A\\b"), "%100\\%\\_a\\\\b%");
         assert_eq!(like_contains(""), "%%");
     }

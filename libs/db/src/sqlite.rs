@@ -1,9 +1,8 @@
-//! A SQLite file: one writer with a fair queue, and a pool that reads.
+//! A SQLite file: one writer with a fair queue, and a read-only pool.
 //!
-//! The writer is not a pool of one. SQLite ends a transaction by itself on some errors (a full disk); the
-//! driver's own transaction then fails to roll back, keeps counting, and every later transaction of that
-//! connection fails. Here a transaction that did not end well is rolled back by hand, and after an error that
-//! is not the statement's own fault the connection is replaced.
+//! The writer is not a pool of one connection: SQLite ends a transaction by itself on some errors (a full disk), after
+//! which the driver's own transaction fails to roll back and every later one on that connection fails. Here a failed
+//! transaction is rolled back explicitly, and the connection is replaced unless the statement itself was at fault.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,14 +26,14 @@ pub(crate) struct Sqlite {
 
 struct Writer {
     options: SqliteConnectOptions,
-    // None until first used, after a close and after an error that may be the connection's.
+    // None until first used, after closing, and after an error of the connection.
     connection: Option<SqliteConnection>,
     closed: bool,
 }
 
-/// The one writer, while somebody has it, inside BEGIN IMMEDIATE.
-pub(crate) struct WriteTurn {
-    guard: Option<OwnedMutexGuard<Writer>>,
+/// Exclusive use of the writer, inside BEGIN IMMEDIATE.
+pub(crate) struct WriteGuard {
+    writer: Option<OwnedMutexGuard<Writer>>,
 }
 
 impl Sqlite {
@@ -57,15 +56,14 @@ impl Sqlite {
             Synchronous::Off => SqliteSynchronous::Off,
         });
         let mut writer = Writer { options: write, connection: None, closed: false };
-        // Opened now, so that a file that is no database is found at start, and before any reader, because it
-        // switches the file to WAL.
+        // Connect now, to report an invalid file at start, and before any reader, to switch the file to WAL.
         writer.connect().await.map_err(|e| {
             Error::Unavailable(format!("cannot open the database file {}: {e}", path.display()))
         })?;
         let read = SqlitePoolOptions::new()
             .max_connections(options.read_connections.max(1))
             .acquire_timeout(options.acquire_timeout)
-            // A local file does not go away, and asking costs a trip to the connection's thread.
+            // A local file does not become unavailable, and a test costs a switch to the connection's thread.
             .test_before_acquire(false)
             .idle_timeout(None)
             .max_lifetime(None)
@@ -74,21 +72,21 @@ impl Sqlite {
         Ok(Self { read, writer, acquire_timeout: options.acquire_timeout })
     }
 
-    /// Waits for the turn to write; turns are given in the order of asking.
-    pub(crate) async fn begin(&self) -> Result<WriteTurn> {
-        let turn = tokio::time::timeout(self.acquire_timeout, self.writer.clone().lock_owned());
-        let guard = turn.await.map_err(|_| {
-            Error::Unavailable("the turn to write to the SQLite file did not come in time".into())
+    /// Waits for the writer, in the order of the calls.
+    pub(crate) async fn begin(&self) -> Result<WriteGuard> {
+        let locked = tokio::time::timeout(self.acquire_timeout, self.writer.clone().lock_owned());
+        let writer = locked.await.map_err(|_| {
+            Error::Unavailable("timed out waiting to write to the SQLite file".into())
         })?;
-        let mut turn = WriteTurn { guard: Some(guard) };
-        let connection = turn.writer()?.connect().await?;
-        // A caller that went away in the middle may have left its transaction open.
+        let mut guard = WriteGuard { writer: Some(writer) };
+        let connection = guard.writer()?.connect().await?;
+        // A cancelled caller may have left its transaction open.
         if let Err(first) = connection.execute("BEGIN IMMEDIATE").await {
-            turn.reset().await;
-            let connection = turn.writer()?.connect().await?;
+            guard.reset().await;
+            let connection = guard.writer()?.connect().await?;
             connection.execute("BEGIN IMMEDIATE").await.map_err(|_| Error::from(first))?;
         }
-        Ok(turn)
+        Ok(guard)
     }
 
     pub(crate) async fn close(&self) {
@@ -114,72 +112,66 @@ impl Writer {
     }
 }
 
-impl WriteTurn {
+impl WriteGuard {
     fn writer(&mut self) -> Result<&mut Writer> {
-        self.guard.as_deref_mut().ok_or(Error::Aborted)
+        self.writer.as_deref_mut().ok_or(Error::Aborted)
     }
 
     pub(crate) fn connection(&mut self) -> Option<&mut SqliteConnection> {
-        self.guard.as_mut().and_then(|guard| guard.connection.as_mut())
+        self.writer.as_mut().and_then(|writer| writer.connection.as_mut())
     }
 
     pub(crate) async fn commit(mut self) -> Result<()> {
         let connection = self.connection().ok_or(Error::Aborted)?;
         let result = connection.execute("COMMIT").await;
-        match result {
-            Ok(_) => {
-                // Released without a rollback.
-                self.guard = None;
-                Ok(())
-            }
-            Err(e) => {
-                self.reset().await;
-                self.guard = None;
-                Err(e.into())
-            }
+        if result.is_err() {
+            self.reset().await;
         }
+        // Released without a rollback.
+        self.writer = None;
+        result.map(drop).map_err(Error::from)
     }
 
-    pub(crate) async fn rollback(mut self, keep: bool) {
+    pub(crate) async fn rollback(mut self, keep_connection: bool) {
         let rolled_back = match self.connection() {
             Some(connection) => connection.execute("ROLLBACK").await.is_ok(),
             None => false,
         };
-        if !rolled_back || !keep {
+        if !rolled_back || !keep_connection {
             self.reset().await;
         }
-        self.guard = None;
+        self.writer = None;
     }
 
-    /// Drops the connection, and with it whatever it was in the middle of.
+    /// Closes the connection, which rolls back its transaction.
     async fn reset(&mut self) {
-        if let Some(guard) = &mut self.guard
-            && let Some(connection) = guard.connection.take()
+        if let Some(writer) = &mut self.writer
+            && let Some(connection) = writer.connection.take()
         {
             let _ = connection.close_hard().await;
         }
     }
 }
 
-impl Drop for WriteTurn {
+impl Drop for WriteGuard {
     fn drop(&mut self) {
-        let Some(mut guard) = self.guard.take() else { return };
+        let Some(mut writer) = self.writer.take() else { return };
         match tokio::runtime::Handle::try_current() {
-            // The turn goes to the next one only after the rollback.
+            // The writer is released after the rollback.
             Ok(runtime) => drop(runtime.spawn(async move {
-                if let Some(connection) = &mut guard.connection
+                if let Some(connection) = &mut writer.connection
                     && connection.execute("ROLLBACK").await.is_err()
                 {
-                    guard.connection = None;
+                    writer.connection = None;
                 }
             })),
-            // Outside a runtime nothing can be awaited: the connection closes by itself.
-            Err(_) => guard.connection = None,
+            // Outside a runtime: dropping the connection closes it.
+            Err(_) => writer.connection = None,
         }
     }
 }
 
-/// Creates the file readable by its owner only; SQLite gives its side files the same mode.
+/// Creates the file with mode 0600, which SQLite also uses for the -wal and -shm files.
 fn create_private(path: &Path) -> std::io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);

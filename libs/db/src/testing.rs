@@ -1,10 +1,9 @@
-//! Databases for tests: a SQLite file always, a PostgreSQL schema when there is a server.
+//! Databases for tests: a SQLite file, and a PostgreSQL schema when a server is configured.
 //!
-//! Always compiled, because a feature would make every crate above this one compile twice; nothing but tests
-//! calls it.
+//! Used by tests only. It is always compiled, because a feature would compile every dependent crate twice.
 //!
-//! - `AGON_TEST_POSTGRES` is the URL of a database in which tests may create and drop schemas.
-//! - `AGON_TEST_REQUIRE_ENGINES=1` makes a missing URL a failure instead of a skip.
+//! - `AGON_TEST_POSTGRES`: URL of a database in which tests may create and drop schemas.
+//! - `AGON_TEST_REQUIRE_ENGINES=1`: fail instead of skip when that is not set.
 
 use std::future::Future;
 use std::ops::Deref;
@@ -18,25 +17,25 @@ use sqlx::{Connection, Executor};
 
 use crate::{Db, Migrations, Options, Synchronous};
 
-/// A kind of database that tests run on.
+/// A kind of database to test on.
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// A file in a directory of its own.
+    /// A file in its own directory.
     Sqlite,
-    /// A schema of its own in the database of this URL.
+    /// A new schema in the database of this URL.
     Postgres(String),
 }
 
-/// A migrated database of one test, removed when the last clone is dropped. Used like the [`Db`] it holds.
+/// A migrated database of one test, which dereferences to [`Db`]. Removed when the last clone is dropped.
 #[derive(Clone)]
 pub struct TestDb {
     db: Db,
     options: Options,
     // Dropped after `db`.
-    place: Arc<Place>,
+    storage: Arc<Storage>,
 }
 
-enum Place {
+enum Storage {
     Directory(PathBuf),
     Schema { url: String, schema: String },
 }
@@ -44,7 +43,7 @@ enum Place {
 /// The kinds of database to test on.
 ///
 /// # Panics
-/// When PostgreSQL is required but not there.
+/// When PostgreSQL is required but not configured.
 #[must_use]
 pub fn kinds() -> Vec<Kind> {
     let mut kinds = vec![Kind::Sqlite];
@@ -58,22 +57,22 @@ pub fn kinds() -> Vec<Kind> {
     kinds
 }
 
-/// Runs a test once on every kind of database, each time on a new one.
+/// Runs a test on a new database of every kind.
 pub async fn each<F, Fut>(migrations: &Migrations, test: F)
 where
     F: Fn(TestDb) -> Fut,
     Fut: Future<Output = ()>,
 {
     for kind in kinds() {
-        let _says = SaysWhere(&kind);
+        let _guard = PrintOnPanic(&kind);
         test(kind.create(migrations).await).await;
     }
 }
 
-/// Names the database that a failing test ran on.
-pub struct SaysWhere<'a>(pub &'a Kind);
+/// Prints the kind of database when a test fails.
+pub struct PrintOnPanic<'a>(pub &'a Kind);
 
-impl Drop for SaysWhere<'_> {
+impl Drop for PrintOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let name = if matches!(self.0, Kind::Sqlite) { "SQLite" } else { "PostgreSQL" };
@@ -88,7 +87,7 @@ impl Kind {
         self.create_with(migrations, |_| {}).await
     }
 
-    /// A new, migrated database whose options were changed by `adjust`, for example to a manual clock.
+    /// A new, migrated database; `adjust` changes its options, for example to a manual clock.
     ///
     /// # Panics
     /// When it cannot be created.
@@ -99,21 +98,21 @@ impl Kind {
     ) -> TestDb {
         let service = migrations.service;
         let name = unique(service);
-        let (url, place) = match self {
+        let (url, storage) = match self {
             Kind::Sqlite => {
                 let directory = std::env::temp_dir().join(format!("agon-{name}"));
                 std::fs::create_dir_all(&directory).expect("creating a directory for a test");
                 let file = directory.join("test.db");
-                (format!("sqlite:{}", file.display()), Place::Directory(directory))
+                (format!("sqlite:{}", file.display()), Storage::Directory(directory))
             }
             Kind::Postgres(url) => {
-                (url.clone(), Place::Schema { url: url.clone(), schema: name.clone() })
+                (url.clone(), Storage::Schema { url: url.clone(), schema: name.clone() })
             }
         };
-        let place = Arc::new(place);
+        let storage = Arc::new(storage);
         let mut options = Options::new(url, service);
         options.schema = Some(name);
-        // Tests run in parallel against one server, and nothing they write must survive a power cut.
+        // Many tests share a server, and their data need not be durable.
         options.read_connections = 3;
         options.write_connections = 4;
         options.acquire_timeout = Duration::from_secs(30);
@@ -121,33 +120,33 @@ impl Kind {
         adjust(&mut options);
         let db = Db::open(&options).await.expect("opening a database for a test");
         db.migrate(migrations).await.expect("migrating a database for a test");
-        TestDb { db, options, place }
+        TestDb { db, options, storage }
     }
 }
 
 impl TestDb {
-    /// The handle to pass on.
+    /// A clone of the handle.
     #[must_use]
     pub fn db(&self) -> Db {
         self.db.clone()
     }
 
-    /// Opens the same database once more, as another process would, or this one after a crash.
+    /// Opens the same database again, as another process or a restart does.
     ///
     /// # Panics
     /// When it cannot be opened.
     pub async fn reopen(&self) -> TestDb {
         let db = Db::open(&self.options).await.expect("opening a test's database again");
-        TestDb { db, options: self.options.clone(), place: self.place.clone() }
+        TestDb { db, options: self.options.clone(), storage: self.storage.clone() }
     }
 
-    /// The options it was opened with.
+    /// The options that the database was opened with.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
     }
 
-    /// Runs SQL as is, past all rules: to put a database into a state that no program would.
+    /// Runs and commits SQL, to bring a database into any state.
     ///
     /// # Panics
     /// When the SQL fails.
@@ -166,24 +165,18 @@ impl Deref for TestDb {
     }
 }
 
-impl Drop for Place {
+impl Drop for Storage {
     fn drop(&mut self) {
         match self {
-            Place::Directory(path) => drop(std::fs::remove_dir_all(path)),
-            Place::Schema { url, schema } => {
-                let (url, schema) = (url.clone(), schema.clone());
-                // A drop cannot await, and the test's own runtime may be ending.
-                let dropping = std::thread::spawn(move || drop_schema(&url, &schema));
-                let _ = dropping.join();
-            }
+            Storage::Directory(path) => drop(std::fs::remove_dir_all(path)),
+            Storage::Schema { url, schema } => drop_schemas(url, std::slice::from_ref(schema)),
         }
     }
 }
 
-/// Drops schemas that a whole program made for its services, when a test of that program is over.
+/// Drops the schemas of a test, also inside a runtime and outside of one.
 pub fn drop_schemas(url: &str, schemas: &[String]) {
     let (url, schemas) = (url.to_owned(), schemas.to_vec());
-    // As below: the caller may be dropped inside a runtime.
     let dropping = std::thread::spawn(move || schemas.iter().for_each(|s| drop_schema(&url, s)));
     let _ = dropping.join();
 }
@@ -195,14 +188,14 @@ fn drop_schema(url: &str, schema: &str) {
     runtime.block_on(async {
         let Ok(mut connection) = sqlx::PgConnection::connect(url).await else { return };
         let _ = connection.execute("SET statement_timeout = '20s'").await;
-        // Connections of the test that are still open hold locks only while they are in a transaction.
+        // Waits for open transactions of the test only.
         let sql = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
         let _ = connection.execute(sqlx::AssertSqlSafe(sql)).await;
         let _ = connection.close().await;
     });
 }
 
-/// A name that no other test has, in this process or in another.
+/// A name that no other test uses, in any process.
 fn unique(service: &str) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let id = Clock::system().new_id().simple().to_string();
@@ -224,7 +217,7 @@ where
     async move {
         let deadline = Instant::now() + Duration::from_secs(20);
         while !condition().await {
-            assert!(Instant::now() < deadline, "{caller}: waited in vain until {what}");
+            assert!(Instant::now() < deadline, "{caller}: timed out waiting until {what}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

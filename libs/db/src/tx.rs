@@ -1,4 +1,4 @@
-//! A write transaction and what happens around its commit.
+//! Write transactions and commit hooks.
 
 use std::any::{Any, TypeId};
 use std::borrow::Cow;
@@ -12,13 +12,12 @@ use sqlx::{AssertSqlSafe, Transaction};
 
 use crate::database::Backend;
 use crate::query::Target;
-use crate::sqlite::WriteTurn;
+use crate::sqlite::WriteGuard;
 use crate::{Db, Engine, Error, Query, Result, Sql};
 
 /// A write transaction; rolled back on drop.
 ///
-/// A statement that fails ends the transaction on both databases (PostgreSQL does so by itself, SQLite would
-/// go on): it cannot be committed any more.
+/// A failed statement aborts the transaction on both databases (SQLite alone would continue): it cannot be committed.
 pub struct Tx {
     db: Db,
     conn: Conn,
@@ -29,21 +28,19 @@ pub struct Tx {
 
 pub(crate) enum Conn {
     Postgres(Transaction<'static, sqlx::Postgres>),
-    Sqlite(WriteTurn),
+    Sqlite(WriteGuard),
 }
 
-/// Whether a statement of the transaction failed, and how.
+/// The cause of the first failure of a transaction's statements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Failure {
     #[default]
     None,
-    /// Because of another transaction; trying again may help.
+    /// A conflict with another transaction.
     Busy,
-    /// By its own fault.
     Statement,
-    /// By the connection's.
     Connection,
-    /// The disk's.
+    /// The disk is full.
     Full,
 }
 
@@ -61,16 +58,16 @@ impl Failure {
     }
 }
 
-/// Something that collects changes during a transaction and writes them just before its commit, so that what
-/// it locks is locked as briefly as can be. See [`Tx::at_commit`].
+/// Collects changes during a transaction and writes them just before its commit, to hold locks as briefly as
+/// possible. See [`Tx::at_commit`].
 pub trait AtCommit: Default + Send + 'static {
-    /// Writes what was collected. An error rolls the transaction back.
+    /// Writes the collected changes. An error rolls the transaction back.
     fn write(self, tx: &mut Tx) -> impl Future<Output = Result<()>> + Send;
 }
 
 type Written<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 
-/// [`AtCommit`] as an object.
+/// Object-safe [`AtCommit`].
 trait Stage: Any + Send {
     fn write_boxed<'a>(self: Box<Self>, tx: &'a mut Tx) -> Written<'a>;
     fn as_any_mut(&mut self) -> &mut dyn Any;
@@ -97,21 +94,20 @@ impl Tx {
         Self { db, conn, failure, at_commit: Vec::new(), after_commit: Vec::new() }
     }
 
-    /// A statement that reads or writes.
+    /// A statement of this transaction.
     pub fn query(&mut self, sql: impl Into<Sql>) -> Query<'_> {
         let sql = sql.into();
         match &mut self.conn {
             Conn::Postgres(tx) => Query::postgres(sql, Target::Conn(&mut *tx, &mut self.failure)),
-            Conn::Sqlite(turn) => match turn.connection() {
+            Conn::Sqlite(guard) => match guard.connection() {
                 Some(conn) => Query::sqlite(sql, Target::Conn(conn, &mut self.failure)),
-                // The connection is there from `begin` to the end of the transaction.
-                None => self.db.query(sql).refuse(Error::Aborted),
+                None => self.db.query(sql).fail(Error::Aborted),
             },
         }
     }
 
-    /// Waits for the lock named `name` of this service's database and keeps it until the transaction has ended
-    /// and its changes are visible. Nothing to wait for on SQLite, where a transaction has the file alone.
+    /// Acquires the lock `name` of this service's database until the end of the transaction. Does nothing on SQLite,
+    /// where write transactions are exclusive.
     pub async fn advisory_lock(&mut self, name: &str) -> Result<()> {
         let Some(schema) = self.schema() else { return Ok(()) };
         let digest = Sha256::digest(format!("agon/{schema}/{name}"));
@@ -126,8 +122,8 @@ impl Tx {
         let script = sqlx::raw_sql(AssertSqlSafe(text));
         let result = match &mut self.conn {
             Conn::Postgres(tx) => script.execute(&mut **tx).await.map(drop).map_err(Error::from),
-            Conn::Sqlite(turn) => {
-                let conn = turn.connection().ok_or(Error::Aborted)?;
+            Conn::Sqlite(guard) => {
+                let conn = guard.connection().ok_or(Error::Aborted)?;
                 script.execute(conn).await.map(drop).map_err(Error::from)
             }
         };
@@ -135,7 +131,7 @@ impl Tx {
         result
     }
 
-    /// The connection, where it is one to PostgreSQL. Whoever uses it rolls back after an error.
+    /// The connection to PostgreSQL. The caller must roll back after an error.
     pub(crate) fn postgres(&mut self) -> Option<&mut sqlx::PgConnection> {
         match &mut self.conn {
             Conn::Postgres(tx) => Some(&mut *tx),
@@ -151,8 +147,8 @@ impl Tx {
         }
     }
 
-    /// Commits. After an error nothing was committed, except when the connection broke in the very moment of
-    /// committing: then it is not known, which is what request ids are for.
+    /// Commits. After an error nothing was committed, except when the connection broke during the commit: then the
+    /// outcome is unknown, and request ids make a retry safe.
     pub async fn commit(mut self) -> Result<()> {
         if let Err(error) = self.write_stages().await {
             self.rollback().await;
@@ -166,7 +162,7 @@ impl Tx {
         let db = self.db.clone();
         let result = match self.conn {
             Conn::Postgres(tx) => tx.commit().await.map_err(Error::from),
-            Conn::Sqlite(turn) => turn.commit().await,
+            Conn::Sqlite(guard) => guard.commit().await,
         };
         match &result {
             Ok(()) => db.note_full(false),
@@ -180,25 +176,36 @@ impl Tx {
         Ok(())
     }
 
-    /// Rolls back now. Dropping does the same, a little later.
+    /// Rolls back, and waits for it. Dropping the transaction rolls back in the background.
     pub async fn rollback(self) {
-        let keep = !matches!(self.failure, Failure::Connection | Failure::Full);
+        let keep_connection = !matches!(self.failure, Failure::Connection | Failure::Full);
         if self.failure == Failure::Full {
             self.db.note_full(true);
         }
         match self.conn {
-            // When the rollback fails the connection is broken, and the server rolls back.
+            // When this fails, the connection is broken, and the server rolls back.
             Conn::Postgres(tx) => drop(tx.rollback().await),
-            Conn::Sqlite(turn) => turn.rollback(keep).await,
+            Conn::Sqlite(guard) => guard.rollback(keep_connection).await,
         }
     }
 
-    /// Runs `hook` once the transaction is committed, and never otherwise.
+    /// Commits when `result` is Ok, otherwise rolls back and returns its error.
+    pub(crate) async fn finish<T>(self, result: Result<T>) -> Result<T> {
+        match result {
+            Ok(value) => self.commit().await.map(|()| value),
+            Err(error) => {
+                self.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs `hook` after a successful commit.
     pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
         self.after_commit.push(Box::new(hook));
     }
 
-    /// The transaction's one collector of type `T`, made when first asked for.
+    /// The transaction's collector of type `T`, created on first use.
     pub fn at_commit<T: AtCommit>(&mut self) -> &mut T {
         let id = TypeId::of::<T>();
         let index = match self.at_commit.iter().position(|stage| stage.as_ref().id() == id) {
@@ -214,31 +221,30 @@ impl Tx {
         }
     }
 
-    /// The time, by the clock of the database's options.
+    /// The time of [`Tx::clock`].
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.db.clock().now()
     }
 
-    /// A new id.
+    /// A new id of [`Tx::clock`].
     #[must_use]
     pub fn new_id(&self) -> Uuid {
         self.db.clock().new_id()
     }
 
-    /// The clock of the database's options.
+    /// The clock of [`Options::clock`](crate::Options::clock).
     #[must_use]
     pub fn clock(&self) -> &Clock {
         self.db.clock()
     }
 
-    /// The database that this transaction changes.
+    /// The database of this transaction.
     #[must_use]
     pub fn db(&self) -> &Db {
         &self.db
     }
 
-    /// Which database this is.
     #[must_use]
     pub fn engine(&self) -> Engine {
         self.db.engine()

@@ -1,4 +1,4 @@
-//! What can be bound and read: whatever both drivers know.
+//! Types that both drivers can bind and read.
 
 use sqlx::postgres::{PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteRow};
@@ -16,7 +16,7 @@ impl<T> Value for T where
 {
 }
 
-/// A row type that can be read from both databases; comes with `#[derive(db::FromRow)]`, and tuples have it.
+/// A row type that can be read from both databases: structs of [`record!`](crate::record) and tuples.
 pub trait Record:
     for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
 {

@@ -1,4 +1,4 @@
-//! The time, and the ids made from it.
+//! The current time, and ids made from it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, SubsecRound, Utc};
 use uuid::{ContextV7, Timestamp, Uuid};
 
-/// Gives the time and new ids. Cheap to clone; clones share their state.
+/// The source of the time and of new ids. Cheap to clone; clones share their state.
 #[derive(Clone, Debug)]
 pub struct Clock {
     source: Source,
-    // One context per process (or per manual clock) is what makes ids rise within a millisecond.
+    // One context per process (or per manual clock) keeps ids increasing within a millisecond.
     ids: Arc<Mutex<ContextV7>>,
 }
 
@@ -21,7 +21,7 @@ enum Source {
 }
 
 impl Clock {
-    /// The wall clock of this machine.
+    /// The system's wall clock.
     #[must_use]
     pub fn system() -> Self {
         static IDS: std::sync::OnceLock<Arc<Mutex<ContextV7>>> = std::sync::OnceLock::new();
@@ -29,15 +29,15 @@ impl Clock {
         Self { source: Source::System, ids }
     }
 
-    /// A clock that stands still until a test moves it.
+    /// A clock for tests, which stops at `start` and changes only by [`Clock::advance`].
     #[must_use]
     pub fn manual(start: DateTime<Utc>) -> Self {
         let now = Arc::new(Mutex::new(start.trunc_subsecs(6)));
         Self { source: Source::Manual(now), ids: Arc::new(Mutex::new(ContextV7::new())) }
     }
 
-    /// The time, truncated to microseconds, which is what both databases can hold: a value that was stored
-    /// and read again equals the one in memory.
+    /// The time, truncated to microseconds, the precision of both databases: a stored value that is read again
+    /// equals the original.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match &self.source {
@@ -46,10 +46,10 @@ impl Clock {
         }
     }
 
-    /// Moves a manual clock forward.
+    /// Advances a manual clock.
     ///
     /// # Panics
-    /// On the system clock: a test that thinks it moves the time must not pass by accident.
+    /// On the system clock.
     pub fn advance(&self, by: Duration) {
         match &self.source {
             Source::System => panic!("the system clock cannot be advanced; use Clock::manual"),
@@ -57,8 +57,8 @@ impl Clock {
         }
     }
 
-    /// A new UUIDv7 of the clock's time. Ids of one process rise, also within one millisecond and when the
-    /// clock steps back.
+    /// A new UUIDv7 of the clock's time. Ids of one process increase, also within one millisecond and when the
+    /// clock is set back.
     #[must_use]
     pub fn new_id(&self) -> Uuid {
         let now = self.now();
@@ -68,14 +68,14 @@ impl Clock {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is the one place that asks for the time")]
+#[expect(clippy::disallowed_methods, reason = "the only place that reads the wall clock")]
 fn system_now() -> DateTime<Utc> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
     DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-// A panic elsewhere while the lock was held cannot have left half a value behind.
+// Ignores poisoning: no update under a lock can be interrupted halfway.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_rise_and_carry_the_time() {
+    fn ids_increase_and_contain_the_time() {
         let clock = Clock::system();
         let before = clock.now().timestamp_millis();
         let ids: Vec<Uuid> = (0..20_000).map(|_| clock.new_id()).collect();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_rise_across_threads_and_clones() {
+    fn ids_are_unique_and_increase_across_threads_and_clones() {
         let clock = Clock::system();
         let mut threads = Vec::new();
         for _ in 0..4 {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn manual_clock_moves_only_when_told() {
+    fn manual_clock_changes_only_by_advance() {
         let start = DateTime::from_timestamp(1_800_000_000, 123_456_789).expect("valid");
         let clock = Clock::manual(start);
         assert_eq!(clock.now().timestamp_subsec_nanos(), 123_456_000);
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "cannot be advanced")]
-    fn the_system_clock_does_not_move() {
+    fn system_clock_cannot_be_advanced() {
         Clock::system().advance(Duration::from_secs(1));
     }
 }

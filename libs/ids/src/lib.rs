@@ -1,9 +1,8 @@
-//! Identifiers and time: the only source of both.
+//! The only source of ids and of the current time.
 //!
-//! Everything that needs an id or the time is given a [`Clock`]. Nothing else in the workspace may ask
-//! the operating system for the wall time, so a test can hold the time in its hands.
+//! Code that needs either takes a [`Clock`]. No other crate may read the wall clock, so that tests control it.
 //!
-//! Knows nothing of databases, protocols or the domain.
+//! Does not know databases, protocols or the domain.
 
 mod clock;
 pub mod slug;
@@ -11,10 +10,9 @@ pub mod slug;
 pub use clock::Clock;
 pub use uuid::Uuid;
 
-/// Reads an id in its one accepted spelling: lower-case, hyphenated.
+/// Parses an id in its canonical form: lower case, with hyphens.
 ///
-/// Other spellings of the same number (upper-case, braces, no hyphens) are refused, so that an id has one
-/// text everywhere: in paths, in logs, in cache keys.
+/// Other forms (upper case, braces, no hyphens) give None, so that an id has a single text in paths, logs and cache keys.
 #[must_use]
 pub fn parse(text: &str) -> Option<Uuid> {
     let canonical = text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase());
@@ -26,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parse_takes_the_canonical_spelling_only() {
+    fn parse_accepts_only_the_canonical_form() {
         let text = "0192f0c1-2345-7abc-8def-0123456789ab";
         assert_eq!(parse(text).map(|id| id.to_string()).as_deref(), Some(text));
         for wrong in [

@@ -1,14 +1,14 @@
-//! The names that people give to things and that stand in addresses.
+//! Slugs: names of resources in URLs, chosen by people.
 
-/// Fewest characters of a slug.
+/// The shortest slug, in characters.
 pub const MIN: usize = 3;
-/// Most characters of a slug.
+/// The longest slug, in characters.
 pub const MAX: usize = 64;
 
-/// Checks a slug: 3 to 64 of `a-z 0-9 -`, starting with a letter, without a hyphen at the end or two in a
-/// row, and not looking like an id (so that a path variable takes either without guessing).
+/// Checks a slug: 3 to 64 characters of `a-z 0-9 -`, starting with a letter, without a hyphen at the end or two
+/// in a row, and not a UUID (so that a path variable can be a slug or an id).
 ///
-/// The error says what would be right and can be shown to whoever sent it.
+/// The error may be shown to the client.
 pub fn check(slug: &str) -> Result<(), &'static str> {
     if !(MIN..=MAX).contains(&slug.len()) {
         return Err("must have 3 to 64 characters");
@@ -22,15 +22,11 @@ pub fn check(slug: &str) -> Result<(), &'static str> {
     if slug.ends_with('-') || slug.contains("--") {
         return Err("must not end with '-' or contain '--'");
     }
-    if looks_like_id(slug) {
+    // In any form that a parser accepts.
+    if uuid::Uuid::try_parse(slug).is_ok() {
         return Err("must not look like an id");
     }
     Ok(())
-}
-
-/// Whether a text is a UUID in any spelling that some parser would take.
-fn looks_like_id(slug: &str) -> bool {
-    uuid::Uuid::try_parse(slug).is_ok()
 }
 
 #[cfg(test)]
@@ -38,14 +34,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn accepts_names() {
+    fn valid_slugs_are_accepted() {
         for slug in ["abc", "two-sum", "a1b2", "aplusb2", &"a".repeat(64)] {
             assert_eq!(check(slug), Ok(()), "{slug}");
         }
     }
 
     #[test]
-    fn refuses_what_is_not_a_name() {
+    fn invalid_slugs_are_refused() {
         for slug in [
             "",
             "ab",

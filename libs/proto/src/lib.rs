@@ -1,8 +1,5 @@
-//! The messages, clients and servers of every Agon proto, and the descriptor set they came from.
-//!
-//! Owns nothing but what is generated from `proto/`; holds no logic.
+//! Generated messages, clients and servers of `proto/`, and their descriptor set. Contains no logic.
 
-// Generated code keeps the generator's style, not ours.
 #[expect(clippy::all, clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
 mod generated {
     include!(concat!(env!("OUT_DIR"), "/all.rs"));
@@ -17,13 +14,13 @@ pub use agon::event::v1 as event;
 pub use agon::judge::v1 as judge;
 pub use agon::problem::v1 as problem;
 
-/// The encoded `FileDescriptorSet` of every proto, with imports, comments and custom options.
+/// The encoded `FileDescriptorSet` of all protos, with imports, comments and custom options.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 #[cfg(test)]
 mod tests {
     #[test]
-    fn secrets_are_not_printed() {
+    fn debug_redacts_secrets() {
         let request = crate::auth::CreateSessionRequest {
             identifier: "ada".into(),
             password: "correct horse".into(),

@@ -1,8 +1,8 @@
-//! What a sandboxed `/bin/true` (fresh PID and mount namespace, fresh control groups, filter, all limits)
-//! costs, against a plain `posix_spawn` of it.
+//! Compares a sandboxed `/bin/true` (fresh PID and mount namespaces, fresh cgroups, filter, all limits) with a
+//! plain `posix_spawn` of it.
 //!
-//! The two alternate in one run, and the last line says the ratio of their medians.
-#![expect(unsafe_code, reason = "posix_spawn, without what the standard library adds to it")]
+//! Both alternate in one process, and the last lines print the ratio of their medians.
+#![expect(unsafe_code, reason = "posix_spawn without the overhead of the standard library")]
 
 use criterion::{Criterion, criterion_group};
 use sandbox::{Output, RunSpec, Sandbox, Slot, testing};
@@ -12,13 +12,12 @@ use std::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-/// The baseline: a process, and nothing else.
 fn plain() {
     let program = c"/bin/true";
     let arguments = [program.as_ptr().cast_mut(), ptr::null_mut()];
     let environment = [ptr::null_mut()];
     let (mut process, mut status) = (0, 0);
-    // SAFETY: all pointers are to terminated arrays and strings that outlive the calls.
+    // SAFETY: all pointers refer to terminated arrays and strings that outlive the calls.
     unsafe {
         let spawned = libc::posix_spawn(
             &raw mut process,
@@ -42,53 +41,53 @@ async fn sandboxed(slot: &mut Slot) {
     assert!(outcome.is_success(), "{outcome:?}");
 }
 
-struct Setting {
+struct Setup {
     runtime: Runtime,
     slot: Slot,
 }
 
-fn setting() -> Setting {
+fn setup() -> Setup {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let config = sandbox::Config { slots: 1, ..testing::config() };
     let slot = runtime.block_on(async {
         let sandbox = Sandbox::start(config).await.unwrap();
         sandbox.lease().await.unwrap()
     });
-    Setting { runtime, slot }
+    Setup { runtime, slot }
 }
 
 fn spawn(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("spawn");
     group.measurement_time(Duration::from_secs(3)).warm_up_time(Duration::from_secs(1));
     group.bench_function("plain", |bencher| bencher.iter(plain));
-    let mut setting = setting();
+    let mut setup = setup();
     group.bench_function("sandboxed", |bencher| {
-        bencher.iter(|| setting.runtime.block_on(sandboxed(&mut setting.slot)));
+        bencher.iter(|| setup.runtime.block_on(sandboxed(&mut setup.slot)));
     });
     group.finish();
 }
 
-/// Pairs, one after the other, so that whatever else the machine does meets both.
+/// Alternates, so that other load on the machine affects both.
 fn ratio() {
     const PAIRS: usize = 1000;
-    let mut setting = setting();
+    let mut setup = setup();
     let (mut plains, mut sandboxeds) = (Vec::new(), Vec::new());
     for _ in 0..PAIRS {
         let began = Instant::now();
         plain();
         plains.push(began.elapsed());
         let began = Instant::now();
-        setting.runtime.block_on(sandboxed(&mut setting.slot));
+        setup.runtime.block_on(sandboxed(&mut setup.slot));
         sandboxeds.push(began.elapsed());
     }
-    // Twenty in a row, so that nothing can be prepared in a pause.
+    // Twenty runs without a pause, so that no run is prepared ahead of time.
     let (mut plain_rows, mut sandboxed_rows) = (Vec::new(), Vec::new());
     for _ in 0..PAIRS / 20 {
         let began = Instant::now();
         (0..20).for_each(|_| plain());
         plain_rows.push(began.elapsed() / 20);
         let began = Instant::now();
-        (0..20).for_each(|_| setting.runtime.block_on(sandboxed(&mut setting.slot)));
+        (0..20).for_each(|_| setup.runtime.block_on(sandboxed(&mut setup.slot)));
         sandboxed_rows.push(began.elapsed() / 20);
     }
     report("alternating", plains, sandboxeds);

@@ -1,31 +1,31 @@
-//! How a sandbox is set up, once for all its slots.
+//! The configuration of a sandbox.
 
-use crate::doctor::Feature;
+use crate::Feature;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeSet, ffi::OsString, path::PathBuf};
 
-/// Configuration of a [`crate::Sandbox`]; `Config::default()` suits a machine of its own.
+/// Configuration of a [`crate::Sandbox`]. The default is for a dedicated machine.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The program which calls [`crate::boxed::main`] when run with `arguments`.
+    /// The program that calls [`crate::helper::main`] when run with `arguments`; the default is this executable.
     pub program: PathBuf,
-    /// Its arguments; the default is `box`.
+    /// The arguments of `program`; the default is `box`.
     pub arguments: Vec<OsString>,
-    /// How many programs may run at the same time; 0 means one per core.
+    /// The number of programs that can run at the same time; 0 means one per core.
     pub slots: usize,
-    /// The cores to pin slots to, in turn; empty means all that this process may use.
+    /// The cores to pin slots to, round-robin; empty means all cores of this process.
     pub cores: Vec<usize>,
-    /// An operator's own root file system; `None` means the system directories of this machine.
+    /// A directory to use as the root file system; `None` means the system directories of this machine.
     pub root: Option<PathBuf>,
-    /// Read-only directories that every container sees, besides the root.
+    /// Read-only directories to mount in every container.
     pub mounts: Vec<Mount>,
     /// Slot `n` runs programs as user and group `first_uid + n`.
     pub first_uid: u32,
-    /// Bytes that `/box`, `/tmp` and `/app` may hold, each.
+    /// The size of `/box`, of `/tmp` and of `/app`, each in bytes.
     pub disk_bytes: u64,
-    /// Files and directories that `/box`, `/tmp` and `/app` may hold, each.
+    /// The number of files and directories in `/box`, in `/tmp` and in `/app`, each.
     pub disk_files: u64,
-    /// Isolation features that may be missing on this machine.
+    /// Isolation features that this machine is allowed to lack.
     pub allow_degraded: BTreeSet<Feature>,
 }
 
@@ -46,17 +46,17 @@ impl Default for Config {
     }
 }
 
-/// A directory or file of the host, shown read-only (and nosuid, nodev) inside the container.
+/// A directory or file of the host, mounted read-only, nosuid and nodev in the container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
-    /// Where it is on the host.
+    /// The path on the host.
     pub source: PathBuf,
     /// The absolute path inside the container.
     pub target: PathBuf,
 }
 
 impl Mount {
-    /// Shows `source` at the same path inside.
+    /// Mounts `source` at the same path in the container.
     pub fn same(source: impl Into<PathBuf>) -> Mount {
         let source = source.into();
         Mount { target: source.clone(), source }

@@ -1,43 +1,43 @@
-//! What can go wrong that is not the program's doing.
+//! Errors of the sandbox and its caller. What the program does wrong is in [`crate::Outcome`].
 
-use crate::doctor::Feature;
+use crate::Feature;
 
 /// A failure of the sandbox or of its caller, never of the program that ran.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// This machine cannot isolate programs at all; submissions should wait for one that can.
-    #[error("no sandbox on this machine: {0}")]
+    /// This machine cannot isolate programs at all; another machine may.
+    #[error("cannot isolate programs on this machine: {0}")]
     Unavailable(String),
-    /// The machine misses features that were not named in `Config::allow_degraded`.
-    #[error("the sandbox would run degraded, without {}: {advice}", names(.missing))]
+    /// The machine lacks features that are not named in `Config::allow_degraded`.
+    #[error("missing isolation features: {}: {advice}", names(.missing))]
     Degraded {
-        /// What is missing and was not allowed to be.
+        /// The missing features that are not allowed to be missing.
         missing: Vec<Feature>,
-        /// Sentences for the operator: what to change.
+        /// What the failed checks measured.
         advice: String,
     },
-    /// The caller asked for something impossible, such as a path outside `/box`.
+    /// The caller's request is malformed, such as a path outside `/box`.
     #[error("invalid request: {0}")]
     Invalid(String),
-    /// A file to take out does not exist, or is not a regular file.
+    /// A file does not exist, is not a regular file, or is too large.
     #[error("{path}: {reason}")]
     File {
-        /// The path inside the sandbox.
+        /// The path inside the sandbox, or on the host for a file to copy in.
         path: String,
-        /// Why it cannot be taken or put.
+        /// Why it cannot be read or written.
         reason: String,
     },
-    /// The helper process died; the slot is cleaned and works again on its next use.
-    #[error("agon-box died: {0}")]
+    /// The slot's agon-box process exited. The next use of the slot starts a new one.
+    #[error("agon-box exited: {0}")]
     Crashed(String),
-    /// The helper process could not do what was asked.
+    /// The agon-box process could not execute the request.
     #[error("agon-box: {0}")]
     Internal(String),
-    /// An operating system call failed on this side.
+    /// A system call failed in the calling process.
     #[error("{context}: {source}")]
     Io {
-        /// What was attempted.
+        /// The operation, such as `starting agon-box`.
         context: &'static str,
         /// The cause.
         source: std::io::Error,

@@ -1,4 +1,4 @@
-//! What a run did.
+//! The result of a run.
 
 use std::{
     fs::File,
@@ -6,25 +6,25 @@ use std::{
     time::Duration,
 };
 
-/// How a run ended, and what it used.
+/// How a run ended, and which resources it used.
 #[derive(Debug)]
 pub struct Outcome {
     /// How the program ended.
     pub exit: Exit,
-    /// The limit which was exceeded first, if any. It decides over `exit`: a program that used more CPU than
-    /// allowed is at its limit even if it ended well.
+    /// The limit that was exceeded first, if any. It takes precedence over `exit`: a program that exits with
+    /// code 0 after using too much CPU time has exceeded its limit.
     pub limit: Option<Limit>,
     /// A forbidden action for which the program was killed.
     pub violation: Option<Violation>,
     /// CPU time of all processes of the run.
     pub cpu_time: Duration,
-    /// Time on the clock from start to the end of the last process.
+    /// Elapsed time from the start of the program to the end of the last process.
     pub wall_time: Duration,
-    /// The highest memory use of all processes together, in bytes.
+    /// Peak memory of all processes together, in bytes.
     pub memory_peak: u64,
-    /// Bytes written to captured outputs, kept or not.
+    /// Bytes written to captured outputs, including discarded ones.
     pub output_bytes: u64,
-    /// Whether starting a process or thread was refused for the limit of processes.
+    /// Whether the process limit prevented the start of a process or thread.
     pub processes_refused: bool,
     /// Captured standard output.
     pub stdout: Capture,
@@ -33,46 +33,46 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Ended by itself with code 0, within all limits.
+    /// Whether the program exited with code 0, within all limits.
     pub fn is_success(&self) -> bool {
         self.exit == Exit::Code(0) && self.limit.is_none() && self.violation.is_none()
     }
 }
 
 /// How the program (not its children) ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Exit {
-    /// It returned this code.
+    /// It exited with this code.
     Code(i32),
-    /// This signal ended it.
+    /// It was terminated by this signal.
     Signal(i32),
-    /// The sandbox ended it, for a limit.
+    /// The sandbox killed it, because of a limit or a cancellation.
     Killed,
-    /// It could not be started: no such file, not executable, not for this machine.
+    /// It could not be started: missing, not executable, or for another architecture.
     NotStarted(String),
 }
 
-/// A limit of [`crate::Limits`]. When several were exceeded, the one that was noticed first counts.
+/// A limit of [`crate::Limits`]. When several are exceeded, the one detected first is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Limit {
     /// `Limits::cpu`.
     Cpu,
     /// `Limits::wall`.
     Wall,
-    /// `Limits::memory`: the kernel found no memory within the limit and killed.
+    /// `Limits::memory`: the OOM killer killed a process.
     Memory,
-    /// `Limits::output`, or a file reached `Limits::file_size`.
+    /// `Limits::output` or `Limits::file_size`.
     Output,
 }
 
-/// Something for which a program is killed at once.
+/// A forbidden action for which a program is killed immediately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Violation {
-    /// A system call that no honest program makes (such as `ptrace` or `mount`), or one of another architecture.
+    /// A system call such as `ptrace` or `mount`, or one of another architecture.
     SystemCall,
 }
 
-/// Captured output: in memory when small, otherwise in an anonymous file.
+/// Captured output, in memory or in an anonymous file depending on its size.
 #[derive(Debug, Default)]
 pub struct Capture {
     pub(crate) small: Vec<u8>,
@@ -82,27 +82,27 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Bytes kept.
+    /// The number of bytes kept.
     pub fn len(&self) -> u64 {
         self.kept
     }
 
-    /// Nothing was kept.
+    /// Whether no byte was kept.
     pub fn is_empty(&self) -> bool {
         self.kept == 0
     }
 
-    /// Bytes written by the program, kept or not.
+    /// The number of bytes that the program wrote, including discarded ones.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// Something was dropped.
+    /// Whether bytes were discarded.
     pub fn is_truncated(&self) -> bool {
         self.total > self.kept
     }
 
-    /// Reads what was kept, from its start.
+    /// A reader over the kept bytes, from the start.
     pub fn reader(&mut self) -> io::Result<Box<dyn Read + Send + '_>> {
         match &mut self.large {
             Some(file) => {
@@ -113,7 +113,7 @@ impl Capture {
         }
     }
 
-    /// All that was kept.
+    /// All kept bytes.
     pub fn into_bytes(mut self) -> io::Result<Vec<u8>> {
         if self.large.is_none() {
             return Ok(self.small);
@@ -123,7 +123,7 @@ impl Capture {
         Ok(bytes)
     }
 
-    /// What was kept, as text, wrong UTF-8 replaced.
+    /// The kept bytes as text; invalid UTF-8 is replaced.
     pub fn into_text(self) -> io::Result<String> {
         Ok(String::from_utf8_lossy(&self.into_bytes()?).into_owned())
     }

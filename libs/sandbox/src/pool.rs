@@ -1,89 +1,55 @@
-//! The slots of this process and who holds them.
+//! The pool of slots, and leases on them.
 
 use crate::{
-    Config, Error, Slot,
+    Config, Error, Level, Report, Slot,
     cgroup::{Base, Lock},
-    doctor::{self, Depth, Report},
-    machine::Machine,
+    client::Client,
     wire::{Facts, Setup},
 };
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
-/// All slots of a machine; cheap to clone. Its control groups go with the last clone.
+/// The slots of this process; cheap to clone. Dropping the last clone removes its cgroups.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     pool: Arc<Pool>,
-    report: Arc<Report>,
+    pub(crate) report: Arc<Report>,
     slots: usize,
 }
 
-/// The slots that nobody has leased.
+/// The slots that are not leased.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    free: Mutex<Vec<Machine>>,
+    /// A std mutex, as it is never held across an await.
+    free: Mutex<Vec<Client>>,
     leases: Arc<Semaphore>,
     base: Base,
-    /// Shared with the thread that removes the groups.
+    /// Shared with the thread that removes the cgroups.
     lock: Arc<Lock>,
 }
 
 impl Pool {
-    pub(crate) fn give_back(&self, machine: Machine) {
-        self.free().push(machine);
+    pub(crate) fn release(&self, client: Client) {
+        self.free().push(client);
     }
 
-    // A std mutex, as it is never held across an await.
-    fn free(&self) -> MutexGuard<'_, Vec<Machine>> {
+    fn free(&self) -> MutexGuard<'_, Vec<Client>> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // Boxes end with their sockets, and take their groups along; what is left after that is swept.
-        for machine in self.free().iter_mut() {
-            machine.abandon();
+        // Each agon-box removes its cgroups when its socket is closed; the lock removes the remaining ones.
+        for client in self.free().iter_mut() {
+            client.stop_blocking();
         }
         self.lock.remove();
     }
 }
 
 impl Sandbox {
-    /// Checks the machine, sweeps what an earlier crash left, and starts one box per slot.
-    ///
-    /// Fails with [`Error::Unavailable`] where no sandbox is possible, and with [`Error::Degraded`] where
-    /// features miss that `config.allow_degraded` does not name.
-    pub async fn start(config: Config) -> Result<Sandbox, Error> {
-        let (mut sandbox, facts) = Sandbox::open(&config).await?;
-        let report = doctor::all(&sandbox, &config, &facts, Depth::Quick).await;
-        let refused = match report {
-            Ok(report) => {
-                sandbox.report = Arc::new(report);
-                sandbox.refusal(&config)
-            }
-            Err(error) => Some(error),
-        };
-        match refused {
-            None => Ok(sandbox),
-            Some(error) => {
-                sandbox.shutdown().await;
-                Err(error)
-            }
-        }
-    }
-
-    /// Why this machine will not do for the configuration.
-    fn refusal(&self, config: &Config) -> Option<Error> {
-        let mut missing = self.report.missing();
-        missing.retain(|feature| !config.allow_degraded.contains(feature));
-        let failed = self.report.checks.iter().filter(|check| missing.contains(&check.feature));
-        let failed = failed.filter(|check| !check.passed);
-        let advice: Vec<_> =
-            failed.map(|check| format!("{}: {}", check.name, check.detail)).collect();
-        (!missing.is_empty()).then(|| Error::Degraded { missing, advice: advice.join("; ") })
-    }
-
+    /// Starts one agon-box per slot, without the checks of [`Sandbox::start`].
     pub(crate) async fn open(config: &Config) -> Result<(Sandbox, Facts), Error> {
         let (base, lock) = tokio::task::spawn_blocking(Base::create)
             .await
@@ -97,54 +63,54 @@ impl Sandbox {
             base: base.clone(),
             lock: Arc::new(lock),
         });
-        let mut machines = Vec::new();
+        let mut clients = Vec::new();
         for slot in 0..slots {
             let setup = setup(config, slot, &cores, &base)?;
-            let mut machine = Machine::new(setup, config.program.clone(), config.arguments.clone());
-            machine.launch().await?;
-            machines.push(machine);
+            let mut client = Client::new(setup, config.program.clone(), config.arguments.clone());
+            client.launch().await?;
+            clients.push(client);
         }
         let mut facts = Facts::default();
-        for mut machine in machines {
-            facts = machine.greet().await?;
-            pool.give_back(machine);
+        for mut client in clients {
+            facts = client.ready().await?;
+            pool.release(client);
         }
-        let report = Report { level: crate::Level::Full, cgroup: base.version(), checks: vec![] };
+        let report = Report { level: Level::Full, cgroup: base.version(), checks: vec![] };
         Ok((Sandbox { pool, report: Arc::new(report), slots }, facts))
     }
 
-    /// How many runs may happen at a time.
+    /// The number of programs that can run at the same time.
     pub fn slots(&self) -> usize {
         self.slots
     }
 
-    /// 1 or 2.
+    /// The cgroup version: 1 or 2.
     pub(crate) fn cgroup_version(&self) -> u8 {
         self.pool.base.version()
     }
 
-    /// What this machine gives: the isolation level, and what was tried at start.
+    /// The isolation level, and the checks that ran at start.
     pub fn report(&self) -> &Report {
         &self.report
     }
 
-    /// Waits for a free slot, with a container as new.
+    /// Waits for a free slot. Its container is empty.
     pub async fn lease(&self) -> Result<Slot, Error> {
         let leases = Arc::clone(&self.pool.leases);
-        let permit = leases.acquire_owned().await.map_err(|_| closed())?;
-        let machine = self.pool.free().pop().ok_or_else(closed)?;
-        let mut slot = Slot::new(machine, Arc::clone(&self.pool), permit);
-        slot.freshen().await?;
+        let permit = leases.acquire_owned().await.map_err(|_| shut_down())?;
+        let client = self.pool.free().pop().ok_or_else(shut_down)?;
+        let mut slot = Slot::new(client, Arc::clone(&self.pool), permit);
+        slot.prepare().await?;
         Ok(slot)
     }
 
-    /// Ends all boxes and removes their control groups, after waiting for the leases there are. Leases
-    /// fail from now on.
+    /// Stops every agon-box that is not leased and removes the cgroups. New leases fail from now on.
     pub async fn shutdown(&self) {
         self.pool.leases.close();
         loop {
-            let Some(mut machine) = self.pool.free().pop() else { break };
-            machine.end().await;
+            // The lock must not be held across the await.
+            let Some(mut client) = self.pool.free().pop() else { break };
+            client.stop().await;
         }
         let lock = Arc::clone(&self.pool.lock);
         tokio::task::spawn_blocking(move || lock.remove()).await.ok();
@@ -153,17 +119,17 @@ impl Sandbox {
 
 #[cfg(feature = "testing")]
 impl Sandbox {
-    /// The control groups that exist for runs and for the sandbox, for tests to see that none is left.
-    pub fn control_groups(&self) -> Vec<std::path::PathBuf> {
-        self.pool.base.groups()
+    /// The existing cgroups of this sandbox and its runs.
+    pub fn cgroups(&self) -> Vec<std::path::PathBuf> {
+        self.pool.base.existing()
     }
 }
 
-fn closed() -> Error {
+fn shut_down() -> Error {
     Error::Unavailable("the sandbox is shut down".into())
 }
 
-/// The cores to use.
+/// The configured cores, or all cores that this process may use.
 fn cores(config: &Config) -> Vec<usize> {
     if !config.cores.is_empty() {
         return config.cores.clone();
@@ -176,7 +142,8 @@ fn cores(config: &Config) -> Vec<usize> {
 }
 
 fn setup(config: &Config, slot: usize, cores: &[usize], base: &Base) -> Result<Setup, Error> {
-    let number = u32::try_from(slot).map_err(|_| Error::Invalid("too many slots".into()))?;
+    let number =
+        u32::try_from(slot).map_err(|_| Error::Invalid(format!("slots: {slot} is too many")))?;
     Ok(Setup {
         slot,
         core: Some(cores[slot % cores.len()]),

@@ -1,10 +1,10 @@
-//! One slot, leased: put files in, run, take files out.
+//! A leased slot: copies files in, runs programs, and copies files out.
 
 use crate::{
-    Capture, Content, Cores, Error, Exit, Outcome, Output, RunSpec, Stdin,
-    machine::{Machine, Wish, unexpected},
+    Capture, Content, Cores, Error, Outcome, Output, RunSpec, Stdin,
+    client::{Client, OnDrop, unexpected_reply},
     pool::Pool,
-    wire::{self, Captured, End, Packet, Ran, Reply, Request, Source, Target},
+    wire::{self, Captured, Packet, Reply, Request, RunResult, Source, Target},
 };
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use std::{
@@ -17,140 +17,144 @@ use std::{
 };
 use tokio::sync::OwnedSemaphorePermit;
 
-/// A leased slot. Dropping it gives the slot back; the next lease starts with a new container.
+/// A leased slot. Dropping it releases the slot; the next lease gets a new container.
 #[derive(Debug)]
 pub struct Slot {
-    /// Present until the slot is dropped.
-    machine: Option<Machine>,
+    /// `None` only while dropping.
+    client: Option<Client>,
     pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Slot {
-    pub(crate) fn new(machine: Machine, pool: Arc<Pool>, permit: OwnedSemaphorePermit) -> Slot {
-        Slot { machine: Some(machine), pool, _permit: permit }
+    pub(crate) fn new(client: Client, pool: Arc<Pool>, permit: OwnedSemaphorePermit) -> Slot {
+        Slot { client: Some(client), pool, _permit: permit }
     }
 
-    /// Which slot this is.
+    /// The number of the slot, from 0.
     pub fn index(&self) -> usize {
-        self.machine.as_ref().map_or(0, |machine| machine.setup.slot)
+        self.client.as_ref().map_or(0, |client| client.setup.slot)
     }
 
-    /// The core the slot is pinned to, if it is.
+    /// The core that the slot is pinned to.
     pub fn core(&self) -> Option<usize> {
-        self.machine.as_ref().and_then(|machine| machine.setup.core)
+        self.client.as_ref().and_then(|client| client.setup.core)
     }
 
-    /// The process id of the slot's box, for tests of its death.
+    /// The process id of the slot's agon-box, for tests that kill it.
     #[doc(hidden)]
     pub fn process(&self) -> Option<u32> {
-        self.machine.as_ref().and_then(Machine::process)
+        self.client.as_ref().and_then(Client::process)
     }
 
-    /// Writes a file at `path`, under `/box` or `/tmp` (for the next run) or `/app` (until [`Slot::reset`]),
-    /// making directories on the way. `mode` is the permission, such as `0o644` or `0o755`.
+    /// Creates a file and its parent directories under `/box` or `/tmp` (kept for the next run) or `/app` (kept
+    /// until [`Slot::reset`]). `mode` is the permission, such as `0o644`.
     pub async fn put(&mut self, path: &str, content: Content, mode: u32) -> Result<(), Error> {
         let content = match content {
-            Content::Bytes(bytes) => memory_file(&bytes).map_err(Error::io("a file in memory"))?,
+            Content::Bytes(bytes) => {
+                memory_file(&bytes).map_err(Error::io("creating a memory file"))?
+            }
             Content::Fd(fd) => fd,
             Content::Path(path) => open(&path)?,
         };
         let request = Request::Put { path: path.to_owned(), mode };
-        match self.ask(&request, &[content.as_fd()], Wish::Nothing).await?.head {
+        match self.call(&request, &[content.as_fd()], OnDrop::Finish).await?.head {
             Reply::Done => Ok(()),
-            other => Err(refusal(path, other)),
+            other => Err(error_of(path, other)),
         }
     }
 
-    /// Runs a program to its end. Dropping the future kills the run at once; the slot stays usable.
+    /// Runs a program until it ends. Dropping the future kills the run; the slot stays usable.
     pub async fn run(&mut self, spec: RunSpec) -> Result<Outcome, Error> {
         let program = spec.argv.first().cloned().unwrap_or_default();
-        let (run, fds) = message(spec)?;
+        let (run, fds) = into_request(spec)?;
         let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-        let packet = self.ask(&Request::Run(Box::new(run)), &borrowed, Wish::Cancel).await?;
-        let Packet { head, tail, fds } = packet;
+        let Packet { head, tail, fds } =
+            self.call(&Request::Run(Box::new(run)), &borrowed, OnDrop::Cancel).await?;
         match head {
-            Reply::Ran(ran) => outcome(*ran, tail, fds),
-            other => Err(refusal(&program, other)),
+            Reply::Finished(result) => outcome(*result, tail, fds),
+            other => Err(error_of(&program, other)),
         }
     }
 
-    /// Takes a regular file of at most `limit` bytes out of `/box`, `/tmp` or `/app`, as an anonymous file of its own
-    /// at offset 0. Links are never followed.
-    pub async fn take(&mut self, path: &str, limit: u64) -> Result<File, Error> {
-        let request = Request::Take { path: path.to_owned(), limit };
-        let packet = self.ask(&request, &[], Wish::Nothing).await?;
+    /// Copies a regular file of at most `limit` bytes from `/box`, `/tmp` or `/app` to an anonymous file, at
+    /// offset 0. Symbolic links are not followed.
+    pub async fn get(&mut self, path: &str, limit: u64) -> Result<File, Error> {
+        let request = Request::Get { path: path.to_owned(), limit };
+        let packet = self.call(&request, &[], OnDrop::Finish).await?;
         match packet.head {
-            Reply::File => packet.fds.into_iter().next().map(File::from).ok_or_else(unexpected),
-            other => Err(refusal(path, other)),
+            Reply::File => {
+                packet.fds.into_iter().next().map(File::from).ok_or_else(unexpected_reply)
+            }
+            other => Err(error_of(path, other)),
         }
     }
 
-    /// The regular files under `directory` (relative to it: `/box`, `/tmp` or `/app`, or one below), at
-    /// most `limit`, sorted.
+    /// The paths of at most `limit` regular files in `directory` (`/box`, `/tmp`, `/app` or one below) and its
+    /// subdirectories, relative to it and sorted.
     pub async fn list(&mut self, directory: &str, limit: usize) -> Result<Vec<String>, Error> {
         let request = Request::List { path: directory.to_owned(), limit };
-        match self.ask(&request, &[], Wish::Nothing).await?.head {
+        match self.call(&request, &[], OnDrop::Finish).await?.head {
             Reply::Names(names) => Ok(names),
-            other => Err(refusal(directory, other)),
+            other => Err(error_of(directory, other)),
         }
     }
 
-    /// A new container: nothing of earlier runs is left, `/app` is empty.
+    /// Replaces the container by an empty one; `/app` is emptied too.
     pub async fn reset(&mut self) -> Result<(), Error> {
-        match self.ask(&Request::Reset, &[], Wish::Nothing).await?.head {
+        match self.call(&Request::Reset, &[], OnDrop::Finish).await?.head {
             Reply::Done => Ok(()),
-            other => Err(refusal("reset", other)),
+            other => Err(error_of("reset", other)),
         }
     }
 
-    /// Makes sure that the box runs, with a container as new.
-    pub(crate) async fn freshen(&mut self) -> Result<(), Error> {
-        let Some(machine) = &mut self.machine else { return Err(unexpected()) };
-        machine.start().await?;
-        match machine.settle().await {
-            // It died since its last lease: that is nobody's failure but its own.
-            Err(Error::Crashed(_)) => machine.start().await.map(drop),
-            Ok(()) if !machine.fresh => self.reset().await,
+    /// Starts agon-box if needed and makes sure that the container is empty.
+    pub(crate) async fn prepare(&mut self) -> Result<(), Error> {
+        let Some(client) = &mut self.client else { return Err(unexpected_reply()) };
+        client.start().await?;
+        match client.discard_stale_replies().await {
+            // It exited after the previous lease ended, so no request of this lease failed.
+            Err(Error::Crashed(_)) => client.start().await,
+            Ok(()) if !client.clean => self.reset().await,
             other => other,
         }
     }
 
-    async fn ask(
+    async fn call(
         &mut self,
         request: &Request,
         fds: &[BorrowedFd<'_>],
-        wish: Wish,
+        on_drop: OnDrop,
     ) -> Result<Packet<Reply>, Error> {
-        let Some(machine) = &mut self.machine else { return Err(unexpected()) };
-        // After a crash the slot goes on with a new box, whose container is as empty as after a reset.
-        machine.start().await?;
-        machine.fresh = false;
-        machine.ask(request, fds, wish).await
+        let Some(client) = &mut self.client else { return Err(unexpected_reply()) };
+        // After a crash this starts a new agon-box with an empty container.
+        client.start().await?;
+        client.clean = false;
+        client.call(request, fds, on_drop).await
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(mut machine) = self.machine.take() {
-            if !machine.fresh {
-                // The answer is skipped by whoever leases the slot next.
-                machine.mention(&Request::Reset, true);
-                machine.fresh = true;
+        if let Some(mut client) = self.client.take() {
+            if !client.clean {
+                // The next lease discards the reply.
+                client.try_send(&Request::Reset, true);
+                client.clean = true;
             }
-            self.pool.give_back(machine);
+            self.pool.release(client);
         }
     }
 }
 
-/// Lays out the request, and gathers the descriptors that go with it.
-fn message(spec: RunSpec) -> Result<(wire::Run, Vec<OwnedFd>), Error> {
+/// Splits a run into its request and the descriptors to attach, in the order in which agon-box reads them.
+fn into_request(spec: RunSpec) -> Result<(wire::Run, Vec<OwnedFd>), Error> {
     let mut fds = Vec::new();
     let stdin = match spec.stdin {
         Stdin::Null => Source::Null,
         Stdin::File(path) => Source::File(path),
         Stdin::Bytes(bytes) => {
-            fds.push(memory_file(&bytes).map_err(Error::io("a file in memory"))?);
+            fds.push(memory_file(&bytes).map_err(Error::io("creating a memory file"))?);
             Source::Attached
         }
         Stdin::Fd(fd) => {
@@ -175,7 +179,7 @@ fn message(spec: RunSpec) -> Result<(wire::Run, Vec<OwnedFd>), Error> {
     let (stdout, stderr) = (target(spec.stdout), target(spec.stderr));
     let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     if spec.argv.is_empty() {
-        return Err(Error::Invalid("argv: names no program".into()));
+        return Err(Error::Invalid("argv is empty".into()));
     }
     let limits = spec.limits;
     let run = wire::Run {
@@ -199,13 +203,13 @@ fn message(spec: RunSpec) -> Result<(wire::Run, Vec<OwnedFd>), Error> {
     Ok((run, fds))
 }
 
-fn outcome(ran: Ran, mut inline: Vec<u8>, fds: Vec<OwnedFd>) -> Result<Outcome, Error> {
+fn outcome(result: RunResult, mut inline: Vec<u8>, fds: Vec<OwnedFd>) -> Result<Outcome, Error> {
     let mut files = fds.into_iter().map(File::from);
     let mut capture = |captured: Captured| -> Result<Capture, Error> {
         let mut capture =
             Capture { kept: captured.kept, total: captured.total, ..Capture::default() };
         if captured.attached {
-            capture.large = Some(files.next().ok_or_else(unexpected)?);
+            capture.large = Some(files.next().ok_or_else(unexpected_reply)?);
         } else {
             let length = usize::try_from(captured.kept).unwrap_or(usize::MAX).min(inline.len());
             let rest = inline.split_off(length);
@@ -213,27 +217,22 @@ fn outcome(ran: Ran, mut inline: Vec<u8>, fds: Vec<OwnedFd>) -> Result<Outcome, 
         }
         Ok(capture)
     };
-    let (stdout, stderr) = (capture(ran.stdout)?, capture(ran.stderr)?);
+    let (stdout, stderr) = (capture(result.stdout)?, capture(result.stderr)?);
     Ok(Outcome {
-        exit: match ran.end {
-            End::Code(code) => Exit::Code(code),
-            End::Signal(signal) => Exit::Signal(signal),
-            End::Killed => Exit::Killed,
-            End::NotStarted(why) => Exit::NotStarted(why),
-        },
-        limit: ran.limit,
-        violation: ran.violation,
-        cpu_time: Duration::from_nanos(ran.cpu_ns),
-        wall_time: Duration::from_nanos(ran.wall_ns),
-        memory_peak: ran.memory_peak,
-        output_bytes: ran.stdout.total + ran.stderr.total,
-        processes_refused: ran.processes_refused,
+        exit: result.exit,
+        limit: result.limit,
+        violation: result.violation,
+        cpu_time: Duration::from_nanos(result.cpu_ns),
+        wall_time: Duration::from_nanos(result.wall_ns),
+        memory_peak: result.memory_peak,
+        output_bytes: result.stdout.total + result.stderr.total,
+        processes_refused: result.processes_refused,
         stdout,
         stderr,
     })
 }
 
-/// A file without a name, which nobody can change any more.
+/// An anonymous file, sealed against changes.
 fn memory_file(bytes: &[u8]) -> io::Result<OwnedFd> {
     let fd = memfd_create("content", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     let mut file = File::from(fd);
@@ -251,11 +250,11 @@ fn open(path: &Path) -> Result<OwnedFd, Error> {
     })
 }
 
-fn refusal(what: &str, reply: Reply) -> Error {
+fn error_of(what: &str, reply: Reply) -> Error {
     match reply {
         Reply::Invalid(text) => Error::Invalid(text),
         Reply::NoFile(reason) => Error::File { path: what.to_owned(), reason },
         Reply::Failed(text) => Error::Internal(text),
-        _ => unexpected(),
+        _ => unexpected_reply(),
     }
 }

@@ -1,14 +1,14 @@
-//! What to run, with which files and limits.
+//! The description of a run: program, files and limits.
 
 use crate::config::Mount;
 use std::{os::fd::OwnedFd, path::PathBuf, time::Duration};
 
-/// One run. `RunSpec::new(["/app/main"])` has an empty input, captured output and the default limits.
+/// One run. `RunSpec::new(["/app/main"])` has empty input, captured output and the default limits.
 #[derive(Debug)]
 pub struct RunSpec {
     /// The program (an absolute path, or a name looked up in the `PATH` of `env`) and its arguments.
     pub argv: Vec<String>,
-    /// The whole environment.
+    /// The complete environment.
     pub env: Vec<(String, String)>,
     /// The working directory.
     pub cwd: String,
@@ -20,12 +20,11 @@ pub struct RunSpec {
     pub stderr: Output,
     /// What the run may use.
     pub limits: Limits,
-    /// Read-only directories shown for this run besides the container's own: exactly these, so that a later
-    /// run without them does not see them.
+    /// Read-only directories to mount for this run only, in addition to those of the container.
     pub mounts: Vec<Mount>,
     /// Which cores the run may use.
     pub cores: Cores,
-    /// Start with the files which the run before left, for work in several steps.
+    /// Keep the files of the previous run in `/box` and `/tmp`.
     pub keep_files: bool,
 }
 
@@ -59,9 +58,9 @@ pub enum Stdin {
     Null,
     /// These bytes.
     Bytes(Vec<u8>),
-    /// An open file; its offset must not be shared with another run.
+    /// An open file, whose offset no other run may share.
     Fd(OwnedFd),
-    /// A file of the host, opened for this run.
+    /// A file of the host.
     Path(PathBuf),
     /// A regular file inside the sandbox, such as `/box/input.txt`.
     File(String),
@@ -70,37 +69,37 @@ pub enum Stdin {
 /// Standard output or error.
 #[derive(Debug)]
 pub enum Output {
-    /// `/dev/null`; not counted.
+    /// `/dev/null`; not counted against `Limits::output`.
     Null,
-    /// Kept up to `limit` bytes (what comes after is counted and dropped).
+    /// Kept up to `limit` bytes; the rest is counted and discarded.
     Capture {
-        /// How many bytes to keep.
+        /// The number of bytes to keep.
         limit: u64,
     },
-    /// A new file under `/box`; bounded by the file size limit and the disk's size.
+    /// A new file under `/box`, subject to `Limits::file_size` and `Config::disk_bytes`.
     File(String),
-    /// An open file or pipe of the caller; not counted.
+    /// An open file or pipe of the caller; not counted against `Limits::output`.
     Fd(OwnedFd),
-    /// Standard error only: the same place as standard output.
+    /// The target of standard output; for standard error only.
     Stdout,
 }
 
-/// What one run may use, all its processes together.
+/// Resource limits of one run, for all its processes together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// CPU time of all threads and children. A run which used more is [`crate::Limit::Cpu`], even if it ended well.
+    /// CPU time of all threads and children. Applies even to a program that then exits with code 0.
     pub cpu: Duration,
-    /// Time on the clock, apart from what the program spent waiting for a core that others kept busy.
+    /// Elapsed time, without the time for which the program waited for a busy core.
     pub wall: Duration,
-    /// Memory, with what is written to `/box` and `/tmp`, and the kernel's part; no swap. Also the limit of the stack.
+    /// Bytes of memory, including files in `/box` and `/tmp` and kernel memory; also the stack limit.
     pub memory: u64,
-    /// Bytes on captured standard output and error together.
+    /// Bytes of captured standard output and error together.
     pub output: u64,
-    /// Processes and threads at a time.
+    /// The number of processes and threads at the same time.
     pub processes: u32,
-    /// Size of any one file.
+    /// The size of each file in bytes.
     pub file_size: u64,
-    /// File descriptors of any one process.
+    /// The number of file descriptors of each process.
     pub open_files: u64,
 }
 
@@ -119,7 +118,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Limits for a CPU limit, with the usual wall limit: `max(3 * cpu, cpu + 2 s)`.
+    /// The default limits with this CPU limit and a wall limit of `max(3 * cpu, cpu + 2 s)`.
     pub fn cpu(cpu: Duration) -> Limits {
         Limits { cpu, wall: (cpu * 3).max(cpu + Duration::from_secs(2)), ..Limits::default() }
     }
@@ -128,18 +127,18 @@ impl Limits {
 /// Which cores a run may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cores {
-    /// The one core of the slot: for measured runs.
+    /// The core of the slot, for measured runs.
     Slot,
-    /// All cores of the sandbox: for compilers.
+    /// All cores of the sandbox, for compilers.
     All,
 }
 
-/// The content of a file to put into the sandbox.
+/// The content of a file to create in the sandbox.
 #[derive(Debug)]
 pub enum Content {
     /// These bytes.
     Bytes(Vec<u8>),
-    /// The rest of an open file.
+    /// An open file, from its current offset.
     Fd(OwnedFd),
     /// A file of the host.
     Path(PathBuf),

@@ -1,21 +1,21 @@
-//! For tests and benchmarks: lets their binary be its own agon-box, although its `main` belongs to a test harness.
+//! Lets a test or benchmark binary be its own agon-box, although its `main` belongs to a test harness.
 
 use crate::Config;
 
-/// What makes a process of a test binary a box.
-const ARGUMENT: &str = "agon-box-of-a-test";
+/// The argument that makes a test binary run as agon-box.
+const ARGUMENT: &str = "agon-test-box";
 
-/// A configuration which runs the current test binary as the box.
+/// A configuration that runs the current test binary as agon-box.
 pub fn config() -> Config {
     Config { arguments: vec![ARGUMENT.into()], ..Config::default() }
 }
 
-/// Runs before `main`, in every binary which uses [`config`].
+/// Runs before `main` in every binary that links this module.
 extern "C" fn before_main() {
     let arguments = std::fs::read("/proc/self/cmdline").unwrap_or_default();
     let mut arguments = arguments.split(|byte| *byte == 0).skip(1);
     if arguments.next() == Some(ARGUMENT.as_bytes()) {
-        std::process::exit(crate::boxed::main());
+        std::process::exit(crate::helper::main());
     }
 }
 

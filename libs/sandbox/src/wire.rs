@@ -1,12 +1,11 @@
-//! The messages between a process and its boxes, and between a box and its inits: one packet each, with
-//! file descriptors attached.
+//! The messages between the sandbox and its agon-box processes, and between an agon-box and its inits.
 //!
-//! A packet is a length, a JSON head and raw bytes. Both ends are the same executable, so there is no
-//! versioning; a malformed packet is a bug and ends the box.
+//! Each message is one packet: the length of the head, a JSON head, raw bytes, and file descriptors.
+//! Both ends are the same executable, so messages have no version. A malformed packet ends the agon-box.
 
 use crate::{
     config::Mount,
-    outcome::{Limit, Violation},
+    outcome::{Exit, Limit, Violation},
 };
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -20,33 +19,32 @@ use std::{
     path::PathBuf,
 };
 
-/// The largest packet; fits the default buffer of a socket.
+/// The maximum packet size, which fits the default socket buffer.
 pub const PACKET: usize = 128 << 10;
-/// Outputs up to this size travel inside the reply, larger ones as a file.
+/// Outputs up to this size are sent in the reply, larger ones as an attached file.
 pub const INLINE: usize = 32 << 10;
-/// The most file descriptors in one packet: three streams, and the ways into a control group.
+/// The maximum number of descriptors in a packet: three streams, and those for entering a cgroup.
 const FDS: usize = 8;
 
-/// From the owner to the box.
+/// From the sandbox to agon-box.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
-    /// The first message: make the container.
+    /// The first message: create the container.
     Setup(Box<Setup>),
-    /// Write the attached file's content at a path.
+    /// Copy the attached file to a path.
     Put { path: String, mode: u32 },
-    /// Run a program; attached: the descriptors that `Run::stdin` and others name.
+    /// Run a program. Attached: a descriptor for each stream that is `Attached`.
     Run(Box<Run>),
-    /// Send back a copy of a file.
-    Take { path: String, limit: u64 },
-    /// Name the regular files below a directory.
+    /// Reply with a copy of a file.
+    Get { path: String, limit: u64 },
+    /// List the regular files below a directory.
     List { path: String, limit: usize },
     /// Replace the container.
     Reset,
-    /// Kill the run under way, if any; has no reply of its own.
+    /// Kill the current run, if any. Has no reply.
     Cancel,
 }
 
-/// What a box needs to know once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
     pub slot: usize,
@@ -58,11 +56,11 @@ pub struct Setup {
     pub disk_bytes: u64,
     pub disk_files: u64,
     pub cgroups: crate::cgroup::Base,
-    /// Run programs without what this machine misses (already agreed to by the operator).
+    /// Features that the operator allows to be missing.
     pub without: Vec<crate::Feature>,
 }
 
-/// One run, as the box and the init need it.
+/// [`crate::RunSpec`] without its descriptors.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Run {
     pub argv: Vec<String>,
@@ -83,7 +81,6 @@ pub struct Run {
     pub keep_files: bool,
 }
 
-/// Where standard input comes from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Source {
     Null,
@@ -92,7 +89,6 @@ pub enum Source {
     File(String),
 }
 
-/// Where an output goes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Target {
     Null,
@@ -100,43 +96,41 @@ pub enum Target {
     File(String),
     /// The next attached descriptor.
     Attached,
-    /// The same as standard output.
+    /// The target of standard output; for standard error only.
     Stdout,
 }
 
-/// From the box to its owner.
+/// From agon-box to the sandbox.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
     Done,
-    /// The container stands; what was found missing on the way.
     Ready(Facts),
-    Ran(Box<Ran>),
-    /// The file is attached.
+    Finished(Box<RunResult>),
     File,
     Names(Vec<String>),
-    /// The caller's mistake.
+    /// The request is malformed.
     Invalid(String),
-    /// A file is missing or of the wrong kind.
+    /// A file is missing, not regular, or too large.
     NoFile(String),
-    /// The box's or the machine's mistake.
+    /// agon-box or the machine failed.
     Failed(String),
 }
 
-/// What a box found when it made its first container.
+/// What agon-box detected when it created its first container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
-    /// 0 when the kernel has none.
+    /// 0 when the kernel has no landlock.
     pub landlock_abi: i32,
-    /// Why a feature is missing.
+    /// The missing features, each with the reason.
     pub missing: Vec<(crate::Feature, String)>,
-    /// In a user namespace, without being root outside.
+    /// Whether agon-box runs in a user namespace, without being root outside.
     pub rootless: bool,
 }
 
-/// What a run did.
+/// [`crate::Outcome`] without the captured bytes.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Ran {
-    pub end: End,
+pub struct RunResult {
+    pub exit: Exit,
     pub limit: Option<Limit>,
     pub violation: Option<Violation>,
     pub cpu_ns: u64,
@@ -147,16 +141,7 @@ pub struct Ran {
     pub stderr: Captured,
 }
 
-/// How the program ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum End {
-    Code(i32),
-    Signal(i32),
-    Killed,
-    NotStarted(String),
-}
-
-/// A captured output: `kept` bytes are inline (standard output first) or attached as a file.
+/// A captured output: `kept` bytes, inline (standard output first) or in an attached file.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Captured {
     pub kept: u64,
@@ -164,7 +149,6 @@ pub struct Captured {
     pub attached: bool,
 }
 
-/// A received packet.
 #[derive(Debug)]
 pub struct Packet<T> {
     pub head: T,
@@ -172,7 +156,6 @@ pub struct Packet<T> {
     pub fds: Vec<OwnedFd>,
 }
 
-/// Lays out a packet.
 pub fn encode(head: &impl Serialize, tail: &[u8]) -> io::Result<Vec<u8>> {
     let mut packet = vec![0; 4];
     serde_json::to_writer(&mut packet, head)?;
@@ -180,12 +163,15 @@ pub fn encode(head: &impl Serialize, tail: &[u8]) -> io::Result<Vec<u8>> {
     packet[..4].copy_from_slice(&length.to_le_bytes());
     packet.extend_from_slice(tail);
     if packet.len() > PACKET {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "more than 128 KiB of arguments"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "arguments and environment are larger than 128 KiB",
+        ));
     }
     Ok(packet)
 }
 
-/// Reads what [`encode`] laid out.
+/// Returns the head and the raw bytes.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<(T, &[u8])> {
     let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed packet");
     let (length, rest) = bytes.split_first_chunk::<4>().ok_or_else(malformed)?;
@@ -194,12 +180,12 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<(T, &[u8])> {
     Ok((serde_json::from_slice(head)?, tail))
 }
 
-/// Sends a packet that was laid out before.
+/// Sends an encoded packet.
 pub fn send_raw(socket: BorrowedFd<'_>, packet: &[u8], fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many descriptors"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "more than 8 descriptors"));
     }
     loop {
         match sendmsg(socket, &[IoSlice::new(packet)], &mut control, SendFlags::NOSIGNAL) {
@@ -210,7 +196,6 @@ pub fn send_raw(socket: BorrowedFd<'_>, packet: &[u8], fds: &[BorrowedFd<'_>]) -
     }
 }
 
-/// Lays out and sends.
 pub fn send(
     socket: impl AsFd,
     head: &impl Serialize,
@@ -220,7 +205,7 @@ pub fn send(
     send_raw(socket.as_fd(), &encode(head, tail)?, fds)
 }
 
-/// Receives one packet into `buffer` (of [`PACKET`] bytes); the number of bytes is 0 at the end.
+/// Receives one packet into `buffer` and returns its length, which is 0 after the peer closed the socket.
 pub fn receive_raw(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -245,7 +230,7 @@ pub fn receive_raw(
     Ok((received.bytes, fds))
 }
 
-/// Waits for a packet and says how large it is; 0 at the end.
+/// Waits for a packet and returns its size without receiving it; 0 after the peer closed the socket.
 pub fn next_size(socket: impl AsFd) -> io::Result<usize> {
     use rustix::net::recv;
     let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
@@ -258,7 +243,7 @@ pub fn next_size(socket: impl AsFd) -> io::Result<usize> {
     }
 }
 
-/// Receives one packet, or `None` at the end.
+/// Receives one packet, or `None` after the peer closed the socket.
 pub fn receive<T: DeserializeOwned>(
     socket: impl AsFd,
     buffer: &mut [u8],

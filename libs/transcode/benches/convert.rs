@@ -1,4 +1,4 @@
-//! Proto JSON both ways, against building messages with prost-reflect.
+//! Proto JSON conversion in both directions, compared with prost-reflect messages.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ fn convert(criterion: &mut Criterion) {
     let set = descriptors();
     let plan = Plan::new(&set).unwrap();
     let pool = DescriptorPool::decode(&set[..]).unwrap();
-    let of = pool.get_message_by_name(LIST).unwrap();
+    let descriptor = pool.get_message_by_name(LIST).unwrap();
     let json = page();
     let wire = plan.json_to_wire(LIST, json.as_bytes()).unwrap();
 
@@ -47,7 +47,7 @@ fn convert(criterion: &mut Criterion) {
     group.bench_function("read, prost-reflect", |b| {
         b.iter(|| {
             let mut text = serde_json::Deserializer::from_str(&json);
-            DynamicMessage::deserialize(of.clone(), &mut text).unwrap().encode_to_vec()
+            DynamicMessage::deserialize(descriptor.clone(), &mut text).unwrap().encode_to_vec()
         });
     });
     group.bench_function("write", |b| {
@@ -55,7 +55,7 @@ fn convert(criterion: &mut Criterion) {
     });
     group.bench_function("write, prost-reflect", |b| {
         b.iter(|| {
-            let message = DynamicMessage::decode(of.clone(), &wire[..]).unwrap();
+            let message = DynamicMessage::decode(descriptor.clone(), &wire[..]).unwrap();
             serde_json::to_vec(&message).unwrap()
         });
     });

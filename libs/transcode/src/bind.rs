@@ -1,34 +1,34 @@
-//! Puts a request message together from path, query, body and the headers that stand for fields.
+//! Builds the request message from path, query, body and the headers that map to fields.
 //!
-//! Everything is appended to one encoded message: the body, then the query, then the path. Encoded
-//! messages merge by concatenation, so the path wins where values are the same; where they differ
-//! the request is refused.
+//! The body, the query and the path are appended to one encoded message, because encoded messages
+//! merge by concatenation. A request is refused if the path and another part set a field to
+//! different values.
 
-use crate::error::{Fault, Unwritable};
+use crate::error::{RequestError, ResponseError};
 use crate::json::write::{Defaults, Writer};
 use crate::json::{known, read};
 use crate::plan::{Body, HttpBody, Plan, Route};
 use crate::query;
 use crate::scalar::{self, Payload};
-use crate::shape::{Form, Kind, Shapes};
+use crate::shape::{Form, Kind, MessageId, Shapes};
 use crate::wire::{self, Raw};
 
 /// The parts of an HTTP request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Parts<'r> {
-    /// The raw segments that the router found.
+    /// The raw path segments that the router returned.
     pub segments: &'r [&'r str],
-    /// The raw query, without `?`.
+    /// The raw query without `?`.
     pub query: &'r str,
-    /// The body; empty when there is none.
+    /// Empty if there is no body.
     pub body: &'r [u8],
     /// The media type of a raw body.
     pub content_type: &'r str,
-    /// `Idempotency-Key`: becomes the request's `request_id`.
+    /// `Idempotency-Key`, sets the `request_id` of the request.
     pub idempotency_key: Option<&'r str>,
-    /// The entity tag of `If-Match`: becomes the request's `etag`.
+    /// The entity tag of `If-Match`, sets the `etag` of the request.
     pub etag: Option<&'r str>,
-    /// `Last-Event-ID`: becomes the request's `cursor`.
+    /// `Last-Event-ID`, sets the `cursor` of the request.
     pub last_event_id: Option<&'r str>,
 }
 
@@ -40,15 +40,15 @@ pub(crate) enum Encoded {
 }
 
 impl Encoded {
-    /// The field with its tag, inside the messages above it.
+    /// The field with its tag, wrapped in its parent messages.
     pub fn field(&self, numbers: &[u32]) -> Vec<u8> {
-        let Some((last, above)) = numbers.split_last() else { return Vec::new() };
+        let Some((last, parents)) = numbers.split_last() else { return Vec::new() };
         let mut field = Vec::new();
         match self {
             Encoded::Scalar(payload) => payload.put(&mut field, *last),
             Encoded::Message(bytes) => wire::put_bytes(&mut field, *last, bytes),
         }
-        wire::nest(above, field)
+        wire::nest(parents, field)
     }
 
     fn raw(&self) -> Raw<'_> {
@@ -60,39 +60,40 @@ impl Encoded {
 }
 
 impl Plan {
-    /// The encoded request message.
-    pub fn bind(&self, route: &Route, parts: &Parts<'_>) -> Result<Vec<u8>, Fault> {
-        let (mut message, touched) = self.body(route, parts)?;
+    /// Builds and encodes the request message.
+    pub fn bind(&self, route: &Route, parts: &Parts<'_>) -> Result<Vec<u8>, RequestError> {
+        let (mut message, present) = self.body(route, parts)?;
         message.extend(query::bind(self, route, parts.query)?);
         if let Some(mask) = &route.mask
             && wire::lookup(&message, &[mask.number]).is_none()
         {
-            let below = |path: &str, skip: &str| {
-                path.strip_prefix(skip).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            let is_within = |path: &str, parent: &str| {
+                path.strip_prefix(parent)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
             };
             let mut paths = Vec::new();
-            for path in touched.iter().filter(|path| !mask.skip.iter().any(|s| below(path, s))) {
+            for path in present.iter().filter(|path| !mask.skip.iter().any(|s| is_within(path, s)))
+            {
                 wire::put_bytes(&mut paths, 1, path.as_bytes());
             }
             wire::put_bytes(&mut message, mask.number, &paths);
         }
         for (variable, target) in route.template.variables.iter().zip(&route.variables) {
             let text = route.template.value(variable, parts.segments).ok_or_else(|| {
-                Fault::new(&*target.name, "the path holds a malformed percent-encoding")
+                RequestError::new(&*target.name, "the path has a malformed percent-encoding")
             })?;
             let value = from_text(&self.shapes, target.kind, &text)
-                .map_err(|wrong| Fault::new(&*target.name, wrong))?;
-            let wrong = "differs from the value in the path";
-            append(&mut message, &target.numbers, &value, &target.name, wrong)?;
+                .map_err(|reason| RequestError::new(&*target.name, reason))?;
+            append(&mut message, &target.numbers, &value, &target.name, "the path")?;
         }
-        fill(
+        append_header(
             &mut message,
             route.request_id.as_slice(),
             parts.idempotency_key,
             "request_id",
             "Idempotency-Key",
         )?;
-        fill(
+        append_header(
             &mut message,
             route.etag.as_deref().unwrap_or_default(),
             parts.etag,
@@ -100,39 +101,43 @@ impl Plan {
             "If-Match",
         )?;
         if let (Some((cursor, _)), Some(id)) = (route.cursor, parts.last_event_id) {
-            // A browser that reconnects sends the URL it began with: the header is newer.
+            // A browser reconnects with the original URL, so the header is newer than the query.
             wire::put_bytes(&mut message, cursor, id.as_bytes());
         }
         Ok(message)
     }
 
-    fn body(&self, route: &Route, parts: &Parts<'_>) -> Result<(Vec<u8>, Vec<String>), Fault> {
+    fn body(
+        &self,
+        route: &Route,
+        parts: &Parts<'_>,
+    ) -> Result<(Vec<u8>, Vec<String>), RequestError> {
         if let Some(upload) = route.upload {
             return Ok((http_body(upload, parts.content_type, parts.body), Vec::new()));
         }
         let read = match route.body {
             _ if parts.body.is_empty() => return Ok(Default::default()),
-            Body::None => return Err(Fault::new("", "this request takes no body")),
+            Body::None => return Err(RequestError::new("", "this request must not have a body")),
             Body::All => read::message(&self.shapes, route.input, parts.body, self.limits)?,
             Body::Field(field) => {
                 read::field(&self.shapes, route.input, field, parts.body, self.limits)?
             }
         };
-        Ok((read.wire, read.touched))
+        Ok((read.wire, read.present))
     }
 
-    /// A further message of an upload: only the next bytes.
+    /// Encodes a message of an upload after the first one, with only the next bytes.
     pub fn chunk(&self, route: &Route, data: &[u8]) -> Vec<u8> {
         route.upload.map(|upload| http_body(upload, "", data)).unwrap_or_default()
     }
 
-    /// Appends the HTTP body of a response message as JSON.
+    /// Appends the HTTP body of a response as JSON.
     pub fn reply(
         &self,
         route: &Route,
         message: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), Unwritable> {
+    ) -> Result<(), ResponseError> {
         let writer = Writer::new(&self.shapes, Defaults::Emit);
         match route.response_body {
             Some(field) => writer.field(route.output, field, message, out),
@@ -140,86 +145,90 @@ impl Plan {
         }
     }
 
-    /// The content type and the bytes of a response's `google.api.HttpBody`.
+    /// The content type and data of the `google.api.HttpBody` in a response.
     pub fn download<'m>(
         &self,
         route: &Route,
         message: &'m [u8],
-    ) -> Result<(&'m str, &'m [u8]), Unwritable> {
+    ) -> Result<(&'m str, &'m [u8]), ResponseError> {
         let body = match route.download {
             Some(HttpBody::Field(number)) => bytes_at(message, &[number]).unwrap_or_default(),
             _ => message,
         };
         let content_type = std::str::from_utf8(bytes_at(body, &[1]).unwrap_or_default())
-            .map_err(|_| Unwritable("a content type is not UTF-8"))?;
+            .map_err(|_| ResponseError("the content type is not UTF-8"))?;
         Ok((content_type, bytes_at(body, &[2]).unwrap_or_default()))
     }
 
-    /// The etag of a response, when it has one.
+    /// The etag of a response, if it has one.
     pub fn etag<'m>(&self, route: &Route, message: &'m [u8]) -> Option<&'m str> {
         text_at(message, route.reply_etag.as_deref()?)
     }
 
-    /// Where a resumable stream stands behind a response.
+    /// The cursor from which a stream can be resumed after this response.
     pub fn cursor<'m>(&self, route: &Route, message: &'m [u8]) -> Option<&'m str> {
         text_at(message, &[route.cursor?.1])
     }
 
-    /// Reads a message from proto JSON; the part of the converter that knows no routes.
-    pub fn json_to_wire(&self, name: &str, json: &[u8]) -> Result<Vec<u8>, Fault> {
-        let unknown = || Fault::new("", "the message type is unknown");
+    /// Reads a message of the named type from proto JSON.
+    pub fn json_to_wire(&self, name: &str, json: &[u8]) -> Result<Vec<u8>, RequestError> {
+        let unknown = || RequestError::new("", format!("unknown message type {name}"));
         let id = self.shapes.find(name).ok_or_else(unknown)?;
         Ok(read::message(&self.shapes, id, json, self.limits)?.wire)
     }
 
-    /// Writes a message as proto JSON; the part of the converter that knows no routes.
+    /// Writes a message of the named type as proto JSON.
     pub fn wire_to_json(
         &self,
         name: &str,
         message: &[u8],
         defaults: Defaults,
-    ) -> Result<Vec<u8>, Unwritable> {
-        let id = self.shapes.find(name).ok_or(Unwritable("the message type is unknown"))?;
+    ) -> Result<Vec<u8>, ResponseError> {
+        let id = self.shapes.find(name).ok_or(ResponseError("unknown message type"))?;
         let mut out = Vec::new();
         Writer::new(&self.shapes, defaults).message(id, message, &mut out)?;
         Ok(out)
     }
 }
 
-/// Appends a value, unless the message already holds another one there.
+/// Appends a value; fails if the message has a different one. `source` is for the error text.
 fn append(
     message: &mut Vec<u8>,
     numbers: &[u32],
     value: &Encoded,
     name: &str,
-    wrong: &str,
-) -> Result<(), Fault> {
+    source: &str,
+) -> Result<(), RequestError> {
     match wire::lookup(message, numbers) {
-        Some(other) if other != value.raw() => return Err(Fault::new(name, wrong)),
-        _ => message.extend(value.field(numbers)),
+        Some(other) if other != value.raw() => {
+            Err(RequestError::new(name, format!("differs from the value in {source}")))
+        }
+        _ => {
+            message.extend(value.field(numbers));
+            Ok(())
+        }
     }
-    Ok(())
 }
 
-fn fill(
+fn append_header(
     message: &mut Vec<u8>,
     numbers: &[u32],
     value: Option<&str>,
     name: &str,
     header: &str,
-) -> Result<(), Fault> {
+) -> Result<(), RequestError> {
     let Some(value) = value.filter(|_| !numbers.is_empty()) else { return Ok(()) };
     let value = Encoded::Scalar(Payload::Bytes(value.as_bytes().to_vec()));
-    append(message, numbers, &value, name, &format!("differs from the header {header}"))
+    append(message, numbers, &value, name, &format!("the header {header}"))
 }
 
-fn http_body(place: HttpBody, content_type: &str, data: &[u8]) -> Vec<u8> {
+fn http_body(target: HttpBody, content_type: &str, data: &[u8]) -> Vec<u8> {
     let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
     if !content_type.is_empty() {
         wire::put_bytes(&mut body, 1, content_type.as_bytes());
     }
     wire::put_bytes(&mut body, 2, data);
-    match place {
+    match target {
         HttpBody::Whole => body,
         HttpBody::Field(number) => wire::nest(&[number], body),
     }
@@ -237,7 +246,7 @@ fn text_at<'m>(message: &'m [u8], path: &[u32]) -> Option<&'m str> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Reads the text of a path segment or query parameter.
+/// Encodes the text of a path segment or query parameter.
 pub(crate) fn from_text(shapes: &Shapes, kind: Kind, text: &str) -> Result<Encoded, String> {
     let scalar = match kind {
         Kind::String => Ok(Payload::Bytes(text.as_bytes().to_vec())),
@@ -252,12 +261,12 @@ pub(crate) fn from_text(shapes: &Shapes, kind: Kind, text: &str) -> Result<Encod
     scalar.map(Encoded::Scalar).map_err(str::to_owned)
 }
 
-fn well_known(shapes: &Shapes, id: crate::shape::MessageId, text: &str) -> Result<Vec<u8>, String> {
+fn well_known(shapes: &Shapes, id: MessageId, text: &str) -> Result<Vec<u8>, String> {
     let message = shapes.message(id);
     let mut out = Vec::new();
     match message.form {
-        Form::Timestamp => put_span(&mut out, known::parse_timestamp(text)?),
-        Form::Duration => put_span(&mut out, known::parse_duration(text)?),
+        Form::Timestamp => known::parse_timestamp(text)?.put(&mut out),
+        Form::Duration => known::parse_duration(text)?.put(&mut out),
         Form::FieldMask => {
             for path in known::parse_field_mask(text, true)? {
                 wire::put_bytes(&mut out, 1, path.as_bytes());
@@ -274,19 +283,11 @@ fn well_known(shapes: &Shapes, id: crate::shape::MessageId, text: &str) -> Resul
         Form::Struct | Form::Value | Form::ListValue => {
             let limits = crate::json::lexer::Limits::default();
             let read = read::message(shapes, id, text.as_bytes(), limits);
-            out = read.map_err(|fault| format!("must be JSON: {}", fault.message))?.wire;
+            out = read.map_err(|error| format!("must be JSON: {}", error.message))?.wire;
         }
         Form::Object | Form::Any => {
-            return Err("is a message: name one of its fields, such as a.b".into());
+            return Err("is a message: set one of its fields, such as a.b".into());
         }
     }
     Ok(out)
-}
-
-fn put_span(out: &mut Vec<u8>, span: known::Span) {
-    for (number, part) in [(1, span.seconds), (2, i64::from(span.nanos))] {
-        if part != 0 {
-            Payload::Varint(part as u64).put(out, number);
-        }
-    }
 }

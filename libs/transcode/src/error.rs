@@ -1,62 +1,61 @@
-//! What can go wrong: a plan that cannot be built, a request that is wrong, a response that is not
-//! what its descriptor says.
+//! Errors: invalid descriptors, invalid requests, and responses that do not match their descriptor.
 
 use crate::template::TemplateError;
 
-/// The descriptors do not make a plan. Found at start-up, never while serving.
+/// The descriptors are invalid. Occurs only at start-up.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// The descriptor set itself is wrong.
+    /// The descriptor set cannot be decoded.
     #[error("descriptor set: {0}")]
     Descriptors(String),
-    /// A path template is wrong.
+    /// A path template is invalid.
     #[error("{rpc}: {error}")]
     Template {
         /// The RPC's full name.
         rpc: String,
-        /// What is wrong with the template.
+        /// The error of the template.
         error: TemplateError,
     },
-    /// A rule does not fit its messages.
+    /// A rule does not match its messages.
     #[error("{rpc}: {reason}")]
     Rule {
         /// The RPC's full name.
         rpc: String,
-        /// What does not fit.
+        /// The mismatch.
         reason: String,
     },
-    /// Two rules answer the same requests.
-    #[error("{first} and {second} both answer {method} {template}")]
+    /// Two rules match the same requests.
+    #[error("{first} and {second} both match {method} {template}")]
     Ambiguous {
-        /// The RPC that came first.
+        /// The RPC of the earlier rule.
         first: String,
-        /// The RPC that came second.
+        /// The RPC of the later rule.
         second: String,
         /// The HTTP method.
         method: String,
-        /// The second one's template.
+        /// The template of the later rule.
         template: String,
     },
 }
 
-/// A request that cannot be transcoded: always the client's mistake.
+/// An invalid request: an error of the client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
-pub struct Fault {
-    /// The path of the field in proto names; empty when no field is to blame.
+pub struct RequestError {
+    /// The path of the field in proto names; empty if the error is not about a field.
     pub field: String,
-    /// What is wrong, and what would be right.
+    /// What is invalid and what is expected.
     pub message: String,
 }
 
-impl Fault {
-    /// A fault of a field.
+impl RequestError {
+    /// An error about `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Fault { field: field.into(), message: message.into() }
+        RequestError { field: field.into(), message: message.into() }
     }
 }
 
-/// A message that proto JSON cannot represent: the server's mistake.
+/// A message that proto JSON cannot represent: an error of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Unwritable(pub &'static str);
+pub struct ResponseError(pub &'static str);

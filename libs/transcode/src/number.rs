@@ -1,11 +1,11 @@
-//! Numbers as JSON writes them, converted exactly.
+//! Exact conversion of JSON numbers.
 
 /// Whether the whole text is a JSON number (RFC 8259: no leading zeros, no `+`, no bare dot).
 pub fn is_json_number(text: &str) -> bool {
     json_number_length(text.as_bytes()) == Some(text.len()) && !text.is_empty()
 }
 
-/// The length of the JSON number at the start, `None` when there is none.
+/// The length of the JSON number at the start of the text, if there is one.
 pub fn json_number_length(text: &[u8]) -> Option<usize> {
     let digits = |from: usize| text[from..].iter().take_while(|b| b.is_ascii_digit()).count();
     let mut at = usize::from(text.first() == Some(&b'-'));
@@ -32,8 +32,8 @@ pub fn json_number_length(text: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-/// The integer that a JSON number stands for (`1e3` and `5.0` do, `0.5` does not), exactly; `None`
-/// also when it is beyond any protobuf integer.
+/// The exact integer value of a JSON number such as `1e3` or `5.0`. `None` if it is not an integer
+/// or exceeds every protobuf integer type.
 pub fn integer(text: &str) -> Option<i128> {
     if !is_json_number(text) {
         return None;
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn integers_are_exact() {
-        let yes = [
+        let integers = [
             ("0", 0),
             ("-0", 0),
             ("1e5", 100_000),
@@ -80,10 +80,10 @@ mod tests {
             ("1E+2", 100),
             ("0e999999", 0),
         ];
-        for (text, value) in yes {
+        for (text, value) in integers {
             assert_eq!(integer(text), Some(value), "{text}");
         }
-        let no = [
+        let invalid = [
             "",
             "1.5",
             "1e-1",
@@ -105,7 +105,7 @@ mod tests {
             "-",
             "1e400000000",
         ];
-        for text in no {
+        for text in invalid {
             assert_eq!(integer(text), None, "{text}");
         }
     }

@@ -1,21 +1,20 @@
-//! Percent-encoding, strictly: a `%` that does not start two hex digits is malformed, and decoded
-//! bytes must be UTF-8, because every destination is a protobuf string or a parser of one.
+//! Strict percent-decoding: `%` must be followed by two hex digits, and the decoded bytes must be
+//! UTF-8, because they become protobuf strings or are parsed as text.
 
-/// What a decoder leaves alone.
+/// The escapes that are not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// Decode everything.
     Nothing,
-    /// Leave `%2F` as it is: in a value of several segments it would turn into a separator.
+    /// Keeps `%2F`, which would become a separator in a value of several segments.
     Slash,
 }
 
-/// Decodes a path component, or `None` when it is malformed.
+/// Decodes a path component; `None` if it is malformed.
 pub fn decode(text: &str, keep: Keep) -> Option<String> {
     decode_bytes(text.as_bytes(), keep, false)
 }
 
-/// Decodes a component of a form-encoded query (`+` is a space), or `None` when it is malformed.
+/// Decodes a component of a form-encoded query (`+` is a space); `None` if it is malformed.
 pub fn decode_query(text: &str) -> Option<String> {
     decode_bytes(text.as_bytes(), Keep::Nothing, true)
 }
@@ -53,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decodes_strictly() {
+    fn decoding_is_strict() {
         assert_eq!(decode("p%20q%2Fr", Keep::Nothing).as_deref(), Some("p q/r"));
         assert_eq!(decode("p%20q%2fr%2F", Keep::Slash).as_deref(), Some("p q%2fr%2F"));
         assert_eq!(decode("%21%23%24%26%40", Keep::Slash).as_deref(), Some("!#$&@"));

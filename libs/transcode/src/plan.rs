@@ -1,4 +1,4 @@
-//! The plan: every HTTP binding of a descriptor set, checked and resolved once, at start-up.
+//! The plan: all HTTP routes of a descriptor set, checked and resolved once at start-up.
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage, Value};
 
@@ -9,7 +9,7 @@ use crate::shape::{Field, Form, Kind, Label, Message, MessageId, Shapes};
 use crate::status;
 use crate::template::Template;
 
-/// Every HTTP binding of a descriptor set.
+/// All HTTP routes of a descriptor set.
 #[derive(Debug)]
 pub struct Plan {
     pub(crate) pool: DescriptorPool,
@@ -19,7 +19,7 @@ pub struct Plan {
     router: Router,
 }
 
-/// One HTTP binding of an RPC.
+/// One HTTP rule of an RPC.
 #[derive(Debug)]
 pub struct Route {
     /// The RPC's full name, `package.Service.Method`.
@@ -28,9 +28,7 @@ pub struct Route {
     pub rpc_path: String,
     /// The HTTP method; `*` for any.
     pub method: String,
-    /// The path template.
     pub template: Template,
-    /// What the HTTP body holds.
     pub body: Body,
     /// The index of the response field that becomes the HTTP body.
     pub response_body: Option<usize>,
@@ -38,51 +36,49 @@ pub struct Route {
     pub input: MessageId,
     /// The response's type.
     pub output: MessageId,
-    /// Whether the RPC takes a stream.
+    /// Whether the request is a stream.
     pub client_streaming: bool,
-    /// Whether the RPC answers with a stream.
+    /// Whether the response is a stream.
     pub server_streaming: bool,
-    /// Where the raw HTTP body goes, when it is not JSON.
+    /// The `google.api.HttpBody` of the request, if its HTTP body is not JSON.
     pub upload: Option<HttpBody>,
-    /// Where the raw HTTP body of the response stands, when it is not JSON.
+    /// The `google.api.HttpBody` of the response, if its HTTP body is not JSON.
     pub download: Option<HttpBody>,
-    /// Whether the RPC declares that it changes nothing.
-    pub read_only: bool,
-    /// How the path's variables reach the request, in the order of the template.
+    /// The request fields of the path variables, in the order of the template.
     pub(crate) variables: Vec<Target>,
-    /// The request's `request_id`.
+    /// The number of the `request_id` field of the request.
     pub(crate) request_id: Option<u32>,
-    /// The path of the request's etag.
+    /// The path of the etag in the request.
     pub(crate) etag: Option<Vec<u32>>,
-    /// The path of the response's etag.
+    /// The path of the etag in the response.
     pub(crate) reply_etag: Option<Vec<u32>>,
-    /// The `cursor` of the request and of each response of a resumable stream.
+    /// The numbers of the `cursor` fields of request and response of a resumable stream.
     pub(crate) cursor: Option<(u32, u32)>,
-    /// How to fill the field mask of a PATCH that has none.
+    /// The field mask that a PATCH without a mask gets.
     pub(crate) mask: Option<Mask>,
 }
 
-/// What the HTTP body of a request holds.
+/// The part of a request that is in the HTTP body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// Nothing: there is none.
+    /// There is no body.
     None,
-    /// Every field that the path does not bind.
+    /// All fields that are not in the path.
     All,
-    /// The field of this index.
+    /// The field with this index.
     Field(usize),
 }
 
-/// Where a `google.api.HttpBody` stands in a message.
+/// The position of a `google.api.HttpBody` in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpBody {
-    /// It is the message.
+    /// It is the whole message.
     Whole,
-    /// It is the field of this number.
+    /// It is the field with this number.
     Field(u32),
 }
 
-/// A request field that a path variable fills.
+/// A request field that a path variable sets.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub numbers: Vec<u32>,
@@ -90,22 +86,21 @@ pub(crate) struct Target {
     pub name: String,
 }
 
-/// A field mask that the edge may fill.
 #[derive(Debug)]
 pub(crate) struct Mask {
     pub number: u32,
-    /// Paths that never belong into it: what the path names, the etag, what is output only.
+    /// Paths that are never added: the fields of the path, the etag, output-only fields.
     pub skip: Vec<String>,
 }
 
 impl Plan {
-    /// Reads the bindings of an encoded `FileDescriptorSet`. It must hold its imports; with source
-    /// information the OpenAPI document carries the comments.
+    /// Reads the routes of an encoded `FileDescriptorSet`. It must include its imports. If it has
+    /// source information, the OpenAPI document has the comments.
     pub fn new(descriptor_set: &[u8]) -> Result<Plan, PlanError> {
-        let wrong =
+        let invalid =
             |error: prost_reflect::DescriptorError| PlanError::Descriptors(error.to_string());
-        let mut pool = DescriptorPool::decode(descriptor_set).map_err(wrong)?;
-        status::add_types(&mut pool).map_err(wrong)?;
+        let mut pool = DescriptorPool::decode(descriptor_set).map_err(invalid)?;
+        status::add_types(&mut pool).map_err(invalid)?;
         let shapes = Shapes::new(&pool);
         let mut routes: Vec<Route> = Vec::new();
         for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
@@ -127,23 +122,23 @@ impl Plan {
         Ok(Plan { pool, shapes, routes, limits: Limits::default(), router })
     }
 
-    /// Changes what a JSON body may cost.
+    /// Replaces the limits on JSON bodies.
     #[must_use]
     pub fn with_limits(self, limits: Limits) -> Plan {
         Plan { limits, ..self }
     }
 
-    /// Every binding, in the order of the descriptor set.
+    /// All routes, in the order of the descriptor set.
     pub fn routes(&self) -> &[Route] {
         &self.routes
     }
 
-    /// The binding of a number that [`Plan::find`] gave.
+    /// The route with an index that [`Plan::find`] returned.
     pub fn route(&self, index: usize) -> &Route {
         &self.routes[index]
     }
 
-    /// Finds the binding for a method and a raw path (without query).
+    /// Finds the route for a method and a raw path without query.
     pub fn find<'p>(&self, method: &str, path: &'p str) -> Found<'p> {
         self.router.find(method, path)
     }
@@ -154,7 +149,7 @@ impl Plan {
     }
 }
 
-/// The rules of a method: the annotation and its additional bindings.
+/// The HTTP rules of a method, including additional bindings.
 fn http_rules(pool: &DescriptorPool, method: &MethodDescriptor) -> Vec<DynamicMessage> {
     let Some(extension) = pool.get_extension_by_name("google.api.http") else { return Vec::new() };
     let options = method.options();
@@ -198,36 +193,40 @@ fn route(
     rule: &DynamicMessage,
 ) -> Result<Route, PlanError> {
     let rpc = method.full_name().to_owned();
-    let wrong = |reason: String| PlanError::Rule { rpc: rpc.clone(), reason };
+    let invalid = |reason: String| PlanError::Rule { rpc: rpc.clone(), reason };
     let (http_method, template) = method_and_template(rule);
     let template: Template =
         template.parse().map_err(|error| PlanError::Template { rpc: rpc.clone(), error })?;
     if http_method.is_empty() {
-        return Err(wrong("the rule has no method".into()));
+        return Err(invalid("the rule must have a method".into()));
     }
     let input = shapes.find(method.input().full_name());
     let output = shapes.find(method.output().full_name());
     let (Some(input), Some(output)) = (input, output) else {
-        return Err(wrong("a message type is missing".into()));
+        return Err(invalid(
+            "the descriptor set does not have the message types of the RPC".into(),
+        ));
     };
     let request = shapes.message(input);
     let response = shapes.message(output);
 
-    let body = body(request, &text(rule, "body")).map_err(&wrong)?;
+    let body = body(request, &text(rule, "body")).map_err(&invalid)?;
     if body != Body::None && matches!(http_method.as_str(), "GET" | "HEAD") {
-        return Err(wrong("a GET has no body".into()));
+        return Err(invalid("GET and HEAD must not have a body".into()));
     }
     let response_body = match text(rule, "response_body").as_str() {
         "" | "*" => None,
-        name => Some(named(response, name).map_err(&wrong)?),
+        name => Some(named(response, name).map_err(&invalid)?),
     };
     let mut variables = Vec::new();
     for variable in &template.variables {
-        variables.push(target(shapes, input, &variable.field_path).map_err(&wrong)?);
+        variables.push(target(shapes, input, &variable.field_path).map_err(&invalid)?);
     }
     let upload = http_body_in(shapes, input, body);
     if method.is_client_streaming() && upload.is_none() {
-        return Err(wrong("a stream of requests needs a google.api.HttpBody as its body".into()));
+        return Err(invalid(
+            "a stream of requests must have a google.api.HttpBody as its body".into(),
+        ));
     }
     let download = http_body_out(shapes, output, response_body);
     let mask = mask(pool, shapes, &http_method, input, body, &template);
@@ -241,11 +240,6 @@ fn route(
         server_streaming: method.is_server_streaming(),
         upload,
         download,
-        read_only: method
-            .method_descriptor_proto()
-            .options
-            .as_ref()
-            .is_some_and(|o| o.idempotency_level() as i32 == 1),
         variables,
         request_id: string_field(request, "request_id"),
         etag: etag_path(shapes, request, body),
@@ -274,24 +268,26 @@ fn body(request: &Message, name: &str) -> Result<Body, String> {
     }
 }
 
-/// Resolves a variable's field path to a single value that a text can hold.
+/// Resolves the field path of a variable. The field must be a single value with a text form.
 fn target(shapes: &Shapes, id: MessageId, path: &[String]) -> Result<Target, String> {
     let name = path.join(".");
     let mut numbers = Vec::new();
     let mut kind = Kind::Message(id);
     for part in path {
-        let Kind::Message(id) = kind else { return Err(format!("`{name}` is not a field")) };
+        let Kind::Message(id) = kind else {
+            return Err(format!("there is no field `{name}`"));
+        };
         let message = shapes.message(id);
         let field = &message.fields[self::named(message, part)?];
-        if matches!(field.label, Label::Repeated { .. } | Label::Map) {
-            return Err(format!("`{name}` is not a single value"));
+        if !field.is_single() {
+            return Err(format!("`{name}` must not be repeated or a map"));
         }
         numbers.push(field.number);
         kind = field.kind;
     }
     match kind {
         Kind::Message(id) if shapes.message(id).form == Form::Object => {
-            Err(format!("`{name}` is a message, which a path cannot hold"))
+            Err(format!("`{name}` must not be a message"))
         }
         kind => Ok(Target { numbers, kind, name }),
     }
@@ -327,11 +323,10 @@ fn http_body_field(shapes: &Shapes, field: &Field) -> Option<HttpBody> {
 
 fn string_field(message: &Message, name: &str) -> Option<u32> {
     let (_, field) = message.field(name)?;
-    let single = matches!(field.label, Label::Implicit | Label::Explicit);
-    (single && field.kind == Kind::String && field.name == name).then_some(field.number)
+    (field.is_single() && field.kind == Kind::String && field.name == name).then_some(field.number)
 }
 
-/// A request's own etag, or that of the resource in its body.
+/// The etag of the request, or else of the resource in its body.
 fn etag_path(shapes: &Shapes, request: &Message, body: Body) -> Option<Vec<u32>> {
     if let Some(own) = string_field(request, "etag") {
         return Some(vec![own]);
@@ -388,31 +383,33 @@ fn mask(
             skip.push(rest.join("."));
         }
     }
-    skip.extend(output_only(pool, &shapes.message(resource).name));
+    let resource = shapes.message(resource);
+    let set_by_server = |field: &&Field| {
+        let behaviors = field_behaviors(pool, &resource.name, &field.name);
+        behaviors.contains(&OUTPUT_ONLY) || behaviors.contains(&IDENTIFIER)
+    };
+    skip.extend(resource.fields.iter().filter(set_by_server).map(|field| field.name.clone()));
     Some(Mask { number, skip })
 }
 
-/// The fields of a message that `google.api.field_behavior` says only servers set.
-fn output_only(pool: &DescriptorPool, message: &str) -> Vec<String> {
-    const OUTPUT_ONLY: i32 = 3;
-    const IDENTIFIER: i32 = 8;
+// Values of `google.api.FieldBehavior`.
+pub(crate) const REQUIRED: i32 = 2;
+pub(crate) const OUTPUT_ONLY: i32 = 3;
+pub(crate) const INPUT_ONLY: i32 = 4;
+const IDENTIFIER: i32 = 8;
+
+/// The `google.api.field_behavior` values of a field.
+pub(crate) fn field_behaviors(pool: &DescriptorPool, message: &str, field: &str) -> Vec<i32> {
     let extension = pool.get_extension_by_name("google.api.field_behavior");
-    let (Some(extension), Some(message)) = (extension, pool.get_message_by_name(message)) else {
-        return Vec::new();
-    };
-    let given = |value: &Value| matches!(value.as_enum_number(), Some(OUTPUT_ONLY | IDENTIFIER));
-    message
-        .fields()
-        .filter(|field| {
-            let options = field.options();
-            let behaviour = options.get_extension(&extension);
-            behaviour.as_list().is_some_and(|list| list.iter().any(given))
-        })
-        .map(|field| field.name().to_owned())
-        .collect()
+    let message = pool.get_message_by_name(message);
+    let field = message.and_then(|message| message.get_field_by_name(field));
+    let (Some(extension), Some(field)) = (extension, field) else { return Vec::new() };
+    let options = field.options();
+    let behaviors = options.get_extension(&extension);
+    behaviors.as_list().unwrap_or_default().iter().filter_map(Value::as_enum_number).collect()
 }
 
-/// The access level a method's `agon.options.v1.access` option names, such as `LEVEL_NONE`.
+/// The level of a method's `agon.options.v1.access` option, such as `LEVEL_NONE`.
 pub(crate) fn access_level(pool: &DescriptorPool, rpc: &str) -> Option<String> {
     let (service, method) = rpc.rsplit_once('.')?;
     let service = pool.get_service_by_name(service)?;

@@ -1,17 +1,18 @@
-//! Finds the route of a path: a trie in which a literal beats `*` and `*` beats `**`.
+//! Finds the route of a path: a trie in which a literal takes precedence over `*` and `*` over
+//! `**`.
 //!
-//! A failed branch is left for the next best one, so `/a/{x}/c` is found although `/a/b` exists. The
-//! trie is a tree, so a lookup visits every node at most once, whatever the path.
+//! The search backtracks, so `/a/{x}/c` is found although `/a/b` exists. A lookup visits every node
+//! at most once.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::percent::{self, Keep};
 use crate::template::{Segment, Template};
 
-/// The HTTP method that matches every method (`custom { kind: "*" }`).
-pub const ANY_METHOD: &str = "*";
+/// Matches every HTTP method (`custom { kind: "*" }`).
+const ANY_METHOD: &str = "*";
 
-/// Routes by method and path; the values are the caller's route numbers.
+/// Route indices by method and path. The indices are the caller's.
 #[derive(Debug, Default)]
 pub struct Router {
     root: Node,
@@ -23,7 +24,7 @@ pub struct Router {
 struct Node {
     literals: HashMap<String, Node>,
     star: Option<Box<Node>>,
-    /// What follows `**` (literals only), longest first.
+    /// The routes with `**`, by the literals after it; longest first.
     deep: Vec<(Vec<String>, Vec<Leaf>)>,
     leaves: Vec<Leaf>,
 }
@@ -35,21 +36,21 @@ struct Leaf {
     route: usize,
 }
 
-/// What a lookup found.
+/// The result of a lookup.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found<'p> {
-    /// This route, and the raw segments of the path without its verb.
+    /// The route index, and the raw segments of the path without its verb.
     Route(usize, Vec<&'p str>),
-    /// The path exists, for these methods only.
+    /// The path matches only with these methods.
     OtherMethods(BTreeSet<String>),
-    /// The path holds a malformed percent-encoding, or does not start with `/`.
+    /// The path has a malformed percent-encoding or does not start with `/`.
     Malformed,
-    /// Nothing.
+    /// No route matches.
     Nothing,
 }
 
 impl Router {
-    /// Adds a route; `Err` holds the number of the route that already answers the same requests.
+    /// Adds a route. `Err` is the index of the route that already matches the same requests.
     pub fn add(&mut self, method: &str, template: &Template, route: usize) -> Result<(), usize> {
         let mut node = &mut self.root;
         let mut segments = template.segments.iter();
@@ -80,7 +81,7 @@ impl Router {
         Ok(())
     }
 
-    /// Finds the route for a method and a raw (still encoded) path without its query.
+    /// Finds the route for a method and a raw (percent-encoded) path without query.
     pub fn find<'p>(&self, method: &str, path: &'p str) -> Found<'p> {
         let Some(path) = path.strip_prefix('/') else { return Found::Malformed };
         let segments: Vec<&str> =
@@ -191,9 +192,9 @@ mod tests {
         templates: Vec<Template>,
     }
 
-    fn routes(all: &[(&str, &str)]) -> Fixture {
+    fn routes(list: &[(&str, &str)]) -> Fixture {
         let mut fixture = Fixture { router: Router::default(), templates: Vec::new() };
-        for (index, (method, text)) in all.iter().enumerate() {
+        for (index, (method, text)) in list.iter().enumerate() {
             let template: Template = text.parse().unwrap();
             fixture.router.add(method, &template, index).unwrap();
             fixture.templates.push(template);
@@ -201,12 +202,13 @@ mod tests {
         fixture
     }
 
-    fn gets(all: &[&str]) -> Fixture {
-        routes(&all.iter().map(|text| ("GET", *text)).collect::<Vec<_>>())
+    fn gets(templates: &[&str]) -> Fixture {
+        routes(&templates.iter().map(|text| ("GET", *text)).collect::<Vec<_>>())
     }
 
     impl Fixture {
-        /// `expected`: the template found and its `name=value` bindings; empty for none.
+        /// `expected` is the template of the route, or empty if no route matches; `bindings` are
+        /// `name=value`.
         #[track_caller]
         fn check(&self, path: &str, expected: &str, bindings: &[&str]) {
             let found = self.router.find("GET", path);
@@ -226,29 +228,29 @@ mod tests {
     }
 
     #[test]
-    fn the_more_specific_wins() {
-        let all = gets(&["/a/**", "/b/*", "/c/*/d/**", "/c/*/d/e", "/c/f/d/e", "/"]);
-        all.check("/a/b", "/a/**", &[]);
-        all.check("/a/b/c", "/a/**", &[]);
-        all.check("/a", "/a/**", &[]);
-        all.check("/b/c", "/b/*", &[]);
-        all.check("b/c/d", "", &[]);
-        all.check("/b/", "", &[]);
-        all.check("/c/u/d/v", "/c/*/d/**", &[]);
-        all.check("/c/v/d/w/x", "/c/*/d/**", &[]);
-        all.check("/c/x/y/d/z", "", &[]);
-        all.check("/c//d/w/x", "", &[]);
-        all.check("/c/x/d/e", "/c/*/d/e", &[]);
-        all.check("/c/f/d/e", "/c/f/d/e", &[]);
-        all.check("/", "/", &[]);
+    fn most_specific_route_wins() {
+        let fixture = gets(&["/a/**", "/b/*", "/c/*/d/**", "/c/*/d/e", "/c/f/d/e", "/"]);
+        fixture.check("/a/b", "/a/**", &[]);
+        fixture.check("/a/b/c", "/a/**", &[]);
+        fixture.check("/a", "/a/**", &[]);
+        fixture.check("/b/c", "/b/*", &[]);
+        fixture.check("b/c/d", "", &[]);
+        fixture.check("/b/", "", &[]);
+        fixture.check("/c/u/d/v", "/c/*/d/**", &[]);
+        fixture.check("/c/v/d/w/x", "/c/*/d/**", &[]);
+        fixture.check("/c/x/y/d/z", "", &[]);
+        fixture.check("/c//d/w/x", "", &[]);
+        fixture.check("/c/x/d/e", "/c/*/d/e", &[]);
+        fixture.check("/c/f/d/e", "/c/f/d/e", &[]);
+        fixture.check("/", "/", &[]);
         gets(&["/**"]).check("/a/", "/**", &[]);
         gets(&["/**"]).check("/", "/**", &[]);
         gets(&[]).check("/a", "", &[]);
     }
 
     #[test]
-    fn variables_bind() {
-        let all = gets(&[
+    fn variables_capture_segments() {
+        let fixture = gets(&[
             "/a/{x}/c/d/e",
             "/{x=a/*}/b/{y=*}/c",
             "/a/{x=b/*}/{y=d/**}",
@@ -259,28 +261,28 @@ mod tests {
             "/a/b/c/{x=**}",
             "/{x=*}/d/e/f/{y=**}",
         ]);
-        all.check("/a/book/c/d/e", "/a/{x}/c/d/e", &["x=book"]);
-        all.check("/a/hello/b/world/c", "/{x=a/*}/b/{y=*}/c", &["x=a/hello", "y=world"]);
-        all.check(
+        fixture.check("/a/book/c/d/e", "/a/{x}/c/d/e", &["x=book"]);
+        fixture.check("/a/hello/b/world/c", "/{x=a/*}/b/{y=*}/c", &["x=a/hello", "y=world"]);
+        fixture.check(
             "/a/b/zoo/d/animal/tiger",
             "/a/{x=b/*}/{y=d/**}",
             &["x=b/zoo", "y=d/animal/tiger"],
         );
-        all.check(
+        fixture.check(
             "/alpha/dog/beta/eat/bones/gamma",
             "/alpha/{x=*}/beta/{y=**}/gamma",
             &["x=dog", "y=eat/bones"],
         );
-        all.check("/foo/a", "/{x=*}/a", &["x=foo"]);
-        all.check("/foo/bar/a/b", "/{x=**}/a/b", &["x=foo/bar"]);
-        all.check("/a/b/foo", "/a/b/{x=*}", &["x=foo"]);
-        all.check("/a/b/c/foo/bar/baz", "/a/b/c/{x=**}", &["x=foo/bar/baz"]);
-        all.check("/foo/d/e/f/bar/baz", "/{x=*}/d/e/f/{y=**}", &["x=foo", "y=bar/baz"]);
+        fixture.check("/foo/a", "/{x=*}/a", &["x=foo"]);
+        fixture.check("/foo/bar/a/b", "/{x=**}/a/b", &["x=foo/bar"]);
+        fixture.check("/a/b/foo", "/a/b/{x=*}", &["x=foo"]);
+        fixture.check("/a/b/c/foo/bar/baz", "/a/b/c/{x=**}", &["x=foo/bar/baz"]);
+        fixture.check("/foo/d/e/f/bar/baz", "/{x=*}/d/e/f/{y=**}", &["x=foo", "y=bar/baz"]);
     }
 
     #[test]
-    fn literals_after_the_deep_wildcard() {
-        let all = gets(&[
+    fn literals_may_follow_the_double_wildcard() {
+        let fixture = gets(&[
             "/a/{x=b/**}",
             "/a/{x=b/**}/z",
             "/a/{x=b/**}/y/z",
@@ -293,31 +295,43 @@ mod tests {
             "/a/{x=b/*/y/z/**}/foo",
             "/a/{x=b/*/**/y/z}/foo",
         ]);
-        all.check("/a/b/hello/world/c", "/a/{x=b/**}", &["x=b/hello/world/c"]);
-        all.check("/a/b/world/c/z", "/a/{x=b/**}/z", &["x=b/world/c"]);
-        all.check("/a/b/world/c/y/z", "/a/{x=b/**}/y/z", &["x=b/world/c"]);
-        all.check("/a/b/world/c:verb", "/a/{x=b/**}:verb", &["x=b/world/c"]);
-        all.check("/a/hello/b/world/c", "/a/{x=**}", &["x=hello/b/world/c"]);
-        all.check("/c/hello/d/esp/world/e", "/c/{x=*}/{y=d/**}/e", &["x=hello", "y=d/esp/world"]);
-        all.check(
+        fixture.check("/a/b/hello/world/c", "/a/{x=b/**}", &["x=b/hello/world/c"]);
+        fixture.check("/a/b/world/c/z", "/a/{x=b/**}/z", &["x=b/world/c"]);
+        fixture.check("/a/b/world/c/y/z", "/a/{x=b/**}/y/z", &["x=b/world/c"]);
+        fixture.check("/a/b/world/c:verb", "/a/{x=b/**}:verb", &["x=b/world/c"]);
+        fixture.check("/a/hello/b/world/c", "/a/{x=**}", &["x=hello/b/world/c"]);
+        fixture.check(
+            "/c/hello/d/esp/world/e",
+            "/c/{x=*}/{y=d/**}/e",
+            &["x=hello", "y=d/esp/world"],
+        );
+        fixture.check(
             "/c/hola/d/esp/mundo/e:verb",
             "/c/{x=*}/{y=d/**}/e:verb",
             &["x=hola", "y=d/esp/mundo"],
         );
-        all.check("/f/foo/bar/baz/g", "/f/{x=*}/{y=**}/g", &["x=foo", "y=bar/baz"]);
-        all.check("/f/foo/bar/baz/g:verb", "/f/{x=*}/{y=**}/g:verb", &["x=foo", "y=bar/baz"]);
-        all.check("/a/b/foo/y/z/bar/baz/foo", "/a/{x=b/*/y/z/**}/foo", &["x=b/foo/y/z/bar/baz"]);
-        all.check("/a/b/foo/bar/baz/y/z/foo", "/a/{x=b/*/**/y/z}/foo", &["x=b/foo/bar/baz/y/z"]);
+        fixture.check("/f/foo/bar/baz/g", "/f/{x=*}/{y=**}/g", &["x=foo", "y=bar/baz"]);
+        fixture.check("/f/foo/bar/baz/g:verb", "/f/{x=*}/{y=**}/g:verb", &["x=foo", "y=bar/baz"]);
+        fixture.check(
+            "/a/b/foo/y/z/bar/baz/foo",
+            "/a/{x=b/*/y/z/**}/foo",
+            &["x=b/foo/y/z/bar/baz"],
+        );
+        fixture.check(
+            "/a/b/foo/bar/baz/y/z/foo",
+            "/a/{x=b/*/**/y/z}/foo",
+            &["x=b/foo/bar/baz/y/z"],
+        );
     }
 
     #[test]
-    fn verbs_are_suffixes_only_when_registered() {
-        let all = gets(&["/person", "/person/{id=*}", "/{x=**}:verb"]);
-        all.check("/person:verb", "/{x=**}:verb", &["x=person"]);
-        all.check("/person/jason:verb", "/{x=**}:verb", &["x=person/jason"]);
-        all.check("/person/jason:other", "/person/{id=*}", &["id=jason:other"]);
-        all.check("/person:other", "", &[]);
-        all.check("/animal/cat", "", &[]);
+    fn only_registered_verbs_are_split_off() {
+        let fixture = gets(&["/person", "/person/{id=*}", "/{x=**}:verb"]);
+        fixture.check("/person:verb", "/{x=**}:verb", &["x=person"]);
+        fixture.check("/person/jason:verb", "/{x=**}:verb", &["x=person/jason"]);
+        fixture.check("/person/jason:other", "/person/{id=*}", &["id=jason:other"]);
+        fixture.check("/person:other", "", &[]);
+        fixture.check("/animal/cat", "", &[]);
         let two = gets(&["/{a=*}/{b=*}:verb", "/foo/*/hello"]);
         two.check("/some:verb/const:verb", "/{a=*}/{b=*}:verb", &["a=some:verb", "b=const"]);
         two.check("/foo/other:verb/hello", "/foo/*/hello", &[]);
@@ -332,35 +346,35 @@ mod tests {
     }
 
     #[test]
-    fn encoded_paths() {
-        let all = gets(&["/a/{x=*}/{y=**}/c", "/%e7%ac%ac", "/v1/{x}"]);
+    fn paths_are_percent_decoded() {
+        let fixture = gets(&["/a/{x=*}/{y=**}/c", "/%e7%ac%ac", "/v1/{x}"]);
         let reserved = "%21%23%24%26%27%28%29%2A%2B%2C%2F%3A%3B%3D%3F%40%5B%5D";
-        all.check(
+        fixture.check(
             &format!("/a/{reserved}/{reserved}/c"),
             "/a/{x=*}/{y=**}/c",
             &["x=!#$&'()*+,/:;=?@[]", "y=!#$&'()*+,%2F:;=?@[]"],
         );
-        all.check("/%E7%AC%AC", "/%e7%ac%ac", &[]);
-        all.check("/%761/p%20q", "/v1/{x}", &["x=p q"]);
+        fixture.check("/%E7%AC%AC", "/%e7%ac%ac", &[]);
+        fixture.check("/%761/p%20q", "/v1/{x}", &["x=p q"]);
         for path in ["/v1/%", "/v1/%2", "/v1/%zz", "/v1/%ff", "*"] {
-            assert_eq!(all.router.find("GET", path), Found::Malformed, "{path}");
+            assert_eq!(fixture.router.find("GET", path), Found::Malformed, "{path}");
         }
     }
 
     #[test]
-    fn methods() {
-        let all =
+    fn other_methods_of_a_path_are_listed() {
+        let fixture =
             routes(&[("GET", "/v1/{x}"), ("POST", "/v1/me"), ("DELETE", "/v1/{x}"), ("*", "/any")]);
-        assert!(matches!(all.router.find("GET", "/v1/me"), Found::Route(0, _)));
-        assert!(matches!(all.router.find("POST", "/v1/me"), Found::Route(1, _)));
-        assert!(matches!(all.router.find("PURGE", "/any"), Found::Route(3, _)));
-        let Found::OtherMethods(methods) = all.router.find("PATCH", "/v1/me") else { panic!() };
+        assert!(matches!(fixture.router.find("GET", "/v1/me"), Found::Route(0, _)));
+        assert!(matches!(fixture.router.find("POST", "/v1/me"), Found::Route(1, _)));
+        assert!(matches!(fixture.router.find("PURGE", "/any"), Found::Route(3, _)));
+        let Found::OtherMethods(methods) = fixture.router.find("PATCH", "/v1/me") else { panic!() };
         assert_eq!(methods.into_iter().collect::<Vec<_>>(), ["DELETE", "GET", "POST"]);
-        assert_eq!(all.router.find("GET", "/v2"), Found::Nothing);
+        assert_eq!(fixture.router.find("GET", "/v2"), Found::Nothing);
     }
 
     #[test]
-    fn ambiguity_is_an_error() {
+    fn ambiguous_routes_are_refused() {
         let mut router = Router::default();
         let mut add = |method, text: &str, n| router.add(method, &text.parse().unwrap(), n);
         assert_eq!(add("GET", "/a/{x}", 0), Ok(()));

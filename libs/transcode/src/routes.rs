@@ -1,8 +1,8 @@
-//! The list of every route, for the file that a change of an HTTP path must show up in.
+//! The list of all routes, for the generated file that shows changes of HTTP paths in reviews.
 
 use crate::plan::{Body, Plan};
 
-/// One line per binding: method, template, body, response body, RPC; sorted by template.
+/// One line per route: method, template, body, response body, RPC; sorted by template.
 pub fn routes(plan: &Plan) -> String {
     let mut lines: Vec<[String; 5]> = plan
         .routes()

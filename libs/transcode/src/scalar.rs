@@ -1,7 +1,7 @@
-//! One scalar value on its way to the wire, and the texts it is made from.
+//! Scalar values and their text form.
 //!
-//! A text here is what stands in a JSON string, a path segment or a query parameter; numbers in
-//! JSON come here as their text too, so that every place accepts the same.
+//! The text is a JSON string, a path segment, a query parameter or the text of a JSON number, so
+//! that all of these accept the same values.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -14,18 +14,14 @@ use crate::wire::{self, Raw, WireType};
 /// An encoded scalar without its tag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Payload {
-    /// Varint kinds.
     Varint(u64),
-    /// Eight-byte kinds.
     Fixed64(u64),
-    /// Four-byte kinds.
     Fixed32(u32),
-    /// Strings and bytes.
     Bytes(Vec<u8>),
 }
 
 impl Payload {
-    /// Whether the value is its kind's default.
+    /// Whether the value is the default of its kind.
     pub fn is_default(&self) -> bool {
         match self {
             Payload::Varint(value) | Payload::Fixed64(value) => *value == 0,
@@ -53,7 +49,7 @@ impl Payload {
         }
     }
 
-    /// The same value, as a reader sees it.
+    /// The value as the wire reader returns it.
     pub fn raw(&self) -> Raw<'_> {
         match self {
             Payload::Varint(value) => Raw::Varint(*value),
@@ -73,7 +69,7 @@ impl Payload {
     }
 }
 
-/// Reads a number kind from a number's text (or `NaN`, `Infinity`, `-Infinity` for floats).
+/// Reads a number; floating-point kinds also accept `NaN`, `Infinity` and `-Infinity`.
 pub fn number(kind: Kind, text: &str) -> Result<Payload, &'static str> {
     Ok(match kind {
         Kind::Double => Payload::Fixed64(double(text)?.to_bits()),
@@ -94,7 +90,6 @@ pub fn number(kind: Kind, text: &str) -> Result<Payload, &'static str> {
     })
 }
 
-/// Reads a bool.
 pub fn boolean(text: &str) -> Result<Payload, &'static str> {
     match text {
         "true" => Ok(Payload::Varint(1)),
@@ -103,41 +98,37 @@ pub fn boolean(text: &str) -> Result<Payload, &'static str> {
     }
 }
 
-/// Reads bytes from any of the four base64 variants.
+/// Reads base64 in the standard or URL-safe alphabet, with or without padding.
 pub fn bytes(text: &str) -> Result<Payload, &'static str> {
-    // Trailing bits are accepted because protobuf accepts them: its conformance cases hold `-_`.
+    // The protobuf conformance tests need trailing bits to be accepted, as in `-_`.
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::STANDARD,
         GeneralPurposeConfig::new()
             .with_decode_padding_mode(DecodePaddingMode::Indifferent)
             .with_decode_allow_trailing_bits(true),
     );
-    let wrong = "must be base64";
     let decoded = if text.contains(['-', '_']) {
         LENIENT.decode(text.replace('-', "+").replace('_', "/"))
     } else {
         LENIENT.decode(text)
     };
-    decoded.map(Payload::Bytes).map_err(|_| wrong)
+    decoded.map(Payload::Bytes).map_err(|_| "must be base64")
 }
 
-/// Reads an enum value from its name.
 pub fn enum_name(of: &Enum, text: &str) -> Result<Payload, &'static str> {
-    let number = of.number(text).ok_or("is not a value of the enum")?;
+    let number = of.number(text).ok_or("must be a value of the enum")?;
     Ok(Payload::Varint(i64::from(number) as u64))
 }
 
-/// Reads an enum value from its number; proto3 enums are open.
+/// Reads an enum number; unknown numbers are allowed, because proto3 enums are open.
 pub fn enum_number(text: &str) -> Result<Payload, &'static str> {
-    number(Kind::Int32, text).map_err(|_| "is not a value of the enum")
+    number(Kind::Int32, text).map_err(|_| "must be a value of the enum")
 }
 
-/// The bits of a signed integer in zigzag order.
 pub fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63) as u64
 }
 
-/// The signed integer of zigzag bits.
 pub fn unzigzag(bits: u64) -> i64 {
     (bits >> 1) as i64 ^ -((bits & 1) as i64)
 }
@@ -187,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranges() {
+    fn numbers_out_of_range_are_refused() {
         assert_eq!(
             number(Kind::Int32, "-2147483648"),
             Ok(Payload::Varint(-2_147_483_648_i64 as u64))
@@ -223,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn four_kinds_of_base64() {
+    fn all_base64_variants_are_accepted() {
         for text in ["+/8=", "+/8", "-_8=", "-_8"] {
             assert_eq!(bytes(text), Ok(Payload::Bytes(vec![0xfb, 0xff])), "{text}");
         }
@@ -234,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn zigzags() {
+    fn zigzag_round_trips() {
         for value in [0, -1, 1, i64::MIN, i64::MAX] {
             assert_eq!(unzigzag(zigzag(value)), value);
         }

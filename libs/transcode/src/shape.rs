@@ -1,5 +1,5 @@
-//! Messages and enums as the converters want them: arrays addressed by number, names already looked
-//! up, well-known types recognised. Built once from the descriptors.
+//! Message and enum types in a form that is fast to convert: types are array indices, well-known
+//! types are resolved. Built once from the descriptors.
 
 use std::collections::HashMap;
 
@@ -26,16 +26,16 @@ pub struct Shapes {
 pub struct Message {
     /// The full name, `package.Message`.
     pub name: String,
-    /// The fields, by number.
+    /// The fields, in the order of the descriptor.
     pub fields: Vec<Field>,
-    /// How proto JSON treats the type.
+    /// The proto JSON form of the type.
     pub form: Form,
     by_name: HashMap<String, usize>,
     /// Field numbers and indices, ascending.
     by_number: Vec<(u32, usize)>,
 }
 
-/// How proto JSON represents a message type.
+/// The proto JSON form of a message type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// An object with a member per field.
@@ -46,7 +46,7 @@ pub enum Form {
     Duration,
     /// `google.protobuf.FieldMask`: a string.
     FieldMask,
-    /// A wrapper such as `google.protobuf.StringValue`: its bare value.
+    /// A wrapper such as `google.protobuf.StringValue`: its value.
     Wrapper,
     /// `google.protobuf.Struct`: any object.
     Struct,
@@ -65,70 +65,53 @@ pub struct Field {
     pub name: String,
     /// The JSON name.
     pub json: String,
-    /// The JSON name as an object key, quoted and with its colon.
+    /// The JSON name as an object key, with quotes and colon.
     pub key: String,
     /// The field number.
     pub number: u32,
     /// The type of one value.
     pub kind: Kind,
-    /// How many values, and whether absence is different from the default.
+    /// The number of values, and whether the field has presence.
     pub label: Label,
-    /// The (real) oneof the field belongs to.
+    /// The oneof of the field; `None` for the synthetic oneof of an `optional` field.
     pub oneof: Option<usize>,
 }
 
-/// How many values a field holds.
+/// The number of values of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Label {
-    /// One value; absent means the default.
+    /// One value without presence: absence means the default.
     Implicit,
-    /// One value or none.
+    /// One value with presence.
     Explicit,
     /// Any number of values.
     Repeated {
-        /// Whether we write them packed.
+        /// Whether the values are written packed.
         packed: bool,
     },
-    /// A map; the kind is the entry message, whose fields are the key and the value.
+    /// A map. The kind is the entry message, whose fields are the key and the value.
     Map,
 }
 
 /// The type of one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// `double`
     Double,
-    /// `float`
     Float,
-    /// `int32`
     Int32,
-    /// `int64`
     Int64,
-    /// `uint32`
     Uint32,
-    /// `uint64`
     Uint64,
-    /// `sint32`
     Sint32,
-    /// `sint64`
     Sint64,
-    /// `fixed32`
     Fixed32,
-    /// `fixed64`
     Fixed64,
-    /// `sfixed32`
     Sfixed32,
-    /// `sfixed64`
     Sfixed64,
-    /// `bool`
     Bool,
-    /// `string`
     String,
-    /// `bytes`
     Bytes,
-    /// An enum.
     Enum(EnumId),
-    /// A message.
     Message(MessageId),
 }
 
@@ -139,14 +122,13 @@ pub struct Enum {
     pub name: String,
     /// `google.protobuf.NullValue`, whose JSON is `null`.
     pub is_null: bool,
-    /// The values in the order of the file, aliases included.
+    /// The values in the order of the file, including aliases.
     pub values: Vec<(String, i32)>,
     by_name: HashMap<String, i32>,
     by_number: HashMap<i32, usize>,
 }
 
 impl Shapes {
-    /// Reads every type of a pool.
     pub fn new(pool: &DescriptorPool) -> Shapes {
         let number = |index: usize| u32::try_from(index).expect("fewer than 2^32 types");
         let mut message_ids = HashMap::new();
@@ -164,7 +146,7 @@ impl Shapes {
         Shapes { messages, enums, by_name: message_ids }
     }
 
-    /// The message type of that full name.
+    /// The message type with this full name.
     pub fn find(&self, name: &str) -> Option<MessageId> {
         self.by_name.get(name).copied()
     }
@@ -214,13 +196,13 @@ impl Message {
         Message { name: reflected.full_name().to_owned(), fields, form, by_name, by_number }
     }
 
-    /// The field of that JSON name or proto name.
+    /// The field with this JSON name or proto name.
     pub fn field(&self, name: &str) -> Option<(usize, &Field)> {
         let index = *self.by_name.get(name)?;
         Some((index, &self.fields[index]))
     }
 
-    /// The index of the field of that number.
+    /// The index of the field with this number.
     pub fn field_index(&self, number: u32) -> Option<usize> {
         let at = self.by_number.binary_search_by_key(&number, |(number, _)| *number).ok()?;
         Some(self.by_number[at].1)
@@ -232,9 +214,17 @@ impl Message {
     }
 }
 
+impl Field {
+    /// Whether the field is neither repeated nor a map.
+    pub fn is_single(&self) -> bool {
+        matches!(self.label, Label::Implicit | Label::Explicit)
+    }
+}
+
 impl Enum {
     fn new(reflected: &prost_reflect::EnumDescriptor) -> Enum {
-        // The descriptor's own list keeps the order of the file, in which the first alias wins.
+        // The descriptor lists the values in the order of the file; the first alias takes
+        // precedence.
         let values: Vec<(String, i32)> = reflected
             .enum_descriptor_proto()
             .value
@@ -254,12 +244,12 @@ impl Enum {
         }
     }
 
-    /// The number of a value's name.
+    /// The number of the value with this name.
     pub fn number(&self, name: &str) -> Option<i32> {
         self.by_name.get(name).copied()
     }
 
-    /// The (first) name of a number.
+    /// The first name of a number.
     pub fn name_of(&self, number: i32) -> Option<&str> {
         self.by_number.get(&number).map(|index| self.values[*index].0.as_str())
     }

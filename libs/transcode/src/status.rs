@@ -1,4 +1,5 @@
-//! Errors over HTTP: the code of each gRPC code, `google.rpc.Status` as JSON, problem details.
+//! Errors over HTTP: the HTTP status of each gRPC code, `google.rpc.Status` as JSON, problem
+//! details.
 
 use prost_reflect::{DescriptorError, DescriptorPool};
 use prost_types::field_descriptor_proto::{Label, Type};
@@ -9,7 +10,6 @@ use crate::json::write::Defaults;
 use crate::plan::Plan;
 use crate::wire;
 
-/// The names of the gRPC codes, by number.
 const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
@@ -30,12 +30,12 @@ const CODES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// The name of a gRPC code.
+/// The name of a gRPC code; `UNKNOWN` for an unknown number.
 pub fn code_name(code: i32) -> &'static str {
     usize::try_from(code).ok().and_then(|code| CODES.get(code)).copied().unwrap_or("UNKNOWN")
 }
 
-/// The HTTP status of a gRPC code.
+/// The HTTP status of a gRPC code; 500 for an unknown number.
 pub fn http_status(code: i32) -> u16 {
     match code {
         0 => 200,
@@ -53,8 +53,8 @@ pub fn http_status(code: i32) -> u16 {
     }
 }
 
-/// An error as `google.rpc.Status`: `details` is the encoded Status of `grpc-status-details-bin`, of
-/// which only the details count; what cannot be read is left out.
+/// An error as `google.rpc.Status`. `details` is the encoded Status of `grpc-status-details-bin`,
+/// of which only the details are used; malformed ones are omitted.
 pub fn status_json(plan: &Plan, code: i32, message: &str, details: &[u8]) -> Value {
     json!({
         "code": code,
@@ -64,7 +64,7 @@ pub fn status_json(plan: &Plan, code: i32, message: &str, details: &[u8]) -> Val
     })
 }
 
-/// An error as RFC 9457 problem details.
+/// An error as RFC 9457 problem details. The arguments are those of [`status_json`].
 pub fn problem_json(plan: &Plan, http: u16, code: i32, message: &str, details: &[u8]) -> Value {
     let details = details_json(plan, details);
     let reason = details.iter().find_map(|detail| detail.get("reason")).cloned();
@@ -92,9 +92,9 @@ fn details_json(plan: &Plan, details: &[u8]) -> Vec<Value> {
     all
 }
 
-/// The types of google.rpc that errors carry: message, then `name:number:type`, where the type is
-/// `s` (string), `i` (int32), `S` (repeated string), `m` (map of strings), or a message's name, with
-/// `*` in front when repeated.
+/// The `google.rpc` types of errors: the message and its fields as `name:number:type`. The type is
+/// `s` (string), `i` (int32), `S` (repeated string), `m` (map of strings) or the name of a message,
+/// after `*` if repeated.
 const TYPES: &[(&str, &str)] = &[
     ("Status", "code:1:i message:2:s details:3:*google.protobuf.Any"),
     ("ErrorInfo", "reason:1:s domain:2:s metadata:3:m"),
@@ -116,9 +116,9 @@ const TYPES: &[(&str, &str)] = &[
     ("LocalizedMessage", "locale:1:s message:2:s"),
 ];
 
-/// Adds the types that errors need and the descriptor set lacks.
+/// Adds the types of errors that the descriptor set does not have.
 pub(crate) fn add_types(pool: &mut DescriptorPool) -> Result<(), DescriptorError> {
-    for file in [prost_types_file("any"), prost_types_file("duration")] {
+    for file in [well_known_file("any"), well_known_file("duration")] {
         if pool.get_file_by_name(file.name()).is_none() {
             pool.add_file_descriptor_proto(file)?;
         }
@@ -188,8 +188,8 @@ fn map_entry() -> DescriptorProto {
     entry
 }
 
-/// A well-known file, when the descriptor set does not import it.
-fn prost_types_file(name: &str) -> FileDescriptorProto {
+/// The descriptor of `any.proto` or `duration.proto`.
+fn well_known_file(name: &str) -> FileDescriptorProto {
     let (title, fields) = match name {
         "any" => ("Any", [("type_url", Type::String), ("value", Type::Bytes)]),
         _ => ("Duration", [("seconds", Type::Int64), ("nanos", Type::Int32)]),

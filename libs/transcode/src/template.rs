@@ -9,7 +9,7 @@
 //! Verb     = ":" LITERAL ;
 //! ```
 //!
-//! Knows only text: whether a field path exists is the plan's business.
+//! Must not know messages: the plan checks whether a field path exists.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,18 +19,18 @@ use crate::percent::{self, Keep};
 /// One segment of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// Matches exactly this text, compared after percent-decoding.
+    /// Matches this text after percent-decoding.
     Literal(String),
-    /// `*`: matches one segment that is not empty.
+    /// `*`: matches one non-empty segment.
     Star,
-    /// `**`: matches any number of segments, also none.
+    /// `**`: matches zero or more segments.
     DeepStar,
 }
 
 /// A variable and the segments it captures.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
-    /// The request field it fills, in proto names.
+    /// The request field that it sets, in proto names.
     pub field_path: Vec<String>,
     /// Index of the first captured segment of the template.
     pub start: usize,
@@ -42,31 +42,31 @@ pub struct Variable {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: String,
-    /// The segments, variables dissolved into what they match.
+    /// The segments, with variables replaced by the segments that they capture.
     pub segments: Vec<Segment>,
     /// The variables, in order.
     pub variables: Vec<Variable>,
-    /// The custom verb, empty when there is none.
+    /// The custom verb; empty if there is none.
     pub verb: String,
 }
 
-/// Why a template was refused.
+/// An invalid template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("path template `{template}`: {reason}")]
 pub struct TemplateError {
     /// The template as written.
     pub template: String,
-    /// What is wrong with it.
+    /// The violated rule.
     pub reason: &'static str,
 }
 
 impl Template {
-    /// The template as it was written.
+    /// The template as written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Index of `**`, if the template has one.
+    /// The index of `**`, if the template has it.
     pub fn deep_star(&self) -> Option<usize> {
         self.segments.iter().position(|segment| *segment == Segment::DeepStar)
     }
@@ -82,8 +82,8 @@ impl Template {
 
     /// The value a variable captures from the raw segments of a path that this template matched.
     ///
-    /// A variable of one segment is decoded whole; one that may span several keeps `%2F`, which
-    /// otherwise could not be told from the separators. `None` when the encoding is malformed.
+    /// A variable of one segment is decoded completely. A variable that may have several segments
+    /// keeps `%2F`, to distinguish it from the separators. `None` if the encoding is malformed.
     pub fn value(&self, variable: &Variable, path: &[&str]) -> Option<String> {
         let single = variable.end - variable.start == 1
             && self.segments.get(variable.start) != Some(&Segment::DeepStar);
@@ -135,8 +135,8 @@ impl<'t> Parser<'t> {
         Ok(Template { text: text.to_owned(), segments, variables, verb })
     }
 
-    /// A verb follows the last segment. After a variable or wildcard the first colon starts it (it
-    /// may hold more colons); in a literal the last colon does.
+    /// A verb follows the last segment. It starts at the first colon after a variable or wildcard,
+    /// and at the last colon of a literal.
     fn split_off_verb(&mut self, verb: &mut String) -> Result<(), &'static str> {
         let last_brace = self.rest.rfind('}').map_or(0, |index| index + 1);
         let last = self.rest[last_brace..].rfind('/').map_or(last_brace, |i| last_brace + i + 1);
@@ -147,7 +147,7 @@ impl<'t> Parser<'t> {
             segment.rfind(':')
         };
         let Some(colon) = colon else { return Ok(()) };
-        *verb = literal(&segment[colon + 1..]).ok_or("the verb is not a literal")?;
+        *verb = literal(&segment[colon + 1..]).ok_or("the verb must be a literal")?;
         self.rest = &self.rest[..last + colon];
         Ok(())
     }
@@ -163,19 +163,19 @@ impl<'t> Parser<'t> {
                 return Ok(());
             }
             if !self.eat('/') {
-                return Err("a segment is a literal, a wildcard or a variable, not a mix");
+                return Err("a segment must be either a literal, a wildcard or a variable");
             }
         }
     }
 
     fn variable(&mut self) -> Result<(), &'static str> {
-        let end = self.rest.find(['=', '}']).ok_or("a variable is not closed")?;
+        let end = self.rest.find(['=', '}']).ok_or("a variable must end with `}`")?;
         let field_path: Vec<String> = self.rest[..end].split('.').map(str::to_owned).collect();
         if !field_path.iter().all(|part| is_identifier(part)) {
-            return Err("a field path is made of identifiers and dots");
+            return Err("a field path must consist of identifiers and dots");
         }
         if self.variables.iter().any(|variable| variable.field_path == field_path) {
-            return Err("a variable is bound twice");
+            return Err("a variable must not be repeated");
         }
         self.rest = &self.rest[end..];
         let start = self.segments.len();
@@ -190,7 +190,7 @@ impl<'t> Parser<'t> {
             self.segments.push(Segment::Star);
         }
         if !self.eat('}') {
-            return Err("a variable is not closed");
+            return Err("a variable must end with `}`");
         }
         self.variables.push(Variable { field_path, start, end: self.segments.len() });
         Ok(())
@@ -201,12 +201,16 @@ impl<'t> Parser<'t> {
         let text: &'t str = &self.rest[..end];
         self.rest = &self.rest[end..];
         self.segments.push(match text {
-            "" => return Err("a segment is empty"),
+            "" => return Err("a segment must not be empty"),
             "*" => Segment::Star,
             "**" => Segment::DeepStar,
-            text if text.contains('{') => return Err("variables do not nest or mix with text"),
-            text if text.contains(':') && !colon => return Err("a verb stands at the end only"),
-            text => Segment::Literal(literal(text).ok_or("a literal holds a forbidden character")?),
+            text if text.contains('{') => {
+                return Err("variables must not be nested or mixed with text");
+            }
+            text if text.contains(':') && !colon => return Err("a verb must be at the end"),
+            text => Segment::Literal(
+                literal(text).ok_or("a literal has a character that is not allowed")?,
+            ),
         });
         Ok(())
     }
@@ -222,7 +226,7 @@ impl<'t> Parser<'t> {
     }
 }
 
-/// RFC 3986 `pchar`s except `*`, which only stands alone here; returned decoded.
+/// Decodes a literal. It may have all RFC 3986 `pchar` characters except `*`.
 fn literal(text: &str) -> Option<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()+,;=:@%".contains(&byte);
     if text.is_empty() || !text.bytes().all(allowed) {
@@ -241,7 +245,7 @@ fn is_identifier(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// `variables` reads `path:start-end`.
+    /// `variables` have the form `path:start-end`.
     #[track_caller]
     fn check(text: &str, segments: &[&str], verb: &str, variables: &[&str]) {
         let template: Template = text.parse().unwrap();
@@ -265,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_and_wildcards() {
+    fn literals_and_wildcards_are_parsed() {
         check("/", &[], "", &[]);
         check("/v1", &["v1"], "", &[]);
         check("/shelves/**", &["shelves", "**"], "", &[]);
@@ -277,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn verbs() {
+    fn verbs_are_parsed() {
         check("/a:foo", &["a"], "foo", &[]);
         check("/a/b/c:foo", &["a", "b", "c"], "foo", &[]);
         check("/*:verb", &["*"], "verb", &[]);
@@ -290,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn variables() {
+    fn variables_are_parsed() {
         check(
             "/shelves/{shelf}/books/{book}",
             &["shelves", "*", "books", "*"],
@@ -306,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals() {
+    fn invalid_templates_are_refused() {
         let refused = [
             "",
             "//",
@@ -373,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn captures() {
+    fn variables_capture_decoded_segments() {
         let template: Template = "/a/{x=b/**/c}/d".parse().unwrap();
         let value = |path: &[&str]| template.value(&template.variables[0], path);
         assert_eq!(value(&["a", "b", "c", "d"]).as_deref(), Some("b/c"));

@@ -1,32 +1,23 @@
-//! The protobuf wire format: tags, varints, lengths. Nothing here knows a schema.
+//! The protobuf wire format: tags, varints, lengths. Must not know message types.
 
-/// The wire type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireType {
-    /// A varint.
     Varint = 0,
-    /// Eight bytes.
     Fixed64 = 1,
-    /// A length and that many bytes.
     Length = 2,
-    /// Four bytes.
     Fixed32 = 5,
 }
 
-/// One value as it stands on the wire.
+/// An encoded value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raw<'w> {
-    /// A varint.
     Varint(u64),
-    /// Eight bytes.
     Fixed64(u64),
-    /// Four bytes.
     Fixed32(u32),
     /// Strings, bytes, messages and packed lists.
     Bytes(&'w [u8]),
 }
 
-/// Appends a varint.
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
@@ -35,27 +26,26 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Appends a tag.
 pub fn put_tag(out: &mut Vec<u8>, number: u32, wire: WireType) {
     put_varint(out, u64::from(number) << 3 | wire as u64);
 }
 
-/// Appends a field of bytes.
+/// Appends a length-delimited field.
 pub fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     put_tag(out, number, WireType::Length);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-/// Starts a field whose length is known later; give the result to [`close`].
+/// Starts a length-delimited field of unknown length; pass the result to [`close`].
 pub fn open(out: &mut Vec<u8>, number: u32) -> usize {
     put_tag(out, number, WireType::Length);
     out.push(0);
     out.len()
 }
 
-/// Ends what [`open`] started. One byte was reserved for the length; content that needs more is
-/// moved, which is cheaper than measuring every message first.
+/// Ends the field that [`open`] started. One byte is reserved for the length; if it needs more, the
+/// content is moved, which is cheaper than measuring every message first.
 pub fn close(out: &mut Vec<u8>, start: usize) {
     let length = out.len() - start;
     if let Ok(short) = u8::try_from(length)
@@ -69,7 +59,7 @@ pub fn close(out: &mut Vec<u8>, start: usize) {
     out.splice(start - 1..start, prefix);
 }
 
-/// Wraps `payload` (the encoded content of the innermost message) in the messages of `numbers`.
+/// Wraps `payload`, the content of the innermost message, in the fields `numbers`, outermost first.
 pub fn nest(numbers: &[u32], payload: Vec<u8>) -> Vec<u8> {
     numbers.iter().rev().fold(payload, |inner, number| {
         let mut outer = Vec::with_capacity(inner.len() + 6);
@@ -82,18 +72,16 @@ pub fn nest(numbers: &[u32], payload: Vec<u8>) -> Vec<u8> {
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'w>(&'w [u8]);
 
-/// The bytes are not an encoded message.
+/// The bytes are not a valid encoded message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed protobuf")]
 pub struct Malformed;
 
 impl<'w> Reader<'w> {
-    /// Reads this message.
     pub fn new(bytes: &'w [u8]) -> Self {
         Reader(bytes)
     }
 
-    /// Whether everything was read.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -115,7 +103,6 @@ impl<'w> Reader<'w> {
         Ok(None)
     }
 
-    /// The next varint.
     pub fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0;
         for (index, byte) in self.0.iter().take(10).enumerate() {
@@ -128,14 +115,12 @@ impl<'w> Reader<'w> {
         Err(Malformed)
     }
 
-    /// The next eight bytes.
     pub fn fixed64(&mut self) -> Result<u64, Malformed> {
         let (bytes, rest) = self.0.split_first_chunk().ok_or(Malformed)?;
         self.0 = rest;
         Ok(u64::from_le_bytes(*bytes))
     }
 
-    /// The next four bytes.
     pub fn fixed32(&mut self) -> Result<u32, Malformed> {
         let (bytes, rest) = self.0.split_first_chunk().ok_or(Malformed)?;
         self.0 = rest;
@@ -166,8 +151,8 @@ impl<'w> Reader<'w> {
     }
 }
 
-/// The last value at a path of field numbers, looking into every occurrence of the messages on the
-/// way (they merge).
+/// The last value at a path of field numbers, searched in all occurrences of the parent messages,
+/// because they merge.
 pub fn lookup<'w>(message: &'w [u8], path: &[u32]) -> Option<Raw<'w>> {
     let (first, rest) = path.split_first()?;
     let mut reader = Reader::new(message);
@@ -190,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_of_every_size() {
+    fn length_prefixes_of_all_sizes_are_correct() {
         for length in [0, 1, 127, 128, 16_383, 16_384] {
             let mut out = Vec::new();
             let start = open(&mut out, 3);
@@ -203,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn lookups_see_merged_messages() {
+    fn lookup_searches_all_occurrences() {
         let mut inner = Vec::new();
         put_bytes(&mut inner, 2, b"old");
         let mut message = nest(&[1], inner);
@@ -217,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_bytes() {
+    fn malformed_bytes_are_refused() {
         for bytes in [&[0x08][..], &[0x0a, 5, 1], &[0x00, 1], &[0x0c], &[0x0f, 1], &[0x08; 11]] {
             let mut reader = Reader::new(bytes);
             let mut result = reader.field();

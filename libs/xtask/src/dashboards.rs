@@ -1,5 +1,5 @@
-//! Grafana's dashboards: written as short tables, one file each, and generated as the JSON that
-//! Grafana reads. They show only metrics that some crate records: `xtask tidy` looks.
+//! Grafana dashboards, one file each, from which the JSON files are generated. `xtask tidy` checks that their metrics are
+//! recorded.
 
 mod engines;
 mod judging;
@@ -8,72 +8,69 @@ mod rpc;
 
 use serde_json::{Value, json};
 
-/// All of them.
+/// All dashboards.
 pub const ALL: &[Dashboard] =
     &[overview::DASHBOARD, rpc::DASHBOARD, judging::DASHBOARD, engines::DASHBOARD];
 
-/// One dashboard.
 pub struct Dashboard {
-    /// The end of its address, and the name of its file.
+    /// The suffix of its id, and the name of its file.
     pub uid: &'static str,
-    /// What it is called.
     pub title: &'static str,
-    /// Its rows, from the top.
+    /// From the top.
     pub rows: &'static [Row],
 }
 
-/// Panels that belong together, side by side under one heading.
+/// Panels side by side under one heading.
 pub struct Row {
     title: &'static str,
     panels: &'static [Panel],
 }
 
-/// One graph.
 pub struct Panel {
     title: &'static str,
-    /// What it tells, and when to worry.
+    /// The description: what the graph shows, and the normal range.
     about: &'static str,
-    /// As Grafana calls it (`s`, `ops`, `bytes`, `percentunit`, `short`).
+    /// Grafana's name of the unit (`s`, `ops`, `bytes`, `percentunit`, `short`).
     unit: &'static str,
     queries: &'static [Query],
 }
 
-/// A line, or several, of a graph.
+/// One or more lines of a graph.
 pub struct Query {
     expression: &'static str,
     legend: &'static str,
-    /// Whether traces are shown as points.
-    examples: bool,
+    /// Whether exemplar traces are shown as points.
+    exemplars: bool,
 }
 
 const fn line(expression: &'static str, legend: &'static str) -> Query {
-    Query { expression, legend, examples: false }
+    Query { expression, legend, exemplars: false }
 }
 
-/// A line with traces as points.
+/// A line with exemplar traces.
 const fn traced(expression: &'static str, legend: &'static str) -> Query {
-    Query { expression, legend, examples: true }
+    Query { expression, legend, exemplars: true }
 }
 
-/// Grafana divides a page into so many columns.
+/// Width of a page in Grafana's grid.
 const COLUMNS: usize = 24;
 const HEIGHT: usize = 8;
 
 impl Dashboard {
-    /// The JSON that Grafana reads.
+    /// The JSON of the dashboard.
     pub fn render(&self) -> String {
         let (mut panels, mut top) = (Vec::new(), 0);
         for row in self.rows {
-            let place = json!({"h": 1, "w": COLUMNS, "x": 0, "y": top});
+            let position = json!({"h": 1, "w": COLUMNS, "x": 0, "y": top});
             panels.push(json!({
-                "id": panels.len() + 1, "type": "row", "title": row.title, "gridPos": place,
+                "id": panels.len() + 1, "type": "row", "title": row.title, "gridPos": position,
                 "collapsed": false, "panels": [],
             }));
             top += 1;
             let width = COLUMNS / row.panels.len().max(1);
             for (at, panel) in row.panels.iter().enumerate() {
-                let place = json!({"h": HEIGHT, "w": width, "x": at * width, "y": top});
-                panels.push(panel.render(panels.len() + 1, &place));
+                let position = json!({"h": HEIGHT, "w": width, "x": at * width, "y": top});
+                panels.push(panel.render(panels.len() + 1, &position));
             }
             top += HEIGHT;
         }
@@ -98,7 +95,7 @@ impl Dashboard {
     }
 }
 
-/// The choice of processes above every dashboard.
+/// The selector of processes above every dashboard.
 fn instances() -> Value {
     json!({
         "name": "instance", "label": "Process", "type": "query", "multi": true,
@@ -113,14 +110,14 @@ fn source() -> Value {
 }
 
 impl Panel {
-    fn render(&self, id: usize, place: &Value) -> Value {
+    fn render(&self, id: usize, position: &Value) -> Value {
         let targets: Vec<Value> = self.queries.iter().zip('A'..='Z').map(target).collect();
         json!({
             "id": id,
             "type": "timeseries",
             "title": self.title,
             "description": self.about,
-            "gridPos": place,
+            "gridPos": position,
             "datasource": source(),
             "targets": targets,
             "fieldConfig": {
@@ -144,7 +141,7 @@ fn target((query, letter): (&Query, char)) -> Value {
         "datasource": source(),
         "expr": query.expression,
         "legendFormat": query.legend,
-        "exemplar": query.examples,
+        "exemplar": query.exemplars,
         "range": true,
     })
 }
@@ -154,15 +151,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dashboards_are_json_whose_panels_have_places_of_their_own() {
+    fn panels_do_not_overlap() {
         for dashboard in ALL {
             let json: Value = serde_json::from_str(&dashboard.render()).unwrap();
             let panels = json["panels"].as_array().unwrap();
-            let mut places: Vec<_> =
+            let mut positions: Vec<_> =
                 panels.iter().map(|panel| panel["gridPos"].to_string()).collect();
-            places.sort();
-            places.dedup();
-            assert_eq!(places.len(), panels.len(), "{}", dashboard.title);
+            positions.sort();
+            positions.dedup();
+            assert_eq!(positions.len(), panels.len(), "{}", dashboard.title);
             assert!(panels.iter().all(|panel| panel["gridPos"]["w"].as_u64().unwrap() >= 6));
         }
     }

@@ -1,17 +1,17 @@
-//! Who may depend on whom.
+//! Allowed dependencies between the members of the workspace.
 //!
-//! Services meet in proto clients and events, never in each other's code; libraries know nothing of
-//! what is above them. A crate that is not in the table may not be depended on before it is.
+//! A service never depends on another service, and a library never on a service. A new crate must be added to the
+//! table.
 
 use crate::Finding;
 use crate::tree::{Dependency, Metadata, Package};
 
 const SERVICES: &[&str] = &["auth", "challenge", "judge", "problem"];
 
-/// What services and the edge may use.
+/// The libraries that every service may use.
 const LIBRARIES: &[&str] = &["access", "bus", "cache", "db", "ids", "proto", "rpc", "runtime"];
 
-/// The members that each member may use. What tests of it use besides is in [`tests_may_use`].
+/// The members that a member may use; for its tests see [`tests_may_use`].
 fn may_use(package: &str) -> Option<Vec<&'static str>> {
     let of = |groups: &[&[&'static str]]| groups.concat();
     Some(match package {
@@ -30,14 +30,14 @@ fn may_use(package: &str) -> Option<Vec<&'static str>> {
     })
 }
 
-/// Tests of libraries may use the other libraries; nobody's tests may use a service.
+/// Tests may use all libraries in addition, but no other service.
 fn tests_may_use(package: &str) -> Vec<&'static str> {
     let mut all = may_use(package).unwrap_or_default();
     all.extend(LIBRARIES);
     all
 }
 
-/// Every dependency that is not allowed.
+/// Every forbidden dependency.
 pub fn check(metadata: &Metadata) -> Vec<Finding> {
     metadata.packages.iter().flat_map(check_package).collect()
 }
@@ -45,19 +45,21 @@ pub fn check(metadata: &Metadata) -> Vec<Finding> {
 fn check_package(package: &Package) -> Vec<Finding> {
     let name = package.name.as_str();
     let Some(allowed) = may_use(name) else {
-        return vec![format!("{name}: new here; say in libs/xtask what it may depend on")];
+        return vec![format!(
+            "{name}: unknown crate; add its allowed dependencies to libs/xtask/src/direction.rs"
+        )];
     };
     let for_tests = tests_may_use(name);
-    let wrong = |dependency: &&Dependency| {
+    let forbidden = |dependency: &&Dependency| {
         let allowed = if dependency.kind.as_deref() == Some("dev") { &for_tests } else { &allowed };
-        // A member may appear among its own dev-dependencies.
+        // A member may be its own dev-dependency.
         dependency.path.is_some()
             && dependency.name != name
             && !allowed.contains(&dependency.name.as_str())
     };
     let finding =
         |dependency: &Dependency| format!("{name}: must not depend on {}", dependency.name);
-    package.dependencies.iter().filter(wrong).map(finding).collect()
+    package.dependencies.iter().filter(forbidden).map(finding).collect()
 }
 
 #[cfg(test)]
@@ -75,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn services_do_not_meet() {
+    fn services_do_not_depend_on_services() {
         assert_eq!(findings("challenge", "judge", None), 1);
         assert_eq!(findings("challenge", "judge", Some("dev")), 1);
         assert_eq!(findings("gateway", "auth", None), 1);
@@ -84,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn libraries_look_down_only() {
+    fn libraries_do_not_depend_on_upper_layers() {
         assert_eq!(findings("ids", "proto", None), 1);
         assert_eq!(findings("access", "db", None), 1);
         assert_eq!(findings("access", "db", Some("dev")), 0);
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_member_has_to_be_placed() {
+    fn unknown_members_are_refused() {
         assert_eq!(findings("utils", "ids", None), 1);
     }
 }

@@ -1,12 +1,12 @@
-//! The shape of files: their size, what they must not hold, and what every service has.
+//! Rules for files: size, forbidden text, module style, and the files that every service has.
 
 use crate::Finding;
 use crate::tree::{Error, Tree};
 
-/// A file longer than this holds more than one thing.
-const MOST_LINES: usize = 500;
+/// Maximum length of a source file.
+const MAX_LINES: usize = 500;
 
-/// The files that make a service one.
+/// The files that every service has.
 const SERVICE: &[&str] = &[
     "src/lib.rs",
     "src/config.rs",
@@ -17,26 +17,26 @@ const SERVICE: &[&str] = &[
     "tests/it/main.rs",
 ];
 
-/// Whoever wires the services is none itself.
+/// The program, which is in `services/` but is not a service.
 const PROGRAM: &str = "agon";
 
-/// What stands in the tree without being written by anybody.
-const NOT_WRITTEN: &[&str] = &["Cargo.lock", "LICENSE", "docs/events.md", "proto/routes.txt"];
+/// Files that are generated or copied.
+pub const NOT_WRITTEN: &[&str] = &["Cargo.lock", "LICENSE", "docs/events.md", "proto/routes.txt"];
 
-/// This file names what it looks for.
+/// This file contains the text that it forbids.
 const THIS: &str = "libs/xtask/src/files.rs";
 
-/// A text that no file of some kinds may hold.
+/// A text that files must not contain.
 struct Forbidden {
     text: &'static str,
-    /// In files with one of these endings; everywhere, if there is none.
+    /// Applies to files with these endings; empty means all files.
     endings: &'static [&'static str],
     why: &'static str,
 }
 
 const CODE: &[&str] = &[".rs", ".proto", ".sql", ".sh", ".toml", ".yaml", ".yml"];
-const MACHINE: &str = "is a path of one machine; ask for it, or make it relative";
-const LATER: &str = "says that something is missing; build it, or leave it out";
+const MACHINE: &str = "is a path of one machine; use a parameter or a relative path";
+const LATER: &str = "marks unfinished work; finish it or remove the mark";
 
 const FORBIDDEN: &[Forbidden] = &[
     Forbidden { text: "/home/", endings: &[], why: MACHINE },
@@ -48,20 +48,21 @@ const FORBIDDEN: &[Forbidden] = &[
     Forbidden {
         text: "[allow(",
         endings: &[".rs"],
-        why: "keeps quiet for ever; #[expect(…, reason = …)] says why, and when it is over",
+        why: "never expires; use #[expect(…, reason = \"…\")]",
     },
 ];
 
-/// Everything wrong with the files of the tree.
+/// Every violation of the rules.
 pub fn check(tree: &Tree) -> Result<Vec<Finding>, Error> {
     let files = tree.files()?;
     let mut findings = Vec::new();
     for file in files.iter().filter(|file| !NOT_WRITTEN.contains(&file.as_str())) {
-        // What is no text is no concern of ours.
+        // Binary files are not checked.
         if let Some(text) = tree.read(file) {
             findings.extend(check_text(file, &text));
         }
     }
+    findings.extend(files.iter().filter_map(|file| check_path(file)));
     findings.extend(check_services(&files));
     findings.extend(check_migrations(tree, &files));
     Ok(findings)
@@ -70,13 +71,13 @@ pub fn check(tree: &Tree) -> Result<Vec<Finding>, Error> {
 fn check_text(file: &str, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let lines = text.lines().count();
-    if CODE.iter().any(|ending| file.ends_with(ending)) && lines > MOST_LINES {
-        findings.push(format!("{file}: {lines} lines; divide it, {MOST_LINES} are the limit"));
+    if CODE.iter().any(|ending| file.ends_with(ending)) && lines > MAX_LINES {
+        findings.push(format!("{file}: {lines} lines; split it, the limit is {MAX_LINES}"));
     }
     if file == THIS {
         return findings;
     }
-    for forbidden in FORBIDDEN.iter().filter(|forbidden| forbidden.concerns(file)) {
+    for forbidden in FORBIDDEN.iter().filter(|forbidden| forbidden.applies_to(file)) {
         for (at, line) in text.lines().enumerate().filter(|(_, line)| forbidden.is_in(line)) {
             let (number, line) = (at + 1, line.trim());
             let (text, why) = (forbidden.text, forbidden.why);
@@ -87,19 +88,29 @@ fn check_text(file: &str, text: &str) -> Vec<Finding> {
 }
 
 impl Forbidden {
-    fn concerns(&self, file: &str) -> bool {
+    fn applies_to(&self, file: &str) -> bool {
         self.endings.is_empty() || self.endings.iter().any(|ending| file.ends_with(ending))
     }
 
     fn is_in(&self, line: &str) -> bool {
-        // In the middle of a longer path (`$layer/work/…`, `https://host/home/…`) it is another one.
-        let begins = |at: usize| {
+        // Part of a longer path, such as `$layer/work/…` or `https://host/home/…`, is allowed.
+        let is_start = |at: usize| {
             let before = line[..at].chars().next_back();
             !self.text.starts_with('/')
                 || before.is_none_or(|c| !(c.is_alphanumeric() || "}._-*".contains(c)))
         };
-        line.match_indices(self.text).any(|(at, _)| begins(at))
+        line.match_indices(self.text).any(|(at, _)| is_start(at))
     }
+}
+
+/// Modules are `name.rs` and `name/`, and build output is not committed.
+fn check_path(file: &str) -> Option<Finding> {
+    let (folder, name) = file.rsplit_once('/').unwrap_or(("", file));
+    if name == "mod.rs" {
+        return Some(format!("{file}: rename it to {folder}.rs"));
+    }
+    let is_output = folder.split('/').any(|part| part == "target");
+    is_output.then(|| format!("{file}: is build output; remove it from git"))
 }
 
 fn check_services(files: &[String]) -> Vec<Finding> {
@@ -111,16 +122,15 @@ fn check_services(files: &[String]) -> Vec<Finding> {
             continue;
         }
         for wanted in SERVICE {
-            let folder_of_it = wanted.replace(".rs", "/mod.rs");
-            if !has(&format!("{folder}/{wanted}")) && !has(&format!("{folder}/{folder_of_it}")) {
-                findings.push(format!("{folder}: has no {wanted}, which every service has"));
+            if !has(&format!("{folder}/{wanted}")) {
+                findings.push(format!("{folder}: {wanted} is missing"));
             }
         }
     }
     findings
 }
 
-/// A migration that no program knows of would never run.
+/// Migrations that are not listed in the code would never run.
 fn check_migrations(tree: &Tree, files: &[String]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in files.iter().filter(|file| file.starts_with("migrations/")) {
@@ -133,7 +143,7 @@ fn check_migrations(tree: &Tree, files: &[String]) -> Vec<Finding> {
             service => format!("services/{service}/src/lib.rs"),
         };
         if !tree.read(&at).is_some_and(|text| text.contains(&format!("\"{name}\""))) {
-            findings.push(format!("{file}: not among the migrations of {at}"));
+            findings.push(format!("{file}: is missing in {at}"));
         }
     }
     findings
@@ -150,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn long_files_are_refused_and_generated_ones_are_not_code() {
+    fn long_source_files_are_refused() {
         check("a.rs", &"x\n".repeat(500), 0);
         check("a.rs", &"x\n".repeat(501), 1);
         check("a.md", &"x\n".repeat(501), 0);
     }
 
     #[test]
-    fn machine_paths() {
+    fn machine_paths_are_refused() {
         check("README.md", "cd /home/ada/agon", 1);
         check("a.sh", "dir=/tmp/agon/x", 1);
         check("a.sh", "mktemp -d /tmp/agon-XXXX", 0);
@@ -166,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_and_later() {
+    fn allow_attributes_and_marks_are_refused() {
         check("a.rs", "#![allow(dead_code)]", 1);
         check("a.rs", "#[expect(dead_code, reason = \"soon\")]", 0);
         check("a.rs", "// TODO: more", 1);
@@ -174,7 +184,14 @@ mod tests {
     }
 
     #[test]
-    fn a_service_has_its_files() {
+    fn mod_files_and_build_output_are_refused() {
+        assert!(check_path("libs/db/src/store/mod.rs").unwrap().ends_with("libs/db/src/store.rs"));
+        assert!(check_path("services/auth/target/x.json").is_some());
+        assert!(check_path("services/judge/src/target.rs").is_none());
+    }
+
+    #[test]
+    fn missing_files_of_a_service_are_found() {
         let mut files: Vec<String> =
             SERVICE.iter().map(|file| format!("services/x/{file}")).collect();
         files.push("services/x/Cargo.toml".into());
@@ -182,7 +199,5 @@ mod tests {
         assert!(check_services(&files).is_empty());
         files.retain(|file| !file.ends_with("store.rs"));
         assert_eq!(check_services(&files).len(), 1);
-        files.push("services/x/src/store/mod.rs".into());
-        assert!(check_services(&files).is_empty());
     }
 }

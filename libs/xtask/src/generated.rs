@@ -1,4 +1,4 @@
-//! Files that are generated into the tree, so that a change of what they show is seen in review.
+//! Generated files. They are committed, so that reviews show their changes.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,14 +10,13 @@ use crate::tree::{Error, Tree};
 const ROUTES: &str = "proto/routes.txt";
 const CATALOGUE: &str = "docs/events.md";
 
-/// A generated file.
 pub struct Generated {
     file: Cow<'static, str>,
     text: String,
 }
 
 impl Generated {
-    /// Writes the file, or says whether it would change.
+    /// Writes the file, or with `check` only reports if it is out of date.
     pub fn update(&self, tree: &Tree, check: bool) -> Result<Vec<Finding>, Error> {
         if !check {
             self.write(tree)?;
@@ -27,20 +26,18 @@ impl Generated {
         Ok(Vec::new())
     }
 
-    /// Writes the file.
     pub fn write(&self, tree: &Tree) -> Result<(), Error> {
         tree.write(&self.file, &self.text)
     }
 }
 
-/// All of them.
+/// All generated files.
 pub fn all() -> Result<Vec<Generated>, Error> {
     let mut all = vec![routes()?, catalogue()];
     all.extend(dashboards());
     Ok(all)
 }
 
-/// Grafana's dashboards.
 fn dashboards() -> impl Iterator<Item = Generated> {
     dashboards::ALL.iter().map(|dashboard| Generated {
         file: format!("deploy/grafana/dashboards/{}.json", dashboard.uid).into(),
@@ -48,13 +45,11 @@ fn dashboards() -> impl Iterator<Item = Generated> {
     })
 }
 
-/// The list of HTTP routes.
 pub fn routes() -> Result<Generated, Error> {
     let plan = transcode::Plan::new(proto::DESCRIPTOR_SET)?;
     Ok(Generated { file: ROUTES.into(), text: transcode::routes(&plan) })
 }
 
-/// The catalogue of events.
 pub fn catalogue() -> Generated {
     let topics = [auth::TOPICS, challenge::TOPICS, judge::TOPICS, problem::TOPICS].concat();
     let judge =
@@ -63,7 +58,7 @@ pub fn catalogue() -> Generated {
     Generated { file: CATALOGUE.into(), text: bus::catalogue(&topics, &consumes) }
 }
 
-/// Routes of the last release that are gone: somebody calls them.
+/// Routes of the last release that are missing now.
 pub fn lost_routes(tree: &Tree) -> Result<Vec<Finding>, Error> {
     let Some(released) = tree.released(ROUTES) else { return Ok(Vec::new()) };
     Ok(lost(&released, &routes()?.text))
@@ -71,8 +66,10 @@ pub fn lost_routes(tree: &Tree) -> Result<Vec<Finding>, Error> {
 
 fn lost(released: &str, now: &str) -> Vec<Finding> {
     let now: BTreeSet<&str> = now.lines().collect();
-    let gone = released.lines().filter(|line| !now.contains(line));
-    gone.map(|line| format!("{ROUTES}: the last release has {line:?}; keep it")).collect()
+    let removed = released.lines().filter(|line| !now.contains(line));
+    removed
+        .map(|line| format!("{ROUTES}: {line:?} of the last release is missing; restore it"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -80,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_may_come_but_not_go() {
+    fn removed_routes_are_found() {
         assert!(lost("GET /a\n", "GET /a\nGET /b\n").is_empty());
         assert_eq!(lost("GET /a\nGET /b\n", "GET /b\n").len(), 1);
     }

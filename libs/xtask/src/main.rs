@@ -1,14 +1,15 @@
-//! The development commands behind the Makefile: what the compiler does not check, and what is
-//! generated into the tree.
+//! The development commands behind the Makefile: checks of the source tree, and generated files.
 //!
-//! Nothing here is part of the program. It may look at every crate, and no crate may look at it.
+//! Not part of the program. It may depend on every crate; no crate depends on it.
 
 mod dashboards;
 mod direction;
 mod files;
 mod generated;
 mod metrics;
+mod text;
 mod tree;
+mod words;
 
 use std::process::ExitCode;
 
@@ -23,30 +24,31 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check everything: who depends on whom, the shape of files, generated files
+    /// Check dependencies, files, metrics, words and generated files
     Tidy,
-    /// Write the generated files
+    /// Write all generated files
     Generate,
     /// Write proto/routes.txt, the list of HTTP routes
     Routes {
-        /// Only say whether it is up to date
+        /// Only check whether it is up to date
         #[arg(long)]
         check: bool,
     },
     /// Write docs/events.md, the catalogue of events
     Catalogue {
-        /// Only say whether it is up to date
+        /// Only check whether it is up to date
         #[arg(long)]
         check: bool,
     },
+    /// Check the wording of comments, Markdown and messages
+    Words,
 }
 
-/// Something that is wrong with the tree: where, what, and what would be right.
+/// A violation: the place, what is wrong, and what would be right.
 type Finding = String;
 
 fn main() -> ExitCode {
-    let outcome = run(&Cli::parse().command);
-    match outcome {
+    match run(&Cli::parse().command) {
         Ok(findings) if findings.is_empty() => ExitCode::SUCCESS,
         Ok(findings) => {
             for finding in &findings {
@@ -72,6 +74,7 @@ fn run(command: &Command) -> Result<Vec<Finding>, tree::Error> {
         }),
         Command::Routes { check } => generated::routes()?.update(&tree, check),
         Command::Catalogue { check } => generated::catalogue().update(&tree, check),
+        Command::Words => words::check(&tree),
     }
 }
 
@@ -79,6 +82,7 @@ fn tidy(tree: &tree::Tree) -> Result<Vec<Finding>, tree::Error> {
     let mut findings = direction::check(&tree.metadata()?);
     findings.extend(files::check(tree)?);
     findings.extend(metrics::check(tree)?);
+    findings.extend(words::check(tree)?);
     for file in generated::all()? {
         findings.extend(file.update(tree, true)?);
     }

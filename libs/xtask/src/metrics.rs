@@ -1,59 +1,59 @@
-//! Metrics that dashboards and alerts name: a name that nobody records shows an empty graph, or an
-//! alert that never comes. And each that is recorded has a meaning to show.
+//! Metric names: dashboards, alerts and help texts must refer to recorded metrics, and every recorded metric needs a
+//! help text.
 
 use std::collections::BTreeSet;
 
 use crate::Finding;
 use crate::tree::{Error, Tree};
 
-/// Where they are named.
+/// Folders of dashboards and alerts.
 const WATCHING: [&str; 2] = ["deploy/grafana/", "deploy/prometheus/"];
-/// Where their meanings are.
-const MEANINGS: &str = "services/agon/src/server/metric_help.rs";
-/// What they begin with.
+/// The file of the help texts.
+const HELP: &str = "services/agon/src/server/metric_help.rs";
+/// Prefixes of metric names.
 const PREFIXES: [&str; 2] = ["agon_", "process_"];
-/// What a histogram's name is followed by.
-const PARTS: [&str; 3] = ["_bucket", "_sum", "_count"];
+/// Suffixes of a histogram's series.
+const SUFFIXES: [&str; 3] = ["_bucket", "_sum", "_count"];
 
-/// Names that are watched or explained and recorded nowhere, or recorded and not explained.
+/// Metrics that are used or described but not recorded, or recorded but not described.
 pub fn check(tree: &Tree) -> Result<Vec<Finding>, Error> {
     let files = tree.files()?;
     let mut recorded = BTreeSet::new();
     for file in files.iter().filter(|file| is_code(file)) {
         recorded.extend(tree.read(file).iter().flat_map(|text| quoted(text)));
     }
-    let meant = quoted(&tree.read(MEANINGS).unwrap_or_default());
-    let unmeant = recorded.difference(&meant);
-    let unmeant = unmeant.map(|name| format!("{MEANINGS}: {name} is missing"));
-    let mut findings: Vec<Finding> = unmeant.collect();
-    let unknown = meant.difference(&recorded);
-    findings.extend(unknown.map(|name| format!("{MEANINGS}: nothing records {name}")));
-    for file in files.iter().filter(|file| WATCHING.iter().any(|place| file.starts_with(place))) {
+    let described = quoted(&tree.read(HELP).unwrap_or_default());
+    let missing = recorded.difference(&described);
+    let missing = missing.map(|name| format!("{HELP}: {name} has no help text"));
+    let mut findings: Vec<Finding> = missing.collect();
+    let unknown = described.difference(&recorded);
+    findings.extend(unknown.map(|name| format!("{HELP}: {name} is not recorded")));
+    for file in files.iter().filter(|file| WATCHING.iter().any(|folder| file.starts_with(folder))) {
         let text = tree.read(file).unwrap_or_default();
         let unknown = names(&text).into_iter().filter(|name| !is_recorded(name, &recorded));
-        findings.extend(unknown.map(|name| format!("{file}: nothing records {name}")));
+        findings.extend(unknown.map(|name| format!("{file}: {name} is not recorded")));
     }
     Ok(findings)
 }
 
-/// What runs, as opposed to what tests it or watches it.
+/// Whether the file is source code of the program.
 fn is_code(file: &str) -> bool {
-    let place = file.contains("/src/") && !file.starts_with("libs/xtask/");
-    place && file.ends_with(".rs") && file != MEANINGS
+    let is_source = file.contains("/src/") && !file.starts_with("libs/xtask/");
+    is_source && file.ends_with(".rs") && file != HELP
 }
 
 fn is_recorded(name: &str, recorded: &BTreeSet<String>) -> bool {
-    let bare = PARTS.iter().find_map(|part| name.strip_suffix(part));
-    recorded.contains(name) || bare.is_some_and(|bare| recorded.contains(bare))
+    let base = SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix));
+    recorded.contains(name) || base.is_some_and(|base| recorded.contains(base))
 }
 
-/// The strings of a source file that could be metrics.
+/// The string literals that look like metric names.
 fn quoted(text: &str) -> BTreeSet<String> {
-    // Whether a piece is inside or outside of quotes does not matter: no code looks like a name.
+    // Pieces outside of quotes are split off as well; no code looks like a metric name.
     text.split('"').filter(|text| is_name(text)).map(str::to_owned).collect()
 }
 
-/// The metrics that a text names.
+/// The metric names in a text.
 fn names(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
     words.filter(|word| is_name(word)).map(str::to_owned).collect()
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_found_and_matched() {
+    fn unrecorded_names_are_found() {
         let recorded =
             quoted(r#"counter!("agon_a_total", "x" => 1); histogram!("agon_b_seconds")"#);
         let watched = names("rate(agon_a_total[5m]) / agon_b_seconds_bucket{le=\"1\"} + agon_c");

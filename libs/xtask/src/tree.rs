@@ -1,78 +1,74 @@
-//! The source tree, as git and cargo see it.
+//! The source tree, through git and cargo.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde::Deserialize;
 
-/// Why a check could not be made at all.
+/// A check that failed to run.
 pub type Error = Box<dyn std::error::Error>;
 
-/// The tree that this program was built from.
+/// A checkout of the repository.
 pub struct Tree {
     root: PathBuf,
 }
 
-/// What `cargo metadata` says of the workspace's members.
+/// The output of `cargo metadata`.
 #[derive(Debug, Deserialize)]
 pub struct Metadata {
-    /// The members.
+    /// The members of the workspace.
     pub packages: Vec<Package>,
 }
 
-/// One member.
+/// A member of the workspace.
 #[derive(Debug, Deserialize)]
 pub struct Package {
-    /// Its name.
     pub name: String,
-    /// What it depends on.
     pub dependencies: Vec<Dependency>,
 }
 
-/// One dependency of a member.
+/// A dependency of a member.
 #[derive(Debug, Deserialize)]
 pub struct Dependency {
-    /// The name of the crate.
     pub name: String,
-    /// Where it lies, if it is a member.
+    /// The folder, if it is a member.
     pub path: Option<String>,
-    /// `dev`, `build`, or nothing.
+    /// `dev`, `build`, or `None` for a normal dependency.
     pub kind: Option<String>,
 }
 
 impl Tree {
-    /// The tree around the current directory.
+    /// The checkout of the current directory.
     pub fn load() -> Result<Self, Error> {
         let text = stdout(Command::new("git").args(["rev-parse", "--show-toplevel"]))?;
         Ok(Self { root: PathBuf::from(text.trim_end()) })
     }
 
-    /// The path of a file of the tree.
     pub fn path(&self, file: &str) -> PathBuf {
         self.root.join(file)
     }
 
-    /// The text of a file; `None` where there is none.
+    /// The text of a file; `None` if it is missing or not UTF-8.
     pub fn read(&self, file: &str) -> Option<String> {
         std::fs::read_to_string(self.path(file)).ok()
     }
 
-    /// Writes a file of the tree.
+    /// Writes a file, and creates its folder.
     pub fn write(&self, file: &str, text: &str) -> Result<(), Error> {
         let path = self.path(file);
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
         Ok(std::fs::write(path, text)?)
     }
 
-    /// The files that are, or would be, in the repository.
+    /// Tracked and untracked files that are not ignored.
     pub fn files(&self) -> Result<Vec<String>, Error> {
         let list = ["ls-files", "--cached", "--others", "--exclude-standard"];
         let text = stdout(self.git().args(list))?;
-        let there = |file: &&str| self.path(file).is_file();
-        Ok(text.lines().filter(there).map(str::to_owned).collect())
+        let exists = |file: &&str| self.path(file).is_file();
+        Ok(text.lines().filter(exists).map(str::to_owned).collect())
     }
 
-    /// A file as the last release had it; `None` before the first one.
+    /// A file of the last release; `None` before the first release.
     pub fn released(&self, file: &str) -> Option<String> {
         let tag = stdout(self.git().args(["describe", "--tags", "--abbrev=0"])).ok()?;
         stdout(self.git().args(["show", &format!("{}:{file}", tag.trim_end())])).ok()
@@ -96,8 +92,8 @@ impl Tree {
 fn stdout(command: &mut Command) -> Result<String, Error> {
     let output = command.output()?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{command:?}: {}", said.trim_end()).into());
+        let error = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{command:?}: {}", error.trim_end()).into());
     }
     Ok(String::from_utf8(output.stdout)?)
 }

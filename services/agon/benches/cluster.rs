@@ -1,8 +1,8 @@
-//! Figures of an installation with every role in a process of its own, taken from outside, on the engines whose URLs
-//! are in the environment: `deploy/engines/with.sh cargo bench -p agon --bench cluster`.
+//! Benchmark of a distributed installation, one process per role, on the engines whose URLs are in the environment:
+//! `deploy/engines/with.sh cargo bench -p agon --bench cluster`.
 //!
-//! POST to verdict less what compiler and program took; requests a second through gateway and auth with one and with
-//! two processes of each; and what one more process costs that has nothing to do. These are measurements, not tests.
+//! Measures POST to verdict without compile and run time, requests per second through gateway and auth with one and
+//! with two processes of each, and the cost of another idle process.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ async fn main() {
     let urls = names.map(|name| std::env::var(format!("AGON_TEST_{name}")).unwrap_or_default());
     if urls.iter().any(String::is_empty) {
         println!(
-            "not measured: AGON_TEST_POSTGRES, AGON_TEST_KAFKA and AGON_TEST_REDIS name the engines"
+            "skipped: set AGON_TEST_POSTGRES, AGON_TEST_KAFKA and AGON_TEST_REDIS to the engines' URLs"
         );
         return;
     }
@@ -49,7 +49,6 @@ async fn main() {
     cluster.idle(&http).await;
 }
 
-/// The processes.
 struct Cluster<'a> {
     dir: &'a Path,
     urls: &'a [String; 3],
@@ -57,7 +56,7 @@ struct Cluster<'a> {
     processes: BTreeMap<(&'static str, u16), Child>,
 }
 
-/// Where a process listens; each installation has a machine to itself here.
+/// The port of a process. Only one installation runs per machine.
 fn port(role: &str, number: u16, what: u16) -> u16 {
     let at = ROLES.iter().position(|known| *known == role).expect("a role");
     22_000 + 100 * u16::try_from(at).expect("few roles") + 10 * number + what
@@ -125,7 +124,7 @@ impl<'a> Cluster<'a> {
         session["accessToken"].as_str().expect("an access token").to_owned()
     }
 
-    /// Waits for the sample problems, which appear once the judge has verified them.
+    /// Waits until a sample problem is verified and published.
     async fn first_problem(&self, http: &reqwest::Client) -> Option<String> {
         for _ in 0..480 {
             let list: Value = json_of(http.get(rest(1, "/v1/problems"))).await;
@@ -139,7 +138,7 @@ impl<'a> Cluster<'a> {
     }
 
     async fn post_to_verdict(&self, http: &reqwest::Client, problem: &str, token: &str) {
-        // What still warms up (languages are tried at the start) would be measured, too.
+        // Wait for the start-up work of the worker, which would distort the results.
         tokio::time::sleep(Duration::from_secs(20)).await;
         let mut overheads = Vec::new();
         for round in 0..60 {
@@ -161,11 +160,11 @@ impl<'a> Cluster<'a> {
         overheads.sort();
         let [median, p90] = [20, 36].map(|at: usize| overheads[at].as_secs_f64() * 1e3);
         println!(
-            "POST to verdict less compile and run: {median:.1} ms (median of 40), {p90:.1} ms (90 %)"
+            "POST to verdict without compile and run: {median:.1} ms (median of 40), {p90:.1} ms (90 %)"
         );
     }
 
-    /// Requests a second through these gateways.
+    /// Requests per second through these gateways, median of seven rounds.
     async fn rate(&self, http: &reqwest::Client, token: &str, edges: &[u16]) -> f64 {
         let mut rates = Vec::new();
         for _ in 0..7 {
@@ -188,12 +187,12 @@ impl<'a> Cluster<'a> {
         rates[rates.len() / 2]
     }
 
-    /// What each role costs the machine and the engines while nothing happens: measured with it and without it.
+    /// Measures machine and engines with and without another idle process of each role.
     async fn idle(&mut self, http: &reqwest::Client) {
         println!(
             "one more idle process   CPU %   memory MB   PostgreSQL transactions/s   Redis commands/s"
         );
-        // What went on before has its aftermath.
+        // Wait until earlier work has settled.
         tokio::time::sleep(IDLE).await;
         for role in ROLES {
             let alone = self.engines().await;
@@ -209,7 +208,7 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Transactions of PostgreSQL and commands of Redis, a second.
+    /// PostgreSQL transactions and Redis commands per second.
     async fn engines(&self) -> [f64; 2] {
         let before = self.counters();
         tokio::time::sleep(IDLE).await;
@@ -221,8 +220,9 @@ impl<'a> Cluster<'a> {
         let [postgres, _, redis] = self.urls;
         let query = "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database";
         let transactions = printed(Command::new("psql").args([postgres, "-Atc", query]));
-        let told = printed(Command::new("redis-cli").args(["-u", redis, "info", "stats"]));
-        let commands = told.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
+        let stats = printed(Command::new("redis-cli").args(["-u", redis, "info", "stats"]));
+        let commands =
+            stats.lines().find_map(|line| line.strip_prefix("total_commands_processed:"));
         [transactions.as_str(), commands.unwrap_or("0")]
             .map(|text| text.trim().parse().unwrap_or(0.0))
     }
@@ -259,7 +259,7 @@ impl Drop for Cluster<'_> {
     }
 }
 
-/// How long the worker has compiled and run so far, in seconds.
+/// Cumulative compile and run time of the worker, in seconds.
 async fn busy(http: &reqwest::Client) -> f64 {
     let url = format!("http://127.0.0.1:{}/metrics", port("worker", 1, 2));
     let answer = http.get(url).send().await.expect("metrics");
@@ -273,6 +273,6 @@ async fn json_of(request: reqwest::RequestBuilder) -> Value {
 }
 
 fn printed(command: &mut Command) -> String {
-    let output = command.output().expect("the engine's own client is installed");
+    let output = command.output().expect("the engine's client is installed");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }

@@ -1,8 +1,7 @@
-//! Figures of the whole program, taken from outside: `cargo bench -p agon --bench platform`.
+//! Benchmark of the whole program: `cargo bench -p agon --bench platform`.
 //!
-//! Cold start of a used data directory, idle memory, POST to verdict less what compiler and program
-//! took, and the CPU time of a REST request against the same call by gRPC. Prints medians and ratios;
-//! these are measurements, not tests.
+//! Measures cold start on a used data directory, idle memory, POST to verdict without compile and run time, and the
+//! CPU time of a REST request relative to the same gRPC call.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -43,8 +42,7 @@ async fn main() {
     server.stop().await;
 }
 
-/// The time from the request to the end of the watch, less the time in which the judge compiled or
-/// ran something for it.
+/// Measures the time from the request to the end of the watch, without compile and run time of the judge.
 async fn post_to_verdict(server: &Server, http: &reqwest::Client, problem: &str, token: &str) {
     let mut overheads = Vec::new();
     for round in 0..40 {
@@ -54,7 +52,7 @@ async fn post_to_verdict(server: &Server, http: &reqwest::Client, problem: &str,
         let post = http.post(server.rest("/v1/submissions")).bearer_auth(token).json(&request);
         let submission: Value = json_of(post).await;
         let Some(id) = submission["submissionId"].as_str() else {
-            println!("POST to verdict: not measured: {submission}");
+            println!("POST to verdict: skipped: {submission}");
             return;
         };
         let watch = server.rest(&format!("/v1/submissions/{id}:watch"));
@@ -62,18 +60,18 @@ async fn post_to_verdict(server: &Server, http: &reqwest::Client, problem: &str,
         watched.bytes().await.expect("the watch ends with the verdict");
         let took = start.elapsed();
         let busy = server.metric(http, "agon_judge_busy_seconds").await - before;
-        // The first rounds compile, fill caches and create tables' first pages.
+        // Ignore the first rounds, which fill caches.
         if round >= 10 {
             overheads.push(took.saturating_sub(Duration::from_secs_f64(busy)));
         }
     }
     println!(
-        "POST to verdict less compile and run: {} ms (median of 30)",
+        "POST to verdict without compile and run: {} ms (median of 30)",
         ms(median(&mut overheads))
     );
 }
 
-/// CPU time of the server a call, by REST and by gRPC, in turn.
+/// Compares the server's CPU time per call of REST and gRPC.
 async fn rest_against_grpc(server: &Server, http: &reqwest::Client, problem: &str) {
     const CALLS: u32 = 2000;
     let url = server.rest(&format!("/v1/problems/{problem}"));
@@ -99,7 +97,6 @@ async fn rest_against_grpc(server: &Server, http: &reqwest::Client, problem: &st
     println!("CPU a GET: REST {rest:?}, gRPC {grpc:?}, ratio {ratio:.2} (median of 5 x {CALLS})");
 }
 
-/// A running program.
 struct Server {
     child: Child,
     rest_port: u16,
@@ -134,7 +131,7 @@ impl Server {
         format!("http://127.0.0.1:{}{path}", self.rest_port)
     }
 
-    /// Waits for the sample problems, which appear once the judge has verified them.
+    /// Waits until a sample problem is verified and published.
     async fn first_problem(&self, http: &reqwest::Client) -> Option<String> {
         for _ in 0..240 {
             let list: Value = json_of(http.get(self.rest("/v1/problems"))).await;
@@ -143,7 +140,9 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        println!("no sample problem appeared: nothing is judged on this machine");
+        println!(
+            "skipped: no sample problem was published, so judging does not work on this machine"
+        );
         None
     }
 
@@ -172,7 +171,7 @@ impl Server {
         line.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0)
     }
 
-    /// User and system time so far.
+    /// User and system time of the process.
     fn cpu(&self) -> Duration {
         let path = format!("/proc/{}/stat", self.child.id());
         let stat = std::fs::read_to_string(path).expect("the program runs");

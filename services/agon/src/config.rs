@@ -1,4 +1,4 @@
-//! What can be configured, with the defaults of a laptop.
+//! The configuration. The defaults suit a single machine.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,34 +14,34 @@ use crate::server::roles::{Role, Roles};
 /// The whole configuration. `agon config` prints it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
-    /// Which roles this process plays: `auth`, `problem`, `challenge`, `judge` (the queue), `worker`
-    /// (runs programs), `gateway` (REST).
+    /// Roles of this process: `auth`, `problem`, `challenge`, `judge` (the queue), `worker` (runs
+    /// programs), `gateway` (REST).
     pub roles: Roles,
     /// Directory of databases, keys and test data. One process uses it at a time.
     pub data: PathBuf,
-    /// 64 hexadecimal digits from which page tokens and other keys are derived; made in the data
-    /// directory when absent. Processes of one installation need the same.
+    /// 64 hexadecimal digits from which page-token keys and other keys are derived. Generated in the
+    /// data directory by default. All processes of an installation need the same value.
     pub root_secret: Option<String>,
-    /// A file that holds the root secret, instead of `root_secret`.
+    /// File with the root secret; an alternative to `root_secret`.
     pub root_secret_file: Option<PathBuf>,
-    /// Directory of the service accounts' private keys, `NAME.pem`; `keys` in the data directory when
-    /// absent. A key that is not there is derived from the root secret, where one is configured.
+    /// Directory of the service accounts' private keys, `NAME.pem`; default: `keys` in the data
+    /// directory. A missing key is derived from the configured root secret.
     pub keys: Option<PathBuf>,
-    /// Where the roles are that other processes play.
+    /// Addresses of the roles that other processes run.
     pub peers: Peers,
-    /// gRPC: all services, health, reflection.
+    /// The gRPC listener: all services, health, reflection.
     pub grpc: Grpc,
-    /// REST.
+    /// The REST listener.
     pub rest: Rest,
-    /// `/livez`, `/readyz`, `/metrics`, `/version`.
+    /// The admin listener: `/livez`, `/readyz`, `/metrics`, `/version`.
     pub admin: Admin,
-    /// Where the services keep their data.
+    /// The services' databases.
     pub database: Database,
-    /// How events travel between services.
+    /// The transport of events between services.
     pub events: bus::KafkaConfig,
-    /// What may be lost: live messages, counters, rate limits.
+    /// Live messages, counters and rate limits. Their loss is tolerated.
     pub cache: CacheConfig,
-    /// Calls a minute of one user, by class of call.
+    /// Calls per minute and user, by class of call.
     pub limits: access::Limits,
     /// Accounts and sessions.
     pub auth: auth::Config,
@@ -59,44 +59,43 @@ pub struct Config {
     pub telemetry: runtime::telemetry::Config,
     /// The sample problems that come with the program.
     pub samples: Samples,
-    /// Stopping.
-    pub shutdown: Stopping,
+    /// Shutdown.
+    pub shutdown: ShutdownConfig,
 }
 
-/// The gRPC listener.
+/// Settings of the gRPC listener.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Grpc {
-    /// Its address.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// Calls worked on at once; one more is answered UNAVAILABLE.
+    /// Maximum number of concurrent calls; further calls fail with UNAVAILABLE.
     pub in_flight: usize,
-    /// Deadline of a call that brings none, in seconds.
+    /// Deadline of calls that set none, in seconds.
     pub deadline_seconds: u64,
-    /// With a certificate and its key the listener speaks TLS; with a CA as well it turns away clients
-    /// without a certificate of that CA.
+    /// A certificate and its key enable TLS. A CA additionally requires client certificates of that CA.
     pub tls: rpc::Tls,
 }
 
 /// The other processes of the installation.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Peers {
-    /// Addresses of the role: `http://host:port`, or `https://host:port`. A name with several addresses
-    /// stands for as many processes.
+    /// Addresses of the role: `http://host:port` or `https://host:port`. A host name with several
+    /// addresses counts as several processes.
     pub auth: Vec<String>,
-    /// The same of `problem`.
+    /// Addresses of `problem`.
     pub problem: Vec<String>,
-    /// The same of `challenge`.
+    /// Addresses of `challenge`.
     pub challenge: Vec<String>,
-    /// The same of `judge`.
+    /// Addresses of `judge`.
     pub judge: Vec<String>,
-    /// For https: whom to trust, and who this process is.
+    /// Trusted CA and client certificate for https.
     pub tls: rpc::Tls,
-    /// What is done when a process does not answer.
+    /// Retries and circuit breaker.
     pub resilience: rpc::Resilience,
 }
 
 impl Peers {
-    /// Where a role is, if anywhere.
+    /// The configured addresses of a role; `None` if there are none.
     pub fn of(&self, role: Role) -> Option<rpc::Peer> {
         let urls = match role {
             Role::Auth => &self.auth,
@@ -113,60 +112,59 @@ impl Peers {
 /// The REST listener.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rest {
-    /// Its address.
+    /// The address to listen on.
     pub listen: SocketAddr,
 }
 
 /// The admin listener.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Admin {
-    /// Its address. It shows no secrets, but is not meant for the public.
+    /// The address to listen on. Shows no secrets, but keep it private.
     pub listen: SocketAddr,
 }
 
 /// The databases.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Database {
-    /// `sqlite:` keeps one file per service in the data directory; `postgres://…` one schema per
-    /// service in that database.
+    /// `sqlite:` uses one file per service in the data directory; `postgres://…` one schema per service.
     pub url: String,
-    /// Connections for reading, per service.
+    /// Read connections per service.
     pub read_connections: u32,
-    /// Connections for writing, per service (PostgreSQL; SQLite has one writer).
+    /// Write connections per service (PostgreSQL; SQLite has one writer).
     pub write_connections: u32,
-    /// What the schemas' names begin with (PostgreSQL), for several installations in one database.
+    /// Prefix of schema names (PostgreSQL), for several installations in one database.
     pub schema_prefix: String,
 }
 
 /// The cache.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CacheConfig {
-    /// `memory:` (of this process) or `redis://host:port`, `rediss://…` with TLS.
+    /// `memory:` (this process only), `redis://host:port`, or `rediss://…` for TLS.
     pub url: String,
-    /// What the names of keys and channels begin with, for several installations on one server.
+    /// Prefix of keys and channels, for several installations on one server.
     pub prefix: String,
 }
 
-/// Logs, which go to standard error.
+/// Logs. They go to standard error.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Log {
     /// `auto` (pretty on a terminal, JSON otherwise), `pretty` or `json`.
     pub format: Format,
-    /// What is logged: a level, and exceptions by target (`info,rpc=debug`).
+    /// A level, and exceptions by target (`info,rpc=debug`).
     pub filter: String,
 }
 
 /// Sample problems.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Samples {
-    /// Import them at the first start.
+    /// Import them at first start.
     pub import: bool,
 }
 
-/// Stopping.
+/// Settings of the shutdown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Stopping {
-    /// How long running calls and tasks may take to finish, in seconds.
+pub struct ShutdownConfig {
+    /// Time that running calls and tasks get to finish, in seconds.
     pub grace_seconds: u64,
 }
 
@@ -208,15 +206,15 @@ impl Default for Config {
             },
             telemetry: runtime::telemetry::Config::default(),
             samples: Samples { import: true },
-            shutdown: Stopping { grace_seconds: 10 },
+            shutdown: ShutdownConfig { grace_seconds: 10 },
         }
     }
 }
 
-/// Variables that commands and tests read, and that are no settings.
+/// Environment variables that are not settings.
 const OTHER_VARIABLES: [&str; 4] = ["AGON_CONFIG", "AGON_HOME", "AGON_SERVER", "AGON_PASSWORD"];
 
-/// Loads the configuration that `settings` and the environment ask for.
+/// Loads the configuration from defaults, file, environment and flags.
 pub fn load(settings: &Settings) -> Result<Loaded<Config>, Failure> {
     let env = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -253,7 +251,9 @@ fn flags(settings: &Settings) -> Result<Vec<(String, String, String)>, Failure> 
     }
     for pair in &settings.set {
         let (key, value) = pair.split_once('=').ok_or_else(|| {
-            Failure::usage(format!("--set {pair}: give KEY=VALUE, such as log.filter=debug"))
+            Failure::usage(format!(
+                "--set {pair}: must have the form KEY=VALUE, such as log.filter=debug"
+            ))
         })?;
         flags.push((format!("--set {key}"), key.to_owned(), value.to_owned()));
     }
@@ -261,7 +261,7 @@ fn flags(settings: &Settings) -> Result<Vec<(String, String, String)>, Failure> 
 }
 
 impl Config {
-    /// Where a service's database is.
+    /// The database URL of a service.
     pub fn database_url(&self, data: &Path, service: &str) -> String {
         match self.database.url.as_str() {
             "sqlite:" => format!("sqlite:{}", data.join(format!("{service}.db")).display()),
@@ -269,14 +269,14 @@ impl Config {
         }
     }
 
-    /// Checks what no single value's type can.
+    /// Checks the values that their types do not check.
     pub fn check(&self) -> Result<(), Failure> {
         let url = &self.database.url;
         let known =
             url == "sqlite:" || url.starts_with("postgres://") || url.starts_with("postgresql://");
         if !known {
             return Err(Failure::config(
-                "database.url: give `sqlite:` (files in the data directory) or postgres://…",
+                "database.url: must be `sqlite:` (files in the data directory) or postgres://…",
             ));
         }
         let counts = [
@@ -286,7 +286,7 @@ impl Config {
             ("database.write_connections", self.database.write_connections.into()),
         ];
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return Err(Failure::config(format!("{key}: give at least 1")));
+            return Err(Failure::config(format!("{key}: must be at least 1")));
         }
         let telemetry = self.telemetry.check();
         telemetry.map_err(|error| Failure::config(format!("telemetry.{error}")))?;
@@ -295,35 +295,36 @@ impl Config {
         self.check_roles()?;
         if self.events.is_kafka() && url == "sqlite:" {
             return Err(Failure::config(
-                "events.url: events go to Kafka from PostgreSQL only; with SQLite leave it at `embedded:`, or give \
-                 --database postgres://…",
+                "events.url: Kafka requires PostgreSQL; use `embedded:`, or set --database postgres://…",
             ));
         }
         Ok(())
     }
 
-    /// Services in several processes need what several processes can share.
+    /// Services in several processes need shared engines and a shared root secret.
     fn check_roles(&self) -> Result<(), Failure> {
         let roles = &self.roles;
         if roles.is_empty() {
             let names = Role::ALL.map(Role::name).join(", ");
-            return Err(Failure::config(format!("roles: give at least one of {names}")));
+            return Err(Failure::config(format!("roles: must contain at least one of {names}")));
         }
         if self.root_secret.is_some() && self.root_secret_file.is_some() {
-            return Err(Failure::config("root_secret_file: leave it out, or root_secret"));
+            return Err(Failure::config(
+                "root_secret_file: must not be set together with root_secret",
+            ));
         }
-        if !roles.serve() || roles.are_whole() {
+        if !roles.has_services() || roles.has_all_services() {
             return Ok(());
         }
-        let why = "as other services run in other processes (see roles)";
+        let why = "because other services run in other processes (see roles)";
         let problem = if self.database.url == "sqlite:" {
-            "database.url: give postgres://…"
+            "database.url: must be postgres://…"
         } else if !self.events.is_kafka() {
-            "events.url: give kafka://host:port"
+            "events.url: must be kafka://host:port"
         } else if self.cache.url == "memory:" {
-            "cache.url: give redis://host:port"
+            "cache.url: must be redis://host:port"
         } else if self.root_secret.is_none() && self.root_secret_file.is_none() {
-            "root_secret: give all processes the same, in root_secret or root_secret_file"
+            "root_secret: all processes must set the same root_secret or root_secret_file"
         } else {
             return Ok(());
         };
@@ -351,11 +352,11 @@ mod tests {
     }
 
     #[test]
-    fn roles_apart_need_what_can_be_shared() {
+    fn services_in_several_processes_need_shared_engines() {
         let mut config = Config { roles: Roles::of(&[Role::Gateway]), ..Config::default() };
         config.check().unwrap();
         config.roles = Roles::of(&[]);
-        assert!(config.check().unwrap_err().to_string().starts_with("roles: give"));
+        assert!(config.check().unwrap_err().to_string().starts_with("roles: must"));
         config.roles = Roles::of(&[Role::Auth, Role::Judge]);
         let missing = |config: &Config| config.check().unwrap_err().to_string();
         assert!(missing(&config).starts_with("database.url"));
@@ -372,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn databases_by_url() {
+    fn database_url_depends_on_the_engine() {
         let mut config = Config::default();
         config.check().unwrap();
         assert_eq!(config.database_url(Path::new("/d"), "auth"), "sqlite:/d/auth.db");

@@ -1,11 +1,11 @@
-//! How the program says that it failed.
+//! The error of the program: a message and an exit code.
 
 use std::fmt;
 use std::process::ExitCode;
 
 use tonic::{Code, Status};
 
-/// A message for a person, and the exit code (of sysexits.h, where one fits).
+/// A message for the user, and an exit code as in sysexits.h.
 #[derive(Debug)]
 pub struct Failure {
     message: String,
@@ -13,42 +13,41 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Anything that has no better code: 1.
+    /// Any other failure: exit code 1.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 1 }
     }
 
-    /// The command makes no sense as given: 2, as clap's.
+    /// Wrong usage: exit code 2, as clap's.
     pub fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 2 }
     }
 
-    /// The server cannot be reached or is busy: 69.
+    /// The server is unreachable or overloaded: exit code 69.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 69 }
     }
 
-    /// A file or directory cannot be used: 73.
+    /// A file or directory is unusable: exit code 73.
     pub fn storage(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 73 }
     }
 
-    /// Something else has it now (a lock, a port): 75.
+    /// A lock or port is in use: exit code 75.
     pub fn busy(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 75 }
     }
 
-    /// Not allowed: 77.
+    /// Permission denied: exit code 77.
     pub fn denied(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 77 }
     }
 
-    /// The configuration cannot be used: 78.
+    /// Invalid configuration: exit code 78.
     pub fn config(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 78 }
     }
 
-    /// What to exit with.
     pub fn code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
@@ -71,12 +70,12 @@ impl From<Status> for Failure {
         let text = status.message();
         let message = match status.code() {
             Code::Unavailable if rpc::status::reason(&status).is_none() => {
-                "cannot reach the server; is `agon serve` running? (--server names another)".into()
+                "cannot reach the server; is `agon serve` running? (--server selects another address)".into()
             }
             Code::Unauthenticated => format!("{text} (log in with `agon login`)"),
             Code::Unknown if text.is_empty() => "the server gave no reason".into(),
             _ => match rpc::status::retry_after(&status) {
-                Some(after) => format!("{text} (try again in {} s)", after.as_secs().max(1)),
+                Some(after) => format!("{text} (retry in {} s)", after.as_secs().max(1)),
                 None => text.to_owned(),
             },
         };

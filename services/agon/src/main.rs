@@ -1,7 +1,6 @@
-//! The program `agon`: every role of the platform, and the commands for people and operators.
+//! The program `agon`: the server with all roles, and the command line.
 //!
-//! Owns how the roles are wired into a process, the data directory, and the command line. Holds no
-//! rules of its own: those live in the services.
+//! Owns the wiring of roles, the data directory and the command line. Business rules are in the services.
 
 #[macro_use]
 mod cli;
@@ -20,7 +19,7 @@ use cli::arguments::{Cli, Command};
 use cli::commands;
 use failure::Failure;
 
-/// What `--version` and `/version` say.
+/// Shown by `--version` and `/version`.
 pub const VERSION: runtime::Version = runtime::Version {
     name: "agon",
     version: env!("CARGO_PKG_VERSION"),
@@ -31,8 +30,7 @@ pub const VERSION: runtime::Version = runtime::Version {
 };
 
 fn main() -> ExitCode {
-    // The sandbox runs this same program as its helper, which has to be alone in its process:
-    // nothing may start a thread before this line.
+    // The sandbox runs this program as its single-threaded helper: do not start a thread before this line.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "box") {
         std::process::exit(sandbox::helper::main());
     }
@@ -49,8 +47,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(format!("cannot start: {error}")))?;
-    let done = match cli.command.unwrap_or_default() {
+        .map_err(|error| Failure::new(format!("cannot start the runtime: {error}")))?;
+    let result = match cli.command.unwrap_or_default() {
         Command::Serve(arguments) => runtime.block_on(server::serve::run(&arguments)),
         Command::Config(arguments) => commands::config::run(&arguments),
         Command::Doctor(arguments) => runtime.block_on(commands::doctor::run(&arguments)),
@@ -66,7 +64,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Keys(arguments) => commands::keys::run(&arguments),
         Command::Admin(arguments) => runtime.block_on(commands::admin::run(arguments)),
     };
-    // What still runs (a blocked read of the terminal) must not hold up the end.
+    // Do not wait for blocked threads, such as a read from the terminal.
     runtime.shutdown_background();
-    done
+    result
 }

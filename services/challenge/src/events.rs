@@ -73,7 +73,7 @@ impl bus::Handler for Judgements {
             return Ok(());
         }
         let Some((id, outcome)) = wire::outcome_of_event(&judged, tx.now()) else {
-            return Err(Fault::park(
+            return Err(Fault::permanent(
                 "the judgement has an id or a verdict unknown to this version",
             ));
         };
@@ -84,7 +84,7 @@ impl bus::Handler for Judgements {
                 Ok(())
             }
             Err(Error::Db(error)) => Err(error.into()),
-            Err(error @ Error::NotFound) => Err(Fault::park(format!("{id}: {error}"))),
+            Err(error @ Error::NotFound) => Err(Fault::permanent(format!("{id}: {error}"))),
             Err(error) => Err(Fault::retry(error)),
         }
     }

@@ -1,14 +1,13 @@
-//! What judging costs beside compiling and running: a compiled A+B on twenty tests, against a bare loop
-//! that compiles, spawns and compares, in the same run.
+//! Measures the overhead of judging: a C++ program for A+B with twenty tests, compared with a plain loop that
+//! compiles, spawns and compares, in the same process.
 //!
-//! `cargo bench -p judge` prints medians and ratios; with the argument `runs` it leaves out the compiler, to
-//! profile the rest.
+//! `cargo bench -p judge` prints medians and ratios. The argument `runs` omits compiling, for profiling.
 
 #[path = "../tests/it/fakes.rs"]
-#[expect(dead_code, reason = "the tests use all of it")]
+#[expect(dead_code, reason = "only the tests use everything")]
 mod fakes;
 #[path = "../tests/it/world.rs"]
-#[expect(dead_code, reason = "the tests use all of it")]
+#[expect(dead_code, reason = "only the tests use everything")]
 mod world;
 
 use std::fs::{self, File};
@@ -38,20 +37,20 @@ async fn run() {
     let world = World::judging(Config::default()).await;
     let many = world.problem(&Problem { tests: tests().collect(), ..Problem::default() });
     let single = world.problem(&Problem { tests: tests().take(1).collect(), ..Problem::default() });
-    let bare = Bare::new(&inputs);
+    let plain = Plain::new(&inputs);
     ready(&world, &many).await;
 
     let runs_only = std::env::args().any(|argument| argument == "runs");
     let rounds = if runs_only { 20 * ROUNDS } else { ROUNDS };
     let (mut compiled, mut cached, mut overhead) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut bare_compile, mut bare_runs) = (Vec::new(), Vec::new());
+    let (mut plain_compile, mut plain_runs) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         let round = if runs_only { 0 } else { round };
         let source = format!("{SOURCE}// {round} {}\n", world.directory().display());
-        if bare_compile.is_empty() || !runs_only {
-            bare_compile.push(bare.compile(&source));
+        if plain_compile.is_empty() || !runs_only {
+            plain_compile.push(plain.compile(&source));
         }
-        bare_runs.push(bare.run_all());
+        plain_runs.push(plain.run_all());
         compiled.push(timed(&world, &many, &source).await.0);
         cached.push(timed(&world, &many, &source).await.0);
         let (total, judgement) = timed(&world, &single, &source).await;
@@ -59,17 +58,17 @@ async fn run() {
         overhead.push(total.saturating_sub(ran));
     }
     let [compiled, cached, overhead] = [compiled, cached, overhead].map(median);
-    let [bare_compile, bare_runs] = [bare_compile, bare_runs].map(median);
+    let [plain_compile, plain_runs] = [plain_compile, plain_runs].map(median);
     let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
     println!("medians of {rounds} rounds, {TESTS} tests each");
-    println!("bare loop:  compile {bare_compile:?}, spawn and compare {bare_runs:?}");
-    println!("judge:      distinct source {compiled:?}, compiled before {cached:?}");
-    println!("ratio with the compiler's time:    {:.2}", ratio(compiled, bare_compile + bare_runs));
-    println!("ratio without the compiler's time: {:.2}", ratio(cached, bare_runs));
-    println!("event to verdict less the run, one test: {overhead:?}");
+    println!("plain loop: compile {plain_compile:?}, spawn and compare {plain_runs:?}");
+    println!("judge:      new source {compiled:?}, cached program {cached:?}");
+    println!("ratio with compile time:    {:.2}", ratio(compiled, plain_compile + plain_runs));
+    println!("ratio without compile time: {:.2}", ratio(cached, plain_runs));
+    println!("event to verdict without the run, one test: {overhead:?}");
 }
 
-/// Waits until C++ is offered and its headers are compiled.
+/// Waits until C++ is offered and its headers are precompiled.
 async fn ready(world: &World, problem: &str) {
     let languages = world.directory().join("languages/precompiled");
     let deadline = Instant::now() + Duration::from_secs(120);
@@ -79,16 +78,16 @@ async fn ready(world: &World, problem: &str) {
     timed(world, problem, SOURCE).await;
 }
 
-/// From the event that asks to the event that answers.
+/// The time from the request event to the completed event.
 async fn timed(world: &World, problem: &str, source: &str) -> (Duration, Judgement) {
     let mut appended = world.db.appended();
     appended.mark_unchanged();
     let started = Instant::now();
     let id: Uuid = world.submit(problem, "cpp20", source).await;
     loop {
-        appended.changed().await.expect("the log goes on");
+        appended.changed().await.expect("the event log is open");
         let took = started.elapsed();
-        let judgement = world.submission(id).await.expect("the judge knows it");
+        let judgement = world.submission(id).await.expect("a judgement");
         if judgement.state() == JudgementState::Done {
             assert_eq!(judgement.verdict(), Verdict::Accepted, "{judgement:?}");
             return (took, judgement);
@@ -96,24 +95,24 @@ async fn timed(world: &World, problem: &str, source: &str) -> (Duration, Judgeme
     }
 }
 
-/// What nobody can judge with: no limits, no isolation, no record.
-struct Bare {
+/// The baseline: no limits, no isolation, no database.
+struct Plain {
     directory: tempfile::TempDir,
     answers: Vec<Vec<u8>>,
 }
 
-impl Bare {
-    fn new(tests: &[(String, String)]) -> Bare {
+impl Plain {
+    fn new(tests: &[(String, String)]) -> Plain {
         let directory = tempfile::tempdir().expect("a directory");
         for (number, (input, _)) in tests.iter().enumerate() {
             fs::write(directory.path().join(format!("{number}.in")), input).expect("a file");
         }
         let answers = tests.iter().map(|(_, answer)| answer.clone().into_bytes()).collect();
-        Bare { directory, answers }
+        Plain { directory, answers }
     }
 
     fn program(&self) -> PathBuf {
-        self.directory.path().join("bare")
+        self.directory.path().join("plain")
     }
 
     fn compile(&self, source: &str) -> Duration {
@@ -121,7 +120,7 @@ impl Bare {
         fs::write(path.join("main.cpp"), source).expect("a file");
         let started = Instant::now();
         let status = Command::new("/usr/bin/g++")
-            .args(["-std=gnu++20", "-O2", "-pipe", "-static", "-o", "bare", "main.cpp"])
+            .args(["-std=gnu++20", "-O2", "-pipe", "-static", "-o", "plain", "main.cpp"])
             .current_dir(path)
             .status();
         assert!(status.expect("g++").success());

@@ -1,8 +1,7 @@
-//! The default checker: compares a program's output with the jury's answer, token by token.
+//! The default checker: compares the output of a program with the jury's answer, token by token.
 //!
-//! Owns the rules of the ICPC package format 2025-09, "Default output validator". Streams both sides
-//! with bounded memory, so that a flood of output costs time only. Knows nothing of where either
-//! side comes from.
+//! Owns the rules of the ICPC package format 2025-09, "Default output validator". Reads both streams with bounded
+//! memory. Must not know where the streams come from.
 
 mod decimal;
 mod number;
@@ -13,35 +12,34 @@ mod tests;
 use std::io::{self, Read};
 
 pub use number::Tolerance;
-use stream::{Place, Side};
+use stream::{Position, TokenReader};
 
-/// How outputs are compared.
+/// The comparison rules.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Checker {
-    /// Letters must match in case, too.
+    /// Whether the case of letters matters.
     pub case_sensitive: bool,
-    /// White space must match in kind and amount, too.
+    /// Whether the kind and amount of white space matter.
     pub space_change_sensitive: bool,
-    /// Answers that are decimal numbers may be missed by this much; `None` compares them as text.
+    /// The tolerance for decimal numbers; `None` compares numbers as text.
     pub tolerance: Option<Tolerance>,
 }
 
-/// What the checker found.
+/// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// The output is right.
     Accepted,
-    /// The output has no token, the answer has one.
+    /// The output has no token, but the answer has.
     NoOutput,
-    /// The output is wrong; the text names the first difference.
+    /// The output is wrong; the text describes the first difference.
     Wrong(String),
 }
 
 impl Checker {
-    /// Compares all of `output` with all of `answer`. Fails only when reading does.
+    /// Compares `output` with `answer`. Fails only if reading fails.
     pub fn check(&self, output: impl Read, answer: impl Read) -> io::Result<Finding> {
-        let mut run = Run { rules: self, output: Side::new(output), answer: Side::new(answer) };
-        run.all()
+        let (output, answer) = (TokenReader::new(output), TokenReader::new(answer));
+        Comparison { rules: self, output, answer }.run()
     }
 
     fn same_text(&self, got: &[u8], want: &[u8]) -> bool {
@@ -52,14 +50,14 @@ impl Checker {
     }
 }
 
-struct Run<'a, O, A> {
+struct Comparison<'a, O, A> {
     rules: &'a Checker,
-    output: Side<O>,
-    answer: Side<A>,
+    output: TokenReader<O>,
+    answer: TokenReader<A>,
 }
 
-impl<O: Read, A: Read> Run<'_, O, A> {
-    fn all(&mut self) -> io::Result<Finding> {
+impl<O: Read, A: Read> Comparison<'_, O, A> {
+    fn run(mut self) -> io::Result<Finding> {
         loop {
             self.skip_equal()?;
             if let Some(wrong) = self.skip_space()? {
@@ -77,19 +75,18 @@ impl<O: Read, A: Read> Run<'_, O, A> {
         }
     }
 
-    /// What is the same, byte for byte, is right under every rule: most outputs end here, at the
-    /// speed of comparing memory.
+    /// Skips equal bytes, which are correct under every rule. A fast path: most outputs are equal to the answer.
     fn skip_equal(&mut self) -> io::Result<()> {
         loop {
             let (output, answer) = (self.output.fill()?, self.answer.fill()?);
             let same = stream::common_prefix(output, answer);
-            // Only whole tokens can be skipped: the next byte decides how a token goes on.
-            let Some(last) = output[..same].iter().rposition(|&byte| is_space(byte)) else {
+            // Only complete tokens can be skipped.
+            let Some(last_space) = output[..same].iter().rposition(|&byte| is_space(byte)) else {
                 return Ok(());
             };
             let all = same == output.len().min(answer.len());
-            self.output.advance(last + 1);
-            self.answer.advance(last + 1);
+            self.output.advance(last_space + 1);
+            self.answer.advance(last_space + 1);
             if !all {
                 return Ok(());
             }
@@ -103,11 +100,15 @@ impl<O: Read, A: Read> Run<'_, O, A> {
             return Ok(None);
         }
         loop {
-            let place = self.output.place();
+            let position = self.output.position();
             let got = self.output.peek()?.filter(|&byte| is_space(byte));
             let want = self.answer.peek()?.filter(|&byte| is_space(byte));
             if got != want {
-                let text = format!("{place}: {}, expected {}", space(got), space(want));
+                let text = format!(
+                    "{position}: {}, expected {}",
+                    describe_space(got),
+                    describe_space(want)
+                );
                 return Ok(Some(Finding::Wrong(text)));
             }
             if got.is_none() {
@@ -119,7 +120,7 @@ impl<O: Read, A: Read> Run<'_, O, A> {
     }
 
     fn token(&mut self) -> io::Result<Option<Finding>> {
-        let (rules, place) = (self.rules, self.output.place());
+        let (rules, position) = (self.rules, self.output.position());
         let got = self.output.piece()?;
         let want = self.answer.piece()?;
         if let Some(tolerance) = &rules.tolerance
@@ -130,33 +131,33 @@ impl<O: Read, A: Read> Run<'_, O, A> {
                 true => tolerance.compare(got.bytes, want.bytes),
                 false => Err("is not a number".to_owned()),
             };
-            if let Err(why) = verdict {
-                let text = format!("{place}: {} {why}", quote(got.bytes));
+            if let Err(reason) = verdict {
+                let text = format!("{position}: {} {reason}", quote(got.bytes));
                 return Ok(Some(Finding::Wrong(text)));
             }
         } else if !rules.same_text(got.bytes, want.bytes) || got.last != want.last {
             let (got, want) = (quote(got.bytes), quote(want.bytes));
-            return Ok(Some(Finding::Wrong(format!("{place}: got {got}, expected {want}"))));
+            return Ok(Some(Finding::Wrong(format!("{position}: got {got}, expected {want}"))));
         }
         let (got_length, got_last) = (got.bytes.len(), got.last);
         let (want_length, want_last) = (want.bytes.len(), want.last);
-        self.output.take(got_length, got_last);
-        self.answer.take(want_length, want_last);
-        if got_last && want_last { Ok(None) } else { self.rest_of_token(place) }
+        self.output.advance_piece(got_length, got_last);
+        self.answer.advance_piece(want_length, want_last);
+        if got_last && want_last { Ok(None) } else { self.rest_of_token(position) }
     }
 
-    /// The later pieces of a token longer than the buffer, which is text, never a number.
-    fn rest_of_token(&mut self, place: Place) -> io::Result<Option<Finding>> {
+    /// Compares the remaining pieces of a token that is longer than the buffer, as text.
+    fn rest_of_token(&mut self, position: Position) -> io::Result<Option<Finding>> {
         let rules = self.rules;
         loop {
             let (got, want) = (self.output.piece()?, self.answer.piece()?);
             if got.last != want.last || !rules.same_text(got.bytes, want.bytes) {
-                let text = format!("{place}: differs late in a very long token");
+                let text = format!("{position}: differs after the first 32 KiB of a token");
                 return Ok(Some(Finding::Wrong(text)));
             }
             let (length, last) = (got.bytes.len(), got.last);
-            self.output.take(length, last);
-            self.answer.take(length, last);
+            self.output.advance_piece(length, last);
+            self.answer.advance_piece(length, last);
             if last {
                 return Ok(None);
             }
@@ -167,32 +168,32 @@ impl<O: Read, A: Read> Run<'_, O, A> {
         if !self.output.had_token() {
             return Ok(Finding::NoOutput);
         }
-        let place = self.output.place();
+        let position = self.output.position();
         let want = quote(self.answer.piece()?.bytes);
-        Ok(Finding::Wrong(format!("{place}: the output ends, expected {want}")))
+        Ok(Finding::Wrong(format!("{position}: the output ends, expected {want}")))
     }
 
     fn too_long(&mut self) -> io::Result<Finding> {
-        let place = self.output.place();
+        let position = self.output.position();
         let got = quote(self.output.piece()?.bytes);
-        Ok(Finding::Wrong(format!("{place}: got {got}, expected the end of the output")))
+        Ok(Finding::Wrong(format!("{position}: got {got}, expected the end of the output")))
     }
 }
 
-/// The white space of the package format, whatever the locale.
+/// White space as in the package format, independent of the locale.
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | 0x0b | 0x0c | b'\r')
 }
 
-/// A token for people: shortened, and what is not printable ASCII escaped.
+/// A token for messages: truncated, with non-printable bytes escaped.
 fn quote(token: &[u8]) -> String {
-    const SHOWN: usize = 40;
-    let shown = &token[..token.len().min(SHOWN)];
-    let dots = if token.len() > SHOWN { "…" } else { "" };
+    const MAX_SHOWN: usize = 40;
+    let shown = &token[..token.len().min(MAX_SHOWN)];
+    let dots = if token.len() > MAX_SHOWN { "…" } else { "" };
     format!("`{}{dots}`", shown.escape_ascii())
 }
 
-fn space(byte: Option<u8>) -> String {
+fn describe_space(byte: Option<u8>) -> String {
     byte.map_or_else(
         || "no white space".to_owned(),
         |b| format!("white space `{}`", b.escape_ascii()),

@@ -1,4 +1,4 @@
-//! What an operator can decide about judging.
+//! The configuration of the judge.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,41 +7,41 @@ use std::time::Duration;
 use sandbox::Feature;
 use serde::{Deserialize, Serialize};
 
-/// The settings of the judge.
+/// The configuration section `judge`, shared by the queue and the workers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How many programs run at the same time; 0 = one per core.
+    /// The number of programs that run at the same time; 0 means one per core.
     pub slots: usize,
-    /// The cores to run them on; empty = all that this process may use.
+    /// The cores to run programs on; empty means all cores of this process.
     pub cores: Vec<usize>,
-    /// An operator's own root file system for programs; empty = the system directories of this machine.
+    /// A directory to use as the root file system of programs; empty means the system directories of this machine.
     pub root: String,
-    /// Isolation features that may be missing here (see `agon doctor`), such as `landlock`. Every
-    /// verdict then says so.
+    /// Isolation features that this machine is allowed to lack (see `agon doctor`), such as `landlock`. Judgements
+    /// record the isolation level.
     pub allow_degraded: BTreeSet<Feature>,
-    /// A file that changes or adds languages; empty = those that come with Agon.
+    /// A file that changes or adds languages; empty means the built-in languages only.
     pub languages: String,
-    /// Test data kept on disk, in MiB.
+    /// The size of the cache for test data on disk, in MiB.
     pub object_cache_mib: u64,
-    /// Compiled programs kept on disk, in MiB.
+    /// The size of the cache for compiled programs on disk, in MiB.
     pub artefact_cache_mib: u64,
-    /// CPU time to compile, in seconds.
+    /// The CPU time limit for compiling, in seconds.
     pub compile_seconds: u64,
-    /// Time on the clock to compile, in seconds.
+    /// The wall time limit for compiling, in seconds.
     pub compile_wall_seconds: u64,
-    /// Memory to compile, in MiB.
+    /// The memory limit for compiling, in MiB.
     pub compile_memory_mib: u64,
-    /// CPU time of an input validator on one input, in seconds, where the package does not say.
+    /// The default CPU time limit of an input validator for one input, in seconds.
     pub validator_seconds: u64,
-    /// Memory of an input validator, in MiB, where the package does not say.
+    /// The default memory limit of an input validator, in MiB.
     pub validator_memory_mib: u64,
-    /// How long a worker holds a job without a sign of life, in seconds.
+    /// The lease of a job expires when its worker sends no heartbeat for this time, in seconds.
     pub lease_seconds: u64,
-    /// How often workers give signs of life, in seconds.
+    /// The interval of worker heartbeats, in seconds.
     pub heartbeat_seconds: u64,
-    /// How long a worker whose connection broke may take to come back, in seconds: more than between two
-    /// signs of life, by which it finds out.
+    /// How long a disconnected worker keeps its leases, in seconds. Must exceed `heartbeat_seconds`, because a worker
+    /// may detect the disconnection only by its next heartbeat.
     pub reconnect_seconds: u64,
 }
 
@@ -68,17 +68,21 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what the types do not say. The error names the key.
+    /// Checks the values. The error names the key.
     pub fn check(&self) -> Result<(), String> {
         if self.lease_seconds < 2 * self.heartbeat_seconds || self.heartbeat_seconds == 0 {
-            return Err("judge.lease_seconds: give at least twice judge.heartbeat_seconds".into());
+            return Err("judge.lease_seconds: must be at least twice judge.heartbeat_seconds, which must not be 0".into());
         }
-        // Only by its next heartbeat does a worker find out that its connection is gone.
         if self.reconnect_seconds <= self.heartbeat_seconds {
-            return Err("judge.reconnect_seconds: give more than judge.heartbeat_seconds".into());
+            return Err(
+                "judge.reconnect_seconds: must be greater than judge.heartbeat_seconds".into()
+            );
         }
-        if self.compile_seconds == 0 || self.compile_memory_mib < 64 {
-            return Err("judge.compile_seconds, judge.compile_memory_mib: give more".into());
+        if self.compile_seconds == 0 {
+            return Err("judge.compile_seconds: must be greater than 0".into());
+        }
+        if self.compile_memory_mib < 64 {
+            return Err("judge.compile_memory_mib: must be at least 64".into());
         }
         crate::languages::load(self.languages_file().as_deref())
             .map(drop)
@@ -115,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checks_name_the_key() {
+    fn check_errors_name_the_key() {
         assert_eq!(Config::default().check(), Ok(()));
         let lease = Config { lease_seconds: 1, ..Config::default() };
         assert!(lease.check().unwrap_err().starts_with("judge.lease_seconds"));

@@ -1,31 +1,31 @@
-//! What can go wrong, and how a caller is told.
+//! The errors of the judge, and their mapping to gRPC statuses.
 
 use std::time::Duration;
 
 use rpc::status;
 use tonic::{Code, Status};
 
-/// Why a use case failed.
+/// The error of all use cases.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A field of the request is wrong.
+    /// A field of the request is invalid.
     #[error("{field} {message}")]
     Invalid {
-        /// Its path.
+        /// The path of the field.
         field: &'static str,
-        /// What is wrong, and what would be right.
+        /// Continues the sentence that starts with the field, such as `is required`.
         message: String,
     },
-    /// The judge knows nothing of the submission or verification.
-    #[error("no such judgement")]
+    /// No judgement exists for the submission or verification.
+    #[error("judgement not found")]
     NotFound,
     /// The database failed.
     #[error(transparent)]
     Db(#[from] db::Error),
-    /// The languages are configured wrongly.
+    /// The languages file is invalid.
     #[error("{0}")]
     Languages(String),
-    /// What is stored cannot be read.
+    /// A stored message cannot be decoded.
     #[error("stored judgement: {0}")]
     Stored(String),
 }
@@ -40,17 +40,18 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         match error {
             Error::Invalid { field, message } => status::invalid_argument(field, message),
-            Error::NotFound => {
-                status::not_found("JUDGEMENT_NOT_FOUND", "the judge knows of no such judgement")
-            }
+            Error::NotFound => status::not_found(
+                "JUDGEMENT_NOT_FOUND",
+                "no judgement exists for this submission or verification",
+            ),
             Error::Db(error @ db::Error::Full(_)) => {
-                tracing::error!(%error, "the disk is full");
+                tracing::error!(%error, "database disk full");
                 let text = "the server's disk is full";
                 status::retry(Code::ResourceExhausted, "DISK_FULL", text, Duration::from_secs(30))
             }
             Error::Db(error) if error.is_transient() => {
-                tracing::warn!(%error, "the database did not answer");
-                let text = "the database does not answer";
+                tracing::warn!(%error, "database unavailable");
+                let text = "the database is unavailable";
                 status::retry(
                     Code::Unavailable,
                     "DATABASE_UNAVAILABLE",
@@ -59,9 +60,9 @@ impl From<Error> for Status {
                 )
             }
             Error::Db(db::Error::Invalid(cause)) => {
-                // Every rule should have found it before; what is left is the client's all the same.
-                tracing::warn!(cause, "the database refused a value");
-                let text = "a text holds a zero byte, or a number is out of range";
+                // Validation should have rejected the value before.
+                tracing::warn!(cause, "database rejected value");
+                let text = "a text contains a zero byte, or a number is out of range";
                 status::error(Code::InvalidArgument, "VALUE_REFUSED", text)
             }
             error => status::internal(error),

@@ -1,32 +1,30 @@
-//! What the judge publishes and consumes.
-//!
-//! Publishes agon.judgement.v1. Consumes agon.submission.v1 and agon.verification.v1, whose events
-//! become jobs.
+//! The events of the judge: it publishes agon.judgement.v1, and consumes agon.submission.v1 and
+//! agon.verification.v1, whose events add jobs.
 
 use bus::{Event, Fault, Received, Topic};
 use db::Tx;
 use proto::event::{JudgedTest, JudgementCompleted, SubmissionCreated, VerificationRequested};
 use uuid::Uuid;
 
-use crate::judgement::{Outcome, Subject, Wanted};
+use crate::judgement::{JudgementRequest, Outcome, Subject};
 use crate::queue::Queue;
 use crate::store::Key;
 
-/// Judgements that are done. Verdicts may be secret for a while: shown to services only.
+/// Completed judgements. Verdicts can be secret for some time, so only services may read this topic.
 pub const JUDGEMENT: Topic = Topic::new("agon.judgement.v1", "judge")
     .key("submission_id or verification_id")
     .types(&["agon.event.v1.JudgementCompleted"]);
 
-/// The topics that this service produces.
+/// The topics that the judge publishes.
 pub const TOPICS: &[Topic] = &[JUDGEMENT];
 
-/// The topics that this service consumes.
+/// The topics that the judge consumes.
 pub const CONSUMES: &[&str] = &["agon.submission.v1", "agon.verification.v1"];
 
-/// The name of the consumer.
+/// The consumer name.
 pub const CONSUMER: &str = "judge";
 
-/// Says that a judgement is done.
+/// Appends the event of a completed judgement to the outbox.
 pub fn completed(tx: &mut Tx, id: Uuid, key: &Key, outcome: &Outcome) {
     let Some(subject) = Subject::of(key.submission_id, key.verification_id) else { return };
     let judgement = &outcome.judgement;
@@ -42,7 +40,7 @@ pub fn completed(tx: &mut Tx, id: Uuid, key: &Key, outcome: &Outcome) {
         judgement_id: id.to_string(),
         submission_id: text(key.submission_id),
         verification_id: text(key.verification_id),
-        // The values of the two enums are the same.
+        // Both enums have the same numbers; see the test below.
         verdict: judgement.verdict,
         cpu_time_us: judgement.cpu_time_us,
         memory_bytes: judgement.memory_bytes,
@@ -53,25 +51,25 @@ pub fn completed(tx: &mut Tx, id: Uuid, key: &Key, outcome: &Outcome) {
     bus::outbox::append(tx, Event::new(&JUDGEMENT, subject.id(), key.ordinal, &message));
 }
 
-/// Puts what wants to be judged into the queue.
+/// Adds a job to the queue for each event that requests a judgement.
 pub struct Requests(pub Queue);
 
 impl bus::Handler for Requests {
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
-        // The topics have messages that are not for the judge, and may grow more.
+        // The topics also carry events that the judge ignores.
         if event.is::<SubmissionCreated>() || event.is::<VerificationRequested>() {
-            self.0.enqueue(tx, &wanted(event)?).await?;
+            self.0.enqueue(tx, &request_of(event)?).await?;
         }
         Ok(())
     }
 }
 
-fn wanted(event: &Received) -> Result<Wanted, Fault> {
-    // What the job causes was caused by this consumer's work, which the event caused.
+fn request_of(event: &Received) -> Result<JudgementRequest, Fault> {
+    // The trace of the job continues the span of this consumer.
     let traceparent = ::rpc::traceparent().or_else(|| event.traceparent.clone());
     if event.is::<SubmissionCreated>() {
         let created: SubmissionCreated = event.decode()?;
-        return Ok(Wanted {
+        return Ok(JudgementRequest {
             subject: Subject::Submission(id("submission_id", &created.submission_id)?),
             problem_id: id("problem_id", &created.problem_id)?,
             version: created.problem_version,
@@ -81,7 +79,7 @@ fn wanted(event: &Received) -> Result<Wanted, Fault> {
         });
     }
     let requested: VerificationRequested = event.decode()?;
-    Ok(Wanted {
+    Ok(JudgementRequest {
         subject: Subject::Verification(id("verification_id", &requested.verification_id)?),
         problem_id: id("problem_id", &requested.problem_id)?,
         version: requested.version,
@@ -92,7 +90,7 @@ fn wanted(event: &Received) -> Result<Wanted, Fault> {
 }
 
 fn id(field: &str, text: &str) -> Result<Uuid, Fault> {
-    ids::parse(text).ok_or_else(|| Fault::park(format!("{field} {text:?} is no id")))
+    ids::parse(text).ok_or_else(|| Fault::permanent(format!("{field} {text:?} must be a UUID")))
 }
 
 #[cfg(test)]
@@ -102,7 +100,7 @@ mod tests {
     const SUBMISSION: Topic = Topic::new("agon.submission.v1", "challenge");
 
     #[test]
-    fn events_become_jobs() {
+    fn submission_event_becomes_a_request() {
         let user = Uuid::from_u128(3);
         let created = SubmissionCreated {
             submission_id: Uuid::from_u128(1).to_string(),
@@ -112,17 +110,16 @@ mod tests {
             language: "cpp20".into(),
         };
         let event = Event::new(&SUBMISSION, Uuid::from_u128(1), 1, &created);
-        let wanted = wanted(&Received::testing(&event)).unwrap();
-        assert_eq!(wanted.subject, Subject::Submission(Uuid::from_u128(1)));
-        assert_eq!((wanted.version, wanted.owner), (7, Some(user)));
-        let bad = SubmissionCreated { user_id: "nobody".into(), ..created };
+        let request = request_of(&Received::testing(&event)).unwrap();
+        assert_eq!(request.subject, Subject::Submission(Uuid::from_u128(1)));
+        assert_eq!((request.version, request.owner), (7, Some(user)));
+        let bad = SubmissionCreated { user_id: "invalid".into(), ..created };
         let event = Event::new(&SUBMISSION, Uuid::from_u128(1), 1, &bad);
-        assert!(matches!(super::wanted(&Received::testing(&event)), Err(Fault::Park(_))));
+        assert!(matches!(request_of(&Received::testing(&event)), Err(Fault::Permanent(_))));
     }
 
-    /// The judge's own verdicts and those of events have the same numbers.
     #[test]
-    fn verdicts_agree() {
+    fn verdict_numbers_of_judge_and_events_are_equal() {
         for number in 0..32 {
             let own = proto::judge::Verdict::try_from(number).map(|v| v.as_str_name());
             let events = proto::event::Verdict::try_from(number).map(|v| v.as_str_name());

@@ -1,10 +1,10 @@
-//! A judgement, as the queue and the store know it: what is to be judged, and what came of it.
+//! The domain types of a judgement: subject, request, priority, lease and outcome.
 
 use chrono::{DateTime, Utc};
 use proto::judge as pb;
 use uuid::Uuid;
 
-/// What is judged.
+/// The submission or verification that is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// A submission.
@@ -14,14 +14,14 @@ pub enum Subject {
 }
 
 impl Subject {
-    /// The id, which also is the key of the judgement's events.
+    /// The id, which is also the key of the events.
     pub fn id(self) -> Uuid {
         match self {
             Subject::Submission(id) | Subject::Verification(id) => id,
         }
     }
 
-    /// The id, if it is a submission's.
+    /// The id of a submission.
     pub fn submission(self) -> Option<Uuid> {
         match self {
             Subject::Submission(id) => Some(id),
@@ -29,7 +29,7 @@ impl Subject {
         }
     }
 
-    /// The id, if it is a verification's.
+    /// The id of a verification.
     pub fn verification(self) -> Option<Uuid> {
         match self {
             Subject::Submission(_) => None,
@@ -37,42 +37,42 @@ impl Subject {
         }
     }
 
-    /// From the two columns, of which one is filled.
+    /// Reads the two columns, of which exactly one is set.
     pub fn of(submission: Option<Uuid>, verification: Option<Uuid>) -> Option<Subject> {
         submission.map(Subject::Submission).or(verification.map(Subject::Verification))
     }
 }
 
-/// Something to judge, as an event asked for it.
+/// A request for a judgement, from an event.
 #[derive(Clone, Debug)]
-pub struct Wanted {
-    /// What.
+pub struct JudgementRequest {
+    /// What to judge.
     pub subject: Subject,
-    /// By which problem.
+    /// The problem.
     pub problem_id: Uuid,
-    /// By which version of it.
+    /// The problem version.
     pub version: i64,
-    /// In which language; empty = by file extension.
+    /// The language; empty means by file extension.
     pub language: String,
-    /// Whose it is.
+    /// The author; none for a verification.
     pub owner: Option<Uuid>,
-    /// The trace to go on with.
+    /// The trace to continue.
     pub traceparent: Option<String>,
 }
 
-/// Where in the queue something stands; the lowest goes first.
+/// The priority of a job; the lowest number is dispatched first.
 ///
-/// What people wait for in a contest will come before [`Priority::practice`], rejudges after it. Whoever
-/// has several programs waiting has them behind everybody's first ones.
+/// Values below [`Priority::practice`] are reserved for contests, and values above it for rejudging. Further pending
+/// submissions of a user come after the first ones of all users.
 pub struct Priority;
 
 impl Priority {
-    /// A submission, by how many others of its author are pending.
+    /// A submission whose author has this many other pending submissions.
     pub fn practice(pending: i64) -> i64 {
         100 + pending.clamp(0, 50)
     }
 
-    /// A check of an import: somebody waits for it, but it is long.
+    /// A check of an import, which takes long.
     pub const VERIFICATION: i64 = 200;
 }
 
@@ -86,30 +86,30 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Reads a lease of the wire.
+    /// Reads a lease from its message; `None` if it is invalid.
     pub fn read(lease: Option<&pb::JobLease>) -> Option<Lease> {
         let lease = lease?;
         Some(Lease { id: ids::parse(&lease.job_id)?, attempt: lease.attempt.into() })
     }
 
-    /// For the wire.
+    /// The message of the lease.
     pub fn wire(self) -> pb::JobLease {
         let attempt = i32::try_from(self.attempt).unwrap_or(i32::MAX);
         pb::JobLease { job_id: self.id.to_string(), attempt }
     }
 }
 
-/// What came of a judgement, in the form of the wire: ids, attempt and times are the queue's.
+/// The result of an attempt. The queue sets ids, attempt and times in `judgement`.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// The judgement.
+    /// Verdict, tests and measurements.
     pub judgement: pb::Judgement,
-    /// Who judged.
+    /// The name of the worker.
     pub worker: String,
 }
 
 impl Outcome {
-    /// The judge gives up.
+    /// An outcome with the verdict JUDGE_ERROR.
     pub fn judge_error(message: impl Into<String>, worker: &str) -> Outcome {
         let judgement = pb::Judgement {
             verdict: pb::Verdict::JudgeError.into(),
@@ -120,13 +120,13 @@ impl Outcome {
     }
 }
 
-/// A time for the wire.
+/// Converts a time to its message.
 pub fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default();
     prost_types::Timestamp { seconds: time.timestamp(), nanos }
 }
 
-/// Text that every database can hold: without NUL, and of at most `limit` bytes.
+/// Makes a text valid for every database: replaces NUL and truncates to at most `limit` bytes.
 pub fn bounded(text: &str, limit: usize) -> String {
     let mut text = text.replace('\0', "\u{fffd}");
     if text.len() > limit {
@@ -144,14 +144,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_bounded() {
+    fn text_is_truncated_at_a_character_boundary() {
         assert_eq!(bounded("a\0b", 10), "a\u{fffd}b");
         assert_eq!(bounded("häh", 2), "h");
         assert_eq!(bounded("häh", 3), "hä");
     }
 
     #[test]
-    fn leases_travel() {
+    fn lease_is_read_from_its_message() {
         let lease = Lease { id: Uuid::from_u128(7), attempt: 3 };
         assert_eq!(Lease::read(Some(&lease.wire())), Some(lease));
         assert_eq!(Lease::read(None), None);
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_program_of_one_comes_before_the_tenth_of_another() {
+    fn first_submission_precedes_the_tenth_of_another_user() {
         assert!(Priority::practice(0) < Priority::practice(9));
         assert!(Priority::practice(1000) < Priority::VERIFICATION);
     }

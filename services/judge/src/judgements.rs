@@ -1,4 +1,4 @@
-//! What callers may ask about judgements.
+//! The queries about judgements and the queue.
 
 use db::Db;
 use prost::Message;
@@ -10,7 +10,7 @@ use crate::judgement::{Lease, Subject, timestamp};
 use crate::queue::{Live, Queue};
 use crate::store::{self, Row};
 
-/// The latest judgement of something, with what is known of it while it runs.
+/// The latest judgement of a subject, with its progress while it runs.
 pub async fn get(db: &Db, queue: &Queue, subject: Subject) -> Result<pb::Judgement, Error> {
     let row = store::latest(db, subject).await?.ok_or(Error::NotFound)?;
     let live = match row.state.as_str() {
@@ -55,7 +55,7 @@ fn wire(row: Row, live: Option<Live>) -> Result<pb::Judgement, Error> {
     })
 }
 
-/// How much there is to do.
+/// The number of queued and running jobs, and the creation time of the oldest queued one.
 pub async fn queue(db: &Db) -> Result<pb::Queue, Error> {
     let (queued_count, running_count, oldest) = store::counts(db).await?;
     Ok(pb::Queue { queued_count, running_count, oldest_time: oldest.map(timestamp) })

@@ -1,7 +1,7 @@
-//! Languages: how their programs are compiled and run.
+//! Languages: how programs are compiled and run.
 //!
-//! Owns `languages.toml` and what an operator changes of it, the commands, and where the real
-//! programs are. Whether a language works on this machine is tried by the worker.
+//! Owns `languages.toml`, operator overrides, the commands, and the paths of compilers and interpreters. Must not know
+//! whether a language works on this machine: the worker tests that.
 
 mod command;
 mod java;
@@ -16,94 +16,94 @@ use serde::Deserialize;
 pub use command::{Commands, Files, PRECOMPILED};
 pub use toolchain::Toolchain;
 
-/// What comes with Agon.
+/// The built-in languages.
 const BUILT_IN: &str = include_str!("languages.toml");
 
-/// A language as it is configured; the file explains the fields.
+/// The definition of a language; `languages.toml` documents the fields.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Language {
-    /// For people.
+    /// The display name.
     pub name: String,
-    /// Of source files; the first is the usual one.
+    /// File extensions of sources; the first is the most common one.
     pub extensions: Vec<String>,
-    /// What a submitted file is called.
+    /// The file name of a submission.
     pub source_name: String,
-    /// How the main program is found.
+    /// How the entry point is found.
     #[serde(default)]
     pub entry: Entry,
-    /// Candidates for each program that commands name.
+    /// Candidate paths for each program name in commands.
     pub programs: BTreeMap<String, Vec<String>>,
-    /// Prints the version.
+    /// The command that prints the version.
     pub version: Vec<String>,
-    /// Run one after another.
+    /// The compile commands, run in sequence.
     #[serde(default)]
     pub compile: Vec<Vec<String>>,
-    /// A file or a directory.
+    /// The compiled file, or a directory of them.
     pub artefacts: String,
-    /// Runs one test.
+    /// The command that runs the program.
     pub run: Vec<String>,
     /// Environment variables, also for the compiler.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// A header to compile beforehand.
+    /// A header to precompile.
     pub precompile: Option<Precompile>,
-    /// How the runtime ends without memory.
+    /// How the runtime exits when it is out of memory.
     pub out_of_memory: Option<OutOfMemory>,
-    /// Processes and threads of a run.
+    /// The limit of processes and threads.
     #[serde(default = "default_processes")]
     pub processes: u32,
-    /// On a problem's time limit.
+    /// Multiplies the time limit of a problem.
     #[serde(default = "default_multiplier")]
     pub time_multiplier: f64,
-    /// On top of it.
+    /// Added to the multiplied time limit.
     #[serde(default)]
     pub extra_time_ms: u64,
-    /// Lower memory limits are raised to this.
+    /// The minimum memory limit.
     #[serde(default)]
     pub memory_floor_mib: u64,
-    /// For the runtime, on top of the limit.
+    /// Added to the memory limit for the runtime.
     #[serde(default)]
     pub extra_memory_mib: u64,
-    /// A program that prints `hello`.
+    /// The source of a program that prints `hello`.
     pub hello: String,
-    /// False takes the language away.
+    /// False removes the language.
     #[serde(default = "default_enabled")]
     pub enabled: bool,
 }
 
-/// How the main program is found.
+/// How the entry point of a program is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Entry {
-    /// It is a file.
+    /// A file.
     #[default]
     File,
-    /// It is a class, which also names its file.
+    /// A class, which determines the file name.
     Java,
 }
 
-/// A header that is compiled once for a toolchain.
+/// A header that is precompiled once per toolchain.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Precompile {
-    /// Where compilers look for it, below the include directory.
+    /// The path of the precompiled header in the include directory.
     pub file: String,
-    /// Makes `/box/header.gch`.
+    /// The command that creates `/box/header.gch`.
     pub command: Vec<String>,
-    /// What to compile.
+    /// The source to compile.
     pub source: String,
 }
 
-/// How a runtime ends without memory.
+/// How a runtime exits when it is out of memory.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutOfMemory {
-    /// With this code,
+    /// The exit code.
     pub exit_code: Option<i32>,
-    /// or by this signal,
+    /// The signal that terminates it.
     pub signal: Option<i32>,
-    /// and this in standard error.
+    /// A text that standard error must contain.
     pub stderr: String,
 }
 
@@ -122,7 +122,7 @@ fn default_enabled() -> bool {
 /// All configured languages, by id.
 pub type Languages = BTreeMap<String, Language>;
 
-/// Why a file of languages cannot be used.
+/// An invalid or unreadable languages file.
 #[derive(Debug, thiserror::Error)]
 #[error("{file}: {reason}")]
 pub struct Error {
@@ -130,7 +130,7 @@ pub struct Error {
     reason: String,
 }
 
-/// The languages that come with Agon, changed by an operator's file.
+/// The built-in languages, with the changes of an operator's file.
 pub fn load(file: Option<&Path>) -> Result<Languages, Error> {
     let changes = file.map(|path| {
         let text = std::fs::read_to_string(path);
@@ -168,10 +168,10 @@ fn merge(into: &mut toml::Table, changes: toml::Table) {
 
 fn check(language: &Language) -> Result<(), String> {
     if language.run.is_empty() || language.version.is_empty() {
-        return Err("`run` and `version` need a command".into());
+        return Err("`run` and `version` must not be empty".into());
     }
     if !(0.1..=100.0).contains(&language.time_multiplier) {
-        return Err("`time_multiplier` must be from 0.1 to 100".into());
+        return Err("`time_multiplier` must be between 0.1 and 100".into());
     }
     if !language.artefacts.starts_with("/box/") {
         return Err("`artefacts` must be below /box".into());
@@ -187,23 +187,23 @@ fn check(language: &Language) -> Result<(), String> {
 /// The limits of a run in a language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// CPU time.
+    /// The CPU time limit.
     pub time: Duration,
-    /// Memory that the program may use.
+    /// The memory limit of the program, in bytes.
     pub memory: u64,
-    /// Memory with the runtime's own.
+    /// The memory limit including the runtime, in bytes.
     pub memory_with_runtime: u64,
 }
 
 impl Language {
-    /// A problem's limits for this language.
+    /// Adjusts the limits of a problem to this language.
     pub fn limits(&self, time: Duration, memory: u64) -> Limits {
         let time = time.mul_f64(self.time_multiplier) + Duration::from_millis(self.extra_time_ms);
         let memory = memory.max(self.memory_floor_mib << 20);
         Limits { time, memory, memory_with_runtime: memory + (self.extra_memory_mib << 20) }
     }
 
-    /// Whether a file of this name is a source of this language.
+    /// Whether a file name has an extension of this language.
     pub fn is_source(&self, path: &str) -> bool {
         let own = Path::new(&self.source_name).extension();
         let extension = Path::new(path).extension().and_then(|text| text.to_str());
@@ -213,8 +213,7 @@ impl Language {
     }
 }
 
-/// The language of a set of files, by their extensions; languages without extensions are never
-/// guessed.
+/// Guesses the language of files by their extensions. Languages without extensions are never guessed.
 pub fn guess<'a>(languages: &'a Languages, paths: &[&str]) -> Option<&'a str> {
     let fits = |language: &&Language| {
         let has = |path: &&str| {
@@ -231,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_file_is_right() {
+    fn built_in_languages_are_valid() {
         let languages = parse("").unwrap();
         for id in ["c17", "cpp20", "python3", "java"] {
             assert!(languages.contains_key(id), "{id}");
@@ -239,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_change_single_keys() {
+    fn operator_file_changes_single_keys() {
         let languages = parse(
             "python3.time_multiplier = 2.5\njava.enabled = false\n\
              [cpp23]\nname = 'C++23'\nextensions = []\nsource_name = 'main.cpp'\n\
@@ -253,10 +252,10 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_language_and_key() {
+    fn errors_name_the_language_and_the_key() {
         for (text, expected) in [
             ("c17.colour = 1", "language c17: unknown field `colour`"),
-            ("c17.run = ['{nothing}']", "language c17: {nothing} means nothing"),
+            ("c17.run = ['{nothing}']", "language c17: {nothing} is not a known placeholder"),
             ("c17.time_multiplier = 0", "`time_multiplier` must be"),
             ("c17.artefacts = '/etc'", "`artefacts` must be below /box"),
             ("x = 1", "language x"),
@@ -268,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_a_language() {
+    fn limits_are_adjusted_to_the_language() {
         let mut language = parse("").unwrap().remove("java").unwrap();
         (language.time_multiplier, language.extra_time_ms) = (2.0, 100);
         let limits = language.limits(Duration::from_secs(1), 64 << 20);
@@ -278,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn languages_by_extension() {
+    fn language_is_guessed_by_extension() {
         let languages = parse("").unwrap();
         assert_eq!(guess(&languages, &["readme.txt", "a.cc"]), Some("cpp20"));
         assert_eq!(guess(&languages, &["a.py"]), Some("python3"));

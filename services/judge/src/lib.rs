@@ -1,18 +1,18 @@
-//! The judge: runs programs and says what they are worth.
+//! The judge: compiles and runs programs, and determines their verdicts.
 //!
-//! Owns: the queue of jobs and who works on them, languages, the rules of verdicts, the default
-//! checker, and every judgement with its tests. A submission comes by `SubmissionCreated`, a check of
-//! an import by `VerificationRequested`; what came of it leaves by `JudgementCompleted`.
+//! Owns: the job queue and its leases, workers, languages, the verdict rules, the default checker, and every
+//! judgement with its test results. `SubmissionCreated` adds a job for a submission, `VerificationRequested` for a
+//! check of an import; `JudgementCompleted` reports the result.
 //!
-//! Must not know: who may see what, standings, points; how programs are isolated (`libs/sandbox`).
-//! Tests come from the problem service by content hash, programs from the challenge service.
+//! Must not know: visibility of results, standings, points; how programs are isolated (`libs/sandbox`).
+//! It gets tests from the problem service by content hash, and programs from the challenge service.
 //!
-//! Invariants: a judgement ends once, with its event, by the attempt that holds its lease; a verdict
-//! depends on the program and the problem's version, never on how many programs run at a time; nothing
-//! but the sandbox runs what came from outside.
+//! Invariants: a judgement completes once, together with its event, by the attempt that holds the lease; a verdict
+//! depends on the program and the problem version only, never on the number of parallel runs; code and input from
+//! outside run in the sandbox only.
 //!
-//! The queue ([`Judge`]) and the workers ([`Worker`]) meet in `agon.judge.v1.WorkerService` only, also within one
-//! process. There may be several of both: what instances of the queue have to agree on is in their database.
+//! The queue ([`Judge`]) and the workers ([`Worker`]) communicate only by `agon.judge.v1.WorkerService`, also within
+//! one process. There can be several of both. Instances of the queue share state through their database.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -45,17 +45,17 @@ pub use error::Error;
 pub use events::TOPICS;
 pub use worker::Worker;
 
-/// The service's tables.
+/// The migrations of the judge's tables.
 pub const MIGRATIONS: db::Migrations = db::migrations!("judge", "0001_judgements", "0002_workers");
 
-/// The largest result: tests with their messages, samples with their outputs.
+/// In bytes. A result contains all tests with messages, and the outputs of samples.
 const MAX_MESSAGE: usize = 32 << 20;
 
-/// What the service is given.
+/// The dependencies of the service.
 pub struct Parts {
-    /// Its own database, migrated.
+    /// The judge's database, migrated.
     pub db: Db,
-    /// Live messages, shared by all instances.
+    /// Shared by all instances of the queue; carries live progress.
     pub cache: Cache,
 }
 
@@ -63,7 +63,6 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Judge(Arc<Inner>);
 
-/// What the use cases work with.
 pub struct Inner {
     db: Db,
     queue: queue::Queue,
@@ -78,12 +77,12 @@ impl Deref for Judge {
 }
 
 impl Judge {
-    /// The service over its parts.
+    /// Fails if the languages file is invalid.
     pub fn open(config: Config, parts: Parts) -> Result<Self, Error> {
         let languages = languages::load(config.languages_file().as_deref())
             .map_err(|error| Error::Languages(error.to_string()))?;
         let Parts { db, cache } = parts;
-        let queue = queue::Queue::new(config, db.clone(), cache, worker::untried(&languages));
+        let queue = queue::Queue::new(config, db.clone(), cache, worker::untested(&languages));
         Ok(Self(Arc::new(Inner { db, queue })))
     }
 
@@ -96,7 +95,7 @@ impl Judge {
             .add(worker)
     }
 
-    /// Starts the background work: events become jobs, and jobs go to workers.
+    /// Starts the event consumer, which adds jobs to the queue, and [`Judge::dispatch`].
     pub fn workers(&self, bus: &Bus, tasks: &Tasks) -> Result<(), bus::Error> {
         let handler = events::Requests(self.queue.clone());
         let consumer =
@@ -106,12 +105,12 @@ impl Judge {
         Ok(())
     }
 
-    /// Starts the part of the background work that needs no events: jobs, whoever added them, go to workers.
+    /// Starts the background work that needs no events: dispatching jobs to workers, metrics, live progress.
     pub fn dispatch(&self, tasks: &Tasks) {
         let shutdown = tasks.shutdown().clone();
-        measure::begin();
+        measure::register();
         tasks.spawn("judge queue", self.queue.clone().dispatch(shutdown.clone()));
-        tasks.spawn("judge measurements", self.queue.clone().watch(shutdown.clone()));
-        tasks.spawn("judge live state", self.queue.clone().show(shutdown));
+        tasks.spawn("judge metrics", self.queue.clone().report_metrics(shutdown.clone()));
+        tasks.spawn("judge progress", self.queue.clone().publish_progress(shutdown));
     }
 }

@@ -1,4 +1,4 @@
-//! The judge's metrics, all by name in one place.
+//! The metrics of the judge.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,26 +10,26 @@ const EXPIRED: &str = "agon_judge_leases_expired_total";
 const GAVE_UP: &str = "agon_judge_gave_up_total";
 const SANDBOX_FAILURES: &str = "agon_judge_sandbox_failures_total";
 
-/// Lets the figures begin whose absence would be no figure: alerts compare them.
-pub fn begin() {
+/// Initialises metrics to zero that alerts need even before the first event.
+pub fn register() {
     for name in [EXPIRED, GAVE_UP, SANDBOX_FAILURES] {
         counter!(name).increment(0);
     }
     workers(0);
 }
 
-/// A judgement is durable.
+/// Counts a committed judgement.
 pub fn judged(verdict: Verdict) {
     let verdict = verdict.as_str_name().trim_start_matches("VERDICT_");
     counter!("agon_judge_judgements_total", "verdict" => verdict).increment(1);
 }
 
-/// A worker was done with a job after so long.
-pub fn took(time: Duration) {
+/// Records the time that a worker took for a job.
+pub fn job_finished(time: Duration) {
     metrics::histogram!("agon_judge_job_duration_seconds").record(time);
 }
 
-/// The queue: how many jobs wait and run, and for how long the oldest has waited.
+/// Sets the number of waiting and running jobs, and the age of the oldest waiting job.
 #[expect(clippy::cast_precision_loss, reason = "gauges")]
 pub fn queue(waiting: i64, running: i64, oldest: Duration) {
     gauge!("agon_judge_queue_jobs", "state" => "waiting").set(waiting as f64);
@@ -37,27 +37,27 @@ pub fn queue(waiting: i64, running: i64, oldest: Duration) {
     gauge!("agon_judge_queue_oldest_seconds").set(oldest.as_secs_f64());
 }
 
-/// The sandbox failed, not the program in it.
+/// Counts a failure of the sandbox itself.
 pub fn sandbox_failed() {
     counter!(SANDBOX_FAILURES).increment(1);
 }
 
-/// So many programs can run at once on this worker.
+/// Sets the number of slots of this worker.
 #[expect(clippy::cast_precision_loss, reason = "a gauge")]
 pub fn slots(count: usize) {
     gauge!("agon_judge_slots").set(count as f64);
 }
 
-/// Counted in a gauge until dropped.
-pub struct Counted(&'static str);
+/// Increments a gauge until dropped.
+pub struct InFlight(&'static str);
 
-impl Counted {
-    /// A job is worked on.
+impl InFlight {
+    /// A job in progress.
     pub fn job() -> Self {
         Self::begin("agon_judge_jobs_in_flight")
     }
 
-    /// A program runs in a slot.
+    /// A busy slot.
     pub fn slot() -> Self {
         Self::begin("agon_judge_slots_busy")
     }
@@ -68,65 +68,65 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for InFlight {
     fn drop(&mut self) {
         gauge!(self.0).decrement(1.0);
     }
 }
 
-/// A job went back to the queue.
-pub fn put_back(crashed: bool) {
-    let cause = if crashed { "crashed" } else { "away" };
+/// Counts a job that a worker returned to the queue.
+pub fn requeued(crashed: bool) {
+    let cause = if crashed { "crashed" } else { "unavailable" };
     counter!("agon_judge_jobs_put_back_total", "cause" => cause).increment(1);
 }
 
-/// A worker lost its lease.
-pub fn expired() {
+/// Counts an expired lease, or one whose worker has ended.
+pub fn lease_lost() {
     counter!(EXPIRED).increment(1);
 }
 
-/// A result came from a worker that had lost its lease; it changed nothing.
-pub fn fenced() {
+/// Counts a result that was rejected because its lease was not valid any more.
+pub fn result_fenced() {
     counter!("agon_judge_results_fenced_total").increment(1);
 }
 
-/// A job ended as JUDGE_ERROR. Somebody should look.
+/// Counts a job that ended as JUDGE_ERROR.
 pub fn gave_up() {
     counter!(GAVE_UP).increment(1);
 }
 
-/// So many workers are connected.
+/// Sets the number of connected workers.
 #[expect(clippy::cast_precision_loss, reason = "a gauge")]
 pub fn workers(count: usize) {
     gauge!("agon_judge_workers").set(count as f64);
 }
 
-/// What a worker's programs take: each of them, and the time in which there was at least one.
+/// Measures the runs of a worker, and the time during which at least one program ran.
 #[derive(Default)]
 pub struct Busy {
-    /// Up to here time was counted.
+    /// The end of the time that is already counted.
     until: Mutex<Option<Instant>>,
 }
 
 impl Busy {
-    /// A program or compiler that ran for so long has ended just now.
+    /// Records a run that has just ended.
     pub fn ran(&self, kind: &'static str, wall: Duration, cpu: Duration) {
         let kind = [("kind", kind)];
         counter!("agon_judge_runs_total", &kind).increment(1);
         metrics::histogram!("agon_judge_run_wall_seconds", &kind).record(wall);
         metrics::histogram!("agon_judge_run_cpu_seconds", &kind).record(cpu);
-        // A gauge, because counters hold whole numbers; it only ever grows.
-        let fresh = self.cover(Instant::now(), wall);
-        gauge!("agon_judge_busy_seconds").increment(fresh.as_secs_f64());
+        // A gauge, because counters are integers. The value only increases.
+        let uncounted = self.cover(Instant::now(), wall);
+        gauge!("agon_judge_busy_seconds").increment(uncounted.as_secs_f64());
     }
 
-    /// How much of a stretch of time that ended now was not counted before. Of stretches that overlap and
-    /// end in another order than they began, a part is left out.
+    /// The part of an interval ending at `now` that was not counted before. Undercounts when overlapping intervals
+    /// end in a different order than they began.
     fn cover(&self, now: Instant, wall: Duration) -> Duration {
         let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = until.map_or(wall, |until| now.saturating_duration_since(until).min(wall));
+        let uncounted = until.map_or(wall, |until| now.saturating_duration_since(until).min(wall));
         *until = Some(until.map_or(now, |until| until.max(now)));
-        fresh
+        uncounted
     }
 }
 

@@ -1,14 +1,13 @@
-//! The queue: which worker judges what, and what is known of it meanwhile.
+//! The job queue: leases jobs to workers, and tracks the progress of running jobs.
 //!
-//! The database holds the jobs, their leases, and the workers of all instances of the queue; memory holds the
-//! workers that are connected to this one and the live state of what they do. Losing the memory costs
-//! freshness, never a job.
+//! The database contains the jobs, their leases, and the workers of all instances of the queue. Memory contains the
+//! workers connected to this instance and the progress of their jobs; losing it never loses a job.
 
+mod connection;
 mod dispatch;
-mod link;
 mod live;
 mod lost;
-mod news;
+mod notify;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -23,15 +22,15 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::events;
-use crate::judgement::{Lease, Outcome, Priority, Subject, Wanted};
+use crate::judgement::{JudgementRequest, Lease, Outcome, Priority, Subject};
 use crate::measure;
 use crate::store::{self, Job};
 
-pub use link::{Told, serve};
+pub use connection::{Responses, serve};
 pub use live::Live;
 
-/// So many attempts may break before the judge gives up.
-const CRASHES: i64 = 3;
+/// The judge gives up on a job after this number of crashed attempts.
+const MAX_CRASHES: i64 = 3;
 
 /// The queue. Cheap to clone.
 #[derive(Clone)]
@@ -41,61 +40,73 @@ struct Inner {
     config: Config,
     db: Db,
     cache: Cache,
-    /// Offered until a worker has tried.
+    /// Offered until a worker has reported its languages.
     configured: Vec<pb::Language>,
-    /// There may be something to give out.
+    /// Wakes the dispatcher.
     wake: Notify,
-    /// There is something to show the other instances.
-    unshown: Notify,
+    /// Wakes the task that publishes progress to the other instances.
+    progress_changed: Notify,
     state: Mutex<State>,
-    listed: Mutex<workers::Listed>,
+    cached_languages: Mutex<workers::CachedLanguages>,
 }
 
 #[derive(Default)]
 struct State {
-    links: BTreeMap<Uuid, Link>,
-    /// Workers whose stream ended, and which nobody has dealt with yet.
-    gone: Vec<Gone>,
-    /// Jobs that were leased for a link when they were added, to be handed over.
+    /// By stream id.
+    connections: BTreeMap<Uuid, Connection>,
+    /// Workers whose stream has ended, to be processed by the dispatcher.
+    disconnected: Vec<Disconnected>,
+    /// Jobs that were leased when they were added, to be sent on a stream.
     leased: Vec<(Uuid, Job)>,
-    /// Jobs wait that the other instances have not been told of.
+    /// Whether jobs wait that the other instances have not been notified of.
     unannounced: bool,
 }
 
-/// A connected worker, by the id of its stream.
-struct Link {
+/// A connected worker.
+struct Connection {
     hello: pb::WorkerHello,
-    /// How many more jobs it wants.
+    /// The number of jobs that the worker requests.
     ready: i64,
-    jobs: HashMap<Uuid, Held>,
+    jobs: HashMap<Uuid, RunningJob>,
     sender: mpsc::UnboundedSender<pb::WorkResponse>,
     seen: DateTime<Utc>,
 }
 
-/// A worker whose stream ended.
-struct Gone {
+impl Connection {
+    /// Removes an attempt. Returns false if the worker does not hold it.
+    fn forget(&mut self, lease: Lease) -> bool {
+        let held = self.jobs.get(&lease.id).is_some_and(|job| job.attempt == lease.attempt);
+        if held {
+            self.jobs.remove(&lease.id);
+        }
+        held
+    }
+}
+
+/// A worker whose stream has ended.
+struct Disconnected {
     worker: String,
     stream: Uuid,
 }
 
-/// A job that a worker holds.
-struct Held {
+/// A job that is leased to a connected worker.
+struct RunningJob {
     attempt: i64,
     subject: Subject,
-    /// How it goes, once the worker has said so.
+    /// The progress, once the worker has reported it.
     live: Option<Live>,
-    /// The other instances do not know how it goes now.
-    unshown: bool,
+    /// Whether the progress must be published to the other instances.
+    unpublished: bool,
 }
 
-impl Held {
-    fn new(attempt: i64, subject: Subject) -> Held {
-        Held { attempt, subject, live: None, unshown: false }
+impl RunningJob {
+    fn new(attempt: i64, subject: Subject) -> RunningJob {
+        RunningJob { attempt, subject, live: None, unpublished: false }
     }
 }
 
 impl Queue {
-    /// The queue in a database. `configured` languages are offered until a worker has tried.
+    /// `configured` languages are offered until a worker has reported its languages.
     pub fn new(config: Config, db: Db, cache: Cache, configured: Vec<pb::Language>) -> Queue {
         Queue(Arc::new(Inner {
             config,
@@ -103,56 +114,56 @@ impl Queue {
             cache,
             configured,
             wake: Notify::new(),
-            unshown: Notify::new(),
+            progress_changed: Notify::new(),
             state: Mutex::default(),
-            listed: Mutex::default(),
+            cached_languages: Mutex::default(),
         }))
     }
 
-    /// Adds something to judge, in the caller's transaction; nothing when it is there already.
-    pub async fn enqueue(&self, tx: &mut Tx, wanted: &Wanted) -> db::Result<()> {
-        let priority = match wanted.owner {
+    /// Adds a job in the caller's transaction. Does nothing if the subject already has one.
+    pub async fn enqueue(&self, tx: &mut Tx, request: &JudgementRequest) -> db::Result<()> {
+        let priority = match request.owner {
             Some(owner) => Priority::practice(store::pending_of(&mut *tx, owner).await?),
             None => Priority::VERIFICATION,
         };
-        let Some(id) = store::enqueue(tx, wanted, priority).await? else { return Ok(()) };
-        // A worker that has time gets a job in this transaction, which saves one of its own.
+        let Some(id) = store::enqueue(tx, request, priority).await? else { return Ok(()) };
+        // Lease a job to an idle worker in this transaction, which saves a second one.
         let mut leased = None;
-        if let Some(wish) = self.next_wish(&BTreeSet::new()) {
-            leased = self.lease(tx, &wish).await?.map(|job| (wish, job));
+        if let Some(demand) = self.next_demand(&BTreeSet::new()) {
+            leased = self.lease(tx, &demand).await?.map(|job| (demand, job));
         }
         let queue = self.clone();
         tx.after_commit(move || {
-            // It may be an earlier one that got the worker.
+            // The leased job can be an older one.
             let waits = leased.as_ref().is_none_or(|(_, job)| job.id != id);
-            let leased = leased.map(|(wish, job)| (wish.granted(), job));
+            let leased = leased.map(|(demand, job)| (demand.satisfy(), job));
             queue.state().leased.extend(leased);
             match waits {
-                true => queue.waiting(),
+                true => queue.announce_jobs(),
                 false => queue.0.wake.notify_one(),
             }
         });
         Ok(())
     }
 
-    /// Jobs wait: for the workers here, or else for those of the other instances.
-    fn waiting(&self) {
+    /// Wakes the dispatcher, which notifies the other instances of jobs that no local worker takes.
+    fn announce_jobs(&self) {
         self.state().unannounced = true;
         self.0.wake.notify_one();
     }
 
-    /// Writes what came of an attempt, with its event; false when the attempt is not the current one.
+    /// Stores the outcome of an attempt, with its event. Returns false if the lease is not valid any more.
     async fn finish(&self, lease: Lease, outcome: &Outcome) -> db::Result<bool> {
-        let finish = |mut tx: db::TxGuard| async move { end(&mut tx, lease, outcome).await };
+        let finish = |mut tx: db::TxGuard| async move { complete(&mut tx, lease, outcome).await };
         let finished = self.0.db.transact(finish).await?;
         if !finished {
-            measure::fenced();
+            measure::result_fenced();
         }
         Ok(finished)
     }
 
-    /// Puts a job back, or gives up on it; false when the attempt is not the current one.
-    async fn put_back(
+    /// Requeues a failed job, or gives up on it. Returns false if the lease is not valid any more.
+    async fn requeue(
         &self,
         lease: Lease,
         failure: &pb::JobFailure,
@@ -160,20 +171,20 @@ impl Queue {
     ) -> db::Result<bool> {
         let delay = failure.retry_delay.map_or(0, |delay| delay.seconds).clamp(0, 3600);
         let message = failure.message.as_str();
-        let put_back = |mut tx: db::TxGuard| async move {
+        let requeue = |mut tx: db::TxGuard| async move {
             let due = tx.now() + chrono::Duration::seconds(delay);
-            let crashes = store::put_back(&mut tx, lease, failure.crashed, due).await?;
-            if crashes.is_some_and(|crashes| crashes >= CRASHES) {
-                let message = format!("{CRASHES} attempts broke; the last one: {message}");
+            let crashes = store::requeue(&mut tx, lease, failure.crashed, due).await?;
+            if crashes.is_some_and(|crashes| crashes >= MAX_CRASHES) {
+                let message = format!("{MAX_CRASHES} attempts failed; the last error: {message}");
                 give_up(&mut tx, lease, message, worker).await?;
             }
             Ok::<_, db::Error>(crashes)
         };
-        let Some(crashes) = self.0.db.transact(put_back).await? else { return Ok(false) };
-        measure::put_back(failure.crashed);
+        let Some(crashes) = self.0.db.transact(requeue).await? else { return Ok(false) };
+        measure::requeued(failure.crashed);
         let job = lease.id;
-        tracing::warn!(%job, attempt = lease.attempt, crashes, worker, message, "a job was put back");
-        self.waiting();
+        tracing::warn!(%job, attempt = lease.attempt, crashes, worker, message, "job requeued");
+        self.announce_jobs();
         Ok(true)
     }
 
@@ -183,13 +194,13 @@ impl Queue {
     }
 
     // As above.
-    fn listed(&self) -> MutexGuard<'_, workers::Listed> {
-        self.0.listed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn cached_languages(&self) -> MutexGuard<'_, workers::CachedLanguages> {
+        self.0.cached_languages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Writes what came of an attempt, with its event; false when the attempt is not the current one.
-async fn end(tx: &mut Tx, lease: Lease, outcome: &Outcome) -> db::Result<bool> {
+/// Stores the outcome of an attempt, with its event. Returns false if the lease is not valid any more.
+async fn complete(tx: &mut Tx, lease: Lease, outcome: &Outcome) -> db::Result<bool> {
     let Some(key) = store::finish(tx, lease, outcome).await? else { return Ok(false) };
     events::completed(tx, lease.id, &key, outcome);
     let verdict = outcome.judgement.verdict();
@@ -197,12 +208,12 @@ async fn end(tx: &mut Tx, lease: Lease, outcome: &Outcome) -> db::Result<bool> {
     Ok(true)
 }
 
-/// Ends as JUDGE_ERROR what was just put back, before another instance can try it once more.
+/// Completes a job as JUDGE_ERROR, in the transaction that requeued it.
 async fn give_up(tx: &mut Tx, lease: Lease, message: String, worker: &str) -> db::Result<()> {
-    if end(tx, lease, &Outcome::judge_error(message.as_str(), worker)).await? {
+    if complete(tx, lease, &Outcome::judge_error(message.as_str(), worker)).await? {
         tx.after_commit(move || {
             measure::gave_up();
-            tracing::error!(job = %lease.id, message, "the judge gave up on a job");
+            tracing::error!(job = %lease.id, message, "gave up on job");
         });
     }
     Ok(())

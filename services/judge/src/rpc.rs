@@ -1,7 +1,7 @@
-//! The RPCs, one line each.
+//! The RPC handlers.
 
 use proto::judge as pb;
-use proto::judge::get_judgement_request::Subject as Asked;
+use proto::judge::get_judgement_request::Subject as RequestedSubject;
 use proto::judge::judgement_service_server::JudgementService;
 use proto::judge::language_service_server::LanguageService;
 use proto::judge::worker_service_server::WorkerService;
@@ -51,24 +51,26 @@ impl LanguageService for Judge {
 
 #[async_trait]
 impl WorkerService for Judge {
-    type WorkStream = queue::Told;
+    type WorkStream = queue::Responses;
 
     async fn work(
         &self,
         request: Request<Streaming<pb::WorkRequest>>,
-    ) -> Result<Response<queue::Told>, Status> {
-        let said = Box::pin(request.into_inner());
-        Ok(Response::new(queue::serve(self.queue.clone(), said)))
+    ) -> Result<Response<queue::Responses>, Status> {
+        let requests = Box::pin(request.into_inner());
+        Ok(Response::new(queue::serve(self.queue.clone(), requests)))
     }
 }
 
-fn subject(asked: Option<Asked>) -> Result<Subject, Error> {
+fn subject(requested: Option<RequestedSubject>) -> Result<Subject, Error> {
     let read = |field, text: &str| {
-        ids::parse(text).ok_or_else(|| Error::invalid(field, "is no id; give a UUID in lower case"))
+        ids::parse(text).ok_or_else(|| Error::invalid(field, "must be a UUID in lower case"))
     };
-    match asked {
-        Some(Asked::SubmissionId(text)) => read("submission_id", &text).map(Subject::Submission),
-        Some(Asked::VerificationId(text)) => {
+    match requested {
+        Some(RequestedSubject::SubmissionId(text)) => {
+            read("submission_id", &text).map(Subject::Submission)
+        }
+        Some(RequestedSubject::VerificationId(text)) => {
             read("verification_id", &text).map(Subject::Verification)
         }
         None => Err(Error::invalid("subject", "is required")),

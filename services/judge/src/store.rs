@@ -1,4 +1,4 @@
-//! Every statement on the judge's tables.
+//! The SQL statements on the table `judgements`.
 
 pub mod workers;
 
@@ -8,10 +8,9 @@ use prost::Message;
 use proto::judge as pb;
 use uuid::Uuid;
 
-use crate::judgement::{Lease, Outcome, Subject, Wanted, bounded};
+use crate::judgement::{JudgementRequest, Lease, Outcome, Subject, bounded};
 
 db::record! {
-    /// A job as a worker gets it.
     #[derive(Clone, Debug)]
     pub struct Job {
         pub id: Uuid,
@@ -26,7 +25,6 @@ db::record! {
 }
 
 db::record! {
-    /// A judgement as it is stored.
     #[derive(Clone, Debug)]
     pub struct Row {
         pub id: Uuid,
@@ -49,7 +47,7 @@ db::record! {
 }
 
 db::record! {
-    /// What an event needs to know of a judgement.
+    /// The columns of a judgement that its event contains.
     #[derive(Clone, Copy, Debug)]
     pub struct Key {
         pub submission_id: Option<Uuid>,
@@ -59,7 +57,7 @@ db::record! {
 }
 
 db::record! {
-    /// A job that was lost with its worker.
+    /// A job whose lease expired or whose worker ended.
     #[derive(Clone, Debug)]
     pub struct Lost {
         pub id: Uuid,
@@ -69,8 +67,12 @@ db::record! {
     }
 }
 
-/// Puts something into the queue, unless it is there already.
-pub async fn enqueue(tx: &mut Tx, wanted: &Wanted, priority: i64) -> Result<Option<Uuid>> {
+/// Adds a job. Returns `None` if the subject already has one.
+pub async fn enqueue(
+    tx: &mut Tx,
+    request: &JudgementRequest,
+    priority: i64,
+) -> Result<Option<Uuid>> {
     let (id, now) = (tx.new_id(), tx.now());
     let added = tx
         .query(
@@ -83,13 +85,13 @@ pub async fn enqueue(tx: &mut Tx, wanted: &Wanted, priority: i64) -> Result<Opti
              ON CONFLICT DO NOTHING",
         )
         .bind(id)
-        .bind(wanted.subject.submission())
-        .bind(wanted.subject.verification())
-        .bind(wanted.problem_id)
-        .bind(wanted.version)
-        .bind(wanted.language.as_str())
-        .bind(wanted.owner)
-        .bind(wanted.traceparent.clone())
+        .bind(request.subject.submission())
+        .bind(request.subject.verification())
+        .bind(request.problem_id)
+        .bind(request.version)
+        .bind(request.language.as_str())
+        .bind(request.owner)
+        .bind(request.traceparent.clone())
         .bind(priority)
         .bind(now)
         .bind(Vec::new())
@@ -98,13 +100,14 @@ pub async fn enqueue(tx: &mut Tx, wanted: &Wanted, priority: i64) -> Result<Opti
     Ok((added == 1).then_some(id))
 }
 
-/// How many judgements of somebody's are not done.
+/// The number of judgements of a user that are not done.
 pub async fn pending_of(read: impl Read<'_>, owner: Uuid) -> Result<i64> {
     let query = "SELECT count(*) FROM judgements WHERE owner_id = $1 AND state <> 'done'";
     read.query(query).bind(owner).fetch_scalar().await
 }
 
-/// The first job in one of these languages, leased to a worker, unless it has a newer stream or is gone.
+/// Leases the first due job in one of these languages to a worker. Does nothing if `stream` is not the newest
+/// stream of the worker.
 pub async fn lease(
     tx: &mut Tx,
     (worker, stream): (&str, Uuid),
@@ -112,7 +115,7 @@ pub async fn lease(
     until: DateTime<Utc>,
 ) -> Result<Option<Job>> {
     let now = tx.now();
-    // What another instance is just leasing is not worth waiting for: the next job is.
+    // Skip jobs that another instance is leasing.
     let last = match tx.engine() {
         Engine::Postgres => ") ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED)",
         Engine::Sqlite => ") ORDER BY priority, id LIMIT 1)",
@@ -148,7 +151,7 @@ impl PushLanguages for db::Query<'_> {
     }
 }
 
-/// Keeps leases; gives those that still are the worker's.
+/// Extends leases. Returns those that are still valid.
 pub async fn renew(tx: &mut Tx, leases: &[Lease], until: DateTime<Utc>) -> Result<Vec<Lease>> {
     let mut kept = Vec::new();
     for lease in leases {
@@ -169,7 +172,7 @@ pub async fn renew(tx: &mut Tx, leases: &[Lease], until: DateTime<Utc>) -> Resul
     Ok(kept)
 }
 
-/// Writes what came of an attempt; `None` when the attempt is not the current one.
+/// Stores the outcome of an attempt. Returns `None` if the lease is not valid any more.
 pub async fn finish(tx: &mut Tx, lease: Lease, outcome: &Outcome) -> Result<Option<Key>> {
     let now = tx.now();
     let judgement = &outcome.judgement;
@@ -197,9 +200,9 @@ pub async fn finish(tx: &mut Tx, lease: Lease, outcome: &Outcome) -> Result<Opti
     .await
 }
 
-/// Puts an attempt's job back, to be tried at `due`; gives how many attempts have broken, or `None` when
-/// the attempt is not the current one.
-pub async fn put_back(
+/// Requeues a leased job, to be retried at `due`. Returns the number of crashed attempts, or `None` if the lease is
+/// not valid any more.
+pub async fn requeue(
     tx: &mut Tx,
     lease: Lease,
     crashed: bool,
@@ -217,8 +220,8 @@ pub async fn put_back(
     .await
 }
 
-/// Lets leases end at `until` at the latest.
-pub async fn shorten(tx: &mut Tx, worker: &str, until: DateTime<Utc>) -> Result<u64> {
+/// Makes the leases of a worker expire at `until` at the latest.
+pub async fn shorten_leases(tx: &mut Tx, worker: &str, until: DateTime<Utc>) -> Result<u64> {
     tx.query(
         "UPDATE judgements SET due_at = $1
          WHERE worker = $2 AND state = 'leased' AND due_at > $1",
@@ -229,8 +232,8 @@ pub async fn shorten(tx: &mut Tx, worker: &str, until: DateTime<Utc>) -> Result<
     .await
 }
 
-/// Takes the jobs of a worker that is known to be gone back into the queue.
-pub async fn release(tx: &mut Tx, worker: &str) -> Result<Vec<Lost>> {
+/// Requeues all jobs of a worker that has ended.
+pub async fn requeue_all(tx: &mut Tx, worker: &str) -> Result<Vec<Lost>> {
     let now = tx.now();
     tx.query(
         "UPDATE judgements SET state = 'queued', lost_count = lost_count + 1, due_at = $1
@@ -242,7 +245,7 @@ pub async fn release(tx: &mut Tx, worker: &str) -> Result<Vec<Lost>> {
     .await
 }
 
-/// Lets a job wait that was just put back.
+/// Delays a job that was just requeued.
 pub async fn postpone(tx: &mut Tx, lease: Lease, due: DateTime<Utc>) -> Result<()> {
     tx.query(
         "UPDATE judgements SET due_at = $1 WHERE id = $2 AND attempt = $3 AND state = 'queued'",
@@ -255,8 +258,8 @@ pub async fn postpone(tx: &mut Tx, lease: Lease, due: DateTime<Utc>) -> Result<(
     .map(drop)
 }
 
-/// Takes jobs that never reached their worker back into the queue: all but those that it holds.
-pub async fn take_back(tx: &mut Tx, worker: &str, held: &[Lease]) -> Result<u64> {
+/// Requeues the jobs that never reached their worker: all except those that it holds.
+pub async fn requeue_undelivered(tx: &mut Tx, worker: &str, held: &[Lease]) -> Result<u64> {
     let now = tx.now();
     let query = tx.query(
         "UPDATE judgements SET state = 'queued', due_at = $1
@@ -270,7 +273,7 @@ pub async fn take_back(tx: &mut Tx, worker: &str, held: &[Lease]) -> Result<u64>
     query.execute().await
 }
 
-/// Whether a lease has ended or a job waits whose time has come.
+/// Whether a lease has expired or a queued job is due.
 pub async fn is_due(read: impl Read<'_>, now: DateTime<Utc>) -> Result<bool> {
     let found: Option<i32> = read
         .query(
@@ -283,7 +286,7 @@ pub async fn is_due(read: impl Read<'_>, now: DateTime<Utc>) -> Result<bool> {
     Ok(found.is_some())
 }
 
-/// Takes jobs whose leases have ended back into the queue.
+/// Requeues the jobs whose leases have expired.
 pub async fn expire(tx: &mut Tx) -> Result<Vec<Lost>> {
     let now = tx.now();
     tx.query(
@@ -295,7 +298,7 @@ pub async fn expire(tx: &mut Tx) -> Result<Vec<Lost>> {
     .await
 }
 
-/// The latest judgement of something.
+/// The latest judgement of a subject.
 pub async fn latest(read: impl Read<'_>, subject: Subject) -> Result<Option<Row>> {
     let column = match subject {
         Subject::Submission(_) => "submission_id = ",
@@ -314,7 +317,7 @@ pub async fn latest(read: impl Read<'_>, subject: Subject) -> Result<Option<Row>
     .await
 }
 
-/// What a judgement is of.
+/// The subject of a judgement.
 pub async fn subject(read: impl Read<'_>, id: Uuid) -> Result<Option<Subject>> {
     let found: Option<(Option<Uuid>, Option<Uuid>)> = read
         .query("SELECT submission_id, verification_id FROM judgements WHERE id = $1")
@@ -324,7 +327,7 @@ pub async fn subject(read: impl Read<'_>, id: Uuid) -> Result<Option<Subject>> {
     Ok(found.and_then(|(submission, verification)| Subject::of(submission, verification)))
 }
 
-/// Jobs that wait, jobs that run, and since when the oldest waits.
+/// The number of queued and of leased jobs, and the creation time of the oldest queued job.
 pub async fn counts(read: impl Read<'_>) -> Result<(i64, i64, Option<DateTime<Utc>>)> {
     let (queued, leased, oldest): (i64, i64, Option<DateTime<Utc>>) = read
         .query(

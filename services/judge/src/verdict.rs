@@ -1,31 +1,28 @@
-//! Verdicts: what one run means, and what all runs of a submission mean together.
+//! The verdict rules for one run and for all tests of a submission.
 //!
-//! Pure. The verdict of a submission depends on the verdicts of its tests alone, never on the order in
-//! which they came in or on how many ran at a time.
+//! Pure. The verdict of a submission depends only on the verdicts of its tests, never on their order of completion
+//! or on the number of parallel runs.
 
 use std::time::Duration;
 
 use proto::judge::Verdict;
 use sandbox::{Exit, Limit, Violation};
 
-/// What is measured of a run, apart from its output.
+/// The measurements of a run, without its output.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// How the program ended.
     pub exit: Exit,
-    /// The limit it met first.
+    /// The limit that was exceeded first.
     pub limit: Option<Limit>,
-    /// A forbidden action.
     pub violation: Option<Violation>,
-    /// CPU time.
     pub cpu_time: Duration,
-    /// Ended as a runtime ends that found no memory.
+    /// Whether the language runtime reported that it is out of memory.
     pub out_of_memory: bool,
 }
 
-/// The verdict that stands before anyone looks at the output; `None` when the output decides.
+/// The verdict of a run without its output; `None` if the output determines it.
 pub fn of_run(run: &Run, time_limit: Duration) -> Option<Verdict> {
-    // A run may go a little beyond its time limit, so as to tell how close it was.
+    // The enforced limit is higher than the time limit; see `extended_limit`.
     let late = run.cpu_time > time_limit;
     if matches!(run.exit, Exit::NotStarted(_)) {
         return Some(Verdict::JudgeError);
@@ -46,43 +43,43 @@ pub fn of_run(run: &Run, time_limit: Duration) -> Option<Verdict> {
     match run.exit {
         Exit::Code(0) => None,
         Exit::Code(_) | Exit::Signal(_) => Some(Verdict::RuntimeError),
-        // Killed by the sandbox, without a limit to show for it.
+        // Killed by the sandbox without an exceeded limit.
         Exit::Killed | Exit::NotStarted(_) => Some(Verdict::JudgeError),
     }
 }
 
-/// How close to its limit a run has to be to be repeated: a tenth.
+/// Whether a run is so close to its time limit (within a tenth) that it is repeated.
 pub fn is_close(cpu_time: Duration, time_limit: Duration) -> bool {
-    cpu_time >= time_limit - time_limit / 10 && cpu_time <= stretched(time_limit)
+    cpu_time >= time_limit - time_limit / 10 && cpu_time <= extended_limit(time_limit)
 }
 
-/// The limit that runs get, so that one just above the real limit ends by itself.
-pub fn stretched(time_limit: Duration) -> Duration {
+/// The enforced limit, so that a run slightly above the time limit is measured exactly.
+pub fn extended_limit(time_limit: Duration) -> Duration {
     time_limit + time_limit / 10
 }
 
-/// Time on the clock for a CPU limit.
+/// The wall time limit for a CPU time limit.
 pub fn wall_limit(time_limit: Duration) -> Duration {
     (time_limit * 3).max(time_limit + Duration::from_secs(2))
 }
 
-/// Which tests to run, and what is decided by those that did.
+/// Decides which tests to run, given the verdicts of finished ones.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     count: usize,
     next: usize,
-    /// The lowest test that is not accepted, so far.
+    /// The lowest index of a test that is not accepted.
     failed: Option<usize>,
     run_all: bool,
 }
 
 impl Schedule {
-    /// `count` tests; all of them run when `run_all`, otherwise those below the first failure.
+    /// Runs all `count` tests if `run_all`, otherwise those up to the first failure.
     pub fn new(count: usize, run_all: bool) -> Self {
         Schedule { count, next: 0, failed: None, run_all }
     }
 
-    /// The next test to run.
+    /// Returns the next test to run.
     pub fn start(&mut self) -> Option<usize> {
         let index = self.next;
         (index < self.count && self.is_wanted(index)).then(|| {
@@ -91,34 +88,34 @@ impl Schedule {
         })
     }
 
-    /// Whether anything is left to start.
+    /// Whether a test is left to start.
     pub fn has_more(&self) -> bool {
         self.next < self.count && self.is_wanted(self.next)
     }
 
-    /// A test's verdict is known.
+    /// Records the verdict of a test.
     pub fn done(&mut self, index: usize, verdict: Verdict) {
         if verdict != Verdict::Accepted {
             self.failed = Some(self.failed.map_or(index, |failed| failed.min(index)));
         }
     }
 
-    /// Whether the outcome of a test still matters.
+    /// Whether the verdict of a test can still affect the result.
     pub fn is_wanted(&self, index: usize) -> bool {
         self.run_all || self.failed.is_none_or(|failed| index <= failed)
     }
 }
 
-/// What a submission's tests say together.
+/// The verdict of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Total {
-    /// Of the lowest-index test that is not accepted.
+    /// The verdict of the first test that is not accepted, or accepted.
     pub verdict: Verdict,
-    /// How many tests count, from the first on; later ones were run for nothing.
+    /// The number of leading tests that count; results of later ones are discarded.
     pub counted: usize,
 }
 
-/// Adds up the verdicts of tests, by index; with `run_all` every test counts.
+/// Combines the verdicts of tests, by index. With `run_all` every test counts.
 pub fn total(verdicts: &[Verdict], run_all: bool) -> Total {
     let failed = verdicts.iter().position(|&verdict| verdict != Verdict::Accepted);
     let verdict = failed.map_or(Verdict::Accepted, |index| verdicts[index]);
@@ -153,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_run_says() {
+    fn verdict_of_each_kind_of_run() {
         check(&run(), None);
         check(&Run { cpu_time: LIMIT, ..run() }, None);
         let late = LIMIT + Duration::from_nanos(1);
@@ -174,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn precedence() {
+    fn precedence_of_verdicts() {
         let all = Run {
             exit: Exit::Signal(31),
             limit: Some(Limit::Memory),
@@ -191,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn closeness() {
+    fn runs_within_a_tenth_of_the_limit_are_close() {
         let percent = |n: u32| LIMIT * n / 100;
         assert!(!is_close(percent(89), LIMIT) && is_close(percent(90), LIMIT));
         assert!(is_close(percent(110), LIMIT) && !is_close(percent(111), LIMIT));
@@ -208,11 +205,10 @@ mod tests {
     }
 
     proptest! {
-        /// Any number of lanes, finishing in any order, gives what one lane gives.
         #[test]
-        fn parallelism_does_not_matter(
+        fn verdict_is_independent_of_parallelism_and_order(
             verdicts in prop::collection::vec(verdict(), 1..20),
-            lanes in 1..5usize,
+            slots in 1..5usize,
             picks in prop::collection::vec(any::<prop::sample::Index>(), 100),
             run_all in any::<bool>(),
         ) {
@@ -220,7 +216,7 @@ mod tests {
             let mut running = Vec::new();
             let mut found = vec![Verdict::Skipped; verdicts.len()];
             for pick in picks {
-                while running.len() < lanes && let Some(index) = schedule.start() {
+                while running.len() < slots && let Some(index) = schedule.start() {
                     running.push(index);
                 }
                 if running.is_empty() {

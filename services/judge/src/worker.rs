@@ -1,22 +1,22 @@
-//! A worker: takes jobs from the queue and runs them in the sandbox of this machine.
+//! A worker: takes jobs from the queue and judges them in the sandbox of this machine.
 //!
-//! Reaches the queue, the problems and the programs by gRPC alone, so it can live anywhere: its process needs no
-//! database, no cache and no events.
+//! It accesses the queue, the problem service and the challenge service by gRPC only. Its process needs no database,
+//! cache or event bus.
 
 mod artefacts;
 mod cases;
 mod compile;
-mod disk;
+mod connection;
+mod disk_cache;
 mod failure;
 mod job;
-mod lanes;
-mod link;
 mod name;
 mod objects;
 mod offer;
 mod peers;
 mod probe;
 mod run;
+mod slots;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,17 +34,17 @@ use crate::languages::{self, Languages};
 use crate::measure::Busy;
 
 pub use name::name;
-pub(crate) use offer::untried;
+pub(crate) use offer::untested;
 
-/// Between two attempts to start the sandbox.
-const SANDBOX_PAUSE: Duration = Duration::from_secs(60);
+/// The delay before another attempt to start the sandbox.
+const SANDBOX_RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// What a worker is given.
+/// The dependencies of a worker.
 #[derive(Clone)]
 pub struct Parts {
-    /// Its name, unique among the living; see [`name`].
+    /// Unique among the running workers; see [`name`].
     pub name: String,
-    /// A directory for test data and compiled programs, this process's alone: worth keeping, not worth saving.
+    /// A cache directory for test data and compiled programs, which no other process uses. It needs no backup.
     pub directory: PathBuf,
     /// The problem service, with the judge's credential.
     pub problem: Authorised,
@@ -52,31 +52,31 @@ pub struct Parts {
     pub challenge: Authorised,
     /// The judge's queue, with its own credential.
     pub judge: Authorised,
-    /// How the sandbox starts; what [`Config`] says is filled in.
+    /// The base configuration of the sandbox; [`Config`] overrides parts of it.
     pub sandbox: sandbox::Config,
 }
 
-/// A worker that has not started yet.
+/// A worker, before it is started.
 #[derive(Clone)]
 pub struct Worker {
     config: Config,
     parts: Parts,
-    /// The languages to try.
+    /// The configured languages.
     languages: Languages,
 }
 
-/// A worker at work.
-pub(crate) struct Bench {
+/// The shared state of a running worker.
+pub(crate) struct Engine {
     config: Config,
     name: String,
     sandbox: Sandbox,
     isolation: String,
-    /// One permit per slot: whoever holds one gets a slot without waiting.
+    /// One permit per slot. The holder of a permit gets a slot without waiting.
     slots: Arc<Semaphore>,
-    /// Jobs that wait for their first slot.
+    /// The number of jobs that wait for their first slot.
     waiting: AtomicUsize,
-    /// Held for reading by every run, for writing by those that want to be alone.
-    quiet: RwLock<()>,
+    /// Read-locked by normal runs, write-locked by runs that must not run in parallel with others.
+    exclusive: RwLock<()>,
     busy: Busy,
     peers: peers::Peers,
     objects: objects::Objects,
@@ -84,15 +84,15 @@ pub(crate) struct Bench {
     offer: offer::Offer,
 }
 
-impl Bench {
-    /// Runs something in a slot.
+impl Engine {
+    /// Runs a program in a slot and records metrics.
     async fn run(
         &self,
         slot: &mut Slot,
         kind: &'static str,
         spec: RunSpec,
     ) -> Result<Outcome, sandbox::Error> {
-        let _taken = crate::measure::Counted::slot();
+        let _busy = crate::measure::InFlight::slot();
         let outcome = slot.run(spec).await?;
         self.busy.ran(kind, outcome.wall_time, outcome.cpu_time);
         Ok(outcome)
@@ -100,40 +100,39 @@ impl Bench {
 }
 
 impl Worker {
-    /// A worker of this configuration.
+    /// Fails if the languages file is invalid.
     pub fn open(config: Config, parts: Parts) -> Result<Self, Error> {
         let languages = languages::load(config.languages_file().as_deref())
             .map_err(|error| Error::Languages(error.to_string()))?;
         Ok(Self { config, parts, languages })
     }
 
-    /// Starts the work, whose state is shown as the component `judge`.
+    /// Starts judging. The readiness component `judge` shows its state.
     pub fn start(&self, tasks: &Tasks) {
         let component = tasks.readiness().component("judge");
         tasks.spawn("judge worker", self.clone().run(component, tasks.shutdown().clone()));
     }
 
-    /// Works until the shutdown. Where no sandbox is possible it says so, and looks again now and then:
-    /// jobs wait, for this worker or another one.
+    /// Judges until the shutdown. Retries until the sandbox starts.
     async fn run(self, component: Component, shutdown: Shutdown) {
         let Some(sandbox) = self.sandbox(&component, &shutdown).await else { return };
         let judge = self.parts.judge.clone();
-        let bench = match self.bench(sandbox.clone()).await {
-            Ok(bench) => Arc::new(bench),
+        let engine = match self.engine(sandbox.clone()).await {
+            Ok(engine) => Arc::new(engine),
             Err(error) => {
-                tracing::error!(%error, "the caches of the judge cannot be used");
-                component.failed(format!("the caches of the judge cannot be used: {error}"));
+                tracing::error!(%error, "cannot open worker caches");
+                component.failed(format!("cannot open the worker's caches: {error}"));
                 sandbox.shutdown().await;
                 return;
             }
         };
-        match bench.isolation.as_str() {
+        match engine.isolation.as_str() {
             "full" => component.ready(),
-            level => component.degraded(format!("isolation is {level}")),
+            level => component.degraded(format!("isolation level is {level}")),
         }
-        let probing = probe::all(&bench, &shutdown);
-        let working = link::run(&bench, judge, &shutdown);
-        tokio::join!(probing, working);
+        let probing = probe::probe_all(&engine, &shutdown);
+        let judging = connection::run(&engine, judge, &shutdown);
+        tokio::join!(probing, judging);
         sandbox.shutdown().await;
     }
 
@@ -142,11 +141,11 @@ impl Worker {
             match shutdown.unless_begun(Sandbox::start(self.sandbox_config())).await? {
                 Ok(sandbox) => return Some(sandbox),
                 Err(error) => {
-                    tracing::error!(%error, "this machine judges nothing; submissions wait");
-                    component.degraded(format!("no programs are judged here: {error}"));
+                    tracing::error!(%error, "sandbox unavailable, retrying");
+                    component.degraded(format!("this worker cannot judge: {error}"));
                 }
             }
-            shutdown.unless_begun(tokio::time::sleep(SANDBOX_PAUSE)).await?;
+            shutdown.unless_begun(tokio::time::sleep(SANDBOX_RETRY_DELAY)).await?;
         }
     }
 
@@ -161,7 +160,7 @@ impl Worker {
         }
     }
 
-    async fn bench(self, sandbox: Sandbox) -> std::io::Result<Bench> {
+    async fn engine(self, sandbox: Sandbox) -> std::io::Result<Engine> {
         let Parts { name, directory, problem, challenge, .. } = self.parts;
         let (config, languages) = (self.config, self.languages);
         let objects = directory.join("objects");
@@ -172,13 +171,13 @@ impl Worker {
         let root = config.root();
         let offer = offer::Offer::open(directory.join("languages"), languages, root.as_deref());
         crate::measure::slots(sandbox.slots());
-        Ok(Bench {
+        Ok(Engine {
             name,
             isolation: sandbox.report().level.to_string(),
             slots: Arc::new(Semaphore::new(sandbox.slots())),
             sandbox,
             waiting: AtomicUsize::new(0),
-            quiet: RwLock::new(()),
+            exclusive: RwLock::new(()),
             busy: Busy::default(),
             peers: peers::Peers::new(problem, challenge),
             objects,

@@ -1,38 +1,36 @@
-//! How a Kafka cluster is reached.
+//! Configuration of the bus.
 
 use serde::{Deserialize, Serialize};
 
 use super::security::{self, OWN_KEYS, Sasl, Tls};
 use crate::Error;
 
-/// Where events go, and how a Kafka cluster is used.
+/// The configuration of events: embedded logs or a Kafka cluster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// `embedded:` (each service's log, for one process with all of them) or `kafka://host:port`, with more brokers
-    /// behind commas; `kafkas://…` with TLS.
+    /// `embedded:` (event logs in the services' databases, for one process with all services), or
+    /// `kafka://host:port,host:port`, or `kafkas://…` for TLS.
     pub url: String,
-    /// What the names of topics and groups begin with, for several installations on one cluster.
+    /// A prefix of topic and group names, for several installations on one cluster.
     pub prefix: String,
-    /// Partitions of a new topic. Never grown later: keys would move to others.
+    /// Partitions of a new topic. Must not grow later: keys would move to other partitions.
     pub partitions: i32,
-    /// Copies of each partition.
+    /// Replicas of each partition.
     pub replication: i32,
-    /// Copies that must have an event before it counts as published.
+    /// Replicas that must have an event before it counts as published.
     pub min_insync_replicas: i32,
-    /// How long events are kept, in hours; 0 keeps them for good, so that what is derived from them can be made
-    /// again.
+    /// Retention of events, in hours. 0 keeps them forever, so that projections can be rebuilt.
     pub retention_hours: u64,
-    /// TLS, with `kafkas://`.
+    /// TLS, for `kafkas://`.
     pub tls: Tls,
-    /// The account.
+    /// Authentication.
     pub sasl: Sasl,
-    /// Further settings of librdkafka's clients, as `key=value`, such as `socket.keepalive.enable=true`.
+    /// Additional librdkafka settings, as `key=value`, such as `socket.keepalive.enable=true`.
     pub client: Vec<String>,
 }
 
-/// The scheme of brokers that speak TLS.
-const ENCRYPTED: &str = "kafkas://";
+const TLS_SCHEME: &str = "kafkas://";
 
 impl Default for Config {
     fn default() -> Self {
@@ -50,11 +48,11 @@ impl Default for Config {
     }
 }
 
-/// A topic's name has 249 characters, and ours are long.
-const LONGEST_PREFIX: usize = 100;
+/// Leaves room for a topic's own name: the limit for both is 249 characters.
+const MAX_PREFIX: usize = 100;
 
 impl Config {
-    /// The defaults for a cluster.
+    /// The default configuration with this URL.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), ..Self::default() }
@@ -66,19 +64,21 @@ impl Config {
         self.url != "embedded:"
     }
 
-    /// Checks what no single value's type can; the error is for people.
+    /// Validates the configuration.
     ///
     /// # Errors
-    /// When something makes no sense, with its key.
+    /// Starts with the key of the invalid setting.
     pub fn check(&self) -> Result<(), Error> {
         if self.is_kafka() {
             self.servers()?;
         }
         self.settings()?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if !self.prefix.chars().all(plain) || self.prefix.len() > LONGEST_PREFIX {
-            let what = format!("give at most {LONGEST_PREFIX} letters, digits, `.`, `_` and `-`");
-            return Err(Error::Config(format!("prefix: {what}, not {:?}", self.prefix)));
+        if !self.prefix.chars().all(plain) || self.prefix.len() > MAX_PREFIX {
+            return Err(Error::Config(format!(
+                "prefix: must be at most {MAX_PREFIX} letters, digits, `.`, `_` and `-`, got {:?}",
+                self.prefix
+            )));
         }
         let counts = [
             ("partitions", self.partitions, 1..=1000),
@@ -87,30 +87,31 @@ impl Config {
         ];
         for (key, value, range) in counts {
             if !range.contains(&value) {
-                let (least, most) = range.into_inner();
-                return Err(Error::Config(format!("{key}: give {least} to {most}, not {value}")));
+                let (min, max) = range.into_inner();
+                return Err(Error::Config(format!("{key}: must be {min} to {max}, got {value}")));
             }
         }
         Ok(())
     }
 
-    /// What librdkafka's clients are told beside the brokers.
+    /// The librdkafka settings, except the brokers.
     pub(super) fn settings(&self) -> Result<Vec<(&str, String)>, Error> {
-        let encrypted = self.url.starts_with(ENCRYPTED);
+        let encrypted = self.url.starts_with(TLS_SCHEME);
         let mut settings = security::settings(encrypted, &self.tls, &self.sasl)?;
         for text in &self.client {
-            settings.push(further(text)?);
+            settings.push(additional(text)?);
         }
         Ok(settings)
     }
 
-    /// The brokers, as librdkafka wants them.
+    /// `bootstrap.servers` of librdkafka.
     pub(super) fn servers(&self) -> Result<String, Error> {
+        // The URL is not shown, because it may contain a password.
         let wrong = || {
-            let known = "`embedded:`, kafka://host:port,host:port, or kafkas://… with TLS";
-            Error::Config(format!("url: give {known}"))
+            let expected = "embedded:, kafka://host:port,host:port, or kafkas://... for TLS";
+            Error::Config(format!("url: must be {expected}"))
         };
-        let schemes = ["kafka://", ENCRYPTED];
+        let schemes = ["kafka://", TLS_SCHEME];
         let mut servers = schemes.iter().filter_map(|scheme| self.url.strip_prefix(scheme));
         let servers = servers.next().ok_or_else(wrong)?;
         let plain = |server: &str| {
@@ -122,15 +123,15 @@ impl Config {
     }
 }
 
-/// One of the further settings.
-fn further(text: &str) -> Result<(&str, String), Error> {
+/// Parses a setting of `client`.
+fn additional(text: &str) -> Result<(&str, String), Error> {
     let wrong = |what: &str| Error::Config(format!("client: {text:?}: {what}"));
     let (key, value) = text
         .split_once('=')
-        .ok_or_else(|| wrong("give key=value, such as socket.keepalive.enable=true"))?;
+        .ok_or_else(|| wrong("must be key=value, such as socket.keepalive.enable=true"))?;
     match OWN_KEYS.iter().find(|(name, _)| *name == key) {
-        // Without the value, which may be a password.
-        Some((_, own)) => Err(Error::Config(format!("client: {key}: use events.{own}"))),
+        // The value is not shown, because it may be a password.
+        Some((_, own)) => Err(Error::Config(format!("client: {key}: use events.{own} instead"))),
         None => Ok((key, value.to_owned())),
     }
 }
@@ -140,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls() {
+    fn invalid_urls_and_settings_are_rejected() {
         let servers = |url: &str| Config::new(url).servers();
         assert_eq!(servers("kafka://a:9092,b:9092").unwrap(), "a:9092,b:9092");
         assert_eq!(servers("kafkas://a:9093").unwrap(), "a:9093");

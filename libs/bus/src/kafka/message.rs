@@ -8,11 +8,10 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
 use sha2::{Digest as _, Sha256};
 
-use super::place;
+use super::position;
 use crate::log::Row;
 use crate::{Received, Topic};
 
-/// The headers of an event with this key from `source`.
 pub(super) fn headers(row: &Row, key: &str, source: &str) -> OwnedHeaders {
     let mut id = Uuid::encode_buffer();
     let time = row.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true);
@@ -38,8 +37,8 @@ pub(super) fn headers(row: &Row, key: &str, source: &str) -> OwnedHeaders {
     headers
 }
 
-/// Whether an event can never be published, however often it is tried.
-pub(super) fn is_hopeless(error: &KafkaError) -> bool {
+/// Whether retrying cannot help.
+pub(super) fn is_permanent(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{InvalidMessage, InvalidRecord, MessageSizeTooLarge};
     matches!(
         error,
@@ -47,7 +46,7 @@ pub(super) fn is_hopeless(error: &KafkaError) -> bool {
     )
 }
 
-/// The span of an event's way to the broker.
+/// The span from the outbox to the broker's acknowledgement.
 pub(super) fn span(row: &Row, topic: &str) -> rpc::Span {
     let mut span = rpc::sending(row.traceparent.as_deref(), format_args!("send {topic}"));
     span.set("messaging.system", "kafka");
@@ -57,10 +56,10 @@ pub(super) fn span(row: &Row, topic: &str) -> rpc::Span {
     span
 }
 
-/// A message as an event. One that is none is an event without a type, whose `data` are the message's bytes and
-/// whose ids are made of its place: it can be parked like another.
+/// Converts a message. A message that is not a valid event becomes one without a type, with the message's bytes as
+/// `data` and ids derived from its key and position, so that it can be a dead letter.
 pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received {
-    let place = place(message.partition(), message.offset());
+    let position = position(message.partition(), message.offset());
     let [mut id, mut type_name, mut sequence, mut time, mut traceparent] = [None; 5];
     for header in message.headers().iter().flat_map(|headers| headers.iter()) {
         let to = match header.key {
@@ -71,12 +70,12 @@ pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received
             "traceparent" => &mut traceparent,
             _ => continue,
         };
-        // Of several it is the first.
+        // The first of several wins.
         *to = to.or(header.value.and_then(text));
     }
     let event = || -> Option<Received> {
         Some(Received {
-            log_id: place,
+            log_id: position,
             id: id?.parse().ok()?,
             topic: topic.name,
             type_name: type_name.filter(|name| !name.is_empty())?.to_owned(),
@@ -88,13 +87,13 @@ pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received
         })
     };
     event().unwrap_or_else(|| {
-        let seed = format!("{}/{place}", topic.name);
+        let seed = format!("{}/{position}", topic.name);
         Received {
-            log_id: place,
-            id: derived(seed.as_bytes()),
+            log_id: position,
+            id: derived_id(seed.as_bytes()),
             topic: topic.name,
             type_name: String::new(),
-            aggregate_id: derived(message.key().unwrap_or(seed.as_bytes())),
+            aggregate_id: derived_id(message.key().unwrap_or(seed.as_bytes())),
             version: 0,
             time: time_of(message),
             traceparent: None,
@@ -103,12 +102,12 @@ pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received
     })
 }
 
-/// A header's text, if a database can store it.
+/// A header's value, if it is text that PostgreSQL can store.
 fn text(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value).ok().filter(|text| !text.contains('\0'))
 }
 
-/// Whether a time is one of RFC 3339, which every database can store.
+/// Whether RFC 3339 can express a time, and so both databases can store it.
 fn is_storable(time: &DateTime<Utc>) -> bool {
     (0..=9999).contains(&time.year())
 }
@@ -118,8 +117,8 @@ fn time_of(message: &BorrowedMessage<'_>) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(millis).filter(is_storable).unwrap_or_default()
 }
 
-/// An id for what has none, the same each time.
-fn derived(bytes: &[u8]) -> Uuid {
+/// The same id for the same bytes.
+fn derived_id(bytes: &[u8]) -> Uuid {
     let digest = Sha256::digest(bytes);
     let mut id = [0; 16];
     id.copy_from_slice(&digest[..16]);

@@ -1,4 +1,4 @@
-//! The events of one partition, read from where a consumer's own database says.
+//! The events of one partition, read from the cursor in the consumer's own database.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,42 +6,41 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use rdkafka::Offset;
+use rdkafka::consumer::Consumer as _;
 use rdkafka::consumer::stream_consumer::StreamPartitionQueue;
-use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::time::Instant;
 
-use super::group::Member;
-use super::{message, offset};
+use super::member::{Member, Rebalances};
+use super::{message, offset_of};
 use crate::cursor::{Cursor, START};
 use crate::{Received, Topic};
 
-/// How long the broker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to leave a partition alone whose leader is being chosen.
-const SETTLING: Duration = Duration::from_millis(50);
-/// Should a wake-up ever be lost.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The retry delay while a partition has no leader.
+const ELECTION_DELAY: Duration = Duration::from_millis(50);
+/// How often to poll in case a wake-up is lost.
 const POLL: Duration = Duration::from_secs(1);
 
-/// One partition.
 pub(crate) struct Partition {
-    member: Arc<StreamConsumer<Member>>,
-    queue: StreamPartitionQueue<Member>,
+    member: Arc<Member>,
+    queue: StreamPartitionQueue<Rebalances>,
     topic: Topic,
+    /// The topic's name on the broker.
     name: String,
     pub number: i32,
-    /// The last event that was handed out; what comes next follows it.
+    /// The last event returned. The next message of the queue follows it.
     last: Option<Cursor>,
-    /// Received while waiting.
-    ahead: VecDeque<Received>,
-    /// The place up to which the group knows that everything is dealt with.
+    /// Events received while waiting.
+    buffered: VecDeque<Received>,
+    /// The position that was stored as the group's offset last.
     stored: i64,
 }
 
 impl Partition {
-    /// Takes the partition's messages out of the common queue.
+    /// Splits the partition's queue off the member's common queue.
     pub(super) fn open(
-        member: &Arc<StreamConsumer<Member>>,
+        member: &Arc<Member>,
         topic: &Topic,
         name: &str,
         number: i32,
@@ -54,12 +53,12 @@ impl Partition {
             name: name.to_owned(),
             number,
             last: None,
-            ahead: VecDeque::new(),
+            buffered: VecDeque::new(),
             stored: -1,
         })
     }
 
-    /// Up to `limit` events behind `at`, of those that are here; an error is for people.
+    /// Up to `limit` of the received events after `at`, without waiting. The error is for operators.
     pub async fn read(&mut self, at: Cursor, limit: usize) -> Result<Vec<Received>, String> {
         self.store(at);
         if self.last != Some(at) {
@@ -71,23 +70,23 @@ impl Partition {
             events.push(next?);
         }
         if let Some(event) = events.last() {
-            self.last = Some(Cursor::behind(event));
+            self.last = Some(Cursor::after(event));
         }
         Ok(events)
     }
 
-    /// Waits until there is something to read, but not for ever.
+    /// Waits for an event, at most [`POLL`].
     pub async fn wait(&mut self) {
-        if self.ahead.is_empty()
+        if self.buffered.is_empty()
             && let Ok(Ok(message)) = tokio::time::timeout(POLL, self.queue.recv()).await
         {
-            self.ahead.push_back(message::received(&message, &self.topic));
+            self.buffered.push_back(message::received(&message, &self.topic));
         }
     }
 
-    /// The next event that is here.
+    /// The next received event, if any.
     fn next(&mut self) -> Option<Result<Received, String>> {
-        if let Some(event) = self.ahead.pop_front() {
+        if let Some(event) = self.buffered.pop_front() {
             return Some(Ok(event));
         }
         match self.queue.recv().now_or_never()? {
@@ -96,71 +95,71 @@ impl Partition {
         }
     }
 
-    /// Goes to the event behind `at`, and sees that `at` itself is still what it was.
+    /// Moves to the event after `at`, and checks that the topic still contains the event at `at`.
     async fn seek(&mut self, at: Cursor) -> Result<(), String> {
         self.last = None;
         let (low, high) = self.watermarks().await?;
-        let applied = (at != START).then(|| offset(at.log_id));
+        let applied = (at != START).then(|| offset_of(at.log_id));
         let from = match applied {
             None => low,
             Some(applied) if applied >= high => {
-                return Err(self.contradiction(at, "which is shorter than that"));
+                return Err(self.contradiction(at, "but the partition is shorter"));
             }
             Some(applied) if applied + 1 < low => {
-                return Err(self.contradiction(at, "which has lost events behind it"));
+                return Err(self.contradiction(at, "but later events have been deleted"));
             }
             Some(applied) => applied.max(low),
         };
         let member = self.member.clone();
         let (name, number) = (self.name.clone(), self.number);
-        let sought = tokio::task::spawn_blocking(move || {
-            member.seek(&name, number, Offset::Offset(from), PATIENCE)
+        let seek = tokio::task::spawn_blocking(move || {
+            member.seek(&name, number, Offset::Offset(from), REQUEST_TIMEOUT)
         });
-        let sought = sought.await.map_err(|error| error.to_string())?;
-        sought.map_err(|error| format!("Kafka does not answer: {error}"))?;
-        self.ahead.clear();
+        let result = seek.await.map_err(|error| error.to_string())?;
+        result.map_err(|error| format!("no response from Kafka: {error}"))?;
+        self.buffered.clear();
         if let Some(applied) = applied.filter(|applied| *applied >= low) {
-            let there = loop {
-                let message = tokio::time::timeout(PATIENCE, self.queue.recv()).await;
-                let message = message.map_err(|_| "Kafka does not answer".to_owned())?;
+            let found = loop {
+                let message = tokio::time::timeout(REQUEST_TIMEOUT, self.queue.recv()).await;
+                let message = message.map_err(|_| "no response from Kafka".to_owned())?;
                 let event = message::received(&message.map_err(|e| e.to_string())?, &self.topic);
-                if offset(event.log_id) >= applied {
+                if offset_of(event.log_id) >= applied {
                     break event;
                 }
             };
-            if there.log_id != at.log_id || there.id != at.event_id {
-                return Err(self.contradiction(at, "which has another one there"));
+            if found.log_id != at.log_id || found.id != at.event_id {
+                return Err(self.contradiction(at, "but the partition has another event there"));
             }
         }
         self.last = Some(at);
         Ok(())
     }
 
-    /// The first place, and the first behind the last one.
+    /// The first offset, and the one after the last.
     async fn watermarks(&self) -> Result<(i64, i64), String> {
-        let began = Instant::now();
+        let started = Instant::now();
         loop {
             let member = self.member.clone();
             let (name, number) = (self.name.clone(), self.number);
-            let range = move || member.fetch_watermarks(&name, number, PATIENCE);
+            let range = move || member.fetch_watermarks(&name, number, REQUEST_TIMEOUT);
             let range = tokio::task::spawn_blocking(range).await.map_err(|e| e.to_string())?;
             match range {
                 Ok(range) => return Ok(range),
-                Err(error) if is_moving(&error) && began.elapsed() < PATIENCE => {
-                    tokio::time::sleep(SETTLING).await;
+                Err(error) if has_no_leader(&error) && started.elapsed() < REQUEST_TIMEOUT => {
+                    tokio::time::sleep(ELECTION_DELAY).await;
                 }
-                Err(error) => return Err(format!("Kafka does not answer: {error}")),
+                Err(error) => return Err(format!("no response from Kafka: {error}")),
             }
         }
     }
 
-    fn contradiction(&self, at: Cursor, how: &str) -> String {
+    fn contradiction(&self, at: Cursor, problem: &str) -> String {
         format!(
-            "event {} at offset {} was the last one applied of {} partition {}, {how}: the topic was made anew, or \
-             the consumer's database was restored to another moment. Restore both; or accept the difference and \
-             delete the consumer's row of {}/{} in consumer_cursors to apply the whole partition again",
+            "event {} at offset {} of {} partition {} was the last one applied, {problem}: the topic was recreated, \
+             or the consumer's database was restored to a different moment. Restore both; or accept the difference \
+             and delete the consumer's row for {}/{} in consumer_cursors to apply the whole partition again",
             at.event_id,
-            offset(at.log_id),
+            offset_of(at.log_id),
             self.name,
             self.number,
             self.topic.name,
@@ -168,17 +167,17 @@ impl Partition {
         )
     }
 
-    /// Tells the group how far this consumer is. It only begins there: the consumer's own database decides.
+    /// Stores the group's offset. It is only a hint where to start: the cursor is authoritative.
     fn store(&mut self, at: Cursor) {
         if at != START && at.log_id != self.stored {
             self.stored = at.log_id;
-            self.member.store_offset(&self.name, self.number, offset(at.log_id)).ok();
+            self.member.store_offset(&self.name, self.number, offset_of(at.log_id)).ok();
         }
     }
 }
 
-/// Whether the partition is about to have another leader, or its first.
-fn is_moving(error: &KafkaError) -> bool {
+/// Whether a leader election is in progress.
+fn has_no_leader(error: &KafkaError) -> bool {
     use RDKafkaErrorCode::{LeaderNotAvailable, NotLeaderForPartition};
     matches!(error.rdkafka_error_code(), Some(NotLeaderForPartition | LeaderNotAvailable))
 }

@@ -1,4 +1,4 @@
-//! All partitions of some topics, read without a group: for subscriptions.
+//! Reads all partitions of some topics without a consumer group: for subscriptions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,57 +11,52 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 use super::{Kafka, message};
 use crate::{Error, Received, Topic};
 
-/// How long the broker may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads on from a place in each partition.
 pub(crate) struct Reader {
     consumer: Arc<StreamConsumer>,
+    /// With their names on the broker.
     topics: Vec<(String, Topic)>,
-    ahead: Option<(String, Received)>,
+    /// An event received while waiting.
+    buffered: Option<(String, Received)>,
 }
 
-/// The last offset that was passed, by topic and partition (`topic/3`).
+/// The last offset read, by topic and partition (`topic/3`).
 pub(crate) type Offsets = BTreeMap<String, i64>;
 
 impl Reader {
-    /// Begins behind `places`; a partition that is not there at its end, or at its start.
+    /// Starts after `offsets`, and adds the partitions missing there: at their start or at their end.
     pub async fn open(
         kafka: &Kafka,
         topics: &[Topic],
-        places: &mut Offsets,
+        offsets: &mut Offsets,
         from_start: bool,
     ) -> Result<Reader, Error> {
         let consumer: StreamConsumer = kafka
-            .client()
-            // Needed, though nothing is committed to it.
-            .set("group.id", kafka.group("subscribe"))
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
+            .reader_client("subscribe")
             .set("auto.offset.reset", "earliest")
-            .set("isolation.level", "read_committed")
-            .set("allow.auto.create.topics", "false")
             .set("queued.min.messages", "100")
             .set("queued.max.messages.kbytes", "1024")
             .create()?;
         let consumer = Arc::new(consumer);
         let topics: Vec<(String, Topic)> =
-            topics.iter().map(|topic| (kafka.name(topic.name), *topic)).collect();
-        let (asking, names, known) = (consumer.clone(), topics.clone(), places.clone());
-        let asked = tokio::task::spawn_blocking(move || begin(&asking, &names, &known, from_start));
-        let (list, begun) = asked.await.map_err(|error| Error::Kafka(error.to_string()))??;
-        *places = begun;
+            topics.iter().map(|topic| (kafka.topic_name(topic.name), *topic)).collect();
+        let (client, names, known) = (consumer.clone(), topics.clone(), offsets.clone());
+        let resolve =
+            tokio::task::spawn_blocking(move || resolve(&client, &names, &known, from_start));
+        let (list, resolved) = resolve.await.map_err(|error| Error::Kafka(error.to_string()))??;
+        *offsets = resolved;
         consumer.assign(&list)?;
-        Ok(Reader { consumer, topics, ahead: None })
+        Ok(Reader { consumer, topics, buffered: None })
     }
 
-    /// The next event that is here, with the name of its partition.
+    /// The next received event, if any, and the key of its partition in [`Offsets`].
     pub fn next(&mut self) -> Option<(String, Received)> {
-        if let Some(event) = self.ahead.take() {
+        if let Some(event) = self.buffered.take() {
             return Some(event);
         }
         loop {
-            // An error passes: the client goes on by itself.
+            // The client recovers from errors by itself.
             let message = self.consumer.recv().now_or_never()?.ok()?;
             if let Some(event) = self.event(&message) {
                 return Some(event);
@@ -69,11 +64,11 @@ impl Reader {
         }
     }
 
-    /// Waits until there is one.
+    /// Waits for a message.
     pub async fn wait(&mut self) {
-        if self.ahead.is_none() {
+        if self.buffered.is_none() {
             match self.consumer.recv().await {
-                Ok(message) => self.ahead = self.event(&message),
+                Ok(message) => self.buffered = self.event(&message),
                 Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         }
@@ -82,35 +77,33 @@ impl Reader {
     fn event(&self, message: &rdkafka::message::BorrowedMessage<'_>) -> Option<(String, Received)> {
         let (_, topic) = self.topics.iter().find(|(name, _)| name == message.topic())?;
         let event = message::received(message, topic);
-        // What is no event is nothing to show.
+        // Messages that are not events are skipped.
         (!event.type_name.is_empty())
             .then(|| (format!("{}/{}", topic.name, message.partition()), event))
     }
 }
 
-type Begun = (TopicPartitionList, Offsets);
-
-/// Where to begin in each partition. Blocks.
-fn begin(
+/// The start of each partition, and the last offset before it. Blocks.
+fn resolve(
     consumer: &StreamConsumer,
     topics: &[(String, Topic)],
-    places: &Offsets,
+    offsets: &Offsets,
     from_start: bool,
-) -> rdkafka::error::KafkaResult<Begun> {
-    let (mut list, mut begun) = (TopicPartitionList::new(), Offsets::new());
+) -> rdkafka::error::KafkaResult<(TopicPartitionList, Offsets)> {
+    let (mut list, mut resolved) = (TopicPartitionList::new(), Offsets::new());
     for (name, topic) in topics {
-        let metadata = consumer.fetch_metadata(Some(name), PATIENCE)?;
+        let metadata = consumer.fetch_metadata(Some(name), REQUEST_TIMEOUT)?;
         let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
         for partition in partitions {
             let key = format!("{}/{}", topic.name, partition.id());
-            let last = match places.get(&key) {
+            let last = match offsets.get(&key) {
                 Some(last) => *last,
                 None if from_start => -1,
-                None => consumer.fetch_watermarks(name, partition.id(), PATIENCE)?.1 - 1,
+                None => consumer.fetch_watermarks(name, partition.id(), REQUEST_TIMEOUT)?.1 - 1,
             };
             list.add_partition_offset(name, partition.id(), Offset::Offset(last + 1))?;
-            begun.insert(key, last);
+            resolved.insert(key, last);
         }
     }
-    Ok((list, begun))
+    Ok((list, resolved))
 }

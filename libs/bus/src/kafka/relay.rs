@@ -1,9 +1,12 @@
-//! Publishing an outbox: read in the order of ids, publish, delete what the broker has.
+//! The relay: reads an outbox in the order of ids, publishes the rows, and deletes those that the broker has
+//! acknowledged.
 //!
-//! Every process of a service runs a relay; leases divide the lanes among them. One that lost a lane without
-//! noticing (it was stopped for a while) can only publish again what others published already.
+//! Every process of a service runs a relay; leases divide the lanes among them. A relay that lost a lease without
+//! noticing (its process was suspended) can only publish duplicates.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+mod delivery;
+
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,135 +15,126 @@ use db::{Announcements, Db};
 use futures_util::FutureExt as _;
 use ids::Uuid;
 use metrics::{counter, gauge};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::future_producer::{DeliveryFuture, FutureRecord};
-use rdkafka::producer::{FutureProducer, Producer as _, PurgeConfig};
+use rdkafka::producer::FutureProducer;
 use tokio::time::Instant;
 
-use super::lanes::Lanes;
-use super::presence::Presence;
-use super::waiting::{self, Except, Published, Waiting};
-use super::{Kafka, message};
-use crate::lane::Stop;
-use crate::{Bus, Error, Retry};
+use super::Kafka;
+use super::known_topics::KnownTopics;
+use super::lane_leases::LaneLeases;
+use super::lower_bound::LowerBound;
+use super::outbox_rows::{self, Exclude, Published};
+use crate::health::RelayHealth;
+use crate::log::TopicRow;
+use crate::{Error, Retry, Stop};
+use delivery::Batch;
 
-/// How often to look when nobody says anything.
+/// How often to poll without announcements of the database.
 const POLL: Duration = Duration::from_millis(250);
-/// And when the database would say it.
+/// How often to poll with them.
 const POLL_LISTENING: Duration = Duration::from_secs(1);
-/// A broker that takes longer than this is in trouble.
-const SLOW: Duration = Duration::from_secs(3);
-/// How long the end waits for what is under way.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// Announcements are made at most this often.
+/// How long stopping may take.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// The shortest time between two announcements.
 const COALESCE: Duration = Duration::from_millis(10);
-/// The name of the announcements.
-const OUTBOX: &str = "outbox";
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
+/// The channel of the announcements.
+const CHANNEL: &str = "outbox";
 
-/// Publishes the events of one service's database.
+/// Publishes the outbox of one service's database.
 pub struct Relay {
-    bus: Bus,
     kafka: Arc<Kafka>,
     db: Db,
+    health: Arc<RelayHealth>,
 }
 
-/// What came of a round.
 enum Round {
     Idle,
-    Went,
-}
-
-/// Rows that the broker was given.
-#[derive(Default)]
-struct Flight {
-    lanes: Vec<i64>,
-    rows: Vec<Waiting>,
-    deliveries: Vec<(i64, DeliveryFuture, rpc::Span)>,
-    /// Which reading these rows were found by; see [`Work::read_again`].
-    reading: u64,
+    /// Rows are in flight.
+    Published,
 }
 
 impl Relay {
-    pub(crate) fn new(bus: &Bus, kafka: Arc<Kafka>, db: Db) -> Self {
-        Self { bus: bus.clone(), kafka, db }
+    pub(crate) fn new(kafka: Arc<Kafka>, db: Db, health: Arc<RelayHealth>) -> Self {
+        Self { kafka, db, health }
     }
 
     /// Publishes until `stop`.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let stop: Stop<'_> = stop.boxed().shared();
-        let mut at_work = Work::new(&self, stop.clone());
-        let retry = Retry { most: Duration::from_secs(5), ..Retry::default() };
+        let mut publisher = Publisher::new(&self, stop.clone());
+        let retry = Retry { max: MAX_RETRY_DELAY, ..Retry::default() };
+        let service = self.db.service();
         let mut failures = 0;
         while stop.clone().now_or_never().is_none() {
-            // A database that is away must not hold up the end.
-            let patience = stop.clone().then(|()| tokio::time::sleep(FAREWELL));
+            // An unresponsive database must not delay the stop.
+            let stop_timeout = stop.clone().then(|()| tokio::time::sleep(STOP_TIMEOUT));
             let round = tokio::select! {
-                round = at_work.round() => round,
-                () = patience => break,
+                round = publisher.round() => round,
+                () = stop_timeout => break,
             };
             match round {
-                Ok(Round::Went) => failures = 0,
+                Ok(Round::Published) => failures = 0,
                 Ok(Round::Idle) => {
                     failures = 0;
-                    at_work.wait().await;
+                    publisher.wait().await;
                 }
                 Err(error) => {
                     failures += 1;
-                    // A database that crashed may have forgotten what was deleted last.
-                    at_work.read_again();
-                    let why = error.to_string();
-                    counter!("agon_outbox_failures_total", "service" => self.db.service().to_owned())
+                    // A database that crashed may have lost the last deletions.
+                    publisher.rescan();
+                    counter!("agon_outbox_failures_total", "service" => service.to_owned())
                         .increment(1);
-                    if self.bus.shared.relays.stopped(self.db.service(), &why) {
-                        tracing::warn!(service = self.db.service(), %error, "events cannot be published");
+                    if self.health.set_error(service, &error.to_string()) {
+                        tracing::warn!(service, %error, "publishing events failed, retrying");
                     }
-                    let pause = retry.pause(failures, rand::random());
-                    tokio::time::timeout(pause, stop.clone()).await.ok();
+                    let delay = retry.delay(failures, rand::random());
+                    tokio::time::timeout(delay, stop.clone()).await.ok();
                     continue;
                 }
             }
-            self.bus.shared.relays.goes_on(self.db.service());
+            self.health.clear_error(service);
         }
-        at_work.end().await;
+        publisher.stop().await;
     }
 }
 
-/// A relay at work.
-struct Work<'a> {
+/// The state of a running relay.
+struct Publisher<'a> {
     relay: &'a Relay,
     stop: Stop<'a>,
-    lanes: Lanes,
+    leases: LaneLeases,
     producer: Option<FutureProducer>,
-    flight: Option<Flight>,
-    landed: Published,
+    in_flight: Option<Batch>,
+    published: Published,
     announcements: Option<Announcements>,
     appended: tokio::sync::watch::Receiver<u64>,
     announced: Instant,
-    /// Something was appended that was not announced yet.
-    news: bool,
-    floor: super::floor::Floor,
-    presence: Presence,
-    reading: u64,
+    /// An append has not been announced to the other relays yet.
+    announce: bool,
+    bound: LowerBound,
+    topics: KnownTopics,
+    /// The number of the current scan; rises when reading restarts from the first row.
+    scan: u64,
     /// Keys with an event that can never be published.
     refused: HashSet<(String, Uuid)>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> Publisher<'a> {
     fn new(relay: &'a Relay, stop: Stop<'a>) -> Self {
         Self {
             relay,
             stop,
-            lanes: Lanes::new(&relay.db),
+            leases: LaneLeases::new(&relay.db),
             producer: None,
-            flight: None,
-            landed: Published::default(),
+            in_flight: None,
+            published: Published::default(),
             announcements: None,
             appended: relay.db.appended(),
             announced: Instant::now(),
-            news: false,
-            floor: super::floor::Floor::default(),
-            presence: Presence::default(),
-            reading: 0,
+            announce: false,
+            bound: LowerBound::default(),
+            topics: KnownTopics::default(),
+            scan: 0,
             refused: HashSet::new(),
         }
     }
@@ -150,320 +144,134 @@ impl<'a> Work<'a> {
     }
 
     async fn round(&mut self) -> Result<Round, Error> {
-        if self.lanes.is_due() {
-            self.tend().await?;
+        if self.leases.is_due() {
+            self.renew_leases().await?;
         }
-        if self.announcements.is_none() {
-            self.announcements = self.db().announcements(OUTBOX).await.ok();
-        }
-        self.news |= self.appended.has_changed().unwrap_or(false);
-        self.appended.borrow_and_update();
-        self.news &= !self.lanes.are_all_ours();
-        if self.news && self.announced.elapsed() >= COALESCE {
-            (self.news, self.announced) = (false, Instant::now());
-            self.db().announce(OUTBOX).await?;
-        }
-        let lanes = self.lanes.ours();
+        self.announce_appends().await?;
+        let lanes = self.leases.held();
         if lanes.is_empty() {
             self.measure(&[]);
             return Ok(Round::Idle);
         }
-        if self.presence.look_again() || self.floor.is_old() {
-            self.read_again();
+        if self.topics.recheck() || self.bound.is_full_scan_due() {
+            self.rescan();
         }
-        if self.flight.is_some() {
-            self.floor.advance(&self.relay.db).await?;
+        if self.in_flight.is_some() {
+            self.bound.advance(self.db()).await?;
         }
-        // It takes a producer a while to be ready.
+        // Start connecting while the rows are read.
         drop(self.producer()?);
-        // What comes next is read while the broker takes what went before, and goes when it has.
-        let flight = self.flight.take().unwrap_or_default();
-        let (db, floor, gone) = (self.db().clone(), self.floor.get(), self.landed.clone());
-        let under_way = flight.deliveries.iter().map(|(id, ..)| id).chain(&gone.ids).copied();
-        let under_way: Vec<i64> = under_way.filter(|id| *id > floor).collect();
-        let reading = self.reading;
-        let absent = self.presence.absent().iter().cloned().collect();
-        let held = !self.refused.is_empty();
-        let except = Except { floor, under_way: &under_way, absent, held };
-        let (rows, deleted, landed) = tokio::join!(
-            waiting::read(&db, &lanes, except),
-            waiting::delete(&db, &gone.ids),
-            self.land(flight),
+        self.publish(lanes).await
+    }
+
+    /// Reads the next rows while the broker receives the previous ones, and sends them afterwards.
+    async fn publish(&mut self, lanes: Vec<i64>) -> Result<Round, Error> {
+        let batch = self.in_flight.take().unwrap_or_default();
+        let (db, up_to, published) = (self.db(), self.bound.get(), self.published.clone());
+        let in_flight = batch.ids().chain(published.ids.iter().copied());
+        let in_flight: Vec<i64> = in_flight.filter(|id| *id > up_to).collect();
+        let scan = self.scan;
+        let topics = self.topics.missing().iter().cloned().collect();
+        let refused_keys = !self.refused.is_empty();
+        let exclude = Exclude { up_to, in_flight: &in_flight, topics, refused_keys };
+        let (rows, deleted, delivered) = tokio::join!(
+            outbox_rows::read(db, &lanes, exclude),
+            outbox_rows::delete(db, &published.ids),
+            self.await_delivery(batch),
         );
         if let Ok(transaction) = &deleted {
-            self.forget(&gone, *transaction);
+            self.deleted(&published, *transaction);
         }
-        if !landed? {
+        if !delivered? {
             return Ok(Round::Idle);
         }
         deleted?;
-        self.send(rows?, Flight { lanes, reading, ..Flight::default() }).await?;
-        let last = self.flight.is_none();
-        if last {
-            let gone = self.landed.clone();
-            let transaction = waiting::delete(&db, &gone.ids).await?;
-            self.forget(&gone, transaction);
-            // While nobody waits for it.
-            self.floor.advance(&self.relay.db).await?;
+        self.send(rows?, Batch::new(lanes, scan)).await?;
+        if self.in_flight.is_some() {
+            return Ok(Round::Published);
         }
-        Ok(if last { Round::Idle } else { Round::Went })
+        let published = self.published.clone();
+        let transaction = outbox_rows::delete(db, &published.ids).await?;
+        self.deleted(&published, transaction);
+        self.bound.advance(db).await?;
+        Ok(Round::Idle)
     }
 
-    /// Looks after the lanes, and whether what some keys waited for has come.
-    async fn tend(&mut self) -> Result<(), Error> {
-        let others = self.lanes.tend(&self.relay.db).await?;
-        let ours = self.lanes.ours();
-        if self.flight.as_ref().is_some_and(|f| f.lanes.iter().any(|lane| !ours.contains(lane))) {
-            self.forget_producer();
+    /// Tells the relays that hold the other lanes about appends in this process.
+    async fn announce_appends(&mut self) -> Result<(), Error> {
+        if self.announcements.is_none() {
+            self.announcements = self.db().announcements(CHANNEL).await.ok();
+        }
+        self.announce |= self.appended.has_changed().unwrap_or(false);
+        self.appended.borrow_and_update();
+        self.announce &= !self.leases.holds_all();
+        if self.announce && self.announced.elapsed() >= COALESCE {
+            (self.announce, self.announced) = (false, Instant::now());
+            self.db().announce(CHANNEL).await?;
+        }
+        Ok(())
+    }
+
+    /// Renews the leases, and checks whether refused events have been fixed.
+    async fn renew_leases(&mut self) -> Result<(), Error> {
+        let lanes_changed = self.leases.renew(self.db()).await?;
+        let held = self.leases.held();
+        if self.in_flight.as_ref().is_some_and(|batch| !batch.is_covered_by(&held)) {
+            self.drop_producer();
         }
         let before = std::mem::take(&mut self.refused);
-        self.refused = waiting::refused(self.db()).await?;
-        let mended = before.iter().any(|key| !self.refused.contains(key));
-        // What is in other lanes is not known, and what waited was passed.
-        if others || mended {
-            self.read_again();
+        self.refused = outbox_rows::refused_keys(self.db()).await?;
+        let fixed = before.iter().any(|key| !self.refused.contains(key));
+        // The bound does not cover new lanes, and has passed the rows of blocked keys.
+        if lanes_changed || fixed {
+            self.rescan();
         }
-        self.gauge_refused();
+        self.report_refused();
         Ok(())
     }
 
-    /// Reads everything from the start, also what is before rows that are under way.
-    fn read_again(&mut self) {
-        self.floor.reset();
-        self.reading += 1;
+    /// Reads from the first row again.
+    fn rescan(&mut self) {
+        self.bound.reset();
+        self.scan += 1;
     }
 
-    fn show_absent(&self) {
-        self.relay.bus.shared.relays.absent(self.db().service(), &self.presence.lasting());
-    }
-
-    /// After what had landed was deleted.
-    fn forget(&mut self, gone: &Published, transaction: Option<i64>) {
-        self.landed.ids.drain(..gone.ids.len());
-        if let (Some((place, reading)), Some(transaction)) = (gone.whole_to, transaction)
-            && reading == self.reading
+    /// Updates the bound after published rows were deleted.
+    fn deleted(&mut self, published: &Published, transaction: Option<i64>) {
+        self.published.ids.drain(..published.ids.len());
+        if let (Some((id, scan)), Some(transaction)) = (published.complete_to, transaction)
+            && scan == self.scan
         {
-            self.floor.note(place, transaction);
+            self.bound.published(id, transaction);
         }
     }
 
-    /// Hands rows to the producer, in order.
-    async fn send(&mut self, mut rows: Vec<Waiting>, mut flight: Flight) -> Result<(), Error> {
-        self.measure(&rows);
-        let producer = self.producer()?;
-        let topics: BTreeSet<&str> = rows.iter().map(|(.., topic)| topic.as_str()).collect();
-        let mut missing = false;
-        for topic in topics {
-            missing |= !self.presence.look(topic, &self.relay.kafka.name(topic), &producer).await?;
-        }
-        if missing {
-            rows.retain(|(.., topic)| !self.presence.absent().contains(topic));
-        }
-        self.show_absent();
-        let source = format!("/agon/{}", self.db().service());
-        let (mut refusals, mut names) = (Vec::new(), HashMap::new());
-        for (id, row, topic) in &rows {
-            if !self.refused.is_empty() && self.refused.contains(&(topic.clone(), row.aggregate_id))
-            {
-                continue;
-            }
-            let name = names.entry(topic.as_str()).or_insert_with(|| self.relay.kafka.name(topic));
-            let mut key = Uuid::encode_buffer();
-            let key = &*row.aggregate_id.hyphenated().encode_lower(&mut key);
-            let record = FutureRecord::to(name)
-                .key(key)
-                .payload(&row.data)
-                .headers(message::headers(row, key, &source));
-            match producer.send_result(record) {
-                Ok(delivery) => {
-                    flight.deliveries.push((*id, delivery, message::span(row, topic)));
-                }
-                // What is under way comes first.
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => break,
-                Err((error, _)) if message::is_hopeless(&error) => {
-                    self.refused.insert((topic.clone(), row.aggregate_id));
-                    refusals.push((*id, error.to_string()));
-                }
-                Err((error, _)) => {
-                    self.forget_producer();
-                    return Err(Error::Kafka(error.to_string()));
-                }
-            }
-        }
-        for (id, why) in refusals {
-            self.refuse(id, &why, &rows).await?;
-        }
-        self.floor.sent(flight.deliveries.iter().map(|(id, ..)| *id));
-        flight.rows = rows;
-        self.flight = Some(flight).filter(|flight| !flight.deliveries.is_empty());
-        Ok(())
-    }
-
-    /// Waits until the broker has what it was given; false when the lanes went to others meanwhile.
-    async fn land(&mut self, flight: Flight) -> Result<bool, Error> {
-        let Flight { lanes, rows, deliveries, reading } = flight;
-        let deliveries = async {
-            let (mut published, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
-            for (id, delivery, mut span) in deliveries {
-                let why = match delivery.await {
-                    Ok(Ok(_)) => {
-                        published.push(id);
-                        continue;
-                    }
-                    Ok(Err((error, _))) if message::is_hopeless(&error) => {
-                        refused.push((id, error.to_string()));
-                        "the broker refused the event"
-                    }
-                    Ok(Err((error, _))) => {
-                        failed = Some(error.to_string());
-                        "the broker did not take the event"
-                    }
-                    Err(_) => {
-                        failed = Some("the producer is gone".to_owned());
-                        "the producer is gone"
-                    }
-                };
-                span.fail(why);
-            }
-            (published, refused, failed)
-        };
-        let landed = self.while_ours(&lanes, deliveries).await?;
-        let Some((published, refused, failed)) = landed else { return Ok(false) };
-        let whole = published.len() == rows.len();
-        let last = rows.last().filter(|_| whole).map(|(last, ..)| *last);
-        self.landed.whole_to = last.map(|last| (last, reading));
-        self.landed.ids.extend(published);
-        for (id, why) in refused {
-            self.refuse(id, &why, &rows).await?;
-        }
-        if let Some(why) = failed {
-            // Behind a failure nothing more of this producer may come.
-            self.forget_producer();
-            return Err(Error::Kafka(why));
-        }
-        Ok(true)
-    }
-
-    /// Waits for something as long as our lanes stay ours; `None` when they did not, or when it is time to stop.
-    async fn while_ours<T>(
-        &mut self,
-        lanes: &[i64],
-        waited: impl Future<Output = T> + Send,
-    ) -> Result<Option<T>, Error> {
-        let mut waited = std::pin::pin!(waited);
-        let started = Instant::now();
-        loop {
-            let due = self.lanes.due();
-            tokio::select! {
-                done = &mut waited => return Ok(Some(done)),
-                () = self.stop.clone() => {
-                    self.forget_producer();
-                    return Ok(None);
-                }
-                () = tokio::time::sleep_until(due) => {
-                    let service = self.relay.db.service();
-                    if started.elapsed() > SLOW
-                        && self.relay.bus.shared.relays.stopped(service, "Kafka does not answer")
-                    {
-                        tracing::warn!(service, "Kafka does not answer; events wait in the outbox");
-                    }
-                    let tended = self.lanes.tend(&self.relay.db).await;
-                    if matches!(tended, Ok(true)) {
-                        self.read_again();
-                    }
-                    let ours = self.lanes.ours();
-                    if tended.is_err() && lanes.iter().all(|lane| ours.contains(lane)) {
-                        // Still ours for a while; the database may come back.
-                        tokio::time::sleep(COALESCE).await;
-                    } else if lanes.iter().any(|lane| !ours.contains(lane)) {
-                        self.forget_producer();
-                        return Ok(None);
-                    }
-                }
-            }
-        }
-    }
-
-    fn producer(&mut self) -> Result<FutureProducer, Error> {
-        if let Some(producer) = &self.producer
-            && producer.client().fatal_error().is_none()
-        {
-            return Ok(producer.clone());
-        }
-        self.forget_producer();
-        let made: FutureProducer = self
-            .relay
-            .kafka
-            .client()
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            .set("partitioner", "murmur2_random")
-            .set("compression.type", "lz4")
-            // What is read together goes together; waiting for more would only be late.
-            .set("linger.ms", "0")
-            // The relay gives up when a lane is no longer its own, and not before: a message that was given up
-            // alone would be overtaken by the next of its key.
-            .set("message.timeout.ms", "0")
-            .set("queue.buffering.max.messages", "10000")
-            .set("queue.buffering.max.kbytes", "65536")
-            .create()?;
-        self.producer = Some(made.clone());
-        Ok(made)
-    }
-
-    /// Drops the producer with all that it has not published.
-    fn forget_producer(&mut self) {
-        self.flight = None;
-        self.floor.forget_sent();
-        self.presence.forget();
-        if let Some(producer) = self.producer.take() {
-            // Takes a moment.
-            tokio::task::spawn_blocking(move || {
-                producer.purge(PurgeConfig::default().queue().inflight());
-                drop(producer);
-            });
-        }
-    }
-
-    async fn refuse(&mut self, id: i64, why: &str, rows: &[Waiting]) -> Result<(), Error> {
-        if let Some((_, row, topic)) = rows.iter().find(|(row, ..)| *row == id) {
-            let (event_id, key) = (row.event_id, row.aggregate_id);
-            tracing::error!(topic, %event_id, %key, why, "an event can never be published; its key waits");
-            self.refused.insert((topic.clone(), row.aggregate_id));
-        }
-        self.gauge_refused();
-        let refusing = self.db().transact(|mut tx| async move {
-            let query = tx.query("UPDATE outbox SET refusal = $1 WHERE id = $2");
-            query.bind(why).bind(id).execute().await
-        });
-        refusing.await.map(drop).map_err(Error::from)
-    }
-
-    fn measure(&self, rows: &[Waiting]) {
+    /// Records the size of the queue, as far as it was read.
+    fn measure(&self, rows: &[TopicRow]) {
         let now = self.db().clock().now();
-        let age = rows.first().map_or(0, |(_, row, _)| (now - row.occurred_at).num_milliseconds());
+        let age = rows.first().map_or(0, |first| (now - first.row.occurred_at).num_milliseconds());
         let service = self.db().service().to_owned();
         #[expect(clippy::cast_precision_loss, reason = "gauges")]
         {
-            // What the relay has seen: of a long queue not the whole.
             gauge!("agon_outbox_rows", "service" => service.clone()).set(rows.len() as f64);
             gauge!("agon_outbox_oldest_seconds", "service" => service)
                 .set(age.max(0) as f64 / 1000.0);
         }
     }
 
-    fn gauge_refused(&self) {
-        let service = self.db().service().to_owned();
+    fn report_refused(&self) {
+        let service = self.db().service();
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        gauge!("agon_outbox_refused_keys", "service" => service).set(self.refused.len() as f64);
-        self.relay.bus.shared.relays.refused(self.db().service(), self.refused.len());
+        gauge!("agon_outbox_refused_keys", "service" => service.to_owned())
+            .set(self.refused.len() as f64);
+        self.relay.health.set_refused_keys(service, self.refused.len());
     }
 
-    /// Waits for an append, here or elsewhere, or for the time to look after the lanes.
+    /// Waits for an append in any process, for the next renewal of the leases, or for the stop.
     async fn wait(&mut self) {
         let poll = if self.announcements.is_some() { POLL_LISTENING } else { POLL };
-        let mut until = (Instant::now() + poll).min(self.lanes.due());
-        if self.news {
+        let mut until = (Instant::now() + poll).min(self.leases.due());
+        if self.announce {
             until = until.min(self.announced + COALESCE);
         }
         let announced = match &mut self.announcements {
@@ -472,7 +280,7 @@ impl<'a> Work<'a> {
         };
         tokio::select! {
             _ = self.appended.changed() => self.appended.mark_changed(),
-            heard = announced => if heard.is_err() {
+            received = announced => if received.is_err() {
                 self.announcements = None;
             },
             () = self.stop.clone() => {}
@@ -480,13 +288,13 @@ impl<'a> Work<'a> {
         }
     }
 
-    async fn end(mut self) {
-        let db = &self.relay.db;
-        let tidy = async {
-            waiting::delete(db, &self.landed.ids).await.ok();
-            self.lanes.release(db).await;
+    async fn stop(mut self) {
+        let db = self.db();
+        let clean_up = async {
+            outbox_rows::delete(db, &self.published.ids).await.ok();
+            self.leases.release(db).await;
         };
-        tokio::time::timeout(FAREWELL, tidy).await.ok();
-        self.forget_producer();
+        tokio::time::timeout(STOP_TIMEOUT, clean_up).await.ok();
+        self.drop_producer();
     }
 }

@@ -1,4 +1,4 @@
-//! How brokers are spoken to: in the open or by TLS, and as whom.
+//! Connections to brokers: TLS and SASL authentication.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,43 +7,43 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// Whether librdkafka was built with OpenSSL, which it needs for TLS and for SCRAM.
+/// Whether librdkafka was built with OpenSSL, which TLS and SCRAM need.
 const BUILT_WITH_TLS: bool = cfg!(feature = "tls");
 
 /// PEM files, for brokers behind `kafkas://`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// Whose certificates the brokers may show; when not given, those that the machine trusts.
+    /// The CA certificates that may sign the brokers' certificates. Default: those that the system trusts.
     pub ca: Option<PathBuf>,
-    /// What this side shows to brokers that ask for a certificate, followed by those between it and their CA.
+    /// The client certificate, followed by intermediate certificates, for brokers that request one.
     pub certificate: Option<PathBuf>,
     /// The private key of `certificate`.
     pub key: Option<PathBuf>,
 }
 
-/// As whom the brokers are asked; nobody without a `username`.
+/// The account at the brokers; anonymous without a `username`.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sasl {
-    /// How the password is proved.
+    /// How the password is sent.
     pub mechanism: Mechanism,
-    /// The account.
+    /// The name of the account.
     pub username: Option<String>,
-    /// Its password.
+    /// The password of the account.
     pub password: Option<String>,
 }
 
-/// Ways to prove a password.
+/// SASL mechanisms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mechanism {
-    /// By sending it.
+    /// In plain text.
     #[serde(rename = "PLAIN")]
     Plain,
-    /// By SCRAM with SHA-256.
+    /// SCRAM with SHA-256.
     #[serde(rename = "SCRAM-SHA-256")]
     ScramSha256,
-    /// By SCRAM with SHA-512.
+    /// SCRAM with SHA-512.
     #[default]
     #[serde(rename = "SCRAM-SHA-512")]
     ScramSha512,
@@ -59,7 +59,7 @@ impl Mechanism {
     }
 }
 
-/// Without the password.
+/// Omits the password.
 impl fmt::Debug for Sasl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sasl")
@@ -69,7 +69,8 @@ impl fmt::Debug for Sasl {
     }
 }
 
-/// Settings of librdkafka that have a key of their own, with that key: given twice, nobody could tell which one holds.
+/// Settings of librdkafka that have a key of their own, with that key. They are rejected under `client`, where they
+/// could contradict it.
 pub(super) const OWN_KEYS: [(&str, &str); 10] = [
     ("bootstrap.servers", "url"),
     ("metadata.broker.list", "url"),
@@ -83,7 +84,7 @@ pub(super) const OWN_KEYS: [(&str, &str); 10] = [
     ("ssl.key.location", "tls.key"),
 ];
 
-/// The settings of librdkafka for this; an error begins with the key that is to be changed.
+/// The settings of librdkafka. An error starts with the key at fault.
 pub(super) fn settings(
     encrypted: bool,
     tls: &Tls,
@@ -110,7 +111,7 @@ fn tls_settings(encrypted: bool, tls: &Tls) -> Result<Vec<(&'static str, String)
     let given = files.iter().filter_map(|(key, name, path)| Some((*key, *name, path.as_ref()?)));
     if !encrypted {
         return match given.into_iter().next() {
-            Some((key, ..)) => Err(wrong(format!("tls.{key}"), "is for brokers behind kafkas://")),
+            Some((key, ..)) => Err(wrong(format!("tls.{key}"), "requires a url with kafkas://")),
             None => Ok(Vec::new()),
         };
     }
@@ -119,10 +120,10 @@ fn tls_settings(encrypted: bool, tls: &Tls) -> Result<Vec<(&'static str, String)
     }
     match (&tls.certificate, &tls.key) {
         (Some(_), None) => {
-            return Err(wrong("tls.key", "is missing, but tls.certificate is given"));
+            return Err(wrong("tls.key", "must be set because tls.certificate is set"));
         }
         (None, Some(_)) => {
-            return Err(wrong("tls.certificate", "is missing, but tls.key is given"));
+            return Err(wrong("tls.certificate", "must be set because tls.key is set"));
         }
         _ => {}
     }
@@ -132,8 +133,8 @@ fn tls_settings(encrypted: bool, tls: &Tls) -> Result<Vec<(&'static str, String)
 fn sasl_settings(sasl: &Sasl) -> Result<Vec<(&'static str, String)>, Error> {
     match (&sasl.username, &sasl.password) {
         (None, None) => Ok(Vec::new()),
-        (Some(_), None) => Err(wrong("sasl.password", "is missing, but sasl.username is given")),
-        (None, Some(_)) => Err(wrong("sasl.username", "is missing, but sasl.password is given")),
+        (Some(_), None) => Err(wrong("sasl.password", "must be set because sasl.username is set")),
+        (None, Some(_)) => Err(wrong("sasl.username", "must be set because sasl.password is set")),
         (Some(_), Some(_)) if !BUILT_WITH_TLS && sasl.mechanism != Mechanism::Plain => {
             let mechanism = sasl.mechanism.name();
             Err(wrong("sasl.mechanism", &format!("{mechanism} {NOT_BUILT}")))
@@ -146,23 +147,19 @@ fn sasl_settings(sasl: &Sasl) -> Result<Vec<(&'static str, String)>, Error> {
     }
 }
 
-const NOT_BUILT: &str =
-    "needs a program that was built with `--features kafka-tls`; this one was not";
+const NOT_BUILT: &str = "requires a program built with `--features kafka-tls`";
 
 fn wrong(key: impl fmt::Display, what: &str) -> Error {
     Error::Config(format!("{key}: {what}"))
 }
 
-/// librdkafka's own words about a file that is missing do not name the setting.
+/// Checks a file here because librdkafka's error does not name the setting.
 fn readable(key: &str, path: &Path) -> Result<String, Error> {
     let refused = |error: &dyn fmt::Display| {
-        wrong(
-            format!("tls.{key}"),
-            &format!("cannot read {}: {error}; give a PEM file", path.display()),
-        )
+        wrong(format!("tls.{key}"), &format!("cannot read PEM file {}: {error}", path.display()))
     };
     std::fs::File::open(path).map_err(|error| refused(&error))?;
-    path.to_str().map(str::to_owned).ok_or_else(|| refused(&"its name is not UTF-8"))
+    path.to_str().map(str::to_owned).ok_or_else(|| refused(&"the path is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -184,21 +181,21 @@ mod tests {
     }
 
     #[test]
-    fn in_the_open() {
-        let nobody = Sasl::default();
-        assert_eq!(protocol(false, &nobody), "plaintext");
+    fn plaintext_accepts_only_sasl_plain_settings() {
+        let anonymous = Sasl::default();
+        assert_eq!(protocol(false, &anonymous), "plaintext");
         let plain = account(Mechanism::Plain);
         assert_eq!(protocol(false, &plain), "sasl_plaintext");
         assert!(!format!("{plain:?}").contains("hush"));
         refused(false, &Tls::default(), &Sasl { password: None, ..plain.clone() }, "sasl.password");
         refused(false, &Tls::default(), &Sasl { username: None, ..plain }, "sasl.username");
         let tls = Tls { ca: Some("ca.pem".into()), ..Tls::default() };
-        refused(false, &tls, &nobody, "tls.ca");
+        refused(false, &tls, &anonymous, "tls.ca");
     }
 
     #[cfg(not(feature = "tls"))]
     #[test]
-    fn without_the_feature() {
+    fn tls_and_scram_are_rejected_without_the_feature() {
         refused(true, &Tls::default(), &Sasl::default(), "url");
         for mechanism in [Mechanism::ScramSha256, Mechanism::ScramSha512] {
             refused(false, &Tls::default(), &account(mechanism), "sasl.mechanism");
@@ -209,16 +206,16 @@ mod tests {
 
     #[cfg(feature = "tls")]
     #[test]
-    fn with_the_feature() {
+    fn tls_and_scram_are_accepted_with_the_feature() {
         assert_eq!(protocol(true, &Sasl::default()), "ssl");
         assert_eq!(protocol(true, &account(Mechanism::default())), "sasl_ssl");
         assert_eq!(protocol(false, &account(Mechanism::ScramSha256)), "sasl_plaintext");
-        let nobody = Sasl::default();
-        let half = Tls { certificate: Some("c.pem".into()), ..Tls::default() };
-        refused(true, &half, &nobody, "tls.key");
-        let half = Tls { key: Some("c.key".into()), ..Tls::default() };
-        refused(true, &half, &nobody, "tls.certificate");
+        let anonymous = Sasl::default();
+        let partial = Tls { certificate: Some("c.pem".into()), ..Tls::default() };
+        refused(true, &partial, &anonymous, "tls.key");
+        let partial = Tls { key: Some("c.key".into()), ..Tls::default() };
+        refused(true, &partial, &anonymous, "tls.certificate");
         let missing = Tls { ca: Some("/nowhere/ca.pem".into()), ..Tls::default() };
-        refused(true, &missing, &nobody, "tls.ca");
+        refused(true, &missing, &anonymous, "tls.ca");
     }
 }

@@ -1,4 +1,4 @@
-//! Making topics. That is an act of the operator, or of a start that is told to: never of a message.
+//! Creates topics on request. Messages never create topics.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -11,61 +11,61 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerCon
 use super::Kafka;
 use crate::Error;
 
-/// How long the cluster may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long to ask why it did not work.
-const EXPLAINING: Duration = Duration::from_secs(3);
-/// How long dead letters are kept.
-const DEAD_LETTERS: Duration = Duration::from_secs(30 * 24 * 3600);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long to wait for the client to report the cause of a failure.
+const CAUSE_TIMEOUT: Duration = Duration::from_secs(3);
+const DEAD_LETTER_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A topic that was asked for.
+/// The result for one topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Created {
     /// Its name on the cluster.
     pub name: String,
-    /// False when it was there already.
+    /// False if it existed before.
     pub new: bool,
 }
 
-/// The first thing that a client complained of.
+/// The first error that a client reports.
 #[derive(Default)]
-struct Complaint(OnceLock<String>);
+struct FirstError(OnceLock<String>);
 
-impl ClientContext for Complaint {
+impl ClientContext for FirstError {
     fn error(&self, error: KafkaError, reason: &str) {
-        // Said beside the reason, which is what is asked for.
+        // Follows from the actual cause, which is reported separately.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
             self.0.set(reason.to_owned()).ok();
         }
     }
 }
 
-impl ProducerContext for Complaint {
+impl ProducerContext for FirstError {
     type DeliveryOpaque = ();
 
     fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
-/// Kafka's own default, in bytes.
-const LARGEST_BATCH: &str = "1048588";
+/// In bytes; Kafka's default.
+const MAX_BATCH: &str = "1048588";
 
 impl Kafka {
-    /// Makes the topics that are missing. What is there stays as it is.
-    pub(crate) async fn create(
+    /// Creates missing topics. Does not change existing ones.
+    pub(crate) async fn create_topics(
         &self,
         topics: &[&str],
         dead_letters: &[String],
     ) -> Result<Vec<Created>, Error> {
         let admin: AdminClient<DefaultClientContext> = self.client().create()?;
-        let forever = match self.config.retention_hours {
+        let retention = match self.config.retention_hours {
             0 => "-1".to_owned(),
             hours => (u128::from(hours) * 3_600_000).to_string(),
         };
-        let limited = DEAD_LETTERS.as_millis().to_string();
+        let dead_letter_retention = DEAD_LETTER_RETENTION.as_millis().to_string();
         let replicas = self.config.min_insync_replicas.to_string();
-        let named = topics.iter().map(|topic| (self.name(topic), forever.as_str()));
-        let letters = dead_letters.iter().map(|topic| (self.name(topic), limited.as_str()));
-        let named: Vec<(String, &str)> = named.chain(letters).collect();
+        let topics = topics.iter().map(|topic| (self.topic_name(topic), retention.as_str()));
+        let dead_letters = dead_letters
+            .iter()
+            .map(|topic| (self.topic_name(topic), dead_letter_retention.as_str()));
+        let named: Vec<(String, &str)> = topics.chain(dead_letters).collect();
         let new: Vec<NewTopic<'_>> = named
             .iter()
             .map(|(name, retention)| {
@@ -74,39 +74,40 @@ impl Kafka {
                     .set("retention.ms", retention)
                     .set("min.insync.replicas", &replicas)
                     .set("cleanup.policy", "delete")
-                    // What the producer puts together, whatever the broker's own limit is.
-                    .set("max.message.bytes", LARGEST_BATCH)
+                    // The producer's batch size must fit, whatever the broker's default is.
+                    .set("max.message.bytes", MAX_BATCH)
             })
             .collect();
-        let options =
-            AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+        let options = AdminOptions::new()
+            .request_timeout(Some(REQUEST_TIMEOUT))
+            .operation_timeout(Some(REQUEST_TIMEOUT));
         let mut created = Vec::new();
         let results = match admin.create_topics(&new, &options).await {
             Ok(results) => results,
-            Err(error) => return Err(self.explained(&error).await),
+            Err(error) => return Err(self.with_cause(&error).await),
         };
         for result in results {
             created.push(match result {
                 Ok(name) => Created { name, new: true },
                 Err((name, RDKafkaErrorCode::TopicAlreadyExists)) => Created { name, new: false },
                 Err((name, code)) => {
-                    return Err(Error::Kafka(format!("topic {name} cannot be made: {code}")));
+                    return Err(Error::Kafka(format!("cannot create topic {name}: {code}")));
                 }
             });
         }
         Ok(created)
     }
 
-    /// With the reason: a request that waited in vain does not tell that the account was refused, say.
-    async fn explained(&self, error: &KafkaError) -> Error {
+    /// Adds the cause: a request that timed out does not say that authentication failed, for example.
+    async fn with_cause(&self, error: &KafkaError) -> Error {
         let client = self.client();
         let reason = tokio::task::spawn_blocking(move || {
-            let asking: BaseProducer<Complaint> =
-                client.create_with_context(Complaint::default()).ok()?;
-            let deadline = Instant::now() + EXPLAINING;
+            let probe: BaseProducer<FirstError> =
+                client.create_with_context(FirstError::default()).ok()?;
+            let deadline = Instant::now() + CAUSE_TIMEOUT;
             while Instant::now() < deadline {
-                asking.poll(Duration::from_millis(50));
-                if let Some(reason) = asking.client().context().0.get() {
+                probe.poll(Duration::from_millis(50));
+                if let Some(reason) = probe.client().context().0.get() {
                     return Some(reason.clone());
                 }
             }

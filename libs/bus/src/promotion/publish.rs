@@ -1,4 +1,4 @@
-//! From the outbox to the broker.
+//! The second step: publishes the outboxes.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use futures_util::future::join_all;
 use ids::Uuid;
 use tokio::sync::watch;
 
-use super::{Promotion, Seen};
+use super::{OnProgress, Promotion};
 use crate::Error;
-use crate::kafka::LANES;
+use crate::kafka::lease_name;
+use crate::outbox::LANES;
 
-/// How often to look how far it is.
-const LOOK: Duration = Duration::from_millis(200);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 /// Events of one statement.
 const CHUNK: usize = 1000;
 
 impl Promotion {
-    /// Publishes what is in the outboxes, and waits until the broker has all of it, however long that takes. What the
-    /// broker has from an earlier attempt is not published again.
+    /// Publishes the outboxes and waits until they are empty, without a timeout. Events that an earlier attempt has
+    /// published are skipped.
     ///
     /// # Errors
-    /// Also when an event can never be published.
-    pub async fn publish(&self, seen: Seen<'_>) -> Result<(), Error> {
+    /// Also if an event can never be published.
+    pub async fn publish(&self, on_progress: OnProgress<'_>) -> Result<(), Error> {
         self.skip_published().await?;
         let (stop, stopped) = watch::channel(false);
         let relays = self.services.iter().filter_map(|service| {
@@ -33,27 +33,28 @@ impl Promotion {
             Some(relay.run(stop.boxed()))
         });
         let relays = join_all(relays);
-        let waiting = async {
-            let done = self.until_empty(seen).await;
+        let wait = async {
+            let result = self.until_empty(on_progress).await;
             stop.send_replace(true);
-            done
+            result
         };
-        let (_, done) = tokio::join!(relays, waiting);
-        done
+        let (_, result) = tokio::join!(relays, wait);
+        result
     }
 
-    /// Whoever published before died between the broker's acknowledgement and the deletion, and keeps its lanes for a
-    /// while that nobody has to wait for.
+    /// The relay of an earlier attempt may have died between the broker's acknowledgement and the deletion, and its
+    /// leases have not expired yet.
     async fn skip_published(&self) -> Result<(), Error> {
         for service in &self.services {
             for lane in 0..LANES {
-                db::lease::expire(&service.target, &format!("relay/{lane}")).await?;
+                db::lease::expire(&service.target, &lease_name(lane)).await?;
             }
         }
         for (topic, source) in self.topics() {
             let owner = self.services.iter().find(|s| s.source.is_same(&source));
             let Some(target) = owner.map(|service| &service.target) else { continue };
-            let published: Vec<Uuid> = self.survey(&topic).await?.of.into_keys().collect();
+            let index = self.index(&topic).await?;
+            let published: Vec<Uuid> = index.first_position.into_keys().collect();
             for ids in published.chunks(CHUNK) {
                 let delete = target.transact(|mut tx| async move {
                     let query = tx.query("DELETE FROM outbox WHERE event_id");
@@ -65,31 +66,31 @@ impl Promotion {
         Ok(())
     }
 
-    async fn until_empty(&self, seen: Seen<'_>) -> Result<(), Error> {
+    async fn until_empty(&self, on_progress: OnProgress<'_>) -> Result<(), Error> {
         let mut total = 0;
         loop {
-            let mut waiting = 0;
+            let mut remaining = 0;
             for service in &self.services {
-                waiting += waiting_in(&service.target).await?;
+                remaining += remaining_rows(&service.target).await?;
             }
-            total = waiting.max(total);
-            seen("publishing", total - waiting, total);
-            if waiting == 0 {
+            total = remaining.max(total);
+            on_progress("publishing", total - remaining, total);
+            if remaining == 0 {
                 return Ok(());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(PROGRESS_INTERVAL).await;
         }
     }
 }
 
-async fn waiting_in(target: &Db) -> Result<u64, Error> {
-    let (waiting, refused): (i64, Option<String>) =
+async fn remaining_rows(target: &Db) -> Result<u64, Error> {
+    let (rows, refusal): (i64, Option<String>) =
         target.query("SELECT count(*), max(refusal) FROM outbox").fetch_one().await?;
-    match refused {
-        None => Ok(waiting.unsigned_abs()),
-        Some(why) => {
+    match refusal {
+        None => Ok(rows.unsigned_abs()),
+        Some(reason) => {
             let service = target.service();
-            Err(Error::Kafka(format!("an event of {service} can never be published: {why}")))
+            Err(Error::Kafka(format!("refused an event of {service}: {reason}")))
         }
     }
 }

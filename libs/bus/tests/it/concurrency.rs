@@ -1,14 +1,13 @@
-//! Many writers, several readers, crashes.
+//! Concurrent writers and consumers, and crashes.
 
 use std::time::{Duration, Instant};
 
 use bus::{Event, outbox};
-use db::testing;
 use proto::event::{SubmissionCreated, UserUpdated};
 
-use crate::world::{SECRETS, Slow, USERS, World, update_in};
+use crate::world::{Inject, SECRETS, Slow, USERS, World, update_in};
 
-/// Sixteen writers with transactions of random length over a few hot rows, one in ten rolled back.
+/// Sixteen writers update a few hot rows in transactions of random length; one in ten is rolled back.
 pub async fn write(world: &World, rounds: usize) {
     let mut users = Vec::new();
     for _ in 0..10 {
@@ -20,15 +19,15 @@ pub async fn write(world: &World, rounds: usize) {
         let (db, users) = (world.auth.db(), users.clone());
         writers.push(tokio::spawn(async move {
             for _ in 0..rounds {
-                // In one order, because waiting for PostgreSQL to find deadlocks takes a second each.
-                let mut some: Vec<usize> = (0..rand::random_range(1..4))
+                // Sorted, because PostgreSQL takes a second to detect a deadlock.
+                let mut indexes: Vec<usize> = (0..rand::random_range(1..4))
                     .map(|_| rand::random_range(0..users.len()))
                     .collect();
-                some.sort_unstable();
-                let (users, some) = (&users, &some);
+                indexes.sort_unstable();
+                let (users, indexes) = (&users, &indexes);
                 let result: db::Result<()> = db
                     .transact(|mut tx| async move {
-                        for i in some {
+                        for i in indexes {
                             update_in(&mut tx, users[*i]).await?;
                             let pause = rand::random_range(0..1500);
                             tokio::time::sleep(Duration::from_micros(pause)).await;
@@ -52,30 +51,26 @@ pub async fn write(world: &World, rounds: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_committed_event_once_and_in_order() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn committed_events_are_applied_exactly_once_in_order() {
+    World::on_each_database(async |world| {
         let running = world.start();
         write(&world, 25).await;
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }
 
-/// The hazard of a sequence: a later id that is visible earlier.
+/// Without a lock, a higher id of a sequence may be visible before a lower one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_commit_is_not_overtaken() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn events_of_a_slow_commit_are_not_skipped() {
+    World::on_each_database(async |world| {
         let (slow, fast) = (world.user().await, world.user().await);
         let running = world.start();
         world.all_applied(&[]).await;
         for _ in 0..5 {
             let db = world.auth.db();
-            let slowly = tokio::spawn(async move {
+            let slow_commit = tokio::spawn(async move {
                 let mut tx = db.begin().await.unwrap();
                 update_in(&mut tx, slow).await.unwrap();
                 tx.at_commit::<Slow>().0 = Duration::from_millis(60);
@@ -83,60 +78,54 @@ async fn a_slow_commit_is_not_overtaken() {
             });
             tokio::time::sleep(Duration::from_millis(20)).await;
             world.update(fast).await;
-            slowly.await.unwrap();
+            slow_commit.await.unwrap();
             world.all_applied(&[]).await;
         }
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }
 
-/// Two processes run the same consumer, and one of them dies in the middle.
+/// One of the two processes is killed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_consumers_of_one_name_do_the_work_once() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn two_processes_of_one_consumer_apply_each_event_once() {
+    World::on_each_database(async |world| {
         let other = world.reopen().await;
         let (one, two) = (world.start(), other.start());
         write(&world, 8).await;
         two.kill().await;
         write(&world, 8).await;
         world.all_applied(&[]).await;
-        one.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([one]).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_crash_in_the_middle_of_a_batch() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let mut world = World::new(&kind).await;
+async fn crash_within_a_batch_applies_no_event_twice() {
+    World::on_each_database(async |mut world: World| {
         let mut users = Vec::new();
         for _ in 0..30 {
             users.push(world.user().await);
         }
-        world.mischief.hang(users[20]);
+        world.faults.inject(users[20], Inject::Hang);
         for _ in 0..3 {
             let running = world.start();
             tokio::time::sleep(Duration::from_millis(100)).await;
             running.kill().await;
             world = world.reopen().await;
         }
-        world.mischief.behave();
+        world.faults.clear();
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_again_and_again() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let mut world = World::new(&kind).await;
+async fn repeated_kills_lose_no_event() {
+    World::on_each_database(async |mut world: World| {
         let id = world.user().await;
         for _ in 0..15 {
             let running = world.start();
@@ -148,22 +137,20 @@ async fn killed_again_and_again() {
         }
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn consumers_wake_at_once() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn consumer_wakes_up_after_a_commit() {
+    World::on_each_database(async |world| {
         let id = world.user().await;
         let _running = world.start();
         world.all_applied(&[]).await;
         let mut times = Vec::new();
         for _ in 0..9 {
-            // Asleep by now, not just about to look again.
+            // Long enough for the consumer to be waiting, not about to read.
             tokio::time::sleep(Duration::from_millis(20)).await;
             let start = Instant::now();
             world.update(id).await;
@@ -172,14 +159,13 @@ async fn consumers_wake_at_once() {
         }
         times.sort();
         assert!(times[4] < Duration::from_millis(100), "{times:?}");
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn only_what_belongs_into_the_log_is_committed() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn invalid_events_prevent_the_commit() {
+    World::on_each_database(async |world| {
         let id = world.user().await;
         let updated = UserUpdated::default();
         let undeclared = Event::new(&SECRETS, id, 1, &SubmissionCreated::default());
@@ -197,15 +183,13 @@ async fn only_what_belongs_into_the_log_is_committed() {
         let twice =
             vec![(crate::world::TOPICS, world.auth.db()), (crate::world::TOPICS, world.auth.db())];
         assert!(bus::Bus::embedded(twice).is_err());
-    }
+    })
+    .await;
 }
 
-/// Many events in one transaction are one batch of rows, in the order of the calls.
 #[tokio::test]
-async fn many_events_of_one_transaction() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn events_of_a_large_transaction_keep_their_order() {
+    World::on_each_database(async |world| {
         let id = world.user().await;
         let mut tx = world.auth.begin().await.unwrap();
         for _ in 0..350 {
@@ -214,7 +198,7 @@ async fn many_events_of_one_transaction() {
         tx.commit().await.unwrap();
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }

@@ -1,110 +1,102 @@
-//! Poison, panics, patience, restored databases.
+//! Failing handlers and restored databases.
 
-use db::testing::{self, eventually};
+use db::testing::eventually;
 
-use crate::world::{CONSUMER, World};
+use crate::world::{CONSUMER, Inject, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_poisonous_event_holds_its_key_and_no_other() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn permanent_failure_blocks_only_its_key() {
+    World::on_each_database(async |world| {
         let (good, bad) = (world.user().await, world.user().await);
-        world.mischief.park(bad);
+        world.faults.inject(bad, Inject::Permanent);
         let running = world.start();
         for _ in 0..5 {
             world.update(bad).await;
             world.update(good).await;
         }
         world.all_applied(&[bad]).await;
-        eventually("all of the bad key are parked", || async { world.dead_letters().await == 6 })
-            .await;
-        let words = world.bus.health().unwrap_err();
-        assert!(words.contains("parked 1 keys of agon.user.v1"), "{words}");
-        assert_eq!(
-            world.mischief.calls(bad),
-            2,
-            "in its batch, then once alone; the later ones never"
-        );
+        eventually("all events of the bad key are dead letters", || async {
+            world.dead_letters().await == 6
+        })
+        .await;
+        let problem = world.bus.health().unwrap_err();
+        assert!(problem.contains("1 keys of agon.user.v1 blocked"), "{problem}");
+        assert_eq!(world.faults.calls(bad), 2, "once in its batch, once alone; later events never");
         running.stop().await;
 
-        // It goes on being parked after a restart, also when the handler is mended.
+        // The key stays blocked after a restart, although the handler is fixed.
         let world = world.reopen().await;
-        world.mischief.behave();
+        world.faults.clear();
         let running = world.start();
         world.update(bad).await;
         world.update(good).await;
         world.all_applied(&[bad]).await;
-        eventually("the next is parked too", || async { world.dead_letters().await == 7 }).await;
+        eventually("the next event is held", || async { world.dead_letters().await == 7 }).await;
         running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn failures_are_tried_eight_times() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
-        let (patient, hopeless, panics) =
+async fn eighth_failure_makes_a_dead_letter() {
+    World::on_each_database(async |world| {
+        let (recovering, failing, panicking) =
             (world.user().await, world.user().await, world.user().await);
-        world.mischief.fail(patient, 7);
-        world.mischief.fail(hopeless, 100);
-        world.mischief.panic(panics);
+        world.faults.inject(recovering, Inject::Failures(7));
+        world.faults.inject(failing, Inject::Failures(100));
+        world.faults.inject(panicking, Inject::Panic);
         let running = world.start();
-        world.all_applied(&[hopeless, panics]).await;
-        eventually("two are parked", || async { world.dead_letters().await == 2 }).await;
+        world.all_applied(&[failing, panicking]).await;
+        eventually("there are two dead letters", || async { world.dead_letters().await == 2 })
+            .await;
         let (reason, attempts): (String, i64) = world
             .reader
             .query("SELECT reason, attempt_count FROM dead_letters WHERE aggregate_id = $1")
-            .bind(panics)
+            .bind(panicking)
             .fetch_one()
             .await
             .unwrap();
-        assert!(reason.contains("told to panic"), "{reason}");
+        assert!(reason.contains("injected panic"), "{reason}");
         assert_eq!(attempts, 8);
         running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn what_is_away_for_a_while_is_waited_for() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn transient_failures_are_retried_without_limit() {
+    World::on_each_database(async |world| {
         let id = world.user().await;
-        world.mischief.transient(id, 50);
+        world.faults.inject(id, Inject::Transient(50));
         let running = world.start();
         world.all_applied(&[]).await;
         assert_eq!(world.dead_letters().await, 0);
         running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_consumer_can_be_stopped_while_it_tries_again() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn consumer_stops_during_retries() {
+    World::on_each_database(async |world| {
         let id = world.user().await;
-        world.mischief.transient(id, u32::MAX);
+        world.faults.inject(id, Inject::Transient(u32::MAX));
         let running = world.start();
-        eventually("it has failed", || async { world.mischief.calls(id) > 3 }).await;
-        assert!(world.bus.health().unwrap_err().contains("is tried again: told to"));
+        eventually("the handler has failed", || async { world.faults.calls(id) > 3 }).await;
+        assert!(world.bus.health().unwrap_err().contains("is retried: injected"));
         running.stop().await;
-        world.mischief.behave();
+        world.faults.clear();
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
-    }
+        world.stop_and_check([running]).await;
+    })
+    .await;
 }
 
-/// The producer's database comes from an older backup: the last events are gone, and new ones take their places.
+/// The producer's database is restored from an older backup: the last events are missing.
 #[tokio::test]
-async fn a_restored_log_stops_the_consumer() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn restored_log_stops_the_consumer() {
+    World::on_each_database(async |world| {
         let id = world.user().await;
         for _ in 0..5 {
             world.update(id).await;
@@ -117,24 +109,23 @@ async fn a_restored_log_stops_the_consumer() {
         world.auth.script("DELETE FROM event_log WHERE aggregate_version > 3").await;
         let world = world.reopen().await;
         let running = world.start();
-        eventually("it stands still", || async { world.bus.health().is_err() }).await;
-        let words = world.bus.health().unwrap_err();
-        assert!(words.contains(CONSUMER) && words.contains("was restored"), "{words}");
+        eventually("the consumer is stopped", || async { world.bus.health().is_err() }).await;
+        let problem = world.bus.health().unwrap_err();
+        assert!(problem.contains(CONSUMER) && problem.contains("was restored"), "{problem}");
 
-        // The operator decides to go on from what there is now; no restart is needed.
+        // An operator resets the cursor to the end of the log; no restart is needed.
         bus::reset_cursor(&world.reader, &world.auth, CONSUMER, "agon.user.v1").await.unwrap();
-        eventually("it goes on", || async { world.bus.health().is_ok() }).await;
+        eventually("the consumer continues", || async { world.bus.health().is_ok() }).await;
         world.update(id).await;
         world.all_applied(&[]).await;
         running.stop().await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn another_event_in_the_place_of_the_last_one_is_noticed() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn replaced_event_at_the_cursor_stops_the_consumer() {
+    World::on_each_database(async |world| {
         let id = world.user().await;
         let running = world.start();
         world.all_applied(&[]).await;
@@ -144,9 +135,10 @@ async fn another_event_in_the_place_of_the_last_one_is_noticed() {
         tx.query("UPDATE event_log SET event_id = $1").bind(other).execute().await.unwrap();
         tx.commit().await.unwrap();
         let running = world.start();
-        eventually("it stands still", || async { world.bus.health().is_err() }).await;
+        eventually("the consumer is stopped", || async { world.bus.health().is_err() }).await;
         world.update(id).await;
         assert_eq!(world.seen().await[&id], 1);
         running.stop().await;
-    }
+    })
+    .await;
 }

@@ -1,4 +1,4 @@
-//! The same promises over an outbox, a relay and a real broker.
+//! Outbox, relay and consumer groups on a real broker.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,15 +13,11 @@ use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::concurrency::write;
-use crate::world::{CONSUMER, World, kafka_url};
+use crate::world::{CONSUMER, Inject, World, kafka_url};
 
 const TOPIC: &str = "agon.user.v1";
 
-async fn number(world: &World, sql: &'static str) -> i64 {
-    world.auth.query(sql).fetch_scalar().await.unwrap()
-}
-
-/// Any client of the broker.
+/// The settings of a plain client.
 fn client(world: &World) -> ClientConfig {
     let url = &world.kafka.as_ref().unwrap().url;
     let mut client = ClientConfig::new();
@@ -33,10 +29,10 @@ fn name(world: &World, topic: &str) -> String {
     format!("{}{topic}", world.kafka.as_ref().unwrap().prefix)
 }
 
-/// All messages of a topic: as many as there are to be.
+/// The first `count` messages of a topic.
 async fn messages(world: &World, topic: &str, count: usize) -> Vec<rdkafka::message::OwnedMessage> {
     let consumer: StreamConsumer = client(world)
-        .set("group.id", "looking")
+        .set("group.id", "test")
         .set("auto.offset.reset", "earliest")
         .set("enable.auto.commit", "false")
         .create()
@@ -52,18 +48,16 @@ async fn messages(world: &World, topic: &str, count: usize) -> Vec<rdkafka::mess
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_committed_event_once_and_in_order() {
+async fn committed_events_are_applied_exactly_once_in_order() {
     let Some(world) = World::on_kafka().await else { return };
     let (relay, running) = (world.relay(), world.start());
     write(&world, 25).await;
     world.all_applied(&[]).await;
-    relay.stop().await;
-    running.stop().await;
-    world.assert_exactly_once().await;
-    assert_eq!(number(&world, "SELECT count(*) FROM outbox").await, 0);
+    world.stop_and_check([relay, running]).await;
+    assert_eq!(world.outbox_rows().await, 0);
 }
 
-/// A broker of this test's own.
+/// A broker that only this test uses.
 pub struct Broker {
     directory: tempfile::TempDir,
     child: Child,
@@ -82,27 +76,27 @@ impl Broker {
     fn run(directory: &Path) -> Child {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/engines/kafka.sh");
         let mut command = Command::new(script);
-        command.arg("another").arg(directory).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg("foreground").arg(directory).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().unwrap()
     }
 
-    /// Its URL, once it answers.
+    /// The URL, as soon as the broker responds.
     async fn url(&self) -> String {
         let deadline = Instant::now() + Duration::from_secs(90);
         loop {
-            assert!(Instant::now() < deadline, "the broker does not start");
+            assert!(Instant::now() < deadline, "the broker did not start");
             let url = std::fs::read_to_string(self.directory.path().join("url"));
             let url = url.unwrap_or_default().trim().to_owned();
             let port = url.strip_prefix("kafka://").unwrap_or("127.0.0.1:1").to_owned();
-            let asking = tokio::task::spawn_blocking(move || {
+            let probe = tokio::task::spawn_blocking(move || {
                 let client: StreamConsumer = ClientConfig::new()
                     .set("bootstrap.servers", port)
-                    .set("group.id", "asking")
+                    .set("group.id", "probe")
                     .create()
                     .unwrap();
                 client.fetch_metadata(None, Duration::from_secs(1)).is_ok()
             });
-            if asking.await.unwrap() {
+            if probe.await.unwrap() {
                 return url;
             }
         }
@@ -113,7 +107,7 @@ impl Broker {
         self.child.wait().unwrap();
     }
 
-    fn start_again(&mut self) {
+    fn restart(&mut self) {
         self.child = Broker::run(self.directory.path());
     }
 }
@@ -125,7 +119,7 @@ impl Drop for Broker {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_dies_and_comes_back_costs_time_only() {
+async fn broker_crash_and_restart_lose_no_event() {
     if kafka_url().is_none() {
         return;
     }
@@ -135,23 +129,17 @@ async fn a_broker_that_dies_and_comes_back_costs_time_only() {
     write(&world, 4).await;
     broker.kill();
     write(&world, 4).await;
-    eventually("it is said", || async {
-        world.bus.health().is_err_and(|words| words.contains("outbox"))
+    eventually("health reports the outbox", || async {
+        world.bus.health().is_err_and(|problem| problem.contains("outbox"))
     })
     .await;
-    broker.start_again();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while world.committed(&[]).await != world.seen().await {
-        assert!(Instant::now() < deadline, "not all is applied: {:?}", world.bus.health());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    eventually("all is well", || async { world.bus.health().is_ok() }).await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    broker.restart();
+    world.all_applied_within(Duration::from_secs(120)).await;
+    eventually("the bus is healthy", || async { world.bus.health().is_ok() }).await;
+    world.stop_and_check([running, relay]).await;
 }
 
-/// What another program sees: the CloudEvents binding.
+/// The CloudEvents binding, as other programs see it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_are_cloud_events() {
     let Some(world) = World::on_kafka().await else { return };
@@ -179,9 +167,8 @@ async fn messages_are_cloud_events() {
     assert!(header("ce_time").ends_with('Z'));
 }
 
-/// Several relays and consumers come and go, some without a word.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn relays_and_consumers_come_and_go() {
+async fn relays_and_consumers_can_stop_and_crash_at_any_time() {
     let Some(world) = World::on_kafka().await else { return };
     let (other, third) = (world.reopen().await, world.reopen().await);
     let (relay, one) = (world.relay(), world.start());
@@ -189,20 +176,18 @@ async fn relays_and_consumers_come_and_go() {
     write(&world, 8).await;
     two.kill().await;
     write(&world, 8).await;
-    // An orderly end gives the lanes to the others at once.
+    // A graceful stop releases the leases.
     relay.stop().await;
     let three = third.start();
     write(&world, 8).await;
     one.stop().await;
     world.all_applied(&[]).await;
-    three.stop().await;
-    second.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([three, second]).await;
 }
 
-/// A relay that dies between the broker's acknowledgement and the deletion publishes again.
+/// A relay that dies between the broker's acknowledgement and the deletion publishes duplicates.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_published_twice_is_applied_once() {
+async fn events_published_twice_are_applied_once() {
     let Some(world) = World::on_kafka().await else { return };
     let id = world.user().await;
     for _ in 0..5 {
@@ -210,10 +195,7 @@ async fn what_is_published_twice_is_applied_once() {
     }
     world.auth.script("CREATE TABLE before AS SELECT * FROM outbox").await;
     let relay = world.relay();
-    eventually("all is published", || async {
-        number(&world, "SELECT count(*) FROM outbox").await == 0
-    })
-    .await;
+    world.outbox_has(0).await;
     world
         .auth
         .script(
@@ -224,21 +206,16 @@ async fn what_is_published_twice_is_applied_once() {
         )
         .await;
     world.update(id).await;
-    eventually("all is published again", || async {
-        number(&world, "SELECT count(*) FROM outbox").await == 0
-    })
-    .await;
+    world.outbox_has(0).await;
     let running = world.start();
     world.all_applied(&[]).await;
     assert_eq!(messages(&world, TOPIC, 13).await.len(), 13);
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
-/// What is no event is parked with the key it came with, and a copy goes to the dead letters' topic.
+/// Each becomes a dead letter under its key, with a copy for the dead-letter topic.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn poison_is_parked() {
+async fn messages_that_are_not_events_are_dead_letters() {
     let Some(world) = World::on_kafka().await else { return };
     let producer: FutureProducer = client(&world).create().unwrap();
     let topic = name(&world, TOPIC);
@@ -252,7 +229,7 @@ async fn poison_is_parked() {
     send(Some("no id"), None, OwnedHeaders::new()).await;
     let empty = Header { key: "ce_type", value: Some("") };
     send(Some("no id"), Some(b"x"), OwnedHeaders::new().insert(empty)).await;
-    // What no database can store is no event either.
+    // Values that PostgreSQL cannot store.
     for (time, parent) in [("-9999-01-01T00:00:00Z", "00"), ("2026-01-01T00:00:00Z", "\0")] {
         let event_id = world.auth.clock().new_id().to_string();
         let pairs = [
@@ -270,25 +247,24 @@ async fn poison_is_parked() {
     let id = world.user().await;
     let (relay, running) = (world.relay(), world.start());
     world.all_applied(&[]).await;
-    eventually("it is parked", || async { world.dead_letters().await == 5 }).await;
+    eventually("all are dead letters", || async { world.dead_letters().await == 5 }).await;
     world.update(id).await;
     world.all_applied(&[]).await;
-    assert!(world.bus.health().unwrap_err().contains("parked"));
+    assert!(world.bus.health().unwrap_err().contains("blocked"));
     running.stop().await;
     relay.stop().await;
-    // The copies wait for a relay of the consumer's own service.
-    let waiting: Vec<(String,)> =
+    // No relay publishes the outbox of the consumer's service here.
+    let copies: Vec<(String,)> =
         world.reader.query("SELECT topic FROM outbox").fetch_all().await.unwrap();
-    assert!(!waiting.is_empty());
-    assert!(waiting.iter().all(|(topic,)| *topic == format!("{TOPIC}.dlq.{CONSUMER}")));
+    assert!(!copies.is_empty());
+    assert!(copies.iter().all(|(topic,)| *topic == format!("{TOPIC}.dlq.{CONSUMER}")));
 }
 
-/// An event that Kafka refuses holds its key, until it is mended.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_event_holds_its_key_until_it_is_mended() {
+async fn refused_event_blocks_its_key_until_it_is_fixed() {
     let Some(world) = World::on_kafka().await else { return };
-    let (held, other) = (world.user().await, world.user().await);
-    world.update(held).await;
+    let (blocked, other) = (world.user().await, world.user().await);
+    world.update(blocked).await;
     world
         .auth
         .script(
@@ -299,25 +275,19 @@ async fn a_refused_event_holds_its_key_until_it_is_mended() {
         .await;
     let (relay, running) = (world.relay(), world.start());
     world.update(other).await;
-    eventually("the others went", || async {
-        number(&world, "SELECT count(*) FROM outbox").await == 2
-    })
-    .await;
-    assert!(world.bus.health().unwrap_err().contains("1 keys of auth wait behind an event"));
+    world.outbox_has(2).await;
+    assert!(world.bus.health().unwrap_err().contains("1 keys of auth are blocked"));
     world
         .auth
         .script("UPDATE outbox SET data = before.data, refusal = NULL FROM before WHERE outbox.id = before.id")
         .await;
     world.all_applied(&[]).await;
-    eventually("all is well", || async { world.bus.health().is_ok() }).await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    eventually("the bus is healthy", || async { world.bus.health().is_ok() }).await;
+    world.stop_and_check([running, relay]).await;
 }
 
-/// Nothing but its own events waits for a topic that is not there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_missing_topic_holds_its_events_and_no_others() {
+async fn missing_topic_delays_only_its_own_events() {
     let Some(world) = World::on_kafka().await else { return };
     let id = world.user().await;
     world
@@ -325,7 +295,7 @@ async fn a_missing_topic_holds_its_events_and_no_others() {
         .script(
             "INSERT INTO outbox (lane, event_id, topic, type, aggregate_id, aggregate_version,
                                  occurred_at, data)
-             SELECT lane, gen_random_uuid(), 'agon.nowhere.v1', type, aggregate_id, n, occurred_at, data
+             SELECT lane, gen_random_uuid(), 'agon.missing.v1', type, aggregate_id, n, occurred_at, data
              FROM outbox CROSS JOIN generate_series(1, 3000) AS n",
         )
         .await;
@@ -334,53 +304,51 @@ async fn a_missing_topic_holds_its_events_and_no_others() {
         world.update(id).await;
     }
     world.all_applied(&[]).await;
-    eventually("it is told", || async {
-        let told = world.bus.health();
-        told.is_err_and(|words| words.contains("agon.nowhere.v1 wait in the outbox of auth"))
+    eventually("health reports the topic", || async {
+        let health = world.bus.health();
+        health.is_err_and(|problem| problem.contains("agon.missing.v1 does not exist"))
     })
     .await;
     let admin: AdminClient<_> = client(&world).create().unwrap();
-    let (topic, copies) = (name(&world, "agon.nowhere.v1"), TopicReplication::Fixed(1));
-    let made = admin.create_topics([&NewTopic::new(&topic, 1, copies)], &AdminOptions::new()).await;
-    made.unwrap().remove(0).unwrap();
-    eventually("they went too", || async {
-        number(&world, "SELECT count(*) FROM outbox").await == 0 && world.bus.health().is_ok()
+    let (topic, copies) = (name(&world, "agon.missing.v1"), TopicReplication::Fixed(1));
+    let created =
+        admin.create_topics([&NewTopic::new(&topic, 1, copies)], &AdminOptions::new()).await;
+    created.unwrap().remove(0).unwrap();
+    eventually("its events are published", || async {
+        world.outbox_rows().await == 0 && world.bus.health().is_ok()
     })
     .await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
-/// An event that fails holds its key and nothing else; replayed, it goes on.
+/// The key continues after a replay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_parked_key_waits_and_others_go_on() {
+async fn dead_letter_blocks_only_its_key_until_replayed() {
     let Some(world) = World::on_kafka().await else { return };
     let (bad, good) = (world.user().await, world.user().await);
-    world.mischief.park(bad);
+    world.faults.inject(bad, Inject::Permanent);
     let (relay, running) = (world.relay(), world.start());
     for _ in 0..5 {
         world.update(bad).await;
         world.update(good).await;
     }
     world.all_applied(&[bad]).await;
-    eventually("the rest of its key is held", || async { world.dead_letters().await == 6 }).await;
-    world.mischief.behave();
-    let letters = world.reader.db();
-    let mut tx = letters.begin().await.unwrap();
+    eventually("later events of the key are held", || async { world.dead_letters().await == 6 })
+        .await;
+    world.faults.clear();
+    let db = world.reader.db();
+    let mut tx = db.begin().await.unwrap();
     tx.query("UPDATE dead_letters SET replay = TRUE").execute().await.unwrap();
     tx.commit().await.unwrap();
     world.update(good).await;
     world.update(bad).await;
     world.all_applied(&[]).await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
-/// The group's own offsets are only where reading begins.
+/// The cursor is authoritative, not the offsets committed to Kafka.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_was_restored_is_noticed() {
+async fn restored_consumer_database_is_detected() {
     let Some(world) = World::on_kafka().await else { return };
     let relay = world.relay();
     let id = world.user().await;
@@ -391,27 +359,24 @@ async fn a_database_that_was_restored_is_noticed() {
     world.all_applied(&[]).await;
     running.stop().await;
     relay.stop().await;
-    // To before the last three: they are applied again, though Kafka thinks that they were.
+    // An empty database: all events are applied again, although their offsets are committed.
     world
         .reader
         .script(
-            "DELETE FROM applied WHERE version > 3; UPDATE seen SET version = 3; DELETE FROM inbox;
-             DELETE FROM consumer_cursors",
+            "DELETE FROM applied; DELETE FROM seen; DELETE FROM inbox; DELETE FROM consumer_cursors",
         )
         .await;
-    world.reader.script("DELETE FROM applied; DELETE FROM seen").await;
     let running = world.start();
     world.all_applied(&[]).await;
-    running.stop().await;
-    world.assert_exactly_once().await;
-    // Ahead of the topic: there is nothing that could be right.
+    world.stop_and_check([running]).await;
+    // A cursor after the end of the topic.
     world
         .reader
         .script("UPDATE consumer_cursors SET log_id = log_id + 1000 WHERE log_id > 0")
         .await;
     let running = world.start();
-    eventually("it stands still", || async {
-        world.bus.health().is_err_and(|words| words.contains("shorter"))
+    eventually("the consumer is stopped", || async {
+        world.bus.health().is_err_and(|problem| problem.contains("shorter"))
     })
     .await;
     running.stop().await;

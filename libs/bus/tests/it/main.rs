@@ -1,5 +1,5 @@
-//! The promises of the bus, on both databases.
-#![expect(clippy::disallowed_methods, reason = "tests spawn as they like")]
+//! Integration tests of the bus, on both databases and on Kafka.
+#![expect(clippy::disallowed_methods, reason = "tests need no task tracking")]
 
 mod concurrency;
 mod failures;

@@ -1,26 +1,26 @@
-//! From logs in SQLite files to Kafka, in the middle of everything.
+//! Promotion from event logs in SQLite files to Kafka.
 
 use std::time::Duration;
 
-use bus::promotion::{APART, Promotion};
+use bus::promotion::{MOVED_TABLES, Promotion};
 use db::Db;
 use db::promotion as tables;
 use db::testing::{Kind, eventually};
 
-use crate::world::World;
+use crate::world::{Inject, World};
 
 async fn copied(from: &Db, to: &Db) {
-    for table in tables::tables(from, to, &APART).await.unwrap() {
+    for table in tables::tables(from, to, &MOVED_TABLES).await.unwrap() {
         tables::copy(from, to, &table, |_| {}).await.unwrap();
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn consumers_go_on_where_they_were() {
+async fn promoted_consumers_continue_after_their_last_event() {
     let Some(target) = World::on_kafka().await else { return };
     let source = World::new(&Kind::Sqlite).await;
     let (good, bad) = (source.user().await, source.user().await);
-    source.mischief.park(bad);
+    source.faults.inject(bad, Inject::Permanent);
     let running = source.start();
     for _ in 0..20 {
         source.user().await;
@@ -28,9 +28,9 @@ async fn consumers_go_on_where_they_were() {
         source.update(bad).await;
     }
     source.all_applied(&[bad]).await;
-    eventually("a key is parked", || async { source.dead_letters().await == 21 }).await;
+    eventually("a key is blocked", || async { source.dead_letters().await == 21 }).await;
     running.stop().await;
-    // What nobody has applied yet.
+    // Events that are not applied yet.
     source.update(good).await;
     source.update(bad).await;
     let late = source.user().await;
@@ -43,54 +43,53 @@ async fn consumers_go_on_where_they_were() {
     }
     let promotion = Promotion::new(target.bus.clone(), pairs);
     let mut steps = Vec::new();
-    let mut seen = |what: &str, done: u64, total: u64| steps.push((what.to_owned(), done, total));
+    let mut progress =
+        |step: &str, done: u64, total: u64| steps.push((step.to_owned(), done, total));
     promotion.check().await.unwrap();
-    promotion.fill(&mut seen).await.unwrap();
-    // Interrupted again and again, a little later each time.
-    let mut patience = Duration::from_millis(50);
+    promotion.fill_outboxes(&mut progress).await.unwrap();
+    // Interrupt it repeatedly, later each time.
+    let mut timeout = Duration::from_millis(50);
     loop {
-        let attempt = tokio::time::timeout(patience, promotion.publish(&mut seen)).await;
+        let attempt = tokio::time::timeout(timeout, promotion.publish(&mut progress)).await;
         if let Ok(done) = attempt {
             done.unwrap();
             break;
         }
-        patience *= 2;
+        timeout *= 2;
     }
     promotion.check().await.unwrap();
-    let count = promotion.settle(&mut seen).await.unwrap();
+    let count = promotion.move_cursors(&mut progress).await.unwrap();
     assert_eq!(count, 2 + 20 * 3 + 3);
-    assert_eq!(promotion.settle(&mut seen).await.unwrap(), count, "once more changes nothing");
-    assert!(steps.iter().any(|(what, ..)| what == "publishing"), "{steps:?}");
+    assert_eq!(
+        promotion.move_cursors(&mut progress).await.unwrap(),
+        count,
+        "repeating it changes nothing"
+    );
+    assert!(steps.iter().any(|(step, ..)| step == "publishing"), "{steps:?}");
 
-    // The handler's effects are refused when they come a second time.
-    target.mischief.park(bad);
+    // The handler's inserts would fail if an event was applied twice.
+    target.faults.inject(bad, Inject::Permanent);
     let (relay, running) = (target.relay(), target.start());
     target.all_applied(&[bad]).await;
     assert!(target.seen().await.contains_key(&late));
-    eventually("its next event is parked too", || async { target.dead_letters().await == 22 })
+    eventually("the next event of the key is held", || async { target.dead_letters().await == 22 })
         .await;
-    target.mischief.behave();
+    target.faults.clear();
     let replay = target.reader.transact(|mut tx| async move {
         tx.query("UPDATE dead_letters SET replay = $1").bind(true).execute().await
     });
     replay.await.unwrap();
     target.update(good).await;
     target.all_applied(&[]).await;
-    target.assert_exactly_once().await;
-    relay.stop().await;
-    running.stop().await;
+    target.stop_and_check([relay, running]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn topics_of_others_are_refused() {
+async fn topics_with_foreign_events_are_refused() {
     let Some(target) = World::on_kafka().await else { return };
     target.user().await;
     let relay = target.relay();
-    let waiting = "SELECT count(*) FROM outbox";
-    eventually("it is published", || async {
-        target.auth.query(waiting).fetch_scalar::<i64>().await.unwrap() == 0
-    })
-    .await;
+    target.outbox_has(0).await;
     relay.stop().await;
     let source = World::new(&Kind::Sqlite).await;
     source.user().await;

@@ -1,4 +1,4 @@
-//! Several relays of one outbox, some of them out of their minds for longer than their leases.
+//! Several relays of one outbox, some suspended for longer than their leases.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use crate::concurrency::write;
 use crate::world::World;
 
-/// Longer than a relay's lease.
+/// Longer than the TTL of a lease.
 const PAST_LEASE: Duration = Duration::from_secs(17);
 
-/// Holds up a future, as a stopped process is held up.
+/// Suspends a future, like a process that got SIGSTOP.
 #[derive(Clone, Default)]
 struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
 
@@ -42,36 +42,28 @@ impl Gate {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_relays_of_which_two_are_paused_past_their_leases() {
+async fn relays_suspended_past_their_leases_publish_only_duplicates() {
     let Some(world) = World::on_kafka().await else { return };
     let gates = [Gate::default(), Gate::default()];
     let mut relays = vec![world.relay(), world.relay()];
     relays.extend(gates.iter().map(|gate| world.relay_within(|relay| gate.clone().hold(relay))));
     let running = world.start();
-    let until = |time| Instant::now() + time;
 
     for paused in [true, false] {
         gates.iter().for_each(|gate| gate.set(paused));
-        let end = until(if paused { PAST_LEASE } else { Duration::from_secs(2) });
+        let end = Instant::now() + if paused { PAST_LEASE } else { Duration::from_secs(2) };
         while Instant::now() < end {
             write(&world, 4).await;
         }
     }
-    // Once more, one after the other: whoever took the lanes over is stopped in turn.
+    // Suspend them in turn, so that the relay that took over is suspended too.
     for gate in &gates {
         gate.set(true);
         write(&world, 8).await;
         gate.set(false);
         write(&world, 8).await;
     }
-    let deadline = until(Duration::from_secs(120));
-    while world.committed(&[]).await != world.seen().await {
-        assert!(Instant::now() < deadline, "not all is applied: {:?}", world.bus.health());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    for relay in relays {
-        relay.stop().await;
-    }
-    running.stop().await;
-    world.assert_exactly_once().await;
+    world.all_applied_within(Duration::from_secs(120)).await;
+    relays.push(running);
+    world.stop_and_check(relays).await;
 }

@@ -1,4 +1,4 @@
-//! A broker that trusts nobody: TLS on both sides, and an account with a password.
+//! A broker that requires mutual TLS and a password.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +17,7 @@ fn openssl(directory: &Path, arguments: &str) {
 }
 
 /// A CA, and certificates of it for the broker (`broker.pem`, with its key) and a client.
-fn papers(directory: &Path) {
+fn create_certificates(directory: &Path) {
     let openssl = |arguments: &str| openssl(directory, arguments);
     let key = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
     openssl(&format!("{key} -out ca.key"));
@@ -35,16 +35,16 @@ fn papers(directory: &Path) {
     std::fs::write(directory.join("broker.pem"), read("server.key") + &read("server.pem")).unwrap();
 }
 
-/// Such a broker, and what a client of it has to say.
-struct Guarded {
-    right: KafkaConfig,
+/// The broker, and a valid configuration for its clients.
+struct SecuredBroker {
+    config: KafkaConfig,
     _broker: Broker,
 }
 
-impl Guarded {
+impl SecuredBroker {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        papers(directory.path());
+        create_certificates(directory.path());
         let path = directory.path().to_owned();
         let at = |name: &str| Some(path.join(name));
         let tls =
@@ -60,64 +60,62 @@ impl Guarded {
         })
         .await;
         let url = std::fs::read_to_string(path.join("url")).unwrap();
-        let right = KafkaConfig { tls, sasl, ..KafkaConfig::new(url.trim()) };
+        let config = KafkaConfig { tls, sasl, ..KafkaConfig::new(url.trim()) };
         let deadline = Instant::now() + Duration::from_secs(90);
-        while let Err(error) = topics(&right).await {
+        while let Err(error) = connect(&config).await {
             assert!(Instant::now() < deadline, "{error}");
         }
-        Self { right, _broker }
+        Self { config, _broker }
     }
 }
 
-async fn topics(config: &KafkaConfig) -> Result<(), bus::Error> {
+async fn connect(config: &KafkaConfig) -> Result<(), bus::Error> {
     let bus = Bus::kafka(config.clone(), &[TOPICS])?;
     bus.create_topics(&[]).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn events_travel_by_tls_as_an_account() {
+async fn events_are_published_and_applied_over_tls_and_sasl() {
     if kafka_url().is_none() {
         return;
     }
-    let guarded = Guarded::start().await;
+    let secured = SecuredBroker::start().await;
     for mechanism in [KafkaMechanism::ScramSha512, KafkaMechanism::Plain] {
-        let mut config = guarded.right.clone();
+        let mut config = secured.config.clone();
         config.sasl.mechanism = mechanism;
         let Some(world) = World::on_cluster(config).await else { return };
         let (relay, consumer) = (world.relay(), world.start());
         let user = world.user().await;
         world.update(user).await;
         world.all_applied(&[]).await;
-        world.assert_exactly_once().await;
-        relay.stop().await;
-        consumer.stop().await;
+        world.stop_and_check([relay, consumer]).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn strangers_are_turned_away_and_strange_brokers_too() {
+async fn wrong_credentials_and_untrusted_brokers_are_refused() {
     if kafka_url().is_none() {
         return;
     }
-    let guarded = Guarded::start().await;
+    let secured = SecuredBroker::start().await;
     let wrong = |change: &dyn Fn(&mut KafkaConfig)| {
-        let mut config = guarded.right.clone();
+        let mut config = secured.config.clone();
         change(&mut config);
         config
     };
-    // Each is tried for as long as a broker may take: all of them at once.
+    // Each attempt takes until a timeout, so run all of them concurrently.
     let refused = [
         ("Authentication failed", wrong(&|config| config.sasl.password = Some("guess".into()))),
         ("SSL", wrong(&|config| (config.tls.certificate, config.tls.key) = (None, None))),
-        // The broker hangs up without a word.
+        // The broker closes the connection without an error.
         ("Timed out", wrong(&|config| config.sasl = KafkaSasl::default())),
         ("certificate verify failed", wrong(&|config| config.tls.ca = None)),
     ];
-    let tried = refused.map(|(what, config)| async move {
-        let error = topics(&config).await.unwrap_err().to_string();
-        (what, error)
+    let attempts = refused.map(|(expected, config)| async move {
+        let error = connect(&config).await.unwrap_err().to_string();
+        (expected, error)
     });
-    for (what, error) in futures_util::future::join_all(tried).await {
-        assert!(error.contains(what), "no {what:?} in {error:?}");
+    for (expected, error) in futures_util::future::join_all(attempts).await {
+        assert!(error.contains(expected), "no {expected:?} in {error:?}");
     }
 }

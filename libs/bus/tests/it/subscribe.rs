@@ -1,10 +1,10 @@
-//! The stream of events and the dead letters, through the generated client.
+//! Subscriptions and dead letters, through the generated client.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use access::{Caller, Kind, Principal};
-use bus::{Event, outbox, subscribe};
+use bus::{Event, outbox};
 use db::testing::{self, eventually};
 use ids::Uuid;
 use proto::event::event_service_client::EventServiceClient;
@@ -15,7 +15,7 @@ use proto::event::{
 use rpc::{PageKey, RootSecret};
 use tonic::{Code, Request, Status, Streaming};
 
-use crate::world::{CONSUMER, SECRETS, World};
+use crate::world::{CONSUMER, Inject, SECRETS, World};
 
 fn caller(kind: Kind, id: Uuid) -> Caller {
     let principal = Principal { kind, id, ..Principal::anonymous() };
@@ -28,18 +28,19 @@ fn service() -> Caller {
     caller(Kind::Service, Uuid::nil())
 }
 
-/// Calls an RPC of the world's bus as somebody.
+/// Calls an RPC of the world's bus.
 macro_rules! call {
     ($world:expr, $caller:expr, $rpc:ident($request:expr)) => {{
         let key = PageKey::new(&RootSecret::from_bytes([7; 32]));
-        let server = subscribe::server_with($world.bus.clone(), key, Duration::from_millis(200));
+        let server =
+            bus::subscribe::server_with($world.bus.clone(), key, Duration::from_millis(200));
         let mut request = Request::new($request);
         request.extensions_mut().insert($caller);
         EventServiceClient::new(server).$rpc(request).await.map(|response| response.into_inner())
     }};
 }
 
-async fn listen(
+async fn subscribe(
     world: &World,
     caller: Caller,
     request: SubscribeRequest,
@@ -47,10 +48,10 @@ async fn listen(
     call!(world, caller, subscribe(request))
 }
 
-/// The next event, past signs of life: topic, key, version and cursor.
+/// The next event, skipping heartbeats: topic, key, version and cursor.
 async fn next(stream: &mut Streaming<SubscribeResponse>) -> (String, Uuid, i64, String) {
     loop {
-        let response = stream.message().await.unwrap().expect("the stream goes on");
+        let response = stream.message().await.unwrap().expect("the stream has not ended");
         if let Some(event) = response.event {
             let data = event.data.expect("an event has data");
             assert_eq!(data.type_url, format!("type.googleapis.com/{}", event.r#type));
@@ -64,13 +65,11 @@ fn from_start() -> SubscribeRequest {
 }
 
 #[tokio::test]
-async fn a_stream_goes_on_behind_its_cursor() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn stream_resumes_after_its_cursor() {
+    World::on_each_database(async |world| {
         let id = world.user().await;
         world.update(id).await;
-        let mut stream = listen(&world, service(), from_start()).await.unwrap();
+        let mut stream = subscribe(&world, service(), from_start()).await.unwrap();
         assert_eq!(next(&mut stream).await.2, 1);
         let (_, _, version, cursor) = next(&mut stream).await;
         assert_eq!(version, 2);
@@ -78,20 +77,19 @@ async fn a_stream_goes_on_behind_its_cursor() {
         assert_eq!(next(&mut stream).await.2, 3, "live");
         drop(stream);
         let request = SubscribeRequest { cursor, ..Default::default() };
-        let mut stream = listen(&world, service(), request).await.unwrap();
-        assert_eq!(next(&mut stream).await.2, 3, "again, from the cursor");
-        // Without a cursor: from now on.
-        let mut stream = listen(&world, service(), SubscribeRequest::default()).await.unwrap();
+        let mut stream = subscribe(&world, service(), request).await.unwrap();
+        assert_eq!(next(&mut stream).await.2, 3, "resumed after the cursor");
+        // Without a cursor, only new events.
+        let mut stream = subscribe(&world, service(), SubscribeRequest::default()).await.unwrap();
         world.update(id).await;
         assert_eq!(next(&mut stream).await.2, 4);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_viewer_sees_what_concerns_them() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+async fn events_are_projected_for_the_caller() {
+    World::on_each_database(async |world| {
         let (ann, bob) = (world.user().await, world.user().await);
         world.update(bob).await;
         let mut tx = world.auth.begin().await.unwrap();
@@ -99,50 +97,51 @@ async fn a_viewer_sees_what_concerns_them() {
         tx.commit().await.unwrap();
         world.update(ann).await;
 
-        let mut stream = listen(&world, caller(Kind::User, ann), from_start()).await.unwrap();
+        let mut stream = subscribe(&world, caller(Kind::User, ann), from_start()).await.unwrap();
         for version in 1..=2 {
             let seen = next(&mut stream).await;
             assert_eq!((seen.0.as_str(), seen.1, seen.2), ("agon.user.v1", ann, version));
         }
-        // Then only signs of life, whose cursor has passed everything else.
-        let sign = stream.message().await.unwrap().unwrap();
-        assert!(sign.event.is_none());
-        let request = SubscribeRequest { cursor: sign.cursor, ..Default::default() };
-        let mut stream = listen(&world, service(), request).await.unwrap();
+        // Then only heartbeats, whose cursor is after all other events.
+        let heartbeat = stream.message().await.unwrap().unwrap();
+        assert!(heartbeat.event.is_none());
+        let request = SubscribeRequest { cursor: heartbeat.cursor, ..Default::default() };
+        let mut stream = subscribe(&world, service(), request).await.unwrap();
         world.update(bob).await;
         assert_eq!(next(&mut stream).await.1, bob);
 
         let secrets = SubscribeRequest { topics: vec![SECRETS.name.into()], ..from_start() };
-        let mut stream = listen(&world, service(), secrets.clone()).await.unwrap();
+        let mut stream = subscribe(&world, service(), secrets.clone()).await.unwrap();
         assert_eq!(next(&mut stream).await.1, ann);
-        let mut stream = listen(&world, caller(Kind::User, ann), secrets).await.unwrap();
+        let mut stream = subscribe(&world, caller(Kind::User, ann), secrets).await.unwrap();
         assert!(stream.message().await.unwrap().unwrap().event.is_none());
-        // A service that acts for a user sees what the user sees.
+        // A service on behalf of a user.
         let mut acting = service();
         acting.on_behalf_of = Some(caller(Kind::User, bob).principal);
-        let mut stream = listen(&world, acting, from_start()).await.unwrap();
+        let mut stream = subscribe(&world, acting, from_start()).await.unwrap();
         assert_eq!(next(&mut stream).await.1, bob);
-    }
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn filters_and_what_is_wrong_with_them() {
+async fn filters_select_events_and_invalid_ones_are_refused() {
     let world = World::new(&testing::Kind::Sqlite).await;
     let (ann, bob) = (world.user().await, world.user().await);
     world.update(bob).await;
     world.update(ann).await;
     let only_ann = SubscribeRequest { key: ann.to_string(), ..from_start() };
-    let mut stream = listen(&world, service(), only_ann).await.unwrap();
+    let mut stream = subscribe(&world, service(), only_ann).await.unwrap();
     assert_eq!(next(&mut stream).await.1, ann);
     assert_eq!(next(&mut stream).await.1, ann);
     let types = vec!["agon.event.v1.UserUpdated".into()];
     let updates = SubscribeRequest { types, ..from_start() };
-    let mut stream = listen(&world, service(), updates).await.unwrap();
+    let mut stream = subscribe(&world, service(), updates).await.unwrap();
     let (_, id, _, cursor) = next(&mut stream).await;
     assert_eq!(id, bob);
 
     let refused = async |request: SubscribeRequest, field: &str| {
-        let status = listen(&world, service(), request).await.expect_err(field);
+        let status = subscribe(&world, service(), request).await.expect_err(field);
         assert_eq!(status.code(), Code::InvalidArgument);
         let fields = rpc::status::fields(&status);
         assert!(fields.iter().any(|(name, _)| name == field), "{fields:?}");
@@ -161,13 +160,13 @@ async fn filters_and_what_is_wrong_with_them() {
 }
 
 #[tokio::test]
-async fn a_closing_server_ends_its_streams() {
+async fn closing_the_bus_ends_streams_with_unavailable() {
     let world = World::new(&testing::Kind::Sqlite).await;
-    let mut stream = listen(&world, service(), SubscribeRequest::default()).await.unwrap();
+    let mut stream = subscribe(&world, service(), SubscribeRequest::default()).await.unwrap();
     world.bus.close();
     let status = loop {
         match stream.message().await {
-            Ok(response) => assert!(response.expect("ends with a status").event.is_none()),
+            Ok(response) => assert!(response.expect("a status ends the stream").event.is_none()),
             Err(status) => break status,
         }
     };
@@ -177,17 +176,15 @@ async fn a_closing_server_ends_its_streams() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dead_letters_are_listed_and_replayed_in_order() {
-    for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
-        let world = World::new(&kind).await;
+    World::on_each_database(async |world| {
         let (one, two) = (world.user().await, world.user().await);
-        world.mischief.park(one);
-        world.mischief.park(two);
+        world.faults.inject(one, Inject::Permanent);
+        world.faults.inject(two, Inject::Permanent);
         let running = world.start();
         for _ in 0..3 {
             world.update(one).await;
         }
-        eventually("all are parked", || async { world.dead_letters().await == 5 }).await;
+        eventually("all are dead letters", || async { world.dead_letters().await == 5 }).await;
 
         let mut found = Vec::new();
         let mut page_token = String::new();
@@ -211,32 +208,35 @@ async fn dead_letters_are_listed_and_replayed_in_order() {
             let request = ReplayDeadLettersRequest { consumer: consumer.into(), key };
             call!(world, service(), replay_dead_letters(request))
         };
-        // It fails again: everything stays, and the reason is the new one.
-        world.mischief.behave();
-        world.mischief.panic(one);
+        // A replay that fails keeps all dead letters.
+        world.faults.clear();
+        world.faults.inject(one, Inject::Panic);
         assert_eq!(replay(CONSUMER, one.to_string()).await.unwrap().event_count, 4);
         eventually("the replay has failed", || async {
             let marked = world.reader.query("SELECT count(*) FROM dead_letters WHERE replay = $1");
-            world.mischief.calls(one) > 0
+            world.faults.calls(one) > 0
                 && marked.bind(true).fetch_scalar::<i64>().await.unwrap() == 0
         })
         .await;
         assert_eq!(world.dead_letters().await, 5);
 
-        world.mischief.behave();
+        world.faults.clear();
         replay(CONSUMER, one.to_string()).await.unwrap();
         world.all_applied(&[two]).await;
-        eventually("only the other is parked", || async { world.dead_letters().await == 1 }).await;
+        eventually("only the other key has a dead letter", || async {
+            world.dead_letters().await == 1
+        })
+        .await;
         world.update(one).await;
         world.all_applied(&[two]).await;
         replay(CONSUMER, two.to_string()).await.unwrap();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([running]).await;
 
         let missing = replay(CONSUMER, one.to_string()).await.unwrap_err();
         assert_eq!(missing.code(), Code::NotFound);
         assert_eq!(rpc::status::reason(&missing).as_deref(), Some("DEAD_LETTER_NOT_FOUND"));
         assert_eq!(replay("", "x".into()).await.unwrap_err().code(), Code::InvalidArgument);
-    }
+    })
+    .await;
 }

@@ -1,13 +1,13 @@
-//! A producing service, a consuming one, and a handler that misbehaves when told to.
+//! A producing and a consuming service, and a handler with injected faults.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bus::{
     Bus, Consumer, Consumes, Event, Fault, Handler, KafkaConfig, Received, Retry, Topic, outbox,
 };
-use db::testing::{self, Kind, TestDb};
+use db::testing::{self, Kind, TestDb, eventually};
 use db::{AtCommit, Db, Migration, Migrations, Tx};
 use futures_util::future::BoxFuture;
 use ids::Uuid;
@@ -19,7 +19,7 @@ pub const USERS: Topic = Topic::new("agon.user.v1", "auth")
     .key("user_id")
     .types(&["agon.event.v1.UserRegistered", "agon.event.v1.UserUpdated"])
     .projection(|event, caller| (caller.acting().id == event.aggregate_id).then(|| event.clone()));
-/// A topic that nobody but services may see.
+/// A topic without a projection: only services may see it.
 pub const SECRETS: Topic =
     Topic::new("agon.secret.v1", "auth").key("user_id").types(&["agon.event.v1.UserUpdated"]);
 pub const TOPICS: &[Topic] = &[USERS, SECRETS];
@@ -30,7 +30,7 @@ const PRODUCER: Migrations = Migrations {
     files: &[Migration::new("0001_users", USERS_TABLE, USERS_TABLE)],
 };
 
-/// What was applied; the primary key refuses a second time, `seen` tells whether it was in order.
+/// The primary key of `applied` rejects duplicates; `seen` counts events out of order.
 const APPLIED: &str = "
     CREATE TABLE applied (event_id UUID PRIMARY KEY, id UUID NOT NULL, version BIGINT NOT NULL);
     CREATE TABLE seen (id UUID PRIMARY KEY, version BIGINT NOT NULL, disorder BIGINT NOT NULL)";
@@ -39,19 +39,18 @@ const READER: Migrations =
 
 pub const CONSUMER: &str = "reader";
 
-/// Patience for tests.
 pub const FAST: Retry =
-    Retry { first: Duration::from_millis(1), most: Duration::from_millis(5), attempts: 8 };
+    Retry { initial: Duration::from_millis(1), max: Duration::from_millis(5), attempts: 8 };
 
 pub struct World {
     pub auth: TestDb,
     pub reader: TestDb,
     pub bus: Bus,
-    pub mischief: Mischief,
+    pub faults: Faults,
     pub kafka: Option<KafkaConfig>,
 }
 
-/// The broker to test on.
+/// The URL of the test broker; `None` if these tests may be skipped.
 pub fn kafka_url() -> Option<String> {
     let url = std::env::var("AGON_TEST_KAFKA").ok().filter(|url| !url.is_empty());
     let required = std::env::var("AGON_TEST_REQUIRE_ENGINES").is_ok_and(|v| v == "1");
@@ -65,39 +64,45 @@ pub fn kafka_url() -> Option<String> {
     url
 }
 
-/// What the handler does to whom. Shared with the test.
-#[derive(Clone, Default)]
-pub struct Mischief(Arc<Mutex<Bad>>);
-
-#[derive(Default)]
-struct Bad {
-    park: HashSet<Uuid>,
-    panic: HashSet<Uuid>,
-    fail: BTreeMap<Uuid, u32>,
-    transient: BTreeMap<Uuid, u32>,
-    hang: HashSet<Uuid>,
-    calls: BTreeMap<Uuid, u32>,
+/// What the handler does instead of succeeding; with a number, in this many calls.
+#[derive(Clone, Copy)]
+pub enum Inject {
+    Permanent,
+    Panic,
+    Hang,
+    Failures(u32),
+    Transient(u32),
 }
+
+/// Injected faults and the calls of the handler since then, by aggregate id. Shared by the handler and the test.
+#[derive(Clone, Default)]
+pub struct Faults(Arc<Mutex<BTreeMap<Uuid, (Inject, u32)>>>);
 
 impl World {
     pub async fn new(kind: &Kind) -> Self {
         let auth = kind.create_with(&PRODUCER, |o| o.write_connections = 16).await;
         let reader = kind.create(&READER).await;
         let bus = Bus::embedded(vec![(TOPICS, auth.db())]).unwrap();
-        Self { auth, reader, bus, mischief: Mischief::default(), kafka: None }
+        Self { auth, reader, bus, faults: Faults::default(), kafka: None }
     }
 
-    /// On PostgreSQL and Kafka; none where these tests may be skipped.
+    /// Runs a test on each database.
+    pub async fn on_each_database(test: impl AsyncFn(World)) {
+        for kind in testing::kinds() {
+            let _guard = testing::PrintOnPanic(&kind);
+            test(World::new(&kind).await).await;
+        }
+    }
+
+    /// On PostgreSQL and Kafka; `None` if these tests may be skipped.
     pub async fn on_kafka() -> Option<Self> {
         Self::on_broker(kafka_url()?).await
     }
 
-    /// With this broker.
     pub async fn on_broker(url: String) -> Option<Self> {
         Self::on_cluster(KafkaConfig::new(url)).await
     }
 
-    /// With this cluster, spoken to like this.
     pub async fn on_cluster(config: KafkaConfig) -> Option<Self> {
         let kind = testing::kinds().into_iter().find(|kind| matches!(kind, Kind::Postgres(_)))?;
         let auth = kind
@@ -113,18 +118,18 @@ impl World {
         let consumes = [Consumes { consumer: CONSUMER, topics: &["agon.user.v1"] }];
         let created = bus.create_topics(&consumes).await.unwrap();
         assert!(created.len() == 3 && created.iter().all(|topic| topic.new), "{created:?}");
-        Some(Self { auth, reader, bus, mischief: Mischief::default(), kafka: Some(config) })
+        Some(Self { auth, reader, bus, faults: Faults::default(), kafka: Some(config) })
     }
 
-    /// The same databases, as another process (or this one after a crash) sees them.
+    /// The same databases, opened by another process, or by this one after a crash.
     pub async fn reopen(&self) -> Self {
         let (auth, reader) = (self.auth.reopen().await, self.reader.reopen().await);
         let bus = match &self.kafka {
             Some(config) => Bus::kafka(config.clone(), &[TOPICS]).unwrap(),
             None => Bus::embedded(vec![(TOPICS, auth.db())]).unwrap(),
         };
-        let (mischief, kafka) = (self.mischief.clone(), self.kafka.clone());
-        Self { auth, reader, bus, mischief, kafka }
+        let (faults, kafka) = (self.faults.clone(), self.kafka.clone());
+        Self { auth, reader, bus, faults, kafka }
     }
 
     /// Runs a relay until the guard is dropped or stopped.
@@ -132,7 +137,7 @@ impl World {
         self.relay_within(|relay| relay)
     }
 
-    /// The same, inside something else.
+    /// [`World::relay`] with its future wrapped by `around`.
     pub fn relay_within<F>(&self, around: impl FnOnce(BoxFuture<'static, ()>) -> F) -> Running
     where
         F: Future<Output = ()> + Send + 'static,
@@ -157,7 +162,6 @@ impl World {
         id
     }
 
-    /// One more change of a user.
     pub async fn update(&self, id: Uuid) {
         self.auth
             .transact(|mut tx| async move { update_in(&mut tx, id).await.map(drop) })
@@ -166,7 +170,7 @@ impl World {
     }
 
     pub fn consumer(&self) -> Consumer<Applier> {
-        let applier = Applier(self.mischief.clone());
+        let applier = Applier(self.faults.clone());
         let topics = &["agon.user.v1"];
         self.bus.consumer(CONSUMER, self.reader.db(), topics, applier).unwrap().retry(FAST)
     }
@@ -179,12 +183,32 @@ impl World {
         Running { stop: Some(stop), task }
     }
 
-    /// Waits until all events of all users, but for `except`, were applied.
+    /// Waits until all events of all users except `except` are applied.
     pub async fn all_applied(&self, except: &[Uuid]) {
-        db::testing::eventually("all events are applied", || async {
+        eventually("all events are applied", || async {
             self.committed(except).await == self.seen().await
         })
         .await;
+    }
+
+    /// [`World::all_applied`], without exceptions and with a longer timeout.
+    pub async fn all_applied_within(&self, timeout: Duration) {
+        let applied = async {
+            while self.committed(&[]).await != self.seen().await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let applied = tokio::time::timeout(timeout, applied).await;
+        assert!(applied.is_ok(), "not all events are applied: {:?}", self.bus.health());
+    }
+
+    pub async fn outbox_rows(&self) -> i64 {
+        self.auth.query("SELECT count(*) FROM outbox").fetch_scalar().await.unwrap()
+    }
+
+    /// Waits until the outbox has this many rows.
+    pub async fn outbox_has(&self, rows: i64) {
+        eventually("the outbox is published", || async { self.outbox_rows().await == rows }).await;
     }
 
     pub async fn committed(&self, except: &[Uuid]) -> BTreeMap<Uuid, i64> {
@@ -200,7 +224,7 @@ impl World {
         users.into_iter().collect()
     }
 
-    /// Every event once, and per key in order.
+    /// Checks that every event was applied once, and in order per key.
     pub async fn assert_exactly_once(&self) {
         let number = async |db: &Db, sql: &'static str| -> i64 {
             db.query(sql).fetch_scalar().await.unwrap()
@@ -210,12 +234,20 @@ impl World {
             let logged = number(&self.auth, "SELECT count(*) FROM event_log").await;
             assert_eq!(
                 logged, committed,
-                "one event for each change, none of what was rolled back"
+                "one event per committed change, none of rolled back ones"
             );
         }
         assert_eq!(number(&self.reader, "SELECT count(*) FROM applied").await, committed);
         let disorder = "SELECT CAST(sum(disorder) AS BIGINT) FROM seen";
         assert_eq!(number(&self.reader, disorder).await, 0);
+    }
+
+    /// Stops these in order, then [`World::assert_exactly_once`].
+    pub async fn stop_and_check(&self, running: impl IntoIterator<Item = Running>) {
+        for running in running {
+            running.stop().await;
+        }
+        self.assert_exactly_once().await;
     }
 
     pub async fn dead_letters(&self) -> i64 {
@@ -234,7 +266,7 @@ pub async fn update_in(tx: &mut Tx, id: Uuid) -> db::Result<i64> {
     Ok(version)
 }
 
-/// Lies between the append and the commit: where a reader could pass an event that is not visible yet.
+/// Delays the commit after the append, while readers could skip the uncommitted event.
 #[derive(Default)]
 pub struct Slow(pub Duration);
 
@@ -251,16 +283,16 @@ pub struct Running {
 }
 
 impl Running {
-    /// Ends it in an orderly way.
+    /// Stops it gracefully.
     pub async fn stop(mut self) {
         drop(self.stop.take());
         (&mut self.task).await.unwrap();
     }
 
-    /// Ends it at once, whatever it is doing.
+    /// Aborts it.
     pub async fn kill(self) {
         self.task.abort();
-        db::testing::eventually("the consumer is gone", || async { self.task.is_finished() }).await;
+        eventually("the task has ended", || async { self.task.is_finished() }).await;
     }
 }
 
@@ -270,46 +302,33 @@ impl Drop for Running {
     }
 }
 
-impl Mischief {
-    fn with<T>(&self, change: impl FnOnce(&mut Bad) -> T) -> T {
-        change(&mut self.0.lock().unwrap())
+impl Faults {
+    pub fn inject(&self, id: Uuid, fault: Inject) {
+        self.0.lock().unwrap().insert(id, (fault, 0));
     }
 
-    pub fn park(&self, id: Uuid) {
-        self.with(|bad| bad.park.insert(id));
-    }
-
-    pub fn panic(&self, id: Uuid) {
-        self.with(|bad| bad.panic.insert(id));
-    }
-
-    pub fn fail(&self, id: Uuid, times: u32) {
-        self.with(|bad| bad.fail.insert(id, times));
-    }
-
-    pub fn transient(&self, id: Uuid, times: u32) {
-        self.with(|bad| bad.transient.insert(id, times));
-    }
-
-    pub fn hang(&self, id: Uuid) {
-        self.with(|bad| bad.hang.insert(id));
-    }
-
-    pub fn behave(&self) {
-        self.with(|bad| *bad = Bad::default());
+    pub fn clear(&self) {
+        self.0.lock().unwrap().clear();
     }
 
     pub fn calls(&self, id: Uuid) -> u32 {
-        self.with(|bad| bad.calls.get(&id).copied().unwrap_or(0))
+        self.0.lock().unwrap().get(&id).map_or(0, |(_, calls)| *calls)
+    }
+
+    fn next_call(&self, id: Uuid) -> Option<(Inject, u32)> {
+        let mut faults = self.0.lock().unwrap();
+        let (_, calls) = faults.get_mut(&id)?;
+        *calls += 1;
+        faults.get(&id).copied()
     }
 }
 
-pub struct Applier(Mischief);
+pub struct Applier(Faults);
 
 impl Handler for Applier {
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
         let id = event.aggregate_id;
-        // First the effect, so that what fails has something to roll back.
+        // The effect comes first, so that a failure has something to roll back.
         tx.query("INSERT INTO applied VALUES ($1, $2, $3)")
             .bind(event.id)
             .bind(id)
@@ -326,29 +345,15 @@ impl Handler for Applier {
         .bind(event.version)
         .execute()
         .await?;
-        self.0.with(|bad| *bad.calls.entry(id).or_default() += 1);
-        if self.0.with(|bad| bad.hang.contains(&id)) {
-            std::future::pending::<()>().await;
+        match self.0.next_call(id) {
+            Some((Inject::Permanent, _)) => Err(Fault::permanent("injected")),
+            Some((Inject::Panic, _)) => panic!("injected panic"),
+            Some((Inject::Hang, _)) => std::future::pending().await,
+            Some((Inject::Failures(times), call)) if call <= times => Err(Fault::retry("injected")),
+            Some((Inject::Transient(times), call)) if call <= times => {
+                Err(Fault::Transient("injected".into()))
+            }
+            _ => Ok(()),
         }
-        assert!(!self.0.with(|bad| bad.panic.contains(&id)), "the handler was told to panic");
-        self.0.with(|bad| {
-            let takes = |times: Option<&mut u32>| {
-                times.is_some_and(|left| {
-                    let some = *left > 0;
-                    *left = left.saturating_sub(1);
-                    some
-                })
-            };
-            if bad.park.contains(&id) {
-                return Err(Fault::park("told to"));
-            }
-            if takes(bad.transient.get_mut(&id)) {
-                return Err(Fault::Transient("told to".into()));
-            }
-            if takes(bad.fail.get_mut(&id)) {
-                return Err(Fault::retry("told to"));
-            }
-            Ok(())
-        })
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the server is there, and the way to it.
+//! The state of the connection to the server, and requests with a deadline.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,31 +10,31 @@ use tokio::time::{Instant, timeout_at};
 
 #[derive(Clone)]
 pub enum State {
-    /// Not known yet, or just lost: worth a short wait.
+    /// At start or after a connection was lost: requests wait for it until their deadline.
     Connecting,
     Up(MultiplexedConnection),
-    /// Not worth a wait.
+    /// Requests fail at once.
     Down,
 }
 
 pub struct Link {
     state: watch::Sender<State>,
-    // Set when somebody waited in vain; a ping then decides.
-    doubt: Notify,
-    // How long a caller waits.
-    patience: Duration,
-    // One complaint of the server per connection is logged, since the next thousand say the same.
-    complained: AtomicBool,
+    // Notified after a timeout; a ping then decides about the state.
+    ping: Notify,
+    timeout: Duration,
+    // Only the first refused request of a connection is logged.
+    warned: AtomicBool,
 }
 
 impl Link {
-    pub fn new(patience: Duration) -> Self {
+    pub fn new(timeout: Duration) -> Self {
         let (state, _) = watch::channel(State::Connecting);
-        Self { state, doubt: Notify::new(), patience, complained: AtomicBool::new(false) }
+        Self { state, ping: Notify::new(), timeout, warned: AtomicBool::new(false) }
     }
 
-    pub fn patience(&self) -> Duration {
-        self.patience
+    /// The longest time that a request takes.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     pub fn set(&self, state: State) {
@@ -47,28 +47,27 @@ impl Link {
         matches!(*self.state.borrow(), State::Down)
     }
 
-    /// A connection was made.
-    pub fn renew(&self) {
-        self.complained.store(false, Ordering::Relaxed);
+    pub fn reset_warning(&self) {
+        self.warned.store(false, Ordering::Relaxed);
     }
 
-    /// Asks the server. None when there is no answer in time: the request may or may not have been done.
-    pub async fn ask<T, F>(&self, request: impl FnOnce(MultiplexedConnection) -> F) -> Option<T>
+    /// Sends a request. None when it failed or timed out; the server may have executed it.
+    pub async fn request<T, F>(&self, request: impl FnOnce(MultiplexedConnection) -> F) -> Option<T>
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.timeout;
         let connection = timeout_at(deadline, self.connection()).await.ok()??;
         match timeout_at(deadline, request(connection)).await {
-            Ok(Ok(answer)) => return Some(answer),
-            Ok(Err(error)) => self.failed(&error),
-            Err(_) => self.doubt(),
+            Ok(Ok(response)) => return Some(response),
+            Ok(Err(error)) => self.request_failed(&error),
+            Err(_) => self.request_ping(),
         }
         metrics::counter!("agon_cache_failures_total").increment(1);
         None
     }
 
-    /// The connection, when there is one or soon none.
+    /// Waits while the state is `Connecting`. None when the server is down.
     async fn connection(&self) -> Option<MultiplexedConnection> {
         let mut state = self.state.subscribe();
         let known = state.wait_for(|state| !matches!(state, State::Connecting)).await.ok()?;
@@ -78,22 +77,19 @@ impl Link {
         }
     }
 
-    /// Takes note of a request that failed.
-    pub fn failed(&self, error: &RedisError) {
+    pub fn request_failed(&self, error: &RedisError) {
         if !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) {
-            self.doubt();
-        } else if !self.complained.swap(true, Ordering::Relaxed) {
-            tracing::warn!(%error, "Redis refuses a request; this process does without it");
+            self.request_ping();
+        } else if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(%error, "redis refused request, using local memory");
         }
     }
 
-    /// Asks for a ping.
-    pub fn doubt(&self) {
-        self.doubt.notify_one();
+    pub fn request_ping(&self) {
+        self.ping.notify_one();
     }
 
-    /// Waits for somebody who doubts.
-    pub async fn doubted(&self) {
-        self.doubt.notified().await;
+    pub async fn ping_requested(&self) {
+        self.ping.notified().await;
     }
 }

@@ -1,19 +1,20 @@
-//! What the server does in one step.
+//! Lua scripts, which the server runs atomically.
 
 use std::sync::LazyLock;
 
 use redis::Script;
 
-/// The server's own clock, so that processes whose clocks differ agree.
+/// Uses the server's clock, because the clocks of the processes may differ.
 const SERVER_TIME: &str =
     "local time = redis.call('TIME') local now = time[1] * 1000000 + time[2]\n";
 
 const RATE: &str = include_str!("rate.lua");
 
-/// KEYS: a bucket; ARGV: its step and size in microseconds. Gives (allowed, missing microseconds).
+/// KEYS: a bucket. ARGV: its step and capacity in microseconds. Returns whether a token was taken, and the
+/// microseconds until the bucket is full.
 pub static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(&format!("{SERVER_TIME}{RATE}")));
 
-/// KEYS: a counter; ARGV: what to add, and its milliseconds to live. Gives the sum.
+/// KEYS: a counter. ARGV: the amount, and the time to live in milliseconds. Returns the sum.
 pub static INCREMENT: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("increment.lua")));
 
@@ -30,7 +31,7 @@ mod tests {
     use crate::rate::{Bucket, Rate, Spent};
     use crate::testing;
 
-    /// Time as a parameter; and since it is not the server's, keys do not expire.
+    /// Makes time a parameter, and keeps keys from expiring by the server's clock.
     const TEST_TIME: &str = "
         local now, server = tonumber(ARGV[3]), redis
         local redis = { call = function(command, key, value)
@@ -39,9 +40,8 @@ mod tests {
         end }
     ";
 
-    /// The script decides as the pure rule does, at any times, also when the clock is set back.
     #[tokio::test]
-    async fn the_script_is_the_rule() {
+    async fn script_equals_the_pure_rule_also_when_the_clock_is_set_back() {
         let Some(url) = testing::redis_url() else { return };
         let client = redis::Client::open(url).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
@@ -49,7 +49,7 @@ mod tests {
         let micros = prop_oneof![0_u64..10, 1_u64..100_000_000];
         let pauses = prop_oneof![Just(0_i64), 0_i64..1_000, -10_000_000_i64..20_000_000];
         let steps = prop::collection::vec((1_u32..50, micros, pauses), 1..60);
-        // One rate for most keys; for some another each time.
+        // One rate for most keys, a different one for each step of the others.
         let cases = (steps, prop::bool::weighted(0.8));
         let mut runner = TestRunner::deterministic();
         let prefix = testing::unique();
@@ -66,7 +66,7 @@ mod tests {
                 let rate = Rate::new(limit, Duration::from_micros(micros));
                 let bucket = Bucket::of(rate).unwrap();
                 let mut script = script.key(&key);
-                script.arg(bucket.step).arg(bucket.most).arg(now.timestamp_micros());
+                script.arg(bucket.step).arg(bucket.capacity).arg(now.timestamp_micros());
                 let (allowed, missing) = script.invoke_async(&mut connection).await.unwrap();
                 let expected = spent.take(rate, now);
                 assert_eq!(bucket.decision(allowed, missing), expected, "{rate:?}");

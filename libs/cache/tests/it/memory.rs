@@ -1,4 +1,4 @@
-//! What only memory has: a clock to move, and limits of its own.
+//! The memory backend: expiry by a manual clock, and limits.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ fn clock() -> Clock {
 }
 
 #[tokio::test]
-async fn everything_ends_in_time() {
+async fn everything_expires_by_the_clock() {
     let clock = clock();
     let cache = Cache::memory(clock.clone());
     let minute = Duration::from_secs(60);
@@ -30,14 +30,15 @@ async fn everything_ends_in_time() {
     clock.advance(Duration::from_secs(30));
     assert_eq!(cache.get("a").await, None);
     assert_eq!(cache.count("n").await, 0);
-    cache.increment("n", 1, minute).await;
+    assert_eq!(cache.increment("n", 1, minute).await, 1);
+    cache.set("a", "new value", minute).await;
+    assert_eq!(cache.get("a").await.as_deref(), Some(&b"new value"[..]));
     cache.delete("n").await;
     assert_eq!(cache.count("n").await, 0);
 }
 
-/// A limit holds, however many other keys somebody asks for.
 #[tokio::test]
-async fn a_flood_of_keys_does_not_lift_a_limit() {
+async fn flood_of_keys_does_not_reset_a_limit() {
     let limits = Limits { counts: 50, ..Limits::default() };
     let cache = Cache::memory_with(clock(), limits);
     let rate = Rate::new(3, Duration::from_secs(60));
@@ -47,8 +48,9 @@ async fn a_flood_of_keys_does_not_lift_a_limit() {
         allowed(&format!("flood {i}")).await;
     }
     assert!(!allowed("victim").await);
-    let late = "somebody who comes late";
-    let passed =
+    // A key that shares its count.
+    let late = "late";
+    let results =
         [allowed(late).await, allowed(late).await, allowed(late).await, allowed(late).await];
-    assert!(!passed[3]);
+    assert!(!results[3]);
 }

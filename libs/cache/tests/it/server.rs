@@ -1,8 +1,8 @@
-//! A Redis server of one test, to be ended and stopped as it likes.
+//! A Redis server of one test, which can be killed, restarted and paused.
 
 use std::process::{Child, Command, Stdio};
 
-use cache::testing::{Place, eventually, required, unique};
+use cache::testing::{Backend, eventually, required, unique};
 
 pub struct Server {
     pub port: u16,
@@ -10,7 +10,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server that answers; None where the program is missing and need not be there.
+    /// None, which skips the test, when `redis-server` is not installed and not required.
     pub async fn start() -> Option<Self> {
         let port = free_port();
         let mut server = Self { port, process: None };
@@ -18,16 +18,15 @@ impl Server {
             Ok(_) => server.run().await,
             Err(error) if required() => panic!("AGON_TEST_REQUIRE_ENGINES=1, but {error}"),
             Err(_) => {
-                eprintln!("skipped: there is no redis-server");
+                eprintln!("skipped: redis-server is not installed");
                 return None;
             }
         }
         Some(server)
     }
 
-    /// An installation on this server.
-    pub fn place(&self) -> Place {
-        Place::Redis { url: self.url(), prefix: unique() }
+    pub fn backend(&self) -> Backend {
+        Backend::Redis { url: self.url(), prefix: unique() }
     }
 
     pub fn url(&self) -> String {
@@ -40,16 +39,15 @@ impl Server {
         command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string()]);
         command.args(["--save", "", "--appendonly", "no"]);
         self.process = Some(command.stdout(Stdio::null()).spawn().unwrap());
-        eventually("the server answers", async || self.ask("PING").await.is_ok()).await;
+        eventually("the server responds", async || self.request("PING").await.is_ok()).await;
     }
 
-    pub async fn ask(&self, command: &str) -> redis::RedisResult<redis::Value> {
+    pub async fn request(&self, command: &str) -> redis::RedisResult<redis::Value> {
         let client = redis::Client::open(self.url())?;
         let mut connection = client.get_multiplexed_async_connection().await?;
         redis::cmd(command).query_async(&mut connection).await
     }
 
-    /// Ends the process at once.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
@@ -57,7 +55,7 @@ impl Server {
         }
     }
 
-    /// Lets it hang with its connections open.
+    /// Pauses the process; its connections stay open.
     pub fn hang(&self) {
         self.signal("-STOP");
     }
@@ -67,7 +65,7 @@ impl Server {
     }
 
     fn signal(&self, signal: &str) {
-        let process = self.process.as_ref().expect("it runs").id().to_string();
+        let process = self.process.as_ref().expect("running").id().to_string();
         assert!(Command::new("kill").args([signal, &process]).status().unwrap().success());
     }
 }

@@ -1,23 +1,23 @@
-//! Two processes on one server: two caches that share nothing else.
+//! Two caches on one server, as of two processes.
 
 use std::time::Duration;
 
-use cache::testing::{Place, eventually, redis_url, unique};
+use cache::testing::{Backend, eventually, redis_url, unique};
 use cache::{Cache, Rate};
 
 use crate::next;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Two caches of an installation; None where there is no server.
+/// Two caches with the same prefix; None without a server.
 async fn two() -> Option<(Cache, Cache)> {
-    let place = Place::Redis { url: redis_url()?, prefix: unique() };
-    Some((place.cache().await, place.cache().await))
+    let backend = Backend::Redis { url: redis_url()?, prefix: unique() };
+    Some((backend.cache().await, backend.cache().await))
 }
 
-/// How many connections of this server listen to a channel.
-async fn listeners(place: &Place, channel: &str) -> i64 {
-    let Place::Redis { url, prefix } = place else { panic!("on a server") };
+/// The number of connections that subscribe to a channel on the server.
+async fn subscribers(backend: &Backend, channel: &str) -> i64 {
+    let Backend::Redis { url, prefix } = backend else { panic!("not on a server") };
     let client = redis::Client::open(url.as_str()).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();
     let name = format!("{prefix}/channel/{channel}");
@@ -27,7 +27,7 @@ async fn listeners(place: &Place, channel: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn what_one_keeps_the_other_has() {
+async fn values_counters_and_rates_are_shared() {
     let Some((one, two)) = two().await else { return };
     one.set("v", "value", HOUR).await;
     assert_eq!(two.get("v").await.as_deref(), Some(&b"value"[..]));
@@ -45,7 +45,7 @@ async fn what_one_keeps_the_other_has() {
 }
 
 #[tokio::test]
-async fn another_installation_is_apart() {
+async fn prefixes_are_separate() {
     let (Some((one, _)), Some((other, _))) = (two().await, two().await) else { return };
     one.set("v", "value", HOUR).await;
     one.increment("n", 1, HOUR).await;
@@ -55,9 +55,8 @@ async fn another_installation_is_apart() {
     assert!(other.rate("r", Rate::new(1, HOUR)).await.allowed);
 }
 
-/// All hear everything exactly once, and what one process says in its order.
 #[tokio::test]
-async fn messages_reach_both_once() {
+async fn messages_reach_both_processes_once_and_in_order() {
     let Some((one, two)) = two().await else { return };
     let (mut at_one, mut at_two) =
         (one.subscribe("c").await.unwrap(), two.subscribe("c").await.unwrap());
@@ -72,9 +71,8 @@ async fn messages_reach_both_once() {
     }
 }
 
-/// A subscriber is heard of before it is told so: whoever publishes afterwards reaches it.
 #[tokio::test]
-async fn a_subscription_holds_when_it_is_there() {
+async fn messages_published_after_subscribe_returned_are_delivered() {
     let Some((one, two)) = two().await else { return };
     for round in 0..200 {
         let channel = format!("c/{}", round % 3);
@@ -85,14 +83,14 @@ async fn a_subscription_holds_when_it_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_subscribe_and_leave_at_once() {
+async fn concurrent_subscribe_and_unsubscribe_lose_no_message() {
     let Some((one, two)) = two().await else { return };
     let tasks: Vec<_> = (0..16)
         .map(|task| {
             let (one, two) = (one.clone(), two.clone());
             tokio::spawn(async move {
                 for round in 0..50 {
-                    // Channels that others come to and leave as well.
+                    // Other tasks use the same channels.
                     let channel = format!("c/{}", (task + round) % 5);
                     let expected = format!("{task} {round}");
                     let mut listener = one.subscribe(&channel).await.unwrap();
@@ -108,40 +106,39 @@ async fn many_subscribe_and_leave_at_once() {
 }
 
 #[tokio::test]
-async fn the_server_knows_a_channel_while_it_has_listeners() {
+async fn process_subscribes_once_per_channel_while_it_has_subscribers() {
     let Some(url) = redis_url() else { return };
-    let place = Place::Redis { url, prefix: unique() };
-    let cache = place.cache().await;
-    assert_eq!(listeners(&place, "c").await, 0);
+    let backend = Backend::Redis { url, prefix: unique() };
+    let cache = backend.cache().await;
+    assert_eq!(subscribers(&backend, "c").await, 0);
     let (first, second) =
         (cache.subscribe("c").await.unwrap(), cache.subscribe("c").await.unwrap());
-    assert_eq!(listeners(&place, "c").await, 1, "a process listens once");
+    assert_eq!(subscribers(&backend, "c").await, 1);
     drop(first);
     let third = cache.subscribe("d").await.unwrap();
-    assert_eq!(listeners(&place, "c").await, 1);
+    assert_eq!(subscribers(&backend, "c").await, 1);
     drop((second, third));
-    eventually("it is unsubscribed", async || listeners(&place, "c").await == 0).await;
+    eventually("it is unsubscribed", async || subscribers(&backend, "c").await == 0).await;
     let kept = cache.subscribe("c").await.unwrap();
-    assert_eq!(listeners(&place, "c").await, 1);
+    assert_eq!(subscribers(&backend, "c").await, 1);
     drop(cache);
-    eventually("the connection ended", async || listeners(&place, "c").await == 0).await;
+    eventually("the connection ended", async || subscribers(&backend, "c").await == 0).await;
     drop(kept);
 }
 
-/// A listener that is too slow misses the oldest messages and nothing else.
 #[tokio::test]
-async fn a_slow_listener_loses_the_oldest_only() {
+async fn slow_subscriber_loses_only_messages_beyond_the_backlog() {
     let Some((one, two)) = two().await else { return };
     let mut slow = one.subscribe("c").await.unwrap();
-    let mut quick = one.subscribe("c").await.unwrap();
+    let mut fast = one.subscribe("c").await.unwrap();
     for number in 0..500 {
         two.publish("c", number.to_string());
         if number % 50 == 49 {
-            while next(&mut quick).await != number.to_string() {}
+            while next(&mut fast).await != number.to_string() {}
         }
     }
-    let kept = 64;
-    for number in 500 - kept..500 {
+    let backlog = 64;
+    for number in 500 - backlog..500 {
         assert_eq!(next(&mut slow).await, number.to_string());
     }
 }

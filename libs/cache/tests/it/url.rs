@@ -1,11 +1,11 @@
-//! Which backend a URL names.
+//! Cache URLs.
 
 use cache::testing::unique;
 use cache::{Cache, Error};
 use ids::Clock;
 
 #[tokio::test]
-async fn a_url_names_a_backend() {
+async fn urls_are_checked_and_errors_hide_passwords() {
     let open = |url: &str| Cache::open(url, &unique(), Clock::system());
     for good in [
         "memory:",
@@ -30,7 +30,7 @@ async fn a_url_names_a_backend() {
         "redis://:secret@localhost/first",
         "redis://:secret@localhost:port",
     ] {
-        let Err(error) = open(wrong) else { panic!("{wrong} is taken") };
+        let Err(error) = open(wrong) else { panic!("{wrong} is accepted") };
         assert!(matches!(error, Error::Url(_)));
         let text = error.to_string();
         assert!(text.contains("`memory:`") && text.contains("`redis://"), "{wrong}: {text}");

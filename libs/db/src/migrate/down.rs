@@ -1,30 +1,30 @@
-//! The way back: migrations are undone, the newest first, all or none.
+//! Reverts migrations, the newest first, in one transaction.
 
 use super::{APPLIED, Applied, EVERY, EXISTS, Migration, Migrations, lock, pending};
 use crate::{Db, Engine, Error, Result, Tx};
 
-/// Whose migrations to undo.
+/// The migrations to revert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// The service's own.
+    /// Those of the service.
     Service,
-    /// Those of the tables that each database has.
+    /// Those of the tables that all services have.
     Every,
 }
 
-/// A migration that would be undone.
+/// A migration to revert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Its number.
+    /// `NNNN` of the file name.
     pub number: i64,
-    /// Its name.
+    /// The file name without `.sql`.
     pub name: &'static str,
-    /// What undoes it, one entry a line, without remarks.
+    /// The lines of the down script, without comments.
     pub lines: Vec<&'static str>,
 }
 
 impl Db {
-    /// What [`Db::migrate_down`] would undo, the newest first. Without `to` it is the last step.
+    /// The migrations that [`Db::migrate_down`] would revert, the newest first; without `to`, only the newest.
     pub async fn migrations_to_undo(
         &self,
         migrations: &Migrations,
@@ -35,10 +35,9 @@ impl Db {
         files.into_iter().map(|file| step(file, self.engine())).collect()
     }
 
-    /// Undoes the migrations above number `to` (0: all of them), in one transaction under the lock of
-    /// [`Db::migrate`]; gives how many. What was in their tables is lost. Refused when the database has a
-    /// migration that the program does not know, and on PostgreSQL ([`Error::Busy`]) when somebody uses one of
-    /// the tables for more than a few seconds.
+    /// Reverts the migrations above number `to` (0: all), under the lock of [`Db::migrate`], and returns their number.
+    /// The data in their tables is lost. Fails when the database has an unknown migration, and with [`Error::Busy`]
+    /// when a table stays locked for 5 seconds (PostgreSQL).
     pub async fn migrate_down(
         &self,
         migrations: &Migrations,
@@ -46,13 +45,8 @@ impl Db {
         to: i64,
     ) -> Result<usize> {
         let mut tx = self.begin().await?;
-        match undo(&mut tx, migrations, scope, to).await {
-            Ok(count) => tx.commit().await.map(|()| count),
-            Err(error) => {
-                tx.rollback().await;
-                Err(error)
-            }
-        }
+        let count = undo(&mut tx, migrations, scope, to).await;
+        tx.finish(count).await
     }
 }
 
@@ -69,11 +63,11 @@ async fn undo(tx: &mut Tx, migrations: &Migrations, scope: Scope, to: i64) -> Re
     let files = to_undo(engine, migrations, &applied, scope, Some(to))?;
     let count = files.len();
     for file in files {
-        tracing::info!(scope = set.service, migration = file.name, "undoing a migration");
+        tracing::info!(scope = set.service, migration = file.name, "reverting migration");
         let failed = |error: Error| match error {
             Error::Busy(text) => Error::Busy(text),
             error => Error::Migration(format!(
-                "undoing migration {}/{} failed: {error}",
+                "reverting migration {}/{} failed: {error}",
                 set.service, file.name
             )),
         };
@@ -94,7 +88,6 @@ fn set(migrations: &Migrations, scope: Scope) -> &Migrations {
     }
 }
 
-/// The applied migrations above `to`, the newest first.
 fn to_undo<'m>(
     engine: Engine,
     migrations: &'m Migrations,
@@ -102,7 +95,7 @@ fn to_undo<'m>(
     scope: Scope,
     to: Option<i64>,
 ) -> Result<Vec<&'m Migration>> {
-    // Finds what does not fit together.
+    // Fails for unknown or changed migrations.
     pending(engine, migrations, applied)?;
     let set = set(migrations, scope);
     let count = applied.iter().filter(|row| row.scope == set.service).count();
@@ -110,7 +103,7 @@ fn to_undo<'m>(
     let to = to.unwrap_or((last - 1).max(0));
     if to < 0 || to > last {
         return Err(Error::Migration(format!(
-            "{} is at migration {last}; it can go back to 0 to {last}",
+            "cannot revert {} to migration {to}: must be 0 to {last}",
             set.service
         )));
     }
@@ -119,7 +112,7 @@ fn to_undo<'m>(
 
 fn down(file: &Migration, engine: Engine) -> Result<&'static str> {
     let text = file.down.as_ref().map(|text| text.of(engine));
-    text.ok_or_else(|| Error::Migration(format!("nothing undoes migration {}", file.name)))
+    text.ok_or_else(|| Error::Migration(format!("migration {} has no down script", file.name)))
 }
 
 fn step(file: &Migration, engine: Engine) -> Result<Step> {

@@ -1,24 +1,24 @@
-//! What is in a table, in short.
+//! Digests of tables.
 
 use futures_util::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 use sqlx::AssertSqlSafe;
 
 use super::tables::quoted;
-use super::{Table, cell};
+use super::{Table, copy_text};
 use crate::database::Backend;
 use crate::{Db, Error, Result};
 
-/// How many rows there are, and the sum of their digests: the same for the same rows in whatever order.
+/// The number of rows and the sum of their digests, which does not depend on their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    /// How many.
+    /// Number of rows.
     pub rows: u64,
     sum: [u8; 32],
 }
 
 impl Content {
-    /// Adds a row by its text.
+    /// Adds the text of a row.
     pub fn add(&mut self, text: &[u8]) {
         self.rows += 1;
         let mut carry = 0;
@@ -30,47 +30,45 @@ impl Content {
     }
 }
 
-/// What is in a table, on either side. `seen` is told the number of rows now and then.
-pub async fn content(db: &Db, table: &Table, mut seen: impl FnMut(u64) + Send) -> Result<Content> {
+/// The content of a table in either database. Calls `progress` with the number of rows so far.
+pub async fn content(
+    db: &Db,
+    table: &Table,
+    mut progress: impl FnMut(u64) + Send,
+) -> Result<Content> {
     let names: Vec<String> = table.columns.iter().map(|(name, _)| quoted(name)).collect();
     let sql = format!("SELECT {} FROM {}", names.join(", "), quoted(&table.name));
     let (mut content, mut line) = (Content::default(), Vec::new());
-    let mut tell = |content: &Content| {
-        if content.rows.is_multiple_of(1000) {
-            seen(content.rows);
-        }
-    };
-    match db.backend() {
-        Backend::Sqlite(file) => {
-            let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&file.read);
+    macro_rules! add_rows {
+        ($executor:expr) => {
+            let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch($executor);
             while let Some(row) = rows.try_next().await? {
                 line.clear();
-                cell::append(&mut line, &row, 0, &table.columns)
-                    .map_err(|e| unreadable(table, e))?;
+                copy_text::append(&mut line, &row, &table.columns)
+                    .map_err(|e| decode_error(table, e))?;
                 content.add(&line);
-                tell(&content);
+                if content.rows.is_multiple_of(1000) {
+                    progress(content.rows);
+                }
             }
+        };
+    }
+    match db.backend() {
+        Backend::Sqlite(file) => {
+            add_rows!(&file.read);
         }
         Backend::Postgres(pg) => {
             let mut tx = pg.read.begin().await?;
-            // As long as it takes.
             sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut *tx).await?;
-            let mut rows = sqlx::query(AssertSqlSafe(sql)).fetch(&mut *tx);
-            while let Some(row) = rows.try_next().await? {
-                line.clear();
-                cell::append(&mut line, &row, 0, &table.columns)
-                    .map_err(|e| unreadable(table, e))?;
-                content.add(&line);
-                tell(&content);
-            }
+            add_rows!(&mut *tx);
         }
     }
-    seen(content.rows);
+    progress(content.rows);
     Ok(content)
 }
 
-/// A value that is not of its column's type; the driver's text names the column.
-pub(super) fn unreadable(table: &Table, error: sqlx::Error) -> Error {
+/// Names the table and column of a value that does not have its column's type.
+pub(super) fn decode_error(table: &Table, error: sqlx::Error) -> Error {
     match error {
         sqlx::Error::ColumnDecode { index, source } => {
             let column = index.parse::<usize>().ok().and_then(|at| table.columns.get(at));
@@ -86,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_order_does_not_matter_and_everything_else_does() {
+    fn content_ignores_only_the_order_of_rows() {
         let of = |rows: &[&str]| {
             let mut content = Content::default();
             rows.iter().for_each(|row| content.add(row.as_bytes()));

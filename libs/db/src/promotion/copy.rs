@@ -1,71 +1,66 @@
-//! Copying one table, batch by batch.
+//! Copies one table in batches.
 
 use futures_util::TryStreamExt as _;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::content::unreadable;
+use super::content::decode_error;
 use super::tables::quoted;
-use super::{Mark, Table, cell, mark, marked};
+use super::{Progress, Table, copy_text, progress, save_progress};
 use crate::database::Backend;
 use crate::{Db, Error, Result, Tx};
 
-/// Rows of one transaction, at most.
+/// Maximum rows per transaction.
 const ROWS: i64 = 5000;
-/// Their text, about.
+/// A batch ends after the row that exceeds this size.
 const BYTES: usize = 4 << 20;
 
-/// Rows on their way.
 struct Batch {
     text: Vec<u8>,
     rows: i64,
-    /// The last one's place.
-    last: i64,
-    /// Whether there are none behind.
+    /// Row id of the last row.
+    cursor: i64,
     is_last: bool,
 }
 
-/// Copies what is not there yet of a table; gives how many rows there are now. `seen` is told on the way.
+/// Copies the remaining rows of a table and returns the total number. Calls `report` with the number of rows so far.
 pub async fn copy(
     source: &Db,
     target: &Db,
     table: &Table,
-    mut seen: impl FnMut(u64) + Send,
+    mut report: impl FnMut(u64) + Send,
 ) -> Result<u64> {
     loop {
-        let at = marked(target, &table.name).await?;
-        seen(at.rows.unsigned_abs());
+        let at = progress(target, &table.name).await?;
+        report(at.rows.unsigned_abs());
         if at.done {
             return Ok(at.rows.unsigned_abs());
         }
-        let batch = read(source, table, at.place).await?;
-        let next = Mark { place: batch.last, rows: at.rows + batch.rows, done: batch.is_last };
+        let batch = read(source, table, at.cursor).await?;
+        let next =
+            Progress { cursor: batch.cursor, rows: at.rows + batch.rows, done: batch.is_last };
         let mut tx = target.begin().await?;
-        match write(&mut tx, table, &batch, next).await {
-            Ok(()) => tx.commit().await?,
-            Err(error) => {
-                tx.rollback().await;
-                return Err(named(error, table));
-            }
-        }
+        let written = write(&mut tx, table, &batch, next).await;
+        tx.finish(written).await.map_err(|error| named(error, table))?;
     }
 }
 
-/// The rows behind a place. Every table has row ids, which stay as they are while nobody writes.
-async fn read(source: &Db, table: &Table, from: i64) -> Result<Batch> {
+/// The rows after a cursor. Every table has row ids, which do not change while the source is not written to.
+async fn read(source: &Db, table: &Table, after: i64) -> Result<Batch> {
     let Backend::Sqlite(file) = source.backend() else {
-        return Err(Error::Config("data is promoted from SQLite".into()));
+        return Err(Error::Config("the source of a promotion must be SQLite".into()));
     };
     let names: Vec<String> = table.columns.iter().map(|(name, _)| quoted(name)).collect();
     let sql = format!(
-        "SELECT {}, rowid AS place FROM {} WHERE rowid > $1 ORDER BY rowid LIMIT {ROWS}",
+        "SELECT {}, rowid AS cursor FROM {} WHERE rowid > $1 ORDER BY rowid LIMIT {ROWS}",
         names.join(", "),
         quoted(&table.name)
     );
-    let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(from).fetch(&file.read);
-    let mut batch = Batch { text: Vec::new(), rows: 0, last: from, is_last: true };
+    let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(after).fetch(&file.read);
+    let mut batch = Batch { text: Vec::new(), rows: 0, cursor: after, is_last: true };
     while let Some(row) = rows.try_next().await? {
-        cell::append(&mut batch.text, &row, 0, &table.columns).map_err(|e| unreadable(table, e))?;
-        batch.last = row.try_get(table.columns.len())?;
+        copy_text::append(&mut batch.text, &row, &table.columns)
+            .map_err(|e| decode_error(table, e))?;
+        batch.cursor = row.try_get(table.columns.len())?;
         batch.rows += 1;
         if batch.rows == ROWS || batch.text.len() >= BYTES {
             batch.is_last = false;
@@ -75,7 +70,7 @@ async fn read(source: &Db, table: &Table, from: i64) -> Result<Batch> {
     Ok(batch)
 }
 
-async fn write(tx: &mut Tx, table: &Table, batch: &Batch, next: Mark) -> Result<()> {
+async fn write(tx: &mut Tx, table: &Table, batch: &Batch, next: Progress) -> Result<()> {
     if batch.rows > 0 {
         let names: Vec<String> = table.columns.iter().map(|(name, _)| quoted(name)).collect();
         let sql = format!("COPY {} ({}) FROM STDIN", quoted(&table.name), names.join(", "));
@@ -84,15 +79,13 @@ async fn write(tx: &mut Tx, table: &Table, batch: &Batch, next: Mark) -> Result<
         copy.send(batch.text.as_slice()).await?;
         let copied = copy.finish().await?;
         if i64::try_from(copied) != Ok(batch.rows) {
-            let text =
-                format!("{copied} rows of {} were taken instead of {}", table.name, batch.rows);
+            let text = format!("copied {copied} rows of {} instead of {}", table.name, batch.rows);
             return Err(Error::Invalid(text));
         }
     }
-    mark(tx, &table.name, next).await
+    save_progress(tx, &table.name, next).await
 }
 
-/// The same error, with the table's name in it.
 fn named(error: Error, table: &Table) -> Error {
     let with = |text: String| format!("table {}: {text}", table.name);
     match error {

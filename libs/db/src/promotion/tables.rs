@@ -1,22 +1,22 @@
-//! Which tables there are, as the databases themselves tell.
+//! Tables, columns and sequences, from the catalogues of the databases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cell::Kind;
+use super::copy_text::Kind;
 use crate::{Db, Error, Read, Result};
 
-/// A table that is to be copied.
+/// A table to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
-    /// Its name.
+    /// Unquoted.
     pub name: String,
     pub(super) columns: Vec<(String, Kind)>,
-    /// The sequences that its columns take numbers from, with the column.
+    /// Columns with a sequence, and the sequence.
     pub(super) sequences: Vec<(String, String)>,
 }
 
-/// Each database keeps its own.
-const OWN: [&str; 2] = ["schema_migrations", "promotion"];
+/// Tables that are never copied.
+const EXCLUDED: [&str; 2] = ["schema_migrations", "promotion"];
 
 crate::record! {
     pub(super) struct Column {
@@ -42,10 +42,9 @@ pub(super) async fn columns_of_target(read: impl Read<'_>) -> Result<Vec<Column>
         )
         .fetch_all()
         .await?;
-    Ok(columns.into_iter().filter(|column| !OWN.contains(&column.table.as_str())).collect())
+    Ok(columns.into_iter().filter(|column| !EXCLUDED.contains(&column.table.as_str())).collect())
 }
 
-/// The tables of a SQLite file with the names of their columns.
 async fn columns_of_source(source: &Db) -> Result<BTreeMap<String, BTreeSet<String>>> {
     let rows: Vec<(String, String)> = source
         .query(
@@ -56,28 +55,25 @@ async fn columns_of_source(source: &Db) -> Result<BTreeMap<String, BTreeSet<Stri
         .await?;
     let mut tables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (table, column) in rows {
-        if !OWN.contains(&table.as_str()) {
+        if !EXCLUDED.contains(&table.as_str()) {
             tables.entry(table).or_default().insert(column);
         }
     }
     Ok(tables)
 }
 
-/// The tables of `source`, without those in `apart`, such that each comes behind those that it refers to.
+/// The tables of `source` except `excluded`, ordered so that a table comes after those that its foreign keys reference.
 ///
 /// # Errors
-/// [`Error::Migration`] when a table or a column is not the same on both sides.
-pub async fn tables(source: &Db, target: &Db, apart: &[&str]) -> Result<Vec<Table>> {
-    let mut there: BTreeMap<String, Table> = BTreeMap::new();
+/// [`Error::Migration`] when tables or columns differ between the databases.
+pub async fn tables(source: &Db, target: &Db, excluded: &[&str]) -> Result<Vec<Table>> {
+    let mut in_target: BTreeMap<String, Table> = BTreeMap::new();
     for column in columns_of_target(target).await? {
         let (table, name) = (column.table, column.name);
         let kind = Kind::of(&column.kind).ok_or_else(|| {
-            Error::Migration(format!(
-                "{table}.{name} is of type {}, which is not known",
-                column.kind
-            ))
+            Error::Migration(format!("{table}.{name} has the unsupported type {}", column.kind))
         })?;
-        let entry = there.entry(table.clone());
+        let entry = in_target.entry(table.clone());
         let entry = entry.or_insert_with(|| Table {
             name: table,
             columns: Vec::new(),
@@ -90,15 +86,16 @@ pub async fn tables(source: &Db, target: &Db, apart: &[&str]) -> Result<Vec<Tabl
     }
     let mut found = Vec::new();
     for (name, columns) in columns_of_source(source).await? {
-        if apart.contains(&name.as_str()) {
+        if excluded.contains(&name.as_str()) {
             continue;
         }
-        let table = there.remove(&name).ok_or_else(|| {
+        let table = in_target.remove(&name).ok_or_else(|| {
             Error::Migration(format!("the target has no table {name}: the migrations differ"))
         })?;
         let names: BTreeSet<String> = table.columns.iter().map(|(name, _)| name.clone()).collect();
-        if let Some(odd) = names.symmetric_difference(&columns).next() {
-            let text = format!("{name}.{odd} is on one side only: the migrations differ");
+        if let Some(column) = names.symmetric_difference(&columns).next() {
+            let text =
+                format!("only one database has the column {name}.{column}: the migrations differ");
             return Err(Error::Migration(text));
         }
         found.push(table);
@@ -111,11 +108,10 @@ pub async fn tables(source: &Db, target: &Db, apart: &[&str]) -> Result<Vec<Tabl
         )
         .fetch_all()
         .await?;
-    in_order(found, &references)
+    topological_order(found, &references)
 }
 
-/// Tables such that each comes behind those that it refers to.
-fn in_order(mut rest: Vec<Table>, references: &[(String, String)]) -> Result<Vec<Table>> {
+fn topological_order(mut rest: Vec<Table>, references: &[(String, String)]) -> Result<Vec<Table>> {
     let mut ordered: Vec<Table> = Vec::with_capacity(rest.len());
     while !rest.is_empty() {
         let waits = |table: &Table| {
@@ -126,7 +122,7 @@ fn in_order(mut rest: Vec<Table>, references: &[(String, String)]) -> Result<Vec
         let (later, now): (Vec<_>, Vec<_>) = rest.iter().cloned().partition(waits);
         if now.is_empty() {
             let names: Vec<String> = later.into_iter().map(|table| table.name).collect();
-            let text = format!("tables refer to each other in a circle: {}", names.join(", "));
+            let text = format!("foreign keys form a cycle: {}", names.join(", "));
             return Err(Error::Migration(text));
         }
         ordered.extend(now);
@@ -135,7 +131,7 @@ fn in_order(mut rest: Vec<Table>, references: &[(String, String)]) -> Result<Vec
     Ok(ordered)
 }
 
-/// Lets the sequences of `tables` go on behind the greatest number that the source ever gave.
+/// Sets the sequences of `tables` to the greatest number that the source has used.
 pub async fn raise_sequences(source: &Db, target: &Db, tables: &[Table]) -> Result<()> {
     for table in tables {
         for (column, sequence) in &table.sequences {
@@ -163,7 +159,7 @@ pub async fn raise_sequences(source: &Db, target: &Db, tables: &[Table]) -> Resu
     Ok(())
 }
 
-/// A name as it stands in SQL. Names come from the databases' own catalogues.
+/// A quoted SQL identifier.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
@@ -180,16 +176,16 @@ mod tests {
         };
         let references: Vec<_> =
             references.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
-        let ordered = in_order(names.iter().map(table).collect(), &references)?;
+        let ordered = topological_order(names.iter().map(table).collect(), &references)?;
         Ok(ordered.into_iter().map(|table| table.name).collect())
     }
 
     #[test]
-    fn parents_come_first() {
+    fn referenced_tables_come_first_and_cycles_are_refused() {
         let references = [("checks", "imports"), ("imports", "problems"), ("tags", "problems")];
         let names = ["checks", "imports", "problems", "tags"];
         assert_eq!(check(&names, &references).unwrap(), ["problems", "imports", "tags", "checks"]);
-        // What it refers to may lie apart.
+        // The referenced table may be excluded.
         assert_eq!(check(&["checks"], &references).unwrap(), ["checks"]);
         let error = check(&["a", "b"], &[("a", "b"), ("b", "a")]).unwrap_err().to_string();
         assert!(error.contains("a, b"), "{error}");

@@ -1,4 +1,4 @@
-//! Leases: one owner, fencing, expiry.
+//! Leases: exclusive ownership, fencing tokens, expiry.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::MIGRATIONS;
 const LONG: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
-async fn one_owner_at_a_time() {
+async fn lease_has_one_owner_at_a_time() {
     testing::each(&MIGRATIONS, |db| async move {
         let first = lease::acquire(&db, "lane", "a", LONG).await.unwrap().expect("free");
         assert_eq!(lease::acquire(&db, "lane", "b", LONG).await.unwrap(), None);
@@ -19,7 +19,7 @@ async fn one_owner_at_a_time() {
         lease::release(&db, &again).await.unwrap();
         let second = lease::acquire(&db, "lane", "b", LONG).await.unwrap().expect("released");
         assert!(second.fence > first.fence);
-        // A release that comes late changes nothing.
+        // A late release has no effect.
         lease::release(&db, &first).await.unwrap();
         assert!(lease::renew(&db, &second).await.unwrap());
     })
@@ -27,7 +27,7 @@ async fn one_owner_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_former_owner_is_fenced_off() {
+async fn former_owner_fails_renew_and_check() {
     testing::each(&MIGRATIONS, |db| async move {
         let old = lease::acquire(&db, "lane", "a", LONG).await.unwrap().expect("free");
         assert!(lease::expire(&db, "lane").await.unwrap());
@@ -43,10 +43,9 @@ async fn a_former_owner_is_fenced_off() {
 }
 
 #[tokio::test]
-async fn a_lease_expires_by_the_clock_of_the_database() {
+async fn expired_lease_can_be_renewed_until_it_is_taken_over() {
     testing::each(&MIGRATIONS, |db| async move {
         let old = lease::acquire(&db, "lane", "a", Duration::ZERO).await.unwrap().expect("free");
-        // Nobody has taken it: still the owner's.
         assert!(lease::renew(&db, &old).await.unwrap());
         testing::eventually("the lease has expired", || async {
             lease::acquire(&db, "lane", "b", LONG).await.unwrap().is_some()
@@ -58,7 +57,7 @@ async fn a_lease_expires_by_the_clock_of_the_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_concurrent_takers_one_wins() {
+async fn one_of_concurrent_acquisitions_succeeds() {
     testing::each(&MIGRATIONS, |db| async move {
         let tasks: Vec<_> = (0..16)
             .map(|i| {
@@ -68,11 +67,11 @@ async fn of_concurrent_takers_one_wins() {
                 })
             })
             .collect();
-        let mut won = 0;
+        let mut acquired = 0;
         for task in tasks {
-            won += usize::from(task.await.unwrap().is_some());
+            acquired += usize::from(task.await.unwrap().is_some());
         }
-        assert_eq!(won, 1);
+        assert_eq!(acquired, 1);
     })
     .await;
 }

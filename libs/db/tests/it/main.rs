@@ -1,5 +1,5 @@
-//! The promises of `db`, on both databases.
-#![expect(clippy::disallowed_methods, reason = "tests spawn as they like")]
+//! The public interface of `db`, on both databases.
+#![expect(clippy::disallowed_methods, reason = "tests spawn tasks directly")]
 
 mod lease;
 mod migrate;
@@ -10,11 +10,14 @@ mod snapshot;
 mod sqlite;
 mod tx;
 
-/// Tables for these tests; no service has them.
-const MIGRATIONS: db::Migrations = db::Migrations {
-    service: "things",
-    files: &[db::Migration::new("0001_things", THINGS, THINGS)],
-};
+/// Tables for these tests only.
+const MIGRATIONS: db::Migrations =
+    db::Migrations { service: "things", files: &[same("0001_things", THINGS)] };
+
+/// A migration with the same script for both databases.
+const fn same(name: &'static str, script: &'static str) -> db::Migration {
+    db::Migration::new(name, script, script)
+}
 
 const THINGS: &str = "
     CREATE TABLE things (

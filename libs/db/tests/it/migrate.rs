@@ -1,24 +1,14 @@
-//! Migrations: once, in order, unchanged.
+//! Applying migrations.
 
 use db::testing::{self, Kind};
 use db::{Error, Migration, Migrations};
 
-use crate::MIGRATIONS;
+use crate::{MIGRATIONS, same};
 
-const ONE: Migration =
-    Migration::new("0001_one", "CREATE TABLE one (a TEXT)", "CREATE TABLE one (a TEXT)");
-const TWO: Migration = Migration::new(
-    "0002_two",
-    "CREATE TABLE two (a TEXT); CREATE TABLE three (a TEXT)",
-    "CREATE TABLE two (a TEXT); CREATE TABLE three (a TEXT)",
-);
-const CHANGED: Migration =
-    Migration::new("0001_one", "CREATE TABLE one (b TEXT)", "CREATE TABLE one (b TEXT)");
-const BROKEN: Migration = Migration::new(
-    "0002_broken",
-    "CREATE TABLE two (a TEXT); NONSENSE",
-    "CREATE TABLE two (a TEXT); NONSENSE",
-);
+const ONE: Migration = same("0001_one", "CREATE TABLE one (a TEXT)");
+const TWO: Migration = same("0002_two", "CREATE TABLE two (a TEXT); CREATE TABLE three (a TEXT)");
+const CHANGED: Migration = same("0001_one", "CREATE TABLE one (b TEXT)");
+const BROKEN: Migration = same("0002_broken", "CREATE TABLE two (a TEXT); NONSENSE");
 
 const fn set(files: &'static [Migration]) -> Migrations {
     Migrations { service: "steps", files }
@@ -28,7 +18,7 @@ const FIRST: Migrations = set(&[ONE]);
 const BOTH: Migrations = set(&[ONE, TWO]);
 
 #[tokio::test]
-async fn forward_once() {
+async fn pending_migrations_are_applied_once() {
     testing::each(&FIRST, |db| async move {
         assert_eq!(db.migrate(&FIRST).await.unwrap(), 0);
         let pending = db.migration_status(&BOTH).await.unwrap();
@@ -42,7 +32,7 @@ async fn forward_once() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused() {
+async fn changed_unknown_and_misnumbered_migrations_are_refused() {
     testing::each(&BOTH, |db| async move {
         let message = async |migrations: &Migrations| match db.migrate(migrations).await {
             Err(Error::Migration(message)) => message,
@@ -56,7 +46,7 @@ async fn what_does_not_fit_is_refused() {
 }
 
 #[tokio::test]
-async fn a_broken_migration_leaves_nothing() {
+async fn failed_migration_is_rolled_back() {
     testing::each(&FIRST, |db| async move {
         let error = db.migrate(&set(&[ONE, BROKEN])).await.unwrap_err().to_string();
         assert!(error.contains("steps/0002_broken"), "{error}");
@@ -66,9 +56,9 @@ async fn a_broken_migration_leaves_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_processes_at_once() {
+async fn concurrent_processes_apply_each_migration_once() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let empty = kind.create(&set(&[])).await;
         let mut tasks = Vec::new();
         for _ in 0..6 {
@@ -84,7 +74,7 @@ async fn several_processes_at_once() {
 }
 
 #[tokio::test]
-async fn postgres_databases_do_not_see_each_other() {
+async fn postgres_schemas_are_separate() {
     for kind in testing::kinds().into_iter().filter(|k| matches!(k, Kind::Postgres(_))) {
         let (one, two) = (kind.create(&MIGRATIONS).await, kind.create(&MIGRATIONS).await);
         one.script("INSERT INTO counters VALUES ('a', 1)").await;

@@ -1,4 +1,4 @@
-//! Migrations are undone, and what they made is made again as it was.
+//! Reverting migrations and applying them again.
 
 use std::path::Path;
 
@@ -6,13 +6,13 @@ use db::migrate::Scope;
 use db::testing::{self, Kind, TestDb};
 use db::{Db, Engine, Error, Migration, Migrations, Sql};
 
-const NAMES: [&str; 2] = ["CREATE TABLE one (a TEXT)", "CREATE TABLE two (a TEXT)"];
-const ONE: Migration =
-    Migration::new("0001_one", NAMES[0], NAMES[0]).undone_by("DROP TABLE one", "DROP TABLE one");
-const TWO: Migration = Migration::new("0002_two", NAMES[1], NAMES[1])
-    .undone_by("-- All of it.\nDROP TABLE two;\n", "-- All of it.\nDROP TABLE two;\n");
-const BROKEN: Migration = ONE.undone_by("DROP TABLE one; NONSENSE", "DROP TABLE one; NONSENSE");
-const FOR_GOOD: Migration = Migration::new("0001_one", NAMES[0], NAMES[0]);
+use crate::same;
+
+const WITHOUT_DOWN: Migration = same("0001_one", "CREATE TABLE one (a TEXT)");
+const ONE: Migration = WITHOUT_DOWN.with_down("DROP TABLE one", "DROP TABLE one");
+const TWO: Migration = same("0002_two", "CREATE TABLE two (a TEXT)")
+    .with_down("-- Comment.\nDROP TABLE two;\n", "-- Comment.\nDROP TABLE two;\n");
+const BROKEN: Migration = ONE.with_down("DROP TABLE one; NONSENSE", "DROP TABLE one; NONSENSE");
 
 const fn set(files: &'static [Migration]) -> Migrations {
     Migrations { service: "steps", files }
@@ -27,11 +27,11 @@ db::record! {
     }
 }
 
-/// Everything that the database's schema holds, one line a thing.
+/// The objects of the schema, one per line.
 async fn schema(db: &Db) -> Vec<String> {
     const SCHEMA: Sql = Sql::either(
         "SELECT line FROM (
-           -- Numbers of columns are not used twice, so only the order counts.
+           -- Column numbers are not reused, so only their order is compared.
            SELECT concat_ws(' ', table_name,
                             (row_number() OVER (PARTITION BY table_name ORDER BY ordinal_position))::text,
                             column_name, data_type, is_nullable, column_default, identity_generation) AS line
@@ -55,7 +55,7 @@ async fn schema(db: &Db) -> Vec<String> {
     lines.into_iter().map(|row| row.line).collect()
 }
 
-/// The migrations that lie in a folder, as a program would know them.
+/// The migrations in a folder.
 fn of_folder(folder: &Path) -> Migrations {
     let leak = |text: String| -> &'static str { text.leak() };
     let mut names: Vec<(String, bool)> = Vec::new();
@@ -74,60 +74,59 @@ fn of_folder(folder: &Path) -> Migrations {
         };
         let up = (read("postgres", ".sql"), read("sqlite", ".sql"));
         let down = (read("postgres", ".down.sql"), read("sqlite", ".down.sql"));
-        Migration::new(leak(name.clone()), up.0, up.1).undone_by(down.0, down.1)
+        Migration::new(leak(name.clone()), up.0, up.1).with_down(down.0, down.1)
     };
     let files: Vec<Migration> = names.into_iter().map(step).collect();
     let service = folder.file_name().unwrap().to_str().unwrap().to_owned();
     Migrations { service: leak(service), files: files.leak() }
 }
 
-/// Down to each version in turn and up again: the same schema, and nothing left at the bottom.
-async fn there_and_back(db: &TestDb, migrations: &Migrations, scope: Scope, last: i64) {
+/// Reverts to each version and applies the migrations again, which must give the same schema.
+async fn check_round_trips(db: &TestDb, migrations: &Migrations, scope: Scope, last: i64) {
     let whole = schema(db).await;
     for to in (0..last).rev() {
         let plan = db.migrations_to_undo(migrations, scope, Some(to)).await.unwrap();
         assert!(plan.iter().all(|step| step.number > to && !step.lines.is_empty()), "{plan:?}");
         let undone = db.migrate_down(migrations, scope, to).await.unwrap();
         assert_eq!((plan.len(), undone), ((last - to) as usize, (last - to) as usize));
-        // On one of the databases there may be nothing to do.
+        // A script may do nothing on one of the databases.
         let is_change = |line: &&str| !line.starts_with("SELECT");
         let changes = plan.iter().any(|step| step.lines.iter().any(is_change));
         assert_eq!(schema(db).await != whole, changes);
         assert_eq!(db.migrate(migrations).await.unwrap(), undone);
-        assert_eq!(schema(db).await, whole, "after {} went to {to} and back", migrations.service);
+        assert_eq!(schema(db).await, whole, "{} reverted to {to}", migrations.service);
     }
 }
 
 #[tokio::test]
-async fn every_migration_of_the_tree() {
+async fn all_migrations_of_services_can_be_reverted() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
     let folders = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
     for folder in folders.filter(|folder| !folder.ends_with("every")) {
         let migrations = &of_folder(&folder);
         testing::each(&set(&[]), |db| async move {
-            // What is in every database is not the service's.
-            let bare = schema(&db).await;
+            let before = schema(&db).await;
             let last = db.migrate(migrations).await.unwrap() as i64;
             assert!(last > 0);
-            there_and_back(&db, migrations, Scope::Service, last).await;
+            check_round_trips(&db, migrations, Scope::Service, last).await;
             db.migrate_down(migrations, Scope::Service, 0).await.unwrap();
-            assert_eq!(schema(&db).await, bare, "{} leaves something behind", migrations.service);
+            assert_eq!(schema(&db).await, before, "{}", migrations.service);
         })
         .await;
     }
 }
 
 #[tokio::test]
-async fn the_tables_of_every_database() {
+async fn migrations_of_every_service_can_be_reverted() {
     testing::each(&FIRST, |db| async move {
-        there_and_back(&db, &FIRST, Scope::Every, 5).await;
-        db.script("INSERT INTO one VALUES ('still there')").await;
+        check_round_trips(&db, &FIRST, Scope::Every, 5).await;
+        db.script("INSERT INTO one VALUES ('a')").await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn one_step_unless_told_otherwise() {
+async fn plan_defaults_to_the_newest_migration() {
     testing::each(&BOTH, |db| async move {
         let plan = db.migrations_to_undo(&BOTH, Scope::Service, None).await.unwrap();
         assert_eq!((plan.len(), plan[0].name), (1, "0002_two"));
@@ -140,7 +139,7 @@ async fn one_step_unless_told_otherwise() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_is_refused() {
+async fn invalid_targets_and_failing_scripts_change_nothing() {
     testing::each(&BOTH, |db| async move {
         let before = schema(&db).await;
         let message = async |migrations: &Migrations, to| match db
@@ -153,8 +152,8 @@ async fn what_does_not_fit_is_refused() {
         assert!(message(&FIRST, 0).await.contains("newer than the program"));
         assert!(message(&BOTH, 3).await.contains("0 to 2"));
         assert!(message(&BOTH, -1).await.contains("0 to 2"));
-        assert!(message(&set(&[FOR_GOOD, TWO]), 0).await.contains("nothing undoes"));
-        // All or none: the second step had been undone already.
+        assert!(message(&set(&[WITHOUT_DOWN, TWO]), 0).await.contains("no down script"));
+        // The second migration was reverted before the first one failed.
         assert!(message(&set(&[BROKEN, TWO]), 0).await.contains("steps/0001_one"));
         assert_eq!(schema(&db).await, before);
         assert_eq!(db.migrate(&BOTH).await.unwrap(), 0);
@@ -163,9 +162,9 @@ async fn what_does_not_fit_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn several_at_once() {
+async fn concurrent_processes_revert_each_migration_once() {
     for kind in testing::kinds() {
-        let _says = testing::SaysWhere(&kind);
+        let _guard = testing::PrintOnPanic(&kind);
         let db = kind.create(&BOTH).await;
         let mut tasks = Vec::new();
         for _ in 0..4 {
@@ -182,7 +181,7 @@ async fn several_at_once() {
 }
 
 #[tokio::test]
-async fn a_table_in_use_is_not_waited_for_long() {
+async fn locked_table_fails_as_busy() {
     for kind in testing::kinds().into_iter().filter(|kind| matches!(kind, Kind::Postgres(_))) {
         let db = kind.create(&FIRST).await;
         assert_eq!(db.engine(), Engine::Postgres);

@@ -1,7 +1,7 @@
-//! From a SQLite file to a PostgreSQL schema.
+//! Promotion from a SQLite file to a PostgreSQL schema.
 
 use chrono::{DateTime, Utc};
-use db::promotion::{self, Begun, Mark};
+use db::promotion::{self, BeginOutcome, Progress};
 use db::testing::{Kind, TestDb, kinds};
 use db::{Error, Migration, Migrations};
 use uuid::Uuid;
@@ -30,8 +30,8 @@ fn time(micros: i64) -> DateTime<Utc> {
 
 const NAMES: [&str; 6] = ["", "\\N", "a\tb\\\nc\rd", "\u{1f40d} \u{e9}", "'; --", "\\."];
 
-/// Books of all sorts, and loans of which the last one is gone.
-async fn filled(source: &TestDb, books: usize) {
+/// Inserts books with varied values, and loans, of which it deletes the last one.
+async fn fill(source: &TestDb, books: usize) {
     let mut tx = source.begin().await.unwrap();
     for n in 0..books {
         let id = tx.new_id();
@@ -57,26 +57,26 @@ async fn filled(source: &TestDb, books: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_value_survives() {
+async fn all_values_and_sequences_are_copied() {
     let Some((source, target)) = both().await else { return };
-    filled(&source, 12_000).await;
+    fill(&source, 12_000).await;
     let id = source.clock().new_id();
-    assert_eq!(promotion::begin(&target, id).await.unwrap(), Begun::New);
+    assert_eq!(promotion::begin(&target, id).await.unwrap(), BeginOutcome::New);
     assert!(promotion::is_unfinished(&target).await.unwrap());
     let tables = promotion::tables(&source, &target, &["event_log"]).await.unwrap();
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
-    let place = |name: &str| names.iter().position(|known| *known == name);
-    assert!(place("books") < place("loans") && place("event_log").is_none(), "{names:?}");
+    let position = |name: &str| names.iter().position(|known| *known == name);
+    assert!(position("books") < position("loans") && position("event_log").is_none(), "{names:?}");
     for table in &tables {
         let mut steps = Vec::new();
         promotion::copy(&source, &target, table, |rows| steps.push(rows)).await.unwrap();
         assert!(steps.is_sorted());
-        let ours = promotion::content(&source, table, |_| {}).await.unwrap();
-        let theirs = promotion::content(&target, table, |_| {}).await.unwrap();
-        assert_eq!(ours, theirs, "{}", table.name);
-        // There already.
+        let original = promotion::content(&source, table, |_| {}).await.unwrap();
+        let copied = promotion::content(&target, table, |_| {}).await.unwrap();
+        assert_eq!(original, copied, "{}", table.name);
+        // A second copy does nothing.
         promotion::copy(&source, &target, table, |_| {}).await.unwrap();
-        assert_eq!(promotion::content(&target, table, |_| {}).await.unwrap(), ours);
+        assert_eq!(promotion::content(&target, table, |_| {}).await.unwrap(), original);
     }
     promotion::raise_sequences(&source, &target, &tables).await.unwrap();
     let mut tx = target.begin().await.unwrap();
@@ -85,22 +85,22 @@ async fn every_value_survives() {
         .fetch_scalar()
         .await
         .unwrap();
-    assert_eq!(next, 12_001, "an id was given twice");
+    assert_eq!(next, 12_001, "an id was used twice");
     tx.rollback().await;
     promotion::finish(&target).await.unwrap();
     assert!(!promotion::is_unfinished(&target).await.unwrap());
-    assert!(matches!(promotion::begin(&target, id).await.unwrap(), Begun::Finished(_)));
+    assert!(matches!(promotion::begin(&target, id).await.unwrap(), BeginOutcome::Finished(_)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_difference_shows() {
+async fn differences_are_detected() {
     let Some((source, target)) = both().await else { return };
-    filled(&source, 20).await;
+    fill(&source, 20).await;
     promotion::begin(&target, source.clock().new_id()).await.unwrap();
     let tables = promotion::tables(&source, &target, &[]).await.unwrap();
     let books = tables.iter().find(|table| table.name == "books").unwrap();
     promotion::copy(&source, &target, books, |_| {}).await.unwrap();
-    let ours = promotion::content(&source, books, |_| {}).await.unwrap();
+    let original = promotion::content(&source, books, |_| {}).await.unwrap();
     for change in [
         "UPDATE books SET bought_at = bought_at + interval '1 microsecond' WHERE name = ''",
         "UPDATE books SET note = '' WHERE note IS NULL AND name = ''",
@@ -109,17 +109,17 @@ async fn a_difference_shows() {
         let mut tx = target.begin().await.unwrap();
         assert!(tx.query(change).execute().await.unwrap() > 0);
         tx.commit().await.unwrap();
-        assert_ne!(promotion::content(&target, books, |_| {}).await.unwrap(), ours, "{change}");
+        assert_ne!(promotion::content(&target, books, |_| {}).await.unwrap(), original, "{change}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_what_is_empty_or_ones_own_is_taken() {
+async fn target_must_be_empty_or_of_the_same_source() {
     let Some((source, target)) = both().await else { return };
     let (one, other) = (source.clock().new_id(), source.clock().new_id());
     let begin = async |id: Uuid| promotion::begin(&target, id).await;
-    let refused = |result: db::Result<Begun>, words: &str| match result {
-        Err(Error::Config(text)) => assert!(text.contains(words), "{text}"),
+    let refused = |result: db::Result<BeginOutcome>, expected: &str| match result {
+        Err(Error::Config(text)) => assert!(text.contains(expected), "{text}"),
         other => panic!("{other:?}"),
     };
     let mut tx = target.begin().await.unwrap();
@@ -129,14 +129,14 @@ async fn only_what_is_empty_or_ones_own_is_taken() {
     let mut tx = target.begin().await.unwrap();
     tx.query("DELETE FROM write_probes").execute().await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(begin(one).await.unwrap(), Begun::New);
-    assert_eq!(begin(one).await.unwrap(), Begun::Again);
+    assert_eq!(begin(one).await.unwrap(), BeginOutcome::New);
+    assert_eq!(begin(one).await.unwrap(), BeginOutcome::Resumed);
     refused(begin(other).await, "another data directory");
-    let step = Mark { place: 7, rows: 3, done: false };
-    let marking =
-        target.transact(|mut tx| async move { promotion::mark(&mut tx, "x", step).await });
-    marking.await.unwrap();
-    assert_eq!(promotion::marked(&*target, "x").await.unwrap(), step);
+    let step = Progress { cursor: 7, rows: 3, done: false };
+    let saving =
+        target.transact(|mut tx| async move { promotion::save_progress(&mut tx, "x", step).await });
+    saving.await.unwrap();
+    assert_eq!(promotion::progress(&*target, "x").await.unwrap(), step);
     refused(promotion::begin(&source, one).await, "not to SQLite");
     assert!(!promotion::is_unfinished(&source).await.unwrap());
 }

@@ -1,4 +1,4 @@
-//! Request ids: replay, conflict, expiry and concurrent claims.
+//! Request ids: replay, conflict, expiry, concurrent claims.
 
 use chrono::TimeDelta;
 use db::requests::{self, Claim};
@@ -8,7 +8,7 @@ use ids::Clock;
 use crate::MIGRATIONS;
 
 #[tokio::test]
-async fn the_second_arrival_gets_the_first_response() {
+async fn repeated_request_gets_the_stored_response_until_it_expires() {
     testing::each(&MIGRATIONS, |db| async move {
         let now = Clock::system().now();
         let claim = async |caller: &str, id: &str, digest: &[u8], now| {
@@ -25,7 +25,7 @@ async fn the_second_arrival_gets_the_first_response() {
         assert_eq!(claim("ann", "1", b"y", now).await, Claim::Conflict);
         assert_eq!(claim("bob", "1", b"y", now).await, Claim::New);
         assert_eq!(claim("ann", "2", b"y", now).await, Claim::New);
-        let later = now + requests::KEPT;
+        let later = now + requests::RETENTION;
         assert_eq!(claim("ann", "1", b"y", later - TimeDelta::seconds(1)).await, Claim::Conflict);
         assert_eq!(claim("ann", "1", b"y", later).await, Claim::New);
         assert_eq!(requests::purge(&db, later).await.unwrap(), 2);
@@ -36,7 +36,7 @@ async fn the_second_arrival_gets_the_first_response() {
 }
 
 #[tokio::test]
-async fn a_rolled_back_claim_was_never_made() {
+async fn rolled_back_claim_has_no_effect() {
     testing::each(&MIGRATIONS, |db| async move {
         let now = Clock::system().now();
         let mut tx = db.begin().await.unwrap();
@@ -50,7 +50,7 @@ async fn a_rolled_back_claim_was_never_made() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_concurrent_claims_one_does_the_work() {
+async fn one_of_concurrent_claims_does_the_work() {
     testing::each(&MIGRATIONS, |db| async move {
         let now = Clock::system().now();
         let mut tasks = Vec::new();

@@ -1,14 +1,15 @@
-//! Copies of files that are being written to.
+//! Consistent copies of files that are written to.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use db::snapshot::{self, Copy};
-use db::{Db, Migration, Migrations, Options, Tx};
+use db::{Db, Migrations, Options, Tx};
+
+use crate::same;
 
 const TABLE: &str = "CREATE TABLE counts (name TEXT PRIMARY KEY, n BIGINT NOT NULL)";
-const COUNTS: Migrations =
-    Migrations { service: "counts", files: &[Migration::new("0001_counts", TABLE, TABLE)] };
+const COUNTS: Migrations = Migrations { service: "counts", files: &[same("0001_counts", TABLE)] };
 
 async fn open(path: &std::path::Path) -> Db {
     let db = Db::open(&Options::new(format!("sqlite:{}", path.display()), "counts")).await.unwrap();
@@ -28,8 +29,8 @@ async fn set(tx: &mut Tx, n: i64) {
         .unwrap();
 }
 
-/// Each file goes where the other one was: whichever is copied first, the other would be ahead of it.
-async fn play(one: &Db, other: &Db, stop: &AtomicBool) {
+/// Increases both counts in turn, so that copies made one after the other would differ by more than 1.
+async fn write_in_turn(one: &Db, other: &Db, stop: &AtomicBool) {
     for n in 1.. {
         for db in [one, other] {
             let mut tx = db.begin().await.unwrap();
@@ -43,7 +44,7 @@ async fn play(one: &Db, other: &Db, stop: &AtomicBool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn files_are_of_one_moment() {
+async fn copies_are_consistent_with_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let names = ["one.db", "other.db"];
     let (one, other) =
@@ -54,11 +55,11 @@ async fn files_are_of_one_moment() {
             let into = dir.path().join(round.to_string());
             std::fs::create_dir(&into).unwrap();
             let files = names.map(|name| Copy { from: dir.path().join(name), to: into.join(name) });
-            let held = snapshot::take(&files).await.unwrap();
-            assert!(held < Duration::from_secs(5), "{held:?}");
+            let blocked = snapshot::take(&files).await.unwrap();
+            assert!(blocked < Duration::from_secs(5), "{blocked:?}");
             let copies = [open(&into.join(names[0])).await, open(&into.join(names[1])).await];
             let (a, b) = (count(&copies[0]).await, count(&copies[1]).await);
-            assert!(a == b || a == b + 1, "{a} and {b} are of different moments");
+            assert!(a == b || a == b + 1, "{a} and {b} are inconsistent");
             for (copy, name) in copies.iter().zip(names) {
                 copy.close().await;
                 assert_eq!(snapshot::check(&into.join(name)).await.unwrap(), Vec::<String>::new());
@@ -66,12 +67,12 @@ async fn files_are_of_one_moment() {
         }
         stop.store(true, Ordering::Relaxed);
     };
-    tokio::join!(taking, play(&one, &other, &stop));
+    tokio::join!(taking, write_in_turn(&one, &other, &stop));
     assert!(count(&one).await > 10);
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_named_and_not_made() {
+async fn missing_file_is_named_and_not_created() {
     let dir = tempfile::tempdir().unwrap();
     let from = dir.path().join("none.db");
     let files = [Copy { from: from.clone(), to: dir.path().join("copy.db") }];

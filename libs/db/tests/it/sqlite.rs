@@ -1,4 +1,4 @@
-//! What only concerns the SQLite file.
+//! Behaviour of SQLite files only.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -19,7 +19,7 @@ async fn fill(db: &TestDb) -> db::Result<()> {
 }
 
 #[tokio::test]
-async fn the_files_are_private_and_writes_are_synced() {
+async fn files_are_private_and_writes_are_synced() {
     let db = Kind::Sqlite.create_with(&MIGRATIONS, |o| o.synchronous = Synchronous::Full).await;
     db.script("INSERT INTO counters VALUES ('a', 1)").await;
     let path = std::path::PathBuf::from(db.options().url.trim_start_matches("sqlite:"));
@@ -34,9 +34,9 @@ async fn the_files_are_private_and_writes_are_synced() {
     assert_eq!(tx.query("PRAGMA foreign_keys").fetch_scalar::<i64>().await.unwrap(), 1);
 }
 
-/// `max_page_count` fails writes with the very error of a full disk, which also ends SQLite's transaction.
+/// `max_page_count` makes writes fail with the error of a full disk, which also ends SQLite's transaction.
 #[tokio::test]
-async fn a_full_disk_refuses_writes_and_heals() {
+async fn full_disk_refuses_writes_until_there_is_space() {
     let db = Kind::Sqlite.create(&MIGRATIONS).await;
     db.script(
         "CREATE TABLE things_numbers (n BIGINT);
@@ -49,7 +49,7 @@ async fn a_full_disk_refuses_writes_and_heals() {
     drop(tx);
     assert!(db.health().await.is_ok());
     for _ in 0..3 {
-        // The limit belongs to the connection, which is replaced after such an error.
+        // The limit is set on the connection, which is replaced after such an error.
         let mut tx = db.begin().await.unwrap();
         tx.query(
             Box::leak(format!("PRAGMA max_page_count = {pages}").into_boxed_str()) as &'static str
@@ -61,14 +61,14 @@ async fn a_full_disk_refuses_writes_and_heals() {
         let error = fill(&db).await.unwrap_err();
         assert!(matches!(error, Error::Full(_)), "{error:?}");
         let count: i64 = db.query("SELECT count(*) FROM counters").fetch_scalar().await.unwrap();
-        assert_eq!(count, 0, "reads go on, and nothing was written");
+        assert_eq!(count, 0);
     }
-    assert!(db.health().await.is_ok(), "a write works again");
+    assert!(db.health().await.is_ok());
     fill(&db).await.unwrap();
 }
 
 #[tokio::test]
-async fn writers_wait_for_their_turn_in_order() {
+async fn writers_are_served_in_order() {
     let db = Kind::Sqlite.create(&MIGRATIONS).await;
     db.script("INSERT INTO counters VALUES ('a', 0)").await;
     let first = db.begin().await.unwrap();
@@ -91,7 +91,7 @@ async fn writers_wait_for_their_turn_in_order() {
 }
 
 #[tokio::test]
-async fn a_turn_that_does_not_come_is_unavailable() {
+async fn begin_fails_as_unavailable_after_the_acquire_timeout() {
     let db = Kind::Sqlite
         .create_with(&MIGRATIONS, |o| o.acquire_timeout = Duration::from_millis(20))
         .await;
@@ -100,7 +100,7 @@ async fn a_turn_that_does_not_come_is_unavailable() {
 }
 
 #[tokio::test]
-async fn after_close_nothing_works() {
+async fn closed_database_is_unavailable() {
     let db = Kind::Sqlite.create(&MIGRATIONS).await;
     db.close().await;
     assert!(matches!(db.begin().await.err(), Some(Error::Unavailable(_))));

@@ -62,7 +62,7 @@ async fn count(db: &TestDb) -> i64 {
 }
 
 #[tokio::test]
-async fn values_come_back_as_they_were() {
+async fn values_are_read_as_written_after_the_commit() {
     testing::each(&MIGRATIONS, |db| async move {
         let one = thing("one");
         let two = Thing {
@@ -85,7 +85,7 @@ async fn values_come_back_as_they_were() {
 }
 
 #[tokio::test]
-async fn reads_cannot_write() {
+async fn db_handle_is_read_only() {
     testing::each(&MIGRATIONS, |db| async move {
         let result = db.query("INSERT INTO counters VALUES ('a', 1)").execute().await;
         assert!(result.is_err());
@@ -94,7 +94,7 @@ async fn reads_cannot_write() {
 }
 
 #[tokio::test]
-async fn errors_are_sorted() {
+async fn errors_are_classified() {
     testing::each(&MIGRATIONS, |db| async move {
         let run = async |sql: &'static str| {
             let mut tx = db.begin().await.unwrap();
@@ -117,7 +117,7 @@ async fn errors_are_sorted() {
 }
 
 #[tokio::test]
-async fn a_text_that_cannot_be_stored_is_an_invalid_value() {
+async fn text_with_nul_is_invalid_on_postgres() {
     testing::each(&MIGRATIONS, |db| async move {
         let mut tx = db.begin().await.unwrap();
         let result = insert(&mut tx, &thing("nul\0in name")).await;
@@ -129,7 +129,7 @@ async fn a_text_that_cannot_be_stored_is_an_invalid_value() {
 }
 
 #[tokio::test]
-async fn a_failed_statement_ends_the_transaction() {
+async fn failed_statement_aborts_the_transaction() {
     testing::each(&MIGRATIONS, |db| async move {
         let mut tx = db.begin().await.unwrap();
         insert(&mut tx, &thing("one")).await.unwrap();
@@ -142,14 +142,14 @@ async fn a_failed_statement_ends_the_transaction() {
             tx.query("SELECT size FROM things WHERE name = 'x'").fetch_scalar::<i64>().await,
             Err(Error::NotFound)
         ));
-        tx.commit().await.expect("an absent row is no failure");
+        tx.commit().await.expect("a missing row does not abort");
         assert_eq!(count(&db).await, 1);
     })
     .await;
 }
 
 #[tokio::test]
-async fn dropped_and_cancelled_transactions_leave_nothing() {
+async fn dropped_and_cancelled_transactions_are_rolled_back() {
     testing::each(&MIGRATIONS, |db| async move {
         for round in 0..20 {
             let mut tx = db.begin().await.unwrap();
@@ -172,7 +172,7 @@ async fn dropped_and_cancelled_transactions_leave_nothing() {
 }
 
 #[tokio::test]
-async fn lists_are_built_at_run_time() {
+async fn queries_are_built_at_run_time() {
     testing::each(&MIGRATIONS, |db| async move {
         let mut tx = db.begin().await.unwrap();
         for name in ["Alpha", "beta", "100%", "100x"] {
@@ -237,7 +237,7 @@ async fn transact_commits_or_rolls_back() {
     .await;
 }
 
-/// Compiles only if the future of `transact` can be sent to another thread.
+/// Compiles only if the future of `transact` is `Send`.
 #[tokio::test]
 async fn transact_can_be_spawned() {
     testing::each(&MIGRATIONS, |db| async move {
@@ -263,7 +263,7 @@ async fn transact_can_be_spawned() {
 }
 
 #[tokio::test]
-async fn deadlocks_are_tried_again() {
+async fn deadlocked_transactions_are_retried() {
     testing::each(&MIGRATIONS, |db| async move {
         db.script("INSERT INTO counters VALUES ('a', 0), ('b', 0)").await;
         let add = |first: &'static str, second: &'static str| {
@@ -341,7 +341,7 @@ async fn stages_are_written_at_commit_and_hooks_run_after_it() {
 }
 
 #[tokio::test]
-async fn an_unreachable_database_is_named_without_its_password() {
+async fn unreachable_database_is_named_without_its_password() {
     let options = db::Options::new("postgres://someone:secret@127.0.0.1:1/agon", "auth");
     let error = db::Db::open(&options).await.unwrap_err().to_string();
     assert!(error.contains("postgres://someone@127.0.0.1:1/agon (schema auth)"), "{error}");

@@ -1,4 +1,5 @@
-//! Where groups may be made on this machine, who owns which base, and sweeping those that nobody owns.
+//! Finds the directory in which this process can create cgroups, creates and locks the base, and removes the
+//! bases of processes that have ended.
 
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -28,37 +29,40 @@ impl Controller {
     }
 }
 
-/// The directories below which the groups of one [`crate::Sandbox`] are made.
+/// The directories in which the groups of one [`crate::Sandbox`] are created.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Base {
     pub(super) version: u8,
     pub(super) dirs: Vec<(Controller, PathBuf)>,
 }
 
-/// Held by a base's owner; the kernel lets go of it when the owner dies in any way.
+/// The lock on a base. The kernel releases it when the process ends.
 #[derive(Debug)]
 pub struct Lock(Vec<(PathBuf, File)>);
 
 impl Lock {
-    /// Kills and removes everything in the base. True when nothing is left. Does nothing the second time, when
-    /// the name may be another's.
-    pub fn remove(&self) -> bool {
-        let own = self.0.iter().filter(|(dir, locked)| is_same(locked, dir));
-        own.fold(true, |clean, (dir, _)| clean & remove_tree(dir))
+    /// Kills all processes in the base and removes it. Does nothing when it is already removed: another process
+    /// may use the same name by then.
+    pub fn remove(&self) {
+        for (dir, locked) in &self.0 {
+            if is_same(locked, dir) {
+                remove_tree(dir);
+            }
+        }
     }
 }
 
 const PREFIX: &str = "agon.";
 
 impl Base {
-    /// Finds where groups can be made, sweeps what earlier owners left there, and makes a base.
+    /// Finds the parent directories, removes unlocked bases in them, and creates a locked base.
     pub fn create() -> Result<(Base, Lock), String> {
         let parents = Parents::detect()?;
-        parents.sweep();
+        parents.remove_unlocked();
         parents.create()
     }
 
-    /// 1 or 2.
+    /// The cgroup version: 1 or 2.
     pub fn version(&self) -> u8 {
         self.version
     }
@@ -67,8 +71,8 @@ impl Base {
         format!("s{slot}-")
     }
 
-    /// Kills and removes what is left of one slot, after its box died. True when nothing is left.
-    pub fn sweep_slot(&self, slot: usize) -> bool {
+    /// Kills and removes the groups of a slot whose agon-box has ended. False if some cannot be removed.
+    pub fn remove_slot(&self, slot: usize) -> bool {
         let prefix = Base::prefix(slot);
         let mut clean = true;
         for (_, dir) in &self.dirs {
@@ -79,15 +83,15 @@ impl Base {
         clean
     }
 
-    /// The directories there are now: the base's own, and one per run and controller.
+    /// The existing directories: those of the base, and one per run and controller.
     #[cfg(feature = "testing")]
-    pub fn groups(&self) -> Vec<PathBuf> {
+    pub fn existing(&self) -> Vec<PathBuf> {
         let own = self.dirs.iter().map(|(_, dir)| dir.clone()).filter(|dir| dir.exists());
         own.flat_map(|dir| children(&dir).chain([dir]).collect::<Vec<_>>()).collect()
     }
 }
 
-/// The directories in which bases live: this process's own groups.
+/// The cgroups of this process, in which bases are created.
 #[derive(Debug)]
 struct Parents {
     version: u8,
@@ -98,31 +102,33 @@ impl Parents {
     fn detect() -> Result<Parents, String> {
         let mounts = fs::read_to_string("/proc/self/mountinfo").map_err(|e| e.to_string())?;
         let own = fs::read_to_string("/proc/self/cgroup").map_err(|e| e.to_string())?;
-        match Parents::unified(&mounts, &own) {
+        match Parents::detect_v2(&mounts, &own) {
             Ok(parents) => Ok(parents),
-            Err(unified) => Parents::separate(&mounts, &own).map_err(|separate| {
-                format!("no usable cgroups (version 2: {unified}; version 1: {separate})")
-            }),
+            Err(v2) => Parents::detect_v1(&mounts, &own)
+                .map_err(|v1| format!("no usable cgroups (v2: {v2}; v1: {v1})")),
         }
     }
 
-    fn unified(mounts: &str, own: &str) -> Result<Parents, String> {
+    fn detect_v2(mounts: &str, own: &str) -> Result<Parents, String> {
         let mount = mounts.lines().filter_map(Mount::parse).find(|mount| mount.kind == "cgroup2");
         let mount = mount.ok_or("not mounted")?;
-        let path = own.lines().find_map(|line| line.strip_prefix("0::")).ok_or("no own group")?;
+        let path = own
+            .lines()
+            .find_map(|line| line.strip_prefix("0::"))
+            .ok_or("this process has no cgroup")?;
         let dir = mount.directory(path);
         let available =
             fs::read_to_string(dir.join("cgroup.controllers")).map_err(|e| e.to_string())?;
         for controller in ["memory", "pids"] {
             if !available.split_whitespace().any(|name| name == controller) {
-                return Err(format!("the controller {controller} is not available"));
+                return Err(format!("controller {controller} is not available"));
             }
         }
         let all = Controller(7);
         Ok(Parents { version: 2, dirs: vec![(all, dir)] })
     }
 
-    fn separate(mounts: &str, own: &str) -> Result<Parents, String> {
+    fn detect_v1(mounts: &str, own: &str) -> Result<Parents, String> {
         let mut dirs: Vec<(Controller, PathBuf)> = Vec::new();
         for (name, controller) in Controller::NAMED {
             let mount = mounts.lines().filter_map(Mount::parse).find(|mount| {
@@ -142,15 +148,15 @@ impl Parents {
         Ok(Parents { version: 1, dirs })
     }
 
-    /// Removes the bases whose owner is gone. Every directory is judged by its own lock: on version 1 another
-    /// process may share this one's group for one controller and not for the next.
-    fn sweep(&self) {
+    /// Removes the bases of ended processes. Each directory has its own lock: with v1 another process may share
+    /// this one's cgroup for only some of the controllers.
+    fn remove_unlocked(&self) {
         for (_, parent) in &self.dirs {
             for base in children(parent).filter(|path| starts_with(path, PREFIX)) {
                 let Ok(lock) = File::open(&base) else { continue };
                 let locked = flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok();
                 if locked && is_same(&lock, &base) {
-                    tracing::info!(cgroup = %base.display(), "sweeping what an earlier process left");
+                    tracing::info!(cgroup = %base.display(), "removing stale cgroup");
                     remove_tree(&base);
                 }
             }
@@ -159,12 +165,12 @@ impl Parents {
 
     fn create(&self) -> Result<(Base, Lock), String> {
         if self.version == 2 {
-            self.delegate()?;
+            self.enable_controllers()?;
         }
         let mut base = Base { version: self.version, dirs: Vec::new() };
         let mut locks = Vec::new();
         for (controller, parent) in &self.dirs {
-            let (dir, lock) = claim(parent)?;
+            let (dir, lock) = create_locked(parent)?;
             base.dirs.push((*controller, dir.clone()));
             locks.push((dir, lock));
         }
@@ -174,9 +180,9 @@ impl Parents {
         Ok((base, Lock(locks)))
     }
 
-    /// Lets the own group give controllers to its children. It may then hold no processes itself (but for the
-    /// root), so they move into a leaf.
-    fn delegate(&self) -> Result<(), String> {
+    /// Enables the controllers for children of this process's cgroup. Except for the root, such a cgroup must
+    /// not contain processes, so they are moved to a leaf.
+    fn enable_controllers(&self) -> Result<(), String> {
         let own = &self.dirs[0].1;
         if enable(own).is_ok() {
             return Ok(());
@@ -184,9 +190,7 @@ impl Parents {
         let leaf = own.join("agon-main");
         fs::create_dir(&leaf)
             .or_else(|e| if e.kind() == io::ErrorKind::AlreadyExists { Ok(()) } else { Err(e) })
-            .map_err(|e| {
-                format!("{}: {e} (delegate the own group to this user)", leaf.display())
-            })?;
+            .map_err(|e| format!("{}: {e} (delegate this cgroup to the user)", leaf.display()))?;
         let processes = fs::read_to_string(own.join("cgroup.procs")).unwrap_or_default();
         for process in processes.lines() {
             fs::write(leaf.join("cgroup.procs"), process).ok();
@@ -195,8 +199,8 @@ impl Parents {
     }
 }
 
-/// Makes a directory of a new name and locks it. No name is used twice by one process.
-fn claim(parent: &Path) -> Result<(PathBuf, File), String> {
+/// Creates a directory with a name that this process has not used before, and locks it.
+fn create_locked(parent: &Path) -> Result<(PathBuf, File), String> {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = NUMBER.fetch_add(1, Relaxed);
@@ -205,12 +209,12 @@ fn claim(parent: &Path) -> Result<(PathBuf, File), String> {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(e) => {
-                let advice = "the own group must be writable, as root or delegated";
+                let advice = "run as root, or delegate this cgroup to the user";
                 return Err(format!("{}: {e} ({advice})", path.display()));
             }
         }
         let Ok(file) = File::open(&path) else { continue };
-        // A sweeper may have taken the directory before it was locked: then the name is gone, or another's.
+        // Another process may have removed the directory before it was locked, and reused the name.
         let locked = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
         if locked && is_same(&file, &path) {
             return Ok((path, file));
@@ -218,7 +222,7 @@ fn claim(parent: &Path) -> Result<(PathBuf, File), String> {
     }
 }
 
-/// Whether a path still leads to an opened directory.
+/// Whether a path still refers to an open directory.
 fn is_same(file: &File, path: &Path) -> bool {
     let (opened, named) = (file.metadata(), fs::metadata(path));
     opened.is_ok_and(|opened| named.is_ok_and(|named| opened.ino() == named.ino()))
@@ -226,11 +230,10 @@ fn is_same(file: &File, path: &Path) -> bool {
 
 fn enable(dir: &Path) -> io::Result<()> {
     fs::write(dir.join("cgroup.subtree_control"), "+memory +pids")?;
-    // Not needed to count CPU time, but some kernels are more exact with it.
+    // Not required to count CPU time, but more exact on some kernels.
     fs::write(dir.join("cgroup.subtree_control"), "+cpu").or(Ok(()))
 }
 
-/// One line of mountinfo.
 struct Mount<'a> {
     root: &'a str,
     point: &'a str,
@@ -251,7 +254,7 @@ impl<'a> Mount<'a> {
         })
     }
 
-    /// The directory of a group: its path counts from the hierarchy's root, the mount may show only a part of it.
+    /// The directory of a cgroup, whose path starts at the root of the hierarchy; the mount may be a part of it.
     fn directory(&self, group: &str) -> PathBuf {
         let below = group.strip_prefix(self.root).unwrap_or(group).trim_start_matches('/');
         let dir = Path::new(self.point).join(below);
@@ -268,7 +271,7 @@ fn starts_with(path: &Path, prefix: &str) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(prefix))
 }
 
-/// Kills all processes below and removes the directories. False when something stays after two seconds.
+/// Kills all processes in a directory tree and removes it. False if that fails for two seconds.
 fn remove_tree(dir: &Path) -> bool {
     let mut clean = true;
     for child in children(dir).collect::<Vec<_>>() {
@@ -297,23 +300,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_separate_hierarchies() {
+    fn v1_hierarchies_are_detected() {
         let mounts = "30 20 0:26 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
             31 20 0:27 /docker/1 /sys/fs/cgroup/cpu rw shared:9 - cgroup cgroup rw,cpu,cpuacct\n\
             32 20 0:28 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
         let own = "8:pids:/\n4:memory:/\n1:cpu,cpuacct:/docker/1\n0::/\n";
-        let parents = Parents::separate(mounts, own).unwrap();
+        let parents = Parents::detect_v1(mounts, own).unwrap();
         let paths: Vec<_> = parents.dirs.iter().map(|(_, dir)| dir.as_path()).collect();
         let expected = ["/sys/fs/cgroup/memory", "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/pids"];
         assert_eq!(paths, expected.map(Path::new));
-        let without = Parents::separate(&mounts.replace(",memory", ",x"), own).unwrap_err();
+        let without = Parents::detect_v1(&mounts.replace(",memory", ",x"), own).unwrap_err();
         assert_eq!(without, "memory is not mounted");
     }
 
     #[test]
-    fn controllers_mounted_together_share_a_directory() {
+    fn v1_controllers_mounted_together_share_a_directory() {
         let mounts = "1 0 0:1 / /cg rw - cgroup cgroup rw,memory,cpuacct,pids\n";
-        let parents = Parents::separate(mounts, "1:memory,cpuacct,pids:/\n").unwrap();
+        let parents = Parents::detect_v1(mounts, "1:memory,cpuacct,pids:/\n").unwrap();
         assert_eq!(parents.dirs.len(), 1);
         assert!(parents.dirs[0].0.includes(Controller::PIDS));
     }

@@ -1,4 +1,4 @@
-//! Small reads and writes below one directory handle.
+//! Reads and writes of the small files in a cgroup directory, by its handle.
 
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, unlinkat};
 use std::{
@@ -7,7 +7,6 @@ use std::{
     path::Path,
 };
 
-/// A control group's directory.
 #[derive(Debug)]
 pub struct Dir(OwnedFd);
 
@@ -18,7 +17,7 @@ impl Dir {
         Ok(Dir(open(path, Dir::FLAGS, Mode::empty())?))
     }
 
-    pub fn make(&self, name: &str) -> io::Result<Dir> {
+    pub fn create(&self, name: &str) -> io::Result<Dir> {
         mkdirat(&self.0, name, Mode::from(0o755))?;
         Ok(Dir(openat(&self.0, name, Dir::FLAGS, Mode::empty())?))
     }
@@ -51,19 +50,19 @@ impl Dir {
         Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
     }
 
-    /// A file that holds one number.
+    /// Reads a file that contains one number.
     pub fn number(&self, name: &str) -> io::Result<u64> {
         self.read(name)?.trim().parse().map_err(io::Error::other)
     }
 
-    /// A file with a number on each line, of any length.
+    /// Reads a file of any length with one number per line.
     pub fn numbers(&self, name: &str) -> io::Result<Vec<u32>> {
         let mut text = String::new();
         std::fs::File::from(self.file(name, OFlags::RDONLY)?).read_to_string(&mut text)?;
         Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
-    /// One number of a file with lines of `key number`.
+    /// Reads the number of a key from a file with lines of `key number`.
     pub fn keyed(&self, name: &str, key: &str) -> io::Result<u64> {
         keyed(&self.read(name)?, key)
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("{name}: no {key}")))

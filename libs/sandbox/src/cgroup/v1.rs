@@ -1,7 +1,7 @@
-//! Version 1: one directory per controller; processes move in by themselves.
+//! Cgroup v1: one directory per controller; processes enter by writing to a file.
 //!
-//! Every run has a memory group of its own. Making and removing groups is much of what a short run costs,
-//! so the groups that only count and bound processes and CPU time serve again, from zero.
+//! Each run has its own memory group. Creating and removing groups is expensive compared with a short run, so
+//! the groups for processes and CPU time are reused, with their counters reset.
 
 use super::{Bounds, base::Controller, dir::Dir};
 use rustix::{
@@ -14,31 +14,30 @@ use std::{
     time::Duration,
 };
 
-/// One run's directories.
 #[derive(Debug)]
 pub struct Group {
-    /// One per hierarchy: controllers mounted together share one.
+    /// One per hierarchy; controllers that are mounted together share one.
     members: Vec<Member>,
-    /// How often the counters had refused a process before this run.
-    refused_before: u64,
-    alarm: Option<OwnedFd>,
+    /// The refusal counter at the start of this run.
+    refusals_before: u64,
+    oom_event: Option<OwnedFd>,
     bounds: Option<Bounds>,
     pub(super) without_swap: bool,
 }
 
-/// A group's directory in one hierarchy.
+/// The directory of a group in one hierarchy.
 #[derive(Debug)]
 pub struct Member {
     controllers: Controller,
     name: String,
     dir: Dir,
-    /// The file `tasks`. A thread that moves only itself by it does not wait for all other processes of the
-    /// machine, as with `cgroup.procs`.
-    door: OwnedFd,
+    /// The file `tasks`. Unlike a write to `cgroup.procs`, moving a single thread does not take a lock on all
+    /// processes of the machine.
+    tasks_file: OwnedFd,
 }
 
 impl Member {
-    /// Gives itself back when the kernel says that something is in it still.
+    /// Returns itself while the kernel reports it as busy.
     pub(super) fn remove(self, bases: &[(Controller, Dir)]) -> Option<Member> {
         let base = bases.iter().find(|(controllers, _)| *controllers == self.controllers);
         let removed = base.is_none_or(|(_, base)| base.remove(&self.name).is_ok());
@@ -54,68 +53,67 @@ impl Group {
     pub(super) fn new(
         bases: &[(Controller, Dir)],
         name: &str,
-        spare: &mut Vec<Member>,
+        reusable: &mut Vec<Member>,
     ) -> io::Result<Group> {
         let mut members = Vec::with_capacity(bases.len());
         for (controllers, base) in bases {
-            let used = spare.iter().position(|member| member.controllers == *controllers);
-            members.push(match used {
-                Some(at) => spare.swap_remove(at),
+            let reused = reusable.iter().position(|member| member.controllers == *controllers);
+            members.push(match reused {
+                Some(index) => reusable.swap_remove(index),
                 None => {
-                    let (name, dir) = (name.to_owned(), base.make(name)?);
-                    let door = dir.file("tasks", OFlags::WRONLY)?;
-                    Member { controllers: *controllers, name, dir, door }
+                    let (name, dir) = (name.to_owned(), base.create(name)?);
+                    let tasks_file = dir.file("tasks", OFlags::WRONLY)?;
+                    Member { controllers: *controllers, name, dir, tasks_file }
                 }
             });
         }
-        let (alarm, bounds, without_swap) = (None, None, false);
-        let mut group = Group { members, refused_before: 0, alarm, bounds, without_swap };
+        let (oom_event, bounds, without_swap) = (None, None, false);
+        let mut group = Group { members, refusals_before: 0, oom_event, bounds, without_swap };
         group.dir(Controller::CPUACCT).write("cpuacct.usage", "0")?;
-        group.refused_before = group.refusals()?;
-        group.alarm = group.register_alarm().ok();
+        group.refusals_before = group.refusal_counter()?;
+        group.oom_event = group.register_oom_event().ok();
         Ok(group)
     }
 
-    /// Removes the memory group and keeps the others for later. While something is left in it, the group
-    /// is given back.
+    /// Removes the memory group and keeps the others for reuse. Returns itself while the memory group is busy.
     pub(super) fn remove(
         mut self,
         bases: &[(Controller, Dir)],
-        spare: &mut Vec<Member>,
+        reusable: &mut Vec<Member>,
     ) -> Option<Group> {
         let (mut counters, own): (Vec<_>, Vec<_>) =
             self.members.drain(..).partition(Member::is_reusable);
         self.members = own.into_iter().filter_map(|member| member.remove(bases)).collect();
         if self.members.is_empty() {
-            spare.append(&mut counters);
+            reusable.append(&mut counters);
             return None;
         }
         self.members.append(&mut counters);
         Some(self)
     }
 
-    /// The directory which has a controller: its own, or the one it is mounted together with.
+    /// The directory in the hierarchy of a controller.
     fn dir(&self, controller: Controller) -> &Dir {
         let member = self.members.iter().find(|member| member.controllers.includes(controller));
         &member.unwrap_or(&self.members[0]).dir
     }
 
-    fn register_alarm(&self) -> io::Result<OwnedFd> {
+    fn register_oom_event(&self) -> io::Result<OwnedFd> {
         let memory = self.dir(Controller::MEMORY);
-        let alarm = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let control = memory.file("memory.oom_control", OFlags::RDONLY)?;
-        let registration = format!("{} {}", alarm.as_raw_fd(), control.as_raw_fd());
+        let registration = format!("{} {}", event.as_raw_fd(), control.as_raw_fd());
         memory.write("cgroup.event_control", &registration)?;
-        Ok(alarm)
+        Ok(event)
     }
 
-    pub(super) fn bound(&mut self, bounds: Bounds) -> io::Result<()> {
+    pub(super) fn set_bounds(&mut self, bounds: Bounds) -> io::Result<()> {
         if self.bounds == Some(bounds) {
             return Ok(());
         }
         let memory = bounds.memory.to_string();
         let dir = self.dir(Controller::MEMORY);
-        // Memory with swap may never be below memory: when raising it goes first, when lowering last.
+        // The limit of memory and swap must never be below the limit of memory: raise it first, lower it last.
         let lowering = self.bounds.is_none_or(|before| before.memory > bounds.memory);
         let names = ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"];
         let mut limited = Ok(());
@@ -126,7 +124,7 @@ impl Group {
         }
         limited?;
         if with_swap.is_err() {
-            // The kernel counts no swap: at least do not use it for this group.
+            // The kernel does not account swap: at least avoid it for this group.
             dir.write("memory.swappiness", "0").ok();
         }
         self.without_swap = with_swap.is_ok();
@@ -135,8 +133,8 @@ impl Group {
         Ok(())
     }
 
-    pub(super) fn doors(&self) -> Vec<BorrowedFd<'_>> {
-        self.members.iter().map(|member| member.door.as_fd()).collect()
+    pub(super) fn tasks_files(&self) -> Vec<BorrowedFd<'_>> {
+        self.members.iter().map(|member| member.tasks_file.as_fd()).collect()
     }
 
     pub(super) fn cpu(&self) -> io::Result<Duration> {
@@ -153,22 +151,22 @@ impl Group {
 
     pub(super) fn out_of_memory(&self) -> bool {
         let mut count = [0; 8];
-        self.alarm.as_ref().is_some_and(|alarm| rustix::io::read(alarm, &mut count).is_ok())
+        self.oom_event.as_ref().is_some_and(|event| rustix::io::read(event, &mut count).is_ok())
             || self
                 .dir(Controller::MEMORY)
                 .keyed("memory.oom_control", "oom_kill")
                 .is_ok_and(|kills| kills > 0)
     }
 
-    pub(super) fn refused(&self) -> io::Result<u64> {
-        Ok(self.refusals()?.saturating_sub(self.refused_before))
+    pub(super) fn refusals(&self) -> io::Result<u64> {
+        Ok(self.refusal_counter()?.saturating_sub(self.refusals_before))
     }
 
-    fn refusals(&self) -> io::Result<u64> {
+    fn refusal_counter(&self) -> io::Result<u64> {
         self.dir(Controller::PIDS).keyed("pids.events", "max")
     }
 
-    pub(super) fn alarm(&self) -> Option<BorrowedFd<'_>> {
-        self.alarm.as_ref().map(AsFd::as_fd)
+    pub(super) fn oom_event(&self) -> Option<BorrowedFd<'_>> {
+        self.oom_event.as_ref().map(AsFd::as_fd)
     }
 }

@@ -1,9 +1,8 @@
-//! Version 2: one directory for everything; processes are created in it.
+//! Cgroup v2: one directory for all controllers; processes are created in it.
 
 use super::{Bounds, dir::Dir};
 use std::{io, time::Duration};
 
-/// One run's directory.
 #[derive(Debug)]
 pub struct Group {
     pub(super) name: String,
@@ -14,10 +13,10 @@ pub struct Group {
 
 impl Group {
     pub(super) fn new(base: &Dir, name: String) -> io::Result<Group> {
-        let dir = base.make(&name)?;
-        // Memory exhaustion ends the run as a whole, so that no parent goes on without its children.
+        let dir = base.create(&name)?;
+        // Out of memory kills the whole run, so that no parent continues without its children.
         dir.write("memory.oom.group", "1")?;
-        // A kernel without swap support has no such file, and no swap either.
+        // A kernel without swap support does not have this file.
         let without_swap = match dir.write("memory.swap.max", "0") {
             Ok(()) => true,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
@@ -25,7 +24,7 @@ impl Group {
         Ok(Group { name, dir, bounds: None, without_swap })
     }
 
-    pub(super) fn bound(&mut self, bounds: Bounds) -> io::Result<()> {
+    pub(super) fn set_bounds(&mut self, bounds: Bounds) -> io::Result<()> {
         let before = self.bounds.replace(bounds);
         if before.is_none_or(|before| before.memory != bounds.memory) {
             self.dir.write("memory.max", &bounds.memory.to_string())?;
@@ -52,12 +51,12 @@ impl Group {
         self.dir.keyed("memory.events", "oom_kill").is_ok_and(|kills| kills > 0)
     }
 
-    pub(super) fn refused(&self) -> io::Result<u64> {
+    pub(super) fn refusals(&self) -> io::Result<u64> {
         self.dir.keyed("pids.events", "max")
     }
 
     pub(super) fn kill(&self) {
-        // Absent before Linux 5.14; the end of the PID namespace kills as well.
+        // Missing before Linux 5.14; the end of the PID namespace kills the processes as well.
         self.dir.write("cgroup.kill", "1").ok();
     }
 }

@@ -1,11 +1,11 @@
-//! The self-test, and what comes of a machine that fails it.
+//! The self-test.
 
-use crate::arena::Arena;
+use crate::fixture::Fixture;
 use sandbox::{Config, Feature, Level, doctor, testing};
 
 #[tokio::test]
-async fn a_machine_that_can_run_these_tests_is_found_capable() {
-    let Some(arena) = Arena::open().await else { return };
+async fn self_test_passes_where_these_tests_run() {
+    let Some(fixture) = Fixture::open().await else { return };
     let report = doctor::check(testing::config()).await.unwrap();
     println!("{report}");
     let named = |name: &str| report.checks.iter().find(|check| check.name == name).unwrap();
@@ -13,18 +13,21 @@ async fn a_machine_that_can_run_these_tests_is_found_capable() {
         assert!(named(name).passed, "{report}");
     }
     assert_eq!(report.level == Level::Full, report.missing().is_empty());
-    assert_eq!(arena.sandbox.report().cgroup, report.cgroup);
-    arena.finish().await;
+    assert_eq!(fixture.sandbox.report().cgroup, report.cgroup);
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn a_missing_feature_must_be_allowed_by_name() {
-    let Some(arena) = Arena::open().await else { return };
-    arena.finish().await;
-    // What cannot be started as a box is no sandbox.
+async fn program_that_is_not_agon_box_is_an_error() {
+    let Some(fixture) = Fixture::open().await else { return };
+    fixture.finish().await;
     let config = Config { program: "/bin/false".into(), ..testing::config() };
     let report = doctor::check(config).await;
     assert!(matches!(report, Err(sandbox::Error::Crashed(_))), "{report:?}");
+}
+
+#[test]
+fn features_are_parsed_by_name() {
     assert_eq!("no-swap".parse(), Ok(Feature::NoSwap));
     assert!("nothing".parse::<Feature>().is_err());
 }

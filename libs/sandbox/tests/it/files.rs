@@ -1,6 +1,6 @@
-//! Files in and out.
+//! Copying files in and out, standard streams and mounts.
 
-use crate::arena::{Arena, rogue_spec};
+use crate::fixture::{Fixture, rogue_spec};
 use sandbox::{Content, Cores, Error, Exit, Mount, Output, RunSpec, Stdin};
 use std::io::Read;
 
@@ -8,16 +8,16 @@ fn sh(script: &str) -> RunSpec {
     RunSpec::new(["/bin/sh", "-c", script])
 }
 
-async fn text(arena: &mut Arena, spec: RunSpec) -> String {
-    let outcome = arena.run(spec).await;
+async fn text(fixture: &mut Fixture, spec: RunSpec) -> String {
+    let outcome = fixture.run(spec).await;
     let errors = outcome.stderr.into_text().unwrap();
     outcome.stdout.into_text().unwrap() + &errors
 }
 
 #[tokio::test]
-async fn links_and_pipes_are_not_taken() {
-    let Some(mut arena) = Arena::open().await else { return };
-    let outcome = arena.rogue(&["links"], |_| {}).await;
+async fn only_regular_files_are_read_and_written() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    let outcome = fixture.rogue(&["links"], |_| {}).await;
     let made = outcome.stdout.into_text().unwrap();
     assert!(!made.contains("device: ok") && made.contains("hard link: EXDEV"), "{made}");
     let names = [
@@ -31,77 +31,77 @@ async fn links_and_pipes_are_not_taken() {
         "directory/missing",
     ];
     for name in names {
-        let taken = arena.slot().take(&format!("/box/{name}"), 1000).await;
-        assert!(matches!(taken, Err(Error::File { .. })), "{name}: {taken:?}");
+        let copy = fixture.slot().get(&format!("/box/{name}"), 1000).await;
+        assert!(matches!(copy, Err(Error::File { .. })), "{name}: {copy:?}");
         let mut spec = rogue_spec(&["exit", "0"]);
         spec.keep_files = true;
         spec.stdin = Stdin::File(format!("/box/{name}"));
-        let run = arena.slot().run(spec).await;
+        let run = fixture.slot().run(spec).await;
         assert!(matches!(run, Err(Error::File { .. })), "{name}: {run:?}");
     }
     for name in ["link", "fifo", "up/passwd", "descriptor"] {
         let mut spec = rogue_spec(&["exit", "0"]);
         spec.keep_files = true;
         spec.stdout = Output::File(format!("/box/{name}"));
-        let run = arena.slot().run(spec).await;
+        let run = fixture.slot().run(spec).await;
         assert!(matches!(run, Err(Error::File { .. })), "{name}: {run:?}");
     }
-    assert_eq!(arena.slot().list("/box", 10).await.unwrap(), ["good"]);
+    assert_eq!(fixture.slot().list("/box", 10).await.unwrap(), ["good"]);
     let mut good = String::new();
-    arena.slot().take("/box/good", 5).await.unwrap().read_to_string(&mut good).unwrap();
+    fixture.slot().get("/box/good", 5).await.unwrap().read_to_string(&mut good).unwrap();
     assert_eq!(good, "good\n");
-    assert!(matches!(arena.slot().take("/box/good", 4).await, Err(Error::File { .. })));
-    arena.finish().await;
+    assert!(matches!(fixture.slot().get("/box/good", 4).await, Err(Error::File { .. })));
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn paths_must_be_plain() {
-    let Some(mut arena) = Arena::open().await else { return };
+async fn paths_outside_the_sandbox_are_invalid() {
+    let Some(mut fixture) = Fixture::open().await else { return };
     let paths = ["/etc/passwd", "/box/../etc/passwd", "box/x", "/boxes/x", "/box", "", "/proc/x"];
     for path in paths {
-        let taken = arena.slot().take(path, 10).await;
-        assert!(matches!(taken, Err(Error::Invalid(_))), "{path}: {taken:?}");
-        let put = arena.slot().put(path, Content::Bytes(Vec::new()), 0o644).await;
+        let copy = fixture.slot().get(path, 10).await;
+        assert!(matches!(copy, Err(Error::Invalid(_))), "{path}: {copy:?}");
+        let put = fixture.slot().put(path, Content::Bytes(Vec::new()), 0o644).await;
         assert!(matches!(put, Err(Error::Invalid(_))), "{path}: {put:?}");
     }
-    arena.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn a_box_is_empty_for_each_run_and_app_stays() {
-    let Some(mut arena) = Arena::open().await else { return };
+async fn box_and_tmp_are_emptied_between_runs_and_app_is_kept() {
+    let Some(mut fixture) = Fixture::open().await else { return };
     let script = "echo secret > /box/a; echo secret > /tmp/b; echo secret > /dev/shm/c";
-    assert_eq!(text(&mut arena, sh(script)).await, "");
-    assert_eq!(arena.slot().list("/box", 10).await.unwrap(), ["a"]);
+    assert_eq!(text(&mut fixture, sh(script)).await, "");
+    assert_eq!(fixture.slot().list("/box", 10).await.unwrap(), ["a"]);
     let mut keeping = sh("cat /box/a /tmp/b /tmp/c");
     keeping.keep_files = true;
-    assert_eq!(text(&mut arena, keeping).await, "secret\n".repeat(3));
-    arena.slot().put("/box/in/side/x", Content::Bytes(b"new\n".to_vec()), 0o644).await.unwrap();
+    assert_eq!(text(&mut fixture, keeping).await, "secret\n".repeat(3));
+    fixture.slot().put("/box/in/side/x", Content::Bytes(b"new\n".to_vec()), 0o644).await.unwrap();
     assert_eq!(
-        text(&mut arena, sh("cd /box; find * /tmp; cat in/side/x; touch in/y")).await,
+        text(&mut fixture, sh("cd /box; find * /tmp; cat in/side/x; touch in/y")).await,
         "in\nin/side\nin/side/x\n/tmp\nnew\n"
     );
-    assert_eq!(text(&mut arena, sh("ls /box; ls /app")).await, "rogue\n");
-    arena.slot().reset().await.unwrap();
-    assert_eq!(text(&mut arena, sh("ls /box; ls /app")).await, "");
-    arena.finish().await;
+    assert_eq!(text(&mut fixture, sh("ls /box; ls /app")).await, "rogue\n");
+    fixture.slot().reset().await.unwrap();
+    assert_eq!(text(&mut fixture, sh("ls /box; ls /app")).await, "");
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn whatever_a_program_leaves_is_wiped() {
-    let Some(mut arena) = Arena::open().await else { return };
-    let outcome = arena.rogue(&["litter"], |limits| limits.memory = 256 << 20).await;
+async fn deeply_nested_directories_are_wiped() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    let outcome = fixture.rogue(&["leave-files"], |limits| limits.memory = 256 << 20).await;
     assert!(outcome.is_success(), "{outcome:?}");
-    arena.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn inputs_and_outputs() {
-    let Some(mut arena) = Arena::open().await else { return };
+async fn standard_streams_of_each_kind() {
+    let Some(mut fixture) = Fixture::open().await else { return };
     let mut spec = rogue_spec(&["cat"]);
     spec.stdin = Stdin::Bytes(b"hello ".to_vec());
     spec.stderr = Output::Stdout;
-    assert_eq!(text(&mut arena, spec).await, "hello done\n");
+    assert_eq!(text(&mut fixture, spec).await, "hello done\n");
 
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("input");
@@ -109,7 +109,7 @@ async fn inputs_and_outputs() {
     let mut spec = rogue_spec(&["cat"]);
     spec.stdin = Stdin::Path(path.clone());
     spec.stdout = Output::Capture { limit: 100_000 };
-    let outcome = arena.run(spec).await;
+    let outcome = fixture.run(spec).await;
     assert_eq!((outcome.stdout.len(), outcome.stdout.total()), (100_000, 200_000));
     assert!(outcome.stdout.is_truncated());
     assert_eq!(outcome.stderr.into_text().unwrap(), "done\n");
@@ -119,67 +119,67 @@ async fn inputs_and_outputs() {
     spec.stdin = Stdin::Path(path);
     spec.stdout = Output::File("/box/some/where".into());
     spec.stderr = Output::Null;
-    let outcome = arena.run(spec).await;
+    let outcome = fixture.run(spec).await;
     assert!(outcome.is_success() && outcome.stdout.is_empty());
     let size =
-        arena.slot().take("/box/some/where", 1 << 20).await.unwrap().metadata().unwrap().len();
+        fixture.slot().get("/box/some/where", 1 << 20).await.unwrap().metadata().unwrap().len();
     assert_eq!(size, 200_000);
 
     let (mut read, write) = std::io::pipe().unwrap();
     let mut spec = sh("echo piped");
     spec.stdout = Output::Fd(write.into());
-    assert!(arena.run(spec).await.is_success());
+    assert!(fixture.run(spec).await.is_success());
     let mut piped = String::new();
     read.read_to_string(&mut piped).unwrap();
     assert_eq!(piped, "piped\n");
-    arena.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn mounts_are_read_only_and_for_their_run() {
-    let Some(mut arena) = Arena::open().await else { return };
+async fn run_mounts_are_read_only_and_last_for_one_run() {
+    let Some(mut fixture) = Fixture::open().await else { return };
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("header"), "text\n").unwrap();
     let mount = Mount { source: directory.path().into(), target: "/opt/cache/one".into() };
     let mut spec =
         sh("cat /opt/cache/one/header; touch /opt/cache/one/y 2>/dev/null || echo refused");
     spec.mounts = vec![mount.clone()];
-    assert_eq!(text(&mut arena, spec).await, "text\nrefused\n");
-    assert_eq!(text(&mut arena, sh("ls /opt/cache/one")).await, "");
+    assert_eq!(text(&mut fixture, spec).await, "text\nrefused\n");
+    assert_eq!(text(&mut fixture, sh("ls /opt/cache/one")).await, "");
     let mut spec = sh("true");
     spec.mounts = vec![Mount { source: "/nowhere/at/all".into(), ..mount }];
-    assert!(matches!(arena.slot().run(spec).await, Err(Error::Internal(_))));
-    arena.finish().await;
+    assert!(matches!(fixture.slot().run(spec).await, Err(Error::Internal(_))));
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn what_cannot_be_started() {
-    let Some(mut arena) = Arena::open().await else { return };
-    arena.slot().put("/app/text", Content::Bytes(b"no program".to_vec()), 0o755).await.unwrap();
-    arena.slot().put("/app/data", Content::Bytes(b"#!/bin/sh".to_vec()), 0o644).await.unwrap();
+async fn programs_that_cannot_be_started() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    fixture.slot().put("/app/text", Content::Bytes(b"no program".to_vec()), 0o755).await.unwrap();
+    fixture.slot().put("/app/data", Content::Bytes(b"#!/bin/sh".to_vec()), 0o644).await.unwrap();
     for program in ["/app/nothing", "nothing", "/app", "/app/text", "/app/data"] {
-        let outcome = arena.run(RunSpec::new([program])).await;
+        let outcome = fixture.run(RunSpec::new([program])).await;
         assert!(matches!(outcome.exit, Exit::NotStarted(_)), "{program}: {outcome:?}");
     }
     let mut spec = RunSpec::new(["true"]);
     spec.cwd = "/nowhere".into();
-    assert!(matches!(arena.run(spec).await.exit, Exit::NotStarted(_)));
-    let outcome = arena.run(RunSpec::new(["true"])).await;
+    assert!(matches!(fixture.run(spec).await.exit, Exit::NotStarted(_)));
+    let outcome = fixture.run(RunSpec::new(["true"])).await;
     assert!(outcome.is_success());
-    let empty = arena.slot().run(RunSpec::new(Vec::<String>::new())).await;
+    let empty = fixture.slot().run(RunSpec::new(Vec::<String>::new())).await;
     assert!(matches!(empty, Err(Error::Invalid(_))));
-    let huge = arena.slot().run(RunSpec::new(["true".to_owned(), "x".repeat(200_000)])).await;
+    let huge = fixture.slot().run(RunSpec::new(["true".to_owned(), "x".repeat(200_000)])).await;
     assert!(matches!(huge, Err(Error::Invalid(_))));
-    arena.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn cores() {
-    let Some(mut arena) = Arena::open().await else { return };
-    assert_eq!(text(&mut arena, sh("nproc")).await, "1\n");
+async fn programs_are_pinned_to_the_core_of_the_slot() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    assert_eq!(text(&mut fixture, sh("nproc")).await, "1\n");
     let mut spec = sh("nproc");
     spec.cores = Cores::All;
     let all = std::thread::available_parallelism().unwrap();
-    assert_eq!(text(&mut arena, spec).await, format!("{all}\n"));
-    arena.finish().await;
+    assert_eq!(text(&mut fixture, spec).await, format!("{all}\n"));
+    fixture.finish().await;
 }

@@ -1,23 +1,23 @@
-//! Programs that reach for what is not theirs.
+//! Programs that try to access the network, the host, other processes or privileges.
 
-use crate::arena::{Arena, slow};
+use crate::fixture::{Fixture, slow};
 use sandbox::{Exit, RunSpec, Violation};
 use std::time::Duration;
 
 #[tokio::test]
-async fn network() {
-    let Some(mut arena) = Arena::open().await else { return };
-    let outcome = arena.rogue(&["sockets"], |_| {}).await;
+async fn only_local_sockets_can_be_opened() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    let outcome = fixture.rogue(&["sockets"], |_| {}).await;
     let expected = "inet: EACCES\ninet datagram: EACCES\ninet6: EACCES\nvsock: EACCES\n\
         netlink: EACCES\npacket: EACCES\nraw: EACCES\nunix: ok\n";
     assert_eq!(outcome.stdout.into_text().unwrap(), expected);
-    arena.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn secrets_of_the_host() {
-    let Some(mut arena) = Arena::open().await else { return };
-    // Answers as a judge might have them: readable for everybody on the host.
+async fn host_files_are_hidden() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    // An answer file that every user of the host can read.
     let answers = tempfile::tempdir().unwrap();
     let answer = answers.path().join("1.ans");
     std::fs::write(&answer, "42\n").unwrap();
@@ -49,29 +49,28 @@ async fn secrets_of_the_host() {
         &own_root,
         answer.to_str().unwrap(),
     ];
-    let outcome = arena.rogue(&[&["open"], &paths[..]].concat(), |_| {}).await;
+    let outcome = fixture.rogue(&[&["open"], &paths[..]].concat(), |_| {}).await;
     let text = outcome.stdout.into_text().unwrap();
     assert_eq!(text.lines().count(), paths.len());
     assert!(text.lines().all(|line| line.ends_with(": ENOENT")), "{text}");
-    arena.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn other_processes() {
-    let Some(mut arena) = Arena::open().await else { return };
-    let outcome = arena.rogue(&["others"], |_| {}).await;
+async fn init_and_other_processes_are_protected() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    let outcome = fixture.rogue(&["others"], |_| {}).await;
     let expected = "kill init: EPERM\nkill parent: EPERM\nstop parent: EPERM\n\
         terminate init: EPERM\nmemory of init: ENOENT\nstatus of init: ENOENT\npriority: EACCES\n\
-        everybody: ESRCH\n";
+        all processes: ESRCH\n";
     assert_eq!(outcome.exit, Exit::Code(0));
     assert_eq!(outcome.stdout.into_text().unwrap(), expected);
-    arena.finish().await;
+    fixture.finish().await;
 }
 
-/// Nothing about its processes tells a program what ran before it.
 #[tokio::test]
-async fn every_namespace_is_as_new() {
-    let Some(mut arena) = Arena::open().await else { return };
+async fn a_reused_init_looks_like_a_new_one() {
+    let Some(mut fixture) = Fixture::open().await else { return };
     let look = "echo $$; sh -c 'echo $$; true'; echo /proc/[0-9]*; cat /proc/self/cgroup";
     let befores =
         ["true", "sh -c true; sh -c true", "sleep 60 & sleep 0", "kill -9 $$", "sleep 60"];
@@ -79,39 +78,39 @@ async fn every_namespace_is_as_new() {
     for before in befores {
         let mut spec = RunSpec::new(["/bin/sh", "-c", before]);
         spec.limits.wall = slow(Duration::from_millis(300));
-        arena.slot().run(spec).await.unwrap();
-        let outcome = arena.run(RunSpec::new(["/bin/sh", "-c", look])).await;
+        fixture.slot().run(spec).await.unwrap();
+        let outcome = fixture.run(RunSpec::new(["/bin/sh", "-c", look])).await;
         seen.push(outcome.stdout.into_text().unwrap());
     }
     assert!(seen[0].starts_with("2\n3\n/proc/2\n"), "{}", seen[0]);
     assert!(seen[0].lines().skip(3).all(|group| group.ends_with(":/")), "{}", seen[0]);
     assert!(seen.iter().all(|text| *text == seen[0]), "{seen:?}");
-    arena.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn privileges() {
-    let Some(mut arena) = Arena::open().await else { return };
-    let outcome = arena.rogue(&["privileges"], |_| {}).await;
+async fn programs_have_no_privileges() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    let outcome = fixture.rogue(&["privileges"], |_| {}).await;
     let text = outcome.stdout.into_text().unwrap();
     for line in text.lines().filter(|line| !line.starts_with("open files")) {
         assert!(!line.ends_with(": ok"), "{text}");
     }
     assert!(text.ends_with("open files: 3\n"), "{text}");
-    arena.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn forbidden_calls() {
-    let Some(mut arena) = Arena::open().await else { return };
+async fn forbidden_calls_kill_the_program() {
+    let Some(mut fixture) = Fixture::open().await else { return };
     let mut calls =
         vec!["ptrace", "traceme", "vm_read", "mount", "unshare", "userns", "keyctl", "bpf"];
     if cfg!(target_arch = "x86_64") {
         calls.extend(["x32", "i386"]);
     }
     for call in calls {
-        let outcome = arena.rogue(&["forbidden", call], |_| {}).await;
-        // A kernel without 32-bit programs ends those that try by itself.
+        let outcome = fixture.rogue(&["forbidden", call], |_| {}).await;
+        // A kernel without support for 32-bit programs kills the program itself.
         if call == "i386" && outcome.exit == Exit::Signal(11) {
             continue;
         }
@@ -119,19 +118,19 @@ async fn forbidden_calls() {
         assert_eq!(outcome.exit, Exit::Signal(31), "{call}");
         assert!(outcome.stdout.is_empty());
     }
-    arena.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn exit_codes_and_signals() {
-    let Some(mut arena) = Arena::open().await else { return };
+async fn exit_codes_and_signals_are_reported() {
+    let Some(mut fixture) = Fixture::open().await else { return };
     for code in [0, 1, 42, 43, 127, 255] {
-        let outcome = arena.rogue(&["exit", &code.to_string()], |_| {}).await;
+        let outcome = fixture.rogue(&["exit", &code.to_string()], |_| {}).await;
         assert_eq!((outcome.exit, outcome.limit), (Exit::Code(code), None));
     }
     for signal in [6, 8, 9, 11, 13, 15] {
-        let outcome = arena.rogue(&["signal", &signal.to_string()], |_| {}).await;
+        let outcome = fixture.rogue(&["signal", &signal.to_string()], |_| {}).await;
         assert_eq!((outcome.exit, outcome.limit), (Exit::Signal(signal), None));
     }
-    arena.finish().await;
+    fixture.finish().await;
 }

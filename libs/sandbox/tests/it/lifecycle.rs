@@ -1,6 +1,6 @@
-//! Cancelling, crashing, sweeping.
+//! Cancellation, crashes of agon-box, and removal of stale cgroups.
 
-use crate::arena::{Arena, descendants, eventually, rogue_spec, slow};
+use crate::fixture::{Fixture, descendants, eventually, rogue_spec, slow};
 use sandbox::{Config, Error, RunSpec, Sandbox, testing};
 use std::{
     os::unix::process::ExitStatusExt,
@@ -9,49 +9,49 @@ use std::{
 };
 
 #[tokio::test]
-async fn a_dropped_run_is_killed() {
-    let Some(mut arena) = Arena::open().await else { return };
-    let process = arena.slot().process().unwrap();
+async fn dropping_a_run_kills_it() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    let process = fixture.slot().process().unwrap();
     for _ in 0..3 {
         let began = Instant::now();
-        let run = arena.slot().run(rogue_spec(&["forever"]));
+        let run = fixture.slot().run(rogue_spec(&["forever"]));
         assert!(tokio::time::timeout(Duration::from_millis(100), run).await.is_err());
-        eventually("the program runs on", || descendants(process).len() <= 1).await;
+        eventually("the program is still running", || descendants(process).len() <= 1).await;
         assert!(began.elapsed() < slow(Duration::from_secs(3)), "killed by its CPU limit only");
-        assert!(arena.rogue(&["exit", "0"], |_| {}).await.is_success());
+        assert!(fixture.rogue(&["exit", "0"], |_| {}).await.is_success());
     }
-    // A lease that ends in the middle of a run is as good.
-    let run = arena.slot().run(rogue_spec(&["sleep", "600"]));
+    // Dropping the lease after canceling a run leaves the slot usable.
+    let run = fixture.slot().run(rogue_spec(&["sleep", "600"]));
     assert!(tokio::time::timeout(Duration::from_millis(50), run).await.is_err());
-    arena.slot = None;
-    arena.slot = Some(arena.sandbox.lease().await.unwrap());
-    arena.finish().await;
+    fixture.slot = None;
+    fixture.slot = Some(fixture.sandbox.lease().await.unwrap());
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn a_crash_of_the_box_is_one_failed_run() {
-    let Some(mut arena) = Arena::open().await else { return };
-    let process = arena.slot().process().unwrap();
+async fn crash_of_agon_box_fails_only_the_current_run() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    let process = fixture.slot().process().unwrap();
     let init = descendants(process);
     let kill = async {
         eventually("the program does not start", || descendants(process).len() > init.len()).await;
         Command::new("kill").args(["-9", &process.to_string()]).status().unwrap();
     };
-    let (run, ()) = tokio::join!(arena.slot().run(rogue_spec(&["forever"])), kill);
+    let (run, ()) = tokio::join!(fixture.slot().run(rogue_spec(&["forever"])), kill);
     assert!(matches!(run, Err(Error::Crashed(_))), "{run:?}");
     let gone = |pid: &u32| !std::path::Path::new(&format!("/proc/{pid}")).exists();
     eventually("inits are left", || init.iter().all(gone)).await;
-    arena.arm().await;
-    assert!(arena.rogue(&["exit", "0"], |_| {}).await.is_success());
-    assert_ne!(arena.slot().process(), Some(process));
-    arena.finish().await;
+    fixture.install_rogue().await;
+    assert!(fixture.rogue(&["exit", "0"], |_| {}).await.is_success());
+    assert_ne!(fixture.slot().process(), Some(process));
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn slots_run_at_the_same_time() {
-    let Some(arena) = Arena::with(|config| config.slots = 3).await else { return };
+async fn slots_run_concurrently() {
+    let Some(fixture) = Fixture::with(|config| config.slots = 3).await else { return };
     let run = async || {
-        let mut slot = arena.sandbox.lease().await.unwrap();
+        let mut slot = fixture.sandbox.lease().await.unwrap();
         let mut spec = RunSpec::new(["/bin/sleep", "0.5"]);
         (spec.limits.cpu, spec.limits.wall) = (slow(spec.limits.cpu), slow(spec.limits.wall));
         slot.run(spec).await.unwrap()
@@ -60,21 +60,22 @@ async fn slots_run_at_the_same_time() {
     let (one, two) = tokio::join!(run(), run());
     assert!(one.is_success() && two.is_success());
     let both = one.wall_time + two.wall_time;
-    assert!(began.elapsed() < both, "one after the other");
-    // All three slots at last, each as new.
-    let (one, two) = (arena.sandbox.lease().await.unwrap(), arena.sandbox.lease().await.unwrap());
+    assert!(began.elapsed() < both, "the runs were sequential");
+    // All three slots are leased.
+    let (one, two) =
+        (fixture.sandbox.lease().await.unwrap(), fixture.sandbox.lease().await.unwrap());
     assert_ne!(one.index(), two.index());
     drop((one, two));
-    arena.finish().await;
+    fixture.finish().await;
 }
 
-/// Not a test: what the next one kills. It says where its control groups are, and waits.
+/// Not a test: the process that the next test kills. Prints its cgroups and runs a program.
 #[tokio::test]
 #[ignore = "started by another test"]
-async fn victim() {
+async fn sandbox_to_kill() {
     let sandbox = Sandbox::start(Config { slots: 2, ..testing::config() }).await.unwrap();
     let mut slot = sandbox.lease().await.unwrap();
-    for group in sandbox.control_groups() {
+    for group in sandbox.cgroups() {
         println!("group {}", group.display());
     }
     println!("ready");
@@ -84,11 +85,11 @@ async fn victim() {
 }
 
 #[tokio::test]
-async fn remains_of_a_killed_process_are_swept() {
+async fn cgroups_of_a_killed_process_are_removed() {
     use std::io::{BufRead, BufReader};
-    let Some(arena) = Arena::open().await else { return };
+    let Some(fixture) = Fixture::open().await else { return };
     let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "--nocapture", "lifecycle::victim"])
+        .args(["--ignored", "--exact", "--nocapture", "lifecycle::sandbox_to_kill"])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
@@ -100,17 +101,17 @@ async fn remains_of_a_killed_process_are_swept() {
     victim.kill().unwrap();
     assert_eq!(victim.wait().unwrap().signal(), Some(9));
     let next = Sandbox::start(Config { slots: 1, ..testing::config() }).await.unwrap();
-    eventually("groups of a dead process are left", || !groups.iter().any(|g| g.exists())).await;
+    eventually("cgroups of a dead process are left", || !groups.iter().any(|g| g.exists())).await;
     next.shutdown().await;
-    arena.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn a_sandbox_that_has_shut_down_leaves_others_alone() {
-    let Some(mut before) = Arena::open().await else { return };
+async fn shutdown_does_not_affect_other_sandboxes() {
+    let Some(mut before) = Fixture::open().await else { return };
     before.slot = None;
     before.sandbox.shutdown().await;
-    let mut after = Arena::open().await.unwrap();
+    let mut after = Fixture::open().await.unwrap();
     drop(before);
     assert!(after.rogue(&["exit", "0"], |_| {}).await.is_success());
     after.finish().await;

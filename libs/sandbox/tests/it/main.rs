@@ -1,8 +1,8 @@
-//! Runs programs, friendly and not, in real boxes; says what came of it, and looks at what is left.
+//! Runs well-behaved and malicious programs in real sandboxes, and checks the outcome and that nothing is left.
 
-mod arena;
 mod doctor;
 mod files;
+mod fixture;
 mod isolation;
 mod languages;
 mod lifecycle;

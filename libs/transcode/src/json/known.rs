@@ -2,30 +2,41 @@
 
 use std::fmt::Write as _;
 
+use crate::scalar::Payload;
+
 /// The seconds and nanoseconds of a Timestamp or Duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Whole seconds.
     pub seconds: i64,
-    /// The rest; of the same sign in a Duration, never negative in a Timestamp.
+    /// Has the sign of `seconds` in a Duration; never negative in a Timestamp.
     pub nanos: i32,
 }
 
+impl Span {
+    /// Appends the fields of the encoded Timestamp or Duration.
+    pub fn put(self, out: &mut Vec<u8>) {
+        for (number, part) in [(1, self.seconds), (2, i64::from(self.nanos))] {
+            if part != 0 {
+                Payload::Varint(part as u64).put(out, number);
+            }
+        }
+    }
+}
+
 /// 0001-01-01T00:00:00Z
-const FIRST_SECOND: i64 = -62_135_596_800;
+const MIN_TIMESTAMP: i64 = -62_135_596_800;
 /// 9999-12-31T23:59:59Z
-const LAST_SECOND: i64 = 253_402_300_799;
-/// About ten thousand years.
-const LONGEST: i64 = 315_576_000_000;
+const MAX_TIMESTAMP: i64 = 253_402_300_799;
+/// In seconds; about ten thousand years.
+const MAX_DURATION: i64 = 315_576_000_000;
 
 /// Reads an RFC 3339 time such as `2026-01-31T09:30:00.25Z`.
 pub fn parse_timestamp(text: &str) -> Result<Span, &'static str> {
-    let wrong = "must be a time such as 2026-01-31T09:30:00Z";
-    let span = rfc3339(text).ok_or(wrong)?;
-    if (FIRST_SECOND..=LAST_SECOND).contains(&span.seconds) {
+    let span = rfc3339(text).ok_or("must be an RFC 3339 time such as 2026-01-31T09:30:00Z")?;
+    if (MIN_TIMESTAMP..=MAX_TIMESTAMP).contains(&span.seconds) {
         Ok(span)
     } else {
-        Err("must be a time of the years 1 to 9999")
+        Err("must be a time between the years 1 and 9999")
     }
 }
 
@@ -81,9 +92,9 @@ fn zone_offset(zone: &str) -> Option<i64> {
     (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
-/// Writes a time, or `None` when it is out of range.
+/// Formats a time; `None` if it is out of range.
 pub fn timestamp_text(span: Span) -> Option<String> {
-    if !(FIRST_SECOND..=LAST_SECOND).contains(&span.seconds)
+    if !(MIN_TIMESTAMP..=MAX_TIMESTAMP).contains(&span.seconds)
         || !(0..1_000_000_000).contains(&span.nanos)
     {
         return None;
@@ -99,28 +110,31 @@ pub fn timestamp_text(span: Span) -> Option<String> {
 
 /// Reads a duration such as `1.5s`.
 pub fn parse_duration(text: &str) -> Result<Span, &'static str> {
-    let wrong = "must be a duration such as 1.5s";
-    let number = text.strip_suffix('s').ok_or(wrong)?;
+    let expected = "must be a duration in seconds such as 1.5s";
+    let number = text.strip_suffix('s').ok_or(expected)?;
     let (sign, number) = match number.strip_prefix('-') {
         Some(rest) => (-1, rest),
         None => (1, number),
     };
     let (whole, nanos) = match number.split_once('.') {
-        Some((whole, rest)) => (whole, fraction(rest).ok_or(wrong)?),
+        Some((whole, rest)) => (whole, fraction(rest).ok_or(expected)?),
         None => (number, 0),
     };
-    let seconds = digits(whole).ok_or(wrong)?;
-    if seconds > LONGEST {
-        return Err("must be a duration of at most 315576000000s");
+    let seconds = digits(whole).ok_or(expected)?;
+    if seconds > MAX_DURATION {
+        return Err("must be at most 315576000000s");
     }
     Ok(Span { seconds: sign * seconds, nanos: sign as i32 * nanos })
 }
 
-/// Writes a duration, or `None` when it is out of range or its signs differ.
+/// Formats a duration; `None` if it is out of range or its signs differ.
 pub fn duration_text(span: Span) -> Option<String> {
     let Span { seconds, nanos } = span;
     let same_sign = seconds == 0 || nanos == 0 || (seconds < 0) == (nanos < 0);
-    if seconds.unsigned_abs() > LONGEST as u64 || nanos.unsigned_abs() > 999_999_999 || !same_sign {
+    if seconds.unsigned_abs() > MAX_DURATION as u64
+        || nanos.unsigned_abs() > 999_999_999
+        || !same_sign
+    {
         return None;
     }
     let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
@@ -130,8 +144,8 @@ pub fn duration_text(span: Span) -> Option<String> {
     Some(text)
 }
 
-/// Reads a field mask such as `title,timeLimit.seconds` into proto paths. `lenient` also takes
-/// proto names as they are, which people write in queries.
+/// Reads a field mask such as `title,timeLimit.seconds` into proto paths. `lenient` also accepts
+/// proto names, which are common in queries.
 pub fn parse_field_mask(text: &str, lenient: bool) -> Result<Vec<String>, &'static str> {
     if text.is_empty() {
         return Ok(Vec::new());
@@ -140,7 +154,7 @@ pub fn parse_field_mask(text: &str, lenient: bool) -> Result<Vec<String>, &'stat
 }
 
 fn snake_path(path: &str, lenient: bool) -> Result<String, &'static str> {
-    let wrong = "must be a list of field paths such as title,timeLimit";
+    let expected = "must be a list of field paths such as title,timeLimit";
     if path == "*" {
         return Ok(path.to_owned());
     }
@@ -150,21 +164,21 @@ fn snake_path(path: &str, lenient: bool) -> Result<String, &'static str> {
             snake.push('.');
         }
         if part.is_empty() {
-            return Err(wrong);
+            return Err(expected);
         }
         for letter in part.chars() {
             match letter {
                 'a'..='z' | '0'..='9' => snake.push(letter),
                 'A'..='Z' => snake.extend(['_', letter.to_ascii_lowercase()]),
                 '_' if lenient => snake.push('_'),
-                _ => return Err(wrong),
+                _ => return Err(expected),
             }
         }
     }
     Ok(snake)
 }
 
-/// Writes a path of a field mask, or `None` when reading it would give another one.
+/// Formats a path of a field mask; `None` if it cannot be read back.
 pub fn camel_path(path: &str) -> Option<String> {
     let mut camel = String::with_capacity(path.len());
     let mut letters = path.chars();
@@ -194,7 +208,7 @@ fn fraction(text: &str) -> Option<i32> {
     Some(value * 10_i32.pow(9 - text.len() as u32))
 }
 
-/// No digits, or three, six or nine.
+/// Writes zero, three, six or nine digits.
 fn put_fraction(text: &mut String, nanos: u32) {
     let result = if nanos == 0 {
         Ok(())
@@ -217,7 +231,8 @@ fn days_of_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days since 1970-01-01 in the proleptic Gregorian calendar (years counted from March).
+/// Days since 1970-01-01 in the proleptic Gregorian calendar; the calculation starts years in
+/// March.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
@@ -247,8 +262,8 @@ mod tests {
     fn timestamps_round_trip() {
         for (text, seconds, nanos) in [
             ("1970-01-01T00:00:00Z", 0, 0),
-            ("0001-01-01T00:00:00Z", FIRST_SECOND, 0),
-            ("9999-12-31T23:59:59.999999999Z", LAST_SECOND, 999_999_999),
+            ("0001-01-01T00:00:00Z", MIN_TIMESTAMP, 0),
+            ("9999-12-31T23:59:59.999999999Z", MAX_TIMESTAMP, 999_999_999),
             ("2000-02-29T12:30:15.250Z", 951_827_415, 250_000_000),
             ("1969-12-31T23:59:59.000001Z", -1, 1000),
         ] {
@@ -259,14 +274,14 @@ mod tests {
         assert_eq!(parse_timestamp("1970-01-01T08:00:01+08:00").unwrap().seconds, 1);
         assert_eq!(parse_timestamp("1969-12-31T16:00:01.1-08:00").unwrap().nanos, 100_000_000);
         for step in 0..4000 {
-            let seconds = FIRST_SECOND + step * 78_900_123;
+            let seconds = MIN_TIMESTAMP + step * 78_900_123;
             let text = timestamp_text(Span { seconds, nanos: 0 }).unwrap();
             assert_eq!(parse_timestamp(&text).unwrap().seconds, seconds, "{text}");
         }
     }
 
     #[test]
-    fn wrong_timestamps() {
+    fn invalid_timestamps_are_refused() {
         for text in [
             "",
             "0000-01-01T00:00:00Z",
@@ -294,18 +309,18 @@ mod tests {
         ] {
             assert!(parse_timestamp(text).is_err(), "{text}");
         }
-        assert_eq!(timestamp_text(Span { seconds: LAST_SECOND + 1, nanos: 0 }), None);
+        assert_eq!(timestamp_text(Span { seconds: MAX_TIMESTAMP + 1, nanos: 0 }), None);
         assert_eq!(timestamp_text(Span { seconds: 0, nanos: -1 }), None);
     }
 
     #[test]
-    fn durations() {
+    fn durations_round_trip() {
         for (text, seconds, nanos) in [
             ("0s", 0, 0),
             ("1.500s", 1, 500_000_000),
             ("-0.000001s", 0, -1000),
-            ("315576000000.999999999s", LONGEST, 999_999_999),
-            ("-315576000000.999999999s", -LONGEST, -999_999_999),
+            ("315576000000.999999999s", MAX_DURATION, 999_999_999),
+            ("-315576000000.999999999s", -MAX_DURATION, -999_999_999),
         ] {
             let span = Span { seconds, nanos };
             assert_eq!(parse_duration(text), Ok(span), "{text}");
@@ -328,11 +343,11 @@ mod tests {
             assert!(parse_duration(text).is_err(), "{text}");
         }
         assert_eq!(duration_text(Span { seconds: 1, nanos: -1 }), None);
-        assert_eq!(duration_text(Span { seconds: LONGEST + 1, nanos: 0 }), None);
+        assert_eq!(duration_text(Span { seconds: MAX_DURATION + 1, nanos: 0 }), None);
     }
 
     #[test]
-    fn field_masks() {
+    fn field_masks_round_trip() {
         let paths = |text| parse_field_mask(text, false);
         assert_eq!(paths(""), Ok(vec![]));
         assert_eq!(paths("foo,barBaz.quX"), Ok(vec!["foo".into(), "bar_baz.qu_x".into()]));

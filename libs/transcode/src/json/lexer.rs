@@ -1,16 +1,16 @@
-//! JSON text, token by token, exactly as RFC 8259 has it: no comments, no trailing commas, no lone
-//! surrogates. Counts depth and elements, so that a small body cannot cost much.
+//! A strict RFC 8259 lexer: no comments, no trailing commas, no lone surrogates. Limits depth and
+//! number of values.
 
 use std::borrow::Cow;
 
 use crate::number;
 
-/// What JSON may cost.
+/// Limits on a JSON text.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How deep objects and arrays may nest.
+    /// Maximum nesting of objects and arrays.
     pub depth: usize,
-    /// How many values the text may hold in all.
+    /// Maximum number of values in total.
     pub elements: usize,
 }
 
@@ -20,7 +20,7 @@ impl Default for Limits {
     }
 }
 
-/// What stands next.
+/// The kind of the next value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
     /// `{`
@@ -37,8 +37,8 @@ pub enum Token {
     Null,
 }
 
-/// What is wrong with the text.
-pub type Wrong = &'static str;
+/// An error message without its position.
+pub type Reason = &'static str;
 
 /// A position in a JSON text.
 #[derive(Clone, Debug)]
@@ -51,24 +51,22 @@ pub struct Lexer<'j> {
 }
 
 impl<'j> Lexer<'j> {
-    /// Starts at the beginning.
     pub fn new(text: &'j str, limits: Limits) -> Self {
         Lexer { text, at: 0, depth: 0, elements: 0, limits }
     }
 
-    /// How many bytes were read.
-    pub fn at(&self) -> usize {
+    /// The byte offset in the text.
+    pub fn offset(&self) -> usize {
         self.at
     }
 
-    /// Goes back to where `earlier` stood. What was read since stays counted.
+    /// Returns to the position of `earlier`. Values read since then still count towards the limit.
     pub fn rewind(&mut self, earlier: &Lexer<'j>) {
         self.at = earlier.at;
         self.depth = earlier.depth;
     }
 
-    /// The kind of the next value.
-    pub fn peek(&mut self) -> Result<Token, Wrong> {
+    pub fn peek(&mut self) -> Result<Token, Reason> {
         Ok(match self.next_byte() {
             Some(b'{') => Token::Object,
             Some(b'[') => Token::Array,
@@ -76,109 +74,104 @@ impl<'j> Lexer<'j> {
             Some(b'-' | b'0'..=b'9') => Token::Number,
             Some(b't' | b'f') => Token::Bool,
             Some(b'n') => Token::Null,
-            Some(_) => return Err("a JSON value was expected"),
-            None => return Err("the JSON text ends too early"),
+            Some(_) => return Err("expected a JSON value"),
+            None => return Err("unexpected end of the JSON text"),
         })
     }
 
-    /// Nothing but white space may follow.
-    pub fn end(&mut self) -> Result<(), Wrong> {
+    /// Fails unless only white space follows.
+    pub fn end(&mut self) -> Result<(), Reason> {
         match self.next_byte() {
             None => Ok(()),
-            Some(_) => Err("there is more after the JSON value"),
+            Some(_) => Err("unexpected text after the JSON value"),
         }
     }
 
-    /// Enters an object or array.
-    pub fn enter(&mut self, token: Token) -> Result<(), Wrong> {
+    /// Reads the opening bracket of an object or array.
+    pub fn enter(&mut self, token: Token) -> Result<(), Reason> {
         self.count()?;
         self.depth += 1;
         if self.depth > self.limits.depth {
             return Err("the JSON text is nested too deeply");
         }
-        let (open, wrong) = match token {
-            Token::Array => (b'[', "an array was expected"),
-            _ => (b'{', "an object was expected"),
+        let (open, expected) = match token {
+            Token::Array => (b'[', "expected an array"),
+            _ => (b'{', "expected an object"),
         };
-        if self.eat(open) { Ok(()) } else { Err(wrong) }
+        if self.eat(open) { Ok(()) } else { Err(expected) }
     }
 
-    /// The next key of an object, or `None` at its end. `first` says whether it is the first.
-    pub fn key(&mut self, first: bool) -> Result<Option<Cow<'j, str>>, Wrong> {
+    /// Reads the next key of an object; `None` at its end. `first` means that no key was read yet.
+    pub fn key(&mut self, first: bool) -> Result<Option<Cow<'j, str>>, Reason> {
         if self.eat(b'}') {
             self.depth -= 1;
             return Ok(None);
         }
         if !first && !self.eat(b',') {
-            return Err("`,` or `}` was expected");
+            return Err("expected `,` or `}`");
         }
         if self.next_byte() != Some(b'"') {
-            return Err("an object key in double quotes was expected");
+            return Err("expected an object key in double quotes");
         }
         let key = self.raw_string()?;
         if !self.eat(b':') {
-            return Err("`:` was expected");
+            return Err("expected `:`");
         }
         Ok(Some(key))
     }
 
-    /// Whether another element of an array follows.
-    pub fn element(&mut self, first: bool) -> Result<bool, Wrong> {
+    /// Whether the array has another element. `first` means that no element was read yet.
+    pub fn element(&mut self, first: bool) -> Result<bool, Reason> {
         if self.eat(b']') {
             self.depth -= 1;
             return Ok(false);
         }
         if !first && !self.eat(b',') {
-            return Err("`,` or `]` was expected");
+            return Err("expected `,` or `]`");
         }
         if !first && self.next_byte() == Some(b']') {
-            return Err("a JSON value was expected");
+            return Err("expected a JSON value");
         }
         Ok(true)
     }
 
-    /// Reads a string.
-    pub fn string(&mut self) -> Result<Cow<'j, str>, Wrong> {
+    pub fn string(&mut self) -> Result<Cow<'j, str>, Reason> {
         self.count()?;
         if self.next_byte() != Some(b'"') {
-            return Err("a string was expected");
+            return Err("expected a string");
         }
         self.raw_string()
     }
 
-    /// Reads a number, as its text.
-    pub fn number(&mut self) -> Result<&'j str, Wrong> {
+    /// Reads a number and returns its text.
+    pub fn number(&mut self) -> Result<&'j str, Reason> {
         self.count()?;
         self.next_byte();
-        let wrong = "a number was expected";
-        let length = number::json_number_length(self.rest()).ok_or(wrong)?;
+        let expected = "expected a number";
+        let length = number::json_number_length(self.rest()).ok_or(expected)?;
         let text = &self.text[self.at..self.at + length];
         self.at += length;
         match self.rest().first() {
-            Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'+' | b'-') => Err(wrong),
+            Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'.' | b'+' | b'-') => Err(expected),
             _ => Ok(text),
         }
     }
 
-    /// Reads `true` or `false`, as its text.
-    pub fn boolean(&mut self) -> Result<&'static str, Wrong> {
+    /// Reads `true` or `false` and returns its text.
+    pub fn boolean(&mut self) -> Result<&'static str, Reason> {
         self.count()?;
         self.next_byte();
-        ["true", "false"]
-            .into_iter()
-            .find(|word| self.word(word))
-            .ok_or("true or false was expected")
+        ["true", "false"].into_iter().find(|word| self.word(word)).ok_or("expected true or false")
     }
 
-    /// Reads `null`.
-    pub fn null(&mut self) -> Result<(), Wrong> {
+    pub fn null(&mut self) -> Result<(), Reason> {
         self.count()?;
         self.next_byte();
-        if self.word("null") { Ok(()) } else { Err("null was expected") }
+        if self.word("null") { Ok(()) } else { Err("expected null") }
     }
 
-    /// Reads over one value of any kind.
-    pub fn skip(&mut self) -> Result<(), Wrong> {
+    /// Skips one value of any kind.
+    pub fn skip(&mut self) -> Result<(), Reason> {
         match self.peek()? {
             Token::Object => {
                 self.enter(Token::Object)?;
@@ -204,10 +197,10 @@ impl<'j> Lexer<'j> {
         Ok(())
     }
 
-    fn count(&mut self) -> Result<(), Wrong> {
+    fn count(&mut self) -> Result<(), Reason> {
         self.elements += 1;
         if self.elements > self.limits.elements {
-            return Err("the JSON text holds too many values");
+            return Err("the JSON text has too many values");
         }
         Ok(())
     }
@@ -217,8 +210,8 @@ impl<'j> Lexer<'j> {
     }
 
     fn next_byte(&mut self) -> Option<u8> {
-        let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-        self.at += self.rest().iter().take_while(blank).count();
+        let is_space = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+        self.at += self.rest().iter().take_while(is_space).count();
         self.rest().first().copied()
     }
 
@@ -238,8 +231,8 @@ impl<'j> Lexer<'j> {
         found
     }
 
-    /// Reads the string whose opening quote stands next.
-    fn raw_string(&mut self) -> Result<Cow<'j, str>, Wrong> {
+    /// Reads a string; the next byte must be its opening quote.
+    fn raw_string(&mut self) -> Result<Cow<'j, str>, Reason> {
         self.at += 1;
         let start = self.at;
         let plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
@@ -256,8 +249,8 @@ impl<'j> Lexer<'j> {
                     return Ok(Cow::Owned(owned));
                 }
                 Some(b'\\') => owned.push(self.escape()?),
-                Some(_) => return Err("a string holds a raw control character"),
-                None => return Err("a string is not closed"),
+                Some(_) => return Err("control characters in a string must be escaped"),
+                None => return Err("unterminated string"),
             }
             let start = self.at;
             self.at += self.rest().iter().take_while(plain).count();
@@ -265,9 +258,8 @@ impl<'j> Lexer<'j> {
         }
     }
 
-    fn escape(&mut self) -> Result<char, Wrong> {
-        let wrong = "a string holds an unknown escape";
-        let letter = *self.rest().get(1).ok_or("a string is not closed")?;
+    fn escape(&mut self) -> Result<char, Reason> {
+        let letter = *self.rest().get(1).ok_or("unterminated string")?;
         self.at += 2;
         Ok(match letter {
             b'"' | b'\\' | b'/' => char::from(letter),
@@ -277,12 +269,12 @@ impl<'j> Lexer<'j> {
             b'r' => '\r',
             b't' => '\t',
             b'u' => return self.unicode(),
-            _ => return Err(wrong),
+            _ => return Err("unknown escape in a string"),
         })
     }
 
-    fn unicode(&mut self) -> Result<char, Wrong> {
-        let lone = "a string holds half of a surrogate pair";
+    fn unicode(&mut self) -> Result<char, Reason> {
+        let lone = "lone surrogate in a string";
         let first = self.hex4()?;
         if !(0xd800..0xe000).contains(&first) {
             return char::from_u32(first).ok_or(lone);
@@ -298,12 +290,12 @@ impl<'j> Lexer<'j> {
         char::from_u32(0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00)).ok_or(lone)
     }
 
-    fn hex4(&mut self) -> Result<u32, Wrong> {
-        let wrong = "a \\u escape needs four hex digits";
-        let digits = self.rest().get(..4).ok_or(wrong)?;
+    fn hex4(&mut self) -> Result<u32, Reason> {
+        let expected = "expected four hex digits after \\u";
+        let digits = self.rest().get(..4).ok_or(expected)?;
         let mut value = 0;
         for digit in digits {
-            value = value * 16 + char::from(*digit).to_digit(16).ok_or(wrong)?;
+            value = value * 16 + char::from(*digit).to_digit(16).ok_or(expected)?;
         }
         self.at += 4;
         Ok(value)
@@ -323,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn grammar() {
+    fn accepts_the_same_texts_as_serde_json() {
         for text in [
             "{}",
             "[]",
@@ -389,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_and_elements_are_bounded() {
+    fn depth_and_elements_are_limited() {
         let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
         assert!(Lexer::new(&nested(100), Limits::default()).skip().is_ok());
         assert!(Lexer::new(&nested(101), Limits::default()).skip().is_err());

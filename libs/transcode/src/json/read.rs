@@ -1,17 +1,17 @@
-//! Proto JSON to the wire, without building a message.
+//! Proto JSON to the wire format, without building a message.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use crate::error::Fault;
+use crate::error::RequestError;
 use crate::json::known;
-use crate::json::lexer::{Lexer, Limits, Token, Wrong};
+use crate::json::lexer::{Lexer, Limits, Reason, Token};
 use crate::scalar::{self, Payload};
 use crate::shape::{Field, Form, Kind, Label, Message, MessageId, Shapes};
 use crate::wire;
 
-/// prost refuses to decode messages that nest deeper, and map entries count.
+/// prost refuses to decode messages that are nested deeper. Map entries count as a level.
 const MAX_WIRE_DEPTH: usize = 99;
 
 /// Reads one JSON text.
@@ -21,9 +21,9 @@ pub struct Reader<'p, 'j> {
     out: Vec<u8>,
     path: Vec<Step<'p>>,
     wire_depth: usize,
-    /// The proto paths of the fields that were given, for a field mask; `None` inside lists.
-    touched: Option<Vec<String>>,
-    /// How many steps of `path` stand above the message that a field mask is about.
+    /// The proto paths of the present fields, for a field mask; `None` inside lists.
+    present: Option<Vec<String>>,
+    /// Number of leading steps of `path` that are not part of field mask paths.
     mask_root: usize,
 }
 
@@ -34,31 +34,36 @@ enum Step<'p> {
     Key(String),
 }
 
-/// What was read.
+/// The result of reading a JSON text.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Read {
     /// The encoded message.
     pub wire: Vec<u8>,
-    /// The paths of the fields that were given, in proto names, relative to the message.
-    pub touched: Vec<String>,
+    /// The paths of the present fields, in proto names, relative to the message.
+    pub present: Vec<String>,
 }
 
 /// Reads a whole message.
-pub fn message(shapes: &Shapes, id: MessageId, json: &[u8], limits: Limits) -> Result<Read, Fault> {
+pub fn message(
+    shapes: &Shapes,
+    id: MessageId,
+    json: &[u8],
+    limits: Limits,
+) -> Result<Read, RequestError> {
     let mut reader = Reader::new(shapes, json, limits)?;
     let result = reader.message(id).and_then(|()| reader.lexer.end());
     reader.finish(result)
 }
 
-/// Reads the value of one field; the result holds the field with its tag. The paths of `touched` are
-/// relative to the field's message.
+/// Reads the value of one field and encodes it with its tag. The paths of `present` are relative to
+/// the field's message.
 pub fn field(
     shapes: &Shapes,
     id: MessageId,
     index: usize,
     json: &[u8],
     limits: Limits,
-) -> Result<Read, Fault> {
+) -> Result<Read, RequestError> {
     let mut reader = Reader::new(shapes, json, limits)?;
     reader.mask_root = 1;
     let field = &shapes.message(id).fields[index];
@@ -68,32 +73,31 @@ pub fn field(
 }
 
 impl<'p, 'j> Reader<'p, 'j> {
-    fn new(shapes: &'p Shapes, json: &'j [u8], limits: Limits) -> Result<Self, Fault> {
-        let text =
-            std::str::from_utf8(json).map_err(|_| Fault::new("", "the body is not UTF-8"))?;
+    fn new(shapes: &'p Shapes, json: &'j [u8], limits: Limits) -> Result<Self, RequestError> {
+        let text = std::str::from_utf8(json)
+            .map_err(|_| RequestError::new("", "the body must be UTF-8"))?;
         Ok(Reader {
             shapes,
             lexer: Lexer::new(text, limits),
             out: Vec::with_capacity(text.len()),
             path: Vec::new(),
             wire_depth: 0,
-            touched: Some(Vec::new()),
+            present: Some(Vec::new()),
             mask_root: 0,
         })
     }
 
-    fn finish(self, result: Result<(), Wrong>) -> Result<Read, Fault> {
+    fn finish(self, result: Result<(), Reason>) -> Result<Read, RequestError> {
         match result {
-            Ok(()) => Ok(Read { wire: self.out, touched: self.touched.unwrap_or_default() }),
-            Err(wrong) => {
-                let message = format!("{wrong} (at byte {} of the body)", self.lexer.at());
-                Err(Fault { field: show(&self.path), message })
+            Ok(()) => Ok(Read { wire: self.out, present: self.present.unwrap_or_default() }),
+            Err(reason) => {
+                let message = format!("{reason} (at byte {} of the body)", self.lexer.offset());
+                Err(RequestError { field: path_text(&self.path), message })
             }
         }
     }
 
-    /// Reads a message's content.
-    fn message(&mut self, id: MessageId) -> Result<(), Wrong> {
+    fn message(&mut self, id: MessageId) -> Result<(), Reason> {
         let message = self.shapes.message(id);
         match message.form {
             Form::Object => self.object(message, false),
@@ -119,8 +123,8 @@ impl<'p, 'j> Reader<'p, 'j> {
         }
     }
 
-    /// Reads an object with a member per field. Inside an Any, `@type` was read already.
-    fn object(&mut self, message: &'p Message, in_any: bool) -> Result<(), Wrong> {
+    /// Reads an object with a member per field. `in_any` skips `@type`, which was read before.
+    fn object(&mut self, message: &'p Message, in_any: bool) -> Result<(), Reason> {
         self.lexer.enter(Token::Object)?;
         let mut seen = vec![false; message.fields.len()];
         let mut oneofs: Vec<usize> = Vec::new();
@@ -133,56 +137,56 @@ impl<'p, 'j> Reader<'p, 'j> {
             }
             let Some((index, field)) = message.field(&key) else {
                 self.path.push(Step::Key(key.into_owned()));
-                return Err("there is no such field");
+                return Err("unknown field");
             };
             self.path.push(Step::Field(&field.name));
             if std::mem::replace(&mut seen[index], true) {
-                return Err("the field is given twice");
+                return Err("the field must not be repeated");
             }
-            let before = self.touched.as_ref().map(Vec::len);
-            let given = self.field(field)?;
-            if given && let Some(oneof) = field.oneof {
+            let before = self.present.as_ref().map(Vec::len);
+            let is_set = self.field(field)?;
+            if is_set && let Some(oneof) = field.oneof {
                 if oneofs.contains(&oneof) {
-                    return Err("another field of the same oneof is given, too");
+                    return Err("only one field of the oneof may be set");
                 }
                 oneofs.push(oneof);
             }
-            self.touch(before);
+            self.record_present(before);
             self.path.pop();
         }
         Ok(())
     }
 
-    /// Notes the current path unless paths below it were noted since.
-    fn touch(&mut self, before: Option<usize>) {
+    /// Adds the current path to `present`, unless a path below it was added since `before`.
+    fn record_present(&mut self, before: Option<usize>) {
         let names = self.path[self.mask_root..].iter().map(|step| match step {
             Step::Field(name) => Some(*name),
             Step::Index(_) | Step::Key(_) => None,
         });
-        if let Some(touched) = &mut self.touched
-            && before == Some(touched.len())
+        if let Some(present) = &mut self.present
+            && before == Some(present.len())
             && let Some(names) = names.collect::<Option<Vec<_>>>()
         {
-            touched.push(names.join("."));
+            present.push(names.join("."));
         }
     }
 
-    /// Reads a field's value and writes it with its tag; tells whether it was more than `null`.
-    fn field(&mut self, field: &'p Field) -> Result<bool, Wrong> {
+    /// Reads the value of a field and writes it with its tag. Returns false for `null`.
+    fn field(&mut self, field: &'p Field) -> Result<bool, Reason> {
         let token = self.lexer.peek()?;
-        if token == Token::Null && !(self.takes_null(field.kind) && is_single(field)) {
+        if token == Token::Null && !(self.takes_null(field.kind) && field.is_single()) {
             self.lexer.null()?;
             return Ok(false);
         }
         match field.label {
-            Label::Repeated { packed } => self.without_touching(|it| it.list(field, packed))?,
-            Label::Map => self.without_touching(|it| it.map(field))?,
+            Label::Repeated { packed } => self.untracked(|it| it.list(field, packed))?,
+            Label::Map => self.untracked(|it| it.map(field))?,
             Label::Explicit | Label::Implicit => match field.kind {
                 Kind::Message(id) if self.shapes.message(id).form == Form::Object => {
                     self.nested(field.number, |it| it.message(id))?;
                 }
                 Kind::Message(id) => {
-                    self.without_touching(|it| it.nested(field.number, |it| it.message(id)))?;
+                    self.untracked(|it| it.nested(field.number, |it| it.message(id)))?;
                 }
                 kind => {
                     let payload = self.scalar(kind)?;
@@ -195,21 +199,22 @@ impl<'p, 'j> Reader<'p, 'j> {
         Ok(true)
     }
 
-    fn without_touching<T>(
+    /// Runs `read` without recording present fields.
+    fn untracked<T>(
         &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T, Wrong>,
-    ) -> Result<T, Wrong> {
-        let touched = self.touched.take();
+        read: impl FnOnce(&mut Self) -> Result<T, Reason>,
+    ) -> Result<T, Reason> {
+        let present = self.present.take();
         let result = read(self);
-        self.touched = touched;
+        self.present = present;
         result
     }
 
     fn nested(
         &mut self,
         number: u32,
-        read: impl FnOnce(&mut Self) -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
+        read: impl FnOnce(&mut Self) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
         self.wire_depth += 1;
         if self.wire_depth > MAX_WIRE_DEPTH {
             return Err("the message is nested too deeply");
@@ -221,7 +226,7 @@ impl<'p, 'j> Reader<'p, 'j> {
         Ok(())
     }
 
-    /// Whether `null` is a value of the kind rather than its absence.
+    /// Whether `null` is a value of the kind and does not mean absence.
     fn takes_null(&self, kind: Kind) -> bool {
         match kind {
             Kind::Message(id) => self.shapes.message(id).form == Form::Value,
@@ -230,7 +235,7 @@ impl<'p, 'j> Reader<'p, 'j> {
         }
     }
 
-    fn list(&mut self, field: &'p Field, packed: bool) -> Result<(), Wrong> {
+    fn list(&mut self, field: &'p Field, packed: bool) -> Result<(), Reason> {
         self.lexer.enter(Token::Array)?;
         let mut start = None;
         let mut index = 0;
@@ -254,7 +259,7 @@ impl<'p, 'j> Reader<'p, 'j> {
         Ok(())
     }
 
-    fn map(&mut self, field: &'p Field) -> Result<(), Wrong> {
+    fn map(&mut self, field: &'p Field) -> Result<(), Reason> {
         let Kind::Message(entry) = field.kind else { return Err("is not a map") };
         let [key_field, value_field] = &self.shapes.message(entry).fields[..] else {
             return Err("is not a map");
@@ -265,7 +270,7 @@ impl<'p, 'j> Reader<'p, 'j> {
             self.path.push(Step::Key(key.clone().into_owned()));
             let key = map_key(key_field.kind, key)?;
             if seen.contains(&key) {
-                return Err("the key is given twice");
+                return Err("the key must not be repeated");
             }
             self.refuse_null(value_field.kind)?;
             self.nested(field.number, |it| {
@@ -289,14 +294,14 @@ impl<'p, 'j> Reader<'p, 'j> {
         Ok(())
     }
 
-    fn refuse_null(&mut self, kind: Kind) -> Result<(), Wrong> {
+    fn refuse_null(&mut self, kind: Kind) -> Result<(), Reason> {
         if self.lexer.peek()? == Token::Null && !self.takes_null(kind) {
             return Err("must not be null");
         }
         Ok(())
     }
 
-    fn scalar(&mut self, kind: Kind) -> Result<Payload, Wrong> {
+    fn scalar(&mut self, kind: Kind) -> Result<Payload, Reason> {
         let token = self.lexer.peek()?;
         match (kind, token) {
             (Kind::Bool, Token::Bool) => scalar::boolean(self.lexer.boolean()?),
@@ -306,7 +311,7 @@ impl<'p, 'j> Reader<'p, 'j> {
             }
             (Kind::String, _) => Err("must be a string"),
             (Kind::Bytes, Token::Text) => scalar::bytes(&self.lexer.string()?),
-            (Kind::Bytes, _) => Err("must be a string of base64"),
+            (Kind::Bytes, _) => Err("must be a base64 string"),
             (Kind::Enum(id), Token::Null) if self.shapes.enumeration(id).is_null => {
                 self.lexer.null().map(|()| Payload::Varint(0))
             }
@@ -322,23 +327,18 @@ impl<'p, 'j> Reader<'p, 'j> {
         }
     }
 
-    fn span(&mut self, parse: fn(&str) -> Result<known::Span, Wrong>) -> Result<(), Wrong> {
-        let span = parse(&self.lexer.string()?)?;
-        for (number, part) in [(1, span.seconds), (2, i64::from(span.nanos))] {
-            if part != 0 {
-                Payload::Varint(part as u64).put(&mut self.out, number);
-            }
-        }
+    fn span(&mut self, parse: fn(&str) -> Result<known::Span, Reason>) -> Result<(), Reason> {
+        parse(&self.lexer.string()?)?.put(&mut self.out);
         Ok(())
     }
 
-    fn structure(&mut self) -> Result<(), Wrong> {
+    fn structure(&mut self) -> Result<(), Reason> {
         self.lexer.enter(Token::Object)?;
         let mut seen = HashSet::new();
         while let Some(key) = self.lexer.key(seen.is_empty())? {
             self.path.push(Step::Key(key.clone().into_owned()));
             if seen.contains(&key) {
-                return Err("the key is given twice");
+                return Err("the key must not be repeated");
             }
             self.nested(1, |it| {
                 wire::put_bytes(&mut it.out, 1, key.as_bytes());
@@ -350,7 +350,7 @@ impl<'p, 'j> Reader<'p, 'j> {
         Ok(())
     }
 
-    fn list_value(&mut self) -> Result<(), Wrong> {
+    fn list_value(&mut self) -> Result<(), Reason> {
         self.lexer.enter(Token::Array)?;
         let mut index = 0;
         while self.lexer.element(index == 0)? {
@@ -362,7 +362,7 @@ impl<'p, 'j> Reader<'p, 'j> {
         Ok(())
     }
 
-    fn value(&mut self) -> Result<(), Wrong> {
+    fn value(&mut self) -> Result<(), Reason> {
         match self.lexer.peek()? {
             Token::Null => {
                 self.lexer.null()?;
@@ -379,20 +379,20 @@ impl<'p, 'j> Reader<'p, 'j> {
         Ok(())
     }
 
-    fn any(&mut self) -> Result<(), Wrong> {
+    fn any(&mut self) -> Result<(), Reason> {
         let Some(url) = self.find_type()? else {
             self.lexer.enter(Token::Object)?;
             return match self.lexer.key(true)? {
                 None => Ok(()),
-                Some(_) => Err("an Any needs @type"),
+                Some(_) => Err("an Any must have @type"),
             };
         };
         let (_, name) =
-            url.rsplit_once('/').ok_or("@type must be a URL that ends in a type name")?;
-        let id = self.shapes.find(name).ok_or("@type names an unknown type")?;
+            url.rsplit_once('/').ok_or("@type must be a URL that ends with a type name")?;
+        let id = self.shapes.find(name).ok_or("@type is an unknown type")?;
         wire::put_bytes(&mut self.out, 1, url.as_bytes());
         let message = self.shapes.message(id);
-        self.without_touching(|it| {
+        self.untracked(|it| {
             it.nested(2, |it| match message.is_special() {
                 true => it.any_value(id),
                 false => it.object(message, true),
@@ -400,31 +400,31 @@ impl<'p, 'j> Reader<'p, 'j> {
         })
     }
 
-    /// Reads `{"@type": …, "value": …}`; the value of an Empty may be left out.
-    fn any_value(&mut self, id: MessageId) -> Result<(), Wrong> {
+    /// Reads `{"@type": …, "value": …}`; `value` is optional for Empty.
+    fn any_value(&mut self, id: MessageId) -> Result<(), Reason> {
         self.lexer.enter(Token::Object)?;
         let mut first = true;
-        let mut given = self.shapes.message(id).form == Form::Object;
-        let mut twice = false;
+        let mut complete = self.shapes.message(id).form == Form::Object;
+        let mut seen = false;
         while let Some(key) = self.lexer.key(first)? {
             first = false;
             match &*key {
                 "@type" => self.lexer.skip()?,
-                "value" if !std::mem::replace(&mut twice, true) => {
+                "value" if !std::mem::replace(&mut seen, true) => {
                     self.path.push(Step::Field("value"));
                     self.message(id)?;
                     self.path.pop();
-                    given = true;
+                    complete = true;
                 }
-                "value" => return Err("value is given twice"),
-                _ => return Err("an Any of this type holds @type and value only"),
+                "value" => return Err("value must not be repeated"),
+                _ => return Err("an Any of this type may only have @type and value"),
             }
         }
-        if given { Ok(()) } else { Err("an Any of this type needs value") }
+        if complete { Ok(()) } else { Err("an Any of this type must have value") }
     }
 
-    /// Looks ahead for the `@type` of the object that stands next.
-    fn find_type(&mut self) -> Result<Option<Cow<'j, str>>, Wrong> {
+    /// Finds the `@type` of the next object without consuming the object.
+    fn find_type(&mut self) -> Result<Option<Cow<'j, str>>, Reason> {
         let start = self.lexer.clone();
         self.lexer.enter(Token::Object)?;
         let mut found = None;
@@ -434,7 +434,7 @@ impl<'p, 'j> Reader<'p, 'j> {
             if key != "@type" {
                 self.lexer.skip()?;
             } else if found.replace(self.lexer.string()?).is_some() {
-                return Err("@type is given twice");
+                return Err("@type must not be repeated");
             }
         }
         self.lexer.rewind(&start);
@@ -442,12 +442,7 @@ impl<'p, 'j> Reader<'p, 'j> {
     }
 }
 
-fn is_single(field: &Field) -> bool {
-    matches!(field.label, Label::Implicit | Label::Explicit)
-}
-
-/// Reads a map key from an object key.
-pub(crate) fn map_key(kind: Kind, key: Cow<'_, str>) -> Result<Payload, Wrong> {
+pub(crate) fn map_key(kind: Kind, key: Cow<'_, str>) -> Result<Payload, Reason> {
     match kind {
         Kind::String => Ok(Payload::Bytes(key.into_owned().into_bytes())),
         Kind::Bool => scalar::boolean(&key),
@@ -455,7 +450,7 @@ pub(crate) fn map_key(kind: Kind, key: Cow<'_, str>) -> Result<Payload, Wrong> {
     }
 }
 
-fn show(path: &[Step<'_>]) -> String {
+fn path_text(path: &[Step<'_>]) -> String {
     let mut text = String::new();
     for step in path {
         let result = match step {
@@ -467,7 +462,7 @@ fn show(path: &[Step<'_>]) -> String {
         };
         result.expect("writing to a string does not fail");
     }
-    // A hostile key could be as long as the body.
+    // Keys may be as long as the body.
     if text.len() > 512 {
         let end = text.floor_char_boundary(512);
         text.truncate(end);

@@ -1,14 +1,15 @@
-//! The wire to proto JSON, without building a message.
+//! The wire format to proto JSON, without building a message.
 //!
-//! Fields may come in any order and more than once on the wire (messages merge, lists append, the
-//! last scalar wins), so a message is first indexed, then written in the order of its descriptor.
+//! On the wire, fields have any order and may be repeated (messages merge, lists append, the last
+//! scalar wins), so a message is first indexed, then written in the order of its descriptor.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::error::Unwritable;
+use crate::error::ResponseError;
 use crate::json::known::{self, Span};
 use crate::scalar::unzigzag;
 use crate::shape::{Field, Form, Kind, Label, Message, MessageId, Shapes};
@@ -16,17 +17,16 @@ use crate::wire::{self, Malformed, Raw};
 
 const MAX_DEPTH: usize = 100;
 
-/// What to do with fields that hold their default.
+/// Whether fields with their default value are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Defaults {
-    /// Write every field without presence.
+    /// Writes every field without presence.
     #[default]
     Emit,
-    /// Leave them out.
+    /// Omits fields with their default value.
     Omit,
 }
 
-/// Writes messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Writer<'p> {
     shapes: &'p Shapes,
@@ -34,26 +34,30 @@ pub struct Writer<'p> {
     depth: usize,
 }
 
-/// A message's fields as they stand on the wire: field index and value, ordered by field.
+/// The fields of an encoded message: field index and value, sorted by index.
 type Index<'w> = Vec<(usize, Raw<'w>)>;
 
-impl From<Malformed> for Unwritable {
+impl From<Malformed> for ResponseError {
     fn from(_: Malformed) -> Self {
-        Unwritable("malformed protobuf")
+        ResponseError("malformed protobuf")
     }
 }
 
 impl<'p> Writer<'p> {
-    /// A writer.
     pub fn new(shapes: &'p Shapes, defaults: Defaults) -> Self {
         Writer { shapes, defaults, depth: 0 }
     }
 
     /// Appends a message.
-    pub fn message(self, id: MessageId, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Unwritable> {
+    pub fn message(
+        self,
+        id: MessageId,
+        bytes: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ResponseError> {
         let it = Writer { depth: self.depth + 1, ..self };
         if it.depth > MAX_DEPTH {
-            return Err(Unwritable("the message is nested too deeply"));
+            return Err(ResponseError("the message is nested too deeply"));
         }
         let message = it.shapes.message(id);
         match message.form {
@@ -64,13 +68,13 @@ impl<'p> Writer<'p> {
         let index = index(message, bytes)?;
         match message.form {
             Form::Timestamp => {
-                let text =
-                    known::timestamp_text(span(&index)).ok_or(Unwritable("time out of range"))?;
+                let text = known::timestamp_text(span(&index))
+                    .ok_or(ResponseError("timestamp out of range"))?;
                 put_quoted(out, &text);
             }
             Form::Duration => {
                 let text = known::duration_text(span(&index))
-                    .ok_or(Unwritable("duration out of range"))?;
+                    .ok_or(ResponseError("duration out of range"))?;
                 put_quoted(out, &text);
             }
             Form::FieldMask => put_quoted(out, &field_mask(&index)?),
@@ -83,7 +87,7 @@ impl<'p> Writer<'p> {
         Ok(())
     }
 
-    /// Appends the value of one field of a message; `null` for an absent optional scalar, an empty
+    /// Appends the value of one field of a message: `null` for an absent optional scalar, an empty
     /// object for an absent message.
     pub fn field(
         self,
@@ -91,7 +95,7 @@ impl<'p> Writer<'p> {
         field: usize,
         bytes: &[u8],
         out: &mut Vec<u8>,
-    ) -> Result<(), Unwritable> {
+    ) -> Result<(), ResponseError> {
         let message = self.shapes.message(id);
         let mut index = index(message, bytes)?;
         index.retain(|(number, _)| *number == field);
@@ -113,14 +117,14 @@ impl<'p> Writer<'p> {
         }
     }
 
-    /// `open` is `{`, or `,` when the caller began the object.
+    /// `open` is `{`, or `,` if the caller has started the object.
     fn object(
         self,
         message: &Message,
         bytes: &[u8],
         open: u8,
         out: &mut Vec<u8>,
-    ) -> Result<(), Unwritable> {
+    ) -> Result<(), ResponseError> {
         let index = index(message, bytes)?;
         let mut rest = &index[..];
         let mut separator = open;
@@ -160,7 +164,7 @@ impl<'p> Writer<'p> {
         field: &Field,
         values: &[(usize, Raw<'_>)],
         out: &mut Vec<u8>,
-    ) -> Result<(), Unwritable> {
+    ) -> Result<(), ResponseError> {
         match field.label {
             Label::Repeated { .. } => self.list(field, values, out),
             Label::Map => self.map(field, values, out),
@@ -173,7 +177,7 @@ impl<'p> Writer<'p> {
         field: &Field,
         values: &[(usize, Raw<'_>)],
         out: &mut Vec<u8>,
-    ) -> Result<(), Unwritable> {
+    ) -> Result<(), ResponseError> {
         if let Kind::Message(id) = field.kind {
             return self.message(id, &merged(values)?, out);
         }
@@ -186,7 +190,7 @@ impl<'p> Writer<'p> {
         field: &Field,
         values: &[(usize, Raw<'_>)],
         out: &mut Vec<u8>,
-    ) -> Result<(), Unwritable> {
+    ) -> Result<(), ResponseError> {
         let mut separator = b'[';
         let mut put = |raw: Raw<'_>, out: &mut Vec<u8>| {
             out.push(separator);
@@ -224,39 +228,37 @@ impl<'p> Writer<'p> {
         field: &Field,
         values: &[(usize, Raw<'_>)],
         out: &mut Vec<u8>,
-    ) -> Result<(), Unwritable> {
-        let Kind::Message(entry) = field.kind else { return Err(Unwritable("is not a map")) };
+    ) -> Result<(), ResponseError> {
+        let Kind::Message(entry) = field.kind else { return Err(ResponseError("is not a map")) };
         let entry = self.shapes.message(entry);
         let [key_field, value_field] = &entry.fields[..] else {
-            return Err(Unwritable("is not a map"));
+            return Err(ResponseError("is not a map"));
         };
-        // The last entry of a key wins; the order of the first ones is kept.
+        // The last entry of a key wins, at the position of the first one.
         let mut entries: Vec<(String, Index<'_>)> = Vec::new();
-        let mut places = std::collections::HashMap::new();
+        let mut positions: HashMap<String, usize> = HashMap::new();
         for (_, raw) in values {
             let Raw::Bytes(bytes) = raw else { return Err(Malformed.into()) };
             let entry = index(entry, bytes)?;
             let key = entry.iter().rfind(|(field, _)| *field == 0).map(|(_, raw)| *raw);
             let mut text = Vec::new();
             self.scalar(key_field.kind, key.unwrap_or_else(|| zero(key_field.kind)), &mut text)?;
-            let mut text = String::from_utf8(text).map_err(|_| Unwritable("text is not UTF-8"))?;
+            let mut text =
+                String::from_utf8(text).map_err(|_| ResponseError("text is not UTF-8"))?;
             if !text.starts_with('"') {
                 text = format!("\"{text}\"");
             }
-            match places.get(&text) {
-                Some(place) => {
-                    let place: &mut (String, Index<'_>) = &mut entries[*place];
-                    place.1 = entry;
-                }
+            match positions.get(&text) {
+                Some(position) => entries[*position].1 = entry,
                 None => {
-                    places.insert(text.clone(), entries.len());
+                    positions.insert(text.clone(), entries.len());
                     entries.push((text, entry));
                 }
             }
         }
         out.push(b'{');
-        for (place, (key, entry)) in entries.iter().enumerate() {
-            if place > 0 {
+        for (position, (key, entry)) in entries.iter().enumerate() {
+            if position > 0 {
                 out.push(b',');
             }
             out.extend_from_slice(key.as_bytes());
@@ -273,7 +275,7 @@ impl<'p> Writer<'p> {
         message: &Message,
         index: &Index<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<(), Unwritable> {
+    ) -> Result<(), ResponseError> {
         let Some((field, raw)) = index.last() else {
             out.extend_from_slice(b"null");
             return Ok(());
@@ -282,15 +284,15 @@ impl<'p> Writer<'p> {
         if let (Kind::Double, Raw::Fixed64(bits)) = (field.kind, raw)
             && !f64::from_bits(*bits).is_finite()
         {
-            return Err(Unwritable("a Value holds a number that JSON does not have"));
+            return Err(ResponseError("a Value has a number that JSON cannot represent"));
         }
         let from =
             index.iter().position(|(found, _)| message.fields[*found].number == field.number);
         self.single(field, &index[from.unwrap_or(0)..], out)
     }
 
-    /// An Any of an unknown type, or one whose content is not what its type says, keeps its bytes.
-    fn any(self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Unwritable> {
+    /// An Any of an unknown type, or with malformed content, is written as base64.
+    fn any(self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ResponseError> {
         let (mut url, mut value): (&[u8], &[u8]) = (b"", b"");
         let mut reader = wire::Reader::new(bytes);
         while let Some((number, raw)) = reader.field()? {
@@ -300,7 +302,7 @@ impl<'p> Writer<'p> {
                 _ => {}
             }
         }
-        let url = std::str::from_utf8(url).map_err(|_| Unwritable("text is not UTF-8"))?;
+        let url = std::str::from_utf8(url).map_err(|_| ResponseError("text is not UTF-8"))?;
         if url.is_empty() && value.is_empty() {
             out.extend_from_slice(b"{}");
             return Ok(());
@@ -321,11 +323,16 @@ impl<'p> Writer<'p> {
         Ok(())
     }
 
-    fn any_value(self, id: MessageId, value: &[u8], out: &mut Vec<u8>) -> Result<(), Unwritable> {
+    fn any_value(
+        self,
+        id: MessageId,
+        value: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), ResponseError> {
         let message = self.shapes.message(id);
         if !message.is_special() {
             if self.depth >= MAX_DEPTH {
-                return Err(Unwritable("the message is nested too deeply"));
+                return Err(ResponseError("the message is nested too deeply"));
             }
             let it = Writer { depth: self.depth + 1, ..self };
             return it.object(message, value, b',', out);
@@ -336,7 +343,7 @@ impl<'p> Writer<'p> {
         Ok(())
     }
 
-    fn scalar(self, kind: Kind, raw: Raw<'_>, out: &mut Vec<u8>) -> Result<(), Unwritable> {
+    fn scalar(self, kind: Kind, raw: Raw<'_>, out: &mut Vec<u8>) -> Result<(), ResponseError> {
         match (kind, raw) {
             (Kind::Double, Raw::Fixed64(bits)) => {
                 let value = f64::from_bits(bits);
@@ -360,7 +367,7 @@ impl<'p> Writer<'p> {
             (Kind::Bool, Raw::Varint(bits)) => put_display(out, bits != 0),
             (Kind::String, Raw::Bytes(bytes)) => {
                 let text = std::str::from_utf8(bytes);
-                put_string(out, text.map_err(|_| Unwritable("text is not UTF-8"))?);
+                put_string(out, text.map_err(|_| ResponseError("text is not UTF-8"))?);
             }
             (Kind::Bytes, Raw::Bytes(bytes)) => put_quoted(out, &STANDARD.encode(bytes)),
             (Kind::Enum(id), Raw::Varint(bits)) => {
@@ -377,7 +384,7 @@ impl<'p> Writer<'p> {
     }
 }
 
-/// Indexes a message. Of a oneof only the last member given stays.
+/// Indexes a message. Of the fields of a oneof, only the last one is kept.
 fn index<'w>(message: &Message, bytes: &'w [u8]) -> Result<Index<'w>, Malformed> {
     let mut index: Index<'w> = Vec::with_capacity(message.fields.len());
     let mut sorted = true;
@@ -398,7 +405,7 @@ fn index<'w>(message: &Message, bytes: &'w [u8]) -> Result<Index<'w>, Malformed>
     Ok(index)
 }
 
-/// The content of a message field: its occurrences merge, which on the wire is concatenation.
+/// The content of a message field. Its occurrences merge, which is concatenation on the wire.
 fn merged<'w>(values: &[(usize, Raw<'w>)]) -> Result<Cow<'w, [u8]>, Malformed> {
     let bytes = |raw: &(usize, Raw<'w>)| match raw.1 {
         Raw::Bytes(bytes) => Ok(bytes),
@@ -419,12 +426,13 @@ fn span(index: &Index<'_>) -> Span {
     Span { seconds: number(0), nanos: number(1) as i32 }
 }
 
-fn field_mask(index: &Index<'_>) -> Result<String, Unwritable> {
+fn field_mask(index: &Index<'_>) -> Result<String, ResponseError> {
     let mut paths = Vec::with_capacity(index.len());
     for (_, raw) in index {
         let Raw::Bytes(bytes) = raw else { return Err(Malformed.into()) };
         let path = std::str::from_utf8(bytes).ok().and_then(known::camel_path);
-        paths.push(path.ok_or(Unwritable("a field mask holds a path that JSON cannot hold"))?);
+        paths
+            .push(path.ok_or(ResponseError("a field mask has a path that JSON cannot represent"))?);
     }
     Ok(paths.join(","))
 }
@@ -464,14 +472,13 @@ fn put_float(out: &mut Vec<u8>, value: f64, finite: Option<String>) {
     }
 }
 
-/// Appends a text that needs no escapes.
+/// Appends a text without characters that need escapes.
 fn put_quoted(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     out.extend_from_slice(text.as_bytes());
     out.push(b'"');
 }
 
-/// Appends any text as a JSON string.
 pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("writing a string to a vector does not fail");
 }

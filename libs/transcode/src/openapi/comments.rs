@@ -1,11 +1,11 @@
-//! The comments of a descriptor set, by the full name of what they describe.
+//! The comments of a descriptor set, by the full name of the described element.
 
 use std::collections::HashMap;
 
 use prost_reflect::DescriptorPool;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
 
-/// Comments by full name; the values of enums by `Enum.VALUE`.
+/// Comments by full name; enum values are `package.Enum.VALUE`.
 #[derive(Debug, Default)]
 pub(super) struct Comments(HashMap<String, String>);
 
@@ -18,7 +18,7 @@ impl Comments {
         comments
     }
 
-    /// The comment, one paragraph per block, lines joined.
+    /// The comment. The lines of a paragraph are joined; paragraphs are separated by an empty line.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }

@@ -1,4 +1,4 @@
-//! One binding as an OpenAPI operation.
+//! Converts a route to an OpenAPI operation.
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +8,10 @@ use crate::plan::{Body, Plan, Route, access_level};
 use crate::shape::{Field, Form, Kind, Label, MessageId};
 use crate::template::Segment;
 
-/// How deep messages are unfolded into dotted query parameters.
+/// Maximum nesting of messages in dotted query parameters.
 const QUERY_DEPTH: usize = 3;
 
-/// The path and the operation of a binding.
+/// Returns the OpenAPI path and the operation.
 pub(super) fn operation(
     plan: &Plan,
     comments: &Comments,
@@ -21,12 +21,10 @@ pub(super) fn operation(
     let comment = comments.get(&route.rpc).unwrap_or_default();
     let service = route.rpc.rsplit('.').nth(1).unwrap_or_default();
     let method = route.rpc.rsplit('.').next().unwrap_or_default();
-    let first = plan.routes.iter().find(|other| other.rpc == route.rpc);
-    let number = plan.routes.iter().filter(|other| other.rpc == route.rpc);
-    let number = number.take_while(|other| !std::ptr::eq(*other, route)).count();
-    let id = match first {
-        Some(first) if !std::ptr::eq(first, route) => format!("{service}_{method}_{}", number + 1),
-        _ => format!("{service}_{method}"),
+    let bindings = plan.routes.iter().filter(|other| other.rpc == route.rpc);
+    let id = match bindings.take_while(|other| !std::ptr::eq(*other, route)).count() {
+        0 => format!("{service}_{method}"),
+        earlier => format!("{service}_{method}_{}", earlier + 1),
     };
     let mut operation = json!({
         "operationId": id,
@@ -45,14 +43,14 @@ pub(super) fn operation(
     (path(route), operation)
 }
 
-/// The first sentence.
+/// The first sentence of a comment.
 fn summary(comment: &str) -> &str {
     let end = comment.find(". ").or_else(|| comment.find(".\n")).unwrap_or(comment.len());
     comment[..end].trim_end_matches('.')
 }
 
-/// The template with its variables as OpenAPI writes them. A variable of several segments becomes
-/// its literals and one parameter per wildcard run.
+/// The template in OpenAPI syntax. A variable of several segments becomes its literals and one
+/// parameter per wildcard.
 fn path(route: &Route) -> String {
     let mut path = String::new();
     let template = &route.template;
@@ -106,16 +104,25 @@ fn parameters(
         all.push(json!({"name": name, "in": "header", "description": text, "schema": schema}));
     };
     if route.request_id.is_some() {
-        header("Idempotency-Key", "Makes a retry safe: same key and request, same answer.");
+        header(
+            "Idempotency-Key",
+            "Makes retries safe: a repeated request with the same key returns the same response.",
+        );
     }
     if route.etag.is_some() {
-        header("If-Match", "The etag the change is based on; 412 when it is not current.");
+        header(
+            "If-Match",
+            "The etag that the change is based on. The response is 412 if it is not current.",
+        );
     }
     if route.reply_etag.is_some() && route.method == "GET" {
-        header("If-None-Match", "An etag the client has; 304 when it is still current.");
+        header(
+            "If-None-Match",
+            "The etag of the client's copy. The response is 304 if it is still current.",
+        );
     }
     if route.cursor.is_some() {
-        header("Last-Event-ID", "Resumes an event stream behind this event.");
+        header("Last-Event-ID", "Resumes an event stream after this event.");
     }
     all
 }
@@ -138,7 +145,7 @@ fn leaf_comment(
     comments.get(&name?).map(str::to_owned)
 }
 
-/// The fields that neither path nor body holds, messages unfolded.
+/// Adds a parameter for each field that is neither in the path nor in the body.
 fn query(
     plan: &Plan,
     schemas: &mut Schemas<'_>,
@@ -156,8 +163,7 @@ fn query(
         path.push(field.json.clone());
         numbers.push(field.number);
         let in_path = route.variables.iter().any(|target| target.numbers == *numbers);
-        let unfolds = unfolds(plan, field);
-        match unfolds {
+        match object(plan, field) {
             Some(inner) if numbers.len() < QUERY_DEPTH => {
                 query(plan, schemas, route, inner, path, numbers, all);
             }
@@ -183,11 +189,10 @@ fn query(
     }
 }
 
-fn unfolds(plan: &Plan, field: &Field) -> Option<MessageId> {
-    match (field.label, field.kind) {
-        (Label::Implicit | Label::Explicit, Kind::Message(id))
-            if plan.shapes.message(id).form == Form::Object =>
-        {
+/// The message type of a single field whose JSON is an object.
+fn object(plan: &Plan, field: &Field) -> Option<MessageId> {
+    match field.kind {
+        Kind::Message(id) if field.is_single() && plan.shapes.message(id).form == Form::Object => {
             Some(id)
         }
         _ => None,
@@ -254,15 +259,15 @@ fn responses(plan: &Plan, schemas: &mut Schemas<'_>, route: &Route) -> Value {
     responses
 }
 
-/// The response of every failed request.
+/// The response for all errors.
 pub(super) fn error_response() -> Value {
     let status = json!({
         "allOf": [{"$ref": "#/components/schemas/google.rpc.Status"}],
-        "properties": {"status": {"type": "string", "description": "The code's name."}},
+        "properties": {"status": {"type": "string", "description": "The name of the code."}},
     });
     let example = json!({
         "code": 5,
-        "message": "there is no such problem",
+        "message": "problem not found",
         "status": "NOT_FOUND",
         "details": [{
             "@type": "type.googleapis.com/google.rpc.ErrorInfo",
@@ -283,10 +288,10 @@ pub(super) fn error_response() -> Value {
         },
     });
     json!({
-        "description": "An error. With `Accept: application/problem+json`, as RFC 9457 has it.",
+        "description": "An error. `Accept: application/problem+json` selects RFC 9457 problem details.",
         "headers": {
-            "Retry-After": {"description": "Seconds to wait, where it helps.", "schema": {"type": "integer"}},
-            "WWW-Authenticate": {"description": "On 401.", "schema": {"type": "string"}},
+            "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
+            "WWW-Authenticate": {"description": "Sent with 401.", "schema": {"type": "string"}},
         },
         "content": {
             "application/json": {"schema": status, "example": example},

@@ -1,24 +1,23 @@
-//! Message and enum types as JSON Schema, as proto JSON writes them.
+//! Converts message and enum types to JSON Schema, in their proto JSON form.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use prost_reflect::ReflectMessage as _;
 use serde_json::{Map, Value, json};
 
 use super::comments::Comments;
-use crate::plan::Plan;
+use crate::plan::{INPUT_ONLY, OUTPUT_ONLY, Plan, REQUIRED, field_behaviors};
 use crate::shape::{EnumId, Field, Form, Kind, Label, MessageId};
 
-/// The schemas that were referred to, which grow while they are written.
+/// The referenced schemas. Adding a schema may add further references.
 pub(super) struct Schemas<'p> {
     plan: &'p Plan,
     comments: &'p Comments,
     done: BTreeMap<String, Value>,
-    wanted: Vec<Wanted>,
+    pending: Vec<Pending>,
     seen: BTreeSet<String>,
 }
 
-enum Wanted {
+enum Pending {
     Message(MessageId),
     Enum(EnumId),
 }
@@ -29,7 +28,7 @@ impl<'p> Schemas<'p> {
             plan,
             comments,
             done: BTreeMap::new(),
-            wanted: Vec::new(),
+            pending: Vec::new(),
             seen: BTreeSet::new(),
         };
         let errors = ["Status", "ErrorInfo", "BadRequest", "RetryInfo"];
@@ -39,19 +38,19 @@ impl<'p> Schemas<'p> {
         schemas
     }
 
-    /// Writes everything that was referred to, and what that refers to.
+    /// All referenced schemas by name, including indirect references.
     pub fn finish(mut self) -> BTreeMap<String, Value> {
-        while let Some(wanted) = self.wanted.pop() {
-            let (name, schema) = match wanted {
-                Wanted::Message(id) => self.object(id),
-                Wanted::Enum(id) => self.enumeration(id),
+        while let Some(pending) = self.pending.pop() {
+            let (name, schema) = match pending {
+                Pending::Message(id) => self.object(id),
+                Pending::Enum(id) => self.enumeration(id),
             };
             self.done.insert(name, schema);
         }
         self.done
     }
 
-    /// The schema of a message type: a reference, or what a well-known type looks like.
+    /// The schema of a message type: a reference, or the inline schema of a well-known type.
     pub fn message(&mut self, id: MessageId) -> Value {
         let message = self.plan.shapes.message(id);
         match message.form {
@@ -61,7 +60,7 @@ impl<'p> Schemas<'p> {
                 return json!({"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]{1,9})?s$"});
             }
             Form::FieldMask => {
-                let text = "Field paths in JSON names, separated by commas; `*` for all.";
+                let text = "Comma-separated field paths in JSON names; `*` selects all fields.";
                 return json!({"type": "string", "description": text});
             }
             Form::Wrapper => return nullable(&self.kind(message.fields[0].kind)),
@@ -78,12 +77,11 @@ impl<'p> Schemas<'p> {
         }
         let name = message.name.clone();
         if self.seen.insert(name.clone()) {
-            self.wanted.push(Wanted::Message(id));
+            self.pending.push(Pending::Message(id));
         }
         reference(&name)
     }
 
-    /// The schema of one value.
     pub fn kind(&mut self, kind: Kind) -> Value {
         match kind {
             Kind::Double | Kind::Float => {
@@ -106,14 +104,14 @@ impl<'p> Schemas<'p> {
             Kind::Enum(id) => {
                 let name = self.plan.shapes.enumeration(id).name.clone();
                 if self.seen.insert(name.clone()) {
-                    self.wanted.push(Wanted::Enum(id));
+                    self.pending.push(Pending::Enum(id));
                 }
                 reference(&name)
             }
         }
     }
 
-    /// The schema of a field, with its comment.
+    /// The schema of a field with its comment.
     pub fn field(&mut self, message: &str, field: &Field) -> Value {
         let mut schema = match (field.label, field.kind) {
             (Label::Map, Kind::Message(entry)) => {
@@ -128,12 +126,12 @@ impl<'p> Schemas<'p> {
         if let (Some(comment), Some(object)) = (self.comments.get(&name), schema.as_object_mut()) {
             object.insert("description".into(), comment.into());
         }
-        let behaviours = behaviours(self.plan, message, &field.name);
+        let behaviors = field_behaviors(&self.plan.pool, message, &field.name);
         if let Some(object) = schema.as_object_mut() {
-            if behaviours.contains(&OUTPUT_ONLY) {
+            if behaviors.contains(&OUTPUT_ONLY) {
                 object.insert("readOnly".into(), true.into());
             }
-            if behaviours.contains(&INPUT_ONLY) {
+            if behaviors.contains(&INPUT_ONLY) {
                 object.insert("writeOnly".into(), true.into());
             }
         }
@@ -177,25 +175,9 @@ impl<'p> Schemas<'p> {
     }
 }
 
-const REQUIRED: i32 = 2;
-const OUTPUT_ONLY: i32 = 3;
-const INPUT_ONLY: i32 = 4;
-
-/// Whether `google.api.field_behavior` calls a field required.
+/// Whether `google.api.field_behavior` marks the field as required.
 pub(super) fn is_required(plan: &Plan, message: &str, field: &str) -> bool {
-    behaviours(plan, message, field).contains(&REQUIRED)
-}
-
-fn behaviours(plan: &Plan, message: &str, field: &str) -> Vec<i32> {
-    let extension = plan.pool.get_extension_by_name("google.api.field_behavior");
-    let message = plan.pool.get_message_by_name(message);
-    let field = message.and_then(|message| message.get_field_by_name(field));
-    let (Some(extension), Some(field)) = (extension, field) else { return Vec::new() };
-    let options = field.options();
-    debug_assert!(options.descriptor().full_name().ends_with("FieldOptions"));
-    let given = options.get_extension(&extension);
-    let list = given.as_list().unwrap_or_default();
-    list.iter().filter_map(prost_reflect::Value::as_enum_number).collect()
+    field_behaviors(&plan.pool, message, field).contains(&REQUIRED)
 }
 
 fn reference(name: &str) -> Value {

@@ -1,11 +1,11 @@
-//! Path, query, body and headers into one message.
+//! Binding of path, query, body and headers to the request message.
 
 use serde_json::json;
 
-use crate::fixture::{asked, check, refuse};
+use crate::fixture::{check, refuse, request};
 
 #[test]
-fn paths() {
+fn path_variables_are_bound() {
     check("GET /v1/books/b1", "", json!({"bookId": "b1"}));
     check("GET /v1/books/a%2Fb%20c", "", json!({"bookId": "a/b c"}));
     check("GET /v1/shelves/s%2F1/books/b%201", "", json!({"name": "shelves/s%2F1/books/b 1"}));
@@ -14,7 +14,7 @@ fn paths() {
 }
 
 #[test]
-fn queries() {
+fn query_parameters_are_bound() {
     check(
         "GET /v1/books?pageSize=5&page_token=x+y%2B",
         "",
@@ -67,7 +67,7 @@ fn queries() {
 }
 
 #[test]
-fn wrong_queries_name_the_parameter() {
+fn errors_about_queries_name_the_parameter() {
     for (query, field) in [
         ("nope=1", "nope"),
         ("pageSize=1&pageSize=1", "pageSize"),
@@ -103,11 +103,11 @@ fn wrong_queries_name_the_parameter() {
     refuse("POST /v1/books/b1:lend?borrower=x", "{}", "borrower");
     refuse("POST /v1/books?book.title=x", "{}", "book.title");
     let deep = format!("GET /v1/books?all.{}optionalInt32=1", "recursiveMessage.".repeat(200));
-    assert!(asked(&deep, "").bind().is_err());
+    assert!(request(&deep, "").bind().is_err());
 }
 
 #[test]
-fn bodies() {
+fn bodies_are_bound() {
     check(
         "POST /v1/books",
         r#"{"title": "T", "page_count": "12"}"#,
@@ -132,7 +132,7 @@ fn bodies() {
 }
 
 #[test]
-fn a_patch_without_a_mask_changes_what_it_holds() {
+fn patch_without_mask_gets_the_mask_of_its_fields() {
     check(
         "PATCH /v1/books/b1",
         r#"{"title": "", "author": {"name": "x"}, "labels": {}, "tags": [], "readingTime": null}"#,
@@ -164,34 +164,34 @@ fn a_patch_without_a_mask_changes_what_it_holds() {
 }
 
 #[test]
-fn headers_that_stand_for_fields() {
-    let mut request = asked("POST /v1/books", r#"{"title": "T"}"#);
-    request.idempotency_key = Some("k1");
-    assert_eq!(request.bind().unwrap(), json!({"book": {"title": "T"}, "requestId": "k1"}));
-    let mut request = asked("POST /v1/books?requestId=k2", "{}");
-    request.idempotency_key = Some("k1");
-    assert!(request.bind().unwrap_err().starts_with("request_id: "));
+fn headers_are_bound_to_fields() {
+    let mut it = request("POST /v1/books", r#"{"title": "T"}"#);
+    it.idempotency_key = Some("k1");
+    assert_eq!(it.bind().unwrap(), json!({"book": {"title": "T"}, "requestId": "k1"}));
+    let mut it = request("POST /v1/books?requestId=k2", "{}");
+    it.idempotency_key = Some("k1");
+    assert!(it.bind().unwrap_err().starts_with("request_id: "));
 
-    let mut request = asked("PATCH /v1/books/b1", r#"{"title": "T"}"#);
-    request.etag = Some("e1");
-    assert_eq!(request.bind().unwrap()["book"]["etag"], "e1");
-    let mut request = asked("PATCH /v1/books/b1", r#"{"etag": "e2"}"#);
-    request.etag = Some("e1");
-    assert!(request.bind().unwrap_err().starts_with("etag: "));
-    let mut request = asked("DELETE /v1/books/b1", "");
-    request.etag = Some("e1");
-    assert_eq!(request.bind().unwrap(), json!({"bookId": "b1", "etag": "e1"}));
+    let mut it = request("PATCH /v1/books/b1", r#"{"title": "T"}"#);
+    it.etag = Some("e1");
+    assert_eq!(it.bind().unwrap()["book"]["etag"], "e1");
+    let mut it = request("PATCH /v1/books/b1", r#"{"etag": "e2"}"#);
+    it.etag = Some("e1");
+    assert!(it.bind().unwrap_err().starts_with("etag: "));
+    let mut it = request("DELETE /v1/books/b1", "");
+    it.etag = Some("e1");
+    assert_eq!(it.bind().unwrap(), json!({"bookId": "b1", "etag": "e1"}));
 
-    let mut request = asked("GET /v1/books:watch?cursor=old", "");
-    request.last_event_id = Some("new");
-    assert_eq!(request.bind().unwrap(), json!({"cursor": "new"}));
-    let mut request = asked("GET /v1/books", "");
-    request.last_event_id = Some("new");
-    assert_eq!(request.bind().unwrap(), json!({}));
+    let mut it = request("GET /v1/books:watch?cursor=old", "");
+    it.last_event_id = Some("new");
+    assert_eq!(it.bind().unwrap(), json!({"cursor": "new"}));
+    let mut it = request("GET /v1/books", "");
+    it.last_event_id = Some("new");
+    assert_eq!(it.bind().unwrap(), json!({}));
 }
 
 #[test]
-fn uploads() {
+fn raw_bodies_are_bound() {
     check(
         "POST /v1/books/b1/text?publish=true",
         "abc",

@@ -1,4 +1,4 @@
-//! The OpenAPI document, responses and errors.
+//! Responses, errors and the OpenAPI document.
 
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use transcode::{Defaults, Found, openapi, problem_json, status_json};
 
 use crate::fixture::plan;
 
-fn reply(line: &str, response: &str, message: &Value) -> String {
+fn respond(line: &str, response: &str, message: &Value) -> String {
     let (method, path) = line.split_once(' ').unwrap();
     let Found::Route(route, _) = plan().find(method, path) else { panic!("{line}") };
     let wire = plan().json_to_wire(response, message.to_string().as_bytes()).unwrap();
@@ -16,23 +16,23 @@ fn reply(line: &str, response: &str, message: &Value) -> String {
 }
 
 #[test]
-fn response_bodies() {
+fn response_bodies_have_defaults() {
     let lend = |names: Value| {
-        reply("POST /v1/books/b:lend", "agon.test.v1.LendBookResponse", &json!({"names": names}))
+        respond("POST /v1/books/b:lend", "agon.test.v1.LendBookResponse", &json!({"names": names}))
     };
     assert_eq!(lend(json!(["a", "b"])), r#"["a","b"]"#);
     assert_eq!(lend(json!([])), "[]");
-    let count = |n: Value| reply("GET /v1/books:count", "agon.test.v1.CountBooksResponse", &n);
+    let count = |n: Value| respond("GET /v1/books:count", "agon.test.v1.CountBooksResponse", &n);
     assert_eq!(count(json!({"bookCount": "7"})), r#""7""#);
     assert_eq!(count(json!({})), r#""0""#);
     assert_eq!(
-        reply("GET /v1/books/b", "agon.test.v1.GetBookResponse", &json!({})),
+        respond("GET /v1/books/b", "agon.test.v1.GetBookResponse", &json!({})),
         r#"{"bookId":"","title":"","labels":{},"tags":[],"etag":"","pageCount":"0"}"#
     );
 }
 
 #[test]
-fn fields_in_any_order_and_twice_merge() {
+fn repeated_and_unordered_fields_are_merged() {
     // page_count, then two halves of an author around a title, then another page_count.
     let wire = [
         &[0x48, 1][..],
@@ -45,7 +45,7 @@ fn fields_in_any_order_and_twice_merge() {
     let json = plan().wire_to_json("agon.test.v1.Book", &wire, Defaults::Omit).unwrap();
     let expected = r#"{"title":"T","author":{"name":"A","country":"X"},"pageCount":"2"}"#;
     assert_eq!(String::from_utf8(json).unwrap(), expected);
-    // Both oneof members: the last one counts. Packed and unpacked: both count. Unknown: skipped.
+    // Two fields of a oneof (the last one wins), packed and unpacked values, an unknown field.
     let wire = [
         &[0xf8, 0x06, 1][..],
         &[0x8a, 0x07, 1, b'z'],
@@ -66,7 +66,7 @@ fn fields_in_any_order_and_twice_merge() {
 }
 
 #[test]
-fn errors_keep_details_they_do_not_know() {
+fn unknown_error_details_are_kept_as_base64() {
     #[derive(Clone, PartialEq, prost::Message)]
     struct Status {
         #[prost(int32, tag = "1")]
@@ -106,7 +106,7 @@ fn errors_keep_details_they_do_not_know() {
 }
 
 #[test]
-fn codes() {
+fn grpc_codes_map_to_http_statuses() {
     let expected =
         [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
     for (code, http) in (0..).zip(expected) {
@@ -116,7 +116,7 @@ fn codes() {
     assert_eq!(transcode::code_name(-1), "UNKNOWN");
 }
 
-/// Every `$ref` of the document leads somewhere.
+/// All `$ref` targets in a document.
 fn refs(value: &Value, all: &mut Vec<String>) {
     match value {
         Value::Object(object) => {
@@ -131,7 +131,7 @@ fn refs(value: &Value, all: &mut Vec<String>) {
 }
 
 #[test]
-fn the_openapi_document() {
+fn openapi_document_describes_all_routes() {
     let document = openapi(plan());
     let mut all = Vec::new();
     refs(&document, &mut all);
@@ -141,7 +141,7 @@ fn the_openapi_document() {
         assert!(document.pointer(pointer).is_some(), "{target}");
     }
     let get = &document["paths"]["/v1/books/{book_id}"]["get"];
-    assert_eq!(get["summary"], "One book");
+    assert_eq!(get["summary"], "Gets a book");
     assert_eq!(get["operationId"], "LibraryService_GetBook");
     assert_eq!(get["security"][0], json!({}));
     let update = &document["paths"]["/v1/books/{book.book_id}"]["patch"];

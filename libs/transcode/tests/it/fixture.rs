@@ -1,4 +1,4 @@
-//! Plans for tests.
+//! The plan of the test protos, and requests against it.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -23,14 +23,14 @@ pub fn plan() -> &'static Plan {
     PLAN.get_or_init(|| Plan::new(descriptors()).unwrap())
 }
 
-/// One pool for all: messages of different pools are never equal.
+/// Shared, because messages of different pools are never equal.
 pub fn pool() -> &'static DescriptorPool {
     static POOL: OnceLock<DescriptorPool> = OnceLock::new();
     POOL.get_or_init(|| DescriptorPool::decode(descriptors()).unwrap())
 }
 
-/// A request in short: `METHOD /path?query`, a body, and what headers would add.
-pub struct Asked<'a> {
+/// A request: `METHOD /path?query`, a body, and the values of headers.
+pub struct TestRequest<'a> {
     pub line: &'a str,
     pub body: &'a str,
     pub idempotency_key: Option<&'a str>,
@@ -38,17 +38,17 @@ pub struct Asked<'a> {
     pub last_event_id: Option<&'a str>,
 }
 
-pub fn asked<'a>(line: &'a str, body: &'a str) -> Asked<'a> {
-    Asked { line, body, idempotency_key: None, etag: None, last_event_id: None }
+pub fn request<'a>(line: &'a str, body: &'a str) -> TestRequest<'a> {
+    TestRequest { line, body, idempotency_key: None, etag: None, last_event_id: None }
 }
 
-impl Asked<'_> {
-    /// The request message as JSON without defaults, or `field: message` of the fault.
+impl TestRequest<'_> {
+    /// The request message as JSON without defaults, or `field: message` of the error.
     pub fn bind(&self) -> Result<serde_json::Value, String> {
         let (method, target) = self.line.split_once(' ').unwrap();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let Found::Route(route, segments) = plan().find(method, path) else {
-            panic!("{} is not routed", self.line)
+            panic!("no route for {}", self.line)
         };
         let route = plan().route(route);
         let parts = Parts {
@@ -60,9 +60,9 @@ impl Asked<'_> {
             etag: self.etag,
             last_event_id: self.last_event_id,
         };
-        let wire = plan().bind(route, &parts).map_err(|fault| fault.to_string())?;
+        let wire = plan().bind(route, &parts).map_err(|error| error.to_string())?;
         let name = &plan().shapes().message(route.input).name;
-        // Through the oracle, so that what we write is read by somebody else.
+        // Decode with prost-reflect, which is independent of the code under test.
         let message = pool().get_message_by_name(name).unwrap();
         let message = DynamicMessage::decode(message, &wire[..]).unwrap();
         Ok(serde_json::to_value(&message).unwrap())
@@ -70,22 +70,22 @@ impl Asked<'_> {
 }
 
 #[track_caller]
-#[expect(clippy::needless_pass_by_value, reason = "so that json!() stands in the call as it is")]
+#[expect(clippy::needless_pass_by_value, reason = "callers pass json!() directly")]
 pub fn check(line: &str, body: &str, expected: serde_json::Value) {
-    match asked(line, body).bind() {
+    match request(line, body).bind() {
         Ok(found) => assert_eq!(found, expected, "{line} {body}"),
-        Err(fault) => panic!("{line} {body}: {fault}"),
+        Err(error) => panic!("{line} {body}: {error}"),
     }
 }
 
-/// The request is refused, and the fault names `field`.
+/// Checks that the request is refused with an error about `field`.
 #[track_caller]
 pub fn refuse(line: &str, body: &str, field: &str) {
-    match asked(line, body).bind() {
-        Ok(found) => panic!("{line} {body} gave {found}"),
-        Err(fault) => {
-            let named = fault.split_once(": ").unwrap().0;
-            assert_eq!(named, field, "{line} {body}: {fault}");
+    match request(line, body).bind() {
+        Ok(found) => panic!("{line} {body} was accepted: {found}"),
+        Err(error) => {
+            let found = error.split_once(": ").unwrap().0;
+            assert_eq!(found, field, "{line} {body}: {error}");
         }
     }
 }

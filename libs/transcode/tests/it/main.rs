@@ -1,4 +1,4 @@
-//! The plan, the binding and the converter, over test protos compiled here.
+//! Tests of plans, binding and conversion with the protos in `tests/proto`.
 
 mod bind;
 mod conformance;

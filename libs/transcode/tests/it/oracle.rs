@@ -1,4 +1,4 @@
-//! Random messages, against prost-reflect as the oracle.
+//! Property tests that compare the conversion with prost-reflect.
 
 use proptest::prelude::*;
 use prost::Message as _;
@@ -18,7 +18,7 @@ fn member() -> impl Strategy<Value = (&'static str, serde_json::Value)> {
         any::<u64>().prop_map(|v| ("optionalFixed64", v.to_string().into())),
         any::<i32>().prop_map(|v| ("optionalSint32", v.into())),
         any::<f64>()
-            .prop_filter("no -0, which the oracle takes for a default", |v| v.is_finite()
+            .prop_filter("prost-reflect treats -0 as the default", |v| v.is_finite()
                 && (*v != 0.0 || v.is_sign_positive()))
             .prop_map(|v| ("optionalDouble", v.into())),
         (-1e30f32..1e30).prop_map(|v| ("optionalFloat", v.into())),
@@ -60,24 +60,24 @@ fn oracle(wire: &[u8]) -> DynamicMessage {
 
 proptest! {
     #[test]
-    fn reads_and_writes_what_the_oracle_does(json in json()) {
+    fn conversion_matches_prost_reflect(json in json()) {
         let wire = plan().json_to_wire(TYPE, json.to_string().as_bytes()).unwrap();
         let message = pool().get_message_by_name(TYPE).unwrap();
-        // Encoding drops the explicit defaults of fields without presence, which mean nothing.
+        // Encoding drops explicit defaults of fields without presence.
         let read = oracle(&DynamicMessage::deserialize(message, &json).unwrap().encode_to_vec());
-        let ours = oracle(&wire);
-        prop_assert!(ours == read, "{}", json);
+        let converted = oracle(&wire);
+        prop_assert!(converted == read, "{}", json);
 
-        let theirs = serde_json::to_value(&read).unwrap();
+        let expected = serde_json::to_value(&read).unwrap();
         let written = plan().wire_to_json(TYPE, &read.encode_to_vec(), Defaults::Omit).unwrap();
         let again = plan().json_to_wire(TYPE, &written).unwrap();
         prop_assert!(oracle(&again) == read, "{}", json);
         let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
-        prop_assert_eq!(keys(&written), keys(&theirs));
+        prop_assert_eq!(keys(&written), keys(&expected));
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = plan().json_to_wire(TYPE, &bytes);
         if let Ok(json) = plan().wire_to_json(TYPE, &bytes, Defaults::Emit) {
             prop_assert!(serde_json::from_slice::<serde_json::Value>(&json).is_ok());
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn broken_json_is_never_accepted(json in json(), cut in any::<prop::sample::Index>()) {
+    fn truncated_json_is_refused(json in json(), cut in any::<prop::sample::Index>()) {
         let text = json.to_string();
         let mut cut = cut.index(text.len());
         while !text.is_char_boundary(cut) {
@@ -95,7 +95,7 @@ proptest! {
     }
 
     #[test]
-    fn no_path_or_query_makes_it_panic(path in "[/a-z{}*:%0-9]{0,40}", query in "[a-zA-Z.\\[\\]=&%+0-9]{0,60}") {
+    fn arbitrary_paths_and_queries_do_not_panic(path in "[/a-z{}*:%0-9]{0,40}", query in "[a-zA-Z.\\[\\]=&%+0-9]{0,60}") {
         let _ = plan().find("GET", &path);
         let transcode::Found::Route(route, segments) = plan().find("GET", "/v1/books") else { panic!() };
         let parts = transcode::Parts { segments: &segments, query: &query, ..Default::default() };
@@ -103,7 +103,7 @@ proptest! {
     }
 
     #[test]
-    fn path_values_come_back(value in any::<String>().prop_filter("a segment", |v| !v.is_empty())) {
+    fn path_values_round_trip(value in any::<String>().prop_filter("a segment must not be empty", |v| !v.is_empty())) {
         let encoded: String = value.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let path = format!("/v1/books/{encoded}");
         let transcode::Found::Route(route, segments) = plan().find("GET", &path) else { panic!() };
@@ -116,7 +116,7 @@ proptest! {
     }
 }
 
-/// The keys of an object, all the way down.
+/// The paths of all keys of an object.
 fn keys(value: &serde_json::Value) -> Vec<String> {
     let mut all = Vec::new();
     if let Some(object) = value.as_object() {

@@ -1,4 +1,4 @@
-//! What makes a plan, and what does not.
+//! Building plans, and the errors of invalid rules.
 
 use transcode::{Body, Plan, PlanError};
 
@@ -14,15 +14,15 @@ fn compile(rules: &str) -> Result<Plan, PlanError> {
     let mut resolver = protox::file::ChainFileResolver::new();
     resolver.add(protox::file::GoogleFileResolver::new());
     resolver.add(protox::file::IncludeFileResolver::new(folder));
-    resolver.add(Only(source));
+    resolver.add(SingleFile(source));
     let mut compiler = protox::Compiler::with_file_resolver(resolver);
     compiler.include_imports(true).open_file("t.proto").unwrap();
     Plan::new(&compiler.encode_file_descriptor_set())
 }
 
-struct Only(String);
+struct SingleFile(String);
 
-impl protox::file::FileResolver for Only {
+impl protox::file::FileResolver for SingleFile {
     fn open_file(&self, name: &str) -> Result<protox::file::File, protox::Error> {
         if name == "t.proto" {
             return protox::file::File::from_source(name, &self.0);
@@ -32,9 +32,9 @@ impl protox::file::FileResolver for Only {
 }
 
 #[track_caller]
-fn refused(rules: &str, because: &str) {
+fn refuse(rules: &str, reason: &str) {
     let error = compile(rules).map(|plan| plan.routes().len()).unwrap_err().to_string();
-    assert!(error.contains(because), "{rules}: {error}");
+    assert!(error.contains(reason), "{rules}: {error}");
 }
 
 fn rpc(name: &str, rule: &str) -> String {
@@ -42,24 +42,24 @@ fn rpc(name: &str, rule: &str) -> String {
 }
 
 #[test]
-fn mistakes_are_found_at_start_up() {
-    refused(&rpc("A", r#"get: "/v1//x""#), "t.S.A");
-    refused(&rpc("A", r#"get: "/v1/{a}/{a}""#), "twice");
-    refused(&rpc("A", r#"get: "/v1/{a={b}}""#), "template");
-    refused(&rpc("A", r#"get: "/v1/{c}""#), "no field `c`");
-    refused(&rpc("A", r#"get: "/v1/{a.b}""#), "not a field");
-    refused(&rpc("A", r#"get: "/v1/{m}""#), "is a message");
-    refused(&rpc("A", r#"get: "/v1/{r}""#), "not a single value");
-    refused(&rpc("A", r#"get: "/v1/{p}""#), "not a single value");
-    refused(&rpc("A", r#"post: "/v1" body: "c""#), "no field `c`");
-    refused(&rpc("A", r#"get: "/v1" response_body: "c""#), "no field `c`");
-    refused(&rpc("A", r#"get: "/v1" body: "*""#), "has no body");
-    refused(&rpc("A", r#"body: "*""#), "template");
+fn invalid_rules_are_refused() {
+    refuse(&rpc("A", r#"get: "/v1//x""#), "t.S.A");
+    refuse(&rpc("A", r#"get: "/v1/{a}/{a}""#), "repeated");
+    refuse(&rpc("A", r#"get: "/v1/{a={b}}""#), "template");
+    refuse(&rpc("A", r#"get: "/v1/{c}""#), "no field `c`");
+    refuse(&rpc("A", r#"get: "/v1/{a.b}""#), "no field `a.b`");
+    refuse(&rpc("A", r#"get: "/v1/{m}""#), "must not be a message");
+    refuse(&rpc("A", r#"get: "/v1/{r}""#), "must not be repeated or a map");
+    refuse(&rpc("A", r#"get: "/v1/{p}""#), "must not be repeated or a map");
+    refuse(&rpc("A", r#"post: "/v1" body: "c""#), "no field `c`");
+    refuse(&rpc("A", r#"get: "/v1" response_body: "c""#), "no field `c`");
+    refuse(&rpc("A", r#"get: "/v1" body: "*""#), "must not have a body");
+    refuse(&rpc("A", r#"body: "*""#), "template");
     let two = [rpc("A", r#"get: "/v1/{a}""#), rpc("B", r#"get: "/v1/{b}""#)].concat();
-    refused(&two, "t.S.A and t.S.B both answer GET /v1/{b}");
+    refuse(&two, "t.S.A and t.S.B both match GET /v1/{b}");
     let additional = rpc("A", r#"get: "/v1/{a}" additional_bindings { get: "/v1/{b}" }"#);
-    refused(&additional, "both answer");
-    refused(
+    refuse(&additional, "both match");
+    refuse(
         "rpc A(stream M) returns (M) { option (google.api.http) = { post: \"/v1\" body: \"*\" }; }",
         "HttpBody",
     );
@@ -67,7 +67,7 @@ fn mistakes_are_found_at_start_up() {
 }
 
 #[test]
-fn custom_methods_and_nested_bodies() {
+fn custom_methods_are_supported() {
     let plan =
         compile(&rpc("A", r#"custom { kind: "PURGE" path: "/v1/{m.m.a}" } body: "m""#)).unwrap();
     let route = plan.route(0);
@@ -77,7 +77,7 @@ fn custom_methods_and_nested_bodies() {
 }
 
 #[test]
-fn the_list_of_routes() {
+fn routes_are_listed() {
     let routes = transcode::routes(plan());
     let lines: Vec<&str> = routes.lines().collect();
     assert_eq!(lines[0], "GET /v1/books - - agon.test.v1.LibraryService.ListBooks");

@@ -1,8 +1,7 @@
-//! Events on their way, databases, and the other engines.
+//! Events, databases and other engines.
 
 use super::{Dashboard, Panel, Row, line};
 
-/// The dashboard.
 pub const DASHBOARD: Dashboard = Dashboard {
     uid: "engines",
     title: "events and databases",
@@ -11,8 +10,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
             title: "Outboxes",
             panels: &[
                 Panel {
-                    title: "The oldest event that waits",
-                    about: "Published within milliseconds when all is well.",
+                    title: "Oldest unpublished event",
+                    about: "Normally a few milliseconds.",
                     unit: "s",
                     queries: &[line(
                         r#"max by (service) (agon_outbox_oldest_seconds{instance=~"$instance"})"#,
@@ -20,8 +19,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "Waiting",
-                    about: "Events that the relays have before them.",
+                    title: "Unpublished",
+                    about: "Events in the outboxes.",
                     unit: "short",
                     queries: &[
                         line(
@@ -36,7 +35,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "Published",
-                    about: "Events a second, and attempts that failed.",
+                    about: "Events and failed attempts per second.",
                     unit: "ops",
                     queries: &[
                         line(
@@ -55,8 +54,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
             title: "Consumers",
             panels: &[
                 Panel {
-                    title: "Behind, in time",
-                    about: "The age of the oldest event that is not applied.",
+                    title: "Lag in time",
+                    about: "Age of the oldest event that is not processed.",
                     unit: "s",
                     queries: &[line(
                         r#"max by (consumer, topic) (agon_bus_lag_seconds{instance=~"$instance"})"#,
@@ -64,8 +63,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "Behind, in events",
-                    about: "Events that were read and are not applied.",
+                    title: "Lag in events",
+                    about: "Events that are not processed.",
                     unit: "short",
                     queries: &[line(
                         r#"max by (consumer, topic) (agon_bus_lag_events{instance=~"$instance"})"#,
@@ -74,7 +73,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "Events",
-                    about: "A second, by what came of them.",
+                    about: "Per second, by outcome.",
                     unit: "ops",
                     queries: &[line(
                         r#"sum by (consumer, outcome) (rate(agon_bus_events_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -83,7 +82,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "Parked keys",
-                    about: "Each waits for somebody: see `agon events dlq list`.",
+                    about: "Each needs an operator: see `agon events dlq list`.",
                     unit: "short",
                     queries: &[line(
                         r#"max by (consumer, topic) (agon_bus_parked_keys{instance=~"$instance"})"#,
@@ -105,8 +104,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "95 % of transactions begin within",
-                    about: "They wait for a connection, on SQLite for their turn to write.",
+                    title: "Wait for a transaction, 95th percentile",
+                    about: "Wait for a connection, or for the write lock of SQLite.",
                     unit: "s",
                     queries: &[line(
                         r#"histogram_quantile(0.95, sum by (le, service) (rate(agon_db_wait_seconds_bucket{instance=~"$instance"}[$__rate_interval])))"#,
@@ -114,13 +113,13 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "Tried again and refused",
-                    about: "Transactions a second that met another one, and that could not begin.",
+                    title: "Retried and refused",
+                    about: "Transactions per second that were retried after a conflict, and that failed to start.",
                     unit: "ops",
                     queries: &[
                         line(
                             r#"sum by (service) (rate(agon_db_retries_total{instance=~"$instance"}[$__rate_interval]))"#,
-                            "{{service}} again",
+                            "{{service}} retried",
                         ),
                         line(
                             r#"sum by (service, cause) (rate(agon_db_refusals_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -129,13 +128,13 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     ],
                 },
                 Panel {
-                    title: "Away or full",
-                    about: "More than 0: see `/readyz`.",
+                    title: "Unavailable or full",
+                    about: "Normally 0; see `/readyz`.",
                     unit: "short",
                     queries: &[
                         line(
                             r#"sum by (service) (1 - agon_db_up{instance=~"$instance"})"#,
-                            "{{service}} away",
+                            "{{service}} unavailable",
                         ),
                         line(
                             r#"sum by (service) (agon_db_disk_full{instance=~"$instance"})"#,
@@ -150,13 +149,13 @@ pub const DASHBOARD: Dashboard = Dashboard {
             panels: &[
                 Panel {
                     title: "Redis",
-                    about: "Processes that are connected.",
+                    about: "Connected processes.",
                     unit: "short",
                     queries: &[line(r#"sum(agon_cache_up{instance=~"$instance"})"#, "connected")],
                 },
                 Panel {
                     title: "Failures",
-                    about: "Requests a second to Redis and to the object store that failed, and certificates that were refused.",
+                    about: "Failed requests per second to Redis and the object store, and certificates that failed to load.",
                     unit: "ops",
                     queries: &[
                         line(
@@ -175,7 +174,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "Spans",
-                    about: "Sent to the collector and lost, a second.",
+                    about: "Exported and dropped, per second.",
                     unit: "ops",
                     queries: &[line(
                         r#"sum by (outcome) (rate(agon_telemetry_spans_total{instance=~"$instance"}[$__rate_interval]))"#,

@@ -1,8 +1,7 @@
-//! The queue, the workers and what they run.
+//! The queue, the workers and their runs.
 
 use super::{Dashboard, Panel, Row, line, traced};
 
-/// The dashboard.
 pub const DASHBOARD: Dashboard = Dashboard {
     uid: "judging",
     title: "judging",
@@ -12,7 +11,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
             panels: &[
                 Panel {
                     title: "Jobs",
-                    about: "Those that wait, and those that workers have.",
+                    about: "Queued and running jobs.",
                     unit: "short",
                     queries: &[line(
                         r#"max by (state) (agon_judge_queue_jobs{instance=~"$instance"})"#,
@@ -20,8 +19,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "The oldest that waits",
-                    about: "A minute is a queue that needs more workers.",
+                    title: "Oldest queued job",
+                    about: "Add workers if it exceeds a minute.",
                     unit: "s",
                     queries: &[line(
                         r#"max(agon_judge_queue_oldest_seconds{instance=~"$instance"})"#,
@@ -30,7 +29,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "Judged",
-                    about: "A second, by verdict.",
+                    about: "Per second, by verdict.",
                     unit: "ops",
                     queries: &[line(
                         r#"sum by (verdict) (rate(agon_judge_judgements_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -38,8 +37,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "How long a job takes",
-                    about: "From its arrival at the worker. Points are example traces.",
+                    title: "Job duration",
+                    about: "On the worker. Points are exemplar traces.",
                     unit: "s",
                     queries: &[
                         traced(
@@ -48,7 +47,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                         ),
                         traced(
                             r#"histogram_quantile(0.95, sum by (le) (rate(agon_judge_job_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval])))"#,
-                            "95 %",
+                            "95th percentile",
                         ),
                     ],
                 },
@@ -59,7 +58,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
             panels: &[
                 Panel {
                     title: "Connected",
-                    about: "To each process of the judge.",
+                    about: "To each judge process.",
                     unit: "short",
                     queries: &[line(
                         r#"sum by (instance) (agon_judge_workers{instance=~"$instance"})"#,
@@ -68,7 +67,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "Slots",
-                    about: "Those there are and those in use, and the jobs at hand.",
+                    about: "All slots, slots in use, and jobs in progress.",
                     unit: "short",
                     queries: &[
                         line(r#"sum(agon_judge_slots{instance=~"$instance"})"#, "slots"),
@@ -78,7 +77,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "Busy",
-                    about: "The share of time in which a worker runs at least one program.",
+                    about: "Share of time in which a worker runs at least one program.",
                     unit: "percentunit",
                     queries: &[line(
                         r#"rate(agon_judge_busy_seconds{instance=~"$instance"}[$__rate_interval])"#,
@@ -87,7 +86,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "Runs",
-                    about: "Programs and compilers a second.",
+                    about: "Programs and compilers per second.",
                     unit: "ops",
                     queries: &[line(
                         r#"sum by (kind) (rate(agon_judge_runs_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -100,8 +99,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
             title: "Runs",
             panels: &[
                 Panel {
-                    title: "On the clock",
-                    about: "95 % of runs end within.",
+                    title: "Wall-clock time",
+                    about: "95th percentile.",
                     unit: "s",
                     queries: &[line(
                         r#"histogram_quantile(0.95, sum by (le, kind) (rate(agon_judge_run_wall_seconds_bucket{instance=~"$instance"}[$__rate_interval])))"#,
@@ -110,7 +109,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "CPU time",
-                    about: "95 % of runs need at most.",
+                    about: "95th percentile.",
                     unit: "s",
                     queries: &[line(
                         r#"histogram_quantile(0.95, sum by (le, kind) (rate(agon_judge_run_cpu_seconds_bucket{instance=~"$instance"}[$__rate_interval])))"#,
@@ -120,11 +119,11 @@ pub const DASHBOARD: Dashboard = Dashboard {
             ],
         },
         Row {
-            title: "Trouble",
+            title: "Failures",
             panels: &[
                 Panel {
-                    title: "Put back",
-                    about: "Jobs a second that could not be judged and wait again.",
+                    title: "Requeued",
+                    about: "Jobs per second that return to the queue, and expired leases.",
                     unit: "ops",
                     queries: &[
                         line(
@@ -133,13 +132,13 @@ pub const DASHBOARD: Dashboard = Dashboard {
                         ),
                         line(
                             r#"sum(rate(agon_judge_leases_expired_total{instance=~"$instance"}[$__rate_interval]))"#,
-                            "worker silent",
+                            "lease expired",
                         ),
                     ],
                 },
                 Panel {
                     title: "Given up",
-                    about: "Jobs that ended as JUDGE_ERROR, results that came too late, and failures of the sandbox, in an hour.",
+                    about: "Jobs that ended with JUDGE_ERROR, results refused after the lease expired, and sandbox failures, per hour.",
                     unit: "short",
                     queries: &[
                         line(
@@ -148,7 +147,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                         ),
                         line(
                             r#"sum(increase(agon_judge_results_fenced_total{instance=~"$instance"}[1h]))"#,
-                            "too late",
+                            "result refused",
                         ),
                         line(
                             r#"sum(increase(agon_judge_sandbox_failures_total{instance=~"$instance"}[1h]))"#,
@@ -158,14 +157,14 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "Submissions without a verdict",
-                    about: "Those that wait, and those that wait too long and were asked for again.",
+                    about: "All, those without a verdict for too long, and those requested again.",
                     unit: "short",
                     queries: &[
                         line(r#"max(agon_submissions_waiting{instance=~"$instance"})"#, "waiting"),
                         line(r#"max(agon_submissions_overdue{instance=~"$instance"})"#, "overdue"),
                         line(
                             r#"sum(increase(agon_submissions_asked_again_total{instance=~"$instance"}[1h]))"#,
-                            "asked again in an hour",
+                            "requested again per hour",
                         ),
                     ],
                 },

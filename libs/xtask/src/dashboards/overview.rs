@@ -1,8 +1,7 @@
-//! What an operator looks at first.
+//! Overview for operators.
 
 use super::{Dashboard, Panel, Row, line, traced};
 
-/// The dashboard.
 pub const DASHBOARD: Dashboard = Dashboard {
     uid: "overview",
     title: "overview",
@@ -12,7 +11,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
             panels: &[
                 Panel {
                     title: "Requests",
-                    about: "HTTP requests a second, by status.",
+                    about: "HTTP requests per second, by status.",
                     unit: "ops",
                     queries: &[line(
                         r#"sum by (status) (rate(agon_http_requests_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -20,8 +19,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "How long they take",
-                    about: "Until the answer begins. The goal: 99 % within half a second. Points are example traces.",
+                    title: "Latency",
+                    about: "Until the response starts. Goal: 99 % within 0.5 s. Points are exemplar traces.",
                     unit: "s",
                     queries: &[
                         traced(
@@ -30,17 +29,17 @@ pub const DASHBOARD: Dashboard = Dashboard {
                         ),
                         traced(
                             r#"histogram_quantile(0.95, sum by (le) (rate(agon_http_request_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval])))"#,
-                            "95 %",
+                            "95th percentile",
                         ),
                         traced(
                             r#"histogram_quantile(0.99, sum by (le) (rate(agon_http_request_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval])))"#,
-                            "99 %",
+                            "99th percentile",
                         ),
                     ],
                 },
                 Panel {
-                    title: "Calls that fail",
-                    about: "The share of calls that end by a fault of the platform's own.",
+                    title: "Failed calls",
+                    about: "Share of calls that fail with a server error.",
                     unit: "percentunit",
                     queries: &[line(
                         r#"(sum(rate(agon_rpc_server_calls_total{instance=~"$instance",code=~"UNKNOWN|INTERNAL|UNAVAILABLE|DATA_LOSS|DEADLINE_EXCEEDED"}[$__rate_interval])) or vector(0)) / sum(rate(agon_rpc_server_calls_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -53,13 +52,13 @@ pub const DASHBOARD: Dashboard = Dashboard {
             title: "Submissions",
             panels: &[
                 Panel {
-                    title: "Made and judged",
-                    about: "A second. The two belong together; a gap between them is a queue.",
+                    title: "Created and judged",
+                    about: "Per second. If fewer are judged than created, the queue grows.",
                     unit: "ops",
                     queries: &[
                         line(
                             r#"sum(rate(agon_submissions_created_total{instance=~"$instance"}[$__rate_interval]))"#,
-                            "made",
+                            "created",
                         ),
                         line(
                             r#"sum(rate(agon_submissions_judged_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -68,8 +67,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     ],
                 },
                 Panel {
-                    title: "The oldest that waits",
-                    about: "How long the oldest submission in the queue has waited.",
+                    title: "Oldest queued job",
+                    about: "Age of the oldest job in the queue.",
                     unit: "s",
                     queries: &[line(
                         r#"max(agon_judge_queue_oldest_seconds{instance=~"$instance"})"#,
@@ -78,7 +77,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "Verdicts",
-                    about: "A second, by verdict.",
+                    about: "Per second, by verdict.",
                     unit: "ops",
                     queries: &[line(
                         r#"sum by (verdict) (rate(agon_submissions_judged_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -91,8 +90,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
             title: "Processes",
             panels: &[
                 Panel {
-                    title: "What does not work",
-                    about: "Components that are down or work only in part; `/readyz` says why.",
+                    title: "Unavailable components",
+                    about: "Components that are down or degraded; see `/readyz`.",
                     unit: "short",
                     queries: &[
                         line(
@@ -101,7 +100,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                         ),
                         line(
                             r#"sum by (component) (agon_component_degraded{instance=~"$instance"})"#,
-                            "{{component}} in part",
+                            "{{component}} degraded",
                         ),
                     ],
                 },
@@ -124,8 +123,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "Disk left",
-                    about: "Of the data directory's file system.",
+                    title: "Free disk space",
+                    about: "Share of the data directory's file system.",
                     unit: "percentunit",
                     queries: &[line(
                         r#"agon_disk_free_bytes{instance=~"$instance"} / agon_disk_size_bytes{instance=~"$instance"}"#,

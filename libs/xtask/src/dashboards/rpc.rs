@@ -1,8 +1,7 @@
-//! Calls: between roles, and from outside.
+//! Calls between roles and from clients.
 
 use super::{Dashboard, Panel, Row, line, traced};
 
-/// The dashboard.
 pub const DASHBOARD: Dashboard = Dashboard {
     uid: "rpc",
     title: "calls",
@@ -12,7 +11,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
             panels: &[
                 Panel {
                     title: "Calls",
-                    about: "A second, by method.",
+                    about: "Per second, by method.",
                     unit: "ops",
                     queries: &[line(
                         r#"sum by (method) (rate(agon_rpc_server_calls_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -20,8 +19,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "95 % are done within",
-                    about: "By method. Points are example traces.",
+                    title: "Latency, 95th percentile",
+                    about: "By method. Points are exemplar traces.",
                     unit: "s",
                     queries: &[traced(
                         r#"histogram_quantile(0.95, sum by (le, method) (rate(agon_rpc_server_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval])))"#,
@@ -29,8 +28,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "Calls that fail",
-                    about: "A second, by code, faults of the platform's own only.",
+                    title: "Failed calls",
+                    about: "Server errors per second, by code.",
                     unit: "ops",
                     queries: &[line(
                         r#"sum by (method, code) (rate(agon_rpc_server_calls_total{instance=~"$instance",code=~"UNKNOWN|INTERNAL|UNAVAILABLE|DATA_LOSS|DEADLINE_EXCEEDED"}[$__rate_interval]))"#,
@@ -44,7 +43,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
             panels: &[
                 Panel {
                     title: "In flight",
-                    about: "Calls and requests worked on now.",
+                    about: "Calls and requests in progress.",
                     unit: "short",
                     queries: &[
                         line(
@@ -58,8 +57,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     ],
                 },
                 Panel {
-                    title: "Turned away",
-                    about: "Shed for overload, and limited by user or address, a second.",
+                    title: "Refused",
+                    about: "Shed for overload, or rate limited, per second.",
                     unit: "ops",
                     queries: &[
                         line(
@@ -74,12 +73,12 @@ pub const DASHBOARD: Dashboard = Dashboard {
                 },
                 Panel {
                     title: "Refused credentials",
-                    about: "Log-ins and tokens a second.",
+                    about: "Logins and tokens per second.",
                     unit: "ops",
                     queries: &[
                         line(
                             r#"sum by (outcome) (rate(agon_auth_logins_total{instance=~"$instance"}[$__rate_interval]))"#,
-                            "log-in {{outcome}}",
+                            "login {{outcome}}",
                         ),
                         line(
                             r#"sum by (reason) (rate(agon_access_refused_tokens_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -94,7 +93,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
             panels: &[
                 Panel {
                     title: "Calls made",
-                    about: "A second, by method and code.",
+                    about: "Per second, by method and code.",
                     unit: "ops",
                     queries: &[line(
                         r#"sum by (method, code) (rate(agon_rpc_client_calls_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -102,8 +101,8 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "95 % are answered within",
-                    about: "As the caller sees it, the network included.",
+                    title: "Latency, 95th percentile",
+                    about: "Measured by the caller, including the network.",
                     unit: "s",
                     queries: &[traced(
                         r#"histogram_quantile(0.95, sum by (le, method) (rate(agon_rpc_client_duration_seconds_bucket{instance=~"$instance"}[$__rate_interval])))"#,
@@ -111,23 +110,23 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "Trouble",
-                    about: "Open circuits, and calls made again a second.",
+                    title: "Failures",
+                    about: "Open circuit breakers, and retries per second.",
                     unit: "short",
                     queries: &[
                         line(
                             r#"sum by (instance, role) (agon_rpc_client_circuit_open{instance=~"$instance"})"#,
-                            "{{instance}}: {{role}} left alone",
+                            "{{instance}}: {{role}} circuit open",
                         ),
                         line(
                             r#"sum by (role) (rate(agon_rpc_client_retries_total{instance=~"$instance"}[$__rate_interval]))"#,
-                            "{{role}} again",
+                            "{{role}} retries",
                         ),
                     ],
                 },
                 Panel {
                     title: "In flight",
-                    about: "Calls whose answers are waited for.",
+                    about: "Calls in progress.",
                     unit: "short",
                     queries: &[line(
                         r#"sum by (instance) (agon_rpc_client_calls_in_flight{instance=~"$instance"})"#,
@@ -141,7 +140,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
             panels: &[
                 Panel {
                     title: "Requests",
-                    about: "A second, by route.",
+                    about: "Per second, by route.",
                     unit: "ops",
                     queries: &[line(
                         r#"sum by (method, route) (rate(agon_http_requests_total{instance=~"$instance"}[$__rate_interval]))"#,
@@ -149,7 +148,7 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     )],
                 },
                 Panel {
-                    title: "95 % are answered within",
+                    title: "Latency, 95th percentile",
                     about: "By route.",
                     unit: "s",
                     queries: &[traced(

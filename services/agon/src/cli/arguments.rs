@@ -1,56 +1,55 @@
-//! The command line.
+//! The arguments of the command line.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// A competitive-programming platform that anyone can host.
+/// A self-hosted competitive-programming platform.
 ///
-/// Without a command, `agon` serves: every role in one process, data in ./data, gRPC on
+/// Without a command, `agon` runs `agon serve`: every role in one process, data in ./data, gRPC on
 /// 127.0.0.1:50051, REST on 127.0.0.1:8080.
 #[derive(Debug, Parser)]
 #[command(name = "agon", version, max_term_width = 100)]
 pub struct Cli {
-    /// What to do; `serve` when nothing is said.
+    /// The command [default: serve]
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the platform.
     Serve(Settings),
-    /// Log in and keep the session for the other commands.
+    /// Log in and store the session for other commands.
     Login(Login),
-    /// Submit a program and follow it to its verdict.
+    /// Submit a program for judging and wait for the verdict.
     ///
-    /// Exit code 0: accepted; 1: any other verdict; others: it could not be judged.
+    /// Exit code 0: accepted; 1: any other verdict; other codes: the program was not judged.
     Submit(Submit),
     /// Import and verify problem packages.
     Problem(Problem),
-    /// Say what this machine's sandbox can and cannot isolate.
+    /// Test which sandbox features this machine supports.
     Doctor(Doctor),
-    /// Print the configuration and where each value comes from.
+    /// Print the configuration and the source of each value.
     Config(Settings),
-    /// Look after the databases' schemas.
+    /// Show, apply or undo database migrations.
     Migrate(Migrate),
-    /// Look at the events and at those that could not be applied.
+    /// Show events and topics; list and replay dead letters.
     Events(Events),
     /// Move an installation from its data directory to PostgreSQL, Kafka and S3.
     ///
-    /// Copies and verifies everything; nothing is taken away from the data directory. The server must be stopped.
-    /// What was interrupted goes on when the same command is given again.
+    /// Copies and verifies everything; the data directory is not modified. The server must be stopped.
+    /// To resume an interrupted promotion, run the same command again.
     Promote(Promote),
-    /// Write the installation of a data directory to one file, also while it runs.
+    /// Back up a data directory to one file. The server may be running.
     Backup(Backup),
-    /// Make a data directory from a backup.
+    /// Create a data directory from a backup.
     Restore(Restore),
-    /// Print an access token of a service, for scripts and grpcurl.
+    /// Print an access token of a service account, for scripts and grpcurl.
     Token(Token),
-    /// The service accounts' keys.
+    /// Export keys of service accounts.
     Keys(Keys),
-    /// What administrators do.
+    /// Administer users.
     Admin(Admin),
 }
 
@@ -63,10 +62,10 @@ impl Default for Command {
 /// Configuration: defaults < file < AGON_* environment < flags.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Settings {
-    /// Configuration file [default: agon.toml, when there is one]
+    /// Configuration file [default: agon.toml, if it exists]
     #[arg(long, value_name = "FILE", env = "AGON_CONFIG")]
     pub config: Option<PathBuf>,
-    /// Roles that this process plays, such as auth,problem,challenge,judge,worker,gateway [default: all]
+    /// Roles of this process, such as auth,problem,challenge,judge,worker,gateway [default: all]
     #[arg(long, value_name = "ROLES")]
     pub roles: Option<String>,
     /// Directory of databases, keys and test data [default: data]
@@ -90,10 +89,10 @@ pub struct Settings {
     /// `memory:` or redis://host:port
     #[arg(long, value_name = "URL")]
     pub cache: Option<String>,
-    /// Look of the logs: auto, pretty or json
+    /// Format of the logs: auto, pretty or json
     #[arg(long, value_name = "FORMAT")]
     pub log_format: Option<String>,
-    /// What is logged, such as info,rpc=debug
+    /// Log filter, such as info,rpc=debug
     #[arg(long, value_name = "FILTER")]
     pub log: Option<String>,
     /// Any other setting by its key, such as auth.registration=invite (see `agon config`)
@@ -101,7 +100,7 @@ pub struct Settings {
     pub set: Vec<String>,
 }
 
-/// Which server a command talks to.
+/// The server that a command connects to.
 #[derive(Clone, Debug, Args)]
 pub struct Remote {
     /// Address of the server's gRPC listener
@@ -114,9 +113,9 @@ pub struct Remote {
 pub struct Login {
     #[command(flatten)]
     pub remote: Remote,
-    /// Username or e-mail address [asked for when missing]
+    /// Username or e-mail address [default: prompt]
     pub identifier: Option<String>,
-    /// Read the password from this file, instead of asking for it
+    /// Read the password from this file instead of prompting, `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 }
@@ -128,12 +127,12 @@ pub struct Submit {
     pub remote: Remote,
     /// Slug or id of the problem
     pub problem: String,
-    /// The program's source
+    /// Source file of the program
     pub file: PathBuf,
-    /// Language [default: by the file's extension]
+    /// Language [default: chosen by the file's extension]
     #[arg(long, short)]
     pub language: Option<String>,
-    /// Print the submission's id and leave, without waiting for the verdict
+    /// Print the submission's id and exit without waiting for the verdict
     #[arg(long)]
     pub no_wait: bool,
 }
@@ -145,10 +144,9 @@ pub struct Problem {
     pub command: ProblemCommand,
 }
 
-/// The commands about problems.
 #[derive(Debug, Subcommand)]
 pub enum ProblemCommand {
-    /// Import an ICPC 2025-09 package and follow its verification to the end.
+    /// Import an ICPC 2025-09 package and wait for its verification.
     Import(Import),
     /// Check an ICPC 2025-09 package without a server; programs are not run.
     ///
@@ -166,10 +164,10 @@ pub struct Import {
     pub remote: Remote,
     /// A directory, .zip, .tar, .tar.gz or .tgz
     pub path: PathBuf,
-    /// Slug or id of the problem that gets a new version [default: the package's name]
+    /// Slug or id of the problem that gets the new version [default: the package's name]
     #[arg(long, default_value = "")]
     pub problem: String,
-    /// Publish the version as soon as it is verified
+    /// Publish the version after verification
     #[arg(long)]
     pub publish: bool,
 }
@@ -189,29 +187,28 @@ pub struct Migrate {
     pub command: MigrateCommand,
 }
 
-/// The commands about schemas.
 #[derive(Debug, Subcommand)]
 pub enum MigrateCommand {
-    /// Show which migrations are applied.
+    /// Show applied and pending migrations.
     Status(Settings),
-    /// Apply what is missing.
+    /// Apply pending migrations.
     Up(Settings),
-    /// Undo migrations of one service, the newest first; what is in their tables is lost.
+    /// Undo migrations of one service, newest first. Data in their tables is lost.
     Down(MigrateDown),
 }
 
 /// `agon migrate down`
 #[derive(Debug, Args)]
 pub struct MigrateDown {
-    /// Whose database: auth, problem, judge or challenge
+    /// The service: auth, problem, judge or challenge
     pub service: String,
-    /// The number of the migration that stays the last one, 0 for none [default: one step back]
+    /// Number of the last migration to keep, 0 to undo all [default: undo one]
     #[arg(long, value_name = "N")]
     pub to: Option<i64>,
-    /// Undo migrations of the tables that every database has (folder `every`), not the service's own
+    /// Undo migrations of the tables common to all services (folder `every`) instead of the service's own
     #[arg(long)]
     pub every: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long)]
     pub yes: bool,
     #[command(flatten)]
@@ -219,7 +216,6 @@ pub struct MigrateDown {
 }
 
 impl MigrateCommand {
-    /// Where the databases are.
     pub fn settings(&self) -> &Settings {
         match self {
             Self::Status(settings) | Self::Up(settings) => settings,
@@ -235,14 +231,14 @@ pub struct Events {
     pub command: EventsCommand,
 }
 
-/// The commands about events. All but `topics` ask a running server, as its operator.
+/// All but `topics` call a running server with the operator's credential.
 #[derive(Debug, Subcommand)]
 pub enum EventsCommand {
-    /// Print events as they come, one JSON object a line.
+    /// Print new events, one JSON object per line.
     Tail(EventsTail),
-    /// Print the topics; with --apply, make those that are missing on Kafka.
+    /// Print the topics; with --apply, create missing topics on Kafka.
     Topics(EventsTopics),
-    /// Dead letters: events that a consumer could not apply.
+    /// List or replay dead letters: events that a consumer failed to apply.
     #[command(subcommand)]
     Dlq(DlqCommand),
 }
@@ -252,13 +248,13 @@ pub enum EventsCommand {
 pub struct EventsTail {
     #[command(flatten)]
     pub remote: Remote,
-    /// Only of this topic, such as agon.submission.v1; may be given several times
+    /// Only this topic, such as agon.submission.v1; repeatable
     #[arg(long = "topic", value_name = "TOPIC")]
     pub topics: Vec<String>,
-    /// Only of this aggregate
+    /// Only events of this aggregate
     #[arg(long, value_name = "ID", default_value = "")]
     pub key: String,
-    /// Begin with the first event that is kept, not with the next one
+    /// Start with the oldest stored event
     #[arg(long)]
     pub from_start: bool,
     #[command(flatten)]
@@ -268,19 +264,18 @@ pub struct EventsTail {
 /// `agon events topics`
 #[derive(Debug, Args)]
 pub struct EventsTopics {
-    /// Make the topics that are missing
+    /// Create missing topics
     #[arg(long)]
     pub apply: bool,
     #[command(flatten)]
     pub settings: Settings,
 }
 
-/// The commands about dead letters.
 #[derive(Debug, Subcommand)]
 pub enum DlqCommand {
-    /// Print them, the oldest first, one JSON object a line.
+    /// Print dead letters, oldest first, one JSON object per line.
     List(DlqList),
-    /// Hand a consumer its dead letters of one key again, in order.
+    /// Redeliver the dead letters of one key to a consumer, in order.
     Replay(DlqReplay),
 }
 
@@ -289,7 +284,7 @@ pub enum DlqCommand {
 pub struct DlqList {
     #[command(flatten)]
     pub remote: Remote,
-    /// Only of this consumer
+    /// Only dead letters of this consumer
     #[arg(long, default_value = "")]
     pub consumer: String,
     #[command(flatten)]
@@ -301,9 +296,9 @@ pub struct DlqList {
 pub struct DlqReplay {
     #[command(flatten)]
     pub remote: Remote,
-    /// The consumer
+    /// Name of the consumer
     pub consumer: String,
-    /// The key
+    /// Key of the events
     pub key: String,
     #[command(flatten)]
     pub settings: Settings,
@@ -312,11 +307,11 @@ pub struct DlqReplay {
 /// `agon promote`
 #[derive(Debug, Args)]
 pub struct Promote {
-    /// The postgres:// URL of the database that gets the data; it must be empty
+    /// postgres:// URL of the target database, which must be empty
     #[arg(long, value_name = "URL")]
     pub to: String,
-    /// The s3:// URL of the bucket that gets the test data, with `--set problem.objects.endpoint=…` and
-    /// others [default: it stays where it is]
+    /// s3:// URL of the target bucket for test data; `--set problem.objects.endpoint=…` and others
+    /// configure it [default: test data is not moved]
     #[arg(long, value_name = "URL")]
     pub objects: Option<String>,
     #[command(flatten)]
@@ -326,7 +321,7 @@ pub struct Promote {
 /// `agon backup`
 #[derive(Debug, Args)]
 pub struct Backup {
-    /// The file to write, such as agon.tar; it must not exist
+    /// File to write, such as agon.tar; it must not exist
     #[arg(long, value_name = "FILE")]
     pub to: PathBuf,
     #[command(flatten)]
@@ -336,10 +331,10 @@ pub struct Backup {
 /// `agon restore`
 #[derive(Debug, Args)]
 pub struct Restore {
-    /// A file that `agon backup` wrote
+    /// A file written by `agon backup`
     #[arg(long, value_name = "FILE")]
     pub from: PathBuf,
-    /// The data directory to make; it must not exist, or be empty
+    /// Data directory to create; it must be missing or empty
     #[arg(long, value_name = "DIR")]
     pub data: PathBuf,
 }
@@ -363,10 +358,9 @@ pub struct Keys {
     pub command: KeysCommand,
 }
 
-/// The commands about keys.
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
-    /// Print an account's private key (PKCS#8 PEM), to be put into a process's `keys` directory as ACCOUNT.pem.
+    /// Print an account's private key (PKCS#8 PEM). Store it as ACCOUNT.pem in the `keys` directory of a process.
     Export(KeysExport),
 }
 
@@ -386,10 +380,9 @@ pub struct Admin {
     pub command: AdminCommand,
 }
 
-/// The administrators' commands.
 #[derive(Debug, Subcommand)]
 pub enum AdminCommand {
-    /// Make a one-time code with which USER can set a new password.
+    /// Create a one-time code with which USER can set a new password.
     ResetPassword(ResetPassword),
 }
 
@@ -411,12 +404,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn command_line_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn migrations_are_undone_with_care() {
+    fn migrate_down_asks_for_confirmation_by_default() {
         let cli = Cli::parse_from(["agon", "migrate", "down", "auth", "--to", "1", "--data", "d"]);
         let Some(Command::Migrate(Migrate { command: MigrateCommand::Down(down) })) = cli.command
         else {
@@ -431,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn a_promotion_says_where_to() {
+    fn promote_requires_a_target() {
         let line = ["agon", "promote", "--to", "postgres://h/d", "--events", "kafka://h:1"];
         let cli = Cli::parse_from(line);
         let Some(Command::Promote(promote)) = cli.command else { panic!("another command") };
@@ -443,7 +436,7 @@ mod tests {
     }
 
     #[test]
-    fn serves_without_arguments() {
+    fn default_command_is_serve() {
         let cli = Cli::parse_from(["agon"]);
         assert!(matches!(cli.command.unwrap_or_default(), Command::Serve(_)));
     }

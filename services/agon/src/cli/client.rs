@@ -1,4 +1,4 @@
-//! How commands talk to a server.
+//! gRPC channels of the commands.
 
 use ids::Clock;
 use proto::auth::RefreshSessionRequest;
@@ -15,8 +15,8 @@ use crate::failure::Failure;
 /// A channel whose calls carry the user's access token.
 pub type SignedIn = InterceptedService<Channel, Bearer>;
 
-/// Seconds before its end when an access token is replaced already.
-const EARLY: i64 = 30;
+/// Seconds before expiry at which an access token is refreshed.
+const REFRESH_MARGIN: i64 = 30;
 
 /// Adds `authorization` to every call.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ impl Bearer {
     fn new(token: &str) -> Result<Self, Failure> {
         let value = format!("Bearer {token}").parse();
         let mut value: MetadataValue<Ascii> =
-            value.map_err(|_| Failure::denied("the stored token is damaged; log in again"))?;
+            value.map_err(|_| Failure::denied("the stored token is invalid; log in again"))?;
         value.set_sensitive(true);
         Ok(Self(value))
     }
@@ -39,12 +39,12 @@ impl Interceptor for Bearer {
     }
 }
 
-/// A channel without a credential.
+/// A channel without credential.
 pub fn connect(server: &str) -> Result<Channel, Failure> {
     Channel::connect(server).map_err(|error| Failure::usage(format!("--server: {error}")))
 }
 
-/// A channel with the credential that `agon login` kept, refreshed when it is about to expire.
+/// A channel with the session stored by `agon login`, refreshed if it expires soon.
 pub async fn signed_in(server: &str) -> Result<SignedIn, Failure> {
     let mut credentials = Credentials::load()?;
     let Some(stored) = credentials.get(server).cloned() else {
@@ -53,7 +53,7 @@ pub async fn signed_in(server: &str) -> Result<SignedIn, Failure> {
     };
     let channel = connect(server)?;
     let now = Clock::system().now().timestamp();
-    if stored.expires_at - EARLY > now {
+    if stored.expires_at - REFRESH_MARGIN > now {
         return Ok(InterceptedService::new(channel, Bearer::new(&stored.access_token)?));
     }
     let request = RefreshSessionRequest { refresh_token: stored.refresh_token };

@@ -1,23 +1,20 @@
-//! The sessions of `agon login`, kept between commands in one file that only its owner can read.
+//! The sessions of `agon login`, stored in one file with mode 0600.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::data_dir::{make_private_dir, read_if_any, write_private};
+use crate::data_dir::{make_private_dir, read_if_exists, write_private};
 use crate::failure::Failure;
 
 /// One session at one server.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Stored {
-    /// Who logged in.
     pub username: String,
-    /// For `authorization`.
     pub access_token: String,
-    /// Seconds since 1970 when the access token expires.
+    /// Expiry of the access token, in seconds since 1970.
     pub expires_at: i64,
-    /// Gets the next access token.
     pub refresh_token: String,
 }
 
@@ -28,22 +25,21 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Reads the file; empty when there is none.
+    /// Reads the file. A missing file has no sessions.
     pub fn load() -> Result<Self, Failure> {
         let path = path()?;
-        let Some(text) = read_if_any(&path)? else { return Ok(Self::default()) };
+        let Some(text) = read_if_exists(&path)? else { return Ok(Self::default()) };
         serde_json::from_str(&text).map_err(|error| {
             let path = path.display();
-            Failure::config(format!("{path}: {error}; remove the file and log in again"))
+            Failure::config(format!("{path}: {error}; delete the file and log in again"))
         })
     }
 
-    /// The session at a server.
     pub fn get(&self, server: &str) -> Option<&Stored> {
         self.servers.get(server)
     }
 
-    /// Keeps a session, and writes the file.
+    /// Stores a session and writes the file.
     pub fn put(&mut self, server: &str, stored: Stored) -> Result<(), Failure> {
         self.servers.insert(server.to_owned(), stored);
         let path = path()?;
@@ -61,6 +57,6 @@ pub fn path() -> Result<PathBuf, Failure> {
     let dir = var("AGON_HOME")
         .or_else(|| var("XDG_CONFIG_HOME").map(|dir| dir.join("agon")))
         .or_else(|| var("HOME").map(|dir| dir.join(".config/agon")));
-    let dir = dir.ok_or_else(|| Failure::config("set AGON_HOME: there is no home directory"))?;
+    let dir = dir.ok_or_else(|| Failure::config("no home directory found; set AGON_HOME"))?;
     Ok(dir.join("credentials.json"))
 }

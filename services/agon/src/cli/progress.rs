@@ -1,19 +1,17 @@
-//! Progress, for people on a terminal and for logs alike.
+//! Progress display on standard error.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar on a terminal; otherwise one line whenever the phase changes. All on standard error, so
-/// that a command's result can be piped.
+/// A progress bar on a terminal; otherwise one line per phase.
 pub struct Progress {
     bar: Option<ProgressBar>,
     phase: String,
 }
 
 impl Progress {
-    /// Starts in `phase`.
     pub fn new(phase: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new_spinner();
@@ -25,7 +23,7 @@ impl Progress {
         progress
     }
 
-    /// `done` of `total` steps of a phase; a total of 0 is one that is not known yet.
+    /// Shows `done` of `total` steps of a phase. A total of 0 is unknown.
     pub fn update(&mut self, phase: &str, done: u64, total: u64) {
         let changed = self.phase != phase;
         if changed {
@@ -43,7 +41,7 @@ impl Progress {
             } else {
                 "{spinner} {msg}"
             };
-            let style = ProgressStyle::with_template(template).expect("a template of ours");
+            let style = ProgressStyle::with_template(template).expect("the template is valid");
             bar.set_style(style.progress_chars("=> "));
             bar.set_length(total);
         }
@@ -51,7 +49,7 @@ impl Progress {
         bar.set_position(done);
     }
 
-    /// Leaves the terminal as it was.
+    /// Removes the bar from the terminal.
     pub fn finish(self) {
         if let Some(bar) = self.bar {
             bar.finish_and_clear();

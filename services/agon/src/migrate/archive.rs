@@ -1,4 +1,4 @@
-//! Writing a backup: a tar of files and, behind them, the manifest.
+//! Writes a backup: a tar archive of files, with the manifest at the end.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -9,28 +9,32 @@ use sha2::{Digest as _, Sha256};
 
 use super::manifest::{Entry, FORMAT, Manifest, NAME};
 
-/// A file of the backup: its path there, and where its bytes are.
+/// A file to back up.
 pub struct Source {
+    /// Path in the archive.
     pub name: String,
     pub path: PathBuf,
-    /// The digest that its name promises.
+    /// Expected SHA-256; the write fails if the content differs.
     pub digest: Option<String>,
 }
 
-/// Why a file could not be taken.
 #[derive(Debug)]
-pub enum Stopped {
-    /// It is not there (any more).
+pub enum ArchiveError {
+    /// The file does not exist.
     Missing(PathBuf),
-    /// It is not what its name says.
+    /// The content does not match the expected digest or size.
     Damaged(PathBuf),
-    /// The disk.
     Io(PathBuf, io::Error),
 }
 
-/// Writes the files to `to`, which is made, and waits for the disk. Blocks.
-pub fn write(to: &Path, files: &[Source], seconds: i64, time: String) -> Result<Manifest, Stopped> {
-    let failed = |error| Stopped::Io(to.to_owned(), error);
+/// Writes the files to the new file `to` and syncs it. Blocks.
+pub fn write(
+    to: &Path,
+    files: &[Source],
+    seconds: i64,
+    time: String,
+) -> Result<Manifest, ArchiveError> {
+    let failed = |error| ArchiveError::Io(to.to_owned(), error);
     let file = create(to).map_err(failed)?;
     let mut archive = tar::Builder::new(BufWriter::with_capacity(1 << 20, file));
     let mtime = u64::try_from(seconds).unwrap_or_default();
@@ -53,10 +57,10 @@ fn append(
     archive: &mut tar::Builder<impl Write>,
     source: &Source,
     mtime: u64,
-) -> Result<Entry, Stopped> {
+) -> Result<Entry, ArchiveError> {
     let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Stopped::Missing(source.path.clone()),
-        _ => Stopped::Io(source.path.clone(), error),
+        io::ErrorKind::NotFound => ArchiveError::Missing(source.path.clone()),
+        _ => ArchiveError::Io(source.path.clone(), error),
     };
     let file = File::open(&source.path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
@@ -64,11 +68,11 @@ fn append(
     let mut header = header(size, mtime);
     archive.append_data(&mut header, &source.name, &mut reader).map_err(failed)?;
     if reader.read != size {
-        return Err(Stopped::Damaged(source.path.clone()));
+        return Err(ArchiveError::Damaged(source.path.clone()));
     }
     let sha256 = hex::encode(reader.hash.finalize());
     match &source.digest {
-        Some(digest) if *digest != sha256 => Err(Stopped::Damaged(source.path.clone())),
+        Some(digest) if *digest != sha256 => Err(ArchiveError::Damaged(source.path.clone())),
         _ => Ok(Entry { size, sha256 }),
     }
 }
@@ -81,14 +85,14 @@ fn header(size: u64, mtime: u64) -> tar::Header {
     header
 }
 
-/// A file that only its owner may read: secrets are in it.
+/// Creates a file with mode 0600: backups contain secrets.
 pub fn create(path: &Path) -> io::Result<File> {
     let mut options = fs::OpenOptions::new();
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.write(true).create_new(true).open(path)
 }
 
-/// Hashes what is read.
+/// Hashes and counts the bytes that are read.
 pub struct Hashing<R> {
     pub inner: R,
     pub hash: Sha256,

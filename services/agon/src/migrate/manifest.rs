@@ -1,62 +1,63 @@
-//! What is in a backup, and what may be.
+//! The manifest of a backup, and which paths a backup may contain.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-/// The name of the manifest, which is the last file of a backup: one without it is not whole.
+/// File name of the manifest. It is the last file of a backup: a backup without it is incomplete.
 pub const NAME: &str = "manifest.json";
-/// How a backup looks like.
+/// Version of the backup format.
 pub const FORMAT: u32 = 1;
 
-/// What a backup says of itself.
+/// The manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`FORMAT`] of the program that wrote it.
     pub format: u32,
-    /// Its version.
+    /// Version of the program that wrote it.
     pub version: String,
-    /// When, RFC 3339.
+    /// Time of the snapshot, RFC 3339.
     pub time: String,
-    /// Every file by its path.
+    /// Files by path.
     pub files: BTreeMap<String, Entry>,
 }
 
-/// A file.
+/// Size and digest of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its bytes.
+    /// In bytes.
     pub size: u64,
-    /// Their SHA-256, hexadecimal.
+    /// Hexadecimal.
     pub sha256: String,
 }
 
 impl Manifest {
-    /// Whether a program of version `own` can restore this; the error is for people.
+    /// Fails if a program of version `own` cannot restore this backup.
     pub fn check(&self, own: &str) -> Result<(), String> {
         if self.format > FORMAT || parts(&self.version) > parts(own) {
             return Err(format!(
-                "it was written by agon {}, which is newer than this program ({own}); restore it with that version \
-                 or a later one",
-                self.version
+                "it was written by agon {}, which is newer than this program ({own}); restore it with version {} or newer",
+                self.version, self.version
             ));
         }
         Ok(())
     }
 
-    /// How these files differ from the manifest, in words; nothing when they do not.
+    /// Describes how the files differ from the manifest; empty if they are equal.
     pub fn differences(&self, files: &BTreeMap<String, Entry>) -> Vec<String> {
         let mut found = Vec::new();
         for (name, entry) in &self.files {
             match files.get(name) {
                 None => found.push(format!("{name} is missing")),
-                Some(there) if there != entry => found.push(format!("{name} is damaged")),
+                Some(found_entry) if found_entry != entry => {
+                    found.push(format!("{name} is damaged"))
+                }
                 Some(_) => {}
             }
         }
-        let strange = files.keys().filter(|name| !self.files.contains_key(*name));
-        found.extend(strange.map(|name| format!("{name} is not in the manifest")));
+        let unknown = files.keys().filter(|name| !self.files.contains_key(*name));
+        found.extend(unknown.map(|name| format!("{name} is not in the manifest")));
         found
     }
 }
@@ -65,7 +66,7 @@ fn parts(version: &str) -> Vec<u64> {
     version.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect()
 }
 
-/// Whether a file may be put at this path: inside the directory, and where an installation has files.
+/// Whether a backup may contain this path: relative, without `..`, at most three components.
 pub fn is_inside(path: &Path) -> bool {
     let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
     plain && (1..=3).contains(&path.components().count()) && path.to_str().is_some()
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn newer_programs_are_named() {
+    fn backups_of_newer_programs_are_refused() {
         for good in ["0.1.0", "0.0.9", "0.1.0-beta"] {
             manifest(good).check("0.1.0").unwrap();
         }
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_stay_inside() {
+    fn paths_outside_the_directory_are_refused() {
         for good in ["auth.db", "keys/judge.pem", "objects/ab/cdef"] {
             assert!(is_inside(Path::new(good)), "{good}");
         }

@@ -1,4 +1,4 @@
-//! Test data: the objects that some version of a problem needs.
+//! Test data: the objects that problem versions refer to.
 
 use std::path::Path;
 
@@ -9,28 +9,28 @@ use super::step::Step;
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// The target's bucket, found to be usable.
+/// Opens the target's bucket.
 pub async fn open(target: &Config, data: &Path) -> Result<Bucket, Failure> {
-    Bucket::open(&target.problem.objects, data).await.map_err(worded)
+    Bucket::open(&target.problem.objects, data).await.map_err(failure)
 }
 
-/// Copies all objects to a bucket, and reads them there.
+/// Copies all objects to a bucket and verifies them.
 pub async fn copy(source: &Config, to: &Bucket, data: &Path, problem: &Db) -> Result<(), Failure> {
-    let mut pace = Step::start("objects");
-    let Some(files) = Files::of(&source.problem.objects, data).map_err(worded)? else {
+    let mut step = Step::start("objects");
+    let Some(files) = Files::of(&source.problem.objects, data).map_err(failure)? else {
         return Ok(());
     };
-    let digests = problem::referenced_objects(problem).await.map_err(worded)?;
+    let digests = problem::referenced_objects(problem).await.map_err(failure)?;
     let total = digests.len() as u64;
-    let seen = |done| pace.seen("objects", done, total);
-    let moved = transfer::copy(&files, to, &digests, seen).await;
-    let moved = moved.map_err(worded)?;
-    pace.done("objects", moved.objects, "objects");
+    let progress = |done| step.update("objects", done, total);
+    let moved = transfer::copy(&files, to, &digests, progress).await;
+    let moved = moved.map_err(failure)?;
+    step.finish("objects", moved.objects, "objects");
     Ok(())
 }
 
-/// Words a failure for the operator.
-pub fn worded(error: problem::Error) -> Failure {
+/// Converts an error to a failure of the program.
+pub fn failure(error: problem::Error) -> Failure {
     match error {
         problem::Error::Config(text) => Failure::config(text),
         problem::Error::Unavailable(text) => Failure::unavailable(text),

@@ -1,31 +1,31 @@
-//! From where to where a promotion goes.
+//! Source and target configuration of a promotion.
 
 use crate::cli::arguments::Promote;
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// An installation as it is, and as it is going to be.
+/// Source and target of a promotion.
 #[derive(Debug)]
 pub struct Plan {
-    /// In the data directory.
+    /// The data directory.
     pub source: Config,
-    /// On the other engines.
+    /// The new engines.
     pub target: Config,
-    /// Whether objects move.
+    /// Whether objects are copied.
     pub objects: bool,
 }
 
 impl Plan {
-    /// What the arguments ask for, checked.
+    /// Checks the arguments.
     pub fn new(config: &Config, arguments: &Promote) -> Result<Self, Failure> {
         if arguments.settings.database.is_some() {
-            let text = "--database: the data comes from the SQLite files of --data, and goes where --to says";
+            let text = "--database: must not be set; the source is --data, the target is --to";
             return Err(Failure::usage(text));
         }
         let to = &arguments.to;
         if !to.starts_with("postgres://") && !to.starts_with("postgresql://") {
             return Err(Failure::usage(
-                "--to: give the URL of a PostgreSQL database, such as postgres://user:password@host/agon",
+                "--to: must be the URL of a PostgreSQL database, such as postgres://user:password@host/agon",
             ));
         }
         let mut source = config.clone();
@@ -35,12 +35,12 @@ impl Plan {
         target.database.url.clone_from(to);
         if let Some(url) = &arguments.objects {
             if !url.starts_with("s3://") {
-                let text = "--objects: give the URL of a bucket, such as s3://bucket/prefix";
+                let text = "--objects: must be the URL of a bucket, such as s3://bucket/prefix";
                 return Err(Failure::usage(text));
             }
             if source.problem.objects.url.starts_with("s3://") {
                 return Err(Failure::usage(
-                    "--objects: problem.objects.url is a bucket already; leave --objects out, and they stay there",
+                    "--objects: must not be set, because problem.objects.url is a bucket already",
                 ));
             }
             target.problem.objects.url.clone_from(url);
@@ -50,7 +50,7 @@ impl Plan {
         Ok(Self { source, target, objects: arguments.objects.is_some() })
     }
 
-    /// The settings to start with, as flags; passwords are left out.
+    /// The flags of `agon serve` for the target, without passwords.
     pub fn flags(&self) -> Vec<String> {
         let (to, default) = (&self.target, Config::default());
         let mut flags = vec![format!("--database '{}'", without_password(&to.database.url))];
@@ -69,8 +69,8 @@ impl Plan {
             ("problem.objects.region", &objects.region, ""),
             ("problem.objects.access_key", &objects.access_key, ""),
         ];
-        for (key, value, usual) in pairs {
-            if value != usual {
+        for (key, value, default) in pairs {
+            if value != default {
                 flags.push(format!("--set {key}='{value}'"));
             }
         }
@@ -84,15 +84,15 @@ impl Plan {
     }
 }
 
-/// A URL whose password stays where it was given.
+/// Replaces the password of a URL by `…`.
 pub fn without_password(url: &str) -> String {
-    let hidden = || {
+    let redacted = || {
         let (scheme, rest) = url.split_once("://")?;
-        let (account, place) = rest.rsplit_once('@')?;
+        let (account, host) = rest.rsplit_once('@')?;
         let (name, _) = account.split_once(':')?;
-        Some(format!("{scheme}://{name}:…@{place}"))
+        Some(format!("{scheme}://{name}:…@{host}"))
     };
-    hidden().unwrap_or_else(|| url.to_owned())
+    redacted().unwrap_or_else(|| url.to_owned())
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn from_the_files_to_the_engines() {
+    fn flags_select_the_target_without_passwords() {
         let plan = plan("postgres://a:hush@h/d", Some("s3://tests/x"), |config| {
             config.events.url = "kafka://h:9092".into();
         })
@@ -123,19 +123,19 @@ mod tests {
     }
 
     #[test]
-    fn refusals_name_the_flag() {
+    fn errors_name_the_flag() {
         assert!(plan("mysql://h/d", None, |_| {}).unwrap_err().starts_with("--to: "));
         assert!(plan("postgres://h/d", Some("file:"), |_| {}).unwrap_err().contains("--objects: "));
-        let there = plan("postgres://h/d", Some("s3://b"), |config| {
+        let bucket = plan("postgres://h/d", Some("s3://b"), |config| {
             config.problem.objects.url = "s3://a".into();
         });
-        assert!(there.unwrap_err().starts_with("--objects: "));
+        assert!(bucket.unwrap_err().starts_with("--objects: "));
         let wrong = plan("postgres://h/d", None, |config| config.events.url = "amqp://h".into());
         assert!(wrong.unwrap_err().starts_with("events."));
     }
 
     #[test]
-    fn passwords_stay_where_they_were_given() {
+    fn passwords_are_redacted() {
         assert_eq!(without_password("postgres://a:b@c@h/d"), "postgres://a:…@h/d");
         assert_eq!(without_password("postgres://a@h/d"), "postgres://a@h/d");
         assert_eq!(without_password("postgres://h:5432/d"), "postgres://h:5432/d");

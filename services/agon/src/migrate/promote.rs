@@ -1,8 +1,8 @@
-//! `agon promote`: an installation moves from its data directory to other engines.
+//! `agon promote`: copies an installation from its data directory to other engines.
 
 use std::process::ExitCode;
 
-use db::promotion::{self, Begun};
+use db::promotion::{self, BeginOutcome};
 use ids::Clock;
 
 use crate::cli::arguments::Promote;
@@ -11,9 +11,8 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::migrate::plan::Plan;
 use crate::migrate::{events, objects, source_id, tables};
-use crate::server::databases::{self, Databases, failure};
+use crate::server::databases::{self, Databases, database_failure};
 
-/// Runs the command.
 pub async fn run(arguments: &Promote) -> Result<ExitCode, Failure> {
     let config = config::load(&arguments.settings)?.value;
     let plan = Plan::new(&config, arguments)?;
@@ -24,11 +23,11 @@ pub async fn run(arguments: &Promote) -> Result<ExitCode, Failure> {
     source.migrate().await?;
     let target = Databases::open(&plan.target, data.path(), &clock).await?;
     target.migrate().await?;
-    let done = promote(&plan, &data, &source, &target).await;
+    let result = promote(&plan, &data, &source, &target).await;
     source.close().await;
     target.close().await;
-    done?;
-    crate::cli::output::print(told(&plan, &data));
+    result?;
+    crate::cli::output::print(instructions(&plan, &data));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,16 +46,16 @@ async fn promote(
         true => Some(objects::open(&plan.target, data.path()).await?),
         false => None,
     };
-    let begun = tables::begin(target, source_id::of(data)?).await?;
-    if begun.iter().all(|begun| matches!(begun, Begun::Finished(_))) {
-        print_line!("everything was promoted before; nothing to do");
+    let states = tables::begin(target, source_id::of(data)?).await?;
+    if states.iter().all(|state| matches!(state, BeginOutcome::Finished(_))) {
+        print_line!("the promotion is complete already; nothing to do");
         return Ok(());
     }
-    if begun.iter().any(|begun| *begun != Begun::New) {
-        print_line!("going on where it was interrupted");
+    if states.iter().any(|state| *state != BeginOutcome::New) {
+        print_line!("resuming the interrupted promotion");
     }
-    let apart: &[&str] = if events.is_some() { &bus::promotion::APART } else { &[] };
-    tables::copy(source, target, apart).await?;
+    let excluded: &[&str] = if events.is_some() { &bus::promotion::MOVED_TABLES } else { &[] };
+    tables::copy(source, target, excluded).await?;
     if let Some(bucket) = &bucket {
         objects::copy(&plan.source, bucket, data.path(), &source.of("problem")).await?;
     }
@@ -65,26 +64,25 @@ async fn promote(
     }
     for (db, _) in target.each() {
         let finished = promotion::finish(db).await;
-        finished.map_err(|error| failure(db.service(), &error))?;
+        finished.map_err(|error| database_failure(db.service(), &error))?;
     }
     Ok(())
 }
 
-/// How to go on.
-fn told(plan: &Plan, data: &DataDir) -> String {
+/// How to start on the new engines.
+fn instructions(plan: &Plan, data: &DataDir) -> String {
     let dir = data.path().display();
     let flags: Vec<String> =
         plan.flags().into_iter().map(|flag| format!(" \\\n    {flag}")).collect();
     let objects = match plan.objects {
         true => "",
-        false => "Test data stays where it was.\n",
+        false => "Test data was not moved.\n",
     };
     format!(
-        "\nEverything is there, and the same on both sides. Start with:\n  agon serve --data {dir}{}\n{objects}\
-         The secrets are still files in {dir}: root-secret, from which page tokens and the keys of tokens come (or \
-         give its text as the setting root_secret), and keys/. Keep them, and take them along to another machine; \
-         without them nobody stays signed in.\nThe SQLite files are as they were. Do not serve from them again: what \
-         happened there later would be missing here.\n",
+        "\nEverything is copied and verified. Start with:\n  agon serve --data {dir}{}\n{objects}\
+         The secrets are still in {dir}: root-secret (or set root_secret to its content) and keys/. Keep them and \
+         copy them to any other machine; without them all sessions are lost.\nThe SQLite files are unchanged. Do \
+         not serve from them again: later changes to them are not copied.\n",
         flags.concat()
     )
 }

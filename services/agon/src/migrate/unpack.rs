@@ -1,4 +1,4 @@
-//! Reading a backup into a directory.
+//! Unpacks a backup into a directory.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -12,63 +12,63 @@ use super::manifest::{Entry, Manifest, NAME, is_inside};
 use crate::data_dir::make_private_dir;
 use crate::failure::Failure;
 
-/// The most that a manifest may have.
-const LARGEST: u64 = 256 << 20;
+/// Maximum size of a manifest, in bytes.
+const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 
-/// Puts every file of the backup into `directory`, and compares them with the manifest. Blocks.
+/// Unpacks all files into `directory` and verifies them against the manifest. Blocks.
 ///
 /// # Errors
-/// Says what is wrong with the backup; the directory is then of no use.
+/// If the backup is incomplete, damaged or too new. The directory is then unusable.
 pub fn unpack(from: &Path, directory: &Path) -> Result<Manifest, Failure> {
     let unreadable = |error: io::Error| {
         Failure::storage(format!("--from: {} cannot be read: {error}", from.display()))
     };
-    let refused = |what: String| Failure::storage(format!("--from: {}: {what}", from.display()));
+    let invalid = |what: String| Failure::storage(format!("--from: {}: {what}", from.display()));
     let file = BufReader::with_capacity(1 << 20, File::open(from).map_err(unreadable)?);
     let mut archive = tar::Archive::new(file);
     let (mut files, mut manifest) = (BTreeMap::new(), None);
-    // What the reader of archives says repeats the bytes that it does not understand.
-    let garbled = |error: io::Error| match error.raw_os_error() {
+    // The error message of the tar reader contains raw bytes: do not print it.
+    let malformed = |error: io::Error| match error.raw_os_error() {
         Some(_) => unreadable(error),
-        None => refused("is no backup, or a damaged one".into()),
+        None => invalid("is not a backup, or is damaged".into()),
     };
     for entry in archive.entries().map_err(unreadable)? {
-        let entry = entry.map_err(garbled)?;
+        let entry = entry.map_err(malformed)?;
         let path = entry.path().map_err(unreadable)?.into_owned();
         let name = path.display().to_string();
         if entry.header().entry_type() != tar::EntryType::Regular || !is_inside(&path) {
-            return Err(refused(format!("{name:?} has no place in a backup")));
+            return Err(invalid(format!("unexpected entry {name:?}")));
         }
         if name == NAME {
-            manifest = Some(read_manifest(entry).map_err(refused)?);
+            manifest = Some(read_manifest(entry).map_err(invalid)?);
             continue;
         }
         let to = directory.join(&path);
         make_private_dir(to.parent().unwrap_or(directory))?;
-        let written = put(entry, &to)
+        let written = write_file(entry, &to)
             .map_err(|error| Failure::storage(format!("cannot write {}: {error}", to.display())))?;
         if files.insert(name.clone(), written).is_some() {
-            return Err(refused(format!("{name} is there twice")));
+            return Err(invalid(format!("duplicate entry {name}")));
         }
     }
-    let missing = || refused("it is not whole: the manifest at its end is missing".into());
+    let missing = || invalid("is incomplete: the manifest at its end is missing".into());
     let manifest = manifest.ok_or_else(missing)?;
-    manifest.check(crate::VERSION.version).map_err(refused)?;
-    let wrong = manifest.differences(&files);
-    match wrong.is_empty() {
+    manifest.check(crate::VERSION.version).map_err(invalid)?;
+    let differences = manifest.differences(&files);
+    match differences.is_empty() {
         true => Ok(manifest),
-        false => Err(refused(wrong.join("; "))),
+        false => Err(invalid(differences.join("; "))),
     }
 }
 
 fn read_manifest(entry: impl Read) -> Result<Manifest, String> {
     let mut text = Vec::new();
-    let read = entry.take(LARGEST).read_to_end(&mut text);
+    let read = entry.take(MAX_MANIFEST_BYTES).read_to_end(&mut text);
     read.map_err(|error| error.to_string())?;
     serde_json::from_slice(&text).map_err(|error| format!("{NAME} cannot be read: {error}"))
 }
 
-fn put(entry: impl Read, to: &Path) -> io::Result<Entry> {
+fn write_file(entry: impl Read, to: &Path) -> io::Result<Entry> {
     let mut file = create(to)?;
     let mut reader = Hashing { inner: entry, hash: Sha256::new(), read: 0 };
     io::copy(&mut reader, &mut file)?;
@@ -76,7 +76,7 @@ fn put(entry: impl Read, to: &Path) -> io::Result<Entry> {
     Ok(Entry { size: reader.read, sha256: hex::encode(reader.hash.finalize()) })
 }
 
-/// Sees that the names in a directory, and in those below, are on the disk.
+/// Syncs a directory and all directories below it.
 pub fn sync(directory: &Path) -> io::Result<()> {
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

@@ -1,4 +1,4 @@
-//! What a person reads when the platform is up.
+//! The start-up message on standard output.
 
 use std::io::Write;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use crate::server::base::Base;
 use crate::server::listeners::Addresses;
 use crate::server::roles::{Role, Roles};
 
-/// Where the first start writes the administrator's password.
+/// The file in the data directory to which the first start writes the administrator's password.
 pub const PASSWORD_FILE: &str = "admin-password";
 
-/// Says where everything is, and a first thing to try.
-pub fn print(base: &Base, addresses: Addresses, took: Duration) {
+/// Prints addresses, data directory, password file and a first command. Ignores a closed standard output.
+pub fn print(base: &Base, addresses: Addresses, startup: Duration) {
     let Addresses { grpc, rest, admin } = addresses;
     let password = base.data.join(PASSWORD_FILE);
     let mut lines =
-        vec![format!("agon {} is ready ({} ms)", crate::VERSION.version, took.as_millis())];
+        vec![format!("agon {} is ready ({} ms)", crate::VERSION.version, startup.as_millis())];
     if base.config.roles != Roles::default() {
         lines.push(format!("  roles  {}", base.config.roles));
     }
@@ -25,13 +25,12 @@ pub fn print(base: &Base, addresses: Addresses, took: Duration) {
     lines.push(format!("  gRPC   {grpc}   with reflection: grpcurl -plaintext {grpc} list"));
     lines.push(format!("  admin  http://{admin}   /livez /readyz /metrics /version"));
     lines.push(format!("  data   {}", base.data.path().display()));
-    if base.plays(Role::Auth) && password.exists() {
+    if base.runs(Role::Auth) && password.exists() {
         lines.push(format!("  login  admin, password in {}", password.display()));
     }
     lines.push(match rest {
         Some(rest) => format!("Try:  curl http://{rest}/v1/problems\n"),
         None => format!("Try:  curl http://{admin}/readyz\n"),
     });
-    // A closed standard output is no reason not to serve.
     let _ = std::io::stdout().write_all(lines.join("\n").as_bytes());
 }

@@ -1,4 +1,4 @@
-//! What the roles of a process share, and the ways to those of other processes.
+//! Resources shared by the roles of a process, and the channels to other processes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,33 +18,29 @@ use crate::server::roles::Role;
 use crate::server::topics::produced;
 use crate::server::{keys, secrets};
 
-/// What every role is given.
+/// Shared resources of all roles.
 pub struct Base {
-    /// The configuration.
     pub config: Config,
-    /// The data directory, locked.
+    /// The locked data directory.
     pub data: Arc<DataDir>,
-    /// The databases of the services in this process, up to date.
+    /// The migrated databases of this process's services.
     pub databases: Databases,
-    /// Time and ids.
     pub clock: Clock,
-    /// Live messages and counters.
     pub cache: Cache,
-    /// This process's own services.
+    /// In-process calls to this process's services.
     pub local: Local,
-    /// Background work.
     pub tasks: Tasks,
-    /// The roles of other processes.
+    /// Channels to the roles of other processes.
     remote: BTreeMap<Role, Channel>,
 }
 
 impl Base {
-    /// Opens what the roles share.
+    /// Opens and migrates the databases and connects to the peers.
     pub async fn open(config: &Config, data: DataDir, tasks: Tasks) -> Result<Self, Failure> {
         let clock = Clock::system();
         let databases = Databases::open(config, data.path(), &clock).await?;
         databases.migrate().await?;
-        databases.refuse_half().await?;
+        databases.refuse_unfinished_promotion().await?;
         Ok(Self {
             cache: cache(config, &clock)?,
             local: Local::new(),
@@ -57,70 +53,69 @@ impl Base {
         })
     }
 
-    /// Whether this process plays a role.
-    pub fn plays(&self, role: Role) -> bool {
-        self.config.roles.play(role)
+    /// Whether this process runs a role.
+    pub fn runs(&self, role: Role) -> bool {
+        self.config.roles.contains(role)
     }
 
-    /// What other secrets are derived from.
+    /// The root secret, from which other secrets are derived.
     pub fn secret(&self) -> Result<RootSecret, Failure> {
         secrets::root(&self.config, &self.data)
     }
 
-    /// For page tokens.
+    /// The key of page tokens.
     pub fn page_key(&self) -> Result<PageKey, Failure> {
         Ok(PageKey::new(&self.secret()?))
     }
 
-    /// The way to a role, in this process or another.
-    pub fn to(&self, role: Role) -> Result<Channel, Failure> {
-        if self.plays(role) {
+    /// The channel to a role, in this process or another.
+    pub fn channel(&self, role: Role) -> Result<Channel, Failure> {
+        if self.runs(role) {
             return Ok(self.local.clone().into());
         }
         self.remote.get(&role).cloned().ok_or_else(|| {
             Failure::config(format!(
-                "peers.{role}: give at least one http://host:port, as this process does not play that role"
+                "peers.{role}: must have at least one http://host:port, because this process does not run that role"
             ))
         })
     }
 
-    /// The way to every service, whoever plays it.
-    pub fn to_all(&self) -> Result<Channel, Failure> {
+    /// One channel to all services, in this process or others.
+    pub fn channel_to_all(&self) -> Result<Channel, Failure> {
         let mut routes = vec![("agon.event.v1".to_owned(), self.local.clone().into())];
         for role in Role::SERVICES {
-            routes.push((role.package(), self.to(role)?));
+            routes.push((role.package(), self.channel(role)?));
         }
         Ok(Routes::new(routes).into())
     }
 
     /// The credential of a role's service account.
     pub fn credentials(&self, account: Role) -> Result<Credentials, Failure> {
-        let key = keys::load_or_make(&self.config, account.name())?;
-        Ok(Credentials::new(account.name(), key, self.to(Role::Auth)?, self.clock.clone()))
+        let key = keys::load_or_create(&self.config, account.name())?;
+        Ok(Credentials::new(account.name(), key, self.channel(Role::Auth)?, self.clock.clone()))
     }
 
-    /// The way from one role to another, with the credential of the first.
+    /// The channel from one role to another, with the credential of the first.
     pub fn between(&self, from: Role, to: Role) -> Result<Authorised, Failure> {
-        Ok(self.credentials(from)?.channel(self.to(to)?))
+        Ok(self.credentials(from)?.channel(self.channel(to)?))
     }
 
-    /// What tells good tokens from bad ones, where auth is in another process: with the credential of a role of this
-    /// one.
+    /// Verifies tokens through auth in another process, with the credential of a role of this process.
     pub fn verifier(&self) -> Result<Verifier, Failure> {
         let account = self.config.roles.iter().find(|role| *role != Role::Auth);
         let credentials = self.credentials(account.unwrap_or(Role::Gateway))?;
-        Ok(Verifier::remote(self.clock.clone(), self.to(Role::Auth)?, &credentials))
+        Ok(Verifier::remote(self.clock.clone(), self.channel(Role::Auth)?, &credentials))
     }
 
-    /// The events of all services: from Kafka, or from the databases of this process.
+    /// The event bus: Kafka, or the event logs in the databases of this process.
     pub fn bus(&self) -> Result<Bus, Failure> {
         let bus = if self.config.events.is_kafka() {
             Bus::kafka(self.config.events.clone(), &produced().map(|(_, topics)| topics))
         } else {
-            let here = produced().into_iter().filter_map(|(service, topics)| {
+            let logs = produced().into_iter().filter_map(|(service, topics)| {
                 self.databases.find(service).map(|db| (topics, db))
             });
-            Bus::embedded(here.collect())
+            Bus::embedded(logs.collect())
         };
         bus.map_err(|error| Failure::new(format!("events: {error}")))
     }
@@ -131,11 +126,11 @@ fn cache(config: &Config, clock: &Clock) -> Result<Cache, Failure> {
     opened.map_err(|error| Failure::config(format!("cache.url: {error}")))
 }
 
-/// One channel for each role that is configured to be elsewhere.
+/// One channel for each configured role of another process.
 fn remote(config: &Config) -> Result<BTreeMap<Role, Channel>, Failure> {
     let methods = Methods::new(&[proto::DESCRIPTOR_SET]);
-    let elsewhere = Role::SERVICES.into_iter().filter(|role| !config.roles.play(*role));
-    let peers = elsewhere.filter_map(|role| Some((role, config.peers.of(role)?)));
+    let remote = Role::SERVICES.into_iter().filter(|role| !config.roles.contains(*role));
+    let peers = remote.filter_map(|role| Some((role, config.peers.of(role)?)));
     peers
         .map(|(role, peer)| {
             let channel = Channel::connect_all(role.name(), &peer, &methods);

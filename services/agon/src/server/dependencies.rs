@@ -1,4 +1,4 @@
-//! What a process leans on, as `/readyz` tells it: its databases, the cache, and being believed by the others.
+//! Readiness checks of the dependencies: databases, cache and service credentials.
 
 use futures_util::future::join_all;
 use runtime::State;
@@ -8,21 +8,21 @@ use crate::failure::Failure;
 use crate::server::base::Base;
 use crate::server::roles::Role;
 
-/// Adds what is asked with every report.
-pub fn watch(base: &Base) -> Result<(), Failure> {
+/// Adds the checks. They run with every `/readyz` request.
+pub fn register_checks(base: &Base) -> Result<(), Failure> {
     let readiness = base.tasks.readiness();
     let databases: Vec<_> = base.databases.each().map(|(db, _)| db.clone()).collect();
     if !databases.is_empty() {
         readiness.check("databases", move || {
             let databases = databases.clone();
             async move {
-                let asked = databases.iter().map(|db| async move {
+                let checks = databases.iter().map(|db| async move {
                     let health = db.health().await;
-                    health.map_err(|why| format!("that of {}: {why}", db.service()))
+                    health.map_err(|why| format!("database of {}: {why}", db.service()))
                 });
-                let wrong: Vec<_> =
-                    join_all(asked).await.into_iter().filter_map(Result::err).collect();
-                if wrong.is_empty() { State::Ready } else { State::Failed(wrong.join("; ")) }
+                let failed: Vec<_> =
+                    join_all(checks).await.into_iter().filter_map(Result::err).collect();
+                if failed.is_empty() { State::Ready } else { State::Failed(failed.join("; ")) }
             }
         });
     }
@@ -31,9 +31,9 @@ pub fn watch(base: &Base) -> Result<(), Failure> {
         let state = cache.health().map_or_else(State::Degraded, |()| State::Ready);
         async { state }
     });
-    // Where auth is in the process there is nobody else to believe it.
-    let apart = base.config.roles.iter().filter(|_| !base.plays(Role::Auth));
-    for role in apart {
+    // A process that runs auth sends its credentials to no other process.
+    let accounts = base.config.roles.iter().filter(|_| !base.runs(Role::Auth));
+    for role in accounts {
         let credentials = base.credentials(role)?;
         readiness.check(format!("credential of {role}"), move || {
             let credentials = credentials.clone();
@@ -43,8 +43,8 @@ pub fn watch(base: &Base) -> Result<(), Failure> {
                     Err(status) => match status.code() {
                         Code::Unauthenticated | Code::PermissionDenied | Code::NotFound => {
                             State::Failed(format!(
-                                "the auth service does not accept it; is the root_secret, or the file in `keys`, \
-                                 that of the installation? ({})",
+                                "refused by the auth service ({}); check that root_secret, or the file in `keys`, is \
+                                 that of this installation",
                                 status.message()
                             ))
                         }

@@ -1,5 +1,5 @@
-//! The events' service where the services run apart: a stream comes from any of them, dead letters from all that
-//! consume.
+//! The event service of a gateway whose services run in other processes: a subscription goes to one of them, calls for
+//! dead letters go to all consumers.
 
 use std::pin::Pin;
 
@@ -18,20 +18,20 @@ use crate::failure::Failure;
 use crate::server::base::Base;
 use crate::server::roles::Role;
 
-/// Those that consume events, in the order in which their dead letters are listed.
+/// The roles that consume events, in the order in which their dead letters are listed.
 const CONSUMERS: [Role; 3] = [Role::Problem, Role::Judge, Role::Challenge];
 
 type Client = EventServiceClient<EdgeChannel>;
 
-/// The service: clients of those that consume, by the names that page tokens give them.
-pub struct Spread(Vec<(&'static str, Client)>);
+/// The clients of all consumers, each with its name in page tokens.
+pub struct EventFanout(Vec<(&'static str, Client)>);
 
-impl Spread {
-    /// Over the roles that are elsewhere; and the events of this process itself, where `here` leads to them.
-    pub fn new(base: &Base, here: Option<Channel>) -> Result<Self, Failure> {
-        let mut channels: Vec<_> = here.map(|here| ("here", here)).into_iter().collect();
-        for role in CONSUMERS.into_iter().filter(|role| !base.plays(*role)) {
-            channels.push((role.name(), base.to(role)?));
+impl EventFanout {
+    /// Connects to the consumers in other processes, and to the event service of this process through `local`.
+    pub fn new(base: &Base, local: Option<Channel>) -> Result<Self, Failure> {
+        let mut channels: Vec<_> = local.map(|local| ("here", local)).into_iter().collect();
+        for role in CONSUMERS.into_iter().filter(|role| !base.runs(*role)) {
+            channels.push((role.name(), base.channel(role)?));
         }
         let credentials = base.credentials(Role::Gateway)?;
         let client =
@@ -41,29 +41,29 @@ impl Spread {
 }
 
 #[async_trait]
-impl EventService for Spread {
+impl EventService for EventFanout {
     type SubscribeStream = Pin<Box<dyn Stream<Item = Result<SubscribeResponse, Status>> + Send>>;
 
     async fn subscribe(
         &self,
         request: Request<SubscribeRequest>,
     ) -> Result<Response<Self::SubscribeStream>, Status> {
-        let (_, client) = self.0.last().expect("there are consumers");
-        let stream = client.clone().subscribe(onward(&request)).await?.into_inner();
+        let (_, client) = self.0.last().expect("at least one consumer");
+        let stream = client.clone().subscribe(with_caller(&request)).await?.into_inner();
         Ok(Response::new(stream.boxed()))
     }
 
-    /// One role after the other; a page token says whose turn it is, and holds that role's own.
+    /// Lists one consumer after another. A page token is the consumer's name, a dot and that consumer's page token.
     async fn list_dead_letters(
         &self,
         request: Request<ListDeadLettersRequest>,
     ) -> Result<Response<ListDeadLettersResponse>, Status> {
         let token = request.get_ref().page_token.clone();
-        let (first, mut token) = self.place(&token)?;
+        let (first, mut token) = self.parse_page_token(&token)?;
         for (at, (_, client)) in self.0.iter().enumerate().skip(first) {
-            let mut asked = onward(&request);
-            asked.get_mut().page_token = std::mem::take(&mut token);
-            let mut page = client.clone().list_dead_letters(asked).await?.into_inner();
+            let mut forwarded = with_caller(&request);
+            forwarded.get_mut().page_token = std::mem::take(&mut token);
+            let mut page = client.clone().list_dead_letters(forwarded).await?.into_inner();
             let next = match page.next_page_token.as_str() {
                 "" => self.0.get(at + 1).map(|(name, _)| format!("{name}.")),
                 inner => Some(format!("{}.{inner}", self.0[at].0)),
@@ -83,7 +83,7 @@ impl EventService for Spread {
     ) -> Result<Response<ReplayDeadLettersResponse>, Status> {
         let (mut event_count, mut missing) = (0, None);
         for (_, client) in &self.0 {
-            match client.clone().replay_dead_letters(onward(&request)).await {
+            match client.clone().replay_dead_letters(with_caller(&request)).await {
                 Ok(answer) => event_count += answer.into_inner().event_count,
                 Err(status) if status.code() == Code::NotFound => missing = Some(status),
                 Err(status) => return Err(status),
@@ -96,36 +96,36 @@ impl EventService for Spread {
     }
 }
 
-impl Spread {
-    fn place(&self, token: &str) -> Result<(usize, String), Status> {
+impl EventFanout {
+    fn parse_page_token(&self, token: &str) -> Result<(usize, String), Status> {
         if token.is_empty() {
             return Ok((0, String::new()));
         }
-        let place = token.split_once('.').and_then(|(name, inner)| {
+        let position = token.split_once('.').and_then(|(name, inner)| {
             let at = self.0.iter().position(|(known, _)| *known == name)?;
             Some((at, inner.to_owned()))
         });
-        place.ok_or_else(|| {
-            let what = "is not a token of this list; send next_page_token back unchanged";
+        position.ok_or_else(|| {
+            let what = "must be a next_page_token of this list, unchanged";
             status::invalid_argument("page_token", what)
         })
     }
 }
 
-/// The request with the caller's own credential.
-fn onward<T: Clone>(request: &Request<T>) -> Request<T> {
-    let mut onward = Request::new(request.get_ref().clone());
+/// A copy of the request with the caller's credential and address.
+fn with_caller<T: Clone>(request: &Request<T>) -> Request<T> {
+    let mut forwarded = Request::new(request.get_ref().clone());
     for name in [metadata::AUTHORIZATION, metadata::ON_BEHALF_OF] {
         if let Some(value) = request.metadata().get(name) {
-            onward.metadata_mut().insert(name, value.clone());
+            forwarded.metadata_mut().insert(name, value.clone());
         }
     }
     if let Some(address) = Caller::of(request).address
         && let Ok(value) = address.to_string().parse()
     {
-        onward.metadata_mut().insert(metadata::CLIENT_ADDRESS, value);
+        forwarded.metadata_mut().insert(metadata::CLIENT_ADDRESS, value);
     }
-    onward
+    forwarded
 }
 
 #[cfg(test)]
@@ -135,15 +135,15 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn page_tokens_say_whose_turn_it_is() {
+    async fn page_token_names_the_consumer() {
         let channel = Channel::connect("http://127.0.0.1:1").unwrap();
         let client = EventServiceClient::new(Credentials::fixed("token").edge_channel(channel));
-        let spread = Spread(vec![("problem", client.clone()), ("judge", client)]);
-        assert_eq!(spread.place("").unwrap(), (0, String::new()));
-        assert_eq!(spread.place("judge.").unwrap(), (1, String::new()));
-        assert_eq!(spread.place("problem.a.b").unwrap(), (0, "a.b".to_owned()));
+        let fanout = EventFanout(vec![("problem", client.clone()), ("judge", client)]);
+        assert_eq!(fanout.parse_page_token("").unwrap(), (0, String::new()));
+        assert_eq!(fanout.parse_page_token("judge.").unwrap(), (1, String::new()));
+        assert_eq!(fanout.parse_page_token("problem.a.b").unwrap(), (0, "a.b".to_owned()));
         for wrong in ["judge", "auth.x", ".", "x"] {
-            let status = spread.place(wrong).unwrap_err();
+            let status = fanout.parse_page_token(wrong).unwrap_err();
             assert_eq!(status::fields(&status)[0].0, "page_token", "{wrong}");
         }
     }

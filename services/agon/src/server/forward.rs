@@ -1,7 +1,7 @@
-//! The gateway's gRPC: calls of services that other processes play go there, as they came.
+//! Forwards gRPC calls of a gateway to the processes that run the service.
 //!
-//! The process that gets them checks the caller's credential; this one only proves, by its own, whose address the
-//! call came from, as the REST edge does.
+//! The receiving process checks the caller's credential. The gateway adds its own credential, which proves the
+//! client address that it reports.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -20,79 +20,79 @@ use crate::failure::Failure;
 use crate::server::base::Base;
 use crate::server::roles::Role;
 
-/// What stands in front of a process's services: the authorising layer, and the way past it to services elsewhere.
-pub struct Front {
+/// The outermost layer of a process's services: authorises local calls and forwards the others.
+pub struct ForwardLayer {
     authorise: access::Layer,
-    elsewhere: Option<Elsewhere>,
+    remote: Option<Remote>,
 }
 
-/// The services that are elsewhere.
+/// The services of other processes.
 #[derive(Clone)]
-struct Elsewhere {
+struct Remote {
     packages: Arc<[String]>,
     channel: EdgeChannel,
 }
 
-impl Front {
-    /// What this process's roles ask for: only the gateway passes calls on.
+impl ForwardLayer {
+    /// Only the gateway role forwards calls.
     pub fn new(base: &Base, authorise: access::Layer) -> Result<Self, Failure> {
-        let packages: Vec<_> = elsewhere(base).map(Role::package).collect();
+        let packages: Vec<_> = remote_roles(base).map(Role::package).collect();
         if packages.is_empty() {
-            return Ok(Self { authorise, elsewhere: None });
+            return Ok(Self { authorise, remote: None });
         }
-        let channel = base.credentials(Role::Gateway)?.edge_channel(base.to_all()?);
-        let elsewhere = Elsewhere { packages: packages.into(), channel };
-        Ok(Self { authorise, elsewhere: Some(elsewhere) })
+        let channel = base.credentials(Role::Gateway)?.edge_channel(base.channel_to_all()?);
+        let remote = Remote { packages: packages.into(), channel };
+        Ok(Self { authorise, remote: Some(remote) })
     }
 }
 
-/// The roles whose services this process passes calls on to.
-pub fn elsewhere(base: &Base) -> impl Iterator<Item = Role> {
-    let gateway = base.plays(Role::Gateway);
-    Role::SERVICES.into_iter().filter(move |role| gateway && !base.plays(*role))
+/// The roles to which this process forwards calls.
+pub fn remote_roles(base: &Base) -> impl Iterator<Item = Role> {
+    let gateway = base.runs(Role::Gateway);
+    Role::SERVICES.into_iter().filter(move |role| gateway && !base.runs(*role))
 }
 
-impl Layer<Served> for Front {
-    type Service = Fork;
+impl Layer<Served> for ForwardLayer {
+    type Service = Forward;
 
-    fn layer(&self, inner: Served) -> Fork {
-        let here = Served::new(self.authorise.layer(inner));
-        Fork { here, elsewhere: self.elsewhere.clone() }
+    fn layer(&self, inner: Served) -> Forward {
+        let local = Served::new(self.authorise.layer(inner));
+        Forward { local, remote: self.remote.clone() }
     }
 }
 
-/// Here or elsewhere.
+/// Calls a service of this process or of another.
 #[derive(Clone)]
-pub struct Fork {
-    here: Served,
-    elsewhere: Option<Elsewhere>,
+pub struct Forward {
+    local: Served,
+    remote: Option<Remote>,
 }
 
-impl Service<Request<Body>> for Fork {
+impl Service<Request<Body>> for Forward {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.here.poll_ready(cx)
+        self.local.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match &self.elsewhere {
-            Some(elsewhere) if elsewhere.plays(request.uri().path()) => {
-                let mut channel = elsewhere.channel.clone();
-                let answer = channel.call(outward(request));
+        match &self.remote {
+            Some(remote) if remote.serves(request.uri().path()) => {
+                let mut channel = remote.channel.clone();
+                let answer = channel.call(with_client_address(request));
                 Box::pin(
-                    async move { Ok(answer.await.unwrap_or_else(|error| unreachable(&*error))) },
+                    async move { Ok(answer.await.unwrap_or_else(|error| unavailable(&*error))) },
                 )
             }
-            _ => Box::pin(self.here.call(request)),
+            _ => Box::pin(self.local.call(request)),
         }
     }
 }
 
-impl Elsewhere {
-    fn plays(&self, path: &str) -> bool {
+impl Remote {
+    fn serves(&self, path: &str) -> bool {
         let service = path.strip_prefix('/').and_then(|path| path.split('/').next());
         let package =
             service.and_then(|service| service.rsplit_once('.')).map(|(package, _)| package);
@@ -100,8 +100,8 @@ impl Elsewhere {
     }
 }
 
-/// The request as another process should see it: what only this one may say of the client is said by this one.
-fn outward(mut request: Request<Body>) -> Request<Body> {
+/// Removes headers that only a gateway may set, and sets the client address.
+fn with_client_address(mut request: Request<Body>) -> Request<Body> {
     let peer = request.extensions().get::<TcpConnectInfo>().and_then(TcpConnectInfo::remote_addr);
     request.extensions_mut().clear();
     let headers = request.headers_mut();
@@ -116,9 +116,9 @@ fn outward(mut request: Request<Body>) -> Request<Body> {
     request
 }
 
-fn unreachable(error: &(dyn std::error::Error + 'static)) -> Response<Body> {
-    tracing::warn!(error, "a call could not be passed on");
-    let text = "the service cannot be reached";
+fn unavailable(error: &(dyn std::error::Error + 'static)) -> Response<Body> {
+    tracing::warn!(error, "cannot forward call");
+    let text = "the service is unreachable";
     let after = std::time::Duration::from_secs(1);
     rpc::status::retry(Code::Unavailable, "UPSTREAM_UNAVAILABLE", text, after).into_http()
 }
@@ -131,14 +131,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_elsewhere_goes_there() {
+    fn only_calls_of_remote_packages_are_forwarded() {
         let channel = Channel::connect("http://127.0.0.1:1").unwrap();
         let channel = Credentials::fixed("token").edge_channel(channel);
         let packages = ["agon.auth.v1".to_owned(), "agon.judge.v1".to_owned()].into();
-        let elsewhere = Elsewhere { packages, channel };
-        assert!(elsewhere.plays("/agon.auth.v1.UserService/GetUser"));
-        assert!(elsewhere.plays("/agon.judge.v1.WorkerService/Work"));
-        let here = [
+        let remote = Remote { packages, channel };
+        assert!(remote.serves("/agon.auth.v1.UserService/GetUser"));
+        assert!(remote.serves("/agon.judge.v1.WorkerService/Work"));
+        let local = [
             "/agon.problem.v1.ProblemService/GetProblem",
             "/agon.auth.v1/GetUser",
             "/agon.auth.v11.UserService/GetUser",
@@ -147,19 +147,19 @@ mod tests {
             "/",
             "",
         ];
-        for path in here {
-            assert!(!elsewhere.plays(path), "{path}");
+        for path in local {
+            assert!(!remote.serves(path), "{path}");
         }
     }
 
     #[test]
-    fn nobody_but_the_gateway_says_where_a_call_came_from() {
+    fn gateway_headers_of_clients_are_replaced() {
         let mut request = Request::new(Body::empty());
         let headers = request.headers_mut();
         headers.insert(metadata::CLIENT_ADDRESS, HeaderValue::from_static("10.0.0.1"));
         headers.insert(EDGE_AUTHORIZATION, HeaderValue::from_static("Bearer stolen"));
         headers.insert(metadata::AUTHORIZATION, HeaderValue::from_static("Bearer mine"));
-        let unknown = outward(request);
+        let unknown = with_client_address(request);
         assert!(!unknown.headers().contains_key(metadata::CLIENT_ADDRESS));
         assert!(!unknown.headers().contains_key(EDGE_AUTHORIZATION));
         assert_eq!(unknown.headers()[metadata::AUTHORIZATION], "Bearer mine");
@@ -167,7 +167,7 @@ mod tests {
         let mut request = unknown;
         let remote_addr = Some("[::ffff:192.0.2.7]:4000".parse().unwrap());
         request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
-        let known = outward(request);
+        let known = with_client_address(request);
         assert_eq!(known.headers()[metadata::CLIENT_ADDRESS], "192.0.2.7");
     }
 }

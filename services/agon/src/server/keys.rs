@@ -1,26 +1,24 @@
 //! The service accounts' keys: one Ed25519 key per role.
 //!
-//! A key lies in its file; where it does not, it is derived from the root secret that processes share, so that
-//! nothing else has to be handed out; and where there is neither, the process that plays all roles makes it at its
-//! first start.
+//! A key is read from its file. Without a file it is derived from the configured root secret. Without either, a
+//! process that runs all services generates it at first start.
 
 use std::path::{Path, PathBuf};
 
 use access::{PublicKey, SigningKey};
 
 use crate::config::Config;
-use crate::data_dir::{make_private_dir, read_if_any, write_private};
+use crate::data_dir::{make_private_dir, read_if_exists, write_private};
 use crate::failure::Failure;
 use crate::server::secrets;
 
-/// The service accounts of an installation. `operator` is the one of the command line: whoever can
-/// read the data directory can act for it.
+/// The service accounts of an installation. The command line uses `operator`, with its key in the data directory.
 pub const ACCOUNTS: [&str; 6] = ["problem", "challenge", "judge", "worker", "gateway", "operator"];
 
-/// The key of one account, if there is one.
+/// The key of an account, from its file or the root secret; `None` without either.
 pub fn load(config: &Config, account: &str) -> Result<Option<SigningKey>, Failure> {
     let path = path(config, account);
-    if let Some(text) = read_if_any(&path)? {
+    if let Some(text) = read_if_exists(&path)? {
         let key = SigningKey::from_pem(&text)
             .map_err(|error| Failure::storage(format!("{}: {error}", path.display())))?;
         return Ok(Some(key));
@@ -29,16 +27,16 @@ pub fn load(config: &Config, account: &str) -> Result<Option<SigningKey>, Failur
     Ok(secret.map(|secret| SigningKey::from_seed(secret.derive(&format!("service-key/{account}")))))
 }
 
-/// The key of one account; made when there is none and nobody else could have made it.
-pub fn load_or_make(config: &Config, account: &str) -> Result<SigningKey, Failure> {
+/// The key of an account. Generates a missing key if this process runs all services.
+pub fn load_or_create(config: &Config, account: &str) -> Result<SigningKey, Failure> {
     if let Some(key) = load(config, account)? {
         return Ok(key);
     }
     let path = path(config, account);
-    if !config.roles.are_whole() {
+    if !config.roles.has_all_services() {
         return Err(Failure::config(format!(
-            "keys: there is no {}; put there what `agon keys export {account}` prints where the root secret is \
-             known, or give root_secret",
+            "keys: {} is missing; create it with `agon keys export {account}` on a machine with the root secret, \
+             or set root_secret",
             path.display()
         )));
     }
@@ -48,22 +46,22 @@ pub fn load_or_make(config: &Config, account: &str) -> Result<SigningKey, Failur
     Ok(key)
 }
 
-/// Every account with the public half of its key, which auth checks assertions against.
+/// Every account with its public key, with which auth verifies assertions.
 pub fn accounts(config: &Config) -> Result<Vec<(String, PublicKey)>, Failure> {
-    let account = |name: &&str| Ok(((*name).to_owned(), load_or_make(config, name)?.public()));
+    let account = |name: &&str| Ok(((*name).to_owned(), load_or_create(config, name)?.public()));
     ACCOUNTS.iter().map(account).collect()
 }
 
-/// Refuses a name that no account has.
+/// Fails if there is no account of this name.
 pub fn check(account: &str) -> Result<(), Failure> {
     if ACCOUNTS.contains(&account) {
         return Ok(());
     }
     let known = ACCOUNTS.join(", ");
-    Err(Failure::usage(format!("no service account is called {account:?}; there are {known}")))
+    Err(Failure::usage(format!("unknown service account {account:?}; must be one of {known}")))
 }
 
-/// Where the key files are.
+/// The directory of the key files.
 pub fn directory(config: &Config) -> PathBuf {
     config.keys.clone().unwrap_or_else(|| config.data.join("keys"))
 }
@@ -78,24 +76,24 @@ mod tests {
     use crate::server::roles::{Role, Roles};
 
     #[test]
-    fn file_then_secret_then_a_new_one() {
+    fn key_comes_from_file_then_root_secret_then_is_generated() {
         let dir = tempfile::tempdir().unwrap();
         let whole = Config { data: dir.path().into(), ..Config::default() };
         assert!(load(&whole, "judge").unwrap().is_none());
-        let apart = Config { roles: Roles::of(&[Role::Judge]), ..whole.clone() };
-        let error = load_or_make(&apart, "judge").unwrap_err().to_string();
+        let single = Config { roles: Roles::of(&[Role::Judge]), ..whole.clone() };
+        let error = load_or_create(&single, "judge").unwrap_err().to_string();
         assert!(error.starts_with("keys: ") && error.contains("keys/judge.pem"), "{error}");
 
         let secret = Some("01".repeat(32));
-        let derived = Config { root_secret: secret.clone(), ..apart.clone() };
-        let first = load_or_make(&derived, "judge").unwrap();
+        let derived = Config { root_secret: secret.clone(), ..single.clone() };
+        let first = load_or_create(&derived, "judge").unwrap();
         assert_eq!(load(&derived, "judge").unwrap().unwrap().seed(), first.seed());
         assert_ne!(load(&derived, "worker").unwrap().unwrap().seed(), first.seed());
 
-        let made = load_or_make(&whole, "judge").unwrap();
-        assert_eq!(load(&apart, "judge").unwrap().unwrap().seed(), made.seed());
+        let created = load_or_create(&whole, "judge").unwrap();
+        assert_eq!(load(&single, "judge").unwrap().unwrap().seed(), created.seed());
         let both = Config { root_secret: secret, ..whole };
-        assert_eq!(load(&both, "judge").unwrap().unwrap().seed(), made.seed());
+        assert_eq!(load(&both, "judge").unwrap().unwrap().seed(), created.seed());
         assert!(check("judge").is_ok() && check("auth").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The ports, taken before any work is done, so that a taken one is said at once.
+//! The listeners. They are bound before other work, so that a port in use is reported at once.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -9,39 +9,34 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::server::roles::Role;
 
-/// The listeners of a process.
+/// The bound listeners of a process.
 pub struct Listeners {
-    /// gRPC.
     pub grpc: TcpListener,
-    /// REST, where the process is a gateway.
+    /// Only with the gateway role.
     pub rest: Option<TcpListener>,
-    /// The operators'.
     pub admin: TcpListener,
 }
 
-/// Where they listen; port 0 has become a real one.
+/// The addresses of the listeners. A configured port 0 is replaced by the assigned port.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
-    /// gRPC.
     pub grpc: SocketAddr,
-    /// REST, where the process is a gateway.
+    /// Only with the gateway role.
     pub rest: Option<SocketAddr>,
-    /// The operators'.
     pub admin: SocketAddr,
 }
 
 impl Listeners {
-    /// Takes all of them.
+    /// Binds all listeners.
     pub async fn bind(config: &Config) -> Result<Self, Failure> {
         let rest = async || bind("REST", "--rest", config.rest.listen).await;
         Ok(Self {
             grpc: bind("gRPC", "--grpc", config.grpc.listen).await?,
-            rest: if config.roles.play(Role::Gateway) { Some(rest().await?) } else { None },
+            rest: if config.roles.contains(Role::Gateway) { Some(rest().await?) } else { None },
             admin: bind("admin", "--admin", config.admin.listen).await?,
         })
     }
 
-    /// Where they are.
     pub fn addresses(&self) -> Result<Addresses, Failure> {
         let of = |listener: &TcpListener| {
             listener.local_addr().map_err(|error| Failure::new(format!("listener: {error}")))
@@ -55,14 +50,14 @@ async fn bind(what: &str, flag: &str, address: SocketAddr) -> Result<TcpListener
     TcpListener::bind(address).await.map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => Failure::busy(format!(
             "the {what} address {address} is in use by another program; \
-             stop it, or give another one with {flag}"
+             stop it, or select another address with {flag}"
         )),
         ErrorKind::PermissionDenied => Failure::denied(format!(
             "not allowed to listen on the {what} address {address}; \
-             give a port above 1023 with {flag}"
+             select a port above 1023 with {flag}"
         )),
         ErrorKind::AddrNotAvailable => Failure::config(format!(
-            "this machine has no address {}; give another {what} address with {flag}",
+            "this machine has no address {}; select another {what} address with {flag}",
             address.ip()
         )),
         _ => Failure::busy(format!("cannot listen on the {what} address {address}: {error}")),
@@ -74,7 +69,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_taken_port_is_named_with_its_flag() {
+    async fn error_names_the_port_in_use_and_its_flag() {
         let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = taken.local_addr().unwrap();
         let error = bind("REST", "--rest", address).await.unwrap_err().to_string();

@@ -1,10 +1,9 @@
-//! The roles of the platform. A process plays all of them, or those that it is told to.
+//! The roles of the platform. A process runs all of them, or those of `--roles`.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// One role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
@@ -14,23 +13,22 @@ pub enum Role {
     Problem,
     /// Submissions.
     Challenge,
-    /// The queue of judgements.
+    /// The judging queue.
     Judge,
-    /// Runs programs, for the queue.
+    /// Runs programs.
     Worker,
-    /// REST, and the other roles' gRPC for those outside.
+    /// REST, and gRPC for external clients.
     Gateway,
 }
 
 impl Role {
-    /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Auth, Self::Problem, Self::Challenge, Self::Judge, Self::Worker, Self::Gateway];
 
-    /// Those that answer gRPC calls of others.
+    /// The roles with gRPC services.
     pub const SERVICES: [Self; 4] = [Self::Auth, Self::Problem, Self::Challenge, Self::Judge];
 
-    /// As in `--roles`; also the name of its service account.
+    /// The name in `--roles`, of the service account and of the database.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Auth => "auth",
@@ -42,7 +40,7 @@ impl Role {
         }
     }
 
-    /// The protos' package of its services.
+    /// The proto package of its services.
     pub fn package(self) -> String {
         format!("agon.{}.v1", self.name())
     }
@@ -54,7 +52,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// Which of them a process plays.
+/// The roles of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Roles(Vec<Role>);
@@ -66,35 +64,33 @@ impl Default for Roles {
 }
 
 impl Roles {
-    /// These.
     #[cfg(test)]
     pub fn of(roles: &[Role]) -> Self {
         Self(roles.into())
     }
 
-    /// Whether it plays a role.
-    pub fn play(&self, role: Role) -> bool {
+    /// Whether a role is among them.
+    pub fn contains(&self, role: Role) -> bool {
         self.0.contains(&role)
     }
 
-    /// Whether it plays none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether all services are in this process: then nothing has to reach another one.
-    pub fn are_whole(&self) -> bool {
-        Role::SERVICES.iter().all(|role| self.play(*role))
+    /// Whether all services are in this process.
+    pub fn has_all_services(&self) -> bool {
+        Role::SERVICES.iter().all(|role| self.contains(*role))
     }
 
-    /// Whether some services are in this process.
-    pub fn serve(&self) -> bool {
-        Role::SERVICES.iter().any(|role| self.play(*role))
+    /// Whether at least one service is in this process.
+    pub fn has_services(&self) -> bool {
+        Role::SERVICES.iter().any(|role| self.contains(*role))
     }
 
-    /// The roles, each once.
+    /// The roles in fixed order, without duplicates.
     pub fn iter(&self) -> impl Iterator<Item = Role> {
-        Role::ALL.into_iter().filter(|role| self.play(*role))
+        Role::ALL.into_iter().filter(|role| self.contains(*role))
     }
 }
 
@@ -110,14 +106,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_process_is() {
+    fn roles_are_ordered_and_classified() {
         let all = Roles::default();
-        assert!(all.are_whole() && all.serve() && all.play(Role::Worker));
+        assert!(all.has_all_services() && all.has_services() && all.contains(Role::Worker));
         assert_eq!(all.to_string(), "auth,problem,challenge,judge,worker,gateway");
         let edge = Roles::of(&[Role::Gateway, Role::Worker, Role::Gateway]);
-        assert!(!edge.serve() && !edge.are_whole() && !edge.is_empty());
+        assert!(!edge.has_services() && !edge.has_all_services() && !edge.is_empty());
         assert_eq!(edge.to_string(), "worker,gateway");
-        assert!(!Roles::of(&[Role::Auth, Role::Problem]).are_whole());
+        assert!(!Roles::of(&[Role::Auth, Role::Problem]).has_all_services());
         let read: Roles = serde_json::from_str(r#"["judge", "worker"]"#).unwrap();
         assert_eq!(read, Roles::of(&[Role::Judge, Role::Worker]));
         assert_eq!(Role::Auth.package(), "agon.auth.v1");

@@ -1,4 +1,4 @@
-//! The sample problems, which a new installation begins with.
+//! Imports the sample problems into a new installation.
 
 use std::time::Duration;
 
@@ -11,35 +11,33 @@ use crate::failure::Failure;
 use crate::server::base::Base;
 use crate::server::roles::Role;
 
-/// Held by the process that imports the samples, and for good once that is done: whoever deletes them afterwards does
-/// not want them back.
+/// Held by the importing process. After the import `DONE` holds it forever, so that deleted samples stay deleted.
 const LEASE: &str = "samples";
-/// How long an import may take before another process tries.
-const TURN: Duration = Duration::from_secs(300);
-/// For good.
-const EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+/// Expiry of the lease during the import.
+const IMPORT_LEASE: Duration = Duration::from_secs(300);
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 const DONE: &str = "done";
 
-/// Imports the samples in the background, unless that was done once.
+/// Imports the samples in the background, once per installation.
 pub fn start(base: &Base, problem: problem::Service) -> Result<(), Failure> {
     if !base.config.samples.import {
         return Ok(());
     }
-    let (db, auth) = (base.databases.of("problem"), base.to(Role::Auth)?);
+    let (db, auth) = (base.databases.of("problem"), base.channel(Role::Auth)?);
     let (owner, shutdown) = (base.clock.new_id().to_string(), base.tasks.shutdown().clone());
     base.tasks.spawn("samples", async move {
         let importing = async {
-            // Whoever is at it may not come to its end: a second look shows that.
-            for pause in [Some(TURN), None] {
-                while let Err(error) = once(&db, &owner, &auth, &problem).await {
-                    tracing::warn!(error, "cannot import the sample problems yet");
+            // Check again after the lease expired: another process may have failed during the import.
+            for pause in [Some(IMPORT_LEASE), None] {
+                while let Err(error) = import_once(&db, &owner, &auth, &problem).await {
+                    tracing::warn!(error, "cannot import samples, retrying");
                     tokio::time::sleep(Duration::from_secs(5)).await;
                 }
                 tokio::time::sleep(pause.unwrap_or_default()).await;
             }
         };
         if shutdown.unless_begun(importing).await.is_none() {
-            // Another process, or the next, need not wait.
+            // Release the lease, so that the next process need not wait for its expiry.
             if let Ok(Some(lease)) = lease::acquire(&db, LEASE, &owner, Duration::ZERO).await {
                 lease::release(&db, &lease).await.ok();
             }
@@ -48,20 +46,20 @@ pub fn start(base: &Base, problem: problem::Service) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Imports them, if nobody has and nobody is about to.
-async fn once(
+/// Imports the samples unless another process holds the lease or they were imported before.
+async fn import_once(
     db: &Db,
     owner: &str,
     auth: &Channel,
     problem: &problem::Service,
 ) -> Result<(), String> {
     let text = |error: db::Error| error.to_string();
-    let Some(lease) = lease::acquire(db, LEASE, owner, TURN).await.map_err(text)? else {
+    let Some(lease) = lease::acquire(db, LEASE, owner, IMPORT_LEASE).await.map_err(text)? else {
         return Ok(());
     };
     import(auth, problem).await?;
     lease::release(db, &lease).await.map_err(text)?;
-    lease::acquire(db, LEASE, DONE, EVER).await.map_err(text)?;
+    lease::acquire(db, LEASE, DONE, FOREVER).await.map_err(text)?;
     Ok(())
 }
 
@@ -69,9 +67,8 @@ async fn import(auth: &Channel, problem: &problem::Service) -> Result<(), String
     let request = GetUserRequest { user_id: "admin".into() };
     let answer = UserServiceClient::new(auth.clone()).get_user(request).await;
     let user = answer.map_err(|status| status.message().to_owned())?.into_inner().user;
-    let owner =
-        user.and_then(|user| ids::parse(&user.user_id)).ok_or("there is no administrator")?;
+    let owner = user.and_then(|user| ids::parse(&user.user_id)).ok_or("no administrator")?;
     let count = problem.import_samples(owner).await.map_err(|error| error.to_string())?;
-    tracing::info!(count, "sample problems imported; they appear when the judge has checked them");
+    tracing::info!(count, "samples imported, awaiting verification");
     Ok(())
 }

@@ -1,18 +1,18 @@
-//! The installation's root secret: configured, or made at the first start and kept in the data directory, mode 0600.
+//! The installation's root secret: configured, or generated at first start in the data directory with mode 0600.
 
 use rpc::RootSecret;
 
 use crate::config::Config;
-use crate::data_dir::{DataDir, read_if_any, write_private};
+use crate::data_dir::{DataDir, read_if_exists, write_private};
 use crate::failure::Failure;
 
-/// The root secret: the configured one, else the data directory's, made when there is none.
+/// The configured root secret, else that of the data directory, which is generated if missing.
 pub fn root(config: &Config, data: &DataDir) -> Result<RootSecret, Failure> {
     if let Some(secret) = configured(config)? {
         return Ok(secret);
     }
     let path = data.join("root-secret");
-    if let Some(text) = read_if_any(&path)? {
+    if let Some(text) = read_if_exists(&path)? {
         return RootSecret::from_hex(&text)
             .map_err(|error| Failure::storage(format!("{}: {error}", path.display())));
     }
@@ -21,7 +21,7 @@ pub fn root(config: &Config, data: &DataDir) -> Result<RootSecret, Failure> {
     Ok(secret)
 }
 
-/// The root secret that the configuration gives, if it gives one.
+/// The configured root secret, if any.
 pub fn configured(config: &Config) -> Result<Option<RootSecret>, Failure> {
     if let Some(text) = &config.root_secret {
         return RootSecret::from_hex(text)
@@ -29,10 +29,10 @@ pub fn configured(config: &Config) -> Result<Option<RootSecret>, Failure> {
             .map_err(|error| Failure::config(format!("root_secret: {error}")));
     }
     let Some(path) = &config.root_secret_file else { return Ok(None) };
-    let wrong =
+    let invalid =
         |what: String| Failure::config(format!("root_secret_file: {}: {what}", path.display()));
-    let text = read_if_any(path)?.ok_or_else(|| wrong("there is no such file".into()))?;
-    RootSecret::from_hex(&text).map(Some).map_err(|error| wrong(error.to_string()))
+    let text = read_if_exists(path)?.ok_or_else(|| invalid("no such file".into()))?;
+    RootSecret::from_hex(&text).map(Some).map_err(|error| invalid(error.to_string()))
 }
 
 #[cfg(test)]
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_secret_is_made_once() {
+    fn secret_is_generated_once() {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(dir.path()).unwrap();
         let config = Config::default();
@@ -48,12 +48,12 @@ mod tests {
         assert_eq!(root(&config, &data).unwrap().to_hex(), first);
         let configured = Config { root_secret: Some("07".repeat(32)), ..Config::default() };
         assert_eq!(root(&configured, &data).unwrap().to_hex(), "07".repeat(32));
-        let wrong = Config { root_secret: Some("07".into()), ..Config::default() };
-        assert!(root(&wrong, &data).is_err());
+        let invalid = Config { root_secret: Some("07".into()), ..Config::default() };
+        assert!(root(&invalid, &data).is_err());
     }
 
     #[test]
-    fn a_file_of_its_own() {
+    fn secret_is_read_from_the_configured_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         let config = Config { root_secret_file: Some(path.clone()), ..Config::default() };

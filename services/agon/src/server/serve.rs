@@ -1,4 +1,4 @@
-//! `agon serve`: the life of the platform in one process.
+//! `agon serve`: starts and stops the roles of a process.
 
 use std::io;
 use std::process::ExitCode;
@@ -17,19 +17,19 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::server::banner;
 use crate::server::base::Base;
-use crate::server::event_fanout::Spread;
-use crate::server::forward::{self, Front};
+use crate::server::event_fanout::EventFanout;
+use crate::server::forward::{self, ForwardLayer};
 use crate::server::listeners::{Addresses, Listeners};
 use crate::server::roles::Role;
 use crate::server::telemetry::{self, Traces};
 use crate::server::wire::{self, Roles};
 
-/// Concurrent calls on one connection of another process of the installation.
+/// Maximum concurrent calls per connection of another process of the installation.
 const INTERNAL_STREAMS: u32 = 10_000;
-/// How long the databases may take to close.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Time to close the databases. An unavailable database does not close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Serves until a signal says stop.
+/// Serves until SIGINT or SIGTERM.
 pub async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
     let loaded = config::load(settings)?;
     let config = loaded.value;
@@ -37,16 +37,16 @@ pub async fn run(settings: &Settings) -> Result<ExitCode, Failure> {
     logs::install(config.log.format, &config.log.filter)
         .map_err(|error| Failure::config(format!("log.filter: {error}")))?;
     for name in &loaded.ignored_env {
-        tracing::warn!(name, "nothing reads this environment variable");
+        tracing::warn!(name, "unknown environment variable");
     }
     let shutdown = Shutdown::new();
     tokio::select! {
-        // After the first signal this waits for a second one, which ends the process.
+        // The first signal starts the shutdown, the second one ends the process.
         failed = runtime::on_signals(shutdown.clone()) => {
             let error = failed.err().map(|error| error.to_string()).unwrap_or_default();
             Err(Failure::new(format!("cannot listen for signals: {error}")))
         }
-        done = serve(&config, shutdown) => done.map(|()| ExitCode::SUCCESS),
+        result = serve(&config, shutdown) => result.map(|()| ExitCode::SUCCESS),
     }
 }
 
@@ -64,17 +64,18 @@ async fn serve(config: &Config, shutdown: Shutdown) -> Result<(), Failure> {
     let traces = Traces::start(&config.telemetry, if all { &[] } else { &roles })?;
     tasks.spawn("metrics", metrics.clone().upkeep(shutdown.clone()));
 
-    // The admin listener is the first to answer and the last to go: it tells how far the rest is.
+    // The admin listener starts first and stops last: it reports the progress of start and shutdown.
     let (addresses, Listeners { grpc, rest, admin }) = (listeners.addresses()?, listeners);
-    let end = Shutdown::new();
-    let shown = Admin { readiness, metrics, version: crate::VERSION, shutdown };
-    let admin = admin::serve(admin, shown, end.clone());
+    let admin_shutdown = Shutdown::new();
+    let state = Admin { readiness, metrics, version: crate::VERSION, shutdown };
+    let admin = admin::serve(admin, state, admin_shutdown.clone());
     let platform = async {
-        let up = Up { addresses, started, process: tasks.readiness().component("process") };
-        let done = platform(config, data, tasks, grpc, rest, up).await;
+        let startup =
+            Startup { addresses, started, process: tasks.readiness().component("process") };
+        let result = platform(config, data, tasks, grpc, rest, startup).await;
         traces.close(Duration::from_secs(config.shutdown.grace_seconds)).await;
-        end.begin();
-        done
+        admin_shutdown.begin();
+        result
     };
     let (admin, platform) = tokio::join!(admin, platform);
     platform?;
@@ -83,26 +84,26 @@ async fn serve(config: &Config, shutdown: Shutdown) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What there is to say once everything is up.
-struct Up {
+/// What is reported when all roles are ready.
+struct Startup {
     addresses: Addresses,
     started: Instant,
     process: Component,
 }
 
-/// All roles, from opening their databases to closing them.
+/// Opens the databases, runs all roles until shutdown, and closes the databases.
 async fn platform(
     config: &Config,
     data: DataDir,
     tasks: Tasks,
     grpc: TcpListener,
     rest: Option<TcpListener>,
-    up: Up,
+    startup: Startup,
 ) -> Result<(), Failure> {
     let grace = Duration::from_secs(config.shutdown.grace_seconds);
     let tls = tls(config)?;
     let base = Base::open(config, data, tasks.clone()).await?;
-    telemetry::measure(&base.databases, base.data.path(), &tasks);
+    telemetry::sample(&base.databases, base.data.path(), &tasks);
     let roles = Roles::open(&base).await?;
     let gateway = wire::gateway(&base)?;
     let (served, health) = stack(&base, &roles)?;
@@ -113,26 +114,25 @@ async fn platform(
         gateway::serve(listener, gateway, grace, tasks.shutdown().wait()).await
     };
     let grpc = listen(config, grpc, tls, served, &tasks);
-    let life = async {
+    let lifecycle = async {
         health.serving().await;
-        up.process.ready();
-        banner::print(&base, up.addresses, up.started.elapsed());
+        startup.process.ready();
+        banner::print(&base, startup.addresses, startup.started.elapsed());
         tasks.shutdown().begun().await;
         health.not_serving().await;
-        // Live feeds have no end of their own.
+        // Ends event subscriptions, which otherwise run forever.
         roles.bus.close();
     };
-    let (grpc, rest, ()) = tokio::join!(grpc, rest, life);
-    for late in tasks.finish(grace).await {
-        tracing::warn!(task = late, "did not stop within the grace time");
+    let (grpc, rest, ()) = tokio::join!(grpc, rest, lifecycle);
+    for task in tasks.finish(grace).await {
+        tracing::warn!(task, "task exceeded grace period");
     }
-    // A database that is away has nothing to say good-bye to.
-    tokio::time::timeout(FAREWELL, base.databases.close()).await.ok();
+    tokio::time::timeout(CLOSE_TIMEOUT, base.databases.close()).await.ok();
     grpc.map_err(|error| Failure::new(format!("gRPC: {error}")))?;
     rest.map_err(|error| Failure::new(format!("REST: {error}")))
 }
 
-/// The gRPC listener.
+/// Runs the gRPC listener.
 async fn listen(
     config: &Config,
     listener: TcpListener,
@@ -142,8 +142,8 @@ async fn listen(
 ) -> io::Result<()> {
     let grace = Duration::from_secs(config.shutdown.grace_seconds);
     let mut limits = Limits { grace, ..Limits::default() };
-    if !config.roles.play(Role::Gateway) {
-        // Its clients are processes, each with one connection for all that it does.
+    if !config.roles.contains(Role::Gateway) {
+        // The clients are other processes, each with a single connection.
         limits.streams = INTERNAL_STREAMS;
     }
     let stop = tasks.shutdown().wait();
@@ -153,7 +153,7 @@ async fn listen(
     }
 }
 
-/// The certificates of the gRPC listener, where it has any.
+/// The TLS configuration of the gRPC listener, if any.
 fn tls(config: &Config) -> Result<Option<ServerTls>, Failure> {
     if config.grpc.tls == rpc::Tls::default() {
         return Ok(None);
@@ -162,7 +162,7 @@ fn tls(config: &Config) -> Result<Option<ServerTls>, Failure> {
     tls.map(Some).map_err(|error| Failure::config(format!("grpc.{error}")))
 }
 
-/// The middleware around all services of this process.
+/// All services of this process with their middleware.
 fn stack(base: &Base, roles: &Roles) -> Result<(Served, Health), Failure> {
     let grpc = &base.config.grpc;
     let stack = || {
@@ -173,17 +173,17 @@ fn stack(base: &Base, roles: &Roles) -> Result<(Served, Health), Failure> {
     let authorise = roles.authorise(base);
     let events = roles.events(base)?;
     let services = roles.services();
-    let services = if forward::elsewhere(base).next().is_none() {
+    let services = if forward::remote_roles(base).next().is_none() {
         events.into_iter().fold(services, Services::merge)
     } else {
-        // What this process knows of events is a part of what its gateway answers.
-        let here = events.map(|events| {
-            let local = Local::new();
-            local.set(stack().build(events, &authorise).0);
-            local.into()
+        // The gateway merges the events of this process with those of other processes.
+        let local = events.map(|events| {
+            let channel = Local::new();
+            channel.set(stack().build(events, &authorise).0);
+            channel.into()
         });
-        let names = forward::elsewhere(base).flat_map(wire::services_of);
-        services.add(EventServiceServer::new(Spread::new(base, here)?)).and_names(names)
+        let names = forward::remote_roles(base).flat_map(wire::services_of);
+        services.add(EventServiceServer::new(EventFanout::new(base, local)?)).and_names(names)
     };
-    Ok(stack().build(services, &Front::new(base, authorise)?))
+    Ok(stack().build(services, &ForwardLayer::new(base, authorise)?))
 }

@@ -1,4 +1,4 @@
-//! What this process tells of itself: its traces, and what has to be looked at to be measured.
+//! Traces of this process, and metrics that are sampled periodically.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,18 +11,16 @@ use tokio::time::MissedTickBehavior;
 use crate::failure::Failure;
 use crate::server::databases::Databases;
 
-/// How often the databases are measured.
-const DATABASES: Duration = Duration::from_secs(15);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The longest that the last spans are waited for.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Maximum time to flush the last spans.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The way of this process's spans, if there is one.
+/// The exporter of spans, if one is configured.
 pub struct Traces(Option<Telemetry>);
 
 impl Traces {
-    /// Records spans from now on, where the configuration names a collector. `roles` are those of
-    /// this process; none means all of them.
+    /// Starts to record spans if a collector is configured. Empty `roles` means all roles.
     pub fn start(config: &Config, roles: &[&str]) -> Result<Self, Failure> {
         let identity = Identity {
             service: service(roles),
@@ -37,26 +35,26 @@ impl Traces {
         Ok(Self(telemetry))
     }
 
-    /// Sends the last ones.
+    /// Flushes the last spans.
     pub async fn close(self, grace: Duration) {
         if let Some(telemetry) = self.0 {
-            telemetry.close(grace.min(FAREWELL)).await;
+            telemetry.close(grace.min(FLUSH_TIMEOUT)).await;
         }
     }
 }
 
-/// Starts measuring what has no moment of its own.
-pub fn measure(databases: &Databases, data: &Path, tasks: &Tasks) {
+/// Starts to sample components, databases and disk space.
+pub fn sample(databases: &Databases, data: &Path, tasks: &Tasks) {
     let shutdown = tasks.shutdown().clone();
     tasks.spawn("component metrics", tasks.readiness().clone().measure(shutdown.clone()));
     let data = data.to_owned();
     let databases: Vec<Db> = databases.each().map(|(db, _)| db.clone()).collect();
     let work = async move {
-        let mut tick = tokio::time::interval(DATABASES);
+        let mut tick = tokio::time::interval(SAMPLE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while shutdown.unless_begun(tick.tick()).await.is_some() {
             for db in &databases {
-                // A database may be away, and takes its time to say so.
+                // An unavailable database can take long to time out.
                 shutdown.unless_begun(db.measure()).await;
             }
             disk(&data);
@@ -65,7 +63,7 @@ pub fn measure(databases: &Databases, data: &Path, tasks: &Tasks) {
     tasks.spawn("database metrics", work);
 }
 
-/// How much room the data directory's file system has.
+/// Records the free space of the data directory's file system.
 #[expect(clippy::cast_precision_loss, reason = "gauges")]
 fn disk(data: &Path) {
     if let Ok(found) = rustix::fs::statvfs(data) {
@@ -74,7 +72,7 @@ fn disk(data: &Path) {
     }
 }
 
-/// One service per kind of process: those are what people look for.
+/// The `service.name` of traces.
 fn service(roles: &[&str]) -> String {
     match roles {
         [] => "agon".to_owned(),
@@ -82,7 +80,7 @@ fn service(roles: &[&str]) -> String {
     }
 }
 
-/// This process among those of its kind.
+/// The `service.instance.id` of traces.
 fn instance() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{}-{}", host.trim(), std::process::id())
@@ -93,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_named_after_its_roles() {
+    fn service_name_contains_the_roles() {
         assert_eq!(service(&[]), "agon");
         assert_eq!(service(&["gateway"]), "agon-gateway");
         assert_eq!(service(&["auth", "problem"]), "agon-auth-problem");

@@ -1,7 +1,7 @@
-//! How the roles of one process are put together: one short function per role.
+//! Wires the roles of one process: one short function per role.
 //!
-//! The services know each other by channels only. In one process the channels lead back into it,
-//! through the same middleware and the same credentials as over a network.
+//! Services know each other by channels only. Calls within a process pass the same middleware and credentials as calls
+//! over the network.
 
 use std::time::Duration;
 
@@ -23,18 +23,18 @@ use crate::server::roles::Role;
 use crate::server::topics::consumed;
 use crate::server::{dependencies, keys, samples};
 
-/// Between two attempts to make the topics.
-const TOPICS_PAUSE: Duration = Duration::from_secs(5);
+/// Interval between attempts to create the topics.
+const CREATE_TOPICS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The full names of a role's gRPC services.
 pub fn services_of(role: Role) -> Vec<&'static str> {
-    let pool = DescriptorPool::decode(proto::DESCRIPTOR_SET).expect("the build's descriptor set");
+    let pool = DescriptorPool::decode(proto::DESCRIPTOR_SET).expect("the descriptor set is valid");
     let of_role = pool.services().filter(|service| service.package_name() == role.package());
-    // Named once in a process's life.
+    // Leaks once per process.
     of_role.map(|service| &*service.full_name().to_owned().leak()).collect()
 }
 
-/// The services of a process.
+/// The opened roles of a process.
 pub struct Roles {
     auth: Option<Auth>,
     problem: Option<problem::Service>,
@@ -42,24 +42,23 @@ pub struct Roles {
     worker: Option<Worker>,
     challenge: Option<Challenge>,
     verifier: Verifier,
-    /// The events of all services.
     pub bus: Bus,
 }
 
 impl Roles {
-    /// Opens those that this process plays.
+    /// Opens the roles of this process.
     pub async fn open(base: &Base) -> Result<Self, Failure> {
-        let auth = if base.plays(Role::Auth) { Some(auth(base).await?) } else { None };
+        let auth = if base.runs(Role::Auth) { Some(auth(base).await?) } else { None };
         let verifier = match &auth {
             Some(auth) => auth.verifier(),
             None => base.verifier()?,
         };
         Ok(Self {
             auth,
-            problem: if base.plays(Role::Problem) { Some(problem(base).await?) } else { None },
-            judge: base.plays(Role::Judge).then(|| judge(base)).transpose()?,
-            worker: base.plays(Role::Worker).then(|| worker(base)).transpose()?,
-            challenge: base.plays(Role::Challenge).then(|| challenge(base)).transpose()?,
+            problem: if base.runs(Role::Problem) { Some(problem(base).await?) } else { None },
+            judge: base.runs(Role::Judge).then(|| judge(base)).transpose()?,
+            worker: base.runs(Role::Worker).then(|| worker(base)).transpose()?,
+            challenge: base.runs(Role::Challenge).then(|| challenge(base)).transpose()?,
             verifier,
             bus: base.bus()?,
         })
@@ -76,16 +75,16 @@ impl Roles {
         here.into_iter().flatten().fold(Services::new(), Services::merge)
     }
 
-    /// The service of the events; none where no service is.
+    /// The event service; `None` if this process runs no services.
     pub fn events(&self, base: &Base) -> Result<Option<Services>, Failure> {
-        if !base.config.roles.serve() {
+        if !base.config.roles.has_services() {
             return Ok(None);
         }
         let server = bus::subscribe::server(self.bus.clone(), base.page_key()?);
         Ok(Some(Services::new().add(server)))
     }
 
-    /// The layer that decides who may call, and how often.
+    /// The layer that checks permissions and rate limits.
     pub fn authorise(&self, base: &Base) -> access::Layer {
         let layer = access::Layer::new(Policy::of_agon(), self.verifier.clone());
         layer.limited(base.config.limits.clone(), base.cache.clone())
@@ -95,7 +94,7 @@ impl Roles {
     pub fn start(&self, base: &Base) -> Result<(), Failure> {
         let tasks = &base.tasks;
         let fail = |error: bus::Error| Failure::new(format!("events: {error}"));
-        dependencies::watch(base)?;
+        dependencies::register_checks(base)?;
         self.relays(base);
         if let Some(auth) = &self.auth {
             auth.workers(tasks);
@@ -113,7 +112,7 @@ impl Roles {
         if let Some(challenge) = &self.challenge {
             challenge.workers(&self.bus, tasks).map_err(fail)?;
         }
-        if base.config.roles.serve() {
+        if base.config.roles.has_services() {
             let bus = self.bus.clone();
             tasks.readiness().check("events", move || {
                 let state = bus.health().map_or_else(State::Degraded, |()| State::Ready);
@@ -123,13 +122,13 @@ impl Roles {
         Ok(())
     }
 
-    /// Starts what publishes the services' events, where they are not read from their logs.
+    /// Starts the relays from the outboxes to Kafka, and creates the topics.
     fn relays(&self, base: &Base) {
-        if !base.config.events.is_kafka() || !base.config.roles.serve() {
+        if !base.config.events.is_kafka() || !base.config.roles.has_services() {
             return;
         }
         base.tasks
-            .spawn("event topics", make_topics(self.bus.clone(), base.tasks.shutdown().clone()));
+            .spawn("event topics", create_topics(self.bus.clone(), base.tasks.shutdown().clone()));
         for (db, _) in base.databases.each() {
             if let Some(relay) = self.bus.relay(db.clone()) {
                 base.tasks.spawn("event relay", relay.run(base.tasks.shutdown().wait()));
@@ -138,21 +137,20 @@ impl Roles {
     }
 }
 
-/// Makes the topics that are missing, as soon as the cluster answers: events wait in their outboxes meanwhile.
-async fn make_topics(bus: Bus, shutdown: Shutdown) {
-    let mut said = false;
+/// Creates missing topics. Retries until Kafka is available; until then events stay in the outboxes.
+async fn create_topics(bus: Bus, shutdown: Shutdown) {
+    let mut logged = false;
     while let Err(error) = bus.create_topics(&consumed()).await {
-        if !std::mem::replace(&mut said, true) {
-            tracing::error!(%error, "the topics of the events cannot be made; trying again");
+        if !std::mem::replace(&mut logged, true) {
+            tracing::error!(%error, "cannot create topics, retrying");
         }
-        if shutdown.unless_begun(tokio::time::sleep(TOPICS_PAUSE)).await.is_none() {
+        if shutdown.unless_begun(tokio::time::sleep(CREATE_TOPICS_INTERVAL)).await.is_none() {
             return;
         }
     }
 }
 
-/// Accounts, sessions and tokens; the first start makes the administrator and the services'
-/// accounts.
+/// Opens auth. The first start creates the administrator and the service accounts.
 async fn auth(base: &Base) -> Result<Auth, Failure> {
     let fail = |error: auth::Error| Failure::new(format!("auth: {error}"));
     let (config, db) = (base.config.auth.clone(), base.databases.of("auth"));
@@ -161,15 +159,14 @@ async fn auth(base: &Base) -> Result<Auth, Failure> {
         auth.ensure_service(&name, &key).await.map_err(fail)?;
     }
     let path = base.data.join(crate::server::banner::PASSWORD_FILE);
-    let made = auth.ensure_admin(|admin| {
+    let created = auth.ensure_admin(|admin| {
         let written = write_private(&path, format!("{}\n", admin.password).as_bytes());
         written.map_err(|failure| std::io::Error::other(failure.to_string()))
     });
-    made.await.map_err(fail)?;
+    created.await.map_err(fail)?;
     Ok(auth)
 }
 
-/// Problems, their packages and test data.
 async fn problem(base: &Base) -> Result<problem::Service, Failure> {
     let parts = problem::Parts {
         db: base.databases.of("problem"),
@@ -189,7 +186,6 @@ async fn problem(base: &Base) -> Result<problem::Service, Failure> {
     })
 }
 
-/// Submissions.
 fn challenge(base: &Base) -> Result<Challenge, Failure> {
     let parts = challenge::Parts {
         db: base.databases.of("challenge"),
@@ -204,7 +200,6 @@ fn challenge(base: &Base) -> Result<Challenge, Failure> {
     Ok(Challenge::open(base.config.challenge.clone(), parts))
 }
 
-/// The queue of judgements.
 fn judge(base: &Base) -> Result<Judge, Failure> {
     base.config.judge.check().map_err(Failure::config)?;
     let parts = judge::Parts { db: base.databases.of("judge"), cache: base.cache.clone() };
@@ -212,7 +207,6 @@ fn judge(base: &Base) -> Result<Judge, Failure> {
     opened.map_err(|error| Failure::new(format!("judge: {error}")))
 }
 
-/// What runs programs.
 fn worker(base: &Base) -> Result<Worker, Failure> {
     base.config.judge.check().map_err(Failure::config)?;
     let directory = base.data.join("judge");
@@ -232,15 +226,15 @@ fn worker(base: &Base) -> Result<Worker, Failure> {
     opened.map_err(|error| Failure::new(format!("judge: {error}")))
 }
 
-/// The REST edge, where this process is one. It passes the users' own credentials on, and proves by its
-/// own that the addresses it names are true.
+/// The REST edge; `None` without the gateway role. It forwards the users' credentials. Its own credential proves the
+/// client addresses that it reports.
 pub fn gateway(base: &Base) -> Result<Option<Gateway>, Failure> {
-    if !base.plays(Role::Gateway) {
+    if !base.runs(Role::Gateway) {
         return Ok(None);
     }
     let plan = Plan::new(proto::DESCRIPTOR_SET);
     let plan = plan.map_err(|error| Failure::new(format!("REST: {error}")))?;
-    let upstream = base.credentials(Role::Gateway)?.edge_channel(base.to_all()?);
+    let upstream = base.credentials(Role::Gateway)?.edge_channel(base.channel_to_all()?);
     let opened = Gateway::open(base.config.gateway.clone(), plan, upstream);
     opened.map(Some).map_err(|error| Failure::config(format!("gateway: {error}")))
 }

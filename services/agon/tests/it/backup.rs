@@ -23,7 +23,7 @@ fn files_in(folder: &Path) -> Vec<String> {
     entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// The flags of a world, with another data directory.
+/// The flags of a world with another data directory.
 fn flags(world: &World, data: &Path) -> Vec<String> {
     let mut flags = world.flags();
     let at = flags.iter().position(|flag| flag == "--data").unwrap();
@@ -39,44 +39,44 @@ async fn submit(world: &World, token: &str, number: usize) -> String {
     submission["submissionId"].as_str().unwrap().to_owned()
 }
 
-/// Submits without a pause until told to stop.
-async fn submit_on(world: &World, token: &str, made: &Mutex<Vec<String>>, stop: &AtomicBool) {
+/// Submits without pause until `stop` is set.
+async fn submit_until(world: &World, token: &str, created: &Mutex<Vec<String>>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
-        let number = made.lock().unwrap().len();
+        let number = created.lock().unwrap().len();
         let id = submit(world, token, number).await;
-        made.lock().unwrap().push(id);
+        created.lock().unwrap().push(id);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_backup_taken_under_load_is_of_one_moment() {
+async fn backup_under_load_is_consistent() {
     let flags = ["--set", "challenge.submissions_per_hour=0", "--log", "warn"];
     let mut world = World::small(&Kind::Sqlite, &flags);
     let token = world.player("ada").await;
     let backups: Vec<PathBuf> =
         (0..2).map(|n| world.dir.path().join(format!("backup-{n}.tar"))).collect();
-    let (made, stop) = (Mutex::new(Vec::new()), AtomicBool::new(false));
+    let (created, stop) = (Mutex::new(Vec::new()), AtomicBool::new(false));
     let mut before = Vec::new();
     let taking = async {
         for (n, backup) in backups.iter().enumerate() {
-            // Some more each time, and some of them under way.
-            eventually("there are some", async || {
-                (made.lock().unwrap().len() >= n * 5 + 5).then_some(())
+            // More submissions for each backup, some of them without a verdict yet.
+            eventually("enough submissions exist", async || {
+                (created.lock().unwrap().len() >= n * 5 + 5).then_some(())
             })
             .await;
-            before.push(made.lock().unwrap().clone());
+            before.push(created.lock().unwrap().clone());
             let to = backup.display().to_string();
-            let said = tokio::task::block_in_place(|| world.agon(&["backup", "--to", &to]));
-            println!("{}", succeeded(&said));
+            let output = tokio::task::block_in_place(|| world.agon(&["backup", "--to", &to]));
+            println!("{}", succeeded(&output));
         }
         stop.store(true, Ordering::Relaxed);
     };
     tokio::join!(
         taking,
-        submit_on(&world, &token, &made, &stop),
-        submit_on(&world, &token, &made, &stop)
+        submit_until(&world, &token, &created, &stop),
+        submit_until(&world, &token, &created, &stop)
     );
-    let made = made.into_inner().unwrap();
+    let created = created.into_inner().unwrap();
     world.server.kill();
     let left: Vec<String> =
         files_in(world.dir.path()).into_iter().filter(|name| name.starts_with(".agon")).collect();
@@ -84,12 +84,12 @@ async fn a_backup_taken_under_load_is_of_one_moment() {
     for (n, (backup, before)) in backups.iter().zip(&before).enumerate() {
         let data = world.dir.path().join(format!("restored-{n}"));
         println!("{}", succeeded(&restore(backup, &data)));
-        is_whole(&mut world, &data, before, &made).await;
+        check_restored(&mut world, &data, before, &created).await;
     }
 }
 
-/// Starts what was restored: every submission in it gets its verdict, once.
-async fn is_whole(world: &mut World, data: &Path, before: &[String], made: &[String]) {
+/// Starts the restored installation: every submission in it gets exactly one verdict.
+async fn check_restored(world: &mut World, data: &Path, before: &[String], created: &[String]) {
     world.server = Server::start(&flags(world, data));
     let token = world.log_in("ada", "a long password of ada").await;
     let list = world.get("/v1/submissions?userId=me&pageSize=200", Some(&token)).await;
@@ -102,8 +102,8 @@ async fn is_whole(world: &mut World, data: &Path, before: &[String], made: &[Str
     for id in before {
         assert!(found.contains(id), "{id} was acknowledged before the backup");
     }
-    // What was not acknowledged any more is no more than the two that were being posted.
-    assert!(found.iter().all(|id| made.contains(id)) && found.len() <= made.len());
+    // The two submissions in flight may be unacknowledged.
+    assert!(found.iter().all(|id| created.contains(id)) && found.len() <= created.len());
     for id in &found {
         let judged = world.verdict(&token, id).await;
         let source = world.get(&format!("/v1/submissions/{id}/source"), Some(&token)).await;
@@ -113,9 +113,10 @@ async fn is_whole(world: &mut World, data: &Path, before: &[String], made: &[Str
     }
     let judged = world.judged(&token, PROBLEM, "python3", PYTHON).await;
     assert_eq!(judged["verdict"], "VERDICT_ACCEPTED", "{judged}");
-    eventually("the consumers are well", async || {
-        let asked = world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
-        let report: Value = asked.json().await.ok()?;
+    eventually("the consumers are ready", async || {
+        let response =
+            world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
+        let report: Value = response.json().await.ok()?;
         (report["components"]["events"]["state"] == "ready").then_some(())
     })
     .await;
@@ -130,12 +131,16 @@ async fn is_whole(world: &mut World, data: &Path, before: &[String], made: &[Str
         .fetch_one()
         .await
         .unwrap();
-    assert_eq!((events, submissions), (found.len() as i64 + 1, events), "verdicts, each once");
+    assert_eq!(
+        (events, submissions),
+        (found.len() as i64 + 1, events),
+        "one verdict per submission"
+    );
     challenge.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restored_directory_is_like_the_first() {
+async fn restored_directory_equals_the_original() {
     use std::os::unix::fs::PermissionsExt;
     let mut world = World::idle(&Kind::Sqlite);
     world.player("ada").await;
@@ -146,10 +151,10 @@ async fn a_restored_directory_is_like_the_first() {
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&backup), 0o600);
     let again = world.agon(&["backup", "--to", &to]);
-    assert!(text(&again).contains("is there already"), "{}", text(&again));
+    assert!(text(&again).contains("already exists"), "{}", text(&again));
     let inside = world.data().join("x.tar").display().to_string();
     let inside = world.agon(&["backup", "--to", &inside]);
-    assert!(text(&inside).contains("in the data directory"), "{}", text(&inside));
+    assert!(text(&inside).contains("outside of the data directory"), "{}", text(&inside));
 
     let data = dir.join("new");
     std::fs::create_dir(&data).unwrap();
@@ -186,13 +191,13 @@ fn entries(path: &Path) -> Entries {
     found
 }
 
-fn written(path: &Path, entries: &Entries) {
+fn write_archive(path: &Path, entries: &Entries) {
     let mut archive = tar::Builder::new(std::fs::File::create(path).unwrap());
     for (name, bytes) in entries {
         let mut header = tar::Header::new_gnu();
         header.set_size(bytes.len() as u64);
         header.set_mode(0o600);
-        // Also names that the library would refuse.
+        // Written directly, because the library refuses some of these names.
         header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
         header.set_cksum();
         archive.append(&header, bytes.as_slice()).unwrap();
@@ -201,12 +206,12 @@ fn written(path: &Path, entries: &Entries) {
 }
 
 #[test]
-fn what_is_no_whole_backup_is_refused() {
+fn incomplete_or_damaged_backups_are_refused() {
     let mut world = World::idle(&Kind::Sqlite);
     let dir = world.dir.path().to_owned();
     let backup = dir.join("agon.tar");
-    let said = world.agon(&["backup", "--to", &backup.display().to_string()]);
-    succeeded(&said);
+    let output = world.agon(&["backup", "--to", &backup.display().to_string()]);
+    succeeded(&output);
     world.server.kill();
     let good = entries(&backup);
     let data = dir.join("new");
@@ -214,7 +219,7 @@ fn what_is_no_whole_backup_is_refused() {
         let mut entries = good.clone();
         change(&mut entries);
         let changed = dir.join("changed.tar");
-        written(&changed, &entries);
+        write_archive(&changed, &entries);
         let refused = restore(&changed, &data);
         assert!(!refused.status.success(), "{expected}");
         assert!(text(&refused).contains(expected), "{expected}: {}", text(&refused));
@@ -224,8 +229,8 @@ fn what_is_no_whole_backup_is_refused() {
     check("auth.db is missing", &|entries| drop(entries.remove("auth.db")));
     check("manifest at its end is missing", &|entries| drop(entries.remove("manifest.json")));
     check("not in the manifest", &|entries| drop(entries.insert("more".into(), vec![1])));
-    check("no place in a backup", &|entries| drop(entries.insert("../more".into(), vec![1])));
-    check("no place in a backup", &|entries| drop(entries.insert("/tmp/more".into(), vec![1])));
+    check("unexpected entry", &|entries| drop(entries.insert("../more".into(), vec![1])));
+    check("unexpected entry", &|entries| drop(entries.insert("/tmp/more".into(), vec![1])));
     check("newer than this program", &|entries| {
         let manifest = entries.get_mut("manifest.json").unwrap();
         let mut json: Value = serde_json::from_slice(manifest).unwrap();
@@ -238,7 +243,7 @@ fn what_is_no_whole_backup_is_refused() {
     assert!(!data.exists());
     std::fs::write(dir.join("bytes.tar"), [0xc3_u8; 2048]).unwrap();
     let bytes = restore(&dir.join("bytes.tar"), &data);
-    assert!(text(&bytes).contains("bytes.tar: is no backup"), "{}", text(&bytes));
+    assert!(text(&bytes).contains("bytes.tar: is not a backup"), "{}", text(&bytes));
     let nothing = restore(&dir.join("none.tar"), &data);
     assert!(text(&nothing).contains("none.tar"), "{}", text(&nothing));
     let left: Vec<_> =

@@ -1,4 +1,4 @@
-//! An installation with every role in processes of its own, two of each.
+//! A distributed installation: two processes per role.
 
 use std::path::{Path, PathBuf};
 
@@ -7,13 +7,12 @@ use ids::Clock;
 
 use crate::world::{Server, World};
 
-/// The roles, in the order in which they start.
+/// The roles in start order.
 pub const ROLES: [&str; 6] = ["auth", "problem", "challenge", "judge", "gateway", "worker"];
 const EACH: usize = 2;
-/// Below the ports that the system gives out by itself.
+/// Below the range of ephemeral ports.
 const FIRST_PORT: usize = 21_000;
 
-/// One process.
 pub struct Member {
     pub role: &'static str,
     pub flags: Vec<String>,
@@ -21,27 +20,27 @@ pub struct Member {
 }
 
 impl Member {
-    /// `kill -9`, and a new process in its place.
+    /// Kills the process and starts a new one.
     pub fn crash_and_restart(&mut self) {
         self.server.kill();
         self.server = Server::start(&self.flags);
     }
 }
 
-/// Where the processes of an installation are and what they share.
+/// The address, directory and flags of the processes of an installation.
 pub struct Cluster {
-    /// An address of the loopback network that no other installation has.
+    /// A loopback address that no other installation uses.
     address: String,
     dir: PathBuf,
     shared: Vec<String>,
-    /// What the test itself sets, for every process.
+    /// Flags of the test, for every process.
     extra: Vec<String>,
 }
 
 impl Cluster {
-    /// On PostgreSQL and the other engines; `shared` names those.
+    /// Uses PostgreSQL; `shared` has the flags of the other engines.
     pub fn new(kind: &Kind, prefix: &str, dir: &Path, shared: &[String], extra: &[String]) -> Self {
-        let Kind::Postgres(url) = kind else { panic!("services apart share PostgreSQL") };
+        let Kind::Postgres(url) = kind else { panic!("distributed services require PostgreSQL") };
         let id = Clock::system().new_id().as_u128();
         let part = |shift: u32| (id >> shift) as u8 % 250 + 1;
         let address = format!("127.{}.{}.{}", part(0), part(8), part(16));
@@ -82,7 +81,6 @@ impl Cluster {
         Member { role, server: Server::start(&flags), flags }
     }
 
-    /// What one process is started with.
     fn flags(&self, role: &str, number: usize) -> Vec<String> {
         let at = |what: usize| format!("{}:{}", self.address, port(role, number) + what);
         let mut flags: Vec<String> = vec!["--roles".into(), role.into()];
@@ -97,7 +95,7 @@ impl Cluster {
             flags.extend(["--set".into(), format!("peers.{peer}={}", urls.join(","))]);
         }
         match role {
-            // A machine that runs programs is given its own key and nothing else.
+            // Workers get their key only, not the root secret.
             "worker" => {
                 let keys = self.keys();
                 flags.extend(["--set".into(), format!("keys={}", keys.display())]);
@@ -108,7 +106,7 @@ impl Cluster {
         flags
     }
 
-    /// The directory with the workers' key.
+    /// The directory of the workers' key.
     fn keys(&self) -> PathBuf {
         let keys = self.dir.join("keys");
         if !keys.exists() {
@@ -121,7 +119,7 @@ impl Cluster {
     }
 }
 
-/// What all processes of the tests' installations share.
+/// The root secret of distributed installations.
 pub fn secret() -> String {
     "5e".repeat(32)
 }

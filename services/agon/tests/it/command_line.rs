@@ -1,22 +1,22 @@
-//! The commands, as a person types them.
+//! Tests of the commands.
 
 use db::testing::Kind;
 use serde_json::json;
 
 use crate::world::{C, PROBLEM, World, eventually, succeeded, text};
 
-pub async fn submit_follows_to_the_verdict(world: &World) {
+pub async fn submit_waits_for_the_verdict(world: &World) {
     let good = world.dir.path().join("good.c");
     std::fs::write(&good, C).unwrap();
     let good = good.display().to_string();
 
-    let elsewhere = world.agon(&["submit", "--server", "http://127.0.0.1:1", PROBLEM, &good]);
-    assert_eq!(elsewhere.status.code(), Some(77));
-    assert!(text(&elsewhere).contains("agon login"), "{}", text(&elsewhere));
+    let other_server = world.agon(&["submit", "--server", "http://127.0.0.1:1", PROBLEM, &good]);
+    assert_eq!(other_server.status.code(), Some(77));
+    assert!(text(&other_server).contains("agon login"), "{}", text(&other_server));
 
-    world.admin_logs_in();
-    let said = succeeded(&world.agon(&["submit", PROBLEM, &good]));
-    assert!(said.starts_with("ACCEPTED"), "{said}");
+    world.log_in_admin();
+    let output = succeeded(&world.agon(&["submit", PROBLEM, &good]));
+    assert!(output.starts_with("ACCEPTED"), "{output}");
 
     let bad = world.dir.path().join("bad.py");
     std::fs::write(&bad, "print(0)").unwrap();
@@ -29,11 +29,11 @@ pub async fn submit_follows_to_the_verdict(world: &World) {
 }
 
 pub async fn import_shows_the_report(world: &World) {
-    world.admin_logs_in();
+    world.log_in_admin();
     let package = world.package("again");
-    let said = succeeded(&world.agon(&["problem", "import", &package, "--problem", PROBLEM]));
-    assert!(said.contains("version 2 is verified"), "{said}");
-    assert!(said.contains("ok   submissions/wrong_answer/zero.py"), "{said}");
+    let output = succeeded(&world.agon(&["problem", "import", &package, "--problem", PROBLEM]));
+    assert!(output.contains("version 2 is verified"), "{output}");
+    assert!(output.contains("ok   submissions/wrong_answer/zero.py"), "{output}");
 
     let broken = world.package("broken");
     let yaml = format!("{broken}/problem.yaml");
@@ -44,17 +44,17 @@ pub async fn import_shows_the_report(world: &World) {
     assert!(text(&refused).contains("moonphase"), "{}", text(&refused));
 }
 
-pub async fn an_administrator_resets_a_password(world: &World) {
+pub async fn admin_resets_a_password(world: &World) {
     world.player("edsger").await;
     let code = succeeded(&world.agon(&["admin", "reset-password", "edsger"])).trim().to_owned();
     let body = json!({"code": code, "newPassword": "a quite different password"});
     world.post("/v1/passwords:reset", None, body).await;
     world.log_in("edsger", "a quite different password").await;
-    let nobody = world.agon(&["admin", "reset-password", "nobody-here"]);
-    assert!(!nobody.status.success());
+    let unknown = world.agon(&["admin", "reset-password", "unknown-user"]);
+    assert!(!unknown.status.success());
 }
 
-pub async fn tokens_are_for_services_only(world: &World) {
+pub async fn token_is_issued_to_known_services_only(world: &World) {
     let token = succeeded(&world.agon(&["token", "--service", "judge"])).trim().to_owned();
     let service = eventually("the token works", async || {
         let (status, json) =
@@ -68,7 +68,7 @@ pub async fn tokens_are_for_services_only(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn config_and_migrations_are_shown() {
+async fn config_shows_sources_and_migrate_shows_status() {
     let mut world = World::idle(&Kind::Sqlite);
     let shown = succeeded(&world.agon(&["config"]));
     assert!(shown.contains("AGON_DATA"), "{shown}");
@@ -79,7 +79,7 @@ async fn config_and_migrations_are_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn migrations_are_undone_only_when_nobody_serves() {
+async fn migrate_down_requires_a_stopped_server_and_confirmation() {
     let mut world = World::idle(&Kind::Sqlite);
     let down = |world: &World, more: &[&str]| {
         world.agon(&[&["migrate", "down", "challenge"], more].concat())
@@ -87,9 +87,9 @@ async fn migrations_are_undone_only_when_nobody_serves() {
     let busy = down(&world, &["--yes"]);
     assert_eq!(busy.status.code(), Some(75), "{}", text(&busy));
     tokio::task::block_in_place(|| world.server.terminate());
-    let unasked = down(&world, &[]);
-    assert_eq!(unasked.status.code(), Some(2), "{}", text(&unasked));
-    assert!(text(&unasked).contains("DROP TABLE submissions;"), "{}", text(&unasked));
+    let unconfirmed = down(&world, &[]);
+    assert_eq!(unconfirmed.status.code(), Some(2), "{}", text(&unconfirmed));
+    assert!(text(&unconfirmed).contains("DROP TABLE submissions;"), "{}", text(&unconfirmed));
     assert!(succeeded(&world.agon(&["migrate", "status"])).contains("challenge"));
     let done = succeeded(&down(&world, &["--to", "0", "--yes"]));
     assert!(done.contains("1 migrations undone"), "{done}");

@@ -1,26 +1,25 @@
-//! `kill -9` at any moment loses nothing that was acknowledged.
+//! `kill -9` at any moment loses no acknowledged submission.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use db::testing::SaysWhere;
+use db::testing::PrintOnPanic;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::{PATIENCE, PROBLEM, PYTHON, Place, World, eventually};
+use crate::world::{PROBLEM, PYTHON, Setup, TIMEOUT, World, eventually};
 
-/// How much of it there is.
 #[derive(Clone, Copy)]
 struct Scale {
     submissions: usize,
     kills: usize,
 }
 
-const WHOLE: Scale = Scale { submissions: 200, kills: 20 };
-/// A process that died keeps its partitions and lanes for some seconds.
+const EMBEDDED: Scale = Scale { submissions: 200, kills: 20 };
+/// Fewer, because Kafka partitions and leases of a killed process expire only after some seconds.
 const ON_KAFKA: Scale = Scale { submissions: 40, kills: 4 };
 
-/// What one submission should come to, by its number.
+/// The program and the expected verdict of a submission.
 fn program(number: usize) -> (String, &'static str) {
     match number % 2 {
         0 => (format!("# {number}\n{PYTHON}"), "VERDICT_ACCEPTED"),
@@ -28,7 +27,7 @@ fn program(number: usize) -> (String, &'static str) {
     }
 }
 
-/// Posts until it is acknowledged, with the same request id each time: the server dies under it.
+/// Posts a submission. Retries use the same request id. `None` if it was not acknowledged.
 async fn submit(world: &World, token: &str, number: usize) -> Option<String> {
     let (source, _) = program(number);
     let body = json!({
@@ -49,10 +48,10 @@ async fn submit(world: &World, token: &str, number: usize) -> Option<String> {
     Some(answer["submissionId"].as_str().unwrap().to_owned())
 }
 
-/// A number below `below` that differs from run to run; the seed is printed with failures.
-struct Chance(u64);
+/// A xorshift random number generator; the seed is printed.
+struct Random(u64);
 
-impl Chance {
+impl Random {
     fn below(&mut self, below: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -61,15 +60,15 @@ impl Chance {
     }
 }
 
-async fn survive(place: Place) {
-    let engines = !place.engines.is_empty();
-    let Scale { submissions, kills: wanted } = if engines { ON_KAFKA } else { WHOLE };
+async fn check_crashes(setup: Setup) {
+    let engines = !setup.engines.is_empty();
+    let Scale { submissions, kills: wanted } = if engines { ON_KAFKA } else { EMBEDDED };
     let flags = ["--set", "challenge.submissions_per_hour=0", "--log", "warn"];
-    let mut world = World::small(place, &flags);
+    let mut world = World::small(setup, &flags);
     world.player("ada").await;
     let seed = ids::Clock::system().new_id().as_u128() as u64 | 1;
     eprintln!("seed {seed}");
-    let mut chance = Chance(seed);
+    let mut random = Random(seed);
     let mut acknowledged: BTreeMap<usize, String> = BTreeMap::new();
     let mut token = world.log_in("ada", "a long password of ada").await;
     let mut kills = 0;
@@ -79,19 +78,19 @@ async fn survive(place: Place) {
         match submit(&world, &token, next).await {
             Some(id) => {
                 if let Some(before) = acknowledged.insert(next, id.clone()) {
-                    assert_eq!(before, id, "an acknowledged submission was made again");
+                    assert_eq!(before, id, "an acknowledged submission was created again");
                 }
                 next += 1;
             }
             None => token = world.log_in("ada", "a long password of ada").await,
         }
         if next >= kill_at && kills < wanted {
-            // Somewhere within the next submission, or within the judging of earlier ones.
-            let delay = Duration::from_micros(chance.below(40_000));
+            // Kill during the next submission or the judging of earlier ones.
+            let delay = Duration::from_micros(random.below(40_000));
             let (_, lost) = tokio::join!(
                 async {
                     tokio::time::sleep(delay).await;
-                    // Blocking is what we want: nothing else may happen before it is dead.
+                    // Blocks on purpose: the process must be dead before the test continues.
                     let id = world.server.child.id().to_string();
                     std::process::Command::new("kill").args(["-9", &id]).status().unwrap();
                 },
@@ -102,7 +101,7 @@ async fn survive(place: Place) {
             }
             tokio::task::block_in_place(|| world.crash_and_restart());
             kills += 1;
-            kill_at = next + 5 + usize::try_from(chance.below(5)).unwrap();
+            kill_at = next + 5 + usize::try_from(random.below(5)).unwrap();
         }
     }
     assert_eq!((kills, acknowledged.len()), (wanted, submissions));
@@ -111,7 +110,7 @@ async fn survive(place: Place) {
 }
 
 impl World {
-    /// Every acknowledged submission has the verdict that its program deserves, and there are no others.
+    /// Every acknowledged submission has the expected verdict, and there are no other submissions.
     pub async fn all_judged_once(
         &self,
         token: &str,
@@ -125,8 +124,8 @@ impl World {
             let (_, expected) = program(*number);
             assert_eq!(judged["verdict"], expected, "submission {number}: {judged}");
         }
-        assert!(start.elapsed() < PATIENCE * 2);
-        // Exactly one: neither lost nor made twice.
+        assert!(start.elapsed() < TIMEOUT * 2);
+        // No submission is lost or created twice.
         let mut seen = Vec::new();
         let mut page = String::new();
         loop {
@@ -146,7 +145,7 @@ impl World {
         expected.sort();
         assert_eq!(seen, expected);
         let admin = world.log_in("admin", &world.admin_password()).await;
-        eventually("nothing waits any more", async || {
+        eventually("the queue is empty", async || {
             let queue = world.get("/v1/judge/queue", Some(&admin)).await;
             (queue["queuedCount"] == "0" && queue["runningCount"] == "0").then_some(())
         })
@@ -155,10 +154,10 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_acknowledged_submission_gets_its_verdict() {
-    for place in World::places().into_iter().filter(|place| !place.apart) {
-        let kind = place.kind.clone();
-        let _says = SaysWhere(&kind);
-        survive(place).await;
+async fn crashes_lose_no_acknowledged_submission() {
+    for setup in World::setups().into_iter().filter(|setup| !setup.distributed) {
+        let kind = setup.kind.clone();
+        let _guard = PrintOnPanic(&kind);
+        check_crashes(setup).await;
     }
 }

@@ -1,4 +1,4 @@
-//! Engines of a test's own, to be stopped and started.
+//! Private engines that a test can stop and start.
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// PostgreSQL, Redis or Kafka, with data that outlives its process.
+/// PostgreSQL, Redis or Kafka. Its data survives restarts.
 pub struct Engine {
     name: &'static str,
     directory: tempfile::TempDir,
     child: Option<Child>,
-    /// Whether the directory is a disk of its own.
+    /// Whether the directory is a separate file system.
     mounted: bool,
 }
 
-/// Enough for a PostgreSQL with a few thousand rows and its log.
+/// Enough for PostgreSQL with a few thousand rows and its log.
 const SMALL_DISK: &str = "size=384m,mode=755";
 
 impl Engine {
@@ -23,7 +23,7 @@ impl Engine {
         Self::start_in(name, tempfile::tempdir().unwrap(), false)
     }
 
-    /// On a small disk of its own, where this machine lets us make one.
+    /// Uses a small separate file system if this machine permits mounts.
     pub fn on_small_disk(name: &'static str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mount = ["-t", "tmpfs", "-o", SMALL_DISK, "tmpfs"];
@@ -33,7 +33,7 @@ impl Engine {
     }
 
     fn start_in(name: &'static str, directory: tempfile::TempDir, mounted: bool) -> Self {
-        // Servers may run as users of their own.
+        // Servers may run as other users.
         let open = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(directory.path(), open).unwrap();
         let mut engine = Self { name, directory, child: None, mounted };
@@ -41,13 +41,13 @@ impl Engine {
         engine
     }
 
-    /// Starts it and waits until it takes connections.
+    /// Starts the engine and waits until it accepts connections.
     pub fn start(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(90);
-        while !self.answers() {
+        while !self.accepts_connections() {
             assert!(Instant::now() < deadline, "{} does not start", self.name);
             let ended = self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
-            // PostgreSQL refuses while what a killed server left behind still runs.
+            // PostgreSQL does not start while children of a killed server are running.
             if ended {
                 self.child = Some(self.spawn());
             }
@@ -59,7 +59,7 @@ impl Engine {
         let script =
             format!("{}/../../deploy/engines/{}.sh", env!("CARGO_MANIFEST_DIR"), self.name);
         let mut command = Command::new(script);
-        command.arg("another").arg(self.directory());
+        command.arg("foreground").arg(self.directory());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command.spawn().unwrap()
     }
@@ -69,14 +69,14 @@ impl Engine {
         url.trim().to_owned()
     }
 
-    fn answers(&self) -> bool {
+    fn accepts_connections(&self) -> bool {
         let url = self.url();
         let port = url.split(':').next_back().and_then(|rest| rest.split('/').next());
         let port = port.and_then(|port| port.parse::<u16>().ok());
         port.is_some_and(|port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok())
     }
 
-    /// Asks it to stop, as an operator would, and waits.
+    /// Stops the engine with SIGINT and waits for its end.
     pub fn stop(&mut self) {
         self.signal("-INT");
         self.wait();
@@ -87,7 +87,7 @@ impl Engine {
         self.wait();
     }
 
-    /// Leaves no room on its disk; false where the disk is not its own.
+    /// Fills the file system. Returns false if it is not a separate one.
     pub fn fill_disk(&self) -> bool {
         if self.mounted {
             let mut ballast = std::fs::File::create(self.ballast()).unwrap();
@@ -97,8 +97,8 @@ impl Engine {
         self.mounted
     }
 
-    /// Makes room again. A server that could not go on without is started.
-    pub fn make_room(&mut self) {
+    /// Frees the space, and starts the server if it stopped.
+    pub fn free_disk(&mut self) {
         std::fs::remove_file(self.ballast()).unwrap();
         self.start();
     }

@@ -1,5 +1,5 @@
-//! What can happen to processes and engines, with submissions flowing all the time: nothing that was acknowledged is
-//! lost, nothing is judged twice, no verdict changes.
+//! Failures of processes and engines during a steady flow of submissions: no acknowledged submission is lost, none is
+//! judged twice, no verdict changes.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -12,17 +12,18 @@ use serde_json::{Value, json};
 
 use crate::cluster::Member;
 use crate::engines::Engine;
-use crate::world::{PATIENCE, PROBLEM, PYTHON, Place, World, eventually};
+use crate::world::{PROBLEM, PYTHON, Setup, TIMEOUT, World, eventually};
 
-/// Between two submissions.
-const PACE: Duration = Duration::from_millis(400);
-/// How many submissions may wait for their verdicts: judges are slower than clients.
-const WAITING: usize = 20;
-/// Longer than the relays' leases and the consumers' sessions.
-const PAST_LEASES: Duration = Duration::from_secs(20);
-const KAFKA_AWAY: Duration = Duration::from_secs(60);
+/// Interval between submissions and between retries.
+const INTERVAL: Duration = Duration::from_millis(400);
+/// Maximum number of submissions without a verdict.
+const MAX_WAITING: usize = 20;
+/// Longer than relay leases and consumer sessions.
+const LEASE_EXPIRY: Duration = Duration::from_secs(20);
+const KAFKA_OUTAGE: Duration = Duration::from_secs(60);
 
-/// What one submission should come to, by its number. Some take a second, so that a worker dies at work.
+/// The program and the expected verdict of a submission. Some run for half a second, so that workers are killed while
+/// judging.
 fn program(number: usize) -> (String, &'static str) {
     match number % 4 {
         0 => (format!("# {number}\n{PYTHON}"), "VERDICT_ACCEPTED"),
@@ -35,7 +36,7 @@ fn program(number: usize) -> (String, &'static str) {
     }
 }
 
-/// Submissions that keep coming until told to stop.
+/// A background task that submits until it is stopped.
 struct Flow {
     acknowledged: Arc<Mutex<BTreeMap<usize, String>>>,
     count: Arc<AtomicUsize>,
@@ -48,26 +49,26 @@ impl Flow {
         let acknowledged = Arc::new(Mutex::new(BTreeMap::<usize, String>::new()));
         let (count, stop) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let (known, counted, stopped) = (acknowledged.clone(), count.clone(), stop.clone());
-        #[expect(clippy::disallowed_methods, reason = "waited for in `end`")]
+        #[expect(clippy::disallowed_methods, reason = "joined in `end`")]
         let task = tokio::spawn(async move {
             let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
             let mut token = String::new();
             let mut number = 0_usize;
             let mut tries = 0;
             let mut unknown = false;
-            // One that may have arrived is asked for until that is known.
+            // Retry a submission until its outcome is known.
             while unknown || !stopped.load(Ordering::Relaxed) {
                 tries += 1;
                 let edge = &edges[tries % edges.len()];
                 let waits =
-                    number.checked_sub(WAITING).map(|old| known.lock().unwrap()[&old].clone());
+                    number.checked_sub(MAX_WAITING).map(|old| known.lock().unwrap()[&old].clone());
                 if let Some(old) = waits
                     && !is_judged(&http, edge, &token, &old).await
                 {
                     if tries % 10 == 0 {
                         token = log_in(&http, edge).await.unwrap_or(token);
                     }
-                    tokio::time::sleep(PACE).await;
+                    tokio::time::sleep(INTERVAL).await;
                     continue;
                 }
                 let submitted = submit(&http, edge, &token, number).await;
@@ -77,26 +78,26 @@ impl Flow {
                         known.lock().unwrap().insert(number, id);
                         counted.fetch_add(1, Ordering::Relaxed);
                         number += 1;
-                        tokio::time::sleep(PACE).await;
+                        tokio::time::sleep(INTERVAL).await;
                     }
                     Submitted::LoginNeeded => {
                         token = log_in(&http, edge).await.unwrap_or_default();
-                        tokio::time::sleep(PACE).await;
+                        tokio::time::sleep(INTERVAL).await;
                     }
-                    Submitted::No => tokio::time::sleep(PACE).await,
+                    Submitted::No => tokio::time::sleep(INTERVAL).await,
                 }
             }
         });
         Self { acknowledged, count, stop, task }
     }
 
-    /// Waits until some more were acknowledged: the platform works again.
-    async fn goes_on(&self, world: &World) {
+    /// Waits until new submissions are acknowledged and judged.
+    async fn recovers(&self, world: &World) {
         let before = self.count.load(Ordering::Relaxed);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.count.load(Ordering::Relaxed) < before + 4 {
             let alive = Instant::now() < deadline && !self.task.is_finished();
-            assert!(alive, "submissions are not taken any more");
+            assert!(alive, "submissions are not accepted any more");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         let id = self.acknowledged.lock().unwrap()[&(before + 1)].clone();
@@ -116,7 +117,7 @@ enum Submitted {
     LoginNeeded,
 }
 
-/// With the same request id each time: whether an earlier try arrived, nobody knows.
+/// Retries use the same request id, because an earlier attempt may have succeeded.
 async fn submit(http: &reqwest::Client, edge: &str, token: &str, number: usize) -> Submitted {
     let (source, _) = program(number);
     let body = json!({
@@ -130,7 +131,6 @@ async fn submit(http: &reqwest::Client, edge: &str, token: &str, number: usize) 
     match status.as_u16() {
         200..=299 => Submitted::Yes(answer["submissionId"].as_str().unwrap().to_owned()),
         401 => Submitted::LoginNeeded,
-        // Asked to come back.
         429 | 502..=504 => Submitted::No,
         _ => panic!("{status}: {answer}"),
     }
@@ -149,7 +149,7 @@ async fn log_in(http: &reqwest::Client, edge: &str) -> Option<String> {
     answer.json::<Value>().await.ok()?["accessToken"].as_str().map(str::to_owned)
 }
 
-/// The verdict, whatever the edge answers meanwhile.
+/// Waits for the verdict. Ignores errors of the edge.
 async fn verdict(world: &World, id: &str) -> Value {
     let token = Mutex::new(String::new());
     eventually("the submission is judged", async || {
@@ -177,15 +177,15 @@ impl World {
         self.others.iter_mut().find(|member| member.role == role).unwrap()
     }
 
-    /// Writes until there is no room.
-    async fn writes_are_refused(&self) {
+    /// Writes until the disk is full.
+    async fn fill_database(&self) {
         let number = AtomicUsize::new(0);
-        eventually("something is refused for want of room", async || {
+        eventually("a write is refused because the disk is full", async || {
             let name = format!("filler{}", number.fetch_add(1, Ordering::Relaxed));
             let user = json!({"username": name, "password": format!("a long password of {name}")});
             let response = self.http.post(self.url("/v1/users")).json(&user).send().await.ok()?;
             let (status, answer) = (response.status().as_u16(), response.text().await.ok()?);
-            // What the database could not even log brings it down.
+            // PostgreSQL stops when it cannot write its log.
             (status == 503 || answer.contains("DISK_FULL")).then_some(())
         })
         .await;
@@ -193,52 +193,52 @@ impl World {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_lost_or_doubled() {
+async fn faults_lose_and_duplicate_no_submission() {
     let Some(s3) = World::object_store() else { return };
     let [mut redis, mut kafka] = ["redis", "kafka"].map(Engine::new);
     let mut postgres = Engine::on_small_disk("postgres");
     let mut engines = vec!["--events".to_owned(), kafka.url(), "--cache".into(), redis.url()];
     engines.extend(s3);
-    let place = Place { kind: Kind::Postgres(postgres.url()), engines, apart: true };
+    let setup = Setup { kind: Kind::Postgres(postgres.url()), engines, distributed: true };
     let extra = ["--set", "challenge.submissions_per_hour=0", "--log", "warn"];
-    let mut world = World::small(place, &extra);
+    let mut world = World::small(setup, &extra);
     world.player("ada").await;
     let edges = world.others.iter().filter(|member| member.role == "gateway");
     let edges = edges.map(|member| member.server.rest.clone()).chain([world.server.rest.clone()]);
     let flow = Flow::start(edges.collect());
-    flow.goes_on(&world).await;
+    flow.recovers(&world).await;
 
     for role in ["auth", "problem", "challenge", "judge", "gateway", "worker"] {
-        eprintln!("kill -9 of a process of {role}");
+        eprintln!("killing a process of {role}");
         tokio::task::block_in_place(|| world.member(role).crash_and_restart());
-        flow.goes_on(&world).await;
+        flow.recovers(&world).await;
     }
     for role in ["challenge", "judge", "worker"] {
-        eprintln!("a process of {role} is paused past its leases");
+        eprintln!("pausing a process of {role} until its leases expire");
         signal(world.member(role), "-STOP");
-        tokio::time::sleep(PAST_LEASES).await;
+        tokio::time::sleep(LEASE_EXPIRY).await;
         signal(world.member(role), "-CONT");
-        flow.goes_on(&world).await;
+        flow.recovers(&world).await;
     }
-    eprintln!("one more process of each consumer, and away again");
+    eprintln!("adding and removing a process of each consumer");
     for role in ["judge", "challenge"] {
         let more = tokio::task::block_in_place(|| world.one_more(role));
-        flow.goes_on(&world).await;
+        flow.recovers(&world).await;
         let mut more = more;
         tokio::task::block_in_place(|| more.server.terminate());
-        flow.goes_on(&world).await;
+        flow.recovers(&world).await;
     }
-    eprintln!("Redis is flushed, then away");
+    eprintln!("flushing and stopping Redis");
     let flushed =
         Command::new("redis-cli").args(["-u", &redis.url(), "flushall"]).output().unwrap();
     assert!(flushed.status.success(), "{flushed:?}");
-    flow.goes_on(&world).await;
+    flow.recovers(&world).await;
     redis.kill();
-    flow.goes_on(&world).await;
+    flow.recovers(&world).await;
     redis.start();
-    flow.goes_on(&world).await;
+    flow.recovers(&world).await;
     for kill in [false, true] {
-        eprintln!("PostgreSQL is {}", if kill { "killed" } else { "restarted" });
+        eprintln!("{} PostgreSQL", if kill { "killing" } else { "restarting" });
         if kill {
             postgres.kill();
         } else {
@@ -246,21 +246,21 @@ async fn nothing_is_lost_or_doubled() {
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
         postgres.start();
-        flow.goes_on(&world).await;
+        flow.recovers(&world).await;
     }
     if postgres.fill_disk() {
-        eprintln!("PostgreSQL's disk is full");
-        world.writes_are_refused().await;
-        postgres.make_room();
-        flow.goes_on(&world).await;
+        eprintln!("filling the disk of PostgreSQL");
+        world.fill_database().await;
+        postgres.free_disk();
+        flow.recovers(&world).await;
     } else {
-        eprintln!("not tried: a full disk, as this machine mounts nothing for us");
+        eprintln!("skipped: a full disk, because this machine permits no mounts");
     }
-    eprintln!("Kafka is away");
+    eprintln!("stopping Kafka");
     kafka.kill();
-    tokio::time::sleep(KAFKA_AWAY).await;
+    tokio::time::sleep(KAFKA_OUTAGE).await;
     kafka.start();
-    flow.goes_on(&world).await;
+    flow.recovers(&world).await;
 
     let acknowledged = flow.end().await;
     eprintln!("{} submissions", acknowledged.len());

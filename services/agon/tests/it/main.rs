@@ -1,19 +1,19 @@
-//! Stories, told by clients of the whole program: a child process with its own data and ports.
+//! Tests of the whole program as a child process with its own data directory and ports.
 
-mod answers;
 mod backup;
 mod cluster;
 #[path = "../../../../libs/runtime/tests/it/collector.rs"]
 mod collector;
 mod command_line;
 mod crash;
+mod end_to_end;
 mod engines;
 mod faults;
-mod life;
+mod lifecycle;
 mod openmetrics;
 mod players;
 mod promotion;
+mod responses;
 mod server;
-mod stories;
 mod traces;
 mod world;

@@ -1,26 +1,25 @@
-//! Whether a text is OpenMetrics, as far as Agon speaks it: by the specification's rules, not by
-//! what the program does.
+//! A checker of the OpenMetrics text format, for the metric types that Agon uses.
 
 use std::collections::HashSet;
 
-/// Fails where the text breaks a rule.
+/// Fails if the text is not valid OpenMetrics.
 #[track_caller]
 pub fn check(text: &str) {
     let body = text.strip_suffix("# EOF\n").expect("the text ends with # EOF and a line break");
     let mut families = HashSet::new();
-    let (mut family, mut kind, mut meant) = ("", "", "");
+    let (mut family, mut kind, mut described) = ("", "", "");
     for line in body.lines() {
-        if let Some(told) = line.strip_prefix("# ") {
-            let words: Vec<&str> = told.splitn(3, ' ').collect();
+        if let Some(metadata) = line.strip_prefix("# ") {
+            let words: Vec<&str> = metadata.splitn(3, ' ').collect();
             if words[0] == "HELP" {
                 assert!(!words[2].is_empty(), "{line:?}");
-                meant = words[1];
+                described = words[1];
                 continue;
             }
             assert_eq!(words[0], "TYPE", "{line:?}");
-            assert_eq!(words[1], meant, "it has no meaning");
+            assert_eq!(words[1], described, "HELP is missing");
             (family, kind) = (words[1], words[2]);
-            assert!(families.insert(family), "{family} is told twice, or in pieces");
+            assert!(families.insert(family), "{family} is duplicated or not contiguous");
             let known = ["counter", "gauge", "histogram", "summary"];
             assert!(known.contains(&kind), "{line:?}");
             continue;
@@ -32,8 +31,8 @@ pub fn check(text: &str) {
 
 #[track_caller]
 fn sample(line: &str, family: &str, kind: &str) {
-    let (sample, example) = match line.split_once(" # ") {
-        Some((sample, example)) => (sample, Some(example)),
+    let (sample, exemplar) = match line.split_once(" # ") {
+        Some((sample, exemplar)) => (sample, Some(exemplar)),
         None => (line, None),
     };
     let (series, value) = sample.rsplit_once(' ').expect("a sample has a value");
@@ -46,13 +45,13 @@ fn sample(line: &str, family: &str, kind: &str) {
         "summary" => &["", "_sum", "_count"],
         _ => &[""],
     };
-    assert!(allowed.contains(&suffix), "{line:?} is no {kind}");
+    assert!(allowed.contains(&suffix), "{line:?} is not a {kind}");
     if let Some(labels) = series.strip_prefix(name).filter(|labels| !labels.is_empty()) {
         assert!(labels.starts_with('{') && labels.ends_with('}'), "{line:?}");
     }
-    if let Some(example) = example {
+    if let Some(exemplar) = exemplar {
         assert_eq!(suffix, "_bucket", "{line:?}");
-        let (labels, numbers) = example.split_once("} ").expect("an example has labels");
+        let (labels, numbers) = exemplar.split_once("} ").expect("an exemplar has labels");
         assert!(labels.starts_with('{') && labels.len() <= 128, "{line:?}");
         let numbers: Vec<f64> = numbers.split(' ').map(|n| n.parse().unwrap()).collect();
         assert_eq!(numbers.len(), 2, "a value and a time: {line:?}");

@@ -1,4 +1,4 @@
-//! What players live through, from registration to verdict.
+//! Scenarios of players, from registration to verdict.
 
 use proto::challenge::submission_service_client::SubmissionServiceClient;
 use proto::challenge::{GetSubmissionRequest, SubmissionState, Verdict, WatchSubmissionRequest};
@@ -36,11 +36,12 @@ pub async fn from_registration_to_verdict(world: &World) {
         let list = world.get(&format!("/v1/submissions{user}"), Some(&token)).await;
         assert_eq!(list["submissions"].as_array().unwrap().len(), 5, "{user}: {list}");
     }
-    let nobody = world.call(Method::GET, "/v1/submissions?userId=nobody", Some(&token), None).await;
-    assert_eq!(nobody.0, 404, "{}", nobody.1);
+    let unknown =
+        world.call(Method::GET, "/v1/submissions?userId=unknown", Some(&token), None).await;
+    assert_eq!(unknown.0, 404, "{}", unknown.1);
 }
 
-pub async fn grpc_tells_the_same_story(world: &World) {
+pub async fn grpc_watch_ends_with_the_verdict(world: &World) {
     let token = world.player("grace").await;
     let body = json!({"problemId": PROBLEM, "language": "c17", "source": C});
     let created = world.post("/v1/submissions", Some(&token), body).await;
@@ -67,7 +68,7 @@ pub async fn grpc_tells_the_same_story(world: &World) {
     assert!(hidden.contains(&status.code()), "{status:?}");
 }
 
-pub async fn a_request_id_makes_one_submission(world: &World) {
+pub async fn request_id_makes_submission_idempotent(world: &World) {
     let token = world.player("barbara").await;
     let mut body = json!({
         "problemId": PROBLEM, "language": "python3", "source": PYTHON, "requestId": "once",
@@ -82,7 +83,7 @@ pub async fn a_request_id_makes_one_submission(world: &World) {
     assert!(error.to_string().contains("request_id"), "{error}");
 }
 
-pub async fn who_logged_out_is_out(world: &World) {
+pub async fn deleted_session_is_revoked(world: &World) {
     let token = world.player("leslie").await;
     world.get("/v1/users/me", Some(&token)).await;
     let sessions = world.get("/v1/sessions", Some(&token)).await;
@@ -90,11 +91,14 @@ pub async fn who_logged_out_is_out(world: &World) {
     let path = format!("/v1/sessions/{id}");
     let (status, _) = world.call(Method::DELETE, &path, Some(&token), None).await;
     assert!(status.is_success());
-    // At once in one process. Elsewhere they look for what others revoked, more than once a second.
-    eventually("the session is over everywhere", async || {
+    // Immediate within a process; other processes poll for revocations more than once per second.
+    eventually("the session is revoked everywhere", async || {
         for _ in 0..8 {
             let (status, error) = world.call(Method::GET, "/v1/users/me", Some(&token), None).await;
-            assert!(status == StatusCode::UNAUTHORIZED || world.place.apart, "{status}: {error}");
+            assert!(
+                status == StatusCode::UNAUTHORIZED || world.setup.distributed,
+                "{status}: {error}"
+            );
             if status != StatusCode::UNAUTHORIZED {
                 return None;
             }

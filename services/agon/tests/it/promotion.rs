@@ -1,4 +1,4 @@
-//! `agon promote`: an installation is the same on the other engines, whatever happened on the way there.
+//! `agon promote`: the installation is unchanged on the new engines, also after interruptions.
 
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use db::testing::{Kind, kinds};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::answers::{Answers, Asking, Recorder, assert_same};
+use crate::responses::{Caller, Recorder, Responses, assert_same};
 use crate::world::{AGON, PROBLEM, PYTHON, Server, World, eventually, succeeded, text};
 
-/// How much is in the installation that moves.
+/// The size of the promoted installation.
 #[derive(Clone, Copy)]
 struct Scale {
     users: usize,
@@ -18,8 +18,8 @@ struct Scale {
 }
 
 impl Scale {
-    /// `AGON_TEST_PROMOTE=USERS,SUBMISSIONS` for another one than the usual.
-    fn chosen() -> Self {
+    /// From `AGON_TEST_PROMOTE=USERS,SUBMISSIONS`, if set.
+    fn from_env() -> Self {
         let given = std::env::var("AGON_TEST_PROMOTE").unwrap_or_default();
         let parsed = given.split_once(',').and_then(|(users, submissions)| {
             Some(Self { users: users.parse().ok()?, submissions: submissions.parse().ok()? })
@@ -35,7 +35,7 @@ fn postgres() -> Option<(Kind, String)> {
     })
 }
 
-/// What somebody hands in: most of it right, some wrong, some that does not compile.
+/// Language, source and expected verdict: mostly accepted, some wrong, some that do not compile.
 fn program(number: usize) -> (&'static str, String, &'static str) {
     match number % 10 {
         3 | 7 => ("python3", format!("print('wrong', {number})\n"), "VERDICT_WRONG_ANSWER"),
@@ -58,7 +58,7 @@ fn password(name: &str) -> String {
     format!("a long password of {name}")
 }
 
-/// Nobody is slowed down.
+/// Flags without rate limits.
 const UNLIMITED: [&str; 14] = [
     "--set",
     "challenge.submissions_per_hour=0",
@@ -76,28 +76,28 @@ const UNLIMITED: [&str; 14] = [
     "warn",
 ];
 
-/// A world in which users made submissions, all of them judged.
-async fn lived_in(scale: Scale) -> (World, Vec<String>) {
+/// A world with judged submissions of several users.
+async fn populated(scale: Scale) -> (World, Vec<String>) {
     let world = World::small(&Kind::Sqlite, &UNLIMITED);
     let users: Vec<String> = (0..scale.users).map(|n| format!("user-{n:02}")).collect();
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for (n, user) in users.iter().enumerate() {
         let token = world.player(user).await;
         for number in (n..scale.submissions).step_by(scale.users) {
-            made.push((user.clone(), number, submit(&world, &token, number).await));
+            created.push((user.clone(), number, submit(&world, &token, number).await));
         }
     }
     let admin = world.log_in("admin", &world.admin_password()).await;
-    for (user, number, id) in &made {
+    for (user, number, id) in &created {
         let judged = world.verdict(&admin, id).await;
         assert_eq!(judged["verdict"], program(*number).2, "{user}: {judged}");
     }
     (world, users)
 }
 
-/// Runs a promotion that is killed after a while, a little later each time, until one comes to its end.
+/// Runs the promotion again and again, and kills it a little later each time, until it finishes.
 fn promote_with_kills(arguments: &[String], first: Duration) -> (usize, Output) {
-    let mut patience = first;
+    let mut timeout = first;
     for kills in 0.. {
         let mut child = Command::new(AGON)
             .args(arguments)
@@ -106,8 +106,8 @@ fn promote_with_kills(arguments: &[String], first: Duration) -> (usize, Output) 
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let until = Instant::now() + patience;
-        patience = patience.mul_f64(1.35);
+        let until = Instant::now() + timeout;
+        timeout = timeout.mul_f64(1.35);
         while child.try_wait().unwrap().is_none() && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -124,12 +124,13 @@ fn agon(arguments: &[String]) -> Output {
     Command::new(AGON).args(arguments).stdin(Stdio::null()).output().unwrap()
 }
 
-/// Everything is well: consumers go on, nothing waits.
-async fn is_well(world: &World) {
+/// Waits until consumers are ready and the queue is empty.
+async fn wait_until_idle(world: &World) {
     let admin = world.log_in("admin", &world.admin_password()).await;
-    eventually("everything is well", async || {
-        let asked = world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
-        let report: serde_json::Value = asked.json().await.ok()?;
+    eventually("consumers are ready and the queue is empty", async || {
+        let response =
+            world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
+        let report: serde_json::Value = response.json().await.ok()?;
         let queue = world.get("/v1/judge/queue", Some(&admin)).await;
         let events = report["components"]["events"]["state"] == "ready";
         (events && queue["queuedCount"] == "0" && queue["runningCount"] == "0").then_some(())
@@ -137,22 +138,22 @@ async fn is_well(world: &World) {
     .await;
 }
 
-async fn record(world: &World, asking: &[Asking<'_>], users: &[String]) -> Answers {
-    Recorder::new(world).everything(asking, users).await
+async fn record(world: &World, callers: &[Caller<'_>], users: &[String]) -> Responses {
+    Recorder::new(world).everything(callers, users).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_answer_is_the_same_after_a_promotion() {
+async fn promotion_changes_no_response() {
     let (Some((kind, url)), Some(engines)) = (postgres(), World::engines()) else { return };
-    let (mut world, users) = lived_in(Scale::chosen()).await;
+    let (mut world, users) = populated(Scale::from_env()).await;
     let session = json!({"identifier": users[0], "password": password(&users[0])});
     let session = world.post("/v1/sessions", None, session).await;
     let refresh = session["refreshToken"].as_str().unwrap().to_owned();
     let admin = world.log_in("admin", &world.admin_password()).await;
     let owner = world.log_in(&users[1], &password(&users[1])).await;
-    let asking: [Asking<'_>; 3] =
-        [("nobody", None), ("owner", Some(&owner)), ("admin", Some(&admin))];
-    let before = record(&world, &asking, &users).await;
+    let callers: [Caller<'_>; 3] =
+        [("anonymous", None), ("owner", Some(&owner)), ("admin", Some(&admin))];
+    let before = record(&world, &callers, &users).await;
     let page = world.get("/v1/submissions?pageSize=5", Some(&admin)).await;
 
     let arguments = world.promotion(&url, &engines);
@@ -160,19 +161,19 @@ async fn every_answer_is_the_same_after_a_promotion() {
     assert_eq!(refused.status.code(), Some(75), "{}", text(&refused));
     tokio::task::block_in_place(|| world.server.terminate());
     let started = Instant::now();
-    let said = succeeded(&tokio::task::block_in_place(|| agon(&arguments)));
+    let output = succeeded(&tokio::task::block_in_place(|| agon(&arguments)));
     let took = started.elapsed();
-    assert!(said.contains("challenge.submissions") && said.contains("agon serve"), "{said}");
-    println!("{said}\npromoted in {took:?}");
+    assert!(output.contains("challenge.submissions") && output.contains("agon serve"), "{output}");
+    println!("{output}\npromoted in {took:?}");
     let again = succeeded(&agon(&arguments));
     assert!(again.contains("nothing to do"), "{again}");
 
-    tokio::task::block_in_place(|| world.start_moved(&kind, &engines));
-    let after = record(&world, &asking, &users).await;
+    tokio::task::block_in_place(|| world.start_promoted(&kind, &engines));
+    let after = record(&world, &callers, &users).await;
     assert_same(&before, &after);
-    println!("{} answers are the same", before.len());
+    println!("{} responses are equal", before.len());
 
-    // What was begun before goes on: pages, sessions, request ids; and what is new is judged.
+    // Page tokens, sessions and request ids stay valid, and new submissions are judged.
     let token = page["nextPageToken"].as_str().unwrap();
     let path = format!("/v1/submissions?pageSize=5&pageToken={token}");
     let next = world.get(&path, Some(&admin)).await;
@@ -181,58 +182,58 @@ async fn every_answer_is_the_same_after_a_promotion() {
     let fresh = fresh["accessToken"].as_str().unwrap().to_owned();
     let known = submit(&world, &fresh, 0).await;
     let listed = world.get(&format!("/v1/submissions?userId={}", users[0]), Some(&fresh)).await;
-    assert!(listed.to_string().contains(&known), "a request id was forgotten");
+    assert!(listed.to_string().contains(&known), "the request id is unknown");
     let judged = world.judged(&fresh, PROBLEM, "python3", PYTHON).await;
     assert_eq!(judged["verdict"], "VERDICT_ACCEPTED", "{judged}");
-    is_well(&world).await;
+    wait_until_idle(&world).await;
 }
 
-/// Submissions of which some are on their way to a verdict when the server is killed.
-async fn half_done(world: &mut World, count: usize) -> Vec<(usize, String)> {
+/// Creates submissions and kills the server before all are judged.
+async fn leave_unjudged(world: &mut World, count: usize) -> Vec<(usize, String)> {
     let token = world.player("late").await;
-    let mut made = Vec::new();
+    let mut created = Vec::new();
     for number in 1000..1000 + count {
-        made.push((number, submit(world, &token, number).await));
+        created.push((number, submit(world, &token, number).await));
     }
     world.server.kill();
-    made
+    created
 }
 
-async fn moves_in_the_middle(kind: &Kind, url: &str, engines: &[String]) {
+async fn check_interrupted_promotion(kind: &Kind, url: &str, engines: &[String]) {
     let scale = Scale { users: 2, submissions: 4 };
-    let (mut world, users) = lived_in(scale).await;
-    let late = half_done(&mut world, 20).await;
+    let (mut world, users) = populated(scale).await;
+    let late = leave_unjudged(&mut world, 20).await;
     let arguments = world.promotion(url, engines);
     let first = Duration::from_millis(100);
     let (kills, output) = tokio::task::block_in_place(|| promote_with_kills(&arguments, first));
     println!("killed {kills} times\n{}", succeeded(&output));
     assert!(kills > 0);
 
-    tokio::task::block_in_place(|| world.start_moved(kind, engines));
+    tokio::task::block_in_place(|| world.start_promoted(kind, engines));
     let token = world.log_in("late", &password("late")).await;
     for (number, id) in &late {
         let judged = world.verdict(&token, id).await;
         assert_eq!(judged["verdict"], program(*number).2, "{number}: {judged}");
     }
-    is_well(&world).await;
+    wait_until_idle(&world).await;
     let list = world.get("/v1/submissions?userId=me&pageSize=100", Some(&token)).await;
     assert_eq!(list["submissions"].as_array().unwrap().len(), late.len());
     let (status, list) = world
         .call(Method::GET, &format!("/v1/submissions?userId={}", users[0]), Some(&token), None)
         .await;
     assert!(status.is_success() || status == 403, "{list}");
-    judged_once(&world, url, late.len() + scale.submissions).await;
+    assert_judged_once(&world, url, late.len() + scale.submissions).await;
 }
 
-/// A service's database of the target.
+/// Opens a service's database on the target.
 async fn target(world: &World, url: &str, service: &str) -> db::Db {
     let mut options = db::Options::new(url, service);
     options.schema = Some(format!("{}{service}", world.prefix));
     db::Db::open(&options).await.unwrap()
 }
 
-/// In the database itself: one judgement of each submission, and one verdict.
-async fn judged_once(world: &World, url: &str, submissions: usize) {
+/// Checks in the databases that each submission has one judgement and one verdict.
+async fn assert_judged_once(world: &World, url: &str, submissions: usize) {
     let expected = i64::try_from(submissions).unwrap();
     let challenge = target(world, url, "challenge").await;
     let judged: i64 = challenge
@@ -240,7 +241,7 @@ async fn judged_once(world: &World, url: &str, submissions: usize) {
         .fetch_scalar()
         .await
         .unwrap();
-    assert_eq!(judged, expected, "submissions with a verdict that was written once");
+    assert_eq!(judged, expected, "submissions whose verdict was written once");
     let judge = target(world, url, "judge").await;
     let judgements: i64 = judge
         .query("SELECT count(*) FROM judgements WHERE submission_id IS NOT NULL AND state = 'done'")
@@ -253,21 +254,21 @@ async fn judged_once(world: &World, url: &str, submissions: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_under_way_goes_on_after_a_promotion_that_was_killed() {
+async fn unjudged_submissions_survive_an_interrupted_promotion() {
     let Some((kind, url)) = postgres() else { return };
-    moves_in_the_middle(&kind, &url, &[]).await;
+    check_interrupted_promotion(&kind, &url, &[]).await;
     if let Some(engines) = World::engines() {
-        moves_in_the_middle(&kind, &url, &engines).await;
+        check_interrupted_promotion(&kind, &url, &engines).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_an_empty_target_is_taken_and_half_of_one_is_not_served() {
+async fn used_target_is_refused_and_partial_target_is_not_served() {
     let Some((kind, url)) = postgres() else { return };
     let mut world = World::idle(&Kind::Sqlite);
     world.player("ada").await;
     world.server.kill();
-    // Somebody lives there.
+    // The target belongs to another installation.
     let other = World::idle(&kind);
     let mut arguments = world.promotion(&url, &[]);
     let prefix = arguments.iter().position(|a| a.starts_with("database.schema_prefix=")).unwrap();
@@ -284,19 +285,19 @@ async fn only_an_empty_target_is_taken_and_half_of_one_is_not_served() {
     );
     drop(other);
 
-    // A target that was taken and not filled.
+    // An interrupted promotion.
     arguments[prefix] = own;
     let mut child = Command::new(AGON).args(&arguments).stdout(Stdio::null()).spawn().unwrap();
-    let half = async || {
+    let unfinished = async || {
         let db = target(&world, &url, "auth").await;
-        let half = db::promotion::is_unfinished(&db).await.unwrap_or(false);
+        let unfinished = db::promotion::is_unfinished(&db).await.unwrap_or(false);
         db.close().await;
-        half.then_some(())
+        unfinished.then_some(())
     };
-    eventually("it has begun", half).await;
+    eventually("the promotion started", unfinished).await;
     child.kill().unwrap();
     child.wait().unwrap();
-    if half().await.is_some() {
+    if unfinished().await.is_some() {
         let mut flags = world.flags();
         let prefix = format!("database.schema_prefix={}", world.prefix);
         flags.extend(["--database".into(), url.clone(), "--set".into(), prefix]);
@@ -304,29 +305,29 @@ async fn only_an_empty_target_is_taken_and_half_of_one_is_not_served() {
         assert_eq!(served.status.code(), Some(78), "{}", text(&served));
         assert!(text(&served).contains("agon promote"), "{}", text(&served));
     }
-    // Another data directory is another installation.
-    let mut stranger = World::idle(&Kind::Sqlite);
-    stranger.server.kill();
+    // Another data directory cannot resume it.
+    let mut other = World::idle(&Kind::Sqlite);
+    other.server.kill();
     let mut others = arguments.clone();
     let data = others.iter().position(|argument| *argument == world.data().display().to_string());
-    others[data.unwrap()] = stranger.data().display().to_string();
+    others[data.unwrap()] = other.data().display().to_string();
     let refused = agon(&others);
     assert_eq!(refused.status.code(), Some(78), "{}", text(&refused));
     assert!(text(&refused).contains("another data directory"), "{}", text(&refused));
     succeeded(&agon(&arguments));
     // Removes the schemas.
-    world.place.kind = kind;
+    world.setup.kind = kind;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_served_meanwhile_is_noticed() {
+async fn changes_of_the_source_during_a_promotion_are_detected() {
     let (Some((kind, url)), Some(engines)) = (postgres(), World::engines()) else { return };
     let mut world = World::idle(&Kind::Sqlite);
     world.player("ada").await;
     world.server.kill();
     let mut arguments = world.promotion(&url, &engines);
     let bucket = arguments.iter().position(|argument| argument == "--objects").unwrap() + 1;
-    let right = std::mem::replace(&mut arguments[bucket], "s3://no-such-bucket".into());
+    let bucket_url = std::mem::replace(&mut arguments[bucket], "s3://no-such-bucket".into());
     let refused = agon(&arguments);
     assert_eq!(refused.status.code(), Some(78), "{}", text(&refused));
     assert!(text(&refused).contains("problem.objects.url"), "{}", text(&refused));
@@ -336,9 +337,9 @@ async fn what_was_served_meanwhile_is_noticed() {
         auth.close().await;
         count.unwrap_or(0)
     };
-    assert_eq!(users().await, 0, "it has begun without a bucket");
+    assert_eq!(users().await, 0, "the promotion started without a bucket");
 
-    arguments[bucket] = right;
+    arguments[bucket] = bucket_url;
     let mut child = Command::new(AGON).args(&arguments).stdout(Stdio::null()).spawn().unwrap();
     let copied = async || (users().await == 2).then_some(());
     eventually("the users are copied", copied).await;
@@ -351,5 +352,5 @@ async fn what_was_served_meanwhile_is_noticed() {
     assert!(!refused.status.success(), "{}", text(&refused));
     assert!(text(&refused).contains("auth.users has 2 rows instead of 3"), "{}", text(&refused));
     // Removes the schemas.
-    world.place.kind = kind;
+    world.setup.kind = kind;
 }

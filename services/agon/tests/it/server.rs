@@ -1,4 +1,4 @@
-//! The program as a child process that serves.
+//! `agon serve` as a child process.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek};
@@ -6,21 +6,21 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::world::{AGON, PATIENCE};
+use crate::world::{AGON, TIMEOUT};
 
-/// A child process that serves.
+/// A running server, killed on drop.
 pub struct Server {
     pub child: Child,
     pub rest: String,
     pub grpc: String,
     pub admin: String,
-    /// What it printed until it was ready.
+    /// Its standard output until it was ready.
     pub banner: String,
     pub ready_after: Duration,
     _log: Log,
 }
 
-/// What a server logged; a failing test shows the end of it.
+/// The log of a server. A failing test prints its last 200 lines.
 struct Log(File);
 
 impl Drop for Log {
@@ -32,11 +32,7 @@ impl Drop for Log {
             let text = String::from_utf8_lossy(&text);
             let lines: Vec<&str> = text.lines().collect();
             let end = &lines[lines.len().saturating_sub(200)..];
-            println!(
-                "--- the server's log, its last {} lines:\n{}\n---",
-                end.len(),
-                end.join("\n")
-            );
+            println!("--- last {} lines of the server's log:\n{}\n---", end.len(), end.join("\n"));
         }
     }
 }
@@ -67,11 +63,11 @@ impl Server {
         let _ = self.child.wait();
     }
 
-    /// SIGTERM, and how it ended.
+    /// Sends SIGTERM and waits for the end.
     pub fn terminate(&mut self) -> ExitStatus {
         let id = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &id]).status().unwrap();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
@@ -95,10 +91,10 @@ impl Starting {
         let lines = lines_of(self.child.stdout.take().unwrap());
         let mut banner = String::new();
         while !banner.contains("Try:") {
-            let left = PATIENCE.saturating_sub(start.elapsed());
+            let left = TIMEOUT.saturating_sub(start.elapsed());
             let Ok(line) = lines.recv_timeout(left) else {
                 let _ = self.child.kill();
-                panic!("the server does not get ready; it said: {banner}");
+                panic!("the server does not get ready; it printed: {banner}");
             };
             banner += &line;
         }
@@ -119,12 +115,12 @@ impl Drop for Server {
     }
 }
 
-/// The lines of a pipe; it is read to its end, so that the writer never blocks.
+/// The lines of a pipe. Reads to its end, so that the writer never blocks.
 fn lines_of(pipe: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            // Nobody listens once the server is ready.
+            // The receiver is gone after the server is ready.
             let _ = send.send(line + "\n");
         }
     });

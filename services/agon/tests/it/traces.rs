@@ -1,8 +1,8 @@
-//! One trace from the request to the verdict, as a collector sees it.
+//! The trace from the request to the verdict, as received by a collector.
 
 use std::collections::HashMap;
 
-use db::testing::SaysWhere;
+use db::testing::PrintOnPanic;
 use serde_json::{Value, json};
 
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -17,13 +17,13 @@ type Spans = HashMap<Vec<u8>, Seen>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_trace_from_the_request_to_the_verdict() {
-    for place in World::places() {
-        let _says = SaysWhere(&place.kind);
+    for setup in World::setups() {
+        let _guard = PrintOnPanic(&setup.kind);
         let collector = Collector::start().await;
         let otlp = format!("telemetry.otlp={}", collector.url);
-        // Only what a caller wants to be recorded.
+        // Record only traces that a caller samples.
         let flags = ["--set", &otlp, "--set", "telemetry.sample_ratio=0"];
-        let world = World::small(place.clone(), &flags);
+        let world = World::small(setup.clone(), &flags);
         let token = world.player("ada").await;
         submit(&world, &token).await;
         let spans = eventually("the verdict's span arrives", async || {
@@ -47,19 +47,19 @@ async fn one_trace_from_the_request_to_the_verdict() {
         );
         assert_eq!(hex(&path[0].span.parent_span_id), CALLER);
         for seen in spans.values() {
-            let of_role = seen.service.starts_with("agon-") && place.apart;
+            let of_role = seen.service.starts_with("agon-") && setup.distributed;
             assert!(of_role || seen.service == "agon", "{}", seen.service);
         }
-        parts(&spans, &path, !place.engines.is_empty());
-        if !place.apart {
-            metrics_name_traces(&world).await;
+        check_spans(&spans, &path, !setup.engines.is_empty());
+        if !setup.distributed {
+            check_exemplars(&world).await;
         }
         let traces: Vec<_> = collector.spans().into_iter().map(|seen| seen.span.trace_id).collect();
-        assert!(traces.iter().all(|trace| *trace == TRACE), "others were recorded too");
+        assert!(traces.iter().all(|trace| *trace == TRACE), "other traces were recorded");
     }
 }
 
-/// Submits as a client that traces, and waits for the verdict.
+/// Submits with a `traceparent` and waits for the verdict.
 async fn submit(world: &World, token: &str) {
     let request = world
         .http
@@ -75,25 +75,25 @@ async fn submit(world: &World, token: &str) {
     assert_eq!(done["verdict"], "VERDICT_ACCEPTED", "{done}");
 }
 
-/// The spans that lead to the one of this name and consumer, from the first.
+/// The spans from the first one to that of this name and consumer.
 fn path_of<'s>(spans: &'s Spans, name: &str, consumer: &str) -> Option<Vec<&'s Seen>> {
     let is = |seen: &&Seen| {
         seen.span.name == name
             && seen.attribute("messaging.consumer.group.name").as_deref() == Some(consumer)
     };
     let mut path = vec![spans.values().find(is)?];
-    // A path that does not reach the caller is not all there yet.
+    // The path is incomplete until it reaches the caller.
     while hex(&path[path.len() - 1].span.parent_span_id) != CALLER {
         path.push(spans.get(&path[path.len() - 1].span.parent_span_id)?);
     }
     path.reverse();
-    // A call between processes has a span on either side; the server's tells more.
+    // A call between processes has a client and a server span: keep the server's.
     path.retain(|seen| seen.span.kind() != SpanKind::Client);
     Some(path)
 }
 
-/// What the spans say, and what the worker did in its own.
-fn parts(spans: &Spans, path: &[&Seen], kafka: bool) {
+/// Checks the attributes of the spans, and the phases of the worker.
+fn check_spans(spans: &Spans, path: &[&Seen], kafka: bool) {
     let attributes = |seen: &Seen, wanted: &[(&str, &str)]| {
         for (key, value) in wanted {
             assert_eq!(seen.attribute(key).as_deref(), Some(*value), "{key} of {}", seen.span.name);
@@ -117,7 +117,7 @@ fn parts(spans: &Spans, path: &[&Seen], kafka: bool) {
     attributes(path[2], &[("messaging.system", system), topic]);
     attributes(path[3], &[("agon.judge.verdict", "VERDICT_ACCEPTED")]);
     let sent = spans.values().filter(|seen| seen.span.name == "send agon.submission.v1").count();
-    assert_eq!(sent > 0, kafka, "the way to the broker has a span");
+    assert_eq!(sent > 0, kafka, "publishing to Kafka has a span");
     let job = &path[3].span.span_id;
     for phase in ["fetch program and problem", "wait for a slot", "compile", "run tests"] {
         let of_job = |seen: &&Seen| seen.span.name == phase && seen.span.parent_span_id == *job;
@@ -125,8 +125,8 @@ fn parts(spans: &Spans, path: &[&Seen], kafka: bool) {
     }
 }
 
-/// A collector of metrics gets the trace as an example.
-async fn metrics_name_traces(world: &World) {
+/// Metrics have the trace as exemplar, in the OpenMetrics format only.
+async fn check_exemplars(world: &World) {
     let metrics = async |accept: &str| {
         let url = format!("{}/metrics", world.server.admin);
         let response = world.http.get(url).header("accept", accept).send().await.unwrap();
@@ -136,11 +136,11 @@ async fn metrics_name_traces(world: &World) {
     let (kind, text) = metrics("application/openmetrics-text; version=1.0.0").await;
     assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
     crate::openmetrics::check(&text);
-    let example = format!("# {{trace_id=\"{}\"", hex(&TRACE));
+    let exemplar = format!("# {{trace_id=\"{}\"", hex(&TRACE));
     for histogram in ["http_request", "rpc_server", "judge_job"] {
         let start = format!("agon_{histogram}_duration_seconds_bucket");
-        let shown = text.lines().any(|line| line.starts_with(&start) && line.contains(&example));
-        assert!(shown, "{histogram} names no trace");
+        let shown = text.lines().any(|line| line.starts_with(&start) && line.contains(&exemplar));
+        assert!(shown, "{histogram} has no exemplar");
     }
     let (kind, text) = metrics("text/plain").await;
     assert!(kind.starts_with("text/plain"), "{kind}");

@@ -1,4 +1,4 @@
-//! A running agon, and what a client needs to talk to it.
+//! A running installation and its clients.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -15,14 +15,14 @@ pub use crate::server::Server;
 /// The program under test.
 pub const AGON: &str = env!("CARGO_BIN_EXE_agon");
 
-/// How long anything may take that a test waits for. Generous: tests share few cores.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+/// Timeout of everything that tests wait for. Generous, because tests share few cores.
+pub const TIMEOUT: Duration = Duration::from_secs(240);
 
-/// Trying languages costs seconds each: worlds of stories have few.
+/// Disables languages, because the test of each takes seconds.
 const FEW_LANGUAGES: &str = "java.enabled = false\njavascript.enabled = false\nrust.enabled = false\n\
     pypy3.enabled = false\n";
 
-/// The problem of the stories: read two numbers, print their sum.
+/// The problem of the tests: read two numbers, print their sum.
 pub const PROBLEM: &str = "sum";
 pub const C: &str = "#include <stdio.h>\nint main(void) { long long a, b; \
     if (scanf(\"%lld %lld\", &a, &b) == 2) printf(\"%lld\\n\", a + b); }\n";
@@ -49,46 +49,46 @@ const PACKAGE: [(&str, &str); 9] = [
     ),
 ];
 
-/// One installation: a data directory, a database, and the server that runs on them.
+/// One installation: a data directory, a database and one or several processes.
 pub struct World {
     pub dir: tempfile::TempDir,
-    pub place: Place,
+    pub setup: Setup,
     pub prefix: String,
     pub extra: Vec<String>,
-    /// The process that clients talk to.
+    /// The process that clients call.
     pub server: Server,
-    /// The other processes, where the roles are apart.
+    /// The other processes of a distributed installation.
     pub others: Vec<Member>,
     cluster: Option<Cluster>,
     pub http: reqwest::Client,
 }
 
-/// Where an installation can be.
+/// The engines of an installation.
 #[derive(Clone)]
-pub struct Place {
+pub struct Setup {
     pub kind: Kind,
-    /// What makes it use the other engines.
+    /// Flags that select the other engines.
     pub engines: Vec<String>,
-    /// Whether every role is in processes of its own.
-    pub apart: bool,
+    /// Whether every role has its own processes.
+    pub distributed: bool,
 }
 
-impl From<&Kind> for Place {
+impl From<&Kind> for Setup {
     fn from(kind: &Kind) -> Self {
-        Self { kind: kind.clone(), engines: Vec::new(), apart: false }
+        Self { kind: kind.clone(), engines: Vec::new(), distributed: false }
     }
 }
 
 impl World {
-    /// A new installation on one kind of database, as it comes.
-    pub fn new(place: impl Into<Place>) -> Self {
-        Self::with(place, &[])
+    /// A new installation with default settings.
+    pub fn new(setup: impl Into<Setup>) -> Self {
+        Self::with(setup, &[])
     }
 
-    /// One that judges nothing, and so starts at once.
-    pub fn idle(place: impl Into<Place>) -> Self {
+    /// An installation without worker, which starts fast.
+    pub fn idle(setup: impl Into<Setup>) -> Self {
         Self::with(
-            place,
+            setup,
             &[
                 "--set",
                 "samples.import=false",
@@ -98,32 +98,33 @@ impl World {
         )
     }
 
-    /// One with few languages and one problem, [`PROBLEM`], which the administrator imports.
-    pub fn small(place: impl Into<Place>, extra: &[&str]) -> Self {
+    /// An installation with few languages and one imported problem, [`PROBLEM`].
+    pub fn small(setup: impl Into<Setup>, extra: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let languages = dir.path().join("languages.toml");
         std::fs::write(&languages, FEW_LANGUAGES).unwrap();
         let languages = format!("judge.languages={}", languages.display());
         let mut flags = vec!["--set", "samples.import=false", "--set", &languages];
         flags.extend(extra);
-        let world = Self::in_dir(dir, place.into(), &flags);
-        world.admin_logs_in();
+        let world = Self::in_dir(dir, setup.into(), &flags);
+        world.log_in_admin();
         let package = world.package("sum");
-        let said = world.agon(&["problem", "import", &package, "--problem", PROBLEM, "--publish"]);
-        let said = succeeded(&said);
-        assert!(said.contains("is published"), "{said}");
+        let output =
+            world.agon(&["problem", "import", &package, "--problem", PROBLEM, "--publish"]);
+        let output = succeeded(&output);
+        assert!(output.contains("is published"), "{output}");
         world
     }
 
-    /// What makes an installation use the other engines beside PostgreSQL, under names of its own; none where these
-    /// tests may be skipped.
+    /// Flags for Kafka, Redis and S3 with unique names. `None` if the engines are not configured and tests that need
+    /// them are skipped.
     pub fn engines() -> Option<Vec<String>> {
         let of = |name: &str| std::env::var(name).ok().filter(|url| !url.is_empty());
         let urls = ["AGON_TEST_KAFKA", "AGON_TEST_REDIS", "AGON_TEST_S3"].map(of);
         let [Some(kafka), Some(redis), Some(s3)] = urls else {
             let required = std::env::var("AGON_TEST_REQUIRE_ENGINES").is_ok_and(|v| v == "1");
             assert!(!required, "AGON_TEST_REQUIRE_ENGINES=1, but an engine's URL is not set");
-            eprintln!("skipped: Kafka, Redis and S3 are not all there");
+            eprintln!("skipped: Kafka, Redis or S3 is not configured");
             return None;
         };
         let name = ids::Clock::system().new_id().simple().to_string();
@@ -135,29 +136,28 @@ impl World {
         Some(flags)
     }
 
-    /// What makes an installation keep its objects in the object store; nothing where these tests may be skipped.
+    /// Flags for the object store. `None` as for [`World::engines`].
     pub fn object_store() -> Option<Vec<String>> {
         Self::engines()?;
         object_store(&std::env::var("AGON_TEST_S3").ok()?)
     }
 
-    /// Where an installation can be: in one process, on each kind of database by itself and on PostgreSQL with all
-    /// the other engines; and on these with every role apart.
-    pub fn places() -> Vec<Place> {
-        let mut places: Vec<_> = kinds().iter().map(Place::from).collect();
+    /// All setups: one process on each database, one process on all engines, and distributed on all engines.
+    pub fn setups() -> Vec<Setup> {
+        let mut setups: Vec<_> = kinds().iter().map(Setup::from).collect();
         let postgres = kinds().into_iter().find(|kind| matches!(kind, Kind::Postgres(_)));
-        for apart in [false, true] {
+        for distributed in [false, true] {
             let kind = postgres.clone();
-            places.extend(kind.zip(Self::engines()).map(|(kind, engines)| Place {
+            setups.extend(kind.zip(Self::engines()).map(|(kind, engines)| Setup {
                 kind,
                 engines,
-                apart,
+                distributed,
             }));
         }
-        places
+        setups
     }
 
-    /// Writes the package of [`PROBLEM`]; its folder.
+    /// Writes the package of [`PROBLEM`]. Returns its folder.
     pub fn package(&self, name: &str) -> String {
         let folder = self.dir.path().join(name);
         let mut files = PACKAGE.to_vec();
@@ -172,24 +172,24 @@ impl World {
     }
 
     /// `agon login` as the administrator.
-    pub fn admin_logs_in(&self) {
+    pub fn log_in_admin(&self) {
         let file = self.data().join("admin-password").display().to_string();
         succeeded(&self.agon(&["login", "admin", "--password-file", &file]));
     }
 
-    /// The same with further flags.
-    pub fn with(place: impl Into<Place>, extra: &[&str]) -> Self {
-        Self::in_dir(tempfile::tempdir().unwrap(), place.into(), extra)
+    /// A new installation with additional flags.
+    pub fn with(setup: impl Into<Setup>, extra: &[&str]) -> Self {
+        Self::in_dir(tempfile::tempdir().unwrap(), setup.into(), extra)
     }
 
-    fn in_dir(dir: tempfile::TempDir, place: Place, extra: &[&str]) -> Self {
+    fn in_dir(dir: tempfile::TempDir, setup: Setup, extra: &[&str]) -> Self {
         let id = ids::Clock::system().new_id().simple().to_string();
         let prefix = format!("t_agon_{}_", &id[20..]);
         let mut extra: Vec<String> = extra.iter().map(|flag| (*flag).to_owned()).collect();
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        let Place { kind, engines, apart } = &place;
+        let http = reqwest::Client::builder().timeout(TIMEOUT).build().unwrap();
+        let Setup { kind, engines, distributed } = &setup;
         let mut cluster = None;
-        let (server, others) = if *apart {
+        let (server, others) = if *distributed {
             let cluster = cluster.insert(Cluster::new(kind, &prefix, dir.path(), engines, &extra));
             let mut members = cluster.start();
             let edge = members.iter().position(|member| member.role == "gateway").unwrap();
@@ -198,27 +198,27 @@ impl World {
             extra.extend(engines.iter().cloned());
             (Server::start(&flags(kind, &prefix, dir.path(), &extra)), Vec::new())
         };
-        Self { dir, place, prefix, extra, server, others, cluster, http }
+        Self { dir, setup, prefix, extra, server, others, cluster, http }
     }
 
-    /// Starts one more process of a role, where the roles are apart.
+    /// Starts another process of a role of a distributed installation.
     pub fn one_more(&self, role: &'static str) -> Member {
         self.cluster.as_ref().unwrap().member(role, 3)
     }
 
-    /// What the only process is started with.
+    /// The flags of an installation in one process.
     pub fn flags(&self) -> Vec<String> {
-        flags(&self.place.kind, &self.prefix, self.dir.path(), &self.extra)
+        flags(&self.setup.kind, &self.prefix, self.dir.path(), &self.extra)
     }
 
-    /// The data directory, of auth where the roles are apart: the one that made the administrator.
+    /// The data directory with the administrator's password. In a distributed installation it is that of auth.
     pub fn data(&self) -> PathBuf {
         let names = ["data", "auth-1", "auth-2"].map(|name| self.dir.path().join(name));
         let has = |path: &&PathBuf| path.join("admin-password").exists();
         names.iter().find(has).unwrap_or(&names[0]).clone()
     }
 
-    /// The arguments with which this installation, which is on SQLite, moves to PostgreSQL and `engines`.
+    /// The arguments that promote this installation to PostgreSQL and `engines`.
     pub fn promotion(&self, url: &str, engines: &[String]) -> Vec<String> {
         let data = self.data().display().to_string();
         let mut arguments: Vec<String> =
@@ -235,15 +235,15 @@ impl World {
         arguments
     }
 
-    /// Serves where the installation was moved to.
-    pub fn start_moved(&mut self, kind: &Kind, engines: &[String]) {
+    /// Starts the promoted installation.
+    pub fn start_promoted(&mut self, kind: &Kind, engines: &[String]) {
         self.server.kill();
-        self.place = Place::from(kind);
+        self.setup = Setup::from(kind);
         self.extra.extend(engines.iter().cloned());
         self.server = Server::start(&self.flags());
     }
 
-    /// `kill -9`, and a new process on the same data.
+    /// Kills the process and starts a new one on the same data.
     pub fn crash_and_restart(&mut self) {
         self.server.kill();
         self.server = Server::start(&self.flags());
@@ -253,7 +253,7 @@ impl World {
         format!("{}{path}", self.server.rest)
     }
 
-    /// A REST call; the status and the JSON that came back.
+    /// Makes a REST call. A body that is not JSON is returned as a string.
     pub async fn call(
         &self,
         method: Method,
@@ -308,7 +308,7 @@ impl World {
         }
     }
 
-    /// Registers and logs in; the access token.
+    /// Registers and logs in. Returns the access token.
     pub async fn player(&self, name: &str) -> String {
         let password = format!("a long password of {name}");
         self.post("/v1/users", None, json!({"username": name, "password": password})).await;
@@ -321,7 +321,6 @@ impl World {
         session["accessToken"].as_str().unwrap().to_owned()
     }
 
-    /// The administrator's password, from the file that the banner names.
     pub fn admin_password(&self) -> String {
         let text = std::fs::read_to_string(self.data().join("admin-password")).unwrap();
         text.trim().to_owned()
@@ -337,7 +336,7 @@ impl World {
         .await
     }
 
-    /// Submits and waits for the verdict; the submission.
+    /// Submits and waits for the verdict. Returns the submission.
     pub async fn judged(&self, token: &str, problem: &str, language: &str, source: &str) -> Value {
         let body = json!({"problemId": problem, "language": language, "source": source});
         let submission = self.post("/v1/submissions", Some(token), body).await;
@@ -362,13 +361,13 @@ impl World {
             .env("AGON_HOME", self.dir.path().join("home"))
             .env("AGON_SERVER", &self.server.grpc)
             .env("AGON_DATA", self.data());
-        if self.place.apart {
+        if self.setup.distributed {
             command.env("AGON_ROOT_SECRET", cluster::secret());
         }
         command.stdin(Stdio::null()).output().unwrap()
     }
 
-    /// Runs a command that needs no server; what it printed.
+    /// Runs a command that needs no server. Returns its output.
     pub fn run(arguments: &[&str]) -> String {
         succeeded(&Command::new(AGON).args(arguments).stdin(Stdio::null()).output().unwrap())
     }
@@ -378,7 +377,7 @@ impl Drop for World {
     fn drop(&mut self) {
         self.server.kill();
         self.others.iter_mut().for_each(|member| member.server.kill());
-        if let Kind::Postgres(url) = &self.place.kind {
+        if let Kind::Postgres(url) = &self.setup.kind {
             let schemas: Vec<String> = ["auth", "problem", "judge", "challenge"]
                 .map(|service| format!("{}{service}", self.prefix))
                 .into();
@@ -387,10 +386,10 @@ impl Drop for World {
     }
 }
 
-/// `s3`: http://ACCESS:SECRET@HOST:PORT/BUCKET
+/// `s3` is http://ACCESS:SECRET@HOST:PORT/BUCKET.
 fn object_store(s3: &str) -> Option<Vec<String>> {
-    let (account, place) = s3.strip_prefix("http://")?.split_once('@')?;
-    let ((access, secret), (host, bucket)) = (account.split_once(':')?, place.split_once('/')?);
+    let (account, location) = s3.strip_prefix("http://")?.split_once('@')?;
+    let ((access, secret), (host, bucket)) = (account.split_once(':')?, location.split_once('/')?);
     let name = ids::Clock::system().new_id().simple().to_string();
     let settings = [
         "events.partitions=3".to_owned(),
@@ -420,14 +419,14 @@ fn flags(kind: &Kind, prefix: &str, dir: &Path, extra: &[String]) -> Vec<String>
     flags
 }
 
-/// Waits until `probe` gives something.
+/// Waits until `probe` returns a value, with [`TIMEOUT`].
 pub async fn eventually<T>(what: &str, probe: impl AsyncFn() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = probe().await {
             return found;
         }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -443,7 +442,6 @@ pub fn succeeded(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// True when a process was ended by a signal rather than by itself.
-pub fn was_killed(status: ExitStatus) -> bool {
+pub fn ended_by_signal(status: ExitStatus) -> bool {
     status.signal().is_some()
 }

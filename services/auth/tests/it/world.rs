@@ -6,7 +6,7 @@ use access::testing::bearer;
 use access::{Credentials, EDGE_AUTHORIZATION, Layer, Policy, SigningKey};
 use auth::{Auth, Config, MIGRATIONS};
 use cache::Cache;
-use db::testing::{SaysWhere, TestDb, kinds};
+use db::testing::{PrintOnPanic, TestDb, kinds};
 use ids::Clock;
 use proto::auth as pb;
 use proto::auth::access_service_client::AccessServiceClient;
@@ -49,7 +49,7 @@ where
     Fut: Future<Output = ()>,
 {
     for kind in kinds() {
-        let _says = SaysWhere(&kind);
+        let _guard = PrintOnPanic(&kind);
         let clock = Clock::manual(Clock::system().now());
         let db = kind.create_with(&MIGRATIONS, |options| options.clock = clock.clone()).await;
         let mut config = Config { reply_floor_milliseconds: 0, ..Config::default() };

@@ -8,7 +8,7 @@ use bus::{Bus, Event, Topic};
 use cache::Cache;
 use challenge::{Challenge, Config, Parts};
 use chrono::DateTime;
-use db::testing::{Kind, SaysWhere, TestDb};
+use db::testing::{Kind, PrintOnPanic, TestDb};
 use ids::Clock;
 use proto::challenge::submission_service_client::SubmissionServiceClient;
 use proto::challenge::*;
@@ -71,7 +71,7 @@ pub async fn each<Fut: Future<Output = ()>>(test: impl Fn(World) -> Fut) {
 /// Runs a test on every database, with other settings.
 pub async fn each_with<Fut: Future<Output = ()>>(config: Config, test: impl Fn(World) -> Fut) {
     for kind in db::testing::kinds() {
-        let _says = SaysWhere(&kind);
+        let _guard = PrintOnPanic(&kind);
         test(World::open(&kind, config.clone()).await).await;
     }
 }

@@ -1,8 +1,8 @@
-//! Exact decimal arithmetic: as much as a tolerance needs where floats would round.
+//! Exact decimal arithmetic, for tolerance checks that floating point cannot decide.
 
 use std::cmp::Ordering;
 
-/// `± digits × 10^exponent`, the digits without zeros at either end; zero has none.
+/// `± digits × 10^exponent`, without leading and trailing zeros; zero has no digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decimal {
     negative: bool,
@@ -10,11 +10,11 @@ pub(super) struct Decimal {
     exponent: i64,
 }
 
-/// Differences of numbers further apart than this are decided by magnitude alone.
-const SPAN: i64 = 1 << 17;
+/// Numbers that are this many powers of ten apart are compared by magnitude only.
+const MAX_SPAN: i64 = 1 << 17;
 
 impl Decimal {
-    /// Reads a token that is a decimal (see `number::is_decimal`).
+    /// Parses a token for which `number::is_decimal` is true.
     pub(super) fn parse(token: &[u8]) -> Decimal {
         let negative = token.first() == Some(&b'-');
         let mark = token.iter().position(|byte| matches!(byte, b'e' | b'E'));
@@ -23,10 +23,10 @@ impl Decimal {
         let fraction = point.map_or(0, |point| mantissa.len() - point - 1);
         let digits = mantissa.iter().filter(|b| b.is_ascii_digit()).map(|b| b - b'0').collect();
         let exponent = parse_exponent(exponent) - fraction as i64;
-        Decimal { negative, digits, exponent }.normal()
+        Decimal { negative, digits, exponent }.normalized()
     }
 
-    fn normal(mut self) -> Decimal {
+    fn normalized(mut self) -> Decimal {
         let zeros = self.digits.iter().rev().take_while(|&&digit| digit == 0).count();
         self.digits.truncate(self.digits.len() - zeros);
         self.exponent = self.exponent.saturating_add(zeros as i64);
@@ -52,10 +52,10 @@ impl Decimal {
         }
         let digits = cells.into_iter().map(|cell| cell as u8).collect();
         let exponent = self.exponent.saturating_add(other.exponent);
-        Decimal { negative: false, digits, exponent }.normal()
+        Decimal { negative: false, digits, exponent }.normalized()
     }
 
-    /// Whether `|self - other| <= bound`, for a bound that is not negative.
+    /// Whether `|self - other| <= bound`. The bound must not be negative.
     pub(super) fn is_within(&self, bound: &Decimal, other: &Decimal) -> bool {
         if self.digits.is_empty() || other.digits.is_empty() {
             let rest = if self.digits.is_empty() { other } else { self };
@@ -63,20 +63,20 @@ impl Decimal {
         }
         let (a, b) = (self.magnitude(), other.magnitude());
         let (low, high) = (self.exponent.min(other.exponent), a.max(b));
-        if high.saturating_sub(low) > SPAN {
-            // The smaller number disappears beside the larger one.
+        if high.saturating_sub(low) > MAX_SPAN {
+            // The smaller number is negligible.
             let larger = if a >= b { self } else { other };
             return larger.compare_absolute(bound) != Ordering::Greater;
         }
         self.minus(other, low, high).compare_absolute(bound) != Ordering::Greater
     }
 
-    /// The power of ten just above the number.
+    /// The exponent of the smallest power of ten greater than the absolute value.
     fn magnitude(&self) -> i64 {
         self.exponent.saturating_add(self.digits.len() as i64)
     }
 
-    /// The difference, on a grid of digits from 10^low up to 10^high.
+    /// The absolute value of the difference, computed on digits from 10^low to 10^high.
     fn minus(&self, other: &Decimal, low: i64, high: i64) -> Decimal {
         let cells = usize::try_from(high - low).unwrap_or(0) + 1;
         let mut grid = vec![0i32; cells];
@@ -99,7 +99,7 @@ impl Decimal {
             carry = value.div_euclid(10);
         }
         let digits = grid.into_iter().rev().map(|cell| cell as u8).collect();
-        Decimal { negative: false, digits, exponent: low }.normal()
+        Decimal { negative: false, digits, exponent: low }.normalized()
     }
 
     fn compare_absolute(&self, other: &Decimal) -> Ordering {
@@ -109,7 +109,7 @@ impl Decimal {
             (false, true) => return Ordering::Greater,
             (false, false) => {}
         }
-        // Normal digits compare like text: a longer one with the same start is larger.
+        // Normalised digits compare lexicographically.
         self.magnitude().cmp(&other.magnitude()).then_with(|| self.digits.cmp(&other.digits))
     }
 }
@@ -119,7 +119,7 @@ fn parse_exponent(text: &[u8]) -> i64 {
     let negative = text.first() == Some(&b'-');
     let mut value = 0i64;
     for digit in text.iter().filter(|byte| byte.is_ascii_digit()) {
-        // Beyond any meaning; halved so that sums cannot overflow.
+        // Clamped so that sums cannot overflow.
         value = (value * 10 + i64::from(digit - b'0')).min(i64::MAX / 32);
     }
     if negative { -value } else { value }

@@ -1,8 +1,8 @@
-//! Decimal numbers under a tolerance.
+//! Comparison of decimal numbers with a tolerance.
 
 use super::decimal::Decimal;
 
-/// By how much a number may miss; when both are given, either suffices.
+/// The permitted error of a number `s` for the answer `a`. If both are set, satisfying one is sufficient.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tolerance {
     /// `|s - a| <= absolute`.
@@ -11,14 +11,14 @@ pub struct Tolerance {
     pub relative: Option<f64>,
 }
 
-/// `[+-] digits [. digits] [e [+-] digits]`, with a digit somewhere before the exponent. Neither
-/// infinities nor NaN nor hexadecimal forms are numbers.
+/// Whether a token has the form `[+-] digits [. digits] [e [+-] digits]`, with a digit before the exponent. Infinity,
+/// NaN and hexadecimal numbers are not decimal.
 pub(super) fn is_decimal(token: &[u8]) -> bool {
     let rest = token.strip_prefix(b"-").or(token.strip_prefix(b"+")).unwrap_or(token);
-    let whole = digits(rest);
+    let whole = count_digits(rest);
     let rest = &rest[whole..];
     let (fraction, rest) = match rest.strip_prefix(b".") {
-        Some(rest) => (digits(rest), &rest[digits(rest)..]),
+        Some(rest) => (count_digits(rest), &rest[count_digits(rest)..]),
         None => (0, rest),
     };
     if whole + fraction == 0 {
@@ -26,16 +26,16 @@ pub(super) fn is_decimal(token: &[u8]) -> bool {
     }
     let Some((b'e' | b'E', exponent)) = rest.split_first() else { return rest.is_empty() };
     let exponent = exponent.strip_prefix(b"-").or(exponent.strip_prefix(b"+")).unwrap_or(exponent);
-    !exponent.is_empty() && digits(exponent) == exponent.len()
+    !exponent.is_empty() && count_digits(exponent) == exponent.len()
 }
 
-fn digits(text: &[u8]) -> usize {
+fn count_digits(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 impl Tolerance {
-    /// Whether `got` is close enough to `want`, which is a decimal. The error goes on a sentence that
-    /// starts with `got`.
+    /// Checks whether `got` is within the tolerance of `want`, which must be decimal. The error continues a sentence
+    /// that starts with `got`.
     pub(super) fn compare(&self, got: &[u8], want: &[u8]) -> Result<(), String> {
         if !is_decimal(got) {
             return Err(format!("is not a number, expected {}", super::quote(want)));
@@ -54,7 +54,7 @@ impl Tolerance {
             return self.accepts_exactly(got, want);
         }
         let bounds = [self.absolute, self.relative.map(|share| share * a.abs())];
-        // The fast way decides all but the hair's breadth where rounding could.
+        // Floating point decides unless the difference is within its rounding error of the bound.
         let error = (s.abs() + a.abs()) * 4.0 * f64::EPSILON + f64::MIN_POSITIVE;
         let difference = (s - a).abs();
         let mut close = false;
@@ -77,7 +77,7 @@ impl Tolerance {
     }
 }
 
-/// The nearest float; infinite when there is none, which sends the comparison the exact way.
+/// The nearest float. Infinite if the number is too large, so that the comparison is done exactly.
 fn float(token: &[u8]) -> f64 {
     std::str::from_utf8(token).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN)
 }

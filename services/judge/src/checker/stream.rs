@@ -1,60 +1,60 @@
-//! One side of a comparison: a buffered reader that knows where it is.
+//! A buffered token reader that tracks its position.
 
 use std::fmt;
 use std::io::{self, Read};
 
 use super::is_space;
 
-/// Tokens up to this size are seen whole.
+/// Tokens up to this size are returned in one piece.
 pub(super) const PIECE: usize = 32 << 10;
 const BUFFER: usize = 4 * PIECE;
 
-/// Where in a text something stands; counted from 1 when shown.
+/// A position in a text; displayed from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Position {
     line: u64,
     token: u64,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "line {}, token {}", self.line + 1, self.token + 1)
     }
 }
 
-/// A token, or a part of [`PIECE`] bytes of a longer one.
+/// A token, or a part of [`PIECE`] bytes of a longer token.
 pub(super) struct Piece<'a> {
     pub bytes: &'a [u8],
-    /// The token ends here.
+    /// Whether the token ends here.
     pub last: bool,
 }
 
-pub(super) struct Side<R> {
+pub(super) struct TokenReader<R> {
     reader: R,
     buffer: Vec<u8>,
     start: usize,
     end: usize,
     at_end: bool,
-    /// Line, and tokens that ended on it.
-    place: Place,
+    /// The line, and the number of tokens that ended on it.
+    position: Position,
     had_token: bool,
 }
 
-impl<R: Read> Side<R> {
+impl<R: Read> TokenReader<R> {
     pub(super) fn new(reader: R) -> Self {
-        let place = Place::default();
-        Side {
+        let position = Position::default();
+        TokenReader {
             reader,
             buffer: Vec::new(),
             start: 0,
             end: 0,
             at_end: false,
-            place,
+            position,
             had_token: false,
         }
     }
 
-    /// What is buffered; reads when less than a piece is. Empty only at the end.
+    /// The buffered bytes, more than a piece unless the end is reached.
     pub(super) fn fill(&mut self) -> io::Result<&[u8]> {
         while self.end - self.start <= PIECE && !self.at_end {
             self.read()?;
@@ -63,7 +63,7 @@ impl<R: Read> Side<R> {
     }
 
     fn read(&mut self) -> io::Result<()> {
-        // Small at first: most outputs are a few bytes.
+        // Most outputs are small.
         if self.buffer.is_empty() {
             self.buffer.resize(4096, 0);
         }
@@ -91,22 +91,23 @@ impl<R: Read> Side<R> {
         Ok((self.start < self.end).then(|| self.buffer[self.start]))
     }
 
-    /// Leaves `count` buffered bytes behind, which end at the end of a token or in white space.
+    /// Skips `count` buffered bytes, which must end at the end of a token or in white space.
     pub(super) fn advance(&mut self, count: usize) {
-        let left = &self.buffer[self.start..self.start + count];
+        let skipped = &self.buffer[self.start..self.start + count];
         self.start += count;
-        // Tokens are counted on the last line only: lines can be counted much faster.
-        let tail = match left.iter().rposition(|&byte| byte == b'\n') {
+        // Count tokens on the last line only: counting lines is much faster.
+        let tail = match skipped.iter().rposition(|&byte| byte == b'\n') {
             Some(newline) => {
-                self.place.line += left.iter().map(|&byte| u64::from(byte == b'\n')).sum::<u64>();
-                self.place.token = 0;
-                &left[newline + 1..]
+                self.position.line +=
+                    skipped.iter().map(|&byte| u64::from(byte == b'\n')).sum::<u64>();
+                self.position.token = 0;
+                &skipped[newline + 1..]
             }
-            None => left,
+            None => skipped,
         };
         let tokens = tail.split(|&byte| is_space(byte)).filter(|token| !token.is_empty()).count();
-        self.place.token += tokens as u64;
-        self.had_token = self.had_token || left.iter().any(|&byte| !is_space(byte));
+        self.position.token += tokens as u64;
+        self.had_token = self.had_token || skipped.iter().any(|&byte| !is_space(byte));
     }
 
     pub(super) fn skip_space(&mut self) -> io::Result<()> {
@@ -121,7 +122,7 @@ impl<R: Read> Side<R> {
         }
     }
 
-    /// The token that starts (or goes on) here.
+    /// The token that starts or continues here.
     pub(super) fn piece(&mut self) -> io::Result<Piece<'_>> {
         let buffered = self.fill()?;
         let head = &buffered[..buffered.len().min(PIECE)];
@@ -130,15 +131,15 @@ impl<R: Read> Side<R> {
         Ok(Piece { bytes: &buffered[..length], last })
     }
 
-    /// Leaves a piece behind.
-    pub(super) fn take(&mut self, length: usize, last: bool) {
+    /// Skips a piece.
+    pub(super) fn advance_piece(&mut self, length: usize, last: bool) {
         self.start += length;
-        self.place.token += u64::from(last);
+        self.position.token += u64::from(last);
         self.had_token = true;
     }
 
-    pub(super) fn place(&self) -> Place {
-        self.place
+    pub(super) fn position(&self) -> Position {
+        self.position
     }
 
     pub(super) fn had_token(&self) -> bool {
@@ -146,7 +147,7 @@ impl<R: Read> Side<R> {
     }
 }
 
-/// How many bytes at the start of both are the same.
+/// The length of the common prefix.
 pub(super) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     const CHUNK: usize = 256;
     let length = a.len().min(b.len());

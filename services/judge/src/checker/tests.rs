@@ -1,4 +1,4 @@
-//! The rules, one line each; then the checker against a simple one, on random texts.
+//! Examples for each rule, and a comparison with a simple checker on random texts.
 
 use std::io::Read;
 
@@ -29,7 +29,7 @@ fn rejects(checker: &Checker, output: &str, answer: &str) -> String {
 }
 
 #[test]
-fn tokens_decide_and_white_space_does_not() {
+fn white_space_and_case_are_ignored_by_default() {
     let checker = Checker::default();
     for (output, answer) in [
         ("", ""),
@@ -61,7 +61,7 @@ fn tokens_decide_and_white_space_does_not() {
 }
 
 #[test]
-fn no_output_is_told_apart() {
+fn missing_output_is_reported_as_no_output() {
     for checker in [Checker::default(), tolerant(1e-6, None)] {
         assert_eq!(run(&checker, "", "1"), Finding::NoOutput);
         assert_eq!(run(&checker, " \n", "1"), Finding::NoOutput);
@@ -71,7 +71,7 @@ fn no_output_is_told_apart() {
 }
 
 #[test]
-fn the_first_difference_is_named() {
+fn message_describes_the_first_difference() {
     let checker = Checker::default();
     let text = rejects(&checker, "1 2\n3 5 x\n", "1 2\n3 4 x\n");
     assert_eq!(text, "line 2, token 2: got `5`, expected `4`");
@@ -88,14 +88,14 @@ fn the_first_difference_is_named() {
 }
 
 #[test]
-fn case_can_matter() {
+fn case_sensitive_rule() {
     let checker = Checker { case_sensitive: true, ..Checker::default() };
     accepts(&checker, "Yes", "Yes");
     rejects(&checker, "yes", "Yes");
 }
 
 #[test]
-fn white_space_can_matter() {
+fn space_change_sensitive_rule() {
     let checker = Checker { space_change_sensitive: true, ..Checker::default() };
     accepts(&checker, "a b\n", "A b\n");
     for (output, answer) in [
@@ -113,7 +113,7 @@ fn white_space_can_matter() {
 }
 
 #[test]
-fn numbers_may_miss_by_the_tolerance() {
+fn absolute_tolerance_applies_to_decimal_numbers() {
     let absolute = tolerant(0.001, None);
     for (output, answer) in [
         ("3.14000000e-2", "0.0314"),
@@ -162,7 +162,7 @@ fn numbers_may_miss_by_the_tolerance() {
 }
 
 #[test]
-fn relative_tolerance_is_of_the_answer() {
+fn relative_tolerance_refers_to_the_answer() {
     let relative = tolerant(None, 0.1);
     accepts(&relative, "110", "100");
     accepts(&relative, "90", "100");
@@ -184,10 +184,10 @@ fn relative_tolerance_is_of_the_answer() {
     rejects(&none, "1.0000000000000000000000000001", "1");
 }
 
-/// Gives a few bytes at a time, so that every boundary of the buffers is crossed.
-struct Drip<'a>(&'a [u8], usize);
+/// Returns a few bytes per read, to test all buffer boundaries.
+struct ShortReads<'a>(&'a [u8], usize);
 
-impl Read for Drip<'_> {
+impl Read for ShortReads<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let count = self.0.len().min(buffer.len()).min(self.1);
         buffer[..count].copy_from_slice(&self.0[..count]);
@@ -197,7 +197,7 @@ impl Read for Drip<'_> {
 }
 
 #[test]
-fn long_texts_and_long_tokens() {
+fn texts_and_tokens_longer_than_the_buffer() {
     let numbers = (0..200_000).fold(String::new(), format_number);
     let checker = Checker::default();
     accepts(&checker, &numbers, &numbers);
@@ -219,7 +219,7 @@ fn format_number(mut text: String, n: u32) -> String {
     text
 }
 
-/// The rules without streaming.
+/// A simple implementation of the rules, without streaming.
 fn simple(checker: &Checker, output: &str, answer: &str) -> bool {
     let split = |text: &str| -> Vec<String> {
         text.split([' ', '\t', '\n']).filter(|t| !t.is_empty()).map(str::to_owned).collect()
@@ -253,7 +253,7 @@ fn text() -> impl Strategy<Value = String> {
     prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
 }
 
-/// A pair of texts that are equal or nearly so.
+/// A pair of texts that are equal or similar.
 fn pair() -> impl Strategy<Value = (String, String)> {
     (text(), text(), any::<prop::sample::Index>(), 0..4).prop_map(|(a, b, at, kind)| {
         let at = at.index(a.len() + 1);
@@ -271,27 +271,27 @@ proptest! {
     #[test]
     fn agrees_with_the_simple_checker(
         (output, answer) in pair(), case in any::<bool>(), space in any::<bool>(),
-        float in any::<bool>(), drip in 1..9usize,
+        float in any::<bool>(), length in 1..9usize,
     ) {
         let tolerance = float.then_some(Tolerance { absolute: Some(0.75), relative: None });
         let checker = Checker { case_sensitive: case, space_change_sensitive: space, tolerance };
         let expected = simple(&checker, &output, &answer);
-        let found = checker.check(Drip(output.as_bytes(), drip), answer.as_bytes()).unwrap();
+        let found = checker.check(ShortReads(output.as_bytes(), length), answer.as_bytes()).unwrap();
         prop_assert_eq!(found == Finding::Accepted, expected, "{:?} {:?}", output, answer);
     }
 
     #[test]
-    fn what_was_written_is_accepted(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn every_text_matches_itself(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
         for (case, space) in [(false, false), (true, true)] {
             let tolerance = Some(Tolerance { absolute: Some(0.0), relative: None });
             let checker = Checker { case_sensitive: case, space_change_sensitive: space, tolerance };
-            let found = checker.check(Drip(&bytes, 7), bytes.as_slice()).unwrap();
+            let found = checker.check(ShortReads(&bytes, 7), bytes.as_slice()).unwrap();
             prop_assert_eq!(found, Finding::Accepted);
         }
     }
 
     #[test]
-    fn exact_and_fast_arithmetic_agree(a in -1_000_000i64..1_000_000, b in -1_000_000i64..1_000_000,
+    fn exact_arithmetic_agrees_with_floating_point(a in -1_000_000i64..1_000_000, b in -1_000_000i64..1_000_000,
         scale in -20i32..20, tolerance in 0u32..1000) {
         let checker = tolerant(f64::from(tolerance), None);
         let shifted = |n: i64| format!("{n}e{scale}");

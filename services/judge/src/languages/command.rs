@@ -1,23 +1,23 @@
-//! Commands: the words of `languages.toml` with their placeholders filled in.
+//! Commands: replaces the placeholders in the commands of `languages.toml`.
 
 use super::{Entry, Language, Toolchain, java};
 
-/// Where precompiled headers are shown to compilers.
+/// The mount point of precompiled headers in the sandbox.
 pub const PRECOMPILED: &str = "/precompiled";
 
-/// The files of a program.
+/// The source files of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
-    /// Path (relative, without `..`) and content, sorted by path.
+    /// Relative paths without `..`, and contents; sorted by path.
     pub files: Vec<(String, Vec<u8>)>,
-    /// The file to start with.
+    /// The main file.
     pub main: String,
-    /// The class to start with, where the language has them.
+    /// The main class, if the language has classes.
     pub class: String,
 }
 
 impl Files {
-    /// A submission: one file, named as the language wants.
+    /// The file of a submission, named as the language requires.
     pub fn single(language: &Language, source: Vec<u8>) -> Files {
         let (name, class) = match language.entry {
             Entry::File => (language.source_name.clone(), String::new()),
@@ -30,8 +30,8 @@ impl Files {
         Files { files: vec![(name.clone(), source)], main: name, class }
     }
 
-    /// A package's program: `entry_point` names a file, or a class; empty = the only source, or the one
-    /// called `main`.
+    /// The files of a program in a package. `entry_point` names a file or class; empty means the only source, or the
+    /// one named `main`.
     pub fn many(
         language: &Language,
         mut files: Vec<(String, Vec<u8>)>,
@@ -42,15 +42,15 @@ impl Files {
             files.iter().filter(|(path, _)| language.is_source(path)).collect();
         let named = |path: &str| path == entry_point || stem(path) == entry_point;
         let main = match sources.as_slice() {
-            [] => return Err(format!("no file is a {} source", language.name)),
+            [] => return Err(format!("no file has an extension of {}", language.name)),
             _ if !entry_point.is_empty() => sources.iter().find(|(path, _)| named(path)),
             [only] => Some(only),
             many => many.iter().find(|(path, _)| stem(path).eq_ignore_ascii_case("main")),
         };
         let Some((main, text)) = main else {
             return Err(match entry_point {
-                "" => "several sources, and none is called main".to_owned(),
-                name => format!("the entry point {name} is no source file"),
+                "" => "there are several source files, but none is named `main`".to_owned(),
+                name => format!("the entry point {name} is not a source file"),
             });
         };
         let class = match language.entry {
@@ -71,25 +71,22 @@ fn stem(path: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
-/// Fills in the commands of one language for one program.
+/// Fills in the commands of a language for a program.
 #[derive(Clone, Copy, Debug)]
 pub struct Commands<'a> {
-    /// The language.
     pub language: &'a Language,
-    /// Where its programs are.
     pub toolchain: &'a Toolchain,
-    /// The program.
     pub files: &'a Files,
 }
 
 impl Commands<'_> {
-    /// One command. `memory` is the limit for a run, in bytes.
+    /// Fills in a command. `memory` is the memory limit in bytes.
     pub fn fill(&self, words: &[String], memory: u64, precompiled: bool) -> Vec<String> {
         let mut filled = Vec::new();
         for word in words {
             match word.as_str() {
                 "{sources}" => {
-                    // A file must not pass for an option.
+                    // A file name must not be parsed as an option.
                     let safe = |path: &str| match path.starts_with('-') {
                         true => format!("./{path}"),
                         false => path.to_owned(),
@@ -116,13 +113,13 @@ impl Commands<'_> {
     }
 }
 
-/// Refuses placeholders that nobody fills in.
+/// Rejects unknown placeholders.
 pub(super) fn check(word: &str, language: &Language) -> Result<(), String> {
     let Some((_, rest)) = word.split_once('{') else { return Ok(()) };
     let Some((name, rest)) = rest.split_once('}') else { return Ok(()) };
     let known = ["sources", "precompiled", "main", "class", "memory_mib"];
     if !known.contains(&name) && !language.programs.contains_key(name) {
-        return Err(format!("{{{name}}} means nothing"));
+        return Err(format!("{{{name}}} is not a known placeholder"));
     }
     check(rest, language)
 }
@@ -140,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_filled_in() {
+    fn placeholders_are_replaced() {
         let languages = parse("").unwrap();
         let files =
             vec![("b.h".into(), vec![]), ("main.cpp".into(), vec![]), ("a.cc".into(), vec![])];
@@ -155,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_to_start_with() {
+    fn main_file_is_found() {
         let python = &parse("").unwrap()["python3"];
         let files = |names: &[&str]| -> Vec<(String, Vec<u8>)> {
             names.iter().map(|name| ((*name).to_owned(), Vec::new())).collect()

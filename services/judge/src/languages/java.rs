@@ -1,7 +1,7 @@
-//! Which class a Java file wants to be started with, read from its text.
+//! Finds the main class of a Java source file.
 
-/// The full name of the public class of a file; without one, of the first class that has a `main`,
-/// otherwise of the first class.
+/// The qualified name of the public class; without one, of the first class with a `main` method, otherwise of the
+/// first class.
 pub(super) fn main_class(source: &[u8]) -> Option<String> {
     let tokens = tokens(&String::from_utf8_lossy(source));
     let package = match tokens.as_slice() {
@@ -38,7 +38,7 @@ fn top_level(tokens: &[String]) -> Option<String> {
     with_main.or(first)
 }
 
-/// Words and braces, without comments and without what quotes hold.
+/// Words, braces and semicolons; without comments, strings and characters.
 fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut chars = text.chars().peekable();
@@ -59,7 +59,7 @@ fn tokens(text: &str) -> Vec<String> {
             }
             '"' | '\'' => {
                 let mut escaped = false;
-                // A quote that is never closed does not compile; a line's end bounds the damage.
+                // An unterminated quote does not compile; stop at the end of the line.
                 let _ = chars.by_ref().find(|&d| {
                     let end = !escaped && (d == c || d == '\n');
                     escaped = !escaped && d == '\\';
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn classes() {
+    fn main_class_is_found() {
         check("public class Main { }", "Main");
         check("import java.util.*;\npublic final class Foo extends Bar {}", "Foo");
         check("class A {} class B { public static void main(String[] a) {} }", "B");

@@ -1,4 +1,4 @@
-//! Where the programs of a language are, and a digest that changes when they do.
+//! Finds the compilers and interpreters of a language, and computes a digest of them.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::Language;
 
-/// What contestants may see of this machine; anything else cannot be mounted for them.
-const SYSTEM: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/opt"];
+/// The host directories that programs in the sandbox can see.
+const VISIBLE: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/opt"];
 
 /// The programs of a language on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,12 +19,11 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the programs; the error names the one that is missing. With a `root` they are looked for
-    /// there, as the programs will run there.
+    /// Finds the programs, in `root` if there is one. The error names a missing program.
     pub fn find(language: &Language, root: Option<&Path>) -> Result<Toolchain, String> {
         let mut programs = Vec::new();
         let mut digest = Sha256::new();
-        // A changed definition is tried again, too.
+        // Includes the definition, so that a changed language is tested again.
         digest.update(format!("{} {language:?}", env!("CARGO_PKG_VERSION")));
         for (name, candidates) in &language.programs {
             let mut found = candidates.iter().filter_map(|candidate| locate(candidate, root));
@@ -40,46 +39,47 @@ impl Toolchain {
         Ok(Toolchain { programs, digest: hex::encode(digest.finalize()) })
     }
 
-    /// Name and path of each program.
+    /// The name and path of each program.
     pub fn programs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.programs.iter().map(|(name, path)| (name.as_str(), path.as_str()))
     }
 
-    /// Changes whenever a program or the language's definition does.
+    /// Changes when a program or the definition of the language changes.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
     #[cfg(test)]
     pub fn testing(programs: &[(&str, &str)]) -> Toolchain {
-        let own = |(name, path): &(&str, &str)| ((*name).to_owned(), (*path).to_owned());
-        Toolchain { programs: programs.iter().map(own).collect(), digest: String::new() }
+        let program = |(name, path): &(&str, &str)| ((*name).to_owned(), (*path).to_owned());
+        Toolchain { programs: programs.iter().map(program).collect(), digest: String::new() }
     }
 }
 
-/// The path that the sandbox is given, and the file behind it.
+/// The path of a program in the sandbox, and the real file on the host.
 fn locate(candidate: &str, root: Option<&Path>) -> Option<(String, PathBuf)> {
     let paths: Vec<PathBuf> = match candidate.starts_with('/') {
         true => vec![candidate.into()],
         false => {
-            let own = std::env::var_os("PATH").unwrap_or_default();
+            let path = std::env::var_os("PATH").unwrap_or_default();
             let system = ["/usr/local/bin", "/usr/bin", "/bin"].map(PathBuf::from);
-            let all = system.into_iter().chain(std::env::split_paths(&own));
+            let all = system.into_iter().chain(std::env::split_paths(&path));
             all.map(|directory| directory.join(candidate)).collect()
         }
     };
     paths.into_iter().find_map(|path| {
         if let Some(root) = root {
-            // Links inside an operator's root lead to places inside it: taken as they are.
-            let inside = root.join(path.strip_prefix("/").ok()?);
-            fs::symlink_metadata(&inside).ok()?;
-            return Some((path.to_str()?.to_owned(), inside));
+            // Symbolic links in a custom root are relative to it, so they are not resolved.
+            let host_path = root.join(path.strip_prefix("/").ok()?);
+            fs::symlink_metadata(&host_path).ok()?;
+            return Some((path.to_str()?.to_owned(), host_path));
         }
         let real = fs::canonicalize(&path).ok()?;
         let file = fs::metadata(&real).ok()?;
-        let runs = file.is_file() && file.permissions().mode() & 0o111 != 0;
-        let shown = |path: &Path| SYSTEM.iter().any(|system| path.starts_with(system));
-        (runs && shown(&path) && shown(&real)).then_some((path.to_str()?.to_owned(), real))
+        let is_executable = file.is_file() && file.permissions().mode() & 0o111 != 0;
+        let is_visible = |path: &Path| VISIBLE.iter().any(|directory| path.starts_with(directory));
+        (is_executable && is_visible(&path) && is_visible(&real))
+            .then_some((path.to_str()?.to_owned(), real))
     })
 }
 
@@ -89,7 +89,7 @@ mod tests {
     use crate::languages::parse;
 
     #[test]
-    fn the_first_real_program_is_taken() {
+    fn first_existing_candidate_is_used() {
         let mut language = parse("").unwrap().remove("c17").unwrap();
         let candidates = ["/no/such/program", "no-such-program", "sh", "/bin/true"];
         language.programs.insert("cc".into(), candidates.map(String::from).to_vec());
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn an_operators_root() {
+    fn programs_are_found_in_a_custom_root() {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir_all(root.path().join("usr/bin")).unwrap();
         fs::write(root.path().join("usr/bin/gcc"), "").unwrap();

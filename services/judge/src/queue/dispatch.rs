@@ -1,4 +1,4 @@
-//! Giving jobs to workers, as soon as there are both.
+//! The dispatcher: leases waiting jobs to workers that request jobs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,72 +11,70 @@ use runtime::Shutdown;
 use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
-use super::news::{News, at};
-use super::{Held, Queue, give_up, workers};
+use super::notify::{JobNotifier, sleep_until};
+use super::{Queue, RunningJob, give_up, workers};
 use crate::judgement::{Lease, Subject};
 use crate::measure;
 use crate::store::{self, Job};
 
-/// How often leases and jobs are looked at, whoever has told of them.
-const TICK: Duration = Duration::from_secs(1);
+/// The interval for expiring leases and for dispatching jobs without a notification.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// The delay after a failed round.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+/// How long a shutdown waits for the current round.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// After a failure.
-const PAUSE: Duration = Duration::from_millis(200);
-/// How long the end waits for jobs that are being given out.
-const FAREWELL: Duration = Duration::from_secs(2);
-
-/// Why the dispatcher looks around.
 #[derive(Clone, Copy, PartialEq)]
 enum Cause {
-    Woken,
-    Tick,
-    Note,
+    Notified,
+    Poll,
+    RefreshWorkers,
 }
 
-/// How often the queue is measured.
-const WATCH: Duration = Duration::from_secs(10);
+/// The interval of the queue metrics.
+const METRICS_INTERVAL: Duration = Duration::from_secs(10);
 
 impl Queue {
-    /// Gives out jobs until the shutdown.
+    /// Dispatches jobs until the shutdown.
     pub async fn dispatch(self, shutdown: Shutdown) {
         let every = |period| {
             let mut interval = tokio::time::interval(period);
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             interval
         };
-        let (mut tick, mut note) = (every(TICK), every(workers::NOTE));
-        let mut news = News::of(&self).await;
-        let mut tell_at = None;
+        let (mut poll, mut refresh) = (every(POLL_INTERVAL), every(workers::REFRESH_INTERVAL));
+        let mut notifier = JobNotifier::open(&self).await;
+        let mut announce_at = None;
         loop {
             let cause = tokio::select! {
                 () = shutdown.begun() => return,
-                () = self.0.wake.notified() => Cause::Woken,
-                () = news.next() => Cause::Woken,
-                () = at(tell_at) => Cause::Woken,
-                _ = tick.tick() => Cause::Tick,
-                _ = note.tick() => Cause::Note,
+                () = self.0.wake.notified() => Cause::Notified,
+                () = notifier.notified() => Cause::Notified,
+                () = sleep_until(announce_at) => Cause::Notified,
+                _ = poll.tick() => Cause::Poll,
+                _ = refresh.tick() => Cause::RefreshWorkers,
             };
-            // A database that is away must not hold up the end.
-            let late = shutdown.begun().then(|()| tokio::time::sleep(FAREWELL));
+            // An unavailable database must not block the shutdown.
+            let timeout = shutdown.begun().then(|()| tokio::time::sleep(SHUTDOWN_TIMEOUT));
             let round = tokio::select! {
                 round = self.round(cause) => round,
-                () = late => return,
+                () = timeout => return,
             };
             if let Err(error) = round {
-                tracing::warn!(%error, "jobs could not be given out; trying again");
-                shutdown.unless_begun(tokio::time::sleep(PAUSE)).await;
+                tracing::warn!(%error, "dispatch failed, retrying");
+                shutdown.unless_begun(tokio::time::sleep(RETRY_DELAY)).await;
                 self.0.wake.notify_one();
             }
-            // What waits is offered to the workers here first, which costs the others nothing.
-            tell_at = news.tell(&self);
+            // Announce only the jobs that no local worker took.
+            announce_at = notifier.announce(&self);
         }
     }
 
-    /// Measures the queue until the shutdown.
-    pub async fn watch(self, shutdown: Shutdown) {
-        let mut tick = tokio::time::interval(WATCH);
+    /// Reports the queue metrics until the shutdown.
+    pub async fn report_metrics(self, shutdown: Shutdown) {
+        let mut tick = tokio::time::interval(METRICS_INTERVAL);
         while shutdown.unless_begun(tick.tick()).await.is_some() {
-            // The database has its own way to say that it is away.
+            // The database reports its own failures.
             let Ok((waiting, running, oldest)) = store::counts(&self.0.db).await else { continue };
             let now = self.0.db.clock().now();
             let age = oldest.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
@@ -86,14 +84,14 @@ impl Queue {
 
     async fn round(&self, cause: Cause) -> db::Result<()> {
         let next = || self.state().leased.pop();
-        while let Some((link, job)) = next() {
-            self.hand_over(link, job).await?;
+        while let Some((stream, job)) = next() {
+            self.deliver(stream, job).await?;
         }
-        self.bury().await?;
+        self.process_disconnected().await?;
         match cause {
-            Cause::Woken => {}
-            Cause::Note => return self.note_workers().await,
-            Cause::Tick => {
+            Cause::Notified => {}
+            Cause::RefreshWorkers => return self.refresh_workers().await,
+            Cause::Poll => {
                 let now = self.0.db.clock().now();
                 if !store::is_due(&self.0.db, now).await? {
                     return Ok(());
@@ -102,98 +100,97 @@ impl Queue {
             }
         }
         let mut idle = BTreeSet::new();
-        while let Some(wish) = self.next_wish(&idle) {
-            let asked = &wish;
+        while let Some(demand) = self.next_demand(&idle) {
+            let wanted = &demand;
             let lease =
-                |mut tx: db::TxGuard| async move { self.lease(&mut tx as &mut Tx, asked).await };
+                |mut tx: db::TxGuard| async move { self.lease(&mut tx as &mut Tx, wanted).await };
             match self.0.db.transact(lease).await? {
-                Some(job) => self.hand_over(wish.granted(), job).await?,
-                None => drop(idle.insert(wish.link)),
+                Some(job) => self.deliver(demand.satisfy(), job).await?,
+                None => drop(idle.insert(demand.stream)),
             }
         }
         Ok(())
     }
 
-    /// Takes one wish of the worker that wants most, apart from those that no job waits for.
-    pub(super) fn next_wish(&self, idle: &BTreeSet<Uuid>) -> Option<Wish> {
+    /// Reserves one requested job of the worker that requests the most, except for the `idle` streams.
+    pub(super) fn next_demand(&self, idle: &BTreeSet<Uuid>) -> Option<Demand> {
         let mut state = self.state();
-        let wanting =
-            state.links.iter_mut().filter(|(id, link)| link.ready > 0 && !idle.contains(id));
-        let (id, link) = wanting.max_by_key(|(_, link)| link.ready)?;
-        link.ready -= 1;
-        let languages = link.hello.languages.iter().map(|l| l.language_id.clone()).collect();
-        let worker = link.hello.worker_id.clone();
-        Some(Wish { queue: self.clone(), link: *id, worker, languages, granted: false })
+        let ready = state.connections.iter_mut();
+        let ready = ready.filter(|(id, worker)| worker.ready > 0 && !idle.contains(id));
+        let (id, connection) = ready.max_by_key(|(_, worker)| worker.ready)?;
+        connection.ready -= 1;
+        let hello = &connection.hello;
+        let languages = hello.languages.iter().map(|l| l.language_id.clone()).collect();
+        let worker = hello.worker_id.clone();
+        Some(Demand { queue: self.clone(), stream: *id, worker, languages, satisfied: false })
     }
 
-    /// The first job that a worker can do, leased to it.
-    pub(super) async fn lease(&self, tx: &mut Tx, wish: &Wish) -> db::Result<Option<Job>> {
+    /// Leases the first job in the languages of a worker to it.
+    pub(super) async fn lease(&self, tx: &mut Tx, demand: &Demand) -> db::Result<Option<Job>> {
         let until = tx.now() + self.0.config.lease();
-        store::lease(tx, (&wish.worker, wish.link), &wish.languages, until).await
+        store::lease(tx, (&demand.worker, demand.stream), &demand.languages, until).await
     }
 
-    async fn hand_over(&self, link: Uuid, job: Job) -> db::Result<()> {
+    async fn deliver(&self, stream: Uuid, job: Job) -> db::Result<()> {
         let lease = Lease { id: job.id, attempt: job.attempt };
         let Some(subject) = Subject::of(job.submission_id, job.verification_id) else {
             let give_up = |mut tx: db::TxGuard| async move {
-                give_up(&mut tx, lease, "a job without a subject".into(), "").await
+                give_up(&mut tx, lease, "the job has no subject".into(), "").await
             };
             return self.0.db.transact(give_up).await;
         };
         let sent = {
             let mut state = self.state();
-            state.links.get_mut(&link).is_some_and(|link| {
-                link.jobs.insert(job.id, Held::new(job.attempt, subject));
-                link.sender.send(response(Message::Job(wire(job)))).is_ok()
+            state.connections.get_mut(&stream).is_some_and(|connection| {
+                connection.jobs.insert(job.id, RunningJob::new(job.attempt, subject));
+                connection.sender.send(response(Message::Job(wire(job)))).is_ok()
             })
         };
         if !sent {
-            // The worker left in this very moment.
-            self.put_back(lease, &pb::JobFailure::default(), "").await?;
+            // The worker has just disconnected.
+            self.requeue(lease, &pb::JobFailure::default(), "").await?;
         }
         Ok(())
     }
 
-    /// Tells whoever works on an attempt to stop.
+    /// Tells the connected worker that holds an attempt to stop.
     pub(super) fn cancel(&self, lease: Lease) {
         let mut state = self.state();
-        for link in state.links.values_mut() {
-            if link.jobs.get(&lease.id).is_some_and(|held| held.attempt == lease.attempt) {
-                link.jobs.remove(&lease.id);
-                link.sender.send(cancel(lease)).ok();
+        for connection in state.connections.values_mut() {
+            if connection.forget(lease) {
+                connection.sender.send(cancel(lease)).ok();
             }
         }
     }
 }
 
-/// A worker's wish for one more job, taken from its link; dropping it gives it back.
-pub(super) struct Wish {
+/// A reservation of one job that a worker requested. Dropping it unsatisfied restores the request.
+pub(super) struct Demand {
     queue: Queue,
-    link: Uuid,
+    stream: Uuid,
     worker: String,
     languages: Vec<String>,
-    granted: bool,
+    satisfied: bool,
 }
 
-impl Wish {
-    /// There is a job; the link that gets it.
-    pub fn granted(mut self) -> Uuid {
-        self.granted = true;
-        self.link
+impl Demand {
+    /// Marks the request as satisfied. Returns the stream to send the job on.
+    pub fn satisfy(mut self) -> Uuid {
+        self.satisfied = true;
+        self.stream
     }
 }
 
-impl Drop for Wish {
+impl Drop for Demand {
     fn drop(&mut self) {
-        if !self.granted
-            && let Some(link) = self.queue.state().links.get_mut(&self.link)
+        if !self.satisfied
+            && let Some(connection) = self.queue.state().connections.get_mut(&self.stream)
         {
-            link.ready += 1;
+            connection.ready += 1;
         }
     }
 }
 
-/// A message to a worker.
 pub(super) fn response(message: Message) -> pb::WorkResponse {
     pb::WorkResponse { message: Some(message) }
 }

@@ -1,5 +1,5 @@
-//! How running jobs go: seen by the instance that the worker is connected to, and by the others through the
-//! cache.
+//! The progress of running jobs. The instance that a worker is connected to keeps it in memory, and publishes it to
+//! the other instances through the cache.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,34 +10,33 @@ use proto::judge as pb;
 use runtime::Shutdown;
 use uuid::Uuid;
 
-use super::{Held, Queue};
+use super::{Queue, RunningJob};
 use crate::judgement::{Lease, Subject};
 
-/// Between two looks at what the other instances have not been shown yet.
-const PAUSE: Duration = Duration::from_millis(250);
-/// The largest snapshot; a larger one is shown without its tests.
+/// The minimum interval between two publications.
+const PUBLISH_INTERVAL: Duration = Duration::from_millis(250);
+/// In bytes; a larger snapshot is published without its tests.
 const MAX_SNAPSHOT: usize = 256 << 10;
 
-/// What is known of a running judgement.
+/// The progress of a running judgement.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Live {
     /// The attempt.
     pub attempt: i64,
     /// Compiling or running.
     pub state: pb::JudgementState,
-    /// Tests in all.
     pub test_count: i32,
-    /// The tests that are done, by index.
+    /// The finished tests, by index.
     pub tests: BTreeMap<i32, pb::TestResult>,
 }
 
 impl Live {
-    fn note(&mut self, attempt: i64, progress: &pb::JudgementProgress) {
+    fn update(&mut self, attempt: i64, progress: &pb::JudgementProgress) {
         self.attempt = attempt;
         self.state = progress.state();
         self.test_count = progress.test_count;
         for test in &progress.tests {
-            // What stands in the judgement when it is done, and may be large.
+            // These can be large, and are in the completed judgement.
             let (message, output) = (String::new(), String::new());
             self.tests.insert(test.index, pb::TestResult { message, output, ..test.clone() });
         }
@@ -69,35 +68,36 @@ impl Live {
 }
 
 impl Queue {
-    /// What is known of an attempt that runs.
+    /// The progress of an attempt, from this or another instance.
     pub async fn live(&self, lease: Lease) -> Option<Live> {
         let own = {
             let state = self.state();
-            let held = state.links.values().filter_map(|link| link.jobs.get(&lease.id));
-            held.filter_map(|held| held.live.clone()).find(|live| live.attempt == lease.attempt)
+            let jobs = state.connections.values().filter_map(|worker| worker.jobs.get(&lease.id));
+            jobs.filter_map(|job| job.live.clone()).find(|live| live.attempt == lease.attempt)
         };
         match own {
             Some(live) => Some(live),
-            None => self.shown(lease).await,
+            None => self.cached_live(lease).await,
         }
     }
 
-    /// What the instance that a worker is or was connected to has shown of an attempt.
-    pub(super) async fn shown(&self, lease: Lease) -> Option<Live> {
+    /// The progress of an attempt that an instance has published.
+    pub(super) async fn cached_live(&self, lease: Lease) -> Option<Live> {
         let snapshot = self.0.cache.get(&key(lease.id)).await?;
         Live::read(snapshot).filter(|live| live.attempt == lease.attempt)
     }
 
-    /// Notes how a job goes, and tells whoever watches.
-    pub(super) fn progress(&self, link: Uuid, lease: Lease, progress: &pb::JudgementProgress) {
+    /// Records the progress of a job and publishes it to watchers.
+    pub(super) fn progress(&self, stream: Uuid, lease: Lease, progress: &pb::JudgementProgress) {
         let mut state = self.state();
-        let held = state.links.get_mut(&link).and_then(|link| link.jobs.get_mut(&lease.id));
-        let Some(held) = held.filter(|held| held.attempt == lease.attempt) else { return };
-        held.live.get_or_insert_default().note(lease.attempt, progress);
-        held.unshown = true;
-        let subject = held.subject;
+        let worker = state.connections.get_mut(&stream);
+        let job = worker.and_then(|worker| worker.jobs.get_mut(&lease.id));
+        let Some(job) = job.filter(|job| job.attempt == lease.attempt) else { return };
+        job.live.get_or_insert_default().update(lease.attempt, progress);
+        job.unpublished = true;
+        let subject = job.subject;
         drop(state);
-        self.0.unshown.notify_one();
+        self.0.progress_changed.notify_one();
         let Subject::Submission(submission) = subject else { return };
         let progress = pb::JudgementProgress {
             submission_id: submission.to_string(),
@@ -108,29 +108,28 @@ impl Queue {
         self.0.cache.publish(&format!("submission/{submission}"), message);
     }
 
-    /// Shows the other instances how jobs go, until the shutdown: at once after a silence, and so often at
-    /// most.
-    pub async fn show(self, shutdown: Shutdown) {
+    /// Publishes progress to the other instances until the shutdown, at most once per [`PUBLISH_INTERVAL`].
+    pub async fn publish_progress(self, shutdown: Shutdown) {
         let lease = Duration::from_secs(self.0.config.lease_seconds);
         loop {
-            if shutdown.unless_begun(self.0.unshown.notified()).await.is_none() {
+            if shutdown.unless_begun(self.0.progress_changed.notified()).await.is_none() {
                 return;
             }
-            for (id, snapshot) in self.unshown() {
+            for (id, snapshot) in self.take_unpublished() {
                 self.0.cache.set(&key(id), snapshot, lease).await;
             }
-            shutdown.unless_begun(tokio::time::sleep(PAUSE)).await;
+            shutdown.unless_begun(tokio::time::sleep(PUBLISH_INTERVAL)).await;
         }
     }
 
-    fn unshown(&self) -> Vec<(Uuid, Vec<u8>)> {
+    fn take_unpublished(&self) -> Vec<(Uuid, Vec<u8>)> {
         let mut state = self.state();
-        let held = state.links.values_mut().flat_map(|link| &mut link.jobs);
-        let unshown = held.filter_map(|(id, held): (&Uuid, &mut Held)| {
-            let unshown = std::mem::take(&mut held.unshown);
-            held.live.as_ref().filter(|_| unshown).map(|live| (*id, live.snapshot()))
+        let jobs = state.connections.values_mut().flat_map(|worker| &mut worker.jobs);
+        let snapshots = jobs.filter_map(|(id, job): (&Uuid, &mut RunningJob)| {
+            let unpublished = std::mem::take(&mut job.unpublished);
+            job.live.as_ref().filter(|_| unpublished).map(|live| (*id, live.snapshot()))
         });
-        unshown.collect()
+        snapshots.collect()
     }
 }
 
@@ -152,12 +151,12 @@ mod tests {
             tests: (0..count).map(test).collect(),
             ..Default::default()
         };
-        live.note(3, &progress);
+        live.update(3, &progress);
         live
     }
 
     #[test]
-    fn snapshots_can_be_read_and_are_bounded() {
+    fn snapshots_are_decoded_and_limited_in_size() {
         let live = tests(9);
         assert_eq!(live.tests[&8].output, "");
         assert_eq!(Live::read(live.snapshot().into()), Some(live));

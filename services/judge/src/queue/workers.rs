@@ -1,4 +1,4 @@
-//! The workers of all instances and what they offer, as the database knows them.
+//! The workers of all instances and the languages that they offer, which the database stores.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -14,20 +14,20 @@ use crate::error::Error;
 use crate::judgement::timestamp;
 use crate::store;
 
-/// How often the workers that are connected here are noted.
-pub(super) const NOTE: Duration = Duration::from_secs(15);
-/// A worker that nobody has heard for so long is no longer listed.
-const SILENCE: chrono::Duration = chrono::Duration::seconds(60);
-/// For so long a list of languages is good.
-const FRESH: Duration = Duration::from_millis(500);
+/// The interval for updating the last-seen times of the workers connected to this instance.
+pub(super) const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
+/// A worker is not listed after this time without a message, or after its lease time if that is longer.
+const WORKER_TIMEOUT: chrono::Duration = chrono::Duration::seconds(60);
+/// How long a list of languages is cached.
+const LANGUAGES_TTL: Duration = Duration::from_millis(500);
 
-/// A list of languages, and since when.
-pub(super) type Listed = Option<(Instant, Vec<pb::Language>)>;
+/// A list of languages, and when it was read.
+pub(super) type CachedLanguages = Option<(Instant, Vec<pb::Language>)>;
 
 type Languages = BTreeMap<String, pb::Language>;
 
 impl Queue {
-    /// Takes over what a worker says of itself.
+    /// Stores the hello message of a worker; `first` for the first one on its stream.
     pub(super) async fn register(
         &self,
         stream: Uuid,
@@ -35,16 +35,16 @@ impl Queue {
         first: bool,
     ) -> Result<(), Error> {
         let register = |mut tx: db::TxGuard| async move {
-            // One after the other: two that offer different languages must know of each other.
+            // Serialise, so that concurrent workers see each other's languages.
             tx.advisory_lock("workers").await?;
             let now = tx.now();
             let lost = match first {
                 true => {
-                    store::workers::connected(&mut tx, stream, hello, now).await?;
-                    lost::succeed(&mut tx, hello).await?
+                    store::workers::connect(&mut tx, stream, hello, now).await?;
+                    lost::replace_earlier_runs(&mut tx, hello).await?
                 }
                 false => {
-                    store::workers::heard(&mut tx, stream, hello, now).await?;
+                    store::workers::refresh(&mut tx, stream, hello, now).await?;
                     Vec::new()
                 }
             };
@@ -52,20 +52,20 @@ impl Queue {
             Ok::<_, Error>(lost)
         };
         let lost = self.0.db.transact(register).await?;
-        self.listed().take();
-        self.lost(&lost);
+        self.cached_languages().take();
+        self.requeued(&lost);
         Ok(())
     }
 
     async fn offer(&self, tx: &mut Tx, hello: &pb::WorkerHello) -> Result<(), Error> {
         let known = by_id(read_all(store::workers::languages(&mut *tx).await?)?);
-        let live = store::workers::live(&mut *tx, self.living_since()).await?;
+        let live = store::workers::live(&mut *tx, self.live_since()).await?;
         let live: Vec<pb::WorkerHello> = read_all(live.into_iter().map(|worker| worker.hello))?;
         let before = match known.is_empty() {
             true => by_id(self.0.configured.clone()),
             false => known.clone(),
         };
-        let offered = offered(before, hello, &live);
+        let offered = merge_languages(before, hello, &live);
         for (id, language) in &offered {
             if known.get(id) != Some(language) {
                 store::workers::offer(tx, language).await?;
@@ -77,35 +77,35 @@ impl Queue {
         Ok(())
     }
 
-    /// Notes who is connected here, and forgets who is nowhere.
-    pub(super) async fn note_workers(&self) -> db::Result<()> {
-        let since = self.living_since();
-        let heard: Vec<_> = {
+    /// Updates the last-seen times of the workers connected here, and removes stale workers.
+    pub(super) async fn refresh_workers(&self) -> db::Result<()> {
+        let since = self.live_since();
+        let live: Vec<_> = {
             let state = self.state();
-            let heard = state.links.iter().filter(|(_, link)| link.seen >= since);
-            heard.map(|(stream, link)| (*stream, link.hello.clone(), link.seen)).collect()
+            let live = state.connections.iter().filter(|(_, worker)| worker.seen >= since);
+            live.map(|(stream, worker)| (*stream, worker.hello.clone(), worker.seen)).collect()
         };
-        let heard = &heard;
-        let note = |mut tx: db::TxGuard| async move {
-            for (stream, hello, seen) in heard {
-                store::workers::heard(&mut tx, *stream, hello, *seen).await?;
+        let live = &live;
+        let refresh = |mut tx: db::TxGuard| async move {
+            for (stream, hello, seen) in live {
+                store::workers::refresh(&mut tx, *stream, hello, *seen).await?;
             }
-            store::workers::sweep(&mut tx, since).await
+            store::workers::remove_stale(&mut tx, since).await
         };
-        self.0.db.transact(note).await
+        self.0.db.transact(refresh).await
     }
 
-    fn living_since(&self) -> chrono::DateTime<chrono::Utc> {
-        self.0.db.clock().now() - self.0.config.lease().max(SILENCE)
+    fn live_since(&self) -> chrono::DateTime<chrono::Utc> {
+        self.0.db.clock().now() - self.0.config.lease().max(WORKER_TIMEOUT)
     }
 
     /// The workers of all instances, by name.
     pub async fn workers(&self) -> Result<Vec<pb::Worker>, Error> {
         let mut workers = Vec::new();
-        for worker in store::workers::live(&self.0.db, self.living_since()).await? {
+        for worker in store::workers::live(&self.0.db, self.live_since()).await? {
             let hello: pb::WorkerHello = read(&worker.hello)?;
-            // Of those that are connected here it is known exactly.
-            let seen = self.state().links.get(&worker.stream).map(|link| link.seen);
+            // The time is exact for workers connected here.
+            let seen = self.state().connections.get(&worker.stream).map(|worker| worker.seen);
             workers.push(pb::Worker {
                 worker_id: hello.worker_id,
                 slot_count: hello.slot_count,
@@ -119,24 +119,29 @@ impl Queue {
         Ok(workers)
     }
 
-    /// The languages on offer, by id.
+    /// The offered languages, sorted by id.
     pub async fn languages(&self) -> Result<Vec<pb::Language>, Error> {
-        let listed = self.listed().clone();
-        if let Some((since, languages)) = listed
-            && since.elapsed() < FRESH
+        let cached = self.cached_languages().clone();
+        if let Some((since, languages)) = cached
+            && since.elapsed() < LANGUAGES_TTL
         {
             return Ok(languages);
         }
         let since = Instant::now();
         let stored = read_all(store::workers::languages(&self.0.db).await?)?;
         let languages = if stored.is_empty() { self.0.configured.clone() } else { stored };
-        *self.listed() = Some((since, languages.clone()));
+        *self.cached_languages() = Some((since, languages.clone()));
         Ok(languages)
     }
 }
 
-/// What is on offer after a worker said what it can: nothing goes while a worker is still trying.
-fn offered(before: Languages, hello: &pb::WorkerHello, live: &[pb::WorkerHello]) -> Languages {
+/// Adds the languages of a worker to those offered `before`. Removes languages that no live worker has, once all of
+/// them have finished testing their languages.
+fn merge_languages(
+    before: Languages,
+    hello: &pb::WorkerHello,
+    live: &[pb::WorkerHello],
+) -> Languages {
     let mut offered = before;
     offered.extend(by_id(hello.languages.clone()));
     if live.iter().all(|worker| worker.languages_complete) {
@@ -172,18 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn languages_go_when_all_have_tried_and_none_has_them() {
+    fn languages_that_no_worker_has_are_removed_once_all_are_tested() {
         let ids = |languages: Languages| languages.into_keys().collect::<Vec<_>>();
         let before = || by_id(worker(&["c", "java"], true).languages);
         let trying = worker(&["c"], false);
         let hello = std::slice::from_ref(&trying);
-        assert_eq!(ids(offered(before(), &trying, hello)), ["c", "java"]);
+        assert_eq!(ids(merge_languages(before(), &trying, hello)), ["c", "java"]);
         let done = worker(&["c", "go"], true);
         let others = [done.clone(), trying];
-        assert_eq!(ids(offered(before(), &done, &others)), ["c", "go", "java"]);
+        assert_eq!(ids(merge_languages(before(), &done, &others)), ["c", "go", "java"]);
         let others = [done.clone(), worker(&["java"], true)];
-        assert_eq!(ids(offered(before(), &done, &others)), ["c", "go", "java"]);
+        assert_eq!(ids(merge_languages(before(), &done, &others)), ["c", "go", "java"]);
         let others = [done.clone(), worker(&["c"], true)];
-        assert_eq!(ids(offered(before(), &done, &others)), ["c", "go"]);
+        assert_eq!(ids(merge_languages(before(), &done, &others)), ["c", "go"]);
     }
 }

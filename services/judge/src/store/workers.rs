@@ -1,4 +1,4 @@
-//! The statements on workers and languages.
+//! The SQL statements on the tables `workers` and `languages`.
 
 use chrono::{DateTime, Utc};
 use db::{Read, Result, Tx};
@@ -7,7 +7,6 @@ use proto::judge as pb;
 use uuid::Uuid;
 
 db::record! {
-    /// A worker as it is stored.
     #[derive(Clone, Debug)]
     pub struct Worker {
         pub name: String,
@@ -22,8 +21,8 @@ const PUT: &str = "INSERT INTO workers (name, stream, hello, seen_at) VALUES ($1
      ON CONFLICT (name) DO UPDATE SET stream = excluded.stream, hello = excluded.hello,
                                       seen_at = excluded.seen_at";
 
-/// A worker has connected: this stream is its newest.
-pub async fn connected(
+/// Registers a worker with a new stream, which becomes its newest.
+pub async fn connect(
     tx: &mut Tx,
     stream: Uuid,
     hello: &pb::WorkerHello,
@@ -33,8 +32,8 @@ pub async fn connected(
     query.bind(hello.encode_to_vec()).bind(seen).execute().await.map(drop)
 }
 
-/// A worker was heard on a stream, which changes nothing when it was heard on another one since.
-pub async fn heard(
+/// Updates the last-seen time of a worker, unless another stream of it was seen later.
+pub async fn refresh(
     tx: &mut Tx,
     stream: Uuid,
     hello: &pb::WorkerHello,
@@ -46,23 +45,22 @@ pub async fn heard(
     query.push(newest).execute().await.map(drop)
 }
 
-/// A stream has ended; whether it was its worker's newest.
-pub async fn disconnected(tx: &mut Tx, name: &str, stream: Uuid) -> Result<bool> {
+/// Removes a worker whose stream has ended. Returns false if the worker has a newer stream.
+pub async fn disconnect(tx: &mut Tx, name: &str, stream: Uuid) -> Result<bool> {
     let query = tx.query("DELETE FROM workers WHERE name = $1 AND stream = $2");
     Ok(query.bind(name).bind(stream).execute().await? == 1)
 }
 
-/// Removes a worker that is known to be gone.
 pub async fn remove(tx: &mut Tx, name: &str) -> Result<()> {
     tx.query("DELETE FROM workers WHERE name = $1").bind(name).execute().await.map(drop)
 }
 
-/// Removes workers that nobody has heard since then.
-pub async fn sweep(tx: &mut Tx, since: DateTime<Utc>) -> Result<()> {
+/// Removes the workers that were last seen before `since`.
+pub async fn remove_stale(tx: &mut Tx, since: DateTime<Utc>) -> Result<()> {
     tx.query("DELETE FROM workers WHERE seen_at < $1").bind(since).execute().await.map(drop)
 }
 
-/// The names of all workers, also of those that are gone and hold jobs.
+/// The names of all workers, including removed ones that hold leases.
 pub async fn names(read: impl Read<'_>) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = read
         .query(
@@ -74,7 +72,7 @@ pub async fn names(read: impl Read<'_>) -> Result<Vec<String>> {
     Ok(rows.into_iter().map(|(name,)| name).collect())
 }
 
-/// The workers that were heard since then.
+/// The workers that were seen at or after `since`.
 pub async fn live(read: impl Read<'_>, since: DateTime<Utc>) -> Result<Vec<Worker>> {
     read.query(
         "SELECT name, stream, hello, seen_at,
@@ -87,14 +85,14 @@ pub async fn live(read: impl Read<'_>, since: DateTime<Utc>) -> Result<Vec<Worke
     .await
 }
 
-/// The languages that workers offer or last offered.
+/// The encoded definitions of the languages that workers offer or last offered.
 pub async fn languages(read: impl Read<'_>) -> Result<Vec<Vec<u8>>> {
     let rows: Vec<(Vec<u8>,)> =
         read.query("SELECT definition FROM languages ORDER BY id").fetch_all().await?;
     Ok(rows.into_iter().map(|(definition,)| definition).collect())
 }
 
-/// Adds or changes an offered language.
+/// Adds or updates an offered language.
 pub async fn offer(tx: &mut Tx, language: &pb::Language) -> Result<()> {
     let now = tx.now();
     tx.query(
@@ -110,7 +108,7 @@ pub async fn offer(tx: &mut Tx, language: &pb::Language) -> Result<()> {
     .map(drop)
 }
 
-/// Removes a language that nobody offers any more.
+/// Removes a language that no worker offers any more.
 pub async fn withdraw(tx: &mut Tx, id: &str) -> Result<()> {
     tx.query("DELETE FROM languages WHERE id = $1").bind(id).execute().await.map(drop)
 }

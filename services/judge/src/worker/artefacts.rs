@@ -1,4 +1,4 @@
-//! Compiled programs: what a run needs in `/app`, kept by what it was made of.
+//! The cache of compiled programs, by a hash of the sources, the language and the toolchain.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -10,42 +10,37 @@ use sandbox::Content;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::disk::{Disk, Pin};
+use super::disk_cache::{DiskCache, Pin};
 
-/// The compiled programs of this machine.
+/// The cache. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Artefacts(Disk);
+pub(super) struct Artefacts(DiskCache);
 
-/// A program, ready to run.
 pub(super) struct Program {
-    /// Its files, for `/app`.
+    /// The files to copy to `/app`.
     pub files: Vec<Artefact>,
-    // Keeps files of the cache where they are.
+    // Protects the files from eviction.
     _pin: Option<Pin>,
 }
 
-/// A file for `/app`.
 pub(super) struct Artefact {
     /// The path below `/app`.
     pub path: String,
-    /// Its permissions.
+    /// The permission bits.
     pub mode: u32,
-    /// Its content.
     pub blob: Blob,
 }
 
-/// Where a content is.
 pub(super) enum Blob {
-    /// In memory.
     Bytes(Arc<[u8]>),
-    /// In a file without a name.
+    /// An anonymous file.
     Open(File),
-    /// In the cache.
+    /// A file in the cache.
     Path(PathBuf),
 }
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct ManifestEntry {
     path: String,
     mode: u32,
     sha256: String,
@@ -54,11 +49,11 @@ struct Line {
 const MANIFEST: &str = "manifest.json";
 
 impl Artefact {
-    /// For a slot to put.
+    /// The content to put into a slot.
     pub fn content(&self) -> Content {
         match &self.blob {
             Blob::Bytes(bytes) => Content::Bytes(bytes.to_vec()),
-            // Opened anew, as slots must not share an offset.
+            // Opened again, because slots must not share an offset.
             Blob::Open(file) => Content::Path(format!("/proc/self/fd/{}", file.as_raw_fd()).into()),
             Blob::Path(path) => Content::Path(path.clone()),
         }
@@ -74,7 +69,7 @@ impl Artefact {
 }
 
 impl Program {
-    /// A program that was just made.
+    /// A program that is not in the cache.
     pub fn new(files: Vec<Artefact>) -> Program {
         Program { files, _pin: None }
     }
@@ -82,71 +77,71 @@ impl Program {
 
 impl Artefacts {
     pub async fn open(root: PathBuf, limit: u64) -> io::Result<Artefacts> {
-        Disk::open(root, limit).await.map(Artefacts)
+        DiskCache::open(root, limit).await.map(Artefacts)
     }
 
-    /// The program that was made under this key; damaged ones are forgotten.
+    /// The program for this key. Removes it if it is damaged.
     pub async fn get(&self, key: &str) -> Option<Program> {
-        let (pin, trusted) = self.0.get(key)?;
+        let (pin, verified) = self.0.get(key)?;
         let path = pin.path();
-        let lines = tokio::task::spawn_blocking(move || load(&path, trusted)).await;
-        match lines {
-            Ok(Ok(lines)) => {
-                self.0.trust(key);
-                let files = lines.into_iter().enumerate().map(|(number, line)| Artefact {
-                    path: line.path,
-                    mode: line.mode,
+        let entries = tokio::task::spawn_blocking(move || load(&path, verified)).await;
+        match entries {
+            Ok(Ok(entries)) => {
+                self.0.mark_verified(key);
+                let files = entries.into_iter().enumerate().map(|(number, entry)| Artefact {
+                    path: entry.path,
+                    mode: entry.mode,
                     blob: Blob::Path(pin.path().join(number.to_string())),
                 });
                 Some(Program { files: files.collect(), _pin: Some(pin) })
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, key, "a damaged program is compiled again");
-                self.0.discard(key);
+                tracing::warn!(%error, key, "cached program damaged, recompiling");
+                self.0.remove(key);
                 None
             }
             Err(_) => None,
         }
     }
 
-    /// Keeps a program.
+    /// Adds a program, unless it comes from the cache. Failures are logged.
     pub async fn save(&self, key: String, program: Arc<Program>) {
         if program.files.iter().any(|file| matches!(file.blob, Blob::Path(_))) {
             return;
         }
-        let disk = self.0.clone();
+        let cache = self.0.clone();
         let saving = tokio::task::spawn_blocking(move || {
-            let draft = disk.draft();
-            write(&draft, &program).and_then(|()| disk.keep(&key, &draft).map(drop))
+            let staged = cache.staging_path();
+            write(&staged, &program).and_then(|()| cache.insert(&key, &staged).map(drop))
         });
         if let Ok(Err(error)) = saving.await {
-            tracing::warn!(%error, "a compiled program could not be kept");
+            tracing::warn!(%error, "cannot cache compiled program");
         }
     }
 }
 
-fn write(draft: &Path, program: &Program) -> io::Result<()> {
-    fs::create_dir(draft)?;
-    let mut lines = Vec::new();
+fn write(directory: &Path, program: &Program) -> io::Result<()> {
+    fs::create_dir(directory)?;
+    let mut entries = Vec::new();
     for (number, file) in program.files.iter().enumerate() {
         let bytes = file.read()?;
-        File::create(draft.join(number.to_string()))?.write_all(&bytes)?;
+        File::create(directory.join(number.to_string()))?.write_all(&bytes)?;
         let sha256 = hex::encode(Sha256::digest(&bytes));
-        lines.push(Line { path: file.path.clone(), mode: file.mode, sha256 });
+        entries.push(ManifestEntry { path: file.path.clone(), mode: file.mode, sha256 });
     }
-    fs::write(draft.join(MANIFEST), serde_json::to_vec(&lines)?)
+    fs::write(directory.join(MANIFEST), serde_json::to_vec(&entries)?)
 }
 
-fn load(path: &Path, trusted: bool) -> io::Result<Vec<Line>> {
-    let lines: Vec<Line> = serde_json::from_slice(&fs::read(path.join(MANIFEST))?)?;
-    for (number, line) in lines.iter().enumerate().filter(|_| !trusted) {
+fn load(path: &Path, verified: bool) -> io::Result<Vec<ManifestEntry>> {
+    let entries: Vec<ManifestEntry> = serde_json::from_slice(&fs::read(path.join(MANIFEST))?)?;
+    for (number, entry) in entries.iter().enumerate().filter(|_| !verified) {
         let mut bytes = Vec::new();
         File::open(path.join(number.to_string()))?.read_to_end(&mut bytes)?;
-        if hex::encode(Sha256::digest(&bytes)) != line.sha256 {
-            return Err(io::Error::other(format!("{} has changed", line.path)));
+        if hex::encode(Sha256::digest(&bytes)) != entry.sha256 {
+            return Err(io::Error::other(format!("{}: checksum mismatch", entry.path)));
         }
     }
-    Ok(lines)
+    Ok(entries)
 }
 
 #[cfg(test)]
@@ -154,7 +149,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn programs_are_kept_and_checked() {
+    async fn programs_are_cached_and_verified() {
         let directory = tempfile::tempdir().unwrap();
         let open = || Artefacts::open(directory.path().into(), 1 << 20);
         let file = |name: &str| {

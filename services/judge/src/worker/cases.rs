@@ -1,4 +1,4 @@
-//! What a job runs: tests of a submission, or what a check of an import asks for.
+//! The runs of a job: tests of a submission or jury solution, or inputs for an input validator.
 
 use std::time::Duration;
 
@@ -8,52 +8,49 @@ use super::compile::Budget;
 use crate::checker::{Checker, Tolerance};
 use crate::config::Config;
 
-/// Everything about the runs of one program.
+/// The runs of a program, and their limits.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     /// The runs, by index.
     pub cases: Vec<Case>,
-    /// Go on after a failure.
+    /// Whether to continue after a failure.
     pub run_all: bool,
-    /// So many of the cases decide on the verdict, from the first on.
-    pub deciding: usize,
-    /// CPU time of a run, before any language's multiplier.
+    /// The number of leading cases that determine the verdict.
+    pub deciding_count: usize,
+    /// The CPU time limit of a run, before the multiplier of the language.
     pub time: Duration,
-    /// Memory of a run.
+    /// The memory limit of a run, in bytes.
     pub memory: u64,
-    /// Output of a run.
+    /// The output limit of a run, in bytes.
     pub output: u64,
     /// Command-line arguments.
     pub arguments: Vec<String>,
-    /// What compiling may use.
     pub compile: Budget,
 }
 
-/// One run.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
-    /// Its index in the answer.
+    /// The index in the judgement.
     pub index: i32,
-    /// Whether everyone may see it.
+    /// Whether the test is public.
     pub sample: bool,
     /// Standard input.
     pub input: Option<pb::ObjectRef>,
-    /// What must come of it.
     pub expected: Expected,
 }
 
-/// What must come of a run.
+/// The expected result of a run.
 #[derive(Clone, Debug)]
 pub(super) enum Expected {
     /// Output that the checker accepts for this answer.
     Answer(Option<pb::ObjectRef>, Checker),
     /// Exit code 42: a validator accepts the input.
     Accepted,
-    /// Any other exit code: a validator refuses the input.
-    Refused,
+    /// Any other exit code: a validator rejects the input.
+    Rejected,
 }
 
-/// The tests of a version, for a submission or a jury solution.
+/// The tests of a problem version, for a submission or a jury solution. `None` if it has no time limit.
 pub(super) fn solution(config: &Config, data: &pb::JudgeData) -> Option<Plan> {
     let limits = data.limits.unwrap_or_default();
     let default = checker(data.checker.as_ref());
@@ -67,27 +64,23 @@ pub(super) fn solution(config: &Config, data: &pb::JudgeData) -> Option<Plan> {
             expected: Expected::Answer(test.answer.clone(), checker),
         }
     };
-    let compile = Budget {
-        cpu: duration(limits.compile_time_limit)
-            .unwrap_or(Duration::from_secs(config.compile_seconds)),
-        wall: Duration::from_secs(config.compile_wall_seconds),
-        memory: positive(limits.compile_memory_limit_bytes)
-            .unwrap_or(config.compile_memory_mib << 20),
-    };
-    let wall = compile.wall.max(compile.cpu * 2);
+    let budget = Budget::configured(config);
+    let cpu = duration(limits.compile_time_limit).unwrap_or(budget.cpu);
+    let memory = positive(limits.compile_memory_limit_bytes).unwrap_or(budget.memory);
+    let wall = budget.wall.max(cpu * 2);
     Some(Plan {
         cases: data.tests.iter().map(case).collect(),
         run_all: false,
-        deciding: data.tests.len(),
+        deciding_count: data.tests.len(),
         time: duration(limits.time_limit)?,
         memory: positive(limits.memory_limit_bytes).unwrap_or(512 << 20),
         output: positive(limits.output_limit_bytes).unwrap_or(64 << 20),
         arguments: Vec::new(),
-        compile: Budget { wall, ..compile },
+        compile: Budget { cpu, wall, memory },
     })
 }
 
-/// The inputs that a validator is shown.
+/// The inputs of an input validator.
 pub(super) fn validator(config: &Config, verification: &pb::Verification) -> Plan {
     let case = |test: &pb::JudgeTest, expected: Expected| Case {
         index: test.index,
@@ -96,26 +89,22 @@ pub(super) fn validator(config: &Config, verification: &pb::Verification) -> Pla
         expected,
     };
     let valid = verification.inputs.iter().map(|test| case(test, Expected::Accepted));
-    let invalid = verification.invalid_inputs.iter().map(|test| case(test, Expected::Refused));
+    let invalid = verification.invalid_inputs.iter().map(|test| case(test, Expected::Rejected));
     Plan {
         cases: valid.chain(invalid).collect(),
         run_all: true,
-        deciding: verification.inputs.len(),
+        deciding_count: verification.inputs.len(),
         time: positive(verification.time_limit_us)
             .map_or(Duration::from_secs(config.validator_seconds), Duration::from_micros),
         memory: positive(verification.memory_limit_bytes)
             .unwrap_or(config.validator_memory_mib << 20),
         output: 64 << 20,
         arguments: verification.arguments.clone(),
-        compile: Budget {
-            cpu: Duration::from_secs(config.compile_seconds),
-            wall: Duration::from_secs(config.compile_wall_seconds),
-            memory: config.compile_memory_mib << 20,
-        },
+        compile: Budget::configured(config),
     }
 }
 
-/// The default checker with a problem's flags.
+/// The default checker with the flags of a problem.
 pub(super) fn checker(flags: Option<&pb::Checker>) -> Checker {
     let Some(flags) = flags else { return Checker::default() };
     let tolerance = Tolerance {
@@ -142,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tests_own_checker_wins() {
+    fn checker_of_a_test_overrides_that_of_the_problem() {
         let second = prost_types::Duration { seconds: 1, nanos: 0 };
         let own = pb::Checker { case_sensitive: true, ..pb::Checker::default() };
         let all = pb::Checker { float_absolute_tolerance: Some(0.5), ..pb::Checker::default() };

@@ -1,4 +1,4 @@
-//! Compiling: the commands of a language, run on a program's files in the sandbox.
+//! Compiles a program: runs the compile commands of its language in the sandbox.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,80 +6,87 @@ use std::time::Duration;
 use sandbox::{Content, Cores, Limits, Mount, Outcome, Output, RunSpec, Slot};
 use sha2::{Digest, Sha256};
 
-use super::Bench;
+use super::Engine;
 use super::artefacts::{Artefact, Blob, Program};
 use super::failure::Failure;
 use super::offer::Offered;
+use crate::config::Config;
 use crate::judgement::bounded;
 use crate::languages::{Commands, Files};
 
-/// What is kept of a compiler's words.
-const DIAGNOSTICS: usize = 64 << 10;
-/// What it may say before it is stopped.
-const OUTPUT: u64 = 16 << 20;
-/// The largest file that a compiler may make.
-const ARTEFACT: u64 = 256 << 20;
-/// Files of one program.
-const ARTEFACTS: usize = 4096;
+/// The size to which compiler output is truncated.
+const MAX_DIAGNOSTICS: usize = 64 << 10;
+/// The output limit of a compiler.
+const OUTPUT_LIMIT: u64 = 16 << 20;
+/// The size limit of each compiled file.
+const MAX_FILE_SIZE: u64 = 256 << 20;
+/// The maximum number of files of a compiled program.
+const MAX_FILES: usize = 4096;
 const PROCESSES: u32 = 256;
 
-/// What compiling may use.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
-    /// CPU time.
     pub cpu: Duration,
-    /// Time on the clock.
     pub wall: Duration,
-    /// Memory.
+    /// In bytes.
     pub memory: u64,
 }
 
-/// What came of compiling.
-pub(super) enum Compiled {
-    /// The program, what the compiler said, and under which key to keep it.
-    Ready { program: Arc<Program>, output: String, key: String },
-    /// The compiler's reasons.
-    Refused(String),
+impl Budget {
+    pub fn configured(config: &Config) -> Budget {
+        Budget {
+            cpu: Duration::from_secs(config.compile_seconds),
+            wall: Duration::from_secs(config.compile_wall_seconds),
+            memory: config.compile_memory_mib << 20,
+        }
+    }
 }
 
-/// Compiles, or finds what was compiled before.
+pub(super) enum Compiled {
+    /// The program, the compiler output, and the cache key.
+    Ready { program: Arc<Program>, output: String, key: String },
+    /// A compile error, with the compiler output.
+    Error(String),
+}
+
+/// Compiles a program, or takes it from the cache.
 pub(super) async fn compile(
-    bench: &Bench,
+    engine: &Engine,
     slot: &mut Slot,
     offered: &Offered,
     files: &Files,
     budget: Budget,
 ) -> Result<Compiled, Failure> {
     let key = key(offered, files);
-    if let Some(program) = bench.artefacts.get(&key).await {
+    if let Some(program) = engine.artefacts.get(&key).await {
         return Ok(Compiled::Ready { program: program.into(), output: String::new(), key });
     }
-    let _quiet = bench.quiet.read().await;
+    let _shared = engine.exclusive.read().await;
     for (path, content) in &files.files {
         let path = format!("/box/src/{path}");
         slot.put(&path, Content::Bytes(content.clone()), 0o644).await?;
     }
-    let mut said = String::new();
+    let mut log = String::new();
     for (number, words) in offered.language.compile.iter().enumerate() {
         let mut spec = spec(offered, files, words, budget);
         spec.keep_files = number > 0;
-        let outcome = bench.run(slot, "compile", spec).await?;
+        let outcome = engine.run(slot, "compile", spec).await?;
         let success = outcome.is_success();
-        let problem = problem(&outcome, words, budget);
+        let reason = failure_reason(&outcome, words, budget);
         let output = outcome.stdout.into_bytes();
-        let output = output.map_err(|error| Failure::of_disk("compiler output", &error))?;
-        said.push_str(&String::from_utf8_lossy(&output));
+        let output = output.map_err(|error| Failure::from_io("compiler output", &error))?;
+        log.push_str(&String::from_utf8_lossy(&output));
         if !success {
-            let text = format!("{said}{}{problem}", if said.is_empty() { "" } else { "\n" });
-            return Ok(Compiled::Refused(bounded(text.trim_end(), DIAGNOSTICS)));
+            let text = format!("{log}{}{reason}", if log.is_empty() { "" } else { "\n" });
+            return Ok(Compiled::Error(bounded(text.trim_end(), MAX_DIAGNOSTICS)));
         }
     }
     match collect(slot, offered, files).await? {
         Ok(files) => {
             let program = Program::new(files).into();
-            Ok(Compiled::Ready { program, output: bounded(&said, DIAGNOSTICS), key })
+            Ok(Compiled::Ready { program, output: bounded(&log, MAX_DIAGNOSTICS), key })
         }
-        Err(reason) => Ok(Compiled::Refused(bounded(&format!("{said}{reason}"), DIAGNOSTICS))),
+        Err(reason) => Ok(Compiled::Error(bounded(&format!("{log}{reason}"), MAX_DIAGNOSTICS))),
     }
 }
 
@@ -89,16 +96,16 @@ fn spec(offered: &Offered, files: &Files, words: &[String], budget: Budget) -> R
     let mut spec = RunSpec::new(commands.fill(words, budget.memory, precompiled.is_some()));
     spec.env.extend(language.env.clone());
     spec.cwd = "/box/src".into();
-    spec.stdout = Output::Capture { limit: DIAGNOSTICS as u64 };
+    spec.stdout = Output::Capture { limit: MAX_DIAGNOSTICS as u64 };
     spec.stderr = Output::Stdout;
     spec.cores = Cores::All;
     spec.limits = Limits {
         cpu: budget.cpu,
         wall: budget.wall,
         memory: budget.memory,
-        output: OUTPUT,
+        output: OUTPUT_LIMIT,
         processes: PROCESSES,
-        file_size: ARTEFACT,
+        file_size: MAX_FILE_SIZE,
         ..Limits::default()
     };
     let mount = |path: &std::path::PathBuf| Mount {
@@ -109,27 +116,33 @@ fn spec(offered: &Offered, files: &Files, words: &[String], budget: Budget) -> R
     spec
 }
 
-/// What to add to the compiler's own words.
-fn problem(outcome: &Outcome, words: &[String], budget: Budget) -> String {
+/// Describes a failure that the compiler output may not explain.
+fn failure_reason(outcome: &Outcome, words: &[String], budget: Budget) -> String {
     use sandbox::{Exit, Limit};
     match (outcome.limit, &outcome.exit) {
-        (Some(Limit::Cpu), _) => format!("compiling took more than {:?} of CPU time", budget.cpu),
-        (Some(Limit::Wall), _) => format!("compiling took more than {:?}", budget.wall),
-        (Some(Limit::Memory), _) => {
-            format!("compiling took more than {} MiB of memory", budget.memory >> 20)
+        (Some(Limit::Cpu), _) => {
+            format!("compiling exceeded the CPU time limit of {:?}", budget.cpu)
         }
-        (Some(Limit::Output), _) => "the compiler wrote too much".to_owned(),
-        (None, _) if outcome.violation.is_some() => "the compiler did what is forbidden".to_owned(),
-        (None, Exit::Signal(signal)) => format!("the compiler died of signal {signal}"),
+        (Some(Limit::Wall), _) => {
+            format!("compiling exceeded the wall time limit of {:?}", budget.wall)
+        }
+        (Some(Limit::Memory), _) => {
+            format!("compiling exceeded the memory limit of {} MiB", budget.memory >> 20)
+        }
+        (Some(Limit::Output), _) => "the compiler exceeded its output limit".to_owned(),
+        (None, _) if outcome.violation.is_some() => {
+            "the compiler made a forbidden system call".to_owned()
+        }
+        (None, Exit::Signal(signal)) => format!("the compiler was terminated by signal {signal}"),
         (None, Exit::NotStarted(why)) => {
             let name = words.first().map_or("", String::as_str);
-            format!("the compiler {name} did not start: {why}")
+            format!("cannot start the compiler {name}: {why}")
         }
         (None, _) => String::new(),
     }
 }
 
-/// The program's files; the inner error is the program's own fault.
+/// Copies the compiled files out of the sandbox. The inner error is a compile error.
 async fn collect(
     slot: &mut Slot,
     offered: &Offered,
@@ -137,7 +150,7 @@ async fn collect(
 ) -> Result<Result<Vec<Artefact>, String>, Failure> {
     let from = offered.language.artefacts.as_str();
     if from == "/box/src/" {
-        // Nothing is made of sources: they are what they were.
+        // Interpreted languages run the sources themselves.
         let own = files.files.iter().map(|(path, content)| Artefact {
             path: path.clone(),
             mode: 0o644,
@@ -146,9 +159,8 @@ async fn collect(
         return Ok(Ok(own.collect()));
     }
     let paths = match from.strip_suffix('/') {
-        Some(directory) => match slot.list(directory, ARTEFACTS).await {
+        Some(directory) => match slot.list(directory, MAX_FILES).await {
             Ok(names) => {
-                // Whether they are relative to the directory or to the area it lies in.
                 let below = directory.strip_prefix("/box/").unwrap_or_default();
                 let relative = |name: &String| {
                     let rest = name.strip_prefix(below).and_then(|rest| rest.strip_prefix('/'));
@@ -161,27 +173,27 @@ async fn collect(
         },
         None => vec![from.rsplit('/').next().unwrap_or(from).to_owned()],
     };
-    let mut made = Vec::new();
+    let mut compiled = Vec::new();
     for path in paths {
-        let place = match from.ends_with('/') {
+        let path_in_box = match from.ends_with('/') {
             true => format!("{from}{path}"),
             false => from.to_owned(),
         };
-        match slot.take(&place, ARTEFACT).await {
-            Ok(file) => made.push(Artefact { path, mode: 0o755, blob: Blob::Open(file) }),
+        match slot.get(&path_in_box, MAX_FILE_SIZE).await {
+            Ok(file) => compiled.push(Artefact { path, mode: 0o755, blob: Blob::Open(file) }),
             Err(sandbox::Error::File { reason, .. }) => {
-                return Ok(Err(format!("the compiler made nothing that can be run: {reason}")));
+                return Ok(Err(format!("the compiler produced no program: {reason}")));
             }
             Err(error) => return Err(error.into()),
         }
     }
-    match made.is_empty() {
-        true => Ok(Err("the compiler made nothing that can be run".into())),
-        false => Ok(Ok(made)),
+    match compiled.is_empty() {
+        true => Ok(Err("the compiler produced no program".into())),
+        false => Ok(Ok(compiled)),
     }
 }
 
-/// Everything that what a compiler makes depends on.
+/// The cache key: a hash of everything that the compiler output depends on.
 fn key(offered: &Offered, files: &Files) -> String {
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {

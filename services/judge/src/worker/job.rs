@@ -1,4 +1,4 @@
-//! Judging one job, from its program to its judgement.
+//! Judges a job: fetches the program and the problem, compiles, runs the tests and sums up the verdicts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -10,35 +10,30 @@ use proto::problem::{OutputCheck, Verification, VerificationKind};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
-use super::Bench;
+use super::Engine;
 use super::artefacts::Program;
 use super::cases::{self, Plan};
 use super::compile::{self, Compiled};
 use super::failure::Failure;
-use super::lanes;
 use super::offer::Offered;
 use super::run::Runner;
+use super::slots;
 use crate::checker::Finding;
 use crate::languages::{Files, guess};
 use crate::{measure, verdict};
 
-/// What a job says while and when it is judged.
+/// A message from a job to the connection.
 pub(super) enum Report {
-    /// How it goes.
     Progress(pb::JobProgress),
-    /// How it went.
     Done(pb::JobLease, Box<Done>),
 }
 
-/// How a job went.
 pub(super) struct Done {
-    /// What came of it.
     pub result: Result<pb::Judgement, Failure>,
-    /// Where its trace goes on.
+    /// The trace to continue when the result is stored.
     pub traceparent: String,
 }
 
-/// Says how a job goes.
 pub(super) struct Reporter {
     lease: pb::JobLease,
     sender: mpsc::UnboundedSender<Report>,
@@ -63,13 +58,13 @@ impl Reporter {
         self.send(pb::JudgementState::Running, Vec::new());
     }
 
-    /// A test is done.
+    /// Reports a finished test, without message and output.
     pub fn test(&self, result: &pb::TestResult) {
         self.done_count.fetch_add(1, Ordering::Relaxed);
-        let mut shown = result.clone();
-        shown.message.clear();
-        shown.output.clear();
-        self.send(pb::JudgementState::Running, vec![shown]);
+        let mut summary = result.clone();
+        summary.message.clear();
+        summary.output.clear();
+        self.send(pb::JudgementState::Running, vec![summary]);
     }
 
     fn send(&self, state: pb::JudgementState, tests: Vec<pb::TestResult>) {
@@ -90,25 +85,24 @@ impl Reporter {
     }
 }
 
-/// A program that was compiled just now, to be kept when there is time.
-type Fresh = Option<(String, Arc<Program>)>;
+/// The cache key and the program, if it was compiled for this job and must be added to the cache.
+type NewProgram = Option<(String, Arc<Program>)>;
 
-/// Judges a job and reports what came of it.
-pub(super) async fn judge(bench: Arc<Bench>, job: pb::Job, reporter: Reporter) {
+pub(super) async fn judge(engine: Arc<Engine>, job: pb::Job, reporter: Reporter) {
     let mut context = ::rpc::Context::continuing(Some(job.traceparent.as_str()));
-    let mut span = record(&mut context, &bench, &job);
-    let _working = measure::Counted::job();
+    let mut span = record(&mut context, &engine, &job);
+    let _in_flight = measure::InFlight::job();
     let (trace, traceparent) = (context.trace, context.trace.to_string());
     let (id, started) = (job.job_id.clone(), std::time::Instant::now());
     let work = async {
-        let mut fresh = None;
+        let mut new_program = None;
         let result = match job.verification_id.as_str() {
-            "" => submission(&bench, &job, &reporter, &mut fresh).await,
-            id => verification(&bench, id, &reporter, &mut fresh).await,
+            "" => submission(&engine, &job, &reporter, &mut new_program).await,
+            id => verification(&engine, id, &reporter, &mut new_program).await,
         };
         let result = result.map(|judgement| pb::Judgement {
-            isolation: bench.isolation.clone(),
-            worker: bench.name.clone(),
+            isolation: engine.isolation.clone(),
+            worker: engine.name.clone(),
             ..judgement
         });
         let verdict = result.as_ref().map(|judgement| judgement.verdict().as_str_name());
@@ -118,146 +112,145 @@ pub(super) async fn judge(bench: Arc<Bench>, job: pb::Job, reporter: Reporter) {
             Err(_) => span.fail("the job could not be judged"),
         }
         drop(span);
-        ::rpc::span::exemplify(&trace, || measure::took(started.elapsed()));
+        ::rpc::span::exemplify(&trace, || measure::job_finished(started.elapsed()));
         reporter.done(Done { result, traceparent });
-        // The verdict does not wait for the cache.
-        if let Some((key, program)) = fresh {
-            bench.artefacts.save(key, program).await;
+        // Reported before, so that the verdict does not wait for the cache.
+        if let Some((key, program)) = new_program {
+            engine.artefacts.save(key, program).await;
         }
     };
     context.scope(work).await;
 }
 
-/// The span of a job.
-fn record(context: &mut ::rpc::Context, bench: &Bench, job: &pb::Job) -> ::rpc::Span {
+fn record(context: &mut ::rpc::Context, engine: &Engine, job: &pb::Job) -> ::rpc::Span {
     let what = if job.verification_id.is_empty() { "submission" } else { "verification" };
     let mut span = context.record(::rpc::Kind::Consumer, format_args!("judge {what}"));
     span.set_text("agon.judge.job.id", &job.job_id);
     span.set("agon.judge.job.attempt", i64::from(job.attempt));
     span.set_text("agon.judge.language", &job.language);
-    span.set_text("agon.judge.worker", &bench.name);
+    span.set_text("agon.judge.worker", &engine.name);
     span
 }
 
 async fn submission(
-    bench: &Bench,
+    engine: &Engine,
     job: &pb::Job,
     reporter: &Reporter,
-    fresh: &mut Fresh,
+    new_program: &mut NewProgram,
 ) -> Result<pb::Judgement, Failure> {
     let (source, data) = phase("fetch program and problem", async {
         tokio::try_join!(
-            bench.peers.source(&job.submission_id),
-            bench.peers.judge_data(&job.problem_id, job.version),
+            engine.peers.source(&job.submission_id),
+            engine.peers.judge_data(&job.problem_id, job.version),
         )
     })
     .await?;
-    let plan = cases::solution(&bench.config, &data)
-        .ok_or_else(|| Failure::Broken("the problem has no time limit".into()))?;
-    let offered = offered(bench, &job.language)?;
+    let plan = cases::solution(&engine.config, &data)
+        .ok_or_else(|| Failure::Internal("the problem has no time limit".into()))?;
+    let offered = offered(engine, &job.language)?;
     let files = Files::single(&offered.language, source.into_bytes());
-    program(bench, &offered, &files, &plan, reporter, fresh).await
+    program(engine, &offered, &files, &plan, reporter, new_program).await
 }
 
 async fn verification(
-    bench: &Bench,
+    engine: &Engine,
     id: &str,
     reporter: &Reporter,
-    fresh: &mut Fresh,
+    new_program: &mut NewProgram,
 ) -> Result<pb::Judgement, Failure> {
-    let wanted = bench.peers.verification(id).await?;
-    if wanted.kind() == VerificationKind::Outputs {
-        return outputs(bench, &wanted.outputs).await;
+    let request = engine.peers.verification(id).await?;
+    if request.kind() == VerificationKind::Outputs {
+        return outputs(engine, &request.outputs).await;
     }
-    let plan = match wanted.kind() {
-        VerificationKind::InputValidator => cases::validator(&bench.config, &wanted),
-        _ => solution_plan(bench, &wanted).await?,
+    let plan = match request.kind() {
+        VerificationKind::InputValidator => cases::validator(&engine.config, &request),
+        _ => solution_plan(engine, &request).await?,
     };
     let mut files = Vec::new();
-    for source in &wanted.sources {
-        let content = bench.objects.get(&bench.peers, source.content.as_ref()).await?;
+    for source in &request.sources {
+        let content = engine.objects.get(&engine.peers, source.content.as_ref()).await?;
         let content = std::fs::read(content.path());
-        let content = content.map_err(|error| Failure::of_disk("a source", &error))?;
+        let content = content.map_err(|error| Failure::from_io("a source", &error))?;
         files.push((source.path.clone(), content));
     }
     let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
-    let languages = bench.offer.languages();
-    let language = match wanted.language.as_str() {
+    let languages = engine.offer.languages();
+    let language = match request.language.as_str() {
         "" => guess(&languages, &paths),
         given => Some(given),
     };
     let Some(language) = language else {
-        let complete = bench.offer.watch().borrow().complete;
-        let text = "no language on offer has files like these";
+        let complete = engine.offer.watch().borrow().complete;
+        let text = "no offered language has these file extensions";
         return match complete {
-            true => Ok(refused(&plan, text.into())),
-            false => Err(Failure::Away("languages are still being tried".into())),
+            true => Ok(compile_error(&plan, text.into())),
+            false => Err(Failure::Unavailable("not all languages are tested yet".into())),
         };
     };
-    let offered = offered(bench, language)?;
-    match Files::many(&offered.language, files, &wanted.entry_point) {
-        Ok(files) => program(bench, &offered, &files, &plan, reporter, fresh).await,
-        Err(reason) => Ok(refused(&plan, reason)),
+    let offered = offered(engine, language)?;
+    match Files::many(&offered.language, files, &request.entry_point) {
+        Ok(files) => program(engine, &offered, &files, &plan, reporter, new_program).await,
+        Err(reason) => Ok(compile_error(&plan, reason)),
     }
 }
 
-async fn solution_plan(bench: &Bench, wanted: &Verification) -> Result<Plan, Failure> {
-    let mut data = bench.peers.judge_data(&wanted.problem_id, wanted.version).await?;
-    if let Ok(micros) = u64::try_from(wanted.time_limit_us)
+async fn solution_plan(engine: &Engine, request: &Verification) -> Result<Plan, Failure> {
+    let mut data = engine.peers.judge_data(&request.problem_id, request.version).await?;
+    if let Ok(micros) = u64::try_from(request.time_limit_us)
         && micros > 0
     {
         let mut limits = data.limits.unwrap_or_default();
         limits.time_limit = Duration::from_micros(micros).try_into().ok();
         data.limits = Some(limits);
     }
-    let plan = cases::solution(&bench.config, &data)
-        .ok_or_else(|| Failure::Broken("the version has no time limit yet".into()))?;
-    Ok(Plan { run_all: wanted.run_all_tests, ..plan })
+    let plan = cases::solution(&engine.config, &data)
+        .ok_or_else(|| Failure::Internal("the problem version has no time limit".into()))?;
+    Ok(Plan { run_all: request.run_all_tests, ..plan })
 }
 
-fn offered(bench: &Bench, language: &str) -> Result<Arc<Offered>, Failure> {
-    let missing = || Failure::Away(format!("this worker does not offer {language}"));
-    bench.offer.get(language).ok_or_else(missing)
+fn offered(engine: &Engine, language: &str) -> Result<Arc<Offered>, Failure> {
+    let missing = || Failure::Unavailable(format!("this worker does not offer {language}"));
+    engine.offer.get(language).ok_or_else(missing)
 }
 
 /// Compiles a program and runs its cases.
 async fn program(
-    bench: &Bench,
+    engine: &Engine,
     offered: &Offered,
     files: &Files,
     plan: &Plan,
     reporter: &Reporter,
-    fresh: &mut Fresh,
+    new_program: &mut NewProgram,
 ) -> Result<pb::Judgement, Failure> {
     if plan.cases.is_empty() {
-        return Err(Failure::Broken("there are no tests".into()));
+        return Err(Failure::Internal("the problem has no tests".into()));
     }
     reporter.compiling(plan);
-    let mut place = phase("wait for a slot", lanes::first_slot(bench)).await?;
+    let mut slot = phase("wait for a slot", slots::first_slot(engine)).await?;
     let compiling_since = std::time::Instant::now();
-    let compiling = compile::compile(bench, &mut place.slot, offered, files, plan.compile);
+    let compiling = compile::compile(engine, &mut slot.slot, offered, files, plan.compile);
     let compiled = tokio::select! {
         compiled = phase("compile", compiling) => compiled?,
-        never = fetch(bench, plan) => match never {},
+        never = prefetch(engine, plan) => match never {},
     };
     let (program, output) = match compiled {
-        Compiled::Refused(reason) => return Ok(refused(plan, reason)),
+        Compiled::Error(reason) => return Ok(compile_error(plan, reason)),
         Compiled::Ready { program, output, key } => {
-            *fresh = Some((key, program.clone()));
+            *new_program = Some((key, program.clone()));
             (program, output)
         }
     };
     tracing::debug!(took = ?compiling_since.elapsed(), "compiled");
     reporter.running();
-    let runner = Runner::new(bench, offered, files, plan);
-    let running = lanes::run(&runner, bench, &program, plan, place, reporter);
+    let runner = Runner::new(engine, offered, files, plan);
+    let running = slots::run(&runner, engine, &program, plan, slot, reporter);
     let results = phase("run tests", running).await?;
     Ok(pb::Judgement { compile_output: output, ..summary(plan, results) })
 }
 
-/// Fetches what the cases need while the compiler works. What fails here fails again, and says so, when
-/// it is needed.
-async fn fetch(bench: &Bench, plan: &Plan) -> std::convert::Infallible {
+/// Downloads test data while the compiler runs, and never returns. Errors are ignored here: the run that needs the
+/// object fetches it again and reports them.
+async fn prefetch(engine: &Engine, plan: &Plan) -> std::convert::Infallible {
     let all = async {
         for case in &plan.cases {
             let answer = match &case.expected {
@@ -265,7 +258,7 @@ async fn fetch(bench: &Bench, plan: &Plan) -> std::convert::Infallible {
                 _ => None,
             };
             for object in [case.input.as_ref(), answer].into_iter().flatten() {
-                bench.objects.get(&bench.peers, Some(object)).await.ok();
+                engine.objects.get(&engine.peers, Some(object)).await.ok();
             }
         }
     };
@@ -273,7 +266,7 @@ async fn fetch(bench: &Bench, plan: &Plan) -> std::convert::Infallible {
     std::future::pending().await
 }
 
-fn refused(plan: &Plan, reason: String) -> pb::Judgement {
+fn compile_error(plan: &Plan, reason: String) -> pb::Judgement {
     pb::Judgement {
         verdict: Verdict::CompileError.into(),
         compile_output: reason,
@@ -286,7 +279,7 @@ fn summary(plan: &Plan, results: Vec<Option<pb::TestResult>>) -> pb::Judgement {
     let verdict_of =
         |result: &Option<pb::TestResult>| result.as_ref().map_or(Verdict::Skipped, |r| r.verdict());
     let verdicts: Vec<Verdict> = results.iter().map(verdict_of).collect();
-    let total = verdict::total(&verdicts[..plan.deciding], plan.run_all);
+    let total = verdict::total(&verdicts[..plan.deciding_count], plan.run_all);
     let counted = if plan.run_all { results.len() } else { total.counted };
     let test_count = i32::try_from(results.len()).unwrap_or(i32::MAX);
     let tests: Vec<_> = results.into_iter().take(counted).flatten().collect();
@@ -300,27 +293,27 @@ fn summary(plan: &Plan, results: Vec<Option<pb::TestResult>>) -> pb::Judgement {
     }
 }
 
-/// Stored outputs, which the default checker must accept or refuse.
-async fn outputs(bench: &Bench, checks: &[OutputCheck]) -> Result<pb::Judgement, Failure> {
+/// Checks that the default checker accepts or rejects stored outputs as expected.
+async fn outputs(engine: &Engine, checks: &[OutputCheck]) -> Result<pb::Judgement, Failure> {
     let mut tests = Vec::new();
     for check in checks {
-        let output = bench.objects.get(&bench.peers, check.output.as_ref()).await?;
-        let answer = bench.objects.get(&bench.peers, check.answer.as_ref()).await?;
+        let output = engine.objects.get(&engine.peers, check.output.as_ref()).await?;
+        let answer = engine.objects.get(&engine.peers, check.answer.as_ref()).await?;
         let (output, answer) = (output.path(), answer.path());
         let checker = cases::checker(check.checker.as_ref());
         let compared = tokio::task::spawn_blocking(move || {
             checker.check(std::fs::File::open(output)?, std::fs::File::open(answer)?)
         });
         let finding = compared.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        let finding = finding.map_err(|error| Failure::of_disk("comparing", &error))?;
-        let held = (finding == Finding::Accepted) == check.valid;
+        let finding = finding.map_err(|error| Failure::from_io("comparing an output", &error))?;
+        let is_expected = (finding == Finding::Accepted) == check.valid;
         let message = match finding {
-            _ if held => String::new(),
+            _ if is_expected => String::new(),
             Finding::Accepted => "was accepted".into(),
-            Finding::NoOutput => "there is no output".into(),
+            Finding::NoOutput => "the output is empty".into(),
             Finding::Wrong(text) => text,
         };
-        let verdict = if held { Verdict::Accepted } else { Verdict::WrongAnswer };
+        let verdict = if is_expected { Verdict::Accepted } else { Verdict::WrongAnswer };
         let (index, verdict) = (check.index, verdict.into());
         tests.push(pb::TestResult { index, verdict, message, ..pb::TestResult::default() });
     }

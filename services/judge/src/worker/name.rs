@@ -1,4 +1,4 @@
-//! What a worker is called.
+//! The names of workers.
 
 use std::fs;
 use std::io;
@@ -6,14 +6,13 @@ use std::path::Path;
 
 use ids::Clock;
 
-/// The name of a new run of the worker that has this directory alone: `<host>/<directory's id>/<run>`.
+/// Creates the name of a new run of the worker that owns a directory: `<host>/<directory id>/<run id>`.
 ///
-/// What stands before the last `/` belongs to the directory, whoever runs in it, so that the queue knows at the
-/// hello of a new run that earlier ones are gone. The id is made at the first run; a host's name would not do,
-/// because many machines share theirs.
+/// All runs in a directory share the id in it, so that the queue detects on connection that earlier runs have ended.
+/// The first run creates the id. Host names are not sufficient, because many machines can share one.
 ///
 /// # Errors
-/// When the directory cannot be written to.
+/// Fails if the directory is not writable.
 pub fn name(host: &str, directory: &Path, clock: &Clock) -> io::Result<String> {
     let path = directory.join("machine");
     let id = match fs::read_to_string(&path) {
@@ -21,7 +20,7 @@ pub fn name(host: &str, directory: &Path, clock: &Clock) -> io::Result<String> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
-    // A crash in the very first moment leaves an empty file.
+    // A crash while the file is written leaves it empty.
     let id = match ids::parse(&id) {
         Some(id) => id,
         None => {
@@ -31,7 +30,7 @@ pub fn name(host: &str, directory: &Path, clock: &Clock) -> io::Result<String> {
             id
         }
     };
-    // A name is short and plain.
+    // Names are limited to 128 bytes without control characters.
     let host = host.chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).take(48);
     Ok(format!("{}/{id}/{}", host.collect::<String>(), clock.new_id().simple()))
 }
@@ -41,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_differ_and_directories_stay() {
+    fn runs_share_the_directory_id() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let clock = Clock::system();
         let name = |dir: &Path| name("ho/st\n.example", dir, &clock).unwrap();

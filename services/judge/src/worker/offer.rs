@@ -1,4 +1,4 @@
-//! The languages that work on this machine, remembered from one start to the next.
+//! The languages that work on this machine. Test results are stored on disk for the next start.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,22 +11,19 @@ use tokio::sync::watch;
 
 use crate::languages::{Language, Languages, Toolchain};
 
-/// A language that was tried and works.
+/// A language that passed its test.
 #[derive(Clone, Debug)]
 pub(super) struct Offered {
-    /// Its id.
     pub id: String,
-    /// Its commands.
     pub language: Language,
-    /// Its programs.
     pub toolchain: Toolchain,
-    /// What its version command printed.
+    /// The output of its version command.
     pub version: String,
-    /// The directory of precompiled headers.
+    /// The directory of precompiled headers, if they exist.
     pub precompiled: Option<PathBuf>,
 }
 
-/// What is on offer, as it changes.
+/// The offered languages, with change notification.
 pub(super) struct Offer {
     directory: PathBuf,
     languages: Languages,
@@ -34,42 +31,42 @@ pub(super) struct Offer {
     current: watch::Sender<Current>,
 }
 
-/// What is on offer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Current {
     /// By id.
     pub languages: BTreeMap<String, Arc<Offered>>,
-    /// All have been tried.
     pub complete: bool,
 }
 
-/// A language that worked at an earlier start.
+/// A test result from an earlier start.
 #[derive(Serialize, Deserialize)]
-struct Tried {
+struct TestedLanguage {
     digest: String,
     version: String,
 }
 
 impl Offer {
-    /// Offers at once what worked with the same programs before.
+    /// Immediately offers the languages that passed their test with the same toolchain before.
     pub fn open(directory: PathBuf, languages: Languages, root: Option<&Path>) -> Offer {
-        let tried = fs::read(directory.join("tried.json")).unwrap_or_default();
-        let tried: BTreeMap<String, Tried> = serde_json::from_slice(&tried).unwrap_or_default();
+        let tested = fs::read(directory.join("tried.json")).unwrap_or_default();
+        let tested: BTreeMap<String, TestedLanguage> =
+            serde_json::from_slice(&tested).unwrap_or_default();
         let mut toolchains = BTreeMap::new();
         let mut current = Current::default();
         for (id, language) in &languages {
             let toolchain = match Toolchain::find(language, root) {
                 Ok(toolchain) => toolchain,
                 Err(reason) => {
-                    tracing::debug!(language = id, reason, "not offered");
+                    tracing::debug!(language = id, reason, "language not installed");
                     continue;
                 }
             };
-            if let Some(tried) = tried.get(id).filter(|tried| tried.digest == toolchain.digest()) {
+            let is_current = |tested: &&TestedLanguage| tested.digest == toolchain.digest();
+            if let Some(tested) = tested.get(id).filter(is_current) {
                 let offered = Offered {
                     id: id.clone(),
                     language: language.clone(),
-                    version: tried.version.clone(),
+                    version: tested.version.clone(),
                     precompiled: precompiled(&directory, language, &toolchain),
                     toolchain: toolchain.clone(),
                 };
@@ -80,28 +77,27 @@ impl Offer {
         Offer { directory, languages, toolchains, current: watch::Sender::new(current) }
     }
 
-    /// What is on offer, and when it changes.
     pub fn watch(&self) -> watch::Receiver<Current> {
         self.current.subscribe()
     }
 
-    /// A language on offer.
     pub fn get(&self, id: &str) -> Option<Arc<Offered>> {
         self.current.borrow().languages.get(id).cloned()
     }
 
-    /// The languages on offer, to guess one of.
+    /// The definitions of the offered languages.
     pub fn languages(&self) -> Languages {
         let current = self.current.borrow();
         let pair = |(id, o): (&String, &Arc<Offered>)| (id.clone(), o.language.clone());
         current.languages.iter().map(pair).collect()
     }
 
-    /// Languages whose programs are here, and which have not been tried.
-    pub fn untried(&self) -> Vec<Offered> {
+    /// Installed languages that are not offered yet.
+    pub fn untested(&self) -> Vec<Offered> {
         let current = self.current.borrow();
-        let untried = self.toolchains.iter().filter(|(id, _)| !current.languages.contains_key(*id));
-        let offered = untried.map(|(id, toolchain)| Offered {
+        let untested =
+            self.toolchains.iter().filter(|(id, _)| !current.languages.contains_key(*id));
+        let offered = untested.map(|(id, toolchain)| Offered {
             id: id.clone(),
             language: self.languages[id].clone(),
             toolchain: toolchain.clone(),
@@ -111,8 +107,8 @@ impl Offer {
         offered.collect()
     }
 
-    /// Languages on offer whose headers are not precompiled yet.
-    pub fn unprepared(&self) -> Vec<Arc<Offered>> {
+    /// Offered languages whose headers are not precompiled yet.
+    pub fn without_headers(&self) -> Vec<Arc<Offered>> {
         let current = self.current.borrow();
         let without = |offered: &&Arc<Offered>| {
             offered.language.precompile.is_some() && offered.precompiled.is_none()
@@ -120,37 +116,37 @@ impl Offer {
         current.languages.values().filter(without).cloned().collect()
     }
 
-    /// Where the precompiled headers of a toolchain belong.
+    /// The directory for the precompiled headers of a toolchain.
     pub fn header_directory(&self, toolchain: &Toolchain) -> PathBuf {
         header_directory(&self.directory, toolchain)
     }
 
-    /// Offers a language that was tried, or prepared.
+    /// Offers a language, or updates an offered one.
     pub fn add(&self, offered: Offered) {
         self.current.send_modify(|current| {
             current.languages.insert(offered.id.clone(), offered.into());
         });
     }
 
-    /// All have been tried: remembers what works.
+    /// Marks the tests as complete and stores their results.
     pub fn complete(&self) {
         self.current.send_modify(|current| current.complete = true);
         let current = self.current.borrow();
-        let tried: BTreeMap<&String, Tried> = current
+        let tested: BTreeMap<&String, TestedLanguage> = current
             .languages
             .iter()
             .map(|(id, offered)| {
                 let digest = offered.toolchain.digest().to_owned();
-                (id, Tried { digest, version: offered.version.clone() })
+                (id, TestedLanguage { digest, version: offered.version.clone() })
             })
             .collect();
         let path = self.directory.join("tried.json");
         let written = fs::create_dir_all(&self.directory)
-            .and_then(|()| Ok(serde_json::to_vec_pretty(&tried)?))
+            .and_then(|()| Ok(serde_json::to_vec_pretty(&tested)?))
             .and_then(|text| fs::write(path.with_extension("new"), text))
             .and_then(|()| fs::rename(path.with_extension("new"), &path));
         if let Err(error) = written {
-            tracing::warn!(%error, "languages will be tried again at the next start");
+            tracing::warn!(%error, "cannot store language test results");
         }
     }
 }
@@ -166,14 +162,13 @@ fn precompiled(directory: &Path, language: &Language, toolchain: &Toolchain) -> 
 }
 
 impl Offered {
-    /// For callers.
     pub fn wire(&self) -> pb::Language {
         wire(&self.id, &self.language, &self.version)
     }
 }
 
-/// Languages that nobody has tried yet, for callers.
-pub fn untried(languages: &Languages) -> Vec<pb::Language> {
+/// Configured languages as messages, before any worker has tested them.
+pub fn untested(languages: &Languages) -> Vec<pb::Language> {
     languages.iter().map(|(id, language)| wire(id, language, "")).collect()
 }
 

@@ -1,4 +1,4 @@
-//! The other services, as a worker sees them: problems with their objects, and programs.
+//! Calls to the problem and challenge services.
 
 use std::time::Duration;
 
@@ -11,13 +11,12 @@ use tonic::{Request, Streaming};
 
 use super::failure::Failure;
 
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Test data may be large and far away.
-const DOWNLOAD: Duration = Duration::from_secs(600);
-/// Versions with thousands of tests.
+const CALL_TIMEOUT: Duration = Duration::from_secs(20);
+/// Test data can be large.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(600);
+/// In bytes; a problem version can have thousands of tests.
 const MAX_MESSAGE: usize = 64 << 20;
 
-/// Clients of the other services.
 pub(super) struct Peers {
     problems: JudgeDataServiceClient<Authorised>,
     submissions: SubmissionServiceClient<Authorised>,
@@ -31,52 +30,55 @@ impl Peers {
         }
     }
 
-    /// A submission's program.
+    /// The source of a submission.
     pub async fn source(&self, submission_id: &str) -> Result<String, Failure> {
         let request = GetSubmissionSourceRequest { submission_id: submission_id.to_owned() };
-        let answer = self.submissions.clone().get_submission_source(patient(request)).await;
-        let answer = answer.map_err(|status| Failure::of_call("the program", &status))?;
+        let answer = self.submissions.clone().get_submission_source(with_timeout(request)).await;
+        let answer =
+            answer.map_err(|status| Failure::from_status("fetching the source", &status))?;
         Ok(answer.into_inner().source)
     }
 
-    /// Limits, checker and tests of a version.
+    /// Limits, checker and tests of a problem version.
     pub async fn judge_data(&self, id: &str, version: i64) -> Result<pb::JudgeData, Failure> {
         let request = pb::GetJudgeDataRequest { problem_id: id.to_owned(), version };
-        let answer = self.problems.clone().get_judge_data(patient(request)).await;
-        let answer = answer.map_err(|status| Failure::of_call("the problem", &status))?;
+        let answer = self.problems.clone().get_judge_data(with_timeout(request)).await;
+        let answer =
+            answer.map_err(|status| Failure::from_status("fetching the problem", &status))?;
         answer
             .into_inner()
             .judge_data
-            .ok_or_else(|| Failure::Broken("the problem: an empty answer".into()))
+            .ok_or_else(|| Failure::Internal("fetching the problem: empty response".into()))
     }
 
-    /// What a check of an import runs.
+    /// The definition of a check of an import.
     pub async fn verification(&self, id: &str) -> Result<pb::Verification, Failure> {
         let request = pb::GetVerificationRequest { verification_id: id.to_owned() };
-        let answer = self.problems.clone().get_verification(patient(request)).await;
-        let answer = answer.map_err(|status| Failure::of_call("the verification", &status))?;
+        let answer = self.problems.clone().get_verification(with_timeout(request)).await;
+        let answer =
+            answer.map_err(|status| Failure::from_status("fetching the verification", &status))?;
         answer
             .into_inner()
             .verification
-            .ok_or_else(|| Failure::Broken("the verification: an empty answer".into()))
+            .ok_or_else(|| Failure::Internal("fetching the verification: empty response".into()))
     }
 
-    /// An object's bytes, piece by piece.
+    /// The content of an object, in chunks.
     pub async fn object(
         &self,
         digest: &str,
     ) -> Result<Streaming<pb::DownloadObjectResponse>, Failure> {
         let mut request = Request::new(pb::DownloadObjectRequest { digest: digest.to_owned() });
-        request.set_timeout(DOWNLOAD);
+        request.set_timeout(DOWNLOAD_TIMEOUT);
         let answer = self.problems.clone().download_object(request).await;
         answer
             .map(tonic::Response::into_inner)
-            .map_err(|status| Failure::of_call("an object", &status))
+            .map_err(|status| Failure::from_status("downloading an object", &status))
     }
 }
 
-fn patient<T>(message: T) -> Request<T> {
+fn with_timeout<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
-    request.set_timeout(PATIENCE);
+    request.set_timeout(CALL_TIMEOUT);
     request
 }

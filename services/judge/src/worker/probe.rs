@@ -1,4 +1,4 @@
-//! Trying languages: each compiles and runs its hello-world in the sandbox before it is offered.
+//! Tests languages: each compiles and runs its hello-world program in the sandbox before it is offered.
 
 use std::fs;
 use std::time::Duration;
@@ -6,113 +6,116 @@ use std::time::Duration;
 use runtime::Shutdown;
 use sandbox::{Content, RunSpec};
 
-use super::Bench;
+use super::Engine;
 use super::compile::{self, Budget, Compiled};
 use super::failure::Failure;
-use super::lanes;
 use super::offer::Offered;
+use super::slots;
 use crate::languages::{Commands, Files};
 
-/// The largest precompiled header.
-const HEADER: u64 = 512 << 20;
+/// The size limit of a precompiled header.
+const MAX_HEADER_SIZE: u64 = 512 << 20;
 
-/// Tries what was not tried before with these programs, then prepares what can be prepared.
-pub(super) async fn all(bench: &Bench, shutdown: &Shutdown) {
+/// Tests the languages that have no stored result, then precompiles headers.
+pub(super) async fn probe_all(engine: &Engine, shutdown: &Shutdown) {
     let work = async {
-        for mut offered in bench.offer.untried() {
+        for mut offered in engine.offer.untested() {
             let language = offered.id.clone();
-            match probe(bench, &offered).await {
+            match probe(engine, &offered).await {
                 Ok(version) => {
-                    tracing::info!(language, version, "works");
+                    tracing::info!(language, version, "language available");
                     offered.version = version;
-                    bench.offer.add(offered);
+                    engine.offer.add(offered);
                 }
-                Err(Failure::Away(reason) | Failure::Broken(reason)) => {
-                    tracing::warn!(language, reason, "does not work here and is not offered");
+                Err(Failure::Unavailable(reason) | Failure::Internal(reason)) => {
+                    tracing::warn!(language, reason, "language test failed, not offering it");
                 }
             }
         }
-        bench.offer.complete();
-        for offered in bench.offer.unprepared() {
-            if let Err(error) = precompile(bench, &offered).await {
-                tracing::warn!(language = offered.id, %error, "headers are not precompiled");
+        engine.offer.complete();
+        for offered in engine.offer.without_headers() {
+            if let Err(error) = precompile(engine, &offered).await {
+                tracing::warn!(language = offered.id, %error, "cannot precompile headers");
             }
         }
     };
     shutdown.unless_begun(work).await;
 }
 
-async fn probe(bench: &Bench, offered: &Offered) -> Result<String, Failure> {
+async fn probe(engine: &Engine, offered: &Offered) -> Result<String, Failure> {
     let hello = Files::single(&offered.language, offered.language.hello.clone().into_bytes());
     let commands =
         Commands { language: &offered.language, toolchain: &offered.toolchain, files: &hello };
-    let mut place = lanes::first_slot(bench).await?;
-    let budget = budget(bench);
+    let mut leased = slots::first_slot(engine).await?;
+    let budget = Budget::configured(&engine.config);
     let mut spec = RunSpec::new(commands.fill(&offered.language.version, 0, false));
-    generous(&mut spec, offered, budget);
-    let outcome = place.slot.run(spec).await?;
+    configure(&mut spec, offered, budget);
+    let outcome = leased.slot.run(spec).await?;
     if !outcome.is_success() {
-        return Err(Failure::Broken(format!("the version command: {:?}", outcome.exit)));
+        return Err(Failure::Internal(format!("the version command failed: {:?}", outcome.exit)));
     }
     let version = text(outcome.stdout)?;
     let version = version.lines().next().unwrap_or_default().trim().to_owned();
-    let compiled = compile::compile(bench, &mut place.slot, offered, &hello, budget).await?;
+    let compiled = compile::compile(engine, &mut leased.slot, offered, &hello, budget).await?;
     let program = match compiled {
         Compiled::Ready { program, .. } => program,
-        Compiled::Refused(reason) => return Err(Failure::Broken(reason)),
+        Compiled::Error(reason) => return Err(Failure::Internal(reason)),
     };
-    lanes::install(&mut place.slot, &program).await?;
+    slots::install(&mut leased.slot, &program).await?;
     let limits = offered.language.limits(Duration::from_secs(10), 256 << 20);
     let mut spec = RunSpec::new(commands.fill(&offered.language.run, limits.memory, false));
-    generous(&mut spec, offered, budget);
+    configure(&mut spec, offered, budget);
     spec.limits.memory = limits.memory_with_runtime;
-    let outcome = place.slot.run(spec).await?;
+    let outcome = leased.slot.run(spec).await?;
     let (success, exit, limit) = (outcome.is_success(), outcome.exit.clone(), outcome.limit);
     let stderr = text(outcome.stderr)?;
     if !success || text(outcome.stdout)?.trim() != "hello" {
-        return Err(Failure::Broken(format!("hello-world: {exit:?} {limit:?} {}", stderr.trim())));
+        return Err(Failure::Internal(format!(
+            "the hello-world program failed: {exit:?} {limit:?} {}",
+            stderr.trim()
+        )));
     }
     Ok(version)
 }
 
-async fn precompile(bench: &Bench, offered: &Offered) -> Result<(), Failure> {
+async fn precompile(engine: &Engine, offered: &Offered) -> Result<(), Failure> {
     let Some(precompile) = &offered.language.precompile else { return Ok(()) };
     let source = precompile.source.clone().into_bytes();
     let files = Files::single(&offered.language, source.clone());
     let commands =
         Commands { language: &offered.language, toolchain: &offered.toolchain, files: &files };
-    let mut place = lanes::first_slot(bench).await?;
+    let mut leased = slots::first_slot(engine).await?;
     let path = format!("/box/src/{}", files.main);
-    place.slot.put(&path, Content::Bytes(source), 0o644).await?;
+    leased.slot.put(&path, Content::Bytes(source), 0o644).await?;
     let mut spec = RunSpec::new(commands.fill(&precompile.command, 0, false));
-    generous(&mut spec, offered, budget(bench));
+    configure(&mut spec, offered, Budget::configured(&engine.config));
     spec.cwd = "/box/src".into();
-    spec.limits.file_size = HEADER;
-    let outcome = place.slot.run(spec).await?;
+    spec.limits.file_size = MAX_HEADER_SIZE;
+    let outcome = leased.slot.run(spec).await?;
     if !outcome.is_success() {
-        return Err(Failure::Broken(text(outcome.stderr)?));
+        return Err(Failure::Internal(text(outcome.stderr)?));
     }
-    let mut made = place.slot.take("/box/header.gch", HEADER).await?;
-    let directory = bench.offer.header_directory(&offered.toolchain);
+    let mut header = leased.slot.get("/box/header.gch", MAX_HEADER_SIZE).await?;
+    let directory = engine.offer.header_directory(&offered.toolchain);
     let target = directory.join(&precompile.file);
     let copied = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
-        let draft = target.with_extension("draft");
-        std::io::copy(&mut made, &mut fs::File::create(&draft)?)?;
-        fs::rename(draft, target)
+        let staged = target.with_extension("draft");
+        std::io::copy(&mut header, &mut fs::File::create(&staged)?)?;
+        fs::rename(staged, target)
     });
     copied
         .await
         .unwrap_or_else(|error| Err(std::io::Error::other(error)))
-        .map_err(|error| Failure::of_disk("precompiled header", &error))?;
-    bench.offer.add(Offered { precompiled: Some(directory), ..offered.clone() });
-    tracing::info!(language = offered.id, "headers are precompiled");
+        .map_err(|error| Failure::from_io("precompiled header", &error))?;
+    engine.offer.add(Offered { precompiled: Some(directory), ..offered.clone() });
+    tracing::info!(language = offered.id, "headers precompiled");
     Ok(())
 }
 
-fn generous(spec: &mut RunSpec, offered: &Offered, budget: Budget) {
+fn configure(spec: &mut RunSpec, offered: &Offered, budget: Budget) {
     spec.env.extend(offered.language.env.clone());
     spec.limits.cpu = budget.cpu;
     spec.limits.wall = budget.wall;
@@ -120,15 +123,6 @@ fn generous(spec: &mut RunSpec, offered: &Offered, budget: Budget) {
     spec.limits.processes = 256;
 }
 
-fn budget(bench: &Bench) -> Budget {
-    let config = &bench.config;
-    Budget {
-        cpu: Duration::from_secs(config.compile_seconds),
-        wall: Duration::from_secs(config.compile_wall_seconds),
-        memory: config.compile_memory_mib << 20,
-    }
-}
-
 fn text(capture: sandbox::Capture) -> Result<String, Failure> {
-    capture.into_text().map_err(|error| Failure::of_disk("output", &error))
+    capture.into_text().map_err(|error| Failure::from_io("output", &error))
 }

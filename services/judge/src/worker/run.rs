@@ -1,4 +1,4 @@
-//! One run of a program on one input, and what it means.
+//! Runs a program with one input and determines the verdict of the test.
 
 use std::fs::File;
 use std::io::Read;
@@ -10,7 +10,7 @@ use proto::judge as pb;
 use proto::judge::Verdict;
 use sandbox::{Capture, Exit, Limits, Outcome, Output, RunSpec, Slot, Stdin};
 
-use super::Bench;
+use super::Engine;
 use super::cases::{Case, Expected, Plan};
 use super::failure::Failure;
 use super::offer::Offered;
@@ -19,16 +19,16 @@ use crate::judgement::bounded;
 use crate::languages::{self, Commands, Files};
 use crate::verdict;
 
-/// What is kept of an output, for people.
-const SHOWN: usize = 4 << 10;
-/// Outputs up to this size are compared at once, larger ones on a thread for blocking work.
-const SMALL: u64 = 64 << 10;
-/// So many runs of one program may be repeated for being close to the limit.
-const REPEATS: u32 = 8;
+/// The size to which outputs and messages in results are truncated.
+const MAX_SHOWN: usize = 4 << 10;
+/// Outputs up to this size are compared on the async thread, larger ones on a blocking thread.
+const MAX_INLINE_COMPARISON: u64 = 64 << 10;
+/// The maximum number of runs of a program that are repeated because they are close to the time limit.
+const MAX_REPEATS: u32 = 8;
 
-/// Runs one program.
+/// Runs the cases of a program.
 pub(super) struct Runner<'a> {
-    bench: &'a Bench,
+    engine: &'a Engine,
     offered: &'a Offered,
     plan: &'a Plan,
     command: Vec<String>,
@@ -37,49 +37,49 @@ pub(super) struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
-    pub fn new(bench: &'a Bench, offered: &'a Offered, files: &Files, plan: &'a Plan) -> Self {
+    pub fn new(engine: &'a Engine, offered: &'a Offered, files: &Files, plan: &'a Plan) -> Self {
         let Offered { language, toolchain, .. } = offered;
         let limits = language.limits(plan.time, plan.memory);
         let commands = Commands { language, toolchain, files };
         let mut command = commands.fill(&language.run, limits.memory, false);
         command.extend(plan.arguments.iter().cloned());
-        Runner { bench, offered, plan, command, limits, repeats: AtomicU32::new(0) }
+        Runner { engine, offered, plan, command, limits, repeats: AtomicU32::new(0) }
     }
 
-    /// Runs one case in a slot that has the program.
+    /// Runs a case in a slot that contains the program.
     pub async fn case(&self, slot: &mut Slot, case: &Case) -> Result<pb::TestResult, Failure> {
-        let input = self.bench.objects.get(&self.bench.peers, case.input.as_ref()).await?;
+        let input = self.engine.objects.get(&self.engine.peers, case.input.as_ref()).await?;
         match &case.expected {
             Expected::Answer(answer, checker) => {
-                let answer = self.bench.objects.get(&self.bench.peers, answer.as_ref()).await?;
-                let outcome = self.measured(slot, input.path()).await?;
-                self.solved(case, outcome, answer.path(), checker).await
+                let answer = self.engine.objects.get(&self.engine.peers, answer.as_ref()).await?;
+                let outcome = self.run_measured(slot, input.path()).await?;
+                self.judge_output(case, outcome, answer.path(), checker).await
             }
-            Expected::Accepted | Expected::Refused => {
-                let _quiet = self.bench.quiet.read().await;
+            Expected::Accepted | Expected::Rejected => {
+                let _shared = self.engine.exclusive.read().await;
                 let spec = self.spec(input.path(), self.limits.time);
-                let outcome = self.bench.run(slot, "validate", spec).await?;
-                self.validated(case, outcome)
+                let outcome = self.engine.run(slot, "validate", spec).await?;
+                self.judge_validation(case, outcome)
             }
         }
     }
 
-    /// A run, and another one on a quiet machine when it is close to the time limit.
-    async fn measured(&self, slot: &mut Slot, input: PathBuf) -> Result<Outcome, Failure> {
-        let limit = verdict::stretched(self.limits.time);
+    /// Runs the program. Repeats a run that is close to the time limit without parallel runs, and keeps the faster one.
+    async fn run_measured(&self, slot: &mut Slot, input: PathBuf) -> Result<Outcome, Failure> {
+        let limit = verdict::extended_limit(self.limits.time);
         let outcome = {
-            let _quiet = self.bench.quiet.read().await;
-            self.bench.run(slot, "test", self.spec(input.clone(), limit)).await?
+            let _shared = self.engine.exclusive.read().await;
+            self.engine.run(slot, "test", self.spec(input.clone(), limit)).await?
         };
         let decided_by_time = outcome.limit.is_none() && outcome.violation.is_none();
         if !decided_by_time
             || !verdict::is_close(outcome.cpu_time, self.limits.time)
-            || self.repeats.fetch_add(1, Ordering::Relaxed) >= REPEATS
+            || self.repeats.fetch_add(1, Ordering::Relaxed) >= MAX_REPEATS
         {
             return Ok(outcome);
         }
-        let _alone = self.bench.quiet.write().await;
-        let again = self.bench.run(slot, "test", self.spec(input, limit)).await?;
+        let _exclusive = self.engine.exclusive.write().await;
+        let again = self.engine.run(slot, "test", self.spec(input, limit)).await?;
         Ok(if again.cpu_time < outcome.cpu_time { again } else { outcome })
     }
 
@@ -90,7 +90,7 @@ impl<'a> Runner<'a> {
         spec.env.extend(language.env.clone());
         spec.stdin = Stdin::Path(input);
         spec.stdout = Output::Capture { limit: self.plan.output };
-        spec.stderr = Output::Capture { limit: SHOWN as u64 };
+        spec.stderr = Output::Capture { limit: MAX_SHOWN as u64 };
         spec.limits = Limits {
             cpu,
             wall: verdict::wall_limit(self.limits.time),
@@ -103,7 +103,7 @@ impl<'a> Runner<'a> {
         spec
     }
 
-    async fn solved(
+    async fn judge_output(
         &self,
         case: &Case,
         outcome: Outcome,
@@ -124,41 +124,43 @@ impl<'a> Runner<'a> {
         let decided = verdict::of_run(&run, self.limits.time);
         let (verdict, message) = match decided {
             Some(Verdict::JudgeError) => {
-                return Err(Failure::Broken(format!("a run ended as {:?}", run.exit)));
+                return Err(Failure::Internal(format!("a run ended with {:?}", run.exit)));
             }
-            Some(Verdict::RuntimeError) => (Verdict::RuntimeError, ending(&run.exit, &stderr)),
+            Some(Verdict::RuntimeError) => {
+                (Verdict::RuntimeError, describe_exit(&run.exit, &stderr))
+            }
             Some(verdict) => (verdict, String::new()),
-            None => said(compare(checker.clone(), stdout, answer).await?),
+            None => verdict_of(compare(checker.clone(), stdout, answer).await?),
         };
         result.verdict = verdict.into();
-        result.message = bounded(&message, SHOWN);
+        result.message = bounded(&message, MAX_SHOWN);
         if case.sample || verdict != Verdict::Accepted {
             result.output = output;
         }
         Ok(result)
     }
 
-    fn validated(&self, case: &Case, outcome: Outcome) -> Result<pb::TestResult, Failure> {
+    fn judge_validation(&self, case: &Case, outcome: Outcome) -> Result<pb::TestResult, Failure> {
         let mut result = measures(case, &outcome);
         let ended = outcome.limit.is_none() && outcome.violation.is_none();
         if let Exit::NotStarted(why) = &outcome.exit {
-            return Err(Failure::Broken(format!("the validator did not start: {why}")));
+            return Err(Failure::Internal(format!("cannot start the validator: {why}")));
         }
-        let held = match (&case.expected, &outcome.exit) {
+        let is_expected = match (&case.expected, &outcome.exit) {
             (Expected::Accepted, Exit::Code(42)) => ended,
-            (Expected::Refused, Exit::Code(code)) => ended && *code != 42,
+            (Expected::Rejected, Exit::Code(code)) => ended && *code != 42,
             _ => false,
         };
-        let verdict = if held { Verdict::Accepted } else { Verdict::WrongAnswer };
+        let verdict = if is_expected { Verdict::Accepted } else { Verdict::WrongAnswer };
         result.verdict = verdict.into();
-        if !held {
+        if !is_expected {
             let (mut stdout, stderr) = (outcome.stdout, text(outcome.stderr)?);
-            let words = format!("{}\n{stderr}", head(&mut stdout)?);
-            let ending = match outcome.limit {
-                Some(limit) => format!("the validator met its {limit:?} limit").to_lowercase(),
-                None => ending(&outcome.exit, words.trim()),
+            let output = format!("{}\n{stderr}", head(&mut stdout)?);
+            let message = match outcome.limit {
+                Some(limit) => format!("the validator exceeded its {limit:?} limit").to_lowercase(),
+                None => describe_exit(&outcome.exit, output.trim()),
             };
-            result.message = bounded(&ending, SHOWN);
+            result.message = bounded(&message, MAX_SHOWN);
         }
         Ok(result)
     }
@@ -166,12 +168,12 @@ impl<'a> Runner<'a> {
     fn ran_out_of_memory(&self, exit: &Exit, stderr: &str) -> bool {
         let rule = self.offered.language.out_of_memory.as_ref();
         rule.is_some_and(|rule| {
-            let so = match exit {
+            let exit_matches = match exit {
                 Exit::Code(code) => rule.exit_code == Some(*code),
                 Exit::Signal(signal) => rule.signal == Some(*signal),
                 Exit::Killed | Exit::NotStarted(_) => false,
             };
-            so && stderr.contains(&rule.stderr)
+            exit_matches && stderr.contains(&rule.stderr)
         })
     }
 }
@@ -195,7 +197,6 @@ fn measures(case: &Case, outcome: &Outcome) -> pb::TestResult {
     }
 }
 
-/// Compares an output with an answer.
 pub(super) async fn compare(
     checker: Checker,
     mut output: Capture,
@@ -206,37 +207,37 @@ pub(super) async fn compare(
         let answer = File::open(answer)?;
         checker.check(output.reader()?, answer)
     };
-    let finding = if size <= SMALL {
+    let finding = if size <= MAX_INLINE_COMPARISON {
         work()
     } else {
         let joined = tokio::task::spawn_blocking(work).await;
         joined.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     };
-    finding.map_err(|error| Failure::of_disk("comparing", &error))
+    finding.map_err(|error| Failure::from_io("comparing an output", &error))
 }
 
-fn said(finding: Finding) -> (Verdict, String) {
+fn verdict_of(finding: Finding) -> (Verdict, String) {
     match finding {
         Finding::Accepted => (Verdict::Accepted, String::new()),
-        Finding::NoOutput => (Verdict::NoOutput, "there is no output".into()),
+        Finding::NoOutput => (Verdict::NoOutput, "the output is empty".into()),
         Finding::Wrong(text) => (Verdict::WrongAnswer, text),
     }
 }
 
-/// How a program ended that should not have, with what it said.
-fn ending(exit: &Exit, stderr: &str) -> String {
+/// Describes an unexpected exit, with the standard error output.
+fn describe_exit(exit: &Exit, stderr: &str) -> String {
     let how = match exit {
         Exit::Code(code) => format!("exited with code {code}"),
-        Exit::Signal(signal) => format!("died of signal {signal}{}", name(*signal)),
-        Exit::Killed | Exit::NotStarted(_) => "was stopped".to_owned(),
+        Exit::Signal(signal) => format!("terminated by signal {signal}{}", signal_name(*signal)),
+        Exit::Killed | Exit::NotStarted(_) => "was killed".to_owned(),
     };
     match stderr.trim_end() {
         "" => how,
-        words => format!("{how}\n{words}"),
+        text => format!("{how}\n{text}"),
     }
 }
 
-fn name(signal: i32) -> &'static str {
+fn signal_name(signal: i32) -> &'static str {
     match signal {
         4 => " (SIGILL)",
         6 => " (SIGABRT)",
@@ -251,14 +252,14 @@ fn name(signal: i32) -> &'static str {
 }
 
 fn text(capture: Capture) -> Result<String, Failure> {
-    capture.into_text().map_err(|error| Failure::of_disk("standard error", &error))
+    capture.into_text().map_err(|error| Failure::from_io("standard error", &error))
 }
 
-/// The start of an output, as text.
+/// The first bytes of an output, as text.
 fn head(capture: &mut Capture) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let read =
-        capture.reader().and_then(|reader| reader.take(SHOWN as u64).read_to_end(&mut bytes));
-    read.map_err(|error| Failure::of_disk("output", &error))?;
-    Ok(bounded(&String::from_utf8_lossy(&bytes), SHOWN))
+        capture.reader().and_then(|reader| reader.take(MAX_SHOWN as u64).read_to_end(&mut bytes));
+    read.map_err(|error| Failure::from_io("output", &error))?;
+    Ok(bounded(&String::from_utf8_lossy(&bytes), MAX_SHOWN))
 }

@@ -1,4 +1,4 @@
-//! Stand-ins for the services around the judge.
+//! Fakes of the problem and challenge services.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, async_trait};
 type Answer<T> = Result<Response<T>, Status>;
 type Streamed<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// What the stand-ins know.
+/// The fake services and their data.
 #[derive(Clone, Default)]
 pub struct Fakes(Arc<Mutex<Known>>);
 
@@ -26,11 +26,11 @@ struct Known {
     verifications: HashMap<String, problems::Verification>,
     objects: HashMap<String, Vec<u8>>,
     downloads: usize,
-    away: bool,
+    unavailable: bool,
 }
 
 impl Fakes {
-    /// Stores an object.
+    /// Adds an object.
     pub fn object(&self, bytes: impl Into<Vec<u8>>) -> problems::ObjectRef {
         let bytes = bytes.into();
         let digest = hex::encode(Sha256::digest(&bytes));
@@ -39,37 +39,37 @@ impl Fakes {
         problems::ObjectRef { digest, size_bytes }
     }
 
-    /// Stores a program.
+    /// Adds the source of a submission.
     pub fn source(&self, submission_id: &str, language: &str, source: &str) {
         let program = (language.to_owned(), source.to_owned());
         self.0.lock().unwrap().sources.insert(submission_id.to_owned(), program);
     }
 
-    /// Stores a version.
+    /// Adds a problem version.
     pub fn version(&self, data: problems::JudgeData) {
         self.0.lock().unwrap().versions.insert(data.problem_id.clone(), data);
     }
 
-    /// Stores a check.
+    /// Adds a check of an import.
     pub fn verification(&self, verification: problems::Verification) {
         let id = verification.verification_id.clone();
         self.0.lock().unwrap().verifications.insert(id, verification);
     }
 
-    /// Refuses to answer, or answers again.
-    pub fn away(&self, away: bool) {
-        self.0.lock().unwrap().away = away;
+    /// Makes all calls fail with UNAVAILABLE, or succeed again.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        self.0.lock().unwrap().unavailable = unavailable;
     }
 
-    /// How many objects were fetched.
+    /// The number of downloaded objects.
     pub fn downloads(&self) -> usize {
         self.0.lock().unwrap().downloads
     }
 
     fn known<T>(&self, find: impl FnOnce(&mut Known) -> Option<T>) -> Answer<T> {
         let mut known = self.0.lock().unwrap();
-        if known.away {
-            return Err(Status::unavailable("out to lunch"));
+        if known.unavailable {
+            return Err(Status::unavailable("fake is unavailable"));
         }
         find(&mut known).map(Response::new).ok_or_else(|| Status::not_found("unknown"))
     }
@@ -127,28 +127,28 @@ impl SubmissionService for Fakes {
         &self,
         _: Request<submissions::CreateSubmissionRequest>,
     ) -> Answer<submissions::CreateSubmissionResponse> {
-        Err(Status::unimplemented("a stand-in"))
+        Err(Status::unimplemented("not faked"))
     }
 
     async fn get_submission(
         &self,
         _: Request<submissions::GetSubmissionRequest>,
     ) -> Answer<submissions::GetSubmissionResponse> {
-        Err(Status::unimplemented("a stand-in"))
+        Err(Status::unimplemented("not faked"))
     }
 
     async fn list_submissions(
         &self,
         _: Request<submissions::ListSubmissionsRequest>,
     ) -> Answer<submissions::ListSubmissionsResponse> {
-        Err(Status::unimplemented("a stand-in"))
+        Err(Status::unimplemented("not faked"))
     }
 
     async fn watch_submission(
         &self,
         _: Request<submissions::WatchSubmissionRequest>,
     ) -> Answer<Self::WatchSubmissionStream> {
-        Err(Status::unimplemented("a stand-in"))
+        Err(Status::unimplemented("not faked"))
     }
 
     async fn get_submission_source(

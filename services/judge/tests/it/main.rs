@@ -1,12 +1,12 @@
-//! The judge over gRPC: its queue on every database, its verdicts in real sandboxes.
+//! Tests the judge over gRPC: the queue on every database, and verdicts in real sandboxes.
 
+mod fake_worker;
 mod fakes;
-mod flips;
-mod hands;
 mod instances;
 mod parallel;
 mod programs;
 mod queue;
+mod stability;
 mod verdicts;
 mod verification;
 mod world;

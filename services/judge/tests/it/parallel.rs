@@ -1,4 +1,4 @@
-//! The verdict does not depend on how many tests run at a time, nor on who dies meanwhile.
+//! The verdict does not depend on the number of parallel tests or on restarts.
 
 use std::time::Duration;
 
@@ -7,8 +7,7 @@ use proto::judge::{JudgementState, Verdict};
 
 use crate::world::{Problem, World};
 
-/// Slow where the answer is wrong, fast where it takes too long: on two slots the later failure comes
-/// first.
+/// Fails slowly on one test and quickly on the next, so that with two slots the later failure is found first.
 const RACY: &str = "#include <bits/stdc++.h>\nint main(){int n;std::cin>>n;volatile unsigned x=0;\
     if(n==2){for(unsigned i=0;i<200000000u;i++)x=x+1;std::cout<<0;}\
     else if(n==3){return 5;}\
@@ -31,7 +30,7 @@ fn problem() -> Problem<'static> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn parallelism_changes_nothing() {
+async fn verdict_is_independent_of_the_number_of_slots() {
     let mut seen = Vec::new();
     for slots in [1, 2, 4] {
         let world = World::judging(Config { slots, ..Config::default() }).await;
@@ -48,7 +47,7 @@ async fn parallelism_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_submissions_at_once_and_a_restart_in_the_middle() {
+async fn restart_while_judging_loses_and_duplicates_nothing() {
     let mut world = World::judging(Config::default()).await;
     let id = world.problem(&problem());
     let right = "#include <iostream>\nint main(){int n;std::cin>>n;std::cout<<n;}";
@@ -62,7 +61,7 @@ async fn many_submissions_at_once_and_a_restart_in_the_middle() {
         let verdict = if wrong { Verdict::WrongAnswer } else { Verdict::Accepted };
         submissions.push((world.submit(&id, "cpp20", &source).await, verdict));
     }
-    db::testing::eventually("some are being judged", || async {
+    db::testing::eventually("judging has started", || async {
         let judgement = world.submission(submissions[0].0).await;
         judgement.is_ok_and(|judgement| judgement.state() != JudgementState::Queued)
     })

@@ -1,25 +1,25 @@
-//! Programs that do what their names say, in every language.
+//! Test programs in every language.
 
-/// A language, and its programs.
+/// The programs of a language.
 pub struct Programs {
     pub language: &'static str,
     /// Adds two numbers.
     pub right: &'static str,
     /// Subtracts them.
     pub wrong: &'static str,
-    /// Never ends, busy.
+    /// Loops forever.
     pub busy: &'static str,
-    /// Never ends, asleep.
+    /// Sleeps forever.
     pub idle: &'static str,
-    /// Takes more and more memory.
+    /// Allocates memory without limit.
     pub greedy: &'static str,
-    /// Exits with code 7, after words.
+    /// Writes to standard error and exits with code 7.
     pub exits: &'static str,
-    /// Writes for ever.
-    pub talkative: &'static str,
-    /// Is no program.
+    /// Writes output without limit.
+    pub flooding: &'static str,
+    /// Does not compile.
     pub broken: &'static str,
-    /// Says nothing.
+    /// Writes no output.
     pub silent: &'static str,
 }
 
@@ -33,7 +33,7 @@ const C: Programs = Programs {
     idle: "#include <unistd.h>\nint main(void){for(;;)pause();}",
     greedy: "#include <stdlib.h>\n#include <string.h>\nint main(void){for(;;){char*p=malloc(1<<20);if(p)memset(p,1,1<<20);}}",
     exits: "#include <stdio.h>\nint main(void){fprintf(stderr,\"oh no\\n\");return 7;}",
-    talkative: "#include <stdio.h>\nint main(void){for(;;)puts(\"la la la la la la la la la la la la la\");}",
+    flooding: "#include <stdio.h>\nint main(void){for(;;)puts(\"la la la la la la la la la la la la la\");}",
     broken: "int main(void){return undeclared;}",
     silent: "int main(void){return 0;}",
 };
@@ -46,7 +46,7 @@ const CPP: Programs = Programs {
     idle: "#include <thread>\nint main(){std::this_thread::sleep_for(std::chrono::hours(1));}",
     greedy: "#include <vector>\nint main(){std::vector<int> v;for(;;)v.push_back(1);}",
     exits: "#include <iostream>\n#include <cstdlib>\nint main(){std::cerr<<\"oh no\\n\";std::exit(7);}",
-    talkative: "#include <cstdio>\nint main(){for(;;)std::puts(\"la la la la la la la la la la la\");}",
+    flooding: "#include <cstdio>\nint main(){for(;;)std::puts(\"la la la la la la la la la la la\");}",
     broken: "#include <bits/stdc++.h>\nint main(){ return undeclared; }",
     silent: "int main(){}",
 };
@@ -59,7 +59,7 @@ const PYTHON: Programs = Programs {
     idle: "import time\ntime.sleep(3600)",
     greedy: "x = []\nwhile True: x.append(bytearray(1 << 20))",
     exits: "import sys\nprint('oh no', file=sys.stderr)\nsys.exit(7)",
-    talkative: "while True: print('la la la la la la la' * 100)",
+    flooding: "while True: print('la la la la la la la' * 100)",
     broken: "def f(:\n  pass",
     silent: "pass",
 };
@@ -72,7 +72,7 @@ const JAVA: Programs = Programs {
     idle: "public class Main { public static void main(String[] a) throws Exception { Thread.sleep(3600000); } }",
     greedy: "import java.util.*;\npublic class Main { public static void main(String[] a) { List<int[]> l = new ArrayList<>(); for (;;) l.add(new int[1 << 18]); } }",
     exits: "public class Main { public static void main(String[] a) { System.err.println(\"oh no\"); System.exit(7); } }",
-    talkative: "public class Main { public static void main(String[] a) { String s = \"la \".repeat(1000); for (;;) System.out.println(s); } }",
+    flooding: "public class Main { public static void main(String[] a) { String s = \"la \".repeat(1000); for (;;) System.out.println(s); } }",
     broken: "public class Main { public static void main(String[] a) { undeclared(); } }",
     silent: "public class Main { public static void main(String[] a) { } }",
 };

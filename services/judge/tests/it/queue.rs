@@ -1,4 +1,4 @@
-//! Jobs, leases and fencing, with workers that are only pretended.
+//! Jobs, leases and fencing, with fake workers.
 
 use std::time::Duration;
 
@@ -8,38 +8,40 @@ use futures_util::FutureExt;
 use proto::judge as pb;
 use proto::judge::judgement_service_client::JudgementServiceClient;
 use proto::judge::language_service_client::LanguageServiceClient;
-use proto::judge::work_request::Message as Say;
-use proto::judge::work_response::Message as Told;
+use proto::judge::work_request::Message as Request;
+use proto::judge::work_response::Message as Response;
 use proto::judge::{JudgementState, Verdict};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Code;
 
-use crate::hands::{Hands, id, lease};
+use crate::fake_worker::{FakeWorker, id, lease};
 use crate::world::World;
 
 /// Runs a test on every database.
 async fn each(test: impl AsyncFn(World)) {
     for kind in kinds() {
-        let _says = db::testing::SaysWhere(&kind);
+        let _guard = db::testing::PrintOnPanic(&kind);
         test(World::queue_only(&kind).await).await;
     }
 }
 
 #[tokio::test]
-async fn a_job_goes_to_a_worker_and_its_result_out_as_an_event() {
+async fn result_of_a_job_is_stored_and_published() {
     each(async |world| {
         let submission = id();
-        world.asked(submission).await;
-        world.known(submission).await;
+        world.request_judgement(submission).await;
+        world.wait_until_known(submission).await;
         let waiting = world.submission(submission).await.unwrap();
         assert_eq!((waiting.state(), waiting.attempt), (JudgementState::Queued, 0));
-        let mut hands = Hands::connect(&world, "w1", 1).await;
-        let job = hands.job().await;
+        let mut worker = FakeWorker::connect(&world, "w1", 1).await;
+        let job = worker.job().await;
         assert_eq!((job.submission_id.clone(), job.attempt), (submission.to_string(), 1));
         assert_eq!((job.version, job.language.as_str()), (1, "cpp20"));
-        hands.finish(&job, Verdict::WrongAnswer);
-        assert!(matches!(hands.hear().await, Told::Ack(ack) if ack.lease == Some(lease(&job))));
+        worker.finish(&job, Verdict::WrongAnswer);
+        assert!(
+            matches!(worker.receive().await, Response::Ack(ack) if ack.lease == Some(lease(&job)))
+        );
         let done = world.submission(submission).await.unwrap();
         assert_eq!((done.state(), done.verdict()), (JudgementState::Done, Verdict::WrongAnswer));
         assert_eq!((done.worker.as_str(), done.attempt, done.test_count), ("w1", 1, 3));
@@ -55,42 +57,42 @@ async fn a_job_goes_to_a_worker_and_its_result_out_as_an_event() {
 }
 
 #[tokio::test]
-async fn a_submission_is_queued_once_however_often_it_is_announced() {
+async fn repeated_event_adds_no_second_job() {
     each(async |world| {
         let submission = id();
         for _ in 0..3 {
-            world.asked(submission).await;
+            world.request_judgement(submission).await;
         }
-        world.known(submission).await;
-        let mut hands = Hands::connect(&world, "w1", 9).await;
-        let job = hands.job().await;
-        hands.finish(&job, Verdict::Accepted);
-        hands.hear().await;
-        world.asked(submission).await;
-        hands.hears_nothing().await;
+        world.wait_until_known(submission).await;
+        let mut worker = FakeWorker::connect(&world, "w1", 9).await;
+        let job = worker.job().await;
+        worker.finish(&job, Verdict::Accepted);
+        worker.receive().await;
+        world.request_judgement(submission).await;
+        worker.receives_nothing().await;
         assert_eq!(world.published().await.len(), 1);
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_job_of_a_silent_worker_returns_and_its_late_result_changes_nothing() {
+async fn expired_lease_is_taken_over_and_late_result_is_fenced() {
     each(async |world| {
         let submission = id();
-        world.asked(submission).await;
-        let mut zombie = Hands::connect(&world, "zombie", 1).await;
+        world.request_judgement(submission).await;
+        let mut zombie = FakeWorker::connect(&world, "zombie", 1).await;
         let lost = zombie.job().await;
         world.clock.advance(Duration::from_secs(31));
-        let mut other = Hands::connect(&world, "other", 1).await;
+        let mut other = FakeWorker::connect(&world, "other", 1).await;
         let job = other.job().await;
         assert_eq!((job.job_id.as_str(), job.attempt), (lost.job_id.as_str(), 2));
-        assert!(matches!(zombie.hear().await, Told::Cancel(_)));
+        assert!(matches!(zombie.receive().await, Response::Cancel(_)));
         zombie.finish(&lost, Verdict::Accepted);
-        assert!(matches!(zombie.hear().await, Told::Cancel(_)));
+        assert!(matches!(zombie.receive().await, Response::Cancel(_)));
         other.finish(&job, Verdict::WrongAnswer);
-        assert!(matches!(other.hear().await, Told::Ack(_)));
+        assert!(matches!(other.receive().await, Response::Ack(_)));
         zombie.finish(&lost, Verdict::Accepted);
-        assert!(matches!(zombie.hear().await, Told::Cancel(_)));
+        assert!(matches!(zombie.receive().await, Response::Cancel(_)));
         let done = world.submission(submission).await.unwrap();
         assert_eq!((done.verdict(), done.worker.as_str()), (Verdict::WrongAnswer, "other"));
         assert_eq!(world.published().await.len(), 1);
@@ -99,44 +101,44 @@ async fn a_job_of_a_silent_worker_returns_and_its_late_result_changes_nothing() 
 }
 
 #[tokio::test]
-async fn heartbeats_keep_a_job() {
+async fn heartbeats_extend_leases() {
     each(async |world| {
-        world.asked(id()).await;
-        let mut hands = Hands::connect(&world, "w1", 2).await;
-        let job = hands.job().await;
+        world.request_judgement(id()).await;
+        let mut worker = FakeWorker::connect(&world, "w1", 2).await;
+        let job = worker.job().await;
         for _ in 0..4 {
             world.clock.advance(Duration::from_secs(20));
-            hands.say(Say::Heartbeat(pb::WorkerHeartbeat { leases: vec![lease(&job)] }));
-            hands.hears_nothing().await;
+            worker.send(Request::Heartbeat(pb::WorkerHeartbeat { leases: vec![lease(&job)] }));
+            worker.receives_nothing().await;
         }
         let stranger = pb::JobLease { job_id: id().to_string(), attempt: 1 };
-        hands.say(Say::Heartbeat(pb::WorkerHeartbeat { leases: vec![stranger.clone()] }));
-        assert!(matches!(hands.hear().await, Told::Cancel(c) if c.lease == Some(stranger)));
+        worker.send(Request::Heartbeat(pb::WorkerHeartbeat { leases: vec![stranger.clone()] }));
+        assert!(matches!(worker.receive().await, Response::Cancel(c) if c.lease == Some(stranger)));
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_worker_that_hangs_up_loses_its_jobs_unless_it_comes_back() {
+async fn disconnected_worker_keeps_its_lease_until_the_reconnect_timeout() {
     each(async |world| {
         let (first, second) = (id(), id());
-        world.asked(first).await;
-        let mut hands = Hands::connect(&world, "w1", 1).await;
-        let job = hands.job().await;
-        drop(hands);
-        // Back in time: the lease goes on, and the result counts.
-        let mut hands = Hands::connect(&world, "w1", 0).await;
-        hands.say(Say::Heartbeat(pb::WorkerHeartbeat { leases: vec![lease(&job)] }));
+        world.request_judgement(first).await;
+        let mut worker = FakeWorker::connect(&world, "w1", 1).await;
+        let job = worker.job().await;
+        drop(worker);
+        // Reconnects in time: the lease is extended and the result is accepted.
+        let mut worker = FakeWorker::connect(&world, "w1", 0).await;
+        worker.send(Request::Heartbeat(pb::WorkerHeartbeat { leases: vec![lease(&job)] }));
         world.clock.advance(Duration::from_secs(10));
-        hands.finish(&job, Verdict::Accepted);
-        assert!(matches!(hands.hear().await, Told::Ack(_)));
-        // Never again.
-        world.asked(second).await;
-        hands.say(Say::Ready(pb::WorkerReady { job_count: 1 }));
-        let lost = hands.job().await;
-        drop(hands);
-        let mut other = Hands::connect(&world, "other", 1).await;
-        other.hears_nothing().await;
+        worker.finish(&job, Verdict::Accepted);
+        assert!(matches!(worker.receive().await, Response::Ack(_)));
+        // Does not reconnect.
+        world.request_judgement(second).await;
+        worker.send(Request::Ready(pb::WorkerReady { job_count: 1 }));
+        let lost = worker.job().await;
+        drop(worker);
+        let mut other = FakeWorker::connect(&world, "other", 1).await;
+        other.receives_nothing().await;
         world.clock.advance(Duration::from_secs(8));
         assert_eq!((other.job().await.attempt, lost.attempt), (2, 1));
     })
@@ -144,61 +146,61 @@ async fn a_worker_that_hangs_up_loses_its_jobs_unless_it_comes_back() {
 }
 
 #[tokio::test]
-async fn three_broken_attempts_are_a_judge_error_and_absences_are_not() {
+async fn three_crashed_attempts_are_a_judge_error_and_unavailability_is_retried() {
     each(async |world| {
         let submission = id();
-        world.asked(submission).await;
-        let mut hands = Hands::connect(&world, "w1", 1).await;
+        world.request_judgement(submission).await;
+        let mut worker = FakeWorker::connect(&world, "w1", 1).await;
         for _ in 0..4 {
-            let job = hands.job().await;
-            hands.fail(&job, false);
-            assert!(matches!(hands.hear().await, Told::Ack(_)));
+            let job = worker.job().await;
+            worker.fail(&job, false);
+            assert!(matches!(worker.receive().await, Response::Ack(_)));
         }
         for crash in 0..3 {
             assert_eq!(world.published().await.len(), 0);
-            let job = hands.job().await;
+            let job = worker.job().await;
             assert_eq!(job.attempt, 5 + crash);
-            hands.fail(&job, true);
-            assert!(matches!(hands.hear().await, Told::Ack(_)));
+            worker.fail(&job, true);
+            assert!(matches!(worker.receive().await, Response::Ack(_)));
         }
         let done = world.submission(submission).await.unwrap();
         assert_eq!(done.verdict(), Verdict::JudgeError);
-        assert!(done.message.contains("no luck"), "{}", done.message);
+        assert!(done.message.contains("a failure"), "{}", done.message);
         assert_eq!(world.published().await.len(), 1);
     })
     .await;
 }
 
 #[tokio::test]
-async fn jobs_of_an_earlier_process_are_free_at_once() {
+async fn restarted_worker_gets_its_earlier_jobs_immediately() {
     each(async |mut world| {
-        world.asked(id()).await;
-        world.asked(id()).await;
-        let mut own = Hands::connect(&world, "embedded/1", 1).await;
-        let mut far = Hands::connect(&world, "far", 1).await;
+        world.request_judgement(id()).await;
+        world.request_judgement(id()).await;
+        let mut own = FakeWorker::connect(&world, "embedded/1", 1).await;
+        let mut far = FakeWorker::connect(&world, "far", 1).await;
         let (lost, _kept) = (own.job().await, far.job().await);
         world.restart().await;
-        let mut own = Hands::connect(&world, "embedded/2", 2).await;
+        let mut own = FakeWorker::connect(&world, "embedded/2", 2).await;
         let job = own.job().await;
         assert_eq!((job.job_id, job.attempt), (lost.job_id, 2));
-        own.hears_nothing().await;
+        own.receives_nothing().await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn a_persons_first_program_comes_before_anothers_third() {
+async fn first_submission_precedes_third_of_another_user() {
     each(async |world| {
         let (eager, calm, last) = (id(), id(), id());
         for _ in 0..3 {
             world.created(id(), &id().to_string(), "cpp20", eager).await;
         }
         world.created(last, &id().to_string(), "cpp20", calm).await;
-        world.known(last).await;
-        let mut hands = Hands::connect(&world, "w1", 4).await;
+        world.wait_until_known(last).await;
+        let mut worker = FakeWorker::connect(&world, "w1", 4).await;
         let mut order = Vec::new();
         for _ in 0..4 {
-            order.push(hands.job().await.submission_id == last.to_string());
+            order.push(worker.job().await.submission_id == last.to_string());
         }
         assert_eq!(order, [false, true, false, false]);
     })
@@ -206,13 +208,13 @@ async fn a_persons_first_program_comes_before_anothers_third() {
 }
 
 #[tokio::test]
-async fn jobs_wait_for_a_worker_of_their_language() {
+async fn job_waits_for_a_worker_with_its_language() {
     each(async |world| {
         let submission = id();
         world.created(submission, &id().to_string(), "cobol", id()).await;
-        world.known(submission).await;
-        let mut hands = Hands::connect(&world, "w1", 1).await;
-        hands.hears_nothing().await;
+        world.wait_until_known(submission).await;
+        let mut worker = FakeWorker::connect(&world, "w1", 1).await;
+        worker.receives_nothing().await;
         let state = world.submission(submission).await.unwrap().state();
         assert_eq!(state, JudgementState::Queued);
     })
@@ -220,13 +222,13 @@ async fn jobs_wait_for_a_worker_of_their_language() {
 }
 
 #[tokio::test]
-async fn progress_is_live_state_and_a_message() {
+async fn progress_is_shown_and_published() {
     each(async |world| {
         let submission = id();
-        world.asked(submission).await;
+        world.request_judgement(submission).await;
         let mut live = world.cache.subscribe(&format!("submission/{submission}")).await.unwrap();
-        let mut hands = Hands::connect(&world, "w1", 1).await;
-        let job = hands.job().await;
+        let mut worker = FakeWorker::connect(&world, "w1", 1).await;
+        let job = worker.job().await;
         let progress = pb::JudgementProgress {
             state: JudgementState::Running.into(),
             done_count: 1,
@@ -237,10 +239,10 @@ async fn progress_is_live_state_and_a_message() {
         let wrong = pb::JobLease { attempt: 9, ..lease(&job) };
         for lease in [wrong, lease(&job)] {
             let (lease, progress) = (Some(lease), Some(progress.clone()));
-            hands.say(Say::Progress(pb::JobProgress { lease, progress }));
+            worker.send(Request::Progress(pb::JobProgress { lease, progress }));
         }
-        // The stream only moves when it is read from.
-        hands.hears_nothing().await;
+        // Give the queue time to process the requests.
+        worker.receives_nothing().await;
         let message: pb::JudgementProgress =
             prost::Message::decode(live.next().await.unwrap()).unwrap();
         assert_eq!((message.submission_id, message.attempt), (submission.to_string(), 1));
@@ -253,7 +255,7 @@ async fn progress_is_live_state_and_a_message() {
 }
 
 #[tokio::test]
-async fn operators_see_workers_and_queue_and_everyone_languages() {
+async fn operators_list_workers_and_queue_and_everyone_lists_languages() {
     each(async |world| {
         let judge = world.issuer.user(id(), "ada", &[access::Role::Judge]);
         let player = world.issuer.user(id(), "eve", &[]);
@@ -265,12 +267,12 @@ async fn operators_see_workers_and_queue_and_everyone_languages() {
         let before = listed().await;
         assert!(before.iter().any(|l| l.language_id == "java" && l.version.is_empty()));
         for submission in [id(), id()] {
-            world.asked(submission).await;
-            world.known(submission).await;
+            world.request_judgement(submission).await;
+            world.wait_until_known(submission).await;
         }
-        let mut hands = Hands::connect(&world, "w1", 1).await;
-        hands.job().await;
-        eventually("the other languages go", || async {
+        let mut worker = FakeWorker::connect(&world, "w1", 1).await;
+        worker.job().await;
+        eventually("only the offered language is listed", || async {
             let mut client = LanguageServiceClient::new(world.channel.clone());
             let answer = client.list_languages(pb::ListLanguagesRequest {}).await.unwrap();
             answer.into_inner().languages.len() == 1
@@ -295,7 +297,7 @@ async fn operators_see_workers_and_queue_and_everyone_languages() {
 }
 
 #[tokio::test]
-async fn wrong_requests_are_named() {
+async fn invalid_requests_are_rejected() {
     each(async |world| {
         use pb::get_judgement_request::Subject;
         for subject in [
@@ -311,11 +313,12 @@ async fn wrong_requests_are_named() {
         let status = world.submission(id()).await.unwrap_err();
         assert_eq!(rpc::status::reason(&status).as_deref(), Some("JUDGEMENT_NOT_FOUND"));
         let nameless = pb::WorkerHello { worker_id: "a\0b".into(), ..Default::default() };
-        for first in [Say::Ready(pb::WorkerReady { job_count: 1 }), Say::Hello(nameless)] {
-            let (say, said) = unbounded_channel();
-            say.send(pb::WorkRequest { message: Some(first) }).unwrap();
-            let told = world.workers().work(UnboundedReceiverStream::new(said)).await.unwrap();
-            let status = told.into_inner().message().await.unwrap_err();
+        for first in [Request::Ready(pb::WorkerReady { job_count: 1 }), Request::Hello(nameless)] {
+            let (requests, outgoing) = unbounded_channel();
+            requests.send(pb::WorkRequest { message: Some(first) }).unwrap();
+            let responses =
+                world.workers().work(UnboundedReceiverStream::new(outgoing)).await.unwrap();
+            let status = responses.into_inner().message().await.unwrap_err();
             assert_eq!(status.code(), Code::InvalidArgument);
         }
     })

@@ -18,7 +18,7 @@ fn millis(count: u64) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_language() {
+async fn verdicts_in_every_language() {
     let world = World::judging(Config::default()).await;
     let problem = world.problem(&Problem { memory_mib: 128, ..Problem::default() });
     let tight = world.problem(&Problem {
@@ -27,7 +27,7 @@ async fn every_language() {
         output: 1 << 20,
         ..Problem::default()
     });
-    // Java takes its time to start, and a while longer beside a busy neighbour.
+    // Java starts slowly, in particular on a busy machine.
     let easy = Problem { time: millis(2500), memory_mib: 128, ..Problem::default() };
     let easy = world.problem(&easy);
     for programs in &ALL {
@@ -74,13 +74,13 @@ async fn limits(world: &World, programs: &Programs, problem: &str) {
     expect(&judgement, Verdict::TimeLimitExceeded);
     assert!(judgement.cpu_time_us > 400_000, "{language}: {judgement:?}");
     expect(&world.judge(problem, language, programs.idle).await, Verdict::IdlenessLimitExceeded);
-    // Filling the memory takes some languages longer than this problem allows.
-    let patient =
+    // Some languages need longer than the tight limit to exhaust their memory.
+    let slow =
         Problem { time: millis(5000), memory_mib: 96, output: 1 << 20, ..Problem::default() };
-    let patient = world.problem(&patient);
-    let judgement = world.judge(&patient, language, programs.greedy).await;
+    let slow = world.problem(&slow);
+    let judgement = world.judge(&slow, language, programs.greedy).await;
     expect(&judgement, Verdict::MemoryLimitExceeded);
-    let judgement = world.judge(&patient, language, programs.talkative).await;
+    let judgement = world.judge(&slow, language, programs.flooding).await;
     expect(&judgement, Verdict::OutputLimitExceeded);
 }
 
@@ -92,7 +92,7 @@ async fn signals_violations_and_compile_bombs() {
     let judgement = cpp("int main(){volatile int*p=0;return *p;}").await;
     expect(&judgement, Verdict::RuntimeError);
     assert_eq!(judgement.tests[0].signal, Some(11));
-    assert!(judgement.tests[0].message.starts_with("died of signal 11 (SIGSEGV)"));
+    assert!(judgement.tests[0].message.starts_with("terminated by signal 11 (SIGSEGV)"));
     let traced = "#include <sys/ptrace.h>\nint main(){ptrace(PTRACE_TRACEME,0,0,0);}";
     expect(&cpp(traced).await, Verdict::SecurityViolation);
     let template = "template<int N> struct A { static const int v = A<N-1>::v + A<N-2>::v; };\n\
@@ -103,7 +103,7 @@ async fn signals_violations_and_compile_bombs() {
     assert!(judgement.compile_output.len() <= 64 << 10);
     let random = cpp("#include \"/dev/random\"\nint main(){}").await;
     expect(&random, Verdict::CompileError);
-    // Answers and other tests are nowhere to be found.
+    // Test data is not visible in the sandbox.
     let spy = "#include <bits/stdc++.h>\nint main(){ for (auto& e : std::filesystem::recursive_directory_iterator(\"/\", std::filesystem::directory_options::skip_permission_denied)) { auto p = e.path().string(); if (p.find(\"objects\") != p.npos && p.find(\"agon\") != p.npos) std::cout << p; } int a,b; std::cin>>a>>b; std::cout<<a+b; }";
     let spied = world.problem(&Problem { time: millis(5000), ..Problem::default() });
     let judgement = world.judge(&spied, "cpp20", spy).await;
@@ -114,7 +114,7 @@ async fn signals_violations_and_compile_bombs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn checkers_of_problems_and_tests() {
+async fn problem_checker_uses_its_tolerance() {
     let world = World::judging(Config::default()).await;
     let tolerant = proto::problem::Checker {
         float_absolute_tolerance: Some(1e-3),
@@ -132,7 +132,7 @@ async fn checkers_of_problems_and_tests() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn caches_serve_what_they_hold_and_outages_only_delay() {
+async fn caches_survive_restarts_and_outages_delay_judging() {
     let mut world = World::judging(Config::default()).await;
     let problem = world.problem(&Problem::default());
     let source = "#include <cstdio>\nint main(){int a,b;std::scanf(\"%d%d\",&a,&b);std::printf(\"%d\",a+b);}";
@@ -143,7 +143,7 @@ async fn caches_serve_what_they_hold_and_outages_only_delay() {
     world.restart().await;
     expect(&world.judge(&problem, "cpp20", source).await, Verdict::Accepted);
     assert_eq!(world.fakes.downloads(), downloads);
-    // A damaged object is fetched again.
+    // A damaged object is downloaded again.
     let objects = world.directory().join("objects");
     for shelf in std::fs::read_dir(&objects).unwrap().flatten() {
         for object in std::fs::read_dir(shelf.path()).unwrap().flatten() {
@@ -153,13 +153,13 @@ async fn caches_serve_what_they_hold_and_outages_only_delay() {
     world.restart().await;
     expect(&world.judge(&problem, "cpp20", source).await, Verdict::Accepted);
     assert_eq!(world.fakes.downloads(), 2 * downloads);
-    // The problem service is away for a while.
-    world.fakes.away(true);
+    // The problem service is temporarily unavailable.
+    world.fakes.set_unavailable(true);
     let id = world.submit(&problem, "cpp20", source).await;
-    db::testing::eventually("an attempt was put back", || async {
+    db::testing::eventually("an attempt was retried", || async {
         world.submission(id).await.is_ok_and(|judgement| judgement.attempt > 1)
     })
     .await;
-    world.fakes.away(false);
+    world.fakes.set_unavailable(false);
     expect(&world.verdict(id).await, Verdict::Accepted);
 }

@@ -20,7 +20,7 @@ fn source(world: &World, path: &str, text: &str) -> pb::SourceFile {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn input_validators() {
+async fn input_validator_accepts_and_rejects_inputs() {
     let world = World::judging(Config::default()).await;
     let validator = |valid: &[&str], invalid: &[&str]| pb::Verification {
         kind: pb::VerificationKind::InputValidator.into(),
@@ -45,13 +45,13 @@ async fn input_validators() {
     assert_eq!(verdicts(&judgement), [Verdict::Accepted, wrong, wrong, wrong]);
     assert_eq!(judgement.tests[1].message, "exited with code 43\nstrict");
     assert!(judgement.tests[2].message.contains("ValueError"), "{judgement:#?}");
-    // Invalid inputs do not decide.
+    // Accepting invalid inputs does not affect the verdict.
     let judgement = world.verify(validator(&["1"], &["5"])).await;
     assert_eq!(judgement.verdict(), Verdict::Accepted);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn jury_solutions() {
+async fn jury_solution_runs_all_tests() {
     let world = World::judging(Config::default()).await;
     let problem = world.problem(&Problem::default());
     let solution = |path: &str, text: &str| pb::Verification {
@@ -70,16 +70,16 @@ async fn jury_solutions() {
     let expected = [Verdict::WrongAnswer, Verdict::WrongAnswer, Verdict::TimeLimitExceeded];
     assert_eq!(verdicts, expected);
     let right = "import java.util.*; public class add { public static void main(String[] x) { Scanner s = new Scanner(System.in); System.out.println(s.nextInt() + s.nextInt()); } }";
-    let patient = pb::Verification { time_limit_us: 3_000_000, ..solution("add.java", right) };
-    let judgement = world.verify(patient).await;
+    let slower = pb::Verification { time_limit_us: 3_000_000, ..solution("add.java", right) };
+    let judgement = world.verify(slower).await;
     assert_eq!(judgement.verdict(), Verdict::Accepted, "{judgement:#?}");
     let unknown = world.verify(solution("program.cobol", "HELLO")).await;
     assert_eq!(unknown.verdict(), Verdict::CompileError, "{unknown:#?}");
-    assert!(unknown.compile_output.contains("no language"), "{unknown:#?}");
+    assert!(unknown.compile_output.contains("no offered language"), "{unknown:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn example_outputs() {
+async fn example_outputs_are_checked() {
     let world = World::judging(Config::default()).await;
     let check = |index, output: &str, valid| pb::OutputCheck {
         index,

@@ -1,4 +1,4 @@
-//! A judge with stand-ins around it.
+//! The test fixture: a judge with fake peer services.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use access::Authorised;
 use access::testing::{Issuer, bearer};
 use bus::{Bus, Event, Topic};
 use cache::Cache;
-use cache::testing::Place;
+use cache::testing::Backend;
 use db::Synchronous;
 use db::testing::{Kind, TestDb};
 use ids::{Clock, Uuid};
@@ -35,9 +35,9 @@ const VERIFICATION: Topic = Topic::new("agon.verification.v1", "problem")
     .key("verification_id")
     .types(&["agon.event.v1.VerificationRequested"]);
 
-/// See the module's text.
+/// A judge with its databases, peers and background tasks.
 pub struct World {
-    /// Held by worlds that judge.
+    /// Serialises the worlds with a worker.
     alone: Option<tokio::sync::OwnedMutexGuard<()>>,
     pub fakes: Fakes,
     pub issuer: Issuer,
@@ -50,21 +50,21 @@ pub struct World {
     directory: TempDir,
     config: Config,
     role: Role,
-    place: Place,
+    backend: Backend,
 }
 
-/// What the process does beside keeping the queue.
+/// What the process does besides serving the queue.
 #[derive(Clone, Copy, PartialEq)]
 enum Role {
-    /// It hears of submissions.
+    /// It consumes events.
     Queue,
-    /// It leaves that to another instance.
+    /// Another instance consumes events.
     OnlyQueue,
-    /// It hears of submissions, and judges.
+    /// It consumes events and runs a worker.
     Judge,
 }
 
-/// A problem to be.
+/// The data of a problem.
 pub struct Problem<'a> {
     pub time: Duration,
     pub memory_mib: i64,
@@ -91,22 +91,22 @@ fn events_of(service: &'static str) -> db::Migrations {
 }
 
 impl World {
-    /// A judge without a worker, whose time stands still.
+    /// A judge without a worker, with a manual clock.
     pub async fn queue_only(kind: &Kind) -> World {
-        World::queue_in(kind, Place::Memory).await
+        World::queue_in(kind, Backend::Memory).await
     }
 
-    /// The same with a cache somewhere else.
-    pub async fn queue_in(kind: &Kind, place: Place) -> World {
+    /// The same with a given cache backend.
+    pub async fn queue_in(kind: &Kind, backend: Backend) -> World {
         let clock = Clock::manual(Clock::system().now());
-        World::new(kind, Config::default(), clock, Synchronous::Off, Role::Queue, place).await
+        World::new(kind, Config::default(), clock, Synchronous::Off, Role::Queue, backend).await
     }
 
-    /// Another instance of the queue: it shares the database and the cache, but does not hear of submissions.
+    /// Another instance of the queue on the same database and cache, which does not consume events.
     pub async fn beside(&self) -> World {
-        let (db, cache) = match &self.place {
-            Place::Memory => (self.db.clone(), self.cache.clone()),
-            place => (self.db.reopen().await, place.cache().await),
+        let (db, cache) = match &self.backend {
+            Backend::Memory => (self.db.clone(), self.cache.clone()),
+            backend => (self.db.reopen().await, backend.cache().await),
         };
         let mut world = World {
             alone: None,
@@ -121,21 +121,21 @@ impl World {
             directory: tempfile::tempdir().unwrap(),
             config: self.config.clone(),
             role: Role::OnlyQueue,
-            place: self.place.clone(),
+            backend: self.backend.clone(),
         };
         world.start().await;
         world
     }
 
-    /// A judge that judges.
+    /// A judge with a worker.
     pub async fn judging(config: Config) -> World {
-        // One at a time: verdicts depend on CPU time, and the limit on wall time is only a backstop.
+        // One at a time, because verdicts depend on CPU time.
         static ALONE: std::sync::LazyLock<std::sync::Arc<tokio::sync::Mutex<()>>> =
             std::sync::LazyLock::new(std::sync::Arc::default);
         let alone = ALONE.clone().lock_owned().await;
         let (clock, disk) = (Clock::system(), Synchronous::Full);
         let mut world =
-            World::new(&Kind::Sqlite, config, clock, disk, Role::Judge, Place::Memory).await;
+            World::new(&Kind::Sqlite, config, clock, disk, Role::Judge, Backend::Memory).await;
         world.alone = Some(alone);
         world
     }
@@ -146,7 +146,7 @@ impl World {
         clock: Clock,
         disk: Synchronous,
         role: Role,
-        place: Place,
+        backend: Backend,
     ) -> World {
         if let Ok(filter) = std::env::var("AGON_TEST_LOG") {
             runtime::logs::install(runtime::logs::Format::Pretty, &filter).unwrap();
@@ -161,15 +161,14 @@ impl World {
         let db = create(&judge::MIGRATIONS).await;
         let logs = [create(&events_of("challenge")).await, create(&events_of("problem")).await];
         let directory = tempfile::tempdir().unwrap();
-        // Languages are tried and headers compiled once for all tests.
+        // Share the directory, so that languages are tested and headers precompiled once for all tests.
         let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("languages");
         std::fs::create_dir_all(&shared).unwrap();
         std::os::unix::fs::symlink(&shared, directory.path().join("languages")).unwrap();
-        let cache = match &place {
-            Place::Memory => Cache::memory(clock.clone()),
-            place => place.cache().await,
+        let cache = match &backend {
+            Backend::Memory => Cache::memory(clock.clone()),
+            backend => backend.cache().await,
         };
-        // The system's time: tokens are checked against it.
         let issuer = Issuer::new(clock.clone());
         let fakes = Fakes::default();
         let channel = Channel::Local(Local::new());
@@ -187,7 +186,7 @@ impl World {
             directory,
             config,
             role,
-            place,
+            backend,
         };
         world.start().await;
         world
@@ -233,7 +232,7 @@ impl World {
         Worker::open(self.config.clone(), parts).unwrap()
     }
 
-    /// Stops the process without a farewell, and starts another one on the same data.
+    /// Stops the background tasks and starts the judge again on the same data.
     pub async fn restart(&mut self) {
         self.tasks.shutdown().begin();
         self.tasks.finish(Duration::from_secs(10)).await;
@@ -256,7 +255,7 @@ impl World {
         WorkerServiceClient::new(self.as_service())
     }
 
-    /// Publishes a problem; gives its id.
+    /// Adds a problem. Returns its id.
     pub fn problem(&self, problem: &Problem<'_>) -> String {
         let id = Clock::system().new_id().to_string();
         let tests = problem.tests.iter().enumerate().map(|(index, (input, answer, sample))| {
@@ -284,7 +283,7 @@ impl World {
         id
     }
 
-    /// Hands in a program; gives the submission's id.
+    /// Submits a program for judging. Returns the submission id.
     pub async fn submit(&self, problem: &str, language: &str, source: &str) -> Uuid {
         let id = Clock::system().new_id();
         self.fakes.source(&id.to_string(), language, source);
@@ -292,7 +291,7 @@ impl World {
         id
     }
 
-    /// Says that a submission was made.
+    /// Publishes the event of a new submission.
     pub async fn created(&self, id: Uuid, problem: &str, language: &str, user: Uuid) {
         let event = SubmissionCreated {
             submission_id: id.to_string(),
@@ -304,7 +303,7 @@ impl World {
         publish(&self.logs[0], &SUBMISSION, id, &event).await;
     }
 
-    /// Asks for a check; gives its outcome.
+    /// Requests a check of an import and waits for its judgement.
     pub async fn verify(&self, verification: pb::Verification) -> Judgement {
         let id = Clock::system().new_id();
         let problem_id = match verification.problem_id.as_str() {
@@ -328,7 +327,7 @@ impl World {
         self.done(Subject::VerificationId(id.to_string())).await
     }
 
-    /// Hands in a program and waits for what comes of it.
+    /// Submits a program and waits for its judgement.
     pub async fn judge(&self, problem: &str, language: &str, source: &str) -> Judgement {
         let id = self.submit(problem, language, source).await;
         self.verdict(id).await
@@ -358,12 +357,12 @@ impl World {
             {
                 return found.unwrap();
             }
-            assert!(Instant::now() < deadline, "{subject:?} is not judged: {found:?}");
+            assert!(Instant::now() < deadline, "{subject:?} is not judged in time: {found:?}");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 
-    /// The events that were published, in order.
+    /// The published events, in order.
     pub async fn published(&self) -> Vec<JudgementCompleted> {
         let query = "SELECT data FROM event_log WHERE topic = 'agon.judgement.v1' ORDER BY id";
         let rows: Vec<(Vec<u8>,)> = self.db.query(query).fetch_all().await.unwrap();

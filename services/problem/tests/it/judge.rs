@@ -36,7 +36,7 @@ impl bus::Handler for Judge {
         let request =
             pb::GetVerificationRequest { verification_id: requested.verification_id.clone() };
         let found = self.problem.clone().get_verification(request).await?.into_inner();
-        let verification = found.verification.ok_or_else(|| Fault::park("no verification"))?;
+        let verification = found.verification.ok_or_else(|| Fault::permanent("no verification"))?;
         let judged = judge(&self.problem, &verification).await?;
         complete(tx, &judged);
         Ok(())

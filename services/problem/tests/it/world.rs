@@ -7,7 +7,7 @@ use access::Role;
 use access::testing::{Issuer, bearer};
 use bus::Bus;
 use cache::Cache;
-use db::testing::{Kind, SaysWhere, TestDb, kinds};
+use db::testing::{Kind, PrintOnPanic, TestDb, kinds};
 use futures_util::{StreamExt as _, stream};
 use ids::{Clock, Uuid};
 use problem::{Config, MIGRATIONS, Parts, Service};
@@ -52,7 +52,7 @@ where
     Fut: Future<Output = ()>,
 {
     for kind in kinds() {
-        let _database = SaysWhere(&kind);
+        let _guard = PrintOnPanic(&kind);
         test(World::open(&kind, Config::default()).await).await;
     }
 }

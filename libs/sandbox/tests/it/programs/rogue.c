@@ -1,4 +1,4 @@
-// One program with many behaviours, named by its first argument.
+// The first argument selects what this program does.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -45,7 +45,7 @@ static void daemonise(void (*then)(void)) {
 
 static void forever(void) { for (;;) {} }
 
-// Prints a line for every attempt: its name, and the error or "ok".
+// Prints the name of an attempt, and the error or "ok".
 static void attempt(const char *name, long result) {
     printf("%s: %s\n", name, result < 0 ? strerrorname_np(errno) : "ok");
     fflush(stdout);
@@ -57,7 +57,7 @@ static long deep(long depth) {
     return depth == 0 ? frame[0] : deep(depth - 1) + frame[0];
 }
 
-static void *wait_a_little(void *unused) { usleep(200000); return unused; }
+static void *sleep_briefly(void *unused) { usleep(200000); return unused; }
 
 static void sockets(void) {
     attempt("inet", socket(AF_INET, SOCK_STREAM, 0));
@@ -71,7 +71,7 @@ static void sockets(void) {
     attempt("unix", socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
 }
 
-static void secrets(int count, char **paths) {
+static void open_files(int count, char **paths) {
     for (int i = 0; i < count; i++) attempt(paths[i], open(paths[i], O_RDONLY | O_NONBLOCK));
 }
 
@@ -87,7 +87,7 @@ static void links(void) {
     attempt("good", write(file, "good\n", 5));
 }
 
-static void litter(void) {
+static void leave_files(void) {
     char name[64];
     for (int i = 0; i < 200; i++) {
         sprintf(name, "/tmp/%d", i);
@@ -96,7 +96,7 @@ static void litter(void) {
     close(open("/dev/shm/shared", O_CREAT | O_RDWR, 0666));
     for (int i = 0; i < 3000; i++) {
         if (mkdir("/box/deeper", 0700) != 0 && i == 0) { perror("mkdir"); exit(9); }
-        // Each directory swallows the one before: deeper than any path can be.
+        // Move each directory into the next one, deeper than any path can be.
         sprintf(name, "/box/next");
         mkdir(name, 0700);
         rename("/box/deeper", "/box/next/deeper");
@@ -113,7 +113,7 @@ static void others(void) {
     attempt("status of init", open("/proc/1/status", O_RDONLY));
     attempt("priority", setpriority(PRIO_PROCESS, 0, -5));
     signal(SIGTERM, SIG_IGN);
-    attempt("everybody", kill(-1, SIGTERM));
+    attempt("all processes", kill(-1, SIGTERM));
 }
 
 static void privileges(void) {
@@ -134,9 +134,9 @@ static void privileges(void) {
     memset(&all, 255, sizeof all);
     attempt("cores", sched_setaffinity(0, sizeof all, &all));
     DIR *dir = opendir("/proc/self/fd");
-    int open_files = -3;  // ".", ".." and the directory itself
-    while (readdir(dir)) open_files++;
-    printf("open files: %d\n", open_files);
+    int count = -3;  // ".", ".." and the directory itself
+    while (readdir(dir)) count++;
+    printf("open files: %d\n", count);
 }
 
 static void forbidden(const char *what) {
@@ -152,7 +152,7 @@ static void forbidden(const char *what) {
     if (!strcmp(what, "userns")) syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
     if (!strcmp(what, "keyctl")) syscall(SYS_keyctl, 0, 0, 0);
     if (!strcmp(what, "bpf")) syscall(SYS_bpf, 0, 0, 0);
-    if (!strcmp(what, "i386")) __asm__ volatile("int $0x80" : : "a"(20));  // getpid of another architecture
+    if (!strcmp(what, "i386")) __asm__ volatile("int $0x80" : : "a"(20));  // getpid of i386
     if (!strcmp(what, "x32")) syscall(0x40000000 + SYS_getpid);
 }
 
@@ -186,15 +186,15 @@ int main(int argc, char **argv) {
     if (!strcmp(what, "threads")) {
         pthread_t threads[64];
         int count = 0;
-        while (count < (int)number && pthread_create(&threads[count], 0, wait_a_little, 0) == 0) count++;
+        while (count < (int)number && pthread_create(&threads[count], 0, sleep_briefly, 0) == 0) count++;
         for (int i = 0; i < count; i++) pthread_join(threads[i], 0);
         printf("%d\n", count);
     }
     if (!strcmp(what, "deep")) printf("%ld\n", deep((long)(number * 1000)) & 0);
     if (!strcmp(what, "sockets")) sockets();
-    if (!strcmp(what, "open")) secrets(argc - 2, argv + 2);
+    if (!strcmp(what, "open")) open_files(argc - 2, argv + 2);
     if (!strcmp(what, "links")) links();
-    if (!strcmp(what, "litter")) litter();
+    if (!strcmp(what, "leave-files")) leave_files();
     if (!strcmp(what, "others")) others();
     if (!strcmp(what, "privileges")) privileges();
     if (!strcmp(what, "forbidden")) { forbidden(argv[2]); puts("survived"); }

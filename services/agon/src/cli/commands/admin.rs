@@ -1,4 +1,4 @@
-//! `agon admin`: what needs the data directory, not a password.
+//! `agon admin`: administration with the operator key of the data directory.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,6 @@ use crate::cli::client;
 use crate::config;
 use crate::failure::Failure;
 
-/// Runs the command.
 pub async fn run(arguments: Admin) -> Result<ExitCode, Failure> {
     let AdminCommand::ResetPassword(arguments) = arguments.command;
     reset_password(arguments).await
@@ -26,7 +25,7 @@ async fn reset_password(arguments: ResetPassword) -> Result<ExitCode, Failure> {
     let answer = answer.into_inner();
     let rest = config::load(&arguments.settings)?.value.rest.listen;
     print_line!("{}", answer.code);
-    eprintln!("One-time code for {}. With it they set a new password:", arguments.user);
+    eprintln!("One-time code for {}. Use it to set a new password:", arguments.user);
     eprintln!(
         "  curl http://{rest}/v1/passwords:reset \\\n    \
          --json '{{\"code\": \"{}\", \"newPassword\": \"…\"}}'",
@@ -34,7 +33,7 @@ async fn reset_password(arguments: ResetPassword) -> Result<ExitCode, Failure> {
     );
     if let Some(time) = answer.expire_time {
         let now = ids::Clock::system().now().timestamp();
-        eprintln!("It is good for {} minutes.", (time.seconds - now).max(0) / 60);
+        eprintln!("The code expires in {} minutes.", (time.seconds - now).max(0) / 60);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,11 +1,11 @@
-//! `agon config`: the configuration and its sources.
+//! `agon config`
 
 use std::process::ExitCode;
 
 use crate::cli::arguments::Settings;
 use crate::failure::Failure;
 
-/// Prints every key, its value and where that came from; secrets stay hidden.
+/// Prints every key with its value and source. Secrets are redacted.
 pub fn run(settings: &Settings) -> Result<ExitCode, Failure> {
     let loaded = crate::config::load(settings)?;
     loaded.value.check()?;
@@ -18,7 +18,7 @@ pub fn run(settings: &Settings) -> Result<ExitCode, Failure> {
         print_line!("{:keys$} = {:values$}  # {}", entry.key, entry.value, entry.source);
     }
     for name in &loaded.ignored_env {
-        eprintln!("note: nothing reads {name}");
+        eprintln!("warning: unknown environment variable {name}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `agon doctor`: what this machine's sandbox can isolate, by trying it.
+//! `agon doctor`: the sandbox's self-test.
 
 use std::process::ExitCode;
 
@@ -7,17 +7,17 @@ use sandbox::{Config, Level, Report, doctor};
 use crate::cli::arguments::Doctor;
 use crate::failure::Failure;
 
-/// Runs the sandbox's self-test and prints what it found. Exit code 0: everything holds.
+/// Exit code 0: all features work.
 pub async fn run(arguments: &Doctor) -> Result<ExitCode, Failure> {
     if !arguments.json {
-        eprintln!("trying the sandbox; this takes a few seconds…");
+        eprintln!("testing the sandbox; this takes a few seconds…");
     }
     let config = Config::default();
-    let report = doctor::check(config)
-        .await
-        .map_err(|error| Failure::new(format!("no sandbox on this machine: {error}")))?;
+    let report = doctor::check(config).await.map_err(|error| {
+        Failure::new(format!("the sandbox does not work on this machine: {error}"))
+    })?;
     if arguments.json {
-        let text = serde_json::to_string_pretty(&report).expect("a report is plain data");
+        let text = serde_json::to_string_pretty(&report).expect("the report serializes");
         print_line!("{text}");
     } else {
         crate::cli::output::print(text(&report));
@@ -42,7 +42,7 @@ fn text(report: &Report) -> String {
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|feature| feature.name()).collect();
         text += &format!(
-            "to judge without them all the same: --set judge.allow_degraded={}\n",
+            "to judge without the missing features: --set judge.allow_degraded={}\n",
             names.join(",")
         );
     }

@@ -1,4 +1,4 @@
-//! `agon events`: what the services tell each other, and what of it could not be applied.
+//! `agon events`: events, topics and dead letters.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,6 @@ use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::server::topics;
 
-/// Runs the command.
 pub async fn run(arguments: Events) -> Result<ExitCode, Failure> {
     match arguments.command {
         EventsCommand::Tail(arguments) => tail(arguments).await,
@@ -31,18 +30,17 @@ pub async fn run(arguments: Events) -> Result<ExitCode, Failure> {
 async fn tail(arguments: EventsTail) -> Result<ExitCode, Failure> {
     let EventsTail { remote, topics, key, from_start, settings } = arguments;
     let mut events = operator(&settings, &remote.server)?;
-    let shown = Shown::new()?;
+    let printer = EventPrinter::new()?;
     let request = SubscribeRequest { topics, key, from_start, ..SubscribeRequest::default() };
     let mut stream = events.subscribe(request).await?.into_inner();
     while let Some(response) = stream.message().await? {
         if let Some(event) = response.event {
-            print_line!("{}", shown.event(event));
+            print_line!("{}", printer.json(event));
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Exit code 0, also when there is nothing to make.
 async fn list_topics(arguments: &EventsTopics) -> Result<ExitCode, Failure> {
     let config = config::load(&arguments.settings)?.value;
     config.check()?;
@@ -53,17 +51,17 @@ async fn list_topics(arguments: &EventsTopics) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     if !config.events.is_kafka() {
-        let text = "events.url is `embedded:`, where topics need no making; give --events kafka://host:port";
+        let text = "events.url is `embedded:`, which has no topics to create; set --events kafka://host:port";
         return Err(Failure::usage(text));
     }
-    for topic in make_topics(&config).await? {
-        print_line!("{:48} {}", topic.name, if topic.new { "made" } else { "there" });
+    for topic in create_topics(&config).await? {
+        print_line!("{:48} {}", topic.name, if topic.new { "created" } else { "exists" });
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the topics that are missing on Kafka.
-pub async fn make_topics(config: &Config) -> Result<Vec<Created>, Failure> {
+/// Creates missing topics on Kafka.
+pub async fn create_topics(config: &Config) -> Result<Vec<Created>, Failure> {
     let fail = |error: bus::Error| Failure::unavailable(format!("events: {error}"));
     let bus = Bus::kafka(config.events.clone(), &topics::produced().map(|(_, topics)| topics));
     bus.map_err(fail)?.create_topics(&topics::consumed()).await.map_err(fail)
@@ -72,13 +70,13 @@ pub async fn make_topics(config: &Config) -> Result<Vec<Created>, Failure> {
 async fn list(arguments: DlqList) -> Result<ExitCode, Failure> {
     let DlqList { remote, consumer, settings } = arguments;
     let mut events = operator(&settings, &remote.server)?;
-    let shown = Shown::new()?;
+    let printer = EventPrinter::new()?;
     let mut request =
         ListDeadLettersRequest { page_size: 200, consumer, ..ListDeadLettersRequest::default() };
     loop {
         let page = events.list_dead_letters(request.clone()).await?.into_inner();
         for letter in page.dead_letters {
-            let event = letter.event.map(|event| shown.event(event));
+            let event = letter.event.map(|event| printer.json(event));
             print_line!(
                 "{}",
                 json!({
@@ -100,7 +98,7 @@ async fn replay(arguments: DlqReplay) -> Result<ExitCode, Failure> {
     let request = ReplayDeadLettersRequest { consumer, key };
     let answer = events.replay_dead_letters(request).await?.into_inner();
     print_line!(
-        "{} events are tried again; those that fail stay in `agon events dlq list`",
+        "{} events queued for redelivery; events that fail again stay in `agon events dlq list`",
         answer.event_count
     );
     Ok(ExitCode::SUCCESS)
@@ -111,19 +109,19 @@ fn operator(settings: &Settings, server: &str) -> Result<EventServiceClient<Auth
     Ok(EventServiceClient::new(credentials.channel(client::connect(server)?)))
 }
 
-/// How events are printed.
-struct Shown(DescriptorPool);
+/// Converts events to JSON.
+struct EventPrinter(DescriptorPool);
 
-impl Shown {
+impl EventPrinter {
     fn new() -> Result<Self, Failure> {
         let pool = DescriptorPool::decode(proto::DESCRIPTOR_SET);
         pool.map(Self).map_err(|error| Failure::new(format!("descriptors: {error}")))
     }
 
-    fn event(&self, event: Event) -> Value {
+    fn json(&self, event: Event) -> Value {
         let time = event.time.unwrap_or_default();
         let data = event.data.unwrap_or_default();
-        // An event of a newer server may be one that this program does not know.
+        // Events of a newer server may have an unknown type.
         let known = self.0.get_message_by_name(&event.r#type);
         let data = known.and_then(|kind| DynamicMessage::decode(kind, data.value.as_slice()).ok());
         json!({

@@ -1,4 +1,4 @@
-//! `agon keys`: the service accounts' keys, for processes that are not given the root secret.
+//! `agon keys`: exports service account keys for processes without the root secret.
 
 use std::process::ExitCode;
 
@@ -7,15 +7,14 @@ use crate::config;
 use crate::failure::Failure;
 use crate::server::keys;
 
-/// Runs the command.
 pub fn run(arguments: &Keys) -> Result<ExitCode, Failure> {
     let KeysCommand::Export(arguments) = &arguments.command;
     keys::check(&arguments.account)?;
     let config = config::load(&arguments.settings)?.value;
     let key = keys::load(&config, &arguments.account)?.ok_or_else(|| {
-        let place = keys::directory(&config);
+        let directory = keys::directory(&config);
         let text =
-            format!("there is no key in {}, and no root_secret to derive it from", place.display());
+            format!("no key in {}, and no root_secret to derive it from", directory.display());
         Failure::config(text)
     })?;
     crate::cli::output::print(key.to_pem());

@@ -14,27 +14,26 @@ use crate::cli::client;
 use crate::cli::credentials::{self, Credentials, Stored};
 use crate::failure::Failure;
 
-/// Asks for what is missing, logs in, keeps the session.
 pub async fn run(arguments: Login) -> Result<ExitCode, Failure> {
     let identifier = match arguments.identifier {
         Some(identifier) => identifier,
-        None => ask("Username: ")?,
+        None => prompt("Username: ")?,
     };
     let password = match &arguments.password_file {
-        Some(path) => password_from(path)?,
-        None => ask_hidden(&format!("Password of {identifier}: "))?,
+        Some(path) => read_password(path)?,
+        None => prompt_hidden(&format!("Password of {identifier}: "))?,
     };
     let server = arguments.remote.server;
     let mut sessions = SessionServiceClient::new(client::connect(&server)?);
     let request = CreateSessionRequest { identifier: identifier.clone(), password };
     let answer = sessions.create_session(request).await?.into_inner();
-    keep(&server, &identifier, answer)?;
+    store(&server, &identifier, answer)?;
     print_line!("Logged in at {server} as {identifier}.");
-    print_line!("The session is kept in {}", credentials::path()?.display());
+    print_line!("The session is stored in {}", credentials::path()?.display());
     Ok(ExitCode::SUCCESS)
 }
 
-fn keep(server: &str, username: &str, answer: CreateSessionResponse) -> Result<(), Failure> {
+fn store(server: &str, username: &str, answer: CreateSessionResponse) -> Result<(), Failure> {
     let now = Clock::system().now().timestamp();
     let stored = Stored {
         username: username.to_owned(),
@@ -45,8 +44,8 @@ fn keep(server: &str, username: &str, answer: CreateSessionResponse) -> Result<(
     Credentials::load()?.put(server, stored)
 }
 
-/// The file's first line, or of standard input for `-`.
-fn password_from(path: &Path) -> Result<String, Failure> {
+/// The first line of the file, or of standard input for `-`.
+fn read_password(path: &Path) -> Result<String, Failure> {
     if path == Path::new("-") {
         return read_line();
     }
@@ -55,16 +54,15 @@ fn password_from(path: &Path) -> Result<String, Failure> {
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
-fn ask(prompt: &str) -> Result<String, Failure> {
+fn prompt(text: &str) -> Result<String, Failure> {
     if std::io::stdin().is_terminal() {
-        eprint!("{prompt}");
-        // An unshown prompt is a pity, not a failure.
+        eprint!("{text}");
         let _ = std::io::stderr().flush();
     }
     read_line()
 }
 
-fn ask_hidden(prompt: &str) -> Result<String, Failure> {
+fn prompt_hidden(text: &str) -> Result<String, Failure> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
         return read_line();
@@ -75,8 +73,8 @@ fn ask_hidden(prompt: &str) -> Result<String, Failure> {
     hidden.local_modes.remove(LocalModes::ECHO);
     termios::tcsetattr(&stdin, OptionalActions::Flush, &hidden)
         .map_err(|error| Failure::new(format!("cannot hide the password: {error}")))?;
-    let answer = ask(prompt);
-    // The terminal was fine a moment ago; if it is gone now, so is its echo.
+    let answer = prompt(text);
+    // Fails only if the terminal is gone.
     let _ = termios::tcsetattr(&stdin, OptionalActions::Flush, &shown);
     eprintln!();
     answer
@@ -86,7 +84,7 @@ fn read_line() -> Result<String, Failure> {
     let mut line = String::new();
     let read = std::io::stdin().lock().read_line(&mut line);
     match read {
-        Ok(0) => Err(Failure::usage("nothing to read on standard input")),
+        Ok(0) => Err(Failure::usage("standard input is empty")),
         Ok(_) => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
         Err(error) => Err(Failure::new(format!("cannot read standard input: {error}"))),
     }

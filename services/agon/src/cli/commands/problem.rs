@@ -20,11 +20,10 @@ use crate::cli::client::{self, SignedIn};
 use crate::cli::progress::Progress;
 use crate::failure::Failure;
 
-const CHUNK: usize = 256 * 1024;
+const CHUNK_BYTES: usize = 256 * 1024;
 
 type Client = ImportServiceClient<SignedIn>;
 
-/// Runs the command.
 pub async fn run(arguments: Problem) -> Result<ExitCode, Failure> {
     match arguments.command {
         ProblemCommand::Import(arguments) => import(arguments).await,
@@ -39,7 +38,7 @@ async fn import(arguments: Import) -> Result<ExitCode, Failure> {
     let import = upload(&mut client, &arguments, package, content_type).await?;
     let import = follow(&mut client, import, &mut progress).await?;
     progress.finish();
-    crate::cli::output::text(report(&import));
+    crate::cli::output::print(report(&import));
     let succeeded = import.state() == ImportState::Succeeded;
     Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -67,7 +66,7 @@ fn verify(path: &Path) -> Result<ExitCode, Failure> {
     };
     let mut text: String = findings.iter().map(offline_finding).collect();
     text += if valid { "the package is valid\n" } else { "the package is invalid\n" };
-    crate::cli::output::text(text);
+    crate::cli::output::print(text);
     Ok(if valid { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -85,7 +84,7 @@ fn finding_line(severity: &str, file: &str, message: &str) -> String {
     format!("{severity}: {file}: {message}\n")
 }
 
-/// Opens the package as an archive; a directory becomes a tar archive.
+/// Opens the package as one file, with its content type. A directory is packed into a tar archive.
 fn open(path: &Path) -> Result<(File, &'static str), Failure> {
     let fail = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
     if path.is_dir() {
@@ -126,7 +125,7 @@ async fn upload(
     let (send, chunks) = mpsc::channel(4);
     let reader = tokio::task::spawn_blocking(move || send_chunks(package, first, &send));
     let answer = client.import_problem(ReceiverStream::new(chunks)).await;
-    // A refused upload stops the reader, so the error of the server comes first.
+    // A refused upload stops the reader: report the refusal before read errors.
     let read = reader.await.map_err(|error| Failure::new(error.to_string()))?;
     let answer = answer?.into_inner();
     read.map_err(|error| Failure::new(format!("cannot read the package: {error}")))?;
@@ -139,7 +138,7 @@ fn send_chunks(
     send: &mpsc::Sender<ImportProblemRequest>,
 ) -> std::io::Result<()> {
     let mut request = first;
-    let mut buffer = vec![0; CHUNK];
+    let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         let read = package.read(&mut buffer)?;
         if read == 0 {
@@ -217,12 +216,9 @@ fn report(import: &ProblemImport) -> String {
             format!("{} version {} is published\n", import.slug, import.version)
         }
         ImportState::Succeeded => {
-            format!(
-                "{} version {} is verified, and not published yet\n",
-                import.slug, import.version
-            )
+            format!("{} version {} is verified but not published\n", import.slug, import.version)
         }
-        _ => "the package was refused\n".to_owned(),
+        _ => "the package was rejected\n".to_owned(),
     };
     text
 }

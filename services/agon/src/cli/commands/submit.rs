@@ -1,4 +1,4 @@
-//! `agon submit`: from a file to a verdict.
+//! `agon submit`
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,14 +19,13 @@ use crate::failure::Failure;
 
 type Client = SubmissionServiceClient<SignedIn>;
 
-/// Submits, follows the judgement, prints the verdict.
+/// Submits a program, waits for the judgement and prints the verdict.
 pub async fn run(arguments: Submit) -> Result<ExitCode, Failure> {
     let source = std::fs::read(&arguments.file).map_err(|error| {
         Failure::usage(format!("cannot read {}: {error}", arguments.file.display()))
     })?;
-    let source = String::from_utf8(source).map_err(|_| {
-        Failure::usage(format!("{} is not text in UTF-8", arguments.file.display()))
-    })?;
+    let source = String::from_utf8(source)
+        .map_err(|_| Failure::usage(format!("{} is not valid UTF-8", arguments.file.display())))?;
     let channel = client::signed_in(&arguments.remote.server).await?;
     let language = match arguments.language {
         Some(language) => language,
@@ -52,7 +51,7 @@ pub async fn run(arguments: Submit) -> Result<ExitCode, Failure> {
     Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The language that the server judges files of this extension in.
+/// The language of the file, by its extension.
 async fn language_of(channel: &SignedIn, file: &Path) -> Result<String, Failure> {
     let mut client = LanguageServiceClient::new(channel.clone());
     let languages = client.list_languages(ListLanguagesRequest {}).await?.into_inner().languages;
@@ -61,25 +60,24 @@ async fn language_of(channel: &SignedIn, file: &Path) -> Result<String, Failure>
 
 fn choose(languages: &[Language], file: &Path) -> Result<String, String> {
     let extension = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let speaks = |language: &&Language| {
+    let matches = |language: &&Language| {
         language.extensions.iter().any(|known| known.trim_start_matches('.') == extension)
     };
-    if let Some(language) = languages.iter().find(speaks) {
+    if let Some(language) = languages.iter().find(matches) {
         return Ok(language.language_id.clone());
     }
     let known: Vec<_> = languages.iter().map(|language| language.language_id.as_str()).collect();
     let known = match known.as_slice() {
-        [] => "none: its judge is not running".to_owned(),
+        [] => "no languages: its judge is not running".to_owned(),
         known => known.join(", "),
     };
     Err(format!(
-        "cannot tell the language of {}; give --language (the server knows {known})",
+        "unknown file extension: {}; set --language (the server supports {known})",
         file.display()
     ))
 }
 
-/// Watches until there is a verdict. A watch that breaks is taken up again: what it showed is only
-/// a view of what is kept.
+/// Watches until there is a verdict. Reopens a broken watch, at most five times in a row.
 async fn follow(client: &mut Client, mut submission: Submission) -> Result<Submission, Failure> {
     let mut progress = Progress::new("queued");
     let mut failures = 0;
@@ -178,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn languages_by_extension() {
+    fn language_is_chosen_by_extension() {
         let language = |id: &str, extensions: &[&str]| Language {
             language_id: id.into(),
             extensions: extensions.iter().map(|text| (*text).into()).collect(),
@@ -192,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_say_what_a_contestant_may_see() {
+    fn report_shows_verdict_usage_and_failed_tests() {
         let test = TestOutcome {
             index: 2,
             verdict: Verdict::RuntimeError.into(),

@@ -1,4 +1,4 @@
-//! `agon token`: a service's access token, for scripts and grpcurl.
+//! `agon token`
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use crate::config;
 use crate::failure::Failure;
 use crate::server::keys;
 
-/// Prints the token alone, so that it can stand in a command substitution.
+/// Prints the token and nothing else, for command substitution.
 pub async fn run(arguments: Token) -> Result<ExitCode, Failure> {
     let server = &arguments.remote.server;
     let credentials = credentials(&arguments.settings, server, &arguments.service)?;
@@ -19,7 +19,7 @@ pub async fn run(arguments: Token) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The credential of a service account, by the key in the data directory.
+/// The credential of a service account. Its key is in the data directory or derived from the root secret.
 pub fn credentials(
     settings: &Settings,
     server: &str,
@@ -29,7 +29,7 @@ pub fn credentials(
     let config = config::load(settings)?.value;
     let Some(key) = keys::load(&config, account)? else {
         let text = format!(
-            "there is no key of {account} in {}; give --data the directory of the running server, or root_secret",
+            "no key of {account} in {}; set --data to the directory of the running server, or set root_secret",
             keys::directory(&config).display()
         );
         return Err(Failure::config(text));

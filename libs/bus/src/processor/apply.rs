@@ -1,0 +1,123 @@
+//! One transaction: events are applied and the cursor moves with them.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use db::Tx;
+
+use super::Processor;
+use crate::cursor::{self, Cursor};
+use crate::dead_letters::NewDeadLetter;
+use crate::handler::Handler;
+use crate::{Fault, Received, inbox};
+
+/// A transaction takes no further event after this time: on SQLite it locks out the service's own writes.
+const BATCH_TIME: Duration = Duration::from_millis(50);
+
+/// The result of one transaction.
+pub(super) enum Applied {
+    /// The cursor is now at this event.
+    To(Cursor),
+    /// Another process had moved the cursor; nothing was applied.
+    CursorMoved,
+}
+
+impl<H: Handler> Processor<'_, H> {
+    /// Updates the known cursor after a transaction. Returns the events that are still to be applied.
+    pub(super) fn advance<'e>(
+        &mut self,
+        applied: &Applied,
+        events: &'e [Received],
+    ) -> &'e [Received] {
+        match applied {
+            Applied::To(cursor) => {
+                self.at = Some(*cursor);
+                let done = events.partition_point(|event| event.log_id <= cursor.log_id);
+                &events[done..]
+            }
+            Applied::CursorMoved => {
+                self.at = None;
+                &[]
+            }
+        }
+    }
+
+    /// Applies as many of `events` as fit in one transaction.
+    pub(super) async fn apply(&self, events: &[Received]) -> Result<Applied, Fault> {
+        let Some(at) = self.at else { return Ok(Applied::CursorMoved) };
+        let mut tx = self.db().begin().await?;
+        match self.apply_in(&mut tx, at, events).await {
+            Ok(Some((to, held))) => {
+                tx.commit().await?;
+                let done = events.partition_point(|event| event.log_id <= to.log_id);
+                self.count("applied", done - held);
+                self.count("held", held);
+                Ok(Applied::To(to))
+            }
+            Ok(None) => {
+                tx.rollback().await;
+                Ok(Applied::CursorMoved)
+            }
+            Err(fault) => {
+                tx.rollback().await;
+                Err(fault)
+            }
+        }
+    }
+
+    /// Returns the new cursor and the number of events held behind a dead letter, or `None` if another process moved
+    /// the cursor.
+    async fn apply_in(
+        &self,
+        tx: &mut Tx,
+        at: Cursor,
+        events: &[Received],
+    ) -> Result<Option<(Cursor, usize)>, Fault> {
+        let (consumer, name, started) = (self.consumer(), &self.name, Instant::now());
+        // A batch of a partition is never cut short, so its cursor can move first: the claim below needs that lock.
+        let partition = self.is_partition();
+        let last = events.last().map_or(at, Cursor::after);
+        let locked = match partition {
+            true => cursor::advance(tx, consumer, name, at, last).await?,
+            false => cursor::lock(tx, consumer, name, at).await?,
+        };
+        if !locked {
+            return Ok(None);
+        }
+        let blocked = match self.blocked.is_empty() {
+            true => HashSet::new(),
+            false => self.scope.blocked_keys(&mut *tx).await?,
+        };
+        // A relay may publish an event twice; an event log contains it once.
+        let duplicates = match partition {
+            true => inbox::claim(tx, consumer, events).await?,
+            false => HashSet::new(),
+        };
+        let (mut to, mut held) = (at, 0);
+        for event in events {
+            if duplicates.contains(&event.log_id) {
+                self.count("duplicate", 1);
+            } else if blocked.contains(&event.aggregate_id) {
+                self.hold(tx, event).await?;
+                held += 1;
+            } else {
+                self.handle(tx, event).await?;
+            }
+            to = Cursor::after(event);
+            if !partition && started.elapsed() > BATCH_TIME {
+                break;
+            }
+        }
+        if !partition {
+            cursor::advance(tx, consumer, name, at, to).await?;
+        }
+        Ok(Some((to, held)))
+    }
+
+    async fn hold(&self, tx: &mut Tx, event: &Received) -> db::Result<()> {
+        let reason = "held behind an earlier dead letter of its key";
+        let time = tx.now();
+        let letter = NewDeadLetter { event, reason, attempts: 0, held: true, replay: false, time };
+        letter.insert(tx, self.consumer()).await
+    }
+}

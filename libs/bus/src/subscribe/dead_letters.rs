@@ -1,0 +1,112 @@
+//! Lists and replays the dead letters of this process's consumers.
+
+use chrono::{DateTime, Utc};
+use ids::Uuid;
+use proto::event::{
+    DeadLetter, ListDeadLettersRequest, ListDeadLettersResponse, ReplayDeadLettersRequest,
+    ReplayDeadLettersResponse,
+};
+use rpc::{PageKey, Violations, page, status};
+use serde::{Deserialize, Serialize};
+use tonic::Status;
+
+use super::{message, timestamp, unavailable};
+use crate::{Bus, dead_letters};
+
+/// The keyset cursor of a page: the last dead letter of the previous page.
+#[derive(Serialize, Deserialize)]
+struct After {
+    micros: i64,
+    event_id: Uuid,
+    consumer: String,
+}
+
+pub(super) async fn list(
+    bus: &Bus,
+    key: &PageKey,
+    request: &ListDeadLettersRequest,
+) -> Result<ListDeadLettersResponse, Status> {
+    let size = rpc::page_size(request.page_size, 50, 200)?;
+    let args = page::digest("ListDeadLetters", &[request.consumer.as_bytes()]);
+    let after: Option<After> = key.parse(&args, &request.page_token)?;
+    let mut found = Vec::new();
+    for consumer in bus.shared.consumers.all() {
+        if !request.consumer.is_empty() && request.consumer != consumer.name {
+            continue;
+        }
+        let from = after.as_ref().and_then(|after| page_start(after, consumer.name));
+        let letters = dead_letters::list(&consumer.db, consumer.name, from, size + 1).await;
+        for letter in letters.map_err(|e| unavailable(&e.into()))? {
+            found.push((letter.parked_at, letter.row.event_id, consumer.name, letter));
+        }
+    }
+    found.sort_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let more = found.len() > size;
+    found.truncate(size);
+    let next = found.last().filter(|_| more).map(|(time, event_id, consumer, _)| After {
+        micros: time.timestamp_micros(),
+        event_id: *event_id,
+        consumer: (*consumer).to_owned(),
+    });
+    Ok(ListDeadLettersResponse {
+        dead_letters: found
+            .into_iter()
+            .map(|(_, _, name, letter)| to_proto(name, letter))
+            .collect(),
+        next_page_token: next.map(|after| key.token(&args, &after)).unwrap_or_default(),
+    })
+}
+
+/// Where the next page starts among one consumer's dead letters. Pages are ordered by time, event id and consumer, so
+/// of the last event only the consumers with greater names remain.
+fn page_start(after: &After, consumer: &str) -> Option<(DateTime<Utc>, Uuid)> {
+    let time = DateTime::from_timestamp_micros(after.micros)?;
+    let shown = consumer <= after.consumer.as_str();
+    let event =
+        if shown { after.event_id.as_u128() } else { after.event_id.as_u128().checked_sub(1)? };
+    Some((time, Uuid::from_u128(event)))
+}
+
+fn to_proto(consumer: &str, letter: dead_letters::DeadLetter) -> DeadLetter {
+    let mut event = message(&letter.row.received(""));
+    event.topic = letter.topic;
+    DeadLetter {
+        consumer: consumer.to_owned(),
+        event: Some(event),
+        reason: letter.reason,
+        attempt_count: i32::try_from(letter.attempt_count).unwrap_or(i32::MAX),
+        create_time: Some(timestamp(letter.parked_at)),
+        held: letter.held,
+    }
+}
+
+pub(super) async fn replay(
+    bus: &Bus,
+    request: &ReplayDeadLettersRequest,
+) -> Result<ReplayDeadLettersResponse, Status> {
+    let mut violations = Violations::default();
+    if request.consumer.is_empty() {
+        violations.add("consumer", "must be the consumer of the dead letter");
+    }
+    let key = ids::parse(&request.key);
+    if key.is_none() {
+        violations.add("key", "must be the key of the dead letter, a UUID in lower case");
+    }
+    violations.into_result()?;
+    let mut count = 0;
+    for consumer in bus.shared.consumers.all() {
+        if let Some(key) = key.filter(|_| consumer.name == request.consumer) {
+            let marked = dead_letters::mark_for_replay(&consumer.db, consumer.name, key).await;
+            count += marked.map_err(|e| unavailable(&e.into()))?;
+            consumer.wake.send_modify(|n| *n += 1);
+        }
+    }
+    if count == 0 {
+        return Err(status::not_found(
+            "DEAD_LETTER_NOT_FOUND",
+            "this consumer has no dead letter with this key",
+        ));
+    }
+    Ok(ReplayDeadLettersResponse { event_count: i32::try_from(count).unwrap_or(i32::MAX) })
+}

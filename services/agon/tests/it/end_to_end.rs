@@ -1,0 +1,22 @@
+//! Scenarios of players and operators on every setup. They share a world per setup, because starting one is slow.
+
+use db::testing::PrintOnPanic;
+
+use crate::world::World;
+use crate::{command_line, players};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn players_and_operators() {
+    for setup in World::setups() {
+        let _guard = PrintOnPanic(&setup.kind);
+        let world = &World::small(setup.clone(), &[]);
+        players::from_registration_to_verdict(world).await;
+        players::grpc_watch_ends_with_the_verdict(world).await;
+        players::request_id_makes_submission_idempotent(world).await;
+        players::deleted_session_is_revoked(world).await;
+        command_line::submit_waits_for_the_verdict(world).await;
+        command_line::import_shows_the_report(world).await;
+        command_line::admin_resets_a_password(world).await;
+        command_line::token_is_issued_to_known_services_only(world).await;
+    }
+}
