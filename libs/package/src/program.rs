@@ -125,7 +125,7 @@ fn is_of(language: &Language, source: &Source) -> bool {
 /// With an explicit language, files may have any extension, but the judge selects sources by extension. Renames a single
 /// file, or all sources of other languages, to an extension of this language.
 fn fix_extensions(language: &Language, sources: &mut [Source]) {
-    let Some(target) = language.extensions.first() else { return };
+    let Some(new) = language.extensions.first() else { return };
     if sources.iter().any(|source| is_of(language, source)) {
         return;
     }
@@ -134,7 +134,7 @@ fn fix_extensions(language: &Language, sources: &mut [Source]) {
         let old = extension(&source.path);
         if alone || language::by_extension(old).is_some() {
             let base = source.path.strip_suffix(old).and_then(|base| base.strip_suffix('.'));
-            source.path = format!("{}.{target}", base.unwrap_or(&source.path));
+            source.path = format!("{}.{new}", base.unwrap_or(&source.path));
         }
     }
 }

@@ -84,7 +84,7 @@ fn finding_line(severity: &str, file: &str, message: &str) -> String {
     format!("{severity}: {file}: {message}\n")
 }
 
-/// Opens the package as an archive; a directory becomes a tar archive.
+/// Opens the package as one file, with its content type. A directory is packed into a tar archive.
 fn open(path: &Path) -> Result<(File, &'static str), Failure> {
     let fail = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
     if path.is_dir() {
@@ -125,7 +125,7 @@ async fn upload(
     let (send, chunks) = mpsc::channel(4);
     let reader = tokio::task::spawn_blocking(move || send_chunks(package, first, &send));
     let answer = client.import_problem(ReceiverStream::new(chunks)).await;
-    // A refused upload stops the reader, so the error of the server comes first.
+    // A refused upload stops the reader: report the refusal before read errors.
     let read = reader.await.map_err(|error| Failure::new(error.to_string()))?;
     let answer = answer?.into_inner();
     read.map_err(|error| Failure::new(format!("cannot read the package: {error}")))?;
