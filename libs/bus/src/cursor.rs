@@ -5,10 +5,12 @@ use ids::Uuid;
 
 use crate::{Error, Received, log};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cursor {
-    pub log_id: i64,
-    pub event_id: Uuid,
+db::record! {
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(crate) struct Cursor {
+        pub log_id: i64,
+        pub event_id: Uuid,
+    }
 }
 
 impl Cursor {
@@ -22,14 +24,13 @@ pub(crate) const START: Cursor = Cursor { log_id: 0, event_id: Uuid::nil() };
 
 /// Reads the cursor; creates that of a new consumer at [`START`].
 pub(crate) async fn load(db: &Db, consumer: &str, topic: &str) -> db::Result<Cursor> {
-    let found = db
-        .query("SELECT log_id, event_id FROM consumer_cursors WHERE consumer = $1 AND topic = $2")
-        .bind(consumer)
-        .bind(topic)
-        .fetch_optional::<(i64, Uuid)>()
-        .await?;
-    if let Some((log_id, event_id)) = found {
-        return Ok(Cursor { log_id, event_id });
+    let find = || {
+        db.query("SELECT log_id, event_id FROM consumer_cursors WHERE consumer = $1 AND topic = $2")
+            .bind(consumer)
+            .bind(topic)
+    };
+    if let Some(cursor) = find().fetch_optional().await? {
+        return Ok(cursor);
     }
     db.transact(|mut tx| async move {
         let now = tx.now();
@@ -48,13 +49,7 @@ pub(crate) async fn load(db: &Db, consumer: &str, topic: &str) -> db::Result<Cur
     })
     .await?;
     // Another process may have created and moved it.
-    let (log_id, event_id) = db
-        .query("SELECT log_id, event_id FROM consumer_cursors WHERE consumer = $1 AND topic = $2")
-        .bind(consumer)
-        .bind(topic)
-        .fetch_one()
-        .await?;
-    Ok(Cursor { log_id, event_id })
+    find().fetch_one().await
 }
 
 /// Locks the cursor until the transaction ends, so that two processes cannot apply the same event. Returns false if it

@@ -13,17 +13,11 @@ db::record! {
     /// A dead letter as operators see it.
     pub(crate) struct DeadLetter {
         pub topic: String,
-        pub log_id: i64,
-        pub event_id: Uuid,
-        pub type_name: String,
-        pub aggregate_id: Uuid,
-        pub aggregate_version: i64,
-        pub occurred_at: DateTime<Utc>,
-        pub data: Vec<u8>,
         pub reason: String,
         pub attempt_count: i64,
         pub held: bool,
         pub parked_at: DateTime<Utc>,
+        ..pub row: Row,
     }
 }
 
@@ -92,7 +86,7 @@ pub(crate) async fn list(
     let mut query = db
         .query(
             "SELECT topic, log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
-                    occurred_at, data, reason, attempt_count, held, parked_at
+                    occurred_at, traceparent, data, reason, attempt_count, held, parked_at
              FROM dead_letters WHERE consumer = $1",
         )
         .bind(consumer);

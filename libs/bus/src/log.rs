@@ -9,6 +9,7 @@ use crate::{Received, Topic};
 
 db::record! {
     /// An event as a row of `event_log`, `dead_letters` or `outbox`.
+    #[derive(Clone)]
     pub(crate) struct Row {
         pub log_id: i64,
         pub event_id: Uuid,
@@ -25,31 +26,8 @@ db::record! {
     /// A [`Row`] with its topic and, in an outbox, its lane.
     pub(crate) struct TopicRow {
         pub lane: i64,
-        pub log_id: i64,
-        pub event_id: Uuid,
-        pub type_name: String,
-        pub aggregate_id: Uuid,
-        pub aggregate_version: i64,
-        pub occurred_at: DateTime<Utc>,
-        pub traceparent: Option<String>,
-        pub data: Vec<u8>,
         pub topic: String,
-    }
-}
-
-impl TopicRow {
-    pub(crate) fn split(self) -> (Row, String) {
-        let row = Row {
-            log_id: self.log_id,
-            event_id: self.event_id,
-            type_name: self.type_name,
-            aggregate_id: self.aggregate_id,
-            aggregate_version: self.aggregate_version,
-            occurred_at: self.occurred_at,
-            traceparent: self.traceparent,
-            data: self.data,
-        };
-        (row, self.topic)
+        ..pub row: Row,
     }
 }
 

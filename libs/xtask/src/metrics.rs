@@ -28,7 +28,7 @@ pub fn check(tree: &Tree) -> Result<Vec<Finding>, Error> {
     let mut findings: Vec<Finding> = missing.collect();
     let unknown = described.difference(&recorded);
     findings.extend(unknown.map(|name| format!("{HELP}: {name} is not recorded")));
-    for file in files.iter().filter(|file| WATCHING.iter().any(|folder| file.starts_with(place))) {
+    for file in files.iter().filter(|file| WATCHING.iter().any(|folder| file.starts_with(folder))) {
         let text = tree.read(file).unwrap_or_default();
         let unknown = names(&text).into_iter().filter(|name| !is_recorded(name, &recorded));
         findings.extend(unknown.map(|name| format!("{file}: {name} is not recorded")));

@@ -7,14 +7,11 @@ use ids::Uuid;
 use metrics::counter;
 
 use crate::Error;
-use crate::log::{Row, TopicRow};
+use crate::log::TopicRow;
 
 /// The most rows and bytes of one lane that one read returns. The last row may exceed the bytes.
 const MAX_ROWS: usize = 2000;
 const MAX_BYTES: usize = 2 << 20;
-
-/// A row and its topic. `row.log_id` is the outbox id.
-pub(super) type OutboxRow = (Row, String);
 
 /// Rows that [`read`] must not return.
 pub(super) struct Exclude<'a> {
@@ -28,12 +25,12 @@ pub(super) struct Exclude<'a> {
     pub refused_keys: bool,
 }
 
-/// The next rows of these lanes, by id.
+/// The next rows of these lanes, by id, which is their `log_id`.
 pub(super) async fn read(
     db: &Db,
     lanes: &[i64],
     exclude: Exclude<'_>,
-) -> Result<Vec<OutboxRow>, Error> {
+) -> Result<Vec<TopicRow>, Error> {
     let query = db.query(
         "SELECT lane, id AS log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
                 occurred_at, traceparent, data, topic
@@ -45,18 +42,18 @@ pub(super) async fn read(
     let [rows, bytes] = [MAX_ROWS, MAX_BYTES].map(|max| i64::try_from(max).unwrap_or(i64::MAX));
     let query = query.push(", ").push_bind(rows).push(", ").push_bind(bytes).push(")");
     let mut rows: Vec<TopicRow> = query.fetch_all().await?;
-    rows.sort_by_key(|row| row.log_id);
+    rows.sort_by_key(|row| row.row.log_id);
     // A lane that reached a limit has more rows; they come before rows of other lanes with higher ids.
     let last = |lane: i64| {
         let of_lane = || rows.iter().filter(|row| row.lane == lane);
-        let bytes: usize = of_lane().map(|row| row.data.len()).sum();
+        let bytes: usize = of_lane().map(|row| row.row.data.len()).sum();
         let limited = bytes >= MAX_BYTES || of_lane().count() >= MAX_ROWS;
-        of_lane().next_back().filter(|_| limited).map(|row| row.log_id)
+        of_lane().next_back().filter(|_| limited).map(|row| row.row.log_id)
     };
     if let Some(last) = lanes.iter().filter_map(|lane| last(*lane)).min() {
-        rows.retain(|row| row.log_id <= last);
+        rows.retain(|row| row.row.log_id <= last);
     }
-    Ok(rows.into_iter().map(TopicRow::split).collect())
+    Ok(rows)
 }
 
 /// Rows that the broker has acknowledged and the outbox still contains.

@@ -22,8 +22,9 @@ use super::Kafka;
 use super::known_topics::KnownTopics;
 use super::lane_leases::LaneLeases;
 use super::lower_bound::LowerBound;
-use super::outbox_rows::{self, Exclude, OutboxRow, Published};
+use super::outbox_rows::{self, Exclude, Published};
 use crate::health::RelayHealth;
+use crate::log::TopicRow;
 use crate::{Error, Retry, Stop};
 use delivery::Batch;
 
@@ -246,9 +247,9 @@ impl<'a> Publisher<'a> {
     }
 
     /// Records the size of the queue, as far as it was read.
-    fn measure(&self, rows: &[OutboxRow]) {
+    fn measure(&self, rows: &[TopicRow]) {
         let now = self.db().clock().now();
-        let age = rows.first().map_or(0, |(row, _)| (now - row.occurred_at).num_milliseconds());
+        let age = rows.first().map_or(0, |first| (now - first.row.occurred_at).num_milliseconds());
         let service = self.db().service().to_owned();
         #[expect(clippy::cast_precision_loss, reason = "gauges")]
         {

@@ -11,6 +11,7 @@ use super::topic_index::{TopicIndex, each};
 use super::{OnProgress, Promotion, Service};
 use crate::dead_letters::NewDeadLetter;
 use crate::kafka::{Kafka, partition_of, partition_range};
+use crate::log::Row;
 use crate::{Error, Received, Topic, inbox, outbox};
 
 /// The name of the step.
@@ -29,18 +30,12 @@ db::record! {
     struct DeadLetter {
         consumer: String,
         topic: String,
-        event_id: Uuid,
-        type_name: String,
-        aggregate_id: Uuid,
-        aggregate_version: i64,
-        occurred_at: DateTime<Utc>,
-        traceparent: Option<String>,
-        data: Vec<u8>,
         reason: String,
         attempt_count: i64,
         held: bool,
         replay: bool,
         parked_at: DateTime<Utc>,
+        ..row: Row,
     }
 }
 
@@ -99,8 +94,9 @@ impl Service {
     async fn dead_letters(&self) -> db::Result<Vec<DeadLetter>> {
         self.source
             .query(
-                "SELECT consumer, topic, event_id, type AS type_name, aggregate_id, aggregate_version,
-                        occurred_at, traceparent, data, reason, attempt_count, held, replay, parked_at
+                "SELECT consumer, topic, log_id, event_id, type AS type_name, aggregate_id,
+                        aggregate_version, occurred_at, traceparent, data, reason, attempt_count,
+                        held, replay, parked_at
                  FROM dead_letters ORDER BY consumer, topic, log_id",
             )
             .fetch_all()
@@ -163,19 +159,9 @@ async fn insert_dead_letter(
     topic: &Topic,
     index: &TopicIndex,
 ) -> db::Result<()> {
-    let position = index.first_position.get(&letter.event_id);
+    let position = index.first_position.get(&letter.row.event_id);
     let Some(position) = position else { return Err(db::Error::NotFound) };
-    let event = Received {
-        log_id: *position,
-        id: letter.event_id,
-        topic: topic.name,
-        type_name: letter.type_name.clone(),
-        aggregate_id: letter.aggregate_id,
-        version: letter.aggregate_version,
-        time: letter.occurred_at,
-        traceparent: letter.traceparent.clone(),
-        data: letter.data.clone().into(),
-    };
+    let event = Received { log_id: *position, ..letter.row.clone().received(topic.name) };
     let new = NewDeadLetter {
         event: &event,
         reason: &letter.reason,

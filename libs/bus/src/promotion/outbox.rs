@@ -6,7 +6,7 @@ use db::promotion::{Progress, progress, save_progress};
 
 use super::{OnProgress, Promotion, Service};
 use crate::Error;
-use crate::log::{Row, TopicRow};
+use crate::log::TopicRow;
 use crate::outbox::{Table, insert};
 
 /// Events of one transaction.
@@ -69,18 +69,13 @@ impl Service {
                 .fetch_all()
                 .await?;
             let count = i64::try_from(rows.len()).unwrap_or(BATCH);
-            let cursor = rows.last().map_or(at.cursor, |row| row.log_id);
+            let cursor = rows.last().map_or(at.cursor, |row| row.row.log_id);
             let next = Progress { cursor, rows: at.rows + count, done: count < BATCH };
-            let rows: Vec<(Row, String)> = rows.into_iter().map(TopicRow::split).collect();
             let rows = &rows;
             self.target
                 .transact(|mut tx| async move {
-                    insert(
-                        &mut tx,
-                        Table::OUTBOX,
-                        rows.iter().map(|(row, topic)| (topic.as_str(), row)),
-                    )
-                    .await?;
+                    insert(&mut tx, Table::OUTBOX, rows.iter().map(|r| (r.topic.as_str(), &r.row)))
+                        .await?;
                     save_progress(&mut tx, STEP, next).await
                 })
                 .await?;

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use tonic::Status;
 
 use super::{message, timestamp, unavailable};
-use crate::log::Row;
 use crate::{Bus, dead_letters};
 
 /// The keyset cursor of a page: the last dead letter of the previous page.
@@ -38,7 +37,7 @@ pub(super) async fn list(
         let from = after.as_ref().and_then(|after| page_start(after, consumer.name));
         let letters = dead_letters::list(&consumer.db, consumer.name, from, size + 1).await;
         for letter in letters.map_err(|e| unavailable(&e.into()))? {
-            found.push((letter.parked_at, letter.event_id, consumer.name, letter));
+            found.push((letter.parked_at, letter.row.event_id, consumer.name, letter));
         }
     }
     found.sort_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
@@ -70,17 +69,7 @@ fn page_start(after: &After, consumer: &str) -> Option<(DateTime<Utc>, Uuid)> {
 }
 
 fn to_proto(consumer: &str, letter: dead_letters::DeadLetter) -> DeadLetter {
-    let row = Row {
-        log_id: letter.log_id,
-        event_id: letter.event_id,
-        type_name: letter.type_name,
-        aggregate_id: letter.aggregate_id,
-        aggregate_version: letter.aggregate_version,
-        occurred_at: letter.occurred_at,
-        traceparent: None,
-        data: letter.data,
-    };
-    let mut event = message(&row.received(""));
+    let mut event = message(&letter.row.received(""));
     event.topic = letter.topic;
     DeadLetter {
         consumer: consumer.to_owned(),

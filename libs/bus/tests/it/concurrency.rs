@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bus::{Event, outbox};
 use proto::event::{SubmissionCreated, UserUpdated};
 
-use crate::world::{SECRETS, Slow, USERS, World, update_in};
+use crate::world::{Inject, SECRETS, Slow, USERS, World, update_in};
 
 /// Sixteen writers update a few hot rows in transactions of random length; one in ten is rolled back.
 pub async fn write(world: &World, rounds: usize) {
@@ -56,8 +56,7 @@ async fn committed_events_are_applied_exactly_once_in_order() {
         let running = world.start();
         write(&world, 25).await;
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([running]).await;
     })
     .await;
 }
@@ -82,8 +81,7 @@ async fn events_of_a_slow_commit_are_not_skipped() {
             slow_commit.await.unwrap();
             world.all_applied(&[]).await;
         }
-        running.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([running]).await;
     })
     .await;
 }
@@ -98,8 +96,7 @@ async fn two_processes_of_one_consumer_apply_each_event_once() {
         two.kill().await;
         write(&world, 8).await;
         world.all_applied(&[]).await;
-        one.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([one]).await;
     })
     .await;
 }
@@ -111,7 +108,7 @@ async fn crash_within_a_batch_applies_no_event_twice() {
         for _ in 0..30 {
             users.push(world.user().await);
         }
-        world.faults.hang(users[20]);
+        world.faults.inject(users[20], Inject::Hang);
         for _ in 0..3 {
             let running = world.start();
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -121,8 +118,7 @@ async fn crash_within_a_batch_applies_no_event_twice() {
         world.faults.clear();
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([running]).await;
     })
     .await;
 }
@@ -141,8 +137,7 @@ async fn repeated_kills_lose_no_event() {
         }
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([running]).await;
     })
     .await;
 }
@@ -203,8 +198,7 @@ async fn events_of_a_large_transaction_keep_their_order() {
         tx.commit().await.unwrap();
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([running]).await;
     })
     .await;
 }

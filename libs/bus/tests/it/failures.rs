@@ -2,13 +2,13 @@
 
 use db::testing::eventually;
 
-use crate::world::{CONSUMER, World};
+use crate::world::{CONSUMER, Inject, World};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn permanent_failure_blocks_only_its_key() {
     World::on_each_database(async |world| {
         let (good, bad) = (world.user().await, world.user().await);
-        world.faults.fail_permanently(bad);
+        world.faults.inject(bad, Inject::Permanent);
         let running = world.start();
         for _ in 0..5 {
             world.update(bad).await;
@@ -42,9 +42,9 @@ async fn eighth_failure_makes_a_dead_letter() {
     World::on_each_database(async |world| {
         let (recovering, failing, panicking) =
             (world.user().await, world.user().await, world.user().await);
-        world.faults.fail(recovering, 7);
-        world.faults.fail(failing, 100);
-        world.faults.panic(panicking);
+        world.faults.inject(recovering, Inject::Failures(7));
+        world.faults.inject(failing, Inject::Failures(100));
+        world.faults.inject(panicking, Inject::Panic);
         let running = world.start();
         world.all_applied(&[failing, panicking]).await;
         eventually("there are two dead letters", || async { world.dead_letters().await == 2 })
@@ -67,7 +67,7 @@ async fn eighth_failure_makes_a_dead_letter() {
 async fn transient_failures_are_retried_without_limit() {
     World::on_each_database(async |world| {
         let id = world.user().await;
-        world.faults.fail_transiently(id, 50);
+        world.faults.inject(id, Inject::Transient(50));
         let running = world.start();
         world.all_applied(&[]).await;
         assert_eq!(world.dead_letters().await, 0);
@@ -80,7 +80,7 @@ async fn transient_failures_are_retried_without_limit() {
 async fn consumer_stops_during_retries() {
     World::on_each_database(async |world| {
         let id = world.user().await;
-        world.faults.fail_transiently(id, u32::MAX);
+        world.faults.inject(id, Inject::Transient(u32::MAX));
         let running = world.start();
         eventually("the handler has failed", || async { world.faults.calls(id) > 3 }).await;
         assert!(world.bus.health().unwrap_err().contains("is retried: injected"));
@@ -88,8 +88,7 @@ async fn consumer_stops_during_retries() {
         world.faults.clear();
         let running = world.start();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([running]).await;
     })
     .await;
 }

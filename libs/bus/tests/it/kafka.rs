@@ -13,13 +13,9 @@ use rdkafka::message::{Header, Headers as _, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::concurrency::write;
-use crate::world::{CONSUMER, World, kafka_url};
+use crate::world::{CONSUMER, Inject, World, kafka_url};
 
 const TOPIC: &str = "agon.user.v1";
-
-async fn number(world: &World, sql: &'static str) -> i64 {
-    world.auth.query(sql).fetch_scalar().await.unwrap()
-}
 
 /// The settings of a plain client.
 fn client(world: &World) -> ClientConfig {
@@ -57,10 +53,8 @@ async fn committed_events_are_applied_exactly_once_in_order() {
     let (relay, running) = (world.relay(), world.start());
     write(&world, 25).await;
     world.all_applied(&[]).await;
-    relay.stop().await;
-    running.stop().await;
-    world.assert_exactly_once().await;
-    assert_eq!(number(&world, "SELECT count(*) FROM outbox").await, 0);
+    world.stop_and_check([relay, running]).await;
+    assert_eq!(world.outbox_rows().await, 0);
 }
 
 /// A broker that only this test uses.
@@ -140,15 +134,9 @@ async fn broker_crash_and_restart_lose_no_event() {
     })
     .await;
     broker.restart();
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while world.committed(&[]).await != world.seen().await {
-        assert!(Instant::now() < deadline, "not all events are applied: {:?}", world.bus.health());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    world.all_applied_within(Duration::from_secs(120)).await;
     eventually("the bus is healthy", || async { world.bus.health().is_ok() }).await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
 /// The CloudEvents binding, as other programs see it.
@@ -194,9 +182,7 @@ async fn relays_and_consumers_can_stop_and_crash_at_any_time() {
     write(&world, 8).await;
     one.stop().await;
     world.all_applied(&[]).await;
-    three.stop().await;
-    second.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([three, second]).await;
 }
 
 /// A relay that dies between the broker's acknowledgement and the deletion publishes duplicates.
@@ -209,10 +195,7 @@ async fn events_published_twice_are_applied_once() {
     }
     world.auth.script("CREATE TABLE before AS SELECT * FROM outbox").await;
     let relay = world.relay();
-    eventually("the outbox is published", || async {
-        number(&world, "SELECT count(*) FROM outbox").await == 0
-    })
-    .await;
+    world.outbox_has(0).await;
     world
         .auth
         .script(
@@ -223,16 +206,11 @@ async fn events_published_twice_are_applied_once() {
         )
         .await;
     world.update(id).await;
-    eventually("the outbox is published again", || async {
-        number(&world, "SELECT count(*) FROM outbox").await == 0
-    })
-    .await;
+    world.outbox_has(0).await;
     let running = world.start();
     world.all_applied(&[]).await;
     assert_eq!(messages(&world, TOPIC, 13).await.len(), 13);
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
 /// Each becomes a dead letter under its key, with a copy for the dead-letter topic.
@@ -297,10 +275,7 @@ async fn refused_event_blocks_its_key_until_it_is_fixed() {
         .await;
     let (relay, running) = (world.relay(), world.start());
     world.update(other).await;
-    eventually("the other events are published", || async {
-        number(&world, "SELECT count(*) FROM outbox").await == 2
-    })
-    .await;
+    world.outbox_has(2).await;
     assert!(world.bus.health().unwrap_err().contains("1 keys of auth are blocked"));
     world
         .auth
@@ -308,9 +283,7 @@ async fn refused_event_blocks_its_key_until_it_is_fixed() {
         .await;
     world.all_applied(&[]).await;
     eventually("the bus is healthy", || async { world.bus.health().is_ok() }).await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -342,12 +315,10 @@ async fn missing_topic_delays_only_its_own_events() {
         admin.create_topics([&NewTopic::new(&topic, 1, copies)], &AdminOptions::new()).await;
     created.unwrap().remove(0).unwrap();
     eventually("its events are published", || async {
-        number(&world, "SELECT count(*) FROM outbox").await == 0 && world.bus.health().is_ok()
+        world.outbox_rows().await == 0 && world.bus.health().is_ok()
     })
     .await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
 /// The key continues after a replay.
@@ -355,7 +326,7 @@ async fn missing_topic_delays_only_its_own_events() {
 async fn dead_letter_blocks_only_its_key_until_replayed() {
     let Some(world) = World::on_kafka().await else { return };
     let (bad, good) = (world.user().await, world.user().await);
-    world.faults.fail_permanently(bad);
+    world.faults.inject(bad, Inject::Permanent);
     let (relay, running) = (world.relay(), world.start());
     for _ in 0..5 {
         world.update(bad).await;
@@ -372,9 +343,7 @@ async fn dead_letter_blocks_only_its_key_until_replayed() {
     world.update(good).await;
     world.update(bad).await;
     world.all_applied(&[]).await;
-    running.stop().await;
-    relay.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running, relay]).await;
 }
 
 /// The cursor is authoritative, not the offsets committed to Kafka.
@@ -399,8 +368,7 @@ async fn restored_consumer_database_is_detected() {
         .await;
     let running = world.start();
     world.all_applied(&[]).await;
-    running.stop().await;
-    world.assert_exactly_once().await;
+    world.stop_and_check([running]).await;
     // A cursor after the end of the topic.
     world
         .reader

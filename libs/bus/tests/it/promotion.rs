@@ -7,7 +7,7 @@ use db::Db;
 use db::promotion as tables;
 use db::testing::{Kind, eventually};
 
-use crate::world::World;
+use crate::world::{Inject, World};
 
 async fn copied(from: &Db, to: &Db) {
     for table in tables::tables(from, to, &MOVED_TABLES).await.unwrap() {
@@ -20,7 +20,7 @@ async fn promoted_consumers_continue_after_their_last_event() {
     let Some(target) = World::on_kafka().await else { return };
     let source = World::new(&Kind::Sqlite).await;
     let (good, bad) = (source.user().await, source.user().await);
-    source.faults.fail_permanently(bad);
+    source.faults.inject(bad, Inject::Permanent);
     let running = source.start();
     for _ in 0..20 {
         source.user().await;
@@ -68,7 +68,7 @@ async fn promoted_consumers_continue_after_their_last_event() {
     assert!(steps.iter().any(|(step, ..)| step == "publishing"), "{steps:?}");
 
     // The handler's inserts would fail if an event was applied twice.
-    target.faults.fail_permanently(bad);
+    target.faults.inject(bad, Inject::Permanent);
     let (relay, running) = (target.relay(), target.start());
     target.all_applied(&[bad]).await;
     assert!(target.seen().await.contains_key(&late));
@@ -81,9 +81,7 @@ async fn promoted_consumers_continue_after_their_last_event() {
     replay.await.unwrap();
     target.update(good).await;
     target.all_applied(&[]).await;
-    target.assert_exactly_once().await;
-    relay.stop().await;
-    running.stop().await;
+    target.stop_and_check([relay, running]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -91,11 +89,7 @@ async fn topics_with_foreign_events_are_refused() {
     let Some(target) = World::on_kafka().await else { return };
     target.user().await;
     let relay = target.relay();
-    let count = "SELECT count(*) FROM outbox";
-    eventually("the outbox is published", || async {
-        target.auth.query(count).fetch_scalar::<i64>().await.unwrap() == 0
-    })
-    .await;
+    target.outbox_has(0).await;
     relay.stop().await;
     let source = World::new(&Kind::Sqlite).await;
     source.user().await;

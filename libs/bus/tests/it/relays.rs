@@ -48,11 +48,10 @@ async fn relays_suspended_past_their_leases_publish_only_duplicates() {
     let mut relays = vec![world.relay(), world.relay()];
     relays.extend(gates.iter().map(|gate| world.relay_within(|relay| gate.clone().hold(relay))));
     let running = world.start();
-    let until = |time| Instant::now() + time;
 
     for paused in [true, false] {
         gates.iter().for_each(|gate| gate.set(paused));
-        let end = until(if paused { PAST_LEASE } else { Duration::from_secs(2) });
+        let end = Instant::now() + if paused { PAST_LEASE } else { Duration::from_secs(2) };
         while Instant::now() < end {
             write(&world, 4).await;
         }
@@ -64,14 +63,7 @@ async fn relays_suspended_past_their_leases_publish_only_duplicates() {
         gate.set(false);
         write(&world, 8).await;
     }
-    let deadline = until(Duration::from_secs(120));
-    while world.committed(&[]).await != world.seen().await {
-        assert!(Instant::now() < deadline, "not all events are applied: {:?}", world.bus.health());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    for relay in relays {
-        relay.stop().await;
-    }
-    running.stop().await;
-    world.assert_exactly_once().await;
+    world.all_applied_within(Duration::from_secs(120)).await;
+    relays.push(running);
+    world.stop_and_check(relays).await;
 }

@@ -88,9 +88,7 @@ async fn events_are_published_and_applied_over_tls_and_sasl() {
         let user = world.user().await;
         world.update(user).await;
         world.all_applied(&[]).await;
-        world.assert_exactly_once().await;
-        relay.stop().await;
-        consumer.stop().await;
+        world.stop_and_check([relay, consumer]).await;
     }
 }
 

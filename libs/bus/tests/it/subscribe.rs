@@ -15,7 +15,7 @@ use proto::event::{
 use rpc::{PageKey, RootSecret};
 use tonic::{Code, Request, Status, Streaming};
 
-use crate::world::{CONSUMER, SECRETS, World};
+use crate::world::{CONSUMER, Inject, SECRETS, World};
 
 fn caller(kind: Kind, id: Uuid) -> Caller {
     let principal = Principal { kind, id, ..Principal::anonymous() };
@@ -178,8 +178,8 @@ async fn closing_the_bus_ends_streams_with_unavailable() {
 async fn dead_letters_are_listed_and_replayed_in_order() {
     World::on_each_database(async |world| {
         let (one, two) = (world.user().await, world.user().await);
-        world.faults.fail_permanently(one);
-        world.faults.fail_permanently(two);
+        world.faults.inject(one, Inject::Permanent);
+        world.faults.inject(two, Inject::Permanent);
         let running = world.start();
         for _ in 0..3 {
             world.update(one).await;
@@ -210,7 +210,7 @@ async fn dead_letters_are_listed_and_replayed_in_order() {
         };
         // A replay that fails keeps all dead letters.
         world.faults.clear();
-        world.faults.panic(one);
+        world.faults.inject(one, Inject::Panic);
         assert_eq!(replay(CONSUMER, one.to_string()).await.unwrap().event_count, 4);
         eventually("the replay has failed", || async {
             let marked = world.reader.query("SELECT count(*) FROM dead_letters WHERE replay = $1");
@@ -231,8 +231,7 @@ async fn dead_letters_are_listed_and_replayed_in_order() {
         world.all_applied(&[two]).await;
         replay(CONSUMER, two.to_string()).await.unwrap();
         world.all_applied(&[]).await;
-        running.stop().await;
-        world.assert_exactly_once().await;
+        world.stop_and_check([running]).await;
 
         let missing = replay(CONSUMER, one.to_string()).await.unwrap_err();
         assert_eq!(missing.code(), Code::NotFound);

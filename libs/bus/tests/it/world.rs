@@ -1,13 +1,13 @@
 //! A producing and a consuming service, and a handler with injected faults.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bus::{
     Bus, Consumer, Consumes, Event, Fault, Handler, KafkaConfig, Received, Retry, Topic, outbox,
 };
-use db::testing::{self, Kind, TestDb};
+use db::testing::{self, Kind, TestDb, eventually};
 use db::{AtCommit, Db, Migration, Migrations, Tx};
 use futures_util::future::BoxFuture;
 use ids::Uuid;
@@ -64,19 +64,19 @@ pub fn kafka_url() -> Option<String> {
     url
 }
 
-/// Faults by aggregate id. Shared by the handler and the test.
-#[derive(Clone, Default)]
-pub struct Faults(Arc<Mutex<Injected>>);
-
-#[derive(Default)]
-struct Injected {
-    permanent: HashSet<Uuid>,
-    panic: HashSet<Uuid>,
-    fail: BTreeMap<Uuid, u32>,
-    transient: BTreeMap<Uuid, u32>,
-    hang: HashSet<Uuid>,
-    calls: BTreeMap<Uuid, u32>,
+/// What the handler does instead of succeeding; with a number, in this many calls.
+#[derive(Clone, Copy)]
+pub enum Inject {
+    Permanent,
+    Panic,
+    Hang,
+    Failures(u32),
+    Transient(u32),
 }
+
+/// Injected faults and the calls of the handler since then, by aggregate id. Shared by the handler and the test.
+#[derive(Clone, Default)]
+pub struct Faults(Arc<Mutex<BTreeMap<Uuid, (Inject, u32)>>>);
 
 impl World {
     pub async fn new(kind: &Kind) -> Self {
@@ -185,10 +185,30 @@ impl World {
 
     /// Waits until all events of all users except `except` are applied.
     pub async fn all_applied(&self, except: &[Uuid]) {
-        db::testing::eventually("all events are applied", || async {
+        eventually("all events are applied", || async {
             self.committed(except).await == self.seen().await
         })
         .await;
+    }
+
+    /// [`World::all_applied`], without exceptions and with a longer timeout.
+    pub async fn all_applied_within(&self, timeout: Duration) {
+        let applied = async {
+            while self.committed(&[]).await != self.seen().await {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let applied = tokio::time::timeout(timeout, applied).await;
+        assert!(applied.is_ok(), "not all events are applied: {:?}", self.bus.health());
+    }
+
+    pub async fn outbox_rows(&self) -> i64 {
+        self.auth.query("SELECT count(*) FROM outbox").fetch_scalar().await.unwrap()
+    }
+
+    /// Waits until the outbox has this many rows.
+    pub async fn outbox_has(&self, rows: i64) {
+        eventually("the outbox is published", || async { self.outbox_rows().await == rows }).await;
     }
 
     pub async fn committed(&self, except: &[Uuid]) -> BTreeMap<Uuid, i64> {
@@ -220,6 +240,14 @@ impl World {
         assert_eq!(number(&self.reader, "SELECT count(*) FROM applied").await, committed);
         let disorder = "SELECT CAST(sum(disorder) AS BIGINT) FROM seen";
         assert_eq!(number(&self.reader, disorder).await, 0);
+    }
+
+    /// Stops these in order, then [`World::assert_exactly_once`].
+    pub async fn stop_and_check(&self, running: impl IntoIterator<Item = Running>) {
+        for running in running {
+            running.stop().await;
+        }
+        self.assert_exactly_once().await;
     }
 
     pub async fn dead_letters(&self) -> i64 {
@@ -264,7 +292,7 @@ impl Running {
     /// Aborts it.
     pub async fn kill(self) {
         self.task.abort();
-        db::testing::eventually("the task has ended", || async { self.task.is_finished() }).await;
+        eventually("the task has ended", || async { self.task.is_finished() }).await;
     }
 }
 
@@ -275,36 +303,23 @@ impl Drop for Running {
 }
 
 impl Faults {
-    fn with<T>(&self, change: impl FnOnce(&mut Injected) -> T) -> T {
-        change(&mut self.0.lock().unwrap())
-    }
-
-    pub fn fail_permanently(&self, id: Uuid) {
-        self.with(|injected| injected.permanent.insert(id));
-    }
-
-    pub fn panic(&self, id: Uuid) {
-        self.with(|injected| injected.panic.insert(id));
-    }
-
-    pub fn fail(&self, id: Uuid, times: u32) {
-        self.with(|injected| injected.fail.insert(id, times));
-    }
-
-    pub fn fail_transiently(&self, id: Uuid, times: u32) {
-        self.with(|injected| injected.transient.insert(id, times));
-    }
-
-    pub fn hang(&self, id: Uuid) {
-        self.with(|injected| injected.hang.insert(id));
+    pub fn inject(&self, id: Uuid, fault: Inject) {
+        self.0.lock().unwrap().insert(id, (fault, 0));
     }
 
     pub fn clear(&self) {
-        self.with(|injected| *injected = Injected::default());
+        self.0.lock().unwrap().clear();
     }
 
     pub fn calls(&self, id: Uuid) -> u32 {
-        self.with(|injected| injected.calls.get(&id).copied().unwrap_or(0))
+        self.0.lock().unwrap().get(&id).map_or(0, |(_, calls)| *calls)
+    }
+
+    fn next_call(&self, id: Uuid) -> Option<(Inject, u32)> {
+        let mut faults = self.0.lock().unwrap();
+        let (_, calls) = faults.get_mut(&id)?;
+        *calls += 1;
+        faults.get(&id).copied()
     }
 }
 
@@ -330,29 +345,15 @@ impl Handler for Applier {
         .bind(event.version)
         .execute()
         .await?;
-        self.0.with(|injected| *injected.calls.entry(id).or_default() += 1);
-        if self.0.with(|injected| injected.hang.contains(&id)) {
-            std::future::pending::<()>().await;
+        match self.0.next_call(id) {
+            Some((Inject::Permanent, _)) => Err(Fault::permanent("injected")),
+            Some((Inject::Panic, _)) => panic!("injected panic"),
+            Some((Inject::Hang, _)) => std::future::pending().await,
+            Some((Inject::Failures(times), call)) if call <= times => Err(Fault::retry("injected")),
+            Some((Inject::Transient(times), call)) if call <= times => {
+                Err(Fault::Transient("injected".into()))
+            }
+            _ => Ok(()),
         }
-        assert!(!self.0.with(|injected| injected.panic.contains(&id)), "injected panic");
-        self.0.with(|injected| {
-            let takes = |times: Option<&mut u32>| {
-                times.is_some_and(|left| {
-                    let fails = *left > 0;
-                    *left = left.saturating_sub(1);
-                    fails
-                })
-            };
-            if injected.permanent.contains(&id) {
-                return Err(Fault::permanent("injected"));
-            }
-            if takes(injected.transient.get_mut(&id)) {
-                return Err(Fault::Transient("injected".into()));
-            }
-            if takes(injected.fail.get_mut(&id)) {
-                return Err(Fault::retry("injected"));
-            }
-            Ok(())
-        })
     }
 }

@@ -17,7 +17,7 @@ pub fn line(text: Arguments<'_>) {
 }
 
 /// Prints a text without adding a line break.
-pub fn text(text: impl Display) {
+pub fn print(text: impl Display) {
     write(format_args!("{text}"));
 }
 

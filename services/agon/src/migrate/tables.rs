@@ -115,7 +115,8 @@ async fn copy_service(from: &Db, to: &Db, excluded: &[&str]) -> Result<(), CopyE
     }
     promotion::raise_sequences(from, to, &tables).await?;
     let done = Progress { done: true, ..Progress::default() };
-    to.transact(|mut tx| async move { promotion::save_progress(&mut tx, VERIFIED, done).await }).await?;
+    to.transact(|mut tx| async move { promotion::save_progress(&mut tx, VERIFIED, done).await })
+        .await?;
     Ok(())
 }
 

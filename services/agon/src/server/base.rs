@@ -91,7 +91,7 @@ impl Base {
 
     /// The credential of a role's service account.
     pub fn credentials(&self, account: Role) -> Result<Credentials, Failure> {
-        let key = keys::load_or_make(&self.config, account.name())?;
+        let key = keys::load_or_create(&self.config, account.name())?;
         Ok(Credentials::new(account.name(), key, self.channel(Role::Auth)?, self.clock.clone()))
     }
 

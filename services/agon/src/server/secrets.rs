@@ -49,7 +49,7 @@ mod tests {
         let configured = Config { root_secret: Some("07".repeat(32)), ..Config::default() };
         assert_eq!(root(&configured, &data).unwrap().to_hex(), "07".repeat(32));
         let invalid = Config { root_secret: Some("07".into()), ..Config::default() };
-        assert!(root(&wrong, &data).is_err());
+        assert!(root(&invalid, &data).is_err());
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Queue {
     pub async fn publish_progress(self, shutdown: Shutdown) {
         let lease = Duration::from_secs(self.0.config.lease_seconds);
         loop {
-            if shutdown.unless_begun(self.0.unshown.notified()).await.is_none() {
+            if shutdown.unless_begun(self.0.progress_changed.notified()).await.is_none() {
                 return;
             }
             for (id, snapshot) in self.take_unpublished() {

@@ -67,14 +67,10 @@ pub(super) fn solution(config: &Config, data: &pb::JudgeData) -> Option<Plan> {
             expected: Expected::Answer(test.answer.clone(), checker),
         }
     };
-    let compile = Budget {
-        cpu: duration(limits.compile_time_limit)
-            .unwrap_or(Duration::from_secs(config.compile_seconds)),
-        wall: Duration::from_secs(config.compile_wall_seconds),
-        memory: positive(limits.compile_memory_limit_bytes)
-            .unwrap_or(config.compile_memory_mib << 20),
-    };
-    let wall = compile.wall.max(compile.cpu * 2);
+    let budget = Budget::configured(config);
+    let cpu = duration(limits.compile_time_limit).unwrap_or(budget.cpu);
+    let memory = positive(limits.compile_memory_limit_bytes).unwrap_or(budget.memory);
+    let wall = budget.wall.max(cpu * 2);
     Some(Plan {
         cases: data.tests.iter().map(case).collect(),
         run_all: false,
@@ -83,7 +79,7 @@ pub(super) fn solution(config: &Config, data: &pb::JudgeData) -> Option<Plan> {
         memory: positive(limits.memory_limit_bytes).unwrap_or(512 << 20),
         output: positive(limits.output_limit_bytes).unwrap_or(64 << 20),
         arguments: Vec::new(),
-        compile: Budget { wall, ..compile },
+        compile: Budget { cpu, wall, memory },
     })
 }
 
@@ -107,11 +103,7 @@ pub(super) fn validator(config: &Config, verification: &pb::Verification) -> Pla
             .unwrap_or(config.validator_memory_mib << 20),
         output: 64 << 20,
         arguments: verification.arguments.clone(),
-        compile: Budget {
-            cpu: Duration::from_secs(config.compile_seconds),
-            wall: Duration::from_secs(config.compile_wall_seconds),
-            memory: config.compile_memory_mib << 20,
-        },
+        compile: Budget::configured(config),
     }
 }
 

@@ -10,6 +10,7 @@ use super::Engine;
 use super::artefacts::{Artefact, Blob, Program};
 use super::failure::Failure;
 use super::offer::Offered;
+use crate::config::Config;
 use crate::judgement::bounded;
 use crate::languages::{Commands, Files};
 
@@ -30,6 +31,16 @@ pub(super) struct Budget {
     pub wall: Duration,
     /// In bytes.
     pub memory: u64,
+}
+
+impl Budget {
+    pub fn configured(config: &Config) -> Budget {
+        Budget {
+            cpu: Duration::from_secs(config.compile_seconds),
+            wall: Duration::from_secs(config.compile_wall_seconds),
+            memory: config.compile_memory_mib << 20,
+        }
+    }
 }
 
 /// The result of compiling.

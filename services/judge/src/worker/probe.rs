@@ -47,7 +47,7 @@ async fn probe(engine: &Engine, offered: &Offered) -> Result<String, Failure> {
     let commands =
         Commands { language: &offered.language, toolchain: &offered.toolchain, files: &hello };
     let mut leased = slots::first_slot(engine).await?;
-    let budget = budget(engine);
+    let budget = Budget::configured(&engine.config);
     let mut spec = RunSpec::new(commands.fill(&offered.language.version, 0, false));
     configure(&mut spec, offered, budget);
     let outcome = leased.slot.run(spec).await?;
@@ -88,7 +88,7 @@ async fn precompile(engine: &Engine, offered: &Offered) -> Result<(), Failure> {
     let path = format!("/box/src/{}", files.main);
     leased.slot.put(&path, Content::Bytes(source), 0o644).await?;
     let mut spec = RunSpec::new(commands.fill(&precompile.command, 0, false));
-    configure(&mut spec, offered, budget(engine));
+    configure(&mut spec, offered, Budget::configured(&engine.config));
     spec.cwd = "/box/src".into();
     spec.limits.file_size = MAX_HEADER_SIZE;
     let outcome = leased.slot.run(spec).await?;
@@ -121,15 +121,6 @@ fn configure(spec: &mut RunSpec, offered: &Offered, budget: Budget) {
     spec.limits.wall = budget.wall;
     spec.limits.memory = budget.memory;
     spec.limits.processes = 256;
-}
-
-fn budget(engine: &Engine) -> Budget {
-    let config = &engine.config;
-    Budget {
-        cpu: Duration::from_secs(config.compile_seconds),
-        wall: Duration::from_secs(config.compile_wall_seconds),
-        memory: config.compile_memory_mib << 20,
-    }
 }
 
 fn text(capture: sandbox::Capture) -> Result<String, Failure> {

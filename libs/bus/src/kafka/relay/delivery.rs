@@ -13,7 +13,8 @@ use tokio::time::Instant;
 use super::{COALESCE, Publisher};
 use crate::Error;
 use crate::kafka::message;
-use crate::kafka::outbox_rows::{self, OutboxRow};
+use crate::kafka::outbox_rows;
+use crate::log::TopicRow;
 
 /// After this time without a delivery report, the broker is reported as unresponsive.
 const SLOW: Duration = Duration::from_secs(3);
@@ -22,7 +23,7 @@ const SLOW: Duration = Duration::from_secs(3);
 #[derive(Default)]
 pub(super) struct Batch {
     lanes: Vec<i64>,
-    rows: Vec<OutboxRow>,
+    rows: Vec<TopicRow>,
     deliveries: Vec<(i64, DeliveryFuture, tracing::Span)>,
     /// The scan that read these rows.
     scan: u64,
@@ -47,7 +48,7 @@ impl Publisher<'_> {
     /// Gives rows to the producer, in order.
     pub(super) async fn send(
         &mut self,
-        mut rows: Vec<OutboxRow>,
+        mut rows: Vec<TopicRow>,
         mut batch: Batch,
     ) -> Result<(), Error> {
         self.measure(&rows);
@@ -55,7 +56,7 @@ impl Publisher<'_> {
         self.skip_missing_topics(&mut rows, &producer).await?;
         let source = format!("/agon/{}", self.db().service());
         let (mut refusals, mut names) = (Vec::new(), HashMap::new());
-        for (row, topic) in &rows {
+        for TopicRow { row, topic, .. } in &rows {
             if !self.refused.is_empty() && self.refused.contains(&(topic.clone(), row.aggregate_id))
             {
                 continue;
@@ -96,17 +97,17 @@ impl Publisher<'_> {
     /// Removes the rows whose topics do not exist.
     async fn skip_missing_topics(
         &mut self,
-        rows: &mut Vec<OutboxRow>,
+        rows: &mut Vec<TopicRow>,
         producer: &FutureProducer,
     ) -> Result<(), Error> {
-        let topics: BTreeSet<&str> = rows.iter().map(|(_, topic)| topic.as_str()).collect();
+        let topics: BTreeSet<&str> = rows.iter().map(|row| row.topic.as_str()).collect();
         let mut missing = false;
         for topic in topics {
             let name = self.relay.kafka.topic_name(topic);
             missing |= !self.topics.exists(topic, &name, producer).await?;
         }
         if missing {
-            rows.retain(|(_, topic)| !self.topics.missing().contains(topic));
+            rows.retain(|row| !self.topics.missing().contains(&row.topic));
         }
         let service = self.relay.db.service();
         self.relay.health.set_missing_topics(service, &self.topics.missing_twice());
@@ -144,7 +145,7 @@ impl Publisher<'_> {
         let delivered = self.while_leased(&lanes, deliveries).await?;
         let Some((published, refused, failed)) = delivered else { return Ok(false) };
         let complete = published.len() == rows.len();
-        let last = rows.last().filter(|_| complete).map(|(row, _)| row.log_id);
+        let last = rows.last().filter(|_| complete).map(|last| last.row.log_id);
         self.published.complete_to = last.map(|last| (last, scan));
         self.published.ids.extend(published);
         for (id, reason) in refused {
@@ -242,8 +243,9 @@ impl Publisher<'_> {
         }
     }
 
-    async fn refuse(&mut self, id: i64, reason: &str, rows: &[OutboxRow]) -> Result<(), Error> {
-        if let Some((row, topic)) = rows.iter().find(|(row, _)| row.log_id == id) {
+    async fn refuse(&mut self, id: i64, reason: &str, rows: &[TopicRow]) -> Result<(), Error> {
+        let refused = rows.iter().find(|refused| refused.row.log_id == id);
+        if let Some(TopicRow { row, topic, .. }) = refused {
             let (event_id, key) = (row.event_id, row.aggregate_id);
             tracing::error!(topic, %event_id, %key, reason, "event refused by kafka, key blocked");
             self.refused.insert((topic.clone(), row.aggregate_id));
