@@ -68,11 +68,8 @@ impl Context {
     /// Does the work of this context under `span`, which continues the context's trace. Call it
     /// before anything else enters the span.
     pub fn start(&mut self, span: Span) {
-        if let Some(started) = trace::start(&span, &self.trace) {
-            self.trace = started;
-        } else if !self.trace.span().span_context().is_valid() {
-            self.trace = trace::generate();
-        }
+        let started = trace::start(&span, &self.trace);
+        self.trace = started.unwrap_or_else(|| trace::without_span(&self.trace));
         self.span = span;
     }
 

@@ -63,8 +63,19 @@ pub(crate) fn start(span: &Span, parent: &Context) -> Option<Context> {
     Some(span.context()).filter(|context| context.span().span_context().is_valid())
 }
 
+/// The context for a span that is not exported: the caller's ids, but not the caller's span, whose
+/// attributes must not change; new ids if there is no caller.
+pub(crate) fn without_span(parent: &Context) -> Context {
+    let span = parent.span();
+    match span.span_context() {
+        ids if !ids.is_valid() => generate(),
+        ids if ids.is_remote() => parent.clone(),
+        ids => Context::new().with_remote_span_context(ids.clone()),
+    }
+}
+
 /// A context in a new trace that is not recorded.
-pub(crate) fn generate() -> Context {
+fn generate() -> Context {
     let trace_id = TraceId::from(rand::random::<u128>().max(1));
     let span_id = SpanId::from(rand::random::<u64>().max(1));
     let flags = TraceFlags::default();
