@@ -197,10 +197,15 @@ mod tests {
 
     use super::*;
 
+    /// Each chunk is pending first, as it is on a network.
     fn chunks(text: &str, size: usize) -> Chunks {
         let pieces: Vec<_> =
             text.as_bytes().chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
-        stream::iter(pieces).boxed()
+        let later = async |piece| {
+            tokio::task::yield_now().await;
+            piece
+        };
+        stream::iter(pieces).then(later).boxed()
     }
 
     async fn read(chunks: Chunks) -> Result<(String, String, Vec<u8>), Failure> {

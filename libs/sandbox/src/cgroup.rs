@@ -88,7 +88,6 @@ pub enum Entry<'a> {
     Write(Vec<BorrowedFd<'a>>),
 }
 
-/// The cgroup of a run.
 #[derive(Debug)]
 pub enum Group {
     V1(v1::Group),

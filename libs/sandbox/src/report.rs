@@ -46,7 +46,7 @@ pub struct Check {
 pub struct Report {
     /// The level that follows from the checks.
     pub level: Level,
-    /// The cgroup version in use: 1 or 2, or 0 when there is none.
+    /// The cgroup version in use: 1 or 2, or 0 if the machine has no usable cgroups.
     pub cgroup: u8,
     /// The checks, in the order in which they ran.
     pub checks: Vec<Check>,

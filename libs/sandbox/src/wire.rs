@@ -45,7 +45,6 @@ pub enum Request {
     Cancel,
 }
 
-/// The configuration of one slot.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Setup {
     pub slot: usize,
@@ -105,10 +104,8 @@ pub enum Target {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Reply {
     Done,
-    /// The container is ready.
     Ready(Facts),
     Finished(Box<RunResult>),
-    /// The file is attached.
     File,
     Names(Vec<String>),
     /// The request is malformed.

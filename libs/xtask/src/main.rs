@@ -82,6 +82,7 @@ fn tidy(tree: &tree::Tree) -> Result<Vec<Finding>, tree::Error> {
     let mut findings = direction::check(&tree.metadata()?);
     findings.extend(files::check(tree)?);
     findings.extend(metrics::check(tree)?);
+    findings.extend(words::check(tree)?);
     for file in generated::all()? {
         findings.extend(file.update(tree, true)?);
     }

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use crate::judgement::{JudgementRequest, Lease, Outcome, Subject, bounded};
 
 db::record! {
-    /// A leased job.
     #[derive(Clone, Debug)]
     pub struct Job {
         pub id: Uuid,
@@ -26,7 +25,6 @@ db::record! {
 }
 
 db::record! {
-    /// A stored judgement.
     #[derive(Clone, Debug)]
     pub struct Row {
         pub id: Uuid,

@@ -234,7 +234,6 @@ fn enable(dir: &Path) -> io::Result<()> {
     fs::write(dir.join("cgroup.subtree_control"), "+cpu").or(Ok(()))
 }
 
-/// A line of mountinfo.
 struct Mount<'a> {
     root: &'a str,
     point: &'a str,

@@ -7,7 +7,6 @@ use std::{
     path::Path,
 };
 
-/// An open cgroup directory.
 #[derive(Debug)]
 pub struct Dir(OwnedFd);
 

@@ -14,12 +14,10 @@ const PROGRAM: &str = "/opt/agon/probe";
 const NOT_FILTERED: &str = "the kernel needs CONFIG_SECCOMP_FILTER";
 const BUG: &str = "this is a bug; please report it";
 
-/// Which checks to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
     /// The fast ones, at each start.
     Quick,
-    /// All.
     Full,
 }
 
@@ -111,7 +109,6 @@ impl Checker<'_> {
         self.record(Feature::NoSwap, "swap", swap.is_none(), detail, remedy);
     }
 
-    /// What a program can see and do.
     async fn visibility(&mut self, facts: &Facts) -> Result<(), Error> {
         let outcome = self.probe("inspect", 0, generous()).await?;
         let text =

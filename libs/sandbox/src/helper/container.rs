@@ -58,7 +58,6 @@ impl Host {
     }
 }
 
-/// The writable directories of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Area {
     Box,

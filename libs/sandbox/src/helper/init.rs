@@ -29,7 +29,6 @@ use std::{
     ptr,
 };
 
-/// What an init gets from agon-box.
 #[derive(Debug)]
 pub struct Context<'a> {
     pub socket: OwnedFd,
@@ -40,7 +39,6 @@ pub struct Context<'a> {
     pub uid: u32,
 }
 
-/// The system-call filters.
 #[derive(Debug)]
 pub struct Filters {
     init: Vec<libc::sock_filter>,
@@ -60,13 +58,11 @@ pub const CLONE_INTO_CGROUP: &[u8] = b"cgroup";
 /// From the init to agon-box.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Event {
-    /// The program has started.
     Started,
     /// The program has ended, and the init is ready for the next run.
     Ended(Exit),
     /// The program has ended, and the init is about to exit.
     EndedLast(Exit),
-    /// The init failed.
     Failed(String),
 }
 

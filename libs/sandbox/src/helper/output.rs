@@ -16,7 +16,6 @@ const CHUNK: usize = 64 << 10;
 /// The capacity of a busy pipe, so that the program seldom blocks on agon-box.
 const LARGE_PIPE: usize = 1 << 20;
 
-/// The kept bytes.
 #[derive(Debug)]
 pub enum Sink {
     Memory(Vec<u8>),

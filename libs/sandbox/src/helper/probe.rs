@@ -11,7 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a program can see and do.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Inspection {
     /// The lines of `/proc/self/status` about privileges.
@@ -22,7 +21,6 @@ pub struct Inspection {
     pub writable: Vec<String>,
     /// Socket families, other than local ones, that can be opened.
     pub sockets: Vec<String>,
-    /// Visible processes other than this one.
     pub processes: usize,
     pub cores: u32,
     pub descriptors: usize,

@@ -173,7 +173,6 @@ fn pin(server: &Server, run: &Run, init: &Child) {
     sched_setaffinity(Some(init.pid), &cores).ok();
 }
 
-/// A run in progress.
 struct Monitor<'a> {
     child: &'a Child,
     group: &'a Group,

@@ -53,7 +53,6 @@ pub fn main(socket: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// An init that waits for a request.
 #[derive(Debug)]
 pub struct Init {
     pub child: Child,
@@ -70,7 +69,6 @@ impl Init {
     }
 }
 
-/// The state of an agon-box.
 #[derive(Debug)]
 pub struct Server {
     pub setup: Setup,

@@ -13,7 +13,6 @@ use crate::migrate::plan::Plan;
 use crate::migrate::{events, objects, source_id, tables};
 use crate::server::databases::{self, Databases, database_failure};
 
-/// Runs the command.
 pub async fn run(arguments: &Promote) -> Result<ExitCode, Failure> {
     let config = config::load(&arguments.settings)?.value;
     let plan = Plan::new(&config, arguments)?;

@@ -24,7 +24,6 @@ const RETRY_DELAY: Duration = Duration::from_millis(200);
 /// How long a shutdown waits for the current round.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Why a round starts.
 #[derive(Clone, Copy, PartialEq)]
 enum Cause {
     Notified,

@@ -25,7 +25,6 @@ pub struct Live {
     pub attempt: i64,
     /// Compiling or running.
     pub state: pb::JudgementState,
-    /// The number of all tests.
     pub test_count: i32,
     /// The finished tests, by index.
     pub tests: BTreeMap<i32, pb::TestResult>,

@@ -7,7 +7,6 @@ use proto::judge as pb;
 use uuid::Uuid;
 
 db::record! {
-    /// A stored worker.
     #[derive(Clone, Debug)]
     pub struct Worker {
         pub name: String,

@@ -16,7 +16,6 @@ use super::disk_cache::{DiskCache, Pin};
 #[derive(Clone)]
 pub(super) struct Artefacts(DiskCache);
 
-/// A compiled program.
 pub(super) struct Program {
     /// The files to copy to `/app`.
     pub files: Vec<Artefact>,
@@ -24,7 +23,6 @@ pub(super) struct Program {
     _pin: Option<Pin>,
 }
 
-/// A file of a compiled program.
 pub(super) struct Artefact {
     /// The path below `/app`.
     pub path: String,
@@ -33,7 +31,6 @@ pub(super) struct Artefact {
     pub blob: Blob,
 }
 
-/// The content of a file.
 pub(super) enum Blob {
     Bytes(Arc<[u8]>),
     /// An anonymous file.

@@ -25,11 +25,9 @@ pub(super) struct Plan {
     pub output: u64,
     /// Command-line arguments.
     pub arguments: Vec<String>,
-    /// The limits of the compiler.
     pub compile: Budget,
 }
 
-/// A run with one input.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     /// The index in the judgement.
@@ -38,7 +36,6 @@ pub(super) struct Case {
     pub sample: bool,
     /// Standard input.
     pub input: Option<pb::ObjectRef>,
-    /// The expected result.
     pub expected: Expected,
 }
 

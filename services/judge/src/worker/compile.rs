@@ -24,7 +24,6 @@ const MAX_FILE_SIZE: u64 = 256 << 20;
 const MAX_FILES: usize = 4096;
 const PROCESSES: u32 = 256;
 
-/// The limits of the compiler.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
     pub cpu: Duration,
@@ -43,7 +42,6 @@ impl Budget {
     }
 }
 
-/// The result of compiling.
 pub(super) enum Compiled {
     /// The program, the compiler output, and the cache key.
     Ready { program: Arc<Program>, output: String, key: String },

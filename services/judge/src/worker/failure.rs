@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 
-/// Why a job could not be judged.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Failure {
     /// An internal error. After three such attempts the verdict is JUDGE_ERROR.
@@ -40,7 +39,6 @@ impl Failure {
         }
     }
 
-    /// The failure of a file operation.
     pub fn from_io(what: &str, error: &std::io::Error) -> Failure {
         let text = format!("{what}: {error}");
         match error.kind() {

@@ -28,14 +28,12 @@ pub(super) enum Report {
     Done(pb::JobLease, Box<Done>),
 }
 
-/// The end of a job.
 pub(super) struct Done {
     pub result: Result<pb::Judgement, Failure>,
     /// The trace to continue when the result is stored.
     pub traceparent: String,
 }
 
-/// Sends the progress of a job.
 pub(super) struct Reporter {
     lease: pb::JobLease,
     sender: mpsc::UnboundedSender<Report>,
@@ -90,7 +88,6 @@ impl Reporter {
 /// The cache key and the program, if it was compiled for this job and must be added to the cache.
 type NewProgram = Option<(String, Arc<Program>)>;
 
-/// Judges a job and reports the result.
 pub(super) async fn judge(engine: Arc<Engine>, job: pb::Job, reporter: Reporter) {
     let mut context = ::rpc::Context::continuing(Some(job.traceparent.as_str()));
     let mut span = record(&mut context, &engine, &job);

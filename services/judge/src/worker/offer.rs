@@ -31,12 +31,10 @@ pub(super) struct Offer {
     current: watch::Sender<Current>,
 }
 
-/// The offered languages.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Current {
     /// By id.
     pub languages: BTreeMap<String, Arc<Offered>>,
-    /// Whether all languages have been tested.
     pub complete: bool,
 }
 
