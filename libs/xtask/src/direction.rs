@@ -18,19 +18,25 @@ fn is_service(package: &str) -> bool {
 
 /// The members that a member may use; for its tests see [`tests_may_use`].
 fn may_use(package: &str) -> Option<Vec<&'static str>> {
-    let of = |groups: &[&[&'static str]]| groups.concat();
+    let libraries_and = |more: &[&'static str]| [LIBRARIES, more].concat();
     Some(match package {
         "ids" | "package" | "proto" | "transcode" | "sandbox" | "runtime" => vec![],
         "cache" | "db" => vec!["ids"],
         "rpc" => vec!["ids"],
         "access" => vec!["cache", "ids", "proto", "rpc"],
         "bus" => vec!["access", "db", "ids", "proto", "rpc"],
-        "auth" | "challenge" => of(&[LIBRARIES]),
-        "problem" => of(&[LIBRARIES, &["package"]]),
-        "judge" => of(&[LIBRARIES, &["package", "sandbox"]]),
+        "service" => vec!["access", "bus", "cache", "db", "ids", "proto", "rpc", "runtime"],
+        "judge" => libraries_and(&["sandbox"]),
         "gateway" => vec!["access", "cache", "ids", "proto", "rpc", "runtime", "transcode"],
-        "agon" => of(&[LIBRARIES, SERVICES, &["gateway", "package", "sandbox", "transcode"]]),
-        "xtask" => of(&[LIBRARIES, SERVICES, &["gateway", "transcode"]]),
+        "agon" => {
+            let services = ALL.iter().map(|service| service.name);
+            libraries_and(&["gateway", "sandbox", "transcode"])
+                .into_iter()
+                .chain(services)
+                .collect()
+        }
+        "xtask" => libraries_and(&["agon", "gateway", "transcode"]),
+        name if name == "echo" || is_service(name) => LIBRARIES.to_vec(),
         _ => return None,
     })
 }
