@@ -161,9 +161,9 @@ pub const DASHBOARD: Dashboard = Dashboard {
                     unit: "short",
                     queries: &[
                         line(r#"max(agon_submissions_waiting{instance=~"$instance"})"#, "waiting"),
-                        line(r#"max(agon_submissions_overdue{instance=~"$instance"})"#, "overdue"),
+                        line(r#"max(agon_submissions_stale{instance=~"$instance"})"#, "stale"),
                         line(
-                            r#"sum(increase(agon_submissions_asked_again_total{instance=~"$instance"}[1h]))"#,
+                            r#"sum(increase(agon_submissions_requested_again_total{instance=~"$instance"}[1h]))"#,
                             "requested again per hour",
                         ),
                     ],

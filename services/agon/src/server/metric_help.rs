@@ -66,13 +66,13 @@ const HELP: &[(&str, &str)] = &[
     ("agon_rpc_server_calls_total", "Completed calls, by method and code."),
     ("agon_rpc_server_duration_seconds", "Duration of calls, by method."),
     ("agon_rpc_server_shed_total", "Calls refused by load shedding."),
-    (
-        "agon_submissions_asked_again_total",
-        "Submissions requested again from the judge, because it did not know them.",
-    ),
     ("agon_submissions_created_total", "Submissions created."),
     ("agon_submissions_judged_total", "Submissions judged, by verdict."),
-    ("agon_submissions_overdue", "Submissions without a verdict for longer than expected."),
+    (
+        "agon_submissions_requested_again_total",
+        "Submissions requested again from the judge, because it did not know them.",
+    ),
+    ("agon_submissions_stale", "Submissions without a verdict for longer than expected."),
     ("agon_submissions_waiting", "Submissions without a verdict."),
     ("agon_telemetry_spans_total", "Spans exported to the collector, by outcome."),
     ("agon_tls_reload_failures_total", "Changed certificates that failed to load."),
