@@ -1,5 +1,6 @@
 //! Compiles every `.proto` below `proto/` into messages, clients, servers and one descriptor set.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
@@ -27,8 +28,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.bytes([".google.api.HttpBody", ".agon.problem.v1", ".agon.event.v1"]);
     config.skip_debug(secrets.iter().map(|message| message.path.clone()));
     tonic_prost_build::configure().include_file("all.rs").compile_fds_with_config(set, config)?;
+    fs::write(out.join("areas.rs"), areas(&pool))?;
     fs::write(out.join("redacted.rs"), redacted_debug(&secrets))?;
     Ok(())
+}
+
+/// A short name for each `agon.<area>.v1`.
+fn areas(pool: &DescriptorPool) -> String {
+    let packages: BTreeSet<_> = pool.files().map(|file| file.package_name().to_owned()).collect();
+    let mut text = String::new();
+    for package in packages {
+        if let Some(area) = package.strip_prefix("agon.").and_then(|p| p.strip_suffix(".v1")) {
+            let _ = writeln!(text, "pub use agon::{area}::v1 as {area};");
+        }
+    }
+    text
 }
 
 fn find_protos(dir: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {

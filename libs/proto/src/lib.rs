@@ -8,11 +8,8 @@ pub use generated::{agon, google};
 
 include!(concat!(env!("OUT_DIR"), "/redacted.rs"));
 
-pub use agon::auth::v1 as auth;
-pub use agon::challenge::v1 as challenge;
-pub use agon::event::v1 as event;
-pub use agon::judge::v1 as judge;
-pub use agon::problem::v1 as problem;
+// `auth` for `agon::auth::v1`, and so on.
+include!(concat!(env!("OUT_DIR"), "/areas.rs"));
 
 mod verdict;
 pub use verdict::Verdict;

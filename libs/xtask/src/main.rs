@@ -2,6 +2,7 @@
 //!
 //! Not part of the program. It may depend on every crate; no crate depends on it.
 
+mod additions;
 mod dashboards;
 mod direction;
 mod files;
@@ -40,6 +41,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// List the existing files that the addition of each service changed
+    Services,
     /// Check the wording of comments, Markdown and messages
     Words,
 }
@@ -74,8 +77,17 @@ fn run(command: &Command) -> Result<Vec<Finding>, tree::Error> {
         }),
         Command::Routes { check } => generated::routes()?.update(&tree, check),
         Command::Catalogue { check } => generated::catalogue().update(&tree, check),
+        Command::Services => services(&tree),
         Command::Words => words::check(&tree),
     }
+}
+
+fn services(tree: &tree::Tree) -> Result<Vec<Finding>, tree::Error> {
+    for service in agon::services::ALL {
+        let files = additions::files(tree, service.name)?;
+        println!("{} ({}): {}", service.name, files.len(), files.join(", "));
+    }
+    Ok(Vec::new())
 }
 
 fn tidy(tree: &tree::Tree) -> Result<Vec<Finding>, tree::Error> {
@@ -83,6 +95,7 @@ fn tidy(tree: &tree::Tree) -> Result<Vec<Finding>, tree::Error> {
     findings.extend(files::check(tree)?);
     findings.extend(metrics::check(tree)?);
     findings.extend(words::check(tree)?);
+    findings.extend(additions::check(tree)?);
     for file in generated::all()? {
         findings.extend(file.update(tree, true)?);
     }

@@ -73,6 +73,9 @@ pub struct Grpc {
     pub tls: rpc::Tls,
 }
 
+/// The placeholder in `peers.address`.
+const SERVICE: &str = "{service}";
+
 /// The other processes of the installation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Peers {
@@ -80,6 +83,8 @@ pub struct Peers {
     /// several addresses stands for as many processes.
     #[serde(flatten)]
     pub addresses: BTreeMap<String, Vec<String>>,
+    /// The address of services without addresses of their own; `{service}` stands for the name of the service.
+    pub address: String,
     /// For https: the trusted CA, and the certificate of this process.
     pub tls: rpc::Tls,
     /// Retries, and the circuit breaker of each process.
@@ -90,14 +95,16 @@ impl Default for Peers {
     fn default() -> Self {
         let addresses = Role::services().map(|role| (role.name().to_owned(), Vec::new()));
         let (tls, resilience) = (rpc::Tls::default(), rpc::Resilience::default());
-        Self { addresses: addresses.collect(), tls, resilience }
+        Self { addresses: addresses.collect(), address: String::new(), tls, resilience }
     }
 }
 
 impl Peers {
-    /// The processes of a role; `None` if no address is configured.
+    /// The processes of a service; `None` if no address is configured.
     pub fn of(&self, role: Role) -> Option<rpc::Peer> {
-        let urls = self.addresses.get(role.name()).filter(|urls| !urls.is_empty())?.clone();
+        let own = self.addresses.get(role.name()).filter(|urls| !urls.is_empty()).cloned();
+        let common = || vec![self.address.replace(SERVICE, role.name())];
+        let urls = own.or_else(|| (!self.address.is_empty()).then(common))?;
         Some(rpc::Peer { urls, tls: self.tls.clone(), resilience: self.resilience.clone() })
     }
 }
@@ -282,6 +289,11 @@ impl Config {
         telemetry.map_err(|error| Failure::config(format!("telemetry.{error}")))?;
         let events = self.events.check();
         events.map_err(|error| Failure::config(format!("events.{error}")))?;
+        let address = &self.peers.address;
+        if !address.is_empty() && !address.contains(SERVICE) {
+            let text = format!("peers.address: must contain {SERVICE}, got {address:?}");
+            return Err(Failure::config(text));
+        }
         self.check_roles()?;
         if self.events.is_kafka() && url == "sqlite:" {
             return Err(Failure::config(
@@ -360,6 +372,20 @@ mod tests {
         config.check().unwrap();
         config.root_secret_file = Some("file".into());
         assert!(missing(&config).starts_with("root_secret_file"));
+    }
+
+    #[test]
+    fn services_without_own_addresses_have_the_common_one() {
+        let mut config = Config::default();
+        let urls = |config: &Config| config.peers.of(Role::AUTH).map(|peer| peer.urls);
+        assert_eq!(urls(&config), None);
+        config.peers.address = "http://{service}:50051".into();
+        config.check().unwrap();
+        assert_eq!(urls(&config).unwrap(), ["http://auth:50051"]);
+        config.peers.addresses.insert("auth".into(), vec!["http://other:1".into()]);
+        assert_eq!(urls(&config).unwrap(), ["http://other:1"]);
+        config.peers.address = "http://auth:50051".into();
+        assert!(config.check().unwrap_err().to_string().starts_with("peers.address: "));
     }
 
     #[test]
