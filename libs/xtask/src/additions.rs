@@ -15,7 +15,6 @@ const LIMIT: usize = 8;
 const LISTS: &[(&str, &str)] = &[
     ("README.md", "`services/{}`"),
     ("libs/access/src/roles.rs", "\"{}."),
-    ("libs/proto/src/lib.rs", "agon::{}::"),
     ("services/agon/src/services.rs", " {}: "),
 ];
 
