@@ -123,7 +123,7 @@ async fn concurrent_writes_of_one_object_succeed() {
             let puts = (0..4).map(|_| put(objects, &blob));
             let done = futures_util::future::join_all(puts).await;
             assert!(done.iter().all(Result::is_ok), "{done:?}");
-            assert!(bytes(objects, &blob.digest).await.unwrap() == content(blob));
+            assert!(bytes(objects, &blob.digest).await.unwrap() == content(&blob));
         }
         assert_eq!(listed(objects).await.len(), 2);
     })

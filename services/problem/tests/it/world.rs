@@ -98,7 +98,7 @@ impl World {
         let bus = Bus::embedded(topics).unwrap();
         let tasks = Tasks::new(shutdown.clone(), Readiness::default());
         service.workers(&bus, &tasks).unwrap();
-        Self { service, db, judge_db, bus, channel, others, issuer, clock, shutdown, data, config }
+        Self { service, db, judge_db, bus, channel, peers, issuer, clock, shutdown, data, config }
     }
 
     /// Restarts the service on the same data, as after a crash.
@@ -198,7 +198,7 @@ pub fn request<T>(token: Option<&str>, message: T) -> Request<T> {
 
 /// Asserts that the call failed with this code and reason.
 #[track_caller]
-pub fn fails<T: Debug>(result: Result<T, Status>, code: Code, reason: &str) -> Status {
+pub fn fails_with<T: Debug>(result: Result<T, Status>, code: Code, reason: &str) -> Status {
     let status = result.expect_err("call must fail");
     assert_eq!(status.code(), code, "{status:?}");
     assert_eq!(status::reason(&status).as_deref(), Some(reason), "{status:?}");
