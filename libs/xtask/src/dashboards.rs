@@ -1,81 +1,78 @@
-//! Grafana dashboards, one file each, from which the JSON files are generated. `xtask tidy` checks that their metrics are
-//! recorded.
+//! Grafana dashboards, generated from one TOML file each. `xtask tidy` checks that their metrics are recorded.
 
-mod engines;
-mod judging;
-mod overview;
-mod rpc;
-
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// All dashboards.
-pub const ALL: &[Dashboard] =
-    &[overview::DASHBOARD, rpc::DASHBOARD, judging::DASHBOARD, engines::DASHBOARD];
+use crate::tree::Error;
 
-pub struct Dashboard {
-    /// The suffix of its id, and the name of its file.
-    pub uid: &'static str,
-    pub title: &'static str,
+const FILES: [(&str, &str); 4] = [
+    ("overview", include_str!("dashboards/overview.toml")),
+    ("rpc", include_str!("dashboards/rpc.toml")),
+    ("judging", include_str!("dashboards/judging.toml")),
+    ("engines", include_str!("dashboards/engines.toml")),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dashboard {
+    title: String,
     /// From the top.
-    pub rows: &'static [Row],
+    row: Vec<Row>,
 }
 
 /// Panels side by side under one heading.
-pub struct Row {
-    title: &'static str,
-    panels: &'static [Panel],
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    title: String,
+    panel: Vec<Panel>,
 }
 
-pub struct Panel {
-    title: &'static str,
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Panel {
+    title: String,
     /// The description: what the graph shows, and the normal range.
-    about: &'static str,
+    about: String,
     /// Grafana's name of the unit (`s`, `ops`, `bytes`, `percentunit`, `short`).
-    unit: &'static str,
-    queries: &'static [Query],
-}
-
-/// One or more lines of a graph.
-pub struct Query {
-    expression: &'static str,
-    legend: &'static str,
+    unit: String,
     /// Whether exemplar traces are shown as points.
+    #[serde(default)]
     exemplars: bool,
-}
-
-const fn line(expression: &'static str, legend: &'static str) -> Query {
-    Query { expression, legend, exemplars: false }
-}
-
-/// A line with exemplar traces.
-const fn traced(expression: &'static str, legend: &'static str) -> Query {
-    Query { expression, legend, exemplars: true }
+    /// PromQL and legend of each query. In the PromQL every `{…}` also selects the processes chosen in Grafana, and
+    /// `[]` is the interval of a rate.
+    lines: Vec<(String, String)>,
 }
 
 /// Width of a page in Grafana's grid.
 const COLUMNS: usize = 24;
 const HEIGHT: usize = 8;
 
+/// The name and the JSON of each dashboard.
+pub fn all() -> Result<Vec<(&'static str, String)>, Error> {
+    let render = |(name, text)| Ok((name, toml::from_str::<Dashboard>(text)?.render(name)));
+    FILES.into_iter().map(render).collect()
+}
+
 impl Dashboard {
-    /// The JSON of the dashboard.
-    pub fn render(&self) -> String {
+    fn render(&self, name: &str) -> String {
         let (mut panels, mut top) = (Vec::new(), 0);
-        for row in self.rows {
+        for row in &self.row {
             let position = json!({"h": 1, "w": COLUMNS, "x": 0, "y": top});
             panels.push(json!({
                 "id": panels.len() + 1, "type": "row", "title": row.title, "gridPos": position,
                 "collapsed": false, "panels": [],
             }));
             top += 1;
-            let width = COLUMNS / row.panels.len().max(1);
-            for (at, panel) in row.panels.iter().enumerate() {
+            let width = COLUMNS / row.panel.len().max(1);
+            for (at, panel) in row.panel.iter().enumerate() {
                 let position = json!({"h": HEIGHT, "w": width, "x": at * width, "y": top});
                 panels.push(panel.render(panels.len() + 1, &position));
             }
             top += HEIGHT;
         }
         let dashboard = json!({
-            "uid": format!("agon-{}", self.uid),
+            "uid": format!("agon-{name}"),
             "title": format!("Agon: {}", self.title),
             "tags": ["agon"],
             "schemaVersion": 39,
@@ -111,7 +108,8 @@ fn source() -> Value {
 
 impl Panel {
     fn render(&self, id: usize, position: &Value) -> Value {
-        let targets: Vec<Value> = self.queries.iter().zip('A'..='Z').map(target).collect();
+        let targets: Vec<Value> =
+            self.lines.iter().zip('A'..='Z').map(|(line, id)| self.target(line, id)).collect();
         json!({
             "id": id,
             "type": "timeseries",
@@ -133,17 +131,18 @@ impl Panel {
             },
         })
     }
-}
 
-fn target((query, letter): (&Query, char)) -> Value {
-    json!({
-        "refId": letter.to_string(),
-        "datasource": source(),
-        "expr": query.expression,
-        "legendFormat": query.legend,
-        "exemplar": query.exemplars,
-        "range": true,
-    })
+    fn target(&self, (query, legend): &(String, String), id: char) -> Value {
+        let query = query.replace('{', r#"{instance=~"$instance","#).replace(",}", "}");
+        json!({
+            "refId": id.to_string(),
+            "datasource": source(),
+            "expr": query.replace("[]", "[$__rate_interval]"),
+            "legendFormat": legend,
+            "exemplar": self.exemplars,
+            "range": true,
+        })
+    }
 }
 
 #[cfg(test)]
@@ -152,14 +151,14 @@ mod tests {
 
     #[test]
     fn panels_do_not_overlap() {
-        for dashboard in ALL {
-            let json: Value = serde_json::from_str(&dashboard.render()).unwrap();
+        for (name, json) in all().unwrap() {
+            let json: Value = serde_json::from_str(&json).unwrap();
             let panels = json["panels"].as_array().unwrap();
             let mut positions: Vec<_> =
                 panels.iter().map(|panel| panel["gridPos"].to_string()).collect();
             positions.sort();
             positions.dedup();
-            assert_eq!(positions.len(), panels.len(), "{}", dashboard.title);
+            assert_eq!(positions.len(), panels.len(), "{name}");
             assert!(panels.iter().all(|panel| panel["gridPos"]["w"].as_u64().unwrap() >= 6));
         }
     }

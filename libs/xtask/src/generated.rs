@@ -36,15 +36,11 @@ impl Generated {
 /// All generated files.
 pub fn all() -> Result<Vec<Generated>, Error> {
     let mut all = vec![routes()?, catalogue()];
-    all.extend(dashboards());
+    all.extend(dashboards::all()?.into_iter().map(|(name, text)| Generated {
+        file: format!("deploy/grafana/dashboards/{name}.json").into(),
+        text,
+    }));
     Ok(all)
-}
-
-fn dashboards() -> impl Iterator<Item = Generated> {
-    dashboards::ALL.iter().map(|dashboard| Generated {
-        file: format!("deploy/grafana/dashboards/{}.json", dashboard.uid).into(),
-        text: dashboard.render(),
-    })
 }
 
 pub fn routes() -> Result<Generated, Error> {

@@ -14,6 +14,8 @@ pub fn passages(file: &str, text: &str) -> Vec<Passage> {
     match name.rsplit_once('.').map_or(name, |(_, extension)| extension) {
         "rs" => Rust::new(text).passages(),
         "md" => markdown(text),
+        // Their titles and descriptions are text, too.
+        "toml" if file.contains("/dashboards/") => markdown(text),
         "proto" => comments(text, "//"),
         "sql" => comments(text, "--"),
         "sh" | "yaml" | "yml" | "toml" | "Makefile" | "Dockerfile" | "run" => comments(text, "#"),
@@ -160,16 +162,10 @@ mod tests {
         check("a.rs", "\"a \\\" b // c\" // d", &[(1, "a \\\" b // c"), (1, "d")]);
         check("a.rs", "r#\"a \" b\"# r\"c:\\ d\" // e", &[(1, "a \" b"), (1, "c:\\ d"), (1, "e")]);
         check("a.rs", "('\"', '\\'', '\\\\', b'x') // a", &[(1, "a")]);
-        check(
-            "a.rs",
-            "fn f<'a>(x: &'a str) {} /* b\nc */ // d",
-            &[(1, "b"), (2, "c */"), (2, "d")],
-        );
-        check(
-            "a.rs",
-            "\"first\n  second\"\n// third",
-            &[(1, "first"), (2, "second"), (3, "third")],
-        );
+        let expected = [(1, "b"), (2, "c */"), (2, "d")];
+        check("a.rs", "fn f<'a>(x: &'a str) {} /* b\nc */ // d", &expected);
+        let expected = [(1, "first"), (2, "second"), (3, "third")];
+        check("a.rs", "\"first\n  second\"\n// third", &expected);
         check("a.rs", "\"unfinished text", &[(1, "unfinished text")]);
     }
 
