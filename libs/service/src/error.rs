@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rpc::{Violations, status};
+use rpc::status;
 use tonic::{Code, Status};
 
 /// How long a client waits before it retries what was unavailable.
@@ -13,24 +13,14 @@ const RETRY_AFTER_DISK_FULL: Duration = Duration::from_secs(30);
 /// Why a use case failed, for reasons that are not of its domain. A service's own error enum holds it as one variant.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The etag of the request is not that of the stored resource.
     #[error("the resource has changed since it was read; read it again")]
     EtagMismatch,
-    /// The request id belongs to another request of the caller.
     #[error("the request id was used for another request")]
     RequestIdReused,
-    /// Another service did not answer.
     #[error("{service} is unavailable: {status}")]
-    Peer {
-        /// The name of the other service.
-        service: &'static str,
-        /// Its answer.
-        status: Box<Status>,
-    },
-    /// The process is stopping.
+    Peer { service: &'static str, status: Box<Status> },
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// The database failed.
     #[error(transparent)]
     Db(#[from] db::Error),
     /// A defect: logged with its cause, answered as INTERNAL without it.
@@ -43,19 +33,16 @@ pub enum Error {
 
 impl Error {
     /// One invalid field: `message` says what is wrong and what would be right.
-    #[must_use]
     pub fn invalid(field: &str, message: impl Into<String>) -> Self {
         status::invalid_argument(field, message).into()
     }
 
     /// A stored value that this version cannot decode.
-    #[must_use]
     pub fn stored(cause: impl std::fmt::Display) -> Self {
         Self::Internal(format!("cannot decode a stored value: {cause}"))
     }
 
     /// Whether the same request may succeed later.
-    #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Db(error) => error.is_transient(),
@@ -75,17 +62,6 @@ impl From<prost::DecodeError> for Error {
     fn from(error: prost::DecodeError) -> Self {
         Self::stored(error)
     }
-}
-
-/// INVALID_ARGUMENT with one violation per `(field, message)`; `Ok` when there is none.
-pub fn invalid<F: Into<String>, M: Into<String>>(
-    fields: impl IntoIterator<Item = (F, M)>,
-) -> Result<(), Error> {
-    let mut violations = Violations::default();
-    for (field, message) in fields {
-        violations.add(field, message);
-    }
-    Ok(violations.into_result()?)
 }
 
 /// Maps the status of a call to `service` that could not be answered.
@@ -163,7 +139,6 @@ pub enum OpenError {
     /// The data directory or the database cannot be read or written.
     #[error("{0}")]
     Storage(String),
-    /// A defect of the program.
     #[error("{0}")]
     Internal(String),
 }
@@ -234,13 +209,5 @@ mod tests {
         assert!(matches!(fault(Error::ShuttingDown), bus::Fault::Transient(_)));
         assert!(matches!(fault(db::Error::Busy("x".into()).into()), bus::Fault::Transient(_)));
         assert!(matches!(fault(Error::stored("x")), bus::Fault::Permanent(_)));
-    }
-
-    #[test]
-    fn all_invalid_fields_are_named() {
-        assert!(invalid(Vec::<(&str, &str)>::new()).is_ok());
-        let status = Status::from(invalid([("a", "is empty"), ("b.c", "is long")]).unwrap_err());
-        let fields: Vec<_> = status::fields(&status).into_iter().map(|(field, _)| field).collect();
-        assert_eq!(fields, ["a", "b.c"]);
     }
 }

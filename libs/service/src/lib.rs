@@ -14,6 +14,7 @@ mod error;
 mod idempotent;
 mod page;
 mod periodic;
+mod stubs;
 pub mod testing;
 mod watch;
 
@@ -25,7 +26,7 @@ use serde::de::DeserializeOwned;
 pub use consume::consume;
 pub use context::{Context, Peers};
 pub use descriptor::Descriptor;
-pub use error::{Error, OpenError, invalid, peer};
+pub use error::{Error, OpenError, peer};
 pub use idempotent::{Idempotent, MAX_REQUEST_ID, check_request_id};
 pub use page::Page;
 pub use periodic::{every, purge_requests};
