@@ -4,7 +4,7 @@ mod tar;
 mod zip;
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
@@ -22,7 +22,6 @@ pub struct Entry {
 
 #[derive(Debug)]
 pub enum Kind {
-    /// An unpacked file.
     File(Blob),
     Directory,
     /// A symbolic link and its target.
@@ -37,11 +36,11 @@ pub fn unpack(
     scratch: &Path,
     size_limits: &SizeLimits,
 ) -> Result<Vec<Entry>, Error> {
-    let mut head = [0; 512];
-    let length = read_up_to(&mut file, &mut head)?;
-    file.seek(SeekFrom::Start(0))?;
+    let mut head = Vec::new();
+    file.by_ref().take(512).read_to_end(&mut head)?;
+    file.rewind()?;
     let mut spool = Spool::new(scratch, size_limits);
-    match &head[..length] {
+    match head.as_slice() {
         [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => zip::read(file, &mut spool),
         [0x1f, 0x8b, ..] => {
             let inner = MultiGzDecoder::new(BufReader::new(file));
@@ -53,15 +52,4 @@ pub fn unpack(
         }
         _ => Err(Error::invalid("", "the package is not a zip, tar or tar.gz file")),
     }
-}
-
-fn read_up_to(file: &mut File, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match file.read(&mut buffer[length..])? {
-            0 => break,
-            n => length += n,
-        }
-    }
-    Ok(length)
 }

@@ -4,7 +4,6 @@ use crate::reader::Reader;
 use crate::spool::Blob;
 use crate::statement::Statement;
 
-/// A file for contestants.
 #[derive(Clone, Debug)]
 pub struct Attachment {
     /// Path below `attachments/` with each `/` replaced by `-`.
@@ -14,7 +13,6 @@ pub struct Attachment {
     pub blob: Blob,
 }
 
-/// Reads the directory.
 pub fn read(reader: &Reader<'_>) -> Vec<Attachment> {
     let mut attachments: Vec<Attachment> = Vec::new();
     for (path, blob) in reader.tree.below("attachments") {

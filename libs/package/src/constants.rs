@@ -44,9 +44,7 @@ pub fn read(value: Value<'_>, text: &str) -> BTreeMap<String, String> {
     let Some(mut fields) = value.fields() else { return BTreeMap::new() };
     let mut constants = BTreeMap::new();
     for (name, value) in fields.take_all() {
-        if !is_name(&name) {
-            value.error("must be named by letters, digits and `_`, not starting with a digit");
-        }
+        check_name(&name, &value);
         let Node::Map(_) = value.node else {
             insert(&mut constants, &spellings, name, &value);
             continue;
@@ -60,13 +58,17 @@ pub fn read(value: Value<'_>, text: &str) -> BTreeMap<String, String> {
             None => variants.error("value", "is missing; the other keys are variants of it"),
         }
         for (variant, value) in variants.take_all() {
-            if !is_name(&variant) {
-                value.error("must be named by letters, digits and `_`, not starting with a digit");
-            }
+            check_name(&variant, &value);
             insert(&mut constants, &spellings, format!("{name}.{variant}"), &value);
         }
     }
     constants
+}
+
+fn check_name(name: &str, value: &Value<'_>) {
+    if !is_name(name) {
+        value.error("must be named by letters, digits and `_`, not starting with a digit");
+    }
 }
 
 fn insert(

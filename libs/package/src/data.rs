@@ -7,14 +7,12 @@ use crate::reader::Reader;
 use crate::settings::{self, Settings, ValidatorArguments};
 use crate::spool::Blob;
 
-/// A test case.
 #[derive(Clone, Debug)]
 pub struct Test {
     /// Path below `data/` without extension.
     pub name: String,
     pub input: Blob,
     pub answer: Blob,
-    /// Whether it is public.
     pub sample: bool,
     pub checker: Checker,
     pub validator_arguments: ValidatorArguments,
@@ -50,7 +48,6 @@ pub struct Output {
     pub validator_arguments: ValidatorArguments,
 }
 
-/// The content of `data/`.
 #[derive(Clone, Debug, Default)]
 pub struct Data {
     /// Samples first, each part in the order of the names.
@@ -83,7 +80,6 @@ const EXTENSIONS: [&str; 16] = [
 /// The files of one test by extension.
 type Files = BTreeMap<&'static str, Blob>;
 
-/// Reads the directory.
 pub fn read(reader: &Reader<'_>) -> Data {
     let mut data = Data::default();
     for (name, is_directory) in reader.tree.children("data") {

@@ -8,11 +8,8 @@ use crate::glob;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Class {
-    /// Accepted.
     Ac,
-    /// Wrong answer.
     Wa,
-    /// Time limit exceeded.
     Tle,
     /// Run-time error, also when it exceeded a limit other than time.
     Rte,
@@ -74,7 +71,6 @@ pub struct Requirement {
 /// The run of a solution on one test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// Name of the test.
     pub test: String,
     /// Absent if the test was not run.
     pub class: Option<Class>,
@@ -115,7 +111,6 @@ impl Requirement {
         self.time_limit != UseForTimeLimit::No && self.required_classes() == Some(&[Class::Tle])
     }
 
-    /// The first difference between expected and actual verdicts.
     fn mismatch(&self, runs: &[Run]) -> Option<String> {
         let mut seen = false;
         for run in runs.iter().filter(|run| self.covers(&run.test)) {

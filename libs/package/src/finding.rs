@@ -80,7 +80,6 @@ impl Report {
         self.add(Severity::Info, file, "", message);
     }
 
-    /// Whether there was an error.
     pub fn has_errors(&self) -> bool {
         *self.errors.borrow() > 0
     }

@@ -1,22 +1,19 @@
 //! `limits` in `problem.yaml`.
 
+use serde::{Deserialize, Serialize};
+
+use crate::expectation::Margins;
 use crate::yaml::Value;
 
 /// The limits that a package declares. Sizes are bytes, times microseconds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// CPU time per test; absent = inferred from the jury solutions.
+    #[serde(default, rename = "declared_us", skip_serializing_if = "Option::is_none")]
     pub time_us: Option<i64>,
-    /// Inferred time limits are multiples of this.
-    pub resolution_us: i64,
-    /// The time limit is at least this factor times the slowest accepted run.
-    pub ac_to_time_limit: f64,
-    /// Runs that must exceed the time limit take at least this factor times the limit.
-    pub time_limit_to_tle: f64,
     pub memory: i64,
     /// Output per test.
     pub output: i64,
-    /// Source code of a submission.
     pub code: i64,
     /// CPU time of the compiler.
     pub compile_us: i64,
@@ -24,8 +21,23 @@ pub struct Limits {
     pub compile_memory: i64,
     /// CPU time of a validator.
     pub validation_us: i64,
-    /// Memory of a validator.
     pub validation_memory: i64,
+    /// Inferred time limits are multiples of this.
+    pub resolution_us: i64,
+    /// See [`Margins`].
+    pub ac_to_time_limit: f64,
+    /// See [`Margins`].
+    pub time_limit_to_tle: f64,
+}
+
+impl Limits {
+    pub fn margins(&self) -> Margins {
+        Margins {
+            resolution_us: self.resolution_us,
+            ac_to_time_limit: self.ac_to_time_limit,
+            time_limit_to_tle: self.time_limit_to_tle,
+        }
+    }
 }
 
 impl Default for Limits {

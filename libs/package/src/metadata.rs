@@ -12,7 +12,6 @@ use crate::yaml::{self, Fields, Node, Value};
 
 pub const FILE: &str = "problem.yaml";
 
-/// The content of `problem.yaml`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
     /// Titles by language code.

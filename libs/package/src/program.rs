@@ -8,7 +8,6 @@ use crate::reader::Reader;
 use crate::spool::Blob;
 use crate::tree::Tree;
 
-/// A source file of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     /// Path relative to the program.
@@ -16,10 +15,8 @@ pub struct Source {
     pub blob: Blob,
 }
 
-/// A validator or solution.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
-    /// Path in the package.
     pub file: String,
     /// Id of the language in the judge.
     pub language: &'static str,
@@ -64,7 +61,6 @@ pub fn is_python_cache(path: &str) -> bool {
     extension(path) == "pyc" || path.split('/').any(|part| part == "__pycache__")
 }
 
-/// The result of looking for a program.
 #[derive(Debug)]
 pub enum Found {
     Program(Program),
@@ -72,18 +68,6 @@ pub enum Found {
     Unsupported(String),
     /// Already reported.
     Invalid,
-}
-
-/// Reads the program at `file`; an invalid or unsupported one is reported.
-pub fn read(reader: &Reader<'_>, file: &str, hints: Hints<'_>) -> Option<Program> {
-    match find(reader, file, hints) {
-        Found::Program(program) => Some(program),
-        Found::Invalid => None,
-        Found::Unsupported(message) => {
-            reader.report.error(file, message);
-            None
-        }
-    }
 }
 
 /// Reads the program at `file`; an invalid one is reported.
@@ -246,7 +230,11 @@ pub fn read_all(reader: &Reader<'_>, directory: &str) -> Vec<Program> {
             let message = "Checktestdata and VIVA validators are not supported yet";
             reader.report.error(&file, message);
         } else {
-            programs.extend(read(reader, &file, Hints::default()));
+            match find(reader, &file, Hints::default()) {
+                Found::Program(program) => programs.push(program),
+                Found::Unsupported(message) => reader.report.error(&file, message),
+                Found::Invalid => {}
+            }
         }
     }
     report_same_names(reader, directory, &programs);
@@ -254,11 +242,7 @@ pub fn read_all(reader: &Reader<'_>, directory: &str) -> Vec<Program> {
 }
 
 /// Settings refer to programs by name, so names must be unique.
-fn report_same_names<'p>(
-    reader: &Reader<'_>,
-    directory: &str,
-    programs: impl IntoIterator<Item = &'p Program>,
-) {
+fn report_same_names(reader: &Reader<'_>, directory: &str, programs: &[Program]) {
     let mut seen: BTreeMap<&str, &str> = BTreeMap::new();
     for program in programs {
         let name = program.name();

@@ -20,7 +20,6 @@ use crate::statement::{self, Statement};
 use crate::submissions::{self, Solution};
 use crate::tree::Tree;
 
-/// A valid package.
 #[derive(Debug)]
 pub struct Package {
     /// The name of the top-level directory, if there was one.
@@ -34,7 +33,6 @@ pub struct Package {
     pub data: Data,
     pub validators: Vec<Program>,
     pub solutions: Vec<Solution>,
-    /// Warnings and notes.
     pub findings: Vec<Finding>,
 }
 

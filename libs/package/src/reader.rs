@@ -11,7 +11,6 @@ use crate::size_limits::SizeLimits;
 use crate::spool::{Blob, Spool};
 use crate::tree::Tree;
 
-/// Shared state of the readers of all parts.
 pub struct Reader<'a> {
     pub tree: &'a Tree,
     pub report: &'a Report,
@@ -20,7 +19,6 @@ pub struct Reader<'a> {
     pub scratch: &'a Path,
     /// `constants` of `problem.yaml`: values by name.
     pub constants: &'a BTreeMap<String, String>,
-    /// Names of the input validators.
     pub validators: &'a BTreeSet<String>,
     /// Number of files that constants changed.
     pub changed: Cell<usize>,

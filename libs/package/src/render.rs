@@ -22,7 +22,6 @@ pub type Images<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// A sample test as the statement shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sample {
-    /// Name of the test.
     pub name: String,
     /// May be truncated.
     pub input: String,
@@ -31,12 +30,10 @@ pub struct Sample {
     /// May be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Whether input or answer are truncated.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
 }
 
-/// Escapes text for HTML.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -60,7 +57,7 @@ pub fn pdf_notice(name: &str) -> String {
     format!("<p>The statement is the attachment <code>{}</code>.</p>\n", escape(name))
 }
 
-/// Hands out samples in order, where a statement includes them.
+/// Inserts the samples into a statement, in order.
 struct Placer<'s> {
     samples: &'s [Sample],
     next: usize,

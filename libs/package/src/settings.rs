@@ -8,7 +8,6 @@ use crate::finding::Report;
 use crate::reader::Reader;
 use crate::yaml::{self, Fields, Node, Value};
 
-/// Command-line arguments of input validators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValidatorArguments {
     /// The same for every validator.
@@ -24,7 +23,6 @@ impl Default for ValidatorArguments {
 }
 
 impl ValidatorArguments {
-    /// The arguments of the validator with this name.
     pub fn of(&self, name: &str) -> &[String] {
         match self {
             Self::All(arguments) => arguments,
@@ -43,7 +41,6 @@ pub struct Settings {
     pub description: String,
 }
 
-/// The settings that one file overrides.
 #[derive(Default)]
 struct Overrides {
     checker: Option<Checker>,

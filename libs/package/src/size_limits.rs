@@ -13,7 +13,6 @@ pub struct SizeLimits {
     pub entries: usize,
     /// Tests, samples included.
     pub tests: usize,
-    /// Jury solutions.
     pub solutions: usize,
     /// Bytes of a text that is loaded into memory: YAML, statements.
     pub text: u64,

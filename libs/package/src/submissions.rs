@@ -27,7 +27,6 @@ struct Rule {
     requirements: Vec<Requirement>,
 }
 
-/// Reads the directory.
 pub fn read(reader: &Reader<'_>, data: &Data) -> Vec<Solution> {
     let rules = rules(reader, data);
     let (mut solutions, mut unsupported) = (Vec::new(), Vec::new());
@@ -165,7 +164,6 @@ fn rules(reader: &Reader<'_>, data: &Data) -> BTreeMap<String, Rule> {
     rules
 }
 
-/// Reads a rule; absent keys are taken from `base`.
 fn rule(mut fields: Fields<'_>, base: Rule, data: &Data) -> Rule {
     let language = fields.take("language").and_then(|value| value.text()).or(base.language);
     let entry_point = fields.take("entrypoint").and_then(|value| value.text()).or(base.entry_point);

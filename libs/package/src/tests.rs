@@ -7,7 +7,6 @@ use super::*;
 mod archives;
 mod rules;
 
-/// A package as a list of files.
 #[derive(Clone)]
 struct Files(Vec<(String, Vec<u8>)>);
 
@@ -27,7 +26,6 @@ impl Files {
         Self(files.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).to_vec())
     }
 
-    /// Adds or replaces a file.
     fn with(mut self, name: &str, text: impl AsRef<[u8]>) -> Self {
         self.0.retain(|(other, _)| other != name);
         self.0.push((name.to_owned(), text.as_ref().to_vec()));
@@ -39,7 +37,6 @@ impl Files {
         self
     }
 
-    /// Appends lines to `problem.yaml`.
     fn yaml(mut self, lines: &str) -> Self {
         self.0[0].1.extend_from_slice(lines.as_bytes());
         self

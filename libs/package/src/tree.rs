@@ -18,7 +18,6 @@ const MAX_DEPTH: usize = 32;
 /// Links to directories inside directories that were reached by links.
 const MAX_NESTED_LINKS: usize = 4;
 
-/// The files of a package.
 #[derive(Debug, Default)]
 pub struct Tree {
     /// The name of the single top-level directory, if there was one. Paths do not include it.

@@ -292,22 +292,12 @@ impl<'r> Value<'r> {
 
     /// A map; an empty document is an empty map.
     pub fn fields(self) -> Option<Fields<'r>> {
-        match self.node {
-            Node::Map(entries) => Some(Fields {
-                file: self.file,
-                prefix: self.key,
-                entries,
-                known: BTreeSet::new(),
-                report: self.report,
-            }),
-            Node::Null if self.key.is_empty() => Some(Fields {
-                file: self.file,
-                prefix: String::new(),
-                entries: Vec::new(),
-                known: BTreeSet::new(),
-                report: self.report,
-            }),
-            _ => self.type_error("a map"),
-        }
+        let entries = match self.node {
+            Node::Map(entries) => entries,
+            Node::Null if self.key.is_empty() => Vec::new(),
+            _ => return self.type_error("a map"),
+        };
+        let Self { file, key: prefix, report, .. } = self;
+        Some(Fields { file, prefix, entries, known: BTreeSet::new(), report })
     }
 }

@@ -19,7 +19,6 @@ struct Extended {
     target: Option<Vec<u8>>,
 }
 
-/// Reads all entries.
 pub fn read(source: impl Read, spool: &mut Spool<'_>) -> Result<Vec<Entry>, Error> {
     let broken = |e: std::io::Error| Error::invalid("", format!("the tar file is broken: {e}"));
     let mut archive = Archive::new(source);

@@ -24,7 +24,6 @@ const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const SYMLINK: u32 = 0o120_000;
 
-/// Reads all entries.
 pub fn read(file: File, spool: &mut Spool<'_>) -> Result<Vec<Entry>, Error> {
     let max_entries = spool.max_entries() as u64;
     let budget = max_entries.saturating_mul(DIRECTORY_BYTES_PER_ENTRY) + DIRECTORY_EXTRA_BYTES;
@@ -94,7 +93,7 @@ fn unpack(
     Ok(Kind::File(blob))
 }
 
-/// A file from which only so many bytes can be read.
+/// A file from which only `remaining` bytes can be read.
 struct BudgetedFile {
     file: File,
     remaining: Cell<u64>,

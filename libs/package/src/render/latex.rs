@@ -12,7 +12,6 @@ use self::macros::Macro;
 use super::sanitise::sanitise;
 use super::{Images, Placer, Sample, escape};
 
-/// A rendered statement.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Latex {
     /// Sanitised.

@@ -97,12 +97,12 @@ fn every_test_group_is_checked() {
         let file = format!("data/{directory}/test_group.yaml");
         refused(&with(&[(&file, "colour: x\n")]), &[&format!("{file}: colour"), "unknown key"]);
     }
-    let names = "input_validator_args: {nobody: [x]}\n";
+    let names = "input_validator_args: {unknown: [x]}\n";
     for file in
         ["data/invalid_input/test_group.yaml", "data/secret/test_group.yaml", "data/secret/1.yaml"]
     {
-        let finding = format!("{file}: input_validator_args.nobody");
-        refused(&with(&[(file, names)]), &[&finding, "`nobody`, which does not exist"]);
+        let finding = format!("{file}: input_validator_args.unknown");
+        refused(&with(&[(file, names)]), &[&finding, "`unknown`, which does not exist"]);
     }
     valid(&with(&[("data/secret/1.yaml", "input_validator_args: {check: [x]}\n")]));
 }

@@ -1,6 +1,6 @@
 //! Renders commands and environments.
 
-use super::names::{ACCENTS, FORMULAS, LAYOUT, LAYOUT_WITH, SWITCHES, TEXTS, WRAPPERS, find};
+use super::names::{ACCENTS, TEXTS, find, is_formula, layout, switch, wrapper};
 use super::{End, Flow, Renderer};
 use crate::render::escape;
 
@@ -84,11 +84,11 @@ impl Renderer<'_, '_, '_> {
         if let Some(text) = self.expansion(name)? {
             let html = self.inner(&text)?;
             if html.contains("<p>") { flow.block(&html) } else { flow.line.push_str(&html) }
-        } else if let Some(tag) = find(&WRAPPERS, name) {
+        } else if let Some(tag) = wrapper(name) {
             let inner = if tag == "code" { self.mono_argument()? } else { self.argument()? };
             let html = format!("<{tag}>{inner}</{tag}>");
             if tag.starts_with('h') { flow.block(&html) } else { flow.line.push_str(&html) }
-        } else if let Some(tag) = find(&SWITCHES, name) {
+        } else if let Some(tag) = switch(name) {
             // The switch applies up to the end of the group.
             let before = self.shared.mono;
             self.shared.mono |= tag == "code";
@@ -108,7 +108,7 @@ impl Renderer<'_, '_, '_> {
         } else if let Some(accent) = find(&ACCENTS, name) {
             let letter = self.accented(accent)?;
             flow.line.push_str(&letter);
-        } else if let Some(count) = find(&LAYOUT_WITH, name) {
+        } else if let Some(count) = layout(name) {
             for i in 0..count {
                 self.skip_option();
                 // The first of several arguments is often a command without braces.
@@ -118,7 +118,7 @@ impl Renderer<'_, '_, '_> {
                     self.raw_argument()
                 };
             }
-        } else if !LAYOUT.contains(&name) {
+        } else {
             self.special(name, flow)?;
         }
         Ok(false)
@@ -214,7 +214,7 @@ impl Renderer<'_, '_, '_> {
 
     fn environment(&mut self, name: &str, flow: &mut Flow) -> Result<(), String> {
         let closing = format!("\\end{{{name}}}");
-        if FORMULAS.contains(&name) {
+        if is_formula(name) {
             let body = self.until(&closing);
             let tex = match name {
                 "displaymath" | "math" => body.to_owned(),

@@ -8,7 +8,6 @@ const MAX_EXPANSION: usize = 1 << 20;
 /// Nesting of expansions.
 const MAX_DEPTH: usize = 20;
 
-/// A defined command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Macro {
     arguments: usize,

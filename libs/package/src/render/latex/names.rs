@@ -1,33 +1,31 @@
 //! Tables of commands and environments with a fixed rendering.
 
-/// Commands that wrap their argument in a tag.
-pub const WRAPPERS: [(&str, &str); 14] = [
-    ("textbf", "strong"),
-    ("emph", "em"),
-    ("textit", "em"),
-    ("textsl", "em"),
-    ("texttt", "code"),
-    ("t", "code"),
-    ("underline", "u"),
-    ("sout", "del"),
-    ("section", "h2"),
-    ("subsection", "h3"),
-    ("subsubsection", "h4"),
-    ("paragraph", "h4"),
-    ("textsuperscript", "sup"),
-    ("textsubscript", "sub"),
-];
+/// The tag in which a command wraps its argument.
+pub fn wrapper(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "textbf" => "strong",
+        "emph" | "textit" | "textsl" => "em",
+        "texttt" | "t" => "code",
+        "underline" => "u",
+        "sout" => "del",
+        "section" => "h2",
+        "subsection" => "h3",
+        "subsubsection" | "paragraph" => "h4",
+        "textsuperscript" => "sup",
+        "textsubscript" => "sub",
+        _ => return None,
+    })
+}
 
-/// Commands that wrap the rest of their group in a tag.
-pub const SWITCHES: [(&str, &str); 7] = [
-    ("bf", "strong"),
-    ("bfseries", "strong"),
-    ("it", "em"),
-    ("itshape", "em"),
-    ("em", "em"),
-    ("tt", "code"),
-    ("ttfamily", "code"),
-];
+/// The tag in which a command wraps the rest of its group.
+pub fn switch(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "bf" | "bfseries" => "strong",
+        "it" | "itshape" | "em" => "em",
+        "tt" | "ttfamily" => "code",
+        _ => return None,
+    })
+}
 
 /// Commands that are replaced by a text.
 pub const TEXTS: [(&str, &str); 43] = [
@@ -95,81 +93,39 @@ pub const ACCENTS: [(&str, char); 15] = [
     ("b", '\u{331}'),
 ];
 
-/// Layout commands without arguments; ignored.
-pub const LAYOUT: [&str; 30] = [
-    "noindent",
-    "indent",
-    "medskip",
-    "bigskip",
-    "smallskip",
-    "centering",
-    "raggedright",
-    "raggedleft",
-    "selectfont",
-    "clearpage",
-    "newpage",
-    "pagebreak",
-    "linebreak",
-    "hfill",
-    "vfill",
-    "tiny",
-    "scriptsize",
-    "footnotesize",
-    "small",
-    "normalsize",
-    "large",
-    "Large",
-    "LARGE",
-    "huge",
-    "Huge",
-    "hline",
-    "toprule",
-    "midrule",
-    "bottomrule",
-    "relax",
-];
+/// The number of arguments of a layout command, which is ignored with them.
+pub fn layout(name: &str) -> Option<usize> {
+    Some(match name {
+        "noindent" | "indent" | "medskip" | "bigskip" | "smallskip" | "centering"
+        | "raggedright" | "raggedleft" | "selectfont" | "clearpage" | "newpage" | "pagebreak"
+        | "linebreak" | "hfill" | "vfill" | "tiny" | "scriptsize" | "footnotesize" | "small"
+        | "normalsize" | "large" | "Large" | "LARGE" | "huge" | "Huge" | "hline" | "toprule"
+        | "midrule" | "bottomrule" | "relax" => 0,
+        "vspace" | "hspace" | "label" | "ref" | "eqref" | "pageref" | "cite" | "problemname"
+        | "cline" | "cmidrule" | "sisetup" | "color" | "usepackage" | "pagestyle"
+        | "thispagestyle" | "phantom" | "vskip" | "graphicspath" => 1,
+        "setlength" | "addtolength" | "setcounter" | "fontsize" => 2,
+        "renewenvironment" | "newenvironment" => 3,
+        _ => return None,
+    })
+}
 
-/// Ignored commands with the number of their arguments.
-pub const LAYOUT_WITH: [(&str, usize); 24] = [
-    ("vspace", 1),
-    ("hspace", 1),
-    ("label", 1),
-    ("ref", 1),
-    ("eqref", 1),
-    ("pageref", 1),
-    ("cite", 1),
-    ("problemname", 1),
-    ("cline", 1),
-    ("cmidrule", 1),
-    ("setlength", 2),
-    ("addtolength", 2),
-    ("setcounter", 2),
-    ("renewenvironment", 3),
-    ("newenvironment", 3),
-    ("sisetup", 1),
-    ("color", 1),
-    ("fontsize", 2),
-    ("usepackage", 1),
-    ("pagestyle", 1),
-    ("thispagestyle", 1),
-    ("phantom", 1),
-    ("vskip", 1),
-    ("graphicspath", 1),
-];
-
-/// Environments that contain a formula.
-pub const FORMULAS: [&str; 10] = [
-    "equation",
-    "equation*",
-    "align",
-    "align*",
-    "eqnarray",
-    "eqnarray*",
-    "gather",
-    "gather*",
-    "displaymath",
-    "math",
-];
+/// Whether an environment contains a formula.
+pub fn is_formula(environment: &str) -> bool {
+    matches!(
+        environment,
+        "equation"
+            | "equation*"
+            | "align"
+            | "align*"
+            | "eqnarray"
+            | "eqnarray*"
+            | "gather"
+            | "gather*"
+            | "displaymath"
+            | "math"
+    )
+}
 
 pub fn find<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
     table.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
