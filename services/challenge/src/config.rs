@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::draft::MAX_SOURCE;
+use crate::request::MAX_SOURCE;
 
 /// The section `challenge` of the configuration.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -5,7 +5,6 @@ use std::time::Duration;
 use rpc::status;
 use tonic::{Code, Status};
 
-/// Why a use case failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("submission not found")]

@@ -21,7 +21,6 @@ pub const SUBMISSION: Topic = Topic::new("agon.submission.v1", "challenge")
     .types(&["agon.event.v1.SubmissionCreated", "agon.event.v1.SubmissionJudged"])
     .projection(project);
 
-/// The consumer of judgements.
 pub const JUDGEMENTS: Consumes = Consumes { consumer: "challenge", topics: &["agon.judgement.v1"] };
 
 /// Appends `SubmissionCreated`, which requests a judgement.
@@ -30,7 +29,6 @@ pub fn submission_created(tx: &mut Tx, submission: &Submission) {
     bus::outbox::append(tx, Event::new(&SUBMISSION, submission.id, submission.version, &created));
 }
 
-/// Appends `SubmissionJudged`.
 pub fn submission_judged(tx: &mut Tx, submission: &Submission, outcome: &Outcome) {
     let judged = wire::judged(submission, outcome);
     bus::outbox::append(tx, Event::new(&SUBMISSION, submission.id, submission.version, &judged));
@@ -55,7 +53,6 @@ fn author(event: &Received) -> Option<Uuid> {
     ids::parse(&text)
 }
 
-/// Applies judgements to submissions.
 pub struct Judgements(pub Challenge);
 
 impl bus::Handler for Judgements {

@@ -107,6 +107,10 @@ mod tests {
         Progress { attempt, state: State::Running, done_count: 0, test_count: 9, tests }
     }
 
+    fn compiling(attempt: i32) -> Progress {
+        Progress { attempt, state: State::Compiling, ..Progress::default() }
+    }
+
     fn indexes(judging: &Judging) -> Vec<i32> {
         judging.tests.keys().copied().collect()
     }
@@ -114,19 +118,11 @@ mod tests {
     #[test]
     fn messages_are_merged_in_any_order() {
         let mut judging = Judging::default();
-        assert!(judging.apply(Progress {
-            attempt: 1,
-            state: State::Compiling,
-            ..Progress::default()
-        }));
+        assert!(judging.apply(compiling(1)));
         assert!(judging.apply(running(1, [2, 0])));
         assert!(judging.apply(running(1, [1])));
         assert!(!judging.apply(running(1, [0])), "duplicate");
-        assert!(!judging.apply(Progress {
-            attempt: 1,
-            state: State::Compiling,
-            ..Progress::default()
-        }));
+        assert!(!judging.apply(compiling(1)));
         assert_eq!(indexes(&judging), [0, 1, 2]);
         assert_eq!((judging.state, judging.done_count, judging.test_count), (State::Running, 3, 9));
     }
@@ -135,11 +131,7 @@ mod tests {
     fn a_new_attempt_starts_from_zero_and_the_old_one_is_ignored() {
         let mut judging = Judging::default();
         judging.apply(running(1, [0, 1, 2]));
-        assert!(judging.apply(Progress {
-            attempt: 2,
-            state: State::Compiling,
-            ..Progress::default()
-        }));
+        assert!(judging.apply(compiling(2)));
         assert_eq!((judging.state, judging.done_count), (State::Compiling, 0));
         assert!(!judging.apply(running(1, [3])));
         assert!(judging.tests.is_empty());

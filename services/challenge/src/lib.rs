@@ -1,7 +1,7 @@
 //! Submissions, from their acceptance to their verdict.
 //!
-//! Owns: who submitted what and when, the source, the verdict, and who may see which part of it. A submission is
-//! processed by events: `SubmissionCreated` requests a judgement from the judge, `JudgementCompleted` returns it, and
+//! Owns: submissions with their source and verdict, and the rules of who may see which part. A submission is processed by
+//! events: `SubmissionCreated` requests a judgement from the judge, `JudgementCompleted` returns it, and
 //! `SubmissionJudged` announces the verdict.
 //!
 //! Must not know: how programs are run, the content of tests, how users sign in. It reads a problem's id, version and
@@ -23,13 +23,13 @@ use runtime::{Shutdown, Tasks};
 use service::{Context, Descriptor, OpenError, Service};
 
 mod config;
-mod draft;
 mod error;
 pub mod events;
 mod judging;
 mod languages;
 mod limit;
 mod peers;
+mod request;
 mod rpc;
 mod stale;
 mod store;

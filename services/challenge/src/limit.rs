@@ -13,7 +13,6 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// The limit of practice.
     pub fn hourly(count: u32) -> Self {
         Self { count, window: TimeDelta::hours(1) }
     }

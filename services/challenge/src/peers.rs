@@ -27,7 +27,6 @@ const OPTIONAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest judgement in bytes: each of many tests may have a message and an output.
 const MAX_JUDGEMENT: usize = 32 << 20;
 
-/// Clients of the other services.
 #[derive(Clone)]
 pub struct Peers {
     users: UserServiceClient<Authorised>,
@@ -48,7 +47,6 @@ impl Peers {
         })
     }
 
-    /// The id of the user with this username.
     pub async fn user_id(&self, username: &str) -> Result<Uuid, Error> {
         let mut request = Request::new(GetUserRequest { user_id: username.to_owned() });
         request.set_timeout(TIMEOUT);

@@ -1,4 +1,4 @@
-//! The RPCs, each a line that calls a use case.
+//! The RPCs, each one call of a use case.
 
 use std::pin::Pin;
 
@@ -13,8 +13,7 @@ use proto::challenge::{
 use tonic::{Request, Response, Status};
 
 use crate::Challenge;
-use crate::draft::Draft;
-use crate::submissions::{List, viewer};
+use crate::submissions::viewer;
 use crate::wire;
 
 type Watched = Pin<Box<dyn Stream<Item = Result<WatchSubmissionResponse, Status>> + Send>>;
@@ -25,9 +24,8 @@ impl SubmissionService for Challenge {
         &self,
         request: Request<CreateSubmissionRequest>,
     ) -> Result<Response<CreateSubmissionResponse>, Status> {
-        let caller = Caller::of(&request).clone();
-        let answer = self.create(&caller, &draft(request.into_inner())).await?;
-        Ok(Response::new(answer))
+        let caller = Caller::of(&request);
+        Ok(Response::new(self.create(caller, request.get_ref()).await?))
     }
 
     async fn get_submission(
@@ -43,8 +41,8 @@ impl SubmissionService for Challenge {
         &self,
         request: Request<ListSubmissionsRequest>,
     ) -> Result<Response<ListSubmissionsResponse>, Status> {
-        let caller = Caller::of(&request).clone();
-        let (views, next_page_token) = self.list(&caller, &list(request.into_inner())).await?;
+        let caller = Caller::of(&request);
+        let (views, next_page_token) = self.list(caller, request.get_ref()).await?;
         let submissions = views.into_iter().map(wire::submission).collect();
         Ok(Response::new(ListSubmissionsResponse { submissions, next_page_token }))
     }
@@ -67,23 +65,6 @@ impl SubmissionService for Challenge {
         request: Request<GetSubmissionSourceRequest>,
     ) -> Result<Response<GetSubmissionSourceResponse>, Status> {
         let viewer = viewer(Caller::of(&request));
-        let answer = self.source(&viewer, &request.get_ref().submission_id).await?;
-        Ok(Response::new(answer))
-    }
-}
-
-fn draft(request: CreateSubmissionRequest) -> Draft {
-    let CreateSubmissionRequest { problem_id, language, source, request_id } = request;
-    Draft { problem: problem_id, language, source, request_id }
-}
-
-fn list(request: ListSubmissionsRequest) -> List {
-    List {
-        page_size: request.page_size,
-        page_token: request.page_token,
-        user: request.user_id,
-        problem: request.problem_id,
-        verdict: request.verdict,
-        language: request.language,
+        Ok(Response::new(self.source(&viewer, &request.get_ref().submission_id).await?))
     }
 }

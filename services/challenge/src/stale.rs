@@ -14,10 +14,9 @@ use crate::Challenge;
 use crate::error::Error;
 use crate::{events, store, wire};
 
-const LEASE: &str = "overdue";
+const LEASE: &str = "stale submissions";
 const BATCH: i64 = 100;
 
-/// The result of one check.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// Known to the judge, without a verdict yet.
@@ -55,7 +54,7 @@ impl Challenge {
         }
     }
 
-    /// One process at a time checks.
+    /// Checks unless another process holds the lease.
     async fn check_as_lease_holder(&self, owner: &str) -> Result<Found, Error> {
         let count = store::waiting_count(&self.db).await?;
         metrics::gauge!("agon_submissions_waiting").set(count as f64);

@@ -100,7 +100,6 @@ pub async fn recent_times(
     Ok(times.into_iter().map(|(time,)| time).collect())
 }
 
-/// Inserts a submission and its source.
 pub async fn insert(tx: &mut Tx, new: &Submission, source: &str) -> db::Result<()> {
     tx.query(
         "INSERT INTO submissions (submission_id, version, user_id, problem_id, problem_version,
@@ -253,7 +252,6 @@ pub async fn stale(
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// The number of submissions without a verdict.
 pub async fn waiting_count(read: impl Read<'_>) -> db::Result<i64> {
     read.query("SELECT COUNT(*) FROM submissions WHERE verdict IS NULL").fetch_scalar().await
 }

@@ -1,17 +1,16 @@
 //! A submission, its outcome, and which part of it a viewer may see.
 
 use chrono::{DateTime, Utc};
+use proto::Verdict;
 use uuid::Uuid;
 
 use crate::judging::{Judging, State};
-use proto::Verdict;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
     pub id: Uuid,
     /// Increased by every change.
     pub version: i64,
-    /// The author.
     pub user_id: Uuid,
     pub problem_id: Uuid,
     /// The published version of the problem at the time of the submission.
@@ -60,16 +59,14 @@ pub struct Test {
 /// Details of a run that would reveal a secret test. Shown for sample tests only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Detail {
-    /// The checker's message.
     pub message: String,
     /// The beginning of the output.
     pub output: String,
     pub exit_code: Option<i32>,
-    /// The signal that killed the program.
     pub signal: Option<i32>,
 }
 
-/// Who asks to see a submission.
+/// The caller who reads a submission, and their permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Viewer {
     /// `None` for a service that acts for itself.
@@ -132,7 +129,7 @@ impl View {
         let mut tests = std::mem::take(&mut outcome.tests);
         tests.sort_by_key(|test| test.index);
         if !sight.every_test {
-            cut_behind_decision(&mut tests);
+            truncate_after_decision(&mut tests);
         }
         for test in &mut tests {
             let known = judging.tests.get(&test.index).filter(|known| known.sample && same_run);
@@ -141,12 +138,15 @@ impl View {
                 _ => Detail::default(),
             };
         }
-        let quotes = same_run && sight.source;
+        let compile_output = match same_run && sight.source {
+            true => judging.compile_output.clone(),
+            false => String::new(),
+        };
         Some(Self {
             state: State::Done,
             done_count: i32::try_from(tests.len()).unwrap_or(i32::MAX),
             test_count: outcome.test_count,
-            compile_output: if quotes { judging.compile_output.clone() } else { String::new() },
+            compile_output,
             tests,
             submission,
         })
@@ -162,12 +162,13 @@ impl View {
         Some(view)
     }
 
-    fn of_pending(submission: Submission, judging: &Judging) -> Self {
+    /// The view before the verdict, for a viewer who may see the submission.
+    pub fn of_pending(submission: Submission, judging: &Judging) -> Self {
         let mut tests: Vec<Test> = judging.tests.values().cloned().collect();
         for test in &mut tests {
             test.detail = Detail::default();
         }
-        // The judge is done before its verdict is durable here, and there is no DONE without one.
+        // The judge finishes before its verdict is durable here; DONE requires a durable verdict.
         let state = match judging.state {
             State::Done => State::Running,
             state => state,
@@ -183,14 +184,13 @@ impl View {
     }
 }
 
-/// Tests run in parallel, so what ran behind the deciding test is chance; a contestant's view
+/// Tests run in parallel, so which tests ran after the deciding one is random. Contestants do not see them: their view
 /// depends on the program alone.
-fn cut_behind_decision(tests: &mut Vec<Test>) {
+fn truncate_after_decision(tests: &mut Vec<Test>) {
     if let Some(decision) = tests.iter().position(|test| !test.verdict.is_accepted()) {
         tests.truncate(decision + 1);
     }
 }
 
 #[cfg(test)]
-#[path = "submission_tests.rs"]
 mod tests;

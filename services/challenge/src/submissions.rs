@@ -3,16 +3,20 @@
 use access::Caller;
 use db::{Tx, TxGuard};
 use proto::Verdict;
-use proto::challenge::{CreateSubmissionResponse, GetSubmissionSourceResponse};
+use proto::challenge::{
+    CreateSubmissionRequest, CreateSubmissionResponse, GetSubmissionSourceResponse,
+    ListSubmissionsRequest,
+};
+use rpc::Violations;
 use service::{Idempotent, Page};
 use uuid::Uuid;
 
 use crate::Challenge;
-use crate::draft::{self, Draft};
 use crate::error::Error;
 use crate::events;
 use crate::judging::Judging;
 use crate::limit::Limit;
+use crate::request;
 use crate::store::{self, Filter};
 use crate::submission::{Outcome, Submission, View, Viewer};
 use crate::wire;
@@ -38,54 +42,58 @@ impl Challenge {
     pub async fn create(
         &self,
         caller: &Caller,
-        draft: &Draft,
+        request: &CreateSubmissionRequest,
     ) -> Result<CreateSubmissionResponse, Error> {
         let author = caller.user()?.id;
-        service::invalid(draft.check(self.config.source_limit()))?;
-        let content = [&draft.problem, &draft.language, &draft.source].map(|text| text.as_bytes());
-        let once = Idempotent::new(author, "CreateSubmission", &draft.request_id, &content);
+        request::check(request, self.config.source_limit()).into_result()?;
+        let content = [&request.problem_id, &request.language, &request.source];
+        let content = content.map(|text| text.as_bytes());
+        let once = Idempotent::new(author, "CreateSubmission", &request.request_id, &content);
         // A retry gets the first response even if the problem or the judge is unavailable now.
         if let Some(response) = once.replay(&self.db).await? {
             return Ok(response);
         }
-        let (problem_id, problem_version) = self.resolve(caller, draft).await?;
+        let (problem_id, problem_version) = self.resolve(caller, request).await?;
         let new = &Submission {
             id: self.clock.new_id(),
             version: 1,
             user_id: author,
             problem_id,
             problem_version,
-            language: draft.language.clone(),
-            source_size: i64::try_from(draft.source.len()).unwrap_or(i64::MAX),
+            language: request.language.clone(),
+            source_size: i64::try_from(request.source.len()).unwrap_or(i64::MAX),
             created_at: self.clock.now(),
             outcome: None,
         };
-        let accept = |mut tx: TxGuard| async move { self.accept(&mut tx, draft, new).await };
+        let accept =
+            |mut tx: TxGuard| async move { self.accept(&mut tx, &request.source, new).await };
         let response = once.run(&self.db, accept).await?;
         metrics::counter!("agon_submissions_created_total").increment(1);
         Ok(response)
     }
 
-    /// The problem and its published version, if the draft satisfies their limits.
-    async fn resolve(&self, caller: &Caller, draft: &Draft) -> Result<(Uuid, i64), Error> {
+    /// The problem's id and published version. Fails if the problem or its language cannot be submitted to.
+    async fn resolve(
+        &self,
+        caller: &Caller,
+        request: &CreateSubmissionRequest,
+    ) -> Result<(Uuid, i64), Error> {
         let (problem, offered) = tokio::join!(
-            self.peers.problem(caller, &draft.problem),
-            self.peers.languages.offer(&draft.language),
+            self.peers.problem(caller, &request.problem_id),
+            self.peers.languages.offer(&request.language),
         );
         let problem = problem?;
         if problem.published_version == 0 {
             return Err(Error::NotPublished);
         }
-        let mut violations = Vec::new();
-        if !offered {
-            let text = "is not available; use a language_id from ListLanguages";
-            violations.push(("language", text.to_owned()));
-        }
+        let mut violations = Violations::default();
+        let text = "is not available; use a language_id from ListLanguages";
+        violations.check(offered, "language", text);
         let limit = problem.limits.map_or(0, |limits| limits.source_limit_bytes);
         if let Ok(limit @ 1..) = usize::try_from(limit) {
-            violations.extend(draft.check_size(limit));
+            request::check_size(&mut violations, &request.source, limit);
         }
-        service::invalid(violations)?;
+        violations.into_result()?;
         let id = ids::parse(&problem.problem_id).ok_or(Error::ProblemNotFound)?;
         Ok((id, problem.published_version))
     }
@@ -93,7 +101,7 @@ impl Challenge {
     async fn accept(
         &self,
         tx: &mut Tx,
-        draft: &Draft,
+        source: &str,
         new: &Submission,
     ) -> Result<CreateSubmissionResponse, Error> {
         let now = new.created_at;
@@ -103,10 +111,9 @@ impl Challenge {
         limit
             .check(&recent.await?, now)
             .map_err(|retry_after| Error::TooMany { count: limit.count, retry_after })?;
-        store::insert(tx, new, &draft.source).await?;
+        store::insert(tx, new, source).await?;
         events::submission_created(tx, new);
-        let sight = own(new.user_id).sight(new.user_id);
-        let view = View::new(new.clone(), &Judging::default(), sight).ok_or(Error::NotFound)?;
+        let view = View::of_pending(new.clone(), &Judging::default());
         Ok(CreateSubmissionResponse { submission: Some(wire::submission(view)) })
     }
 
@@ -130,7 +137,6 @@ impl Challenge {
         Ok(submission)
     }
 
-    /// The source of a submission.
     pub async fn source(
         &self,
         viewer: &Viewer,
@@ -147,12 +153,16 @@ impl Challenge {
     }
 
     /// A page of submissions, and the token of the next one.
-    pub async fn list(&self, caller: &Caller, list: &List) -> Result<(Vec<View>, String), Error> {
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        request: &ListSubmissionsRequest,
+    ) -> Result<(Vec<View>, String), Error> {
         let viewer = viewer(caller);
-        let filter = self.filter(caller, &viewer, list).await?;
+        let filter = self.filter(caller, &viewer, request).await?;
         let args = page_args(&viewer, &filter);
         let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
-        let (size, token) = (list.page_size, &list.page_token);
+        let (size, token) = (request.page_size, &request.page_token);
         let page = Page::open(&self.page_key, "ListSubmissions", &args, size, token)?;
         let rows = store::list(&self.db, &filter, page.after, page.limit()).await?;
         let (submissions, token) = page.close(rows, |last| last.id);
@@ -163,12 +173,17 @@ impl Challenge {
         Ok((views.collect(), token))
     }
 
-    async fn filter(&self, caller: &Caller, viewer: &Viewer, list: &List) -> Result<Filter, Error> {
+    async fn filter(
+        &self,
+        caller: &Caller,
+        viewer: &Viewer,
+        request: &ListSubmissionsRequest,
+    ) -> Result<Filter, Error> {
         let sees_all = viewer.service || viewer.sees_submissions;
-        let user_id = match list.user.as_str() {
+        let user_id = match request.user_id.as_str() {
             "" if sees_all => None,
             "" | "me" => Some(caller.user()?.id),
-            name if draft::is_username(name) => Some(match ids::parse(name) {
+            name if request::is_username(name) => Some(match ids::parse(name) {
                 Some(id) => id,
                 None => self.peers.user_id(name).await?,
             }),
@@ -180,19 +195,19 @@ impl Challenge {
         if !sees_all && user_id != viewer.user_id {
             return Err(Error::OtherUsers);
         }
-        if !list.language.is_empty() && !draft::is_language(&list.language) {
+        if !request.language.is_empty() && !request::is_language(&request.language) {
             let text = "must be a language_id from ListLanguages";
             return Err(Error::invalid("language", text));
         }
         let verdict =
-            match list.verdict {
+            match request.verdict {
                 0 => None,
                 number => Some(Verdict::from_number(number).ok_or_else(|| {
                     Error::invalid("verdict", "must be a value of the enum Verdict")
                 })?),
             };
-        let language = Some(list.language.clone()).filter(|language| !language.is_empty());
-        let problem_id = self.problem_id(caller, &list.problem).await?;
+        let language = Some(request.language.clone()).filter(|language| !language.is_empty());
+        let problem_id = self.problem_id(caller, &request.problem_id).await?;
         Ok(Filter { user_id, problem_id, verdict, language })
     }
 
@@ -205,7 +220,7 @@ impl Challenge {
         if let Some(id) = ids::parse(name) {
             return Ok(Some(id));
         }
-        if !draft::is_problem(name) {
+        if !request::is_problem(name) {
             let text = "must be a problem id or a slug";
             return Err(Error::invalid("problem_id", text));
         }
@@ -216,7 +231,7 @@ impl Challenge {
     /// Sets the verdict of a submission. The first verdict is final: false when there is one already.
     pub(crate) async fn judge(
         &self,
-        tx: &mut db::Tx,
+        tx: &mut Tx,
         id: Uuid,
         outcome: &Outcome,
     ) -> Result<bool, Error> {
@@ -237,30 +252,13 @@ impl Challenge {
     }
 }
 
-/// The request of a list; ids and slugs are not resolved yet.
-#[derive(Clone, Debug, Default)]
-pub struct List {
-    pub page_size: i32,
-    pub page_token: String,
-    pub user: String,
-    pub problem: String,
-    pub verdict: i32,
-    pub language: String,
-}
-
-/// What a page token is bound to.
+/// The arguments for which a page token is valid.
 fn page_args(viewer: &Viewer, filter: &Filter) -> [Vec<u8>; 5] {
     let bytes = |id: Option<Uuid>| id.unwrap_or_default().as_bytes().to_vec();
     let verdict = filter.verdict.map_or(0, Verdict::number).to_be_bytes().to_vec();
     let language = filter.language.clone().unwrap_or_default().into_bytes();
     let [viewer, user, problem] = [viewer.user_id, filter.user_id, filter.problem_id].map(bytes);
     [viewer, user, problem, verdict, language]
-}
-
-/// An author without permissions.
-fn own(user_id: Uuid) -> Viewer {
-    let (service, sees_submissions, sees_sources) = (false, false, false);
-    Viewer { user_id: Some(user_id), service, sees_submissions, sees_sources }
 }
 
 pub fn parse_id(id: &str) -> Result<Uuid, Error> {

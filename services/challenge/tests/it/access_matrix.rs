@@ -1,4 +1,4 @@
-//! Who may call what on whose submission.
+//! Permissions of callers on submissions.
 
 use access::Role;
 use proto::challenge::ListSubmissionsRequest;
@@ -11,7 +11,7 @@ fn code<T>(result: Result<T, Status>) -> Code {
 }
 
 #[tokio::test]
-async fn others_see_nothing_and_judges_and_services_everything() {
+async fn submissions_are_visible_to_authors_judges_and_services() {
     each(|world| async move {
         let ada = world.user("ada");
         let id = world.submit(&ada).await.submission_id;
@@ -24,31 +24,30 @@ async fn others_see_nothing_and_judges_and_services_everything() {
                 code(world.list(user, of_ada.clone()).await),
             ]
         };
-        let (ok, gone, denied) = (Code::Ok, Code::NotFound, Code::PermissionDenied);
+        let (ok, hidden, denied) = (Code::Ok, Code::NotFound, Code::PermissionDenied);
         assert_eq!(row(&ada).await, [ok; 4]);
-        assert_eq!(row(&world.user("bob")).await, [gone, gone, gone, denied]);
+        assert_eq!(row(&world.user("bob")).await, [hidden, hidden, hidden, denied]);
         let setter = world.with_roles("sue", &[Role::Setter, Role::Organiser]);
-        assert_eq!(row(&setter).await, [gone, gone, gone, denied]);
+        assert_eq!(row(&setter).await, [hidden, hidden, hidden, denied]);
         assert_eq!(row(&world.with_roles("jo", &[Role::Judge])).await, [ok; 4]);
         assert_eq!(row(&world.with_roles("root", &[Role::Admin])).await, [ok; 4]);
         assert_eq!(row(&world.service()).await, [ok; 4]);
-        let stranger = User { id: ada.id, token: "nonsense".into() };
-        assert_eq!(row(&stranger).await, [Code::Unauthenticated; 4]);
-        let error = world.create(&stranger, valid()).await;
-        assert_eq!(code(error), Code::Unauthenticated);
-        // A service hands in nothing for itself.
+        let invalid = User { id: ada.id, token: "invalid".into() };
+        assert_eq!(row(&invalid).await, [Code::Unauthenticated; 4]);
+        assert_eq!(code(world.create(&invalid, valid()).await), Code::Unauthenticated);
+        // Only users submit.
         assert_refused(world.create(&world.service(), valid()).await, denied, "USER_ONLY");
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_is_hidden_looks_like_what_is_not_there() {
+async fn hidden_submissions_are_reported_as_not_found() {
     each(|world| async move {
         let id = world.submit(&world.user("ada")).await.submission_id;
         let bob = world.user("bob");
-        let nowhere = world.clock().new_id().to_string();
-        for id in [&id, &nowhere] {
+        let unknown = world.clock().new_id().to_string();
+        for id in [&id, &unknown] {
             let hidden =
                 assert_refused(world.get(&bob, id).await, Code::NotFound, "SUBMISSION_NOT_FOUND");
             let source = world.source(&bob, id).await;
@@ -65,17 +64,14 @@ async fn what_is_hidden_looks_like_what_is_not_there() {
 }
 
 #[tokio::test]
-async fn no_call_without_a_credential() {
+async fn calls_without_a_credential_are_refused() {
     each(|world| async move {
         let id = world.submit(&world.user("ada")).await.submission_id;
         let mut client = world.client();
         let get = proto::challenge::GetSubmissionRequest { submission_id: id };
         assert_refused(client.get_submission(get).await, Code::Unauthenticated, "TOKEN_MISSING");
-        assert_refused(
-            client.create_submission(valid()).await,
-            Code::Unauthenticated,
-            "TOKEN_MISSING",
-        );
+        let created = client.create_submission(valid()).await;
+        assert_refused(created, Code::Unauthenticated, "TOKEN_MISSING");
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! Handing in.
+//! Creating submissions.
 
 use proto::challenge::*;
 use proto::problem::{Limits, Problem};
@@ -14,7 +14,7 @@ async fn a_submission_is_durable_with_its_event() {
         assert_eq!(made.state(), SubmissionState::Queued);
         assert_eq!((made.problem_version, made.source_size_bytes), (3, 13));
         assert_eq!(made.user_id, ada.id.to_string());
-        assert_eq!(made.create_time.unwrap().seconds, 1_800_000_000);
+        assert_eq!(made.create_time.unwrap().seconds, START);
         assert_eq!(world.event_count("SubmissionCreated").await, 1);
         world.restart().await;
         let ada = world.user("ada");
@@ -25,28 +25,28 @@ async fn a_submission_is_durable_with_its_event() {
 }
 
 #[tokio::test]
-async fn wrong_fields_are_named() {
+async fn invalid_fields_are_named() {
     each(|world| async move {
         let ada = world.user("ada");
-        let wrong = async |change: fn(&mut CreateSubmissionRequest), fields: &[&str]| {
+        let refused = async |change: fn(&mut CreateSubmissionRequest), fields: &[&str]| {
             let mut request = valid();
             change(&mut request);
             assert_invalid(world.create(&ada, request).await, fields);
         };
-        wrong(|r| r.problem_id.clear(), &["problem_id"]).await;
-        wrong(|r| r.problem_id = "../etc".into(), &["problem_id"]).await;
-        wrong(|r| r.problem_id = "a\0b".into(), &["problem_id"]).await;
-        wrong(|r| r.language = "C++\0".into(), &["language"]).await;
-        wrong(|r| r.language = "cobol".into(), &["language"]).await;
-        wrong(|r| r.source.clear(), &["source"]).await;
-        wrong(|r| r.source = "x".repeat(262_145), &["source"]).await;
-        wrong(|r| r.request_id = "r".repeat(129), &["request_id"]).await;
+        refused(|r| r.problem_id.clear(), &["problem_id"]).await;
+        refused(|r| r.problem_id = "../etc".into(), &["problem_id"]).await;
+        refused(|r| r.problem_id = "a\0b".into(), &["problem_id"]).await;
+        refused(|r| r.language = "C++\0".into(), &["language"]).await;
+        refused(|r| r.language = "cobol".into(), &["language"]).await;
+        refused(|r| r.source.clear(), &["source"]).await;
+        refused(|r| r.source = "x".repeat(262_145), &["source"]).await;
+        refused(|r| r.request_id = "r".repeat(129), &["request_id"]).await;
         let all = &["problem_id", "language", "source"];
-        wrong(|r| *r = CreateSubmissionRequest::default(), all).await;
+        refused(|r| *r = CreateSubmissionRequest::default(), all).await;
         let largest = CreateSubmissionRequest { source: "x".repeat(262_144), ..valid() };
         assert_eq!(world.create(&ada, largest).await.unwrap().source_size_bytes, 262_144);
-        let odd = CreateSubmissionRequest { source: "a\0ü\u{1F600}\r\n".into(), ..valid() };
-        let made = world.create(&ada, odd).await.unwrap();
+        let unusual = CreateSubmissionRequest { source: "a\0ü\u{1F600}\r\n".into(), ..valid() };
+        let made = world.create(&ada, unusual).await.unwrap();
         let source = world.source(&ada, &made.submission_id).await.unwrap();
         assert_eq!(source, "a\0ü\u{1F600}\r\n");
         assert_eq!(world.event_count("SubmissionCreated").await, 2);
@@ -55,7 +55,7 @@ async fn wrong_fields_are_named() {
 }
 
 #[tokio::test]
-async fn the_problem_decides() {
+async fn problems_limit_who_submits_and_the_size_of_sources() {
     each(|world| async move {
         let ada = world.user("ada");
         let on = |slug: &str| CreateSubmissionRequest { problem_id: slug.into(), ..valid() };
@@ -65,10 +65,10 @@ async fn the_problem_decides() {
         let short = CreateSubmissionRequest { source: "12345".into(), ..on("tiny") };
         world.create(&ada, short).await.unwrap();
 
-        world.fakes.add("unready", Problem::default());
-        let result = world.create(&ada, on("unready")).await;
+        world.fakes.add("unpublished", Problem::default());
+        let result = world.create(&ada, on("unpublished")).await;
         assert_refused(result, Code::FailedPrecondition, "NOT_PUBLISHED");
-        let result = world.create(&ada, on("nowhere")).await;
+        let result = world.create(&ada, on("unknown")).await;
         assert_refused(result, Code::NotFound, "PROBLEM_NOT_FOUND");
 
         let bob = world.user("bob");
@@ -85,20 +85,20 @@ async fn the_problem_decides() {
 }
 
 #[tokio::test]
-async fn without_a_worker_submissions_wait_instead_of_being_turned_away() {
+async fn submissions_are_accepted_while_no_worker_is_connected() {
     each(|world| async move {
         let ada = world.user("ada");
         world.fakes.offer(&[]);
         let request = CreateSubmissionRequest { language: "rust".into(), ..valid() };
         assert_eq!(world.create(&ada, request).await.unwrap().state(), SubmissionState::Queued);
-        world.fakes.silence(true);
+        world.fakes.set_unavailable(true);
         assert_refused(world.create(&ada, valid()).await, Code::Unavailable, "PEER_UNAVAILABLE");
     })
     .await;
 }
 
 #[tokio::test]
-async fn one_request_id_makes_one_submission() {
+async fn repeated_request_id_creates_one_submission() {
     each(|world| async move {
         let ada = world.user("ada");
         let request = CreateSubmissionRequest { request_id: "once".into(), ..valid() };
@@ -111,11 +111,11 @@ async fn one_request_id_makes_one_submission() {
         let other = CreateSubmissionRequest { source: "other".into(), ..request.clone() };
         let reused = world.create(&ada, other).await;
         assert_refused(reused, Code::InvalidArgument, "REQUEST_ID_REUSED");
-        // Somebody else's ids are somebody else's.
+        // Request ids of different users do not collide.
         let bobs = world.create(&world.user("bob"), request.clone()).await.unwrap();
         assert_ne!(bobs.submission_id, first.submission_id);
-        // A retry needs nobody but us.
-        world.fakes.silence(true);
+        // A retry needs no other service.
+        world.fakes.set_unavailable(true);
         assert_eq!(&world.create(&ada, request).await.unwrap(), first);
     })
     .await;
@@ -133,7 +133,7 @@ struct RawRequest {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_text_and_messages_too_large_are_the_callers_fault() {
+async fn invalid_utf8_and_too_large_messages_are_refused() {
     each(|world| async move {
         let ada = world.user("ada");
         let send = async |source: Vec<u8>| {

@@ -1,4 +1,4 @@
-//! The problem service and the judge, as far as submissions need them.
+//! Fakes of the problem service and the judge.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -17,18 +17,18 @@ use rpc::Services;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-/// What the fakes know; tests change it.
+/// The state of the fakes, which tests change.
 #[derive(Clone, Default)]
 pub struct Fakes(Arc<Inner>);
 
 #[derive(Default)]
 pub struct Inner {
     pub problems: Mutex<HashMap<String, Problem>>,
-    /// Who may see a problem that is not public.
+    /// By slug: the only user who may see the problem. Problems without an owner are public.
     pub owners: Mutex<HashMap<String, Uuid>>,
     pub languages: Mutex<Vec<String>>,
     pub judgements: Mutex<HashMap<String, Judgement>>,
-    pub silent: AtomicBool,
+    unavailable: AtomicBool,
 }
 
 impl std::ops::Deref for Fakes {
@@ -40,12 +40,12 @@ impl std::ops::Deref for Fakes {
 }
 
 impl Fakes {
-    /// Makes a public problem with a published version, and gives its id.
+    /// Adds a public problem with a published version; returns its id.
     pub fn problem(&self, slug: &str) -> String {
         self.add(slug, Problem { published_version: 3, ..Problem::default() })
     }
 
-    /// Makes a problem as given.
+    /// Adds a problem; returns its id.
     pub fn add(&self, slug: &str, problem: Problem) -> String {
         let id = ids::Clock::system().new_id().to_string();
         let problem = Problem { problem_id: id.clone(), slug: slug.into(), ..problem };
@@ -59,9 +59,9 @@ impl Fakes {
         *self.languages.lock().unwrap() = languages.iter().map(|id| (*id).to_owned()).collect();
     }
 
-    /// Whether other services answer at all.
-    pub fn silence(&self, silent: bool) {
-        self.silent.store(silent, Ordering::Relaxed);
+    /// While true, every call fails with UNAVAILABLE.
+    pub fn set_unavailable(&self, unavailable: bool) {
+        self.unavailable.store(unavailable, Ordering::Relaxed);
     }
 
     pub fn services(&self) -> Services {
@@ -71,9 +71,9 @@ impl Fakes {
             .add(LanguageServiceServer::new(self.clone()))
     }
 
-    fn answers(&self) -> Result<(), Status> {
-        match self.silent.load(Ordering::Relaxed) {
-            true => Err(Status::unavailable("nobody is at home")),
+    fn check_available(&self) -> Result<(), Status> {
+        match self.unavailable.load(Ordering::Relaxed) {
+            true => Err(Status::unavailable("the fakes are unavailable")),
             false => Ok(()),
         }
     }
@@ -85,30 +85,22 @@ impl JudgementService for Fakes {
         &self,
         request: Request<GetJudgementRequest>,
     ) -> Result<Response<GetJudgementResponse>, Status> {
-        self.answers()?;
+        self.check_available()?;
         assert!(Caller::of(&request).is_service_itself());
         let id = match request.into_inner().subject {
             Some(get_judgement_request::Subject::SubmissionId(id)) => id,
             other => panic!("{other:?}"),
         };
         let judgement = self.judgements.lock().unwrap().get(&id).cloned();
-        let unknown = || rpc::status::not_found("JUDGEMENT_NOT_FOUND", "never heard of it");
+        let unknown =
+            || rpc::status::not_found("JUDGEMENT_NOT_FOUND", "there is no such judgement");
         let judgement = Some(judgement.ok_or_else(unknown)?);
         Ok(Response::new(GetJudgementResponse { judgement }))
     }
 
-    async fn list_workers(
-        &self,
-        _: Request<ListWorkersRequest>,
-    ) -> Result<Response<ListWorkersResponse>, Status> {
-        Err(no())
-    }
-
-    async fn get_queue(
-        &self,
-        _: Request<GetQueueRequest>,
-    ) -> Result<Response<GetQueueResponse>, Status> {
-        Err(no())
+    service::unimplemented_rpcs! {
+        list_workers(ListWorkersRequest) -> ListWorkersResponse;
+        get_queue(GetQueueRequest) -> GetQueueResponse;
     }
 }
 
@@ -118,7 +110,7 @@ impl LanguageService for Fakes {
         &self,
         _: Request<ListLanguagesRequest>,
     ) -> Result<Response<ListLanguagesResponse>, Status> {
-        self.answers()?;
+        self.check_available()?;
         let ids = self.languages.lock().unwrap().clone();
         let language = |language_id| Language { language_id, ..Language::default() };
         let languages = ids.into_iter().map(language).collect();
@@ -132,93 +124,32 @@ impl ProblemService for Fakes {
         &self,
         request: Request<GetProblemRequest>,
     ) -> Result<Response<GetProblemResponse>, Status> {
-        self.answers()?;
+        self.check_available()?;
         let caller = Caller::of(&request).clone();
-        assert!(caller.is_service(), "services come with their own credential");
+        assert!(caller.is_service(), "the call must carry the credential of the service");
         let name = request.into_inner().problem_id;
         let problem = self.problems.lock().unwrap().get(&name).cloned();
-        let gone = || rpc::status::not_found("PROBLEM_NOT_FOUND", "there is no such problem");
-        let problem = problem.ok_or_else(gone)?;
+        let not_found = || rpc::status::not_found("PROBLEM_NOT_FOUND", "there is no such problem");
+        let problem = problem.ok_or_else(not_found)?;
         let owner = self.owners.lock().unwrap().get(&problem.slug).copied();
         if owner.is_some_and(|owner| caller.acting().id != owner) {
-            return Err(gone());
+            return Err(not_found());
         }
         Ok(Response::new(GetProblemResponse { problem: Some(problem) }))
     }
 
-    async fn create_problem(
-        &self,
-        _: Request<CreateProblemRequest>,
-    ) -> Result<Response<CreateProblemResponse>, Status> {
-        Err(no())
-    }
-
-    async fn list_problems(
-        &self,
-        _: Request<ListProblemsRequest>,
-    ) -> Result<Response<ListProblemsResponse>, Status> {
-        Err(no())
-    }
-
-    async fn update_problem(
-        &self,
-        _: Request<UpdateProblemRequest>,
-    ) -> Result<Response<UpdateProblemResponse>, Status> {
-        Err(no())
-    }
-
-    async fn delete_problem(
-        &self,
-        _: Request<DeleteProblemRequest>,
-    ) -> Result<Response<DeleteProblemResponse>, Status> {
-        Err(no())
-    }
-
-    async fn undelete_problem(
-        &self,
-        _: Request<UndeleteProblemRequest>,
-    ) -> Result<Response<UndeleteProblemResponse>, Status> {
-        Err(no())
-    }
-
-    async fn publish_problem(
-        &self,
-        _: Request<PublishProblemRequest>,
-    ) -> Result<Response<PublishProblemResponse>, Status> {
-        Err(no())
-    }
-
-    async fn list_problem_versions(
-        &self,
-        _: Request<ListProblemVersionsRequest>,
-    ) -> Result<Response<ListProblemVersionsResponse>, Status> {
-        Err(no())
-    }
-
-    async fn get_problem_version(
-        &self,
-        _: Request<GetProblemVersionRequest>,
-    ) -> Result<Response<GetProblemVersionResponse>, Status> {
-        Err(no())
-    }
-
-    async fn get_statement(
-        &self,
-        _: Request<GetStatementRequest>,
-    ) -> Result<Response<GetStatementResponse>, Status> {
-        Err(no())
-    }
-
     type DownloadAttachmentStream = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
 
-    async fn download_attachment(
-        &self,
-        _: Request<DownloadAttachmentRequest>,
-    ) -> Result<Response<Self::DownloadAttachmentStream>, Status> {
-        Err(no())
+    service::unimplemented_rpcs! {
+        create_problem(CreateProblemRequest) -> CreateProblemResponse;
+        list_problems(ListProblemsRequest) -> ListProblemsResponse;
+        update_problem(UpdateProblemRequest) -> UpdateProblemResponse;
+        delete_problem(DeleteProblemRequest) -> DeleteProblemResponse;
+        undelete_problem(UndeleteProblemRequest) -> UndeleteProblemResponse;
+        publish_problem(PublishProblemRequest) -> PublishProblemResponse;
+        list_problem_versions(ListProblemVersionsRequest) -> ListProblemVersionsResponse;
+        get_problem_version(GetProblemVersionRequest) -> GetProblemVersionResponse;
+        get_statement(GetStatementRequest) -> GetStatementResponse;
+        download_attachment(DownloadAttachmentRequest) -> Self::DownloadAttachmentStream;
     }
-}
-
-fn no() -> Status {
-    Status::unimplemented("submissions do not need this")
 }

@@ -1,4 +1,4 @@
-//! From the judge's event to the verdict.
+//! Judgements become verdicts.
 
 use access::Role;
 use futures_util::StreamExt;
@@ -9,7 +9,7 @@ use proto::judge::{Judgement, JudgementState, TestResult};
 
 use crate::world::*;
 
-/// A judgement over three tests, of which the second decides and the third happened to run.
+/// A judgement of three tests: the second decides the verdict, the third ran in parallel.
 pub fn judgement(submission_id: &str, verdict: Verdict) -> JudgementCompleted {
     let test = |index, verdict: Verdict, sample| JudgedTest {
         index,
@@ -35,15 +35,15 @@ pub fn judgement(submission_id: &str, verdict: Verdict) -> JudgementCompleted {
     }
 }
 
-/// The same as the judge answers it, with all that contestants must not see.
-pub fn as_answered(judged: &JudgementCompleted) -> Judgement {
+/// The judge's response for a judgement, including details that contestants must not see.
+pub fn response_of(judged: &JudgementCompleted) -> Judgement {
     let test = |test: &JudgedTest| TestResult {
         index: test.index,
         verdict: test.verdict,
         cpu_time_us: test.cpu_time_us,
         memory_bytes: test.memory_bytes,
         sample: test.sample,
-        message: format!("checker says of {}", test.index),
+        message: format!("message of {}", test.index),
         output: format!("SECRET {}", test.index),
         exit_code: Some(0),
         ..TestResult::default()
@@ -59,14 +59,14 @@ pub fn as_answered(judged: &JudgementCompleted) -> Judgement {
         tests: judged.tests.iter().map(test).collect(),
         isolation: judged.isolation.clone(),
         compile_output: "main.cpp:1: warning".into(),
-        message: "worker 7 says".into(),
+        message: "worker 7".into(),
         attempt: 1,
         ..Judgement::default()
     }
 }
 
 #[tokio::test]
-async fn the_first_judgement_stands_and_is_told_once() {
+async fn the_first_judgement_is_final_and_published_once() {
     each(|mut world| async move {
         let ada = world.user("ada");
         let id = world.submit(&ada).await.submission_id;
@@ -81,7 +81,7 @@ async fn the_first_judgement_stands_and_is_told_once() {
         world.publish(&judgement(&id, Verdict::Accepted)).await;
         world.restart().await;
         let ada = world.user("ada");
-        // Events come in order: when the marker is done, the duplicates have been seen.
+        // Events are consumed in order: once the marker is done, so are the duplicates.
         let marker = world.submit(&ada).await.submission_id;
         world.publish(&judgement(&marker, Verdict::Accepted)).await;
         world.done(&ada, &marker).await;
@@ -93,11 +93,11 @@ async fn the_first_judgement_stands_and_is_told_once() {
 }
 
 #[tokio::test]
-async fn a_judgement_of_nothing_we_know_is_parked_and_others_go_on() {
+async fn judgements_of_unknown_submissions_become_dead_letters() {
     each(|world| async move {
         let ada = world.user("ada");
-        let stray = world.clock().new_id().to_string();
-        world.publish(&judgement(&stray, Verdict::Accepted)).await;
+        let unknown = world.clock().new_id().to_string();
+        world.publish(&judgement(&unknown, Verdict::Accepted)).await;
         let id = world.submit(&ada).await.submission_id;
         let verification = JudgementCompleted {
             submission_id: String::new(),
@@ -106,26 +106,26 @@ async fn a_judgement_of_nothing_we_know_is_parked_and_others_go_on() {
         world.base.publish(&JUDGEMENT, uuid::Uuid::max(), &verification).await;
         world.publish(&judgement(&id, Verdict::Accepted)).await;
         world.done(&ada, &id).await;
-        let parked: i64 =
+        let dead_letters: i64 =
             world.db.query("SELECT COUNT(*) FROM dead_letters").fetch_scalar().await.unwrap();
-        assert_eq!(parked, 1);
+        assert_eq!(dead_letters, 1);
     })
     .await;
 }
 
 #[tokio::test]
-async fn details_are_of_samples_and_for_those_who_may_see_them() {
+async fn details_are_shown_for_samples_only() {
     each(|world| async move {
         let ada = world.user("ada");
         let id = world.submit(&ada).await.submission_id;
         let judged = judgement(&id, Verdict::WrongAnswer);
-        world.fakes.judgements.lock().unwrap().insert(id.clone(), as_answered(&judged));
+        world.fakes.judgements.lock().unwrap().insert(id.clone(), response_of(&judged));
         world.publish(&judged).await;
         let done = world.done(&ada, &id).await;
         assert_eq!(done.compile_output, "main.cpp:1: warning");
-        assert_eq!(done.tests.len(), 2, "what ran behind the deciding test is chance");
+        assert_eq!(done.tests.len(), 2, "tests after the deciding one are hidden");
         assert_eq!(done.tests[0].output, "SECRET 0");
-        assert_eq!(done.tests[0].message, "checker says of 0");
+        assert_eq!(done.tests[0].message, "message of 0");
         assert_eq!((done.tests[1].output.as_str(), done.tests[1].exit_code), ("", None));
         for user in [world.with_roles("jo", &[Role::Judge]), world.service()] {
             let seen = world.get(&user, &id).await.unwrap();
@@ -134,8 +134,8 @@ async fn details_are_of_samples_and_for_those_who_may_see_them() {
             assert!(!text.contains("SECRET 1") && !text.contains("SECRET 2"), "{text}");
             assert!(!text.contains("worker 7"), "{text}");
         }
-        // Without the judge the verdict is still there.
-        world.fakes.silence(true);
+        // The verdict is available without the judge.
+        world.fakes.set_unavailable(true);
         let seen = world.get(&ada, &id).await.unwrap();
         assert_eq!((seen.verdict(), seen.compile_output.as_str()), (Verdict::WrongAnswer, ""));
     })
@@ -143,11 +143,11 @@ async fn details_are_of_samples_and_for_those_who_may_see_them() {
 }
 
 #[tokio::test]
-async fn under_way_the_judge_is_asked() {
+async fn progress_is_read_from_the_judge() {
     each(|world| async move {
         let ada = world.user("ada");
         let id = world.submit(&ada).await.submission_id;
-        let mut answer = as_answered(&judgement(&id, Verdict::Accepted));
+        let mut answer = response_of(&judgement(&id, Verdict::Accepted));
         answer.state = JudgementState::Running.into();
         answer.test_count = 9;
         world.fakes.judgements.lock().unwrap().insert(id.clone(), answer.clone());
@@ -155,7 +155,7 @@ async fn under_way_the_judge_is_asked() {
         assert_eq!((seen.state(), seen.done_count), (SubmissionState::Running, 3));
         assert_eq!((seen.test_count, seen.verdict()), (9, Verdict::Unspecified));
         assert!(!format!("{seen:?}").contains("SECRET"));
-        // The judge is done before its verdict is durable here.
+        // The judge finishes before its verdict is durable here.
         answer.state = JudgementState::Done.into();
         world.fakes.judgements.lock().unwrap().insert(id.clone(), answer);
         assert_eq!(world.get(&ada, &id).await.unwrap().state(), SubmissionState::Running);
@@ -164,7 +164,7 @@ async fn under_way_the_judge_is_asked() {
 }
 
 #[tokio::test]
-async fn subscribers_see_the_events_of_what_they_may_see() {
+async fn subscribers_get_events_of_visible_submissions() {
     each(|world| async move {
         let (ada, bob) = (world.user("ada"), world.user("bob"));
         let of_ada = world.submit(&ada).await.submission_id;

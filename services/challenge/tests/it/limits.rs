@@ -1,4 +1,4 @@
-//! How many submissions one person may hand in.
+//! The rate limit of submissions.
 
 use std::time::Duration;
 
@@ -8,13 +8,20 @@ use tonic::Code;
 
 use crate::world::*;
 
-fn three_an_hour() -> Config {
+fn three_per_hour() -> Config {
     Config { submissions_per_hour: 3, ..Config::default() }
 }
 
+/// Asserts that one more submission is refused, to be retried after these seconds.
+async fn assert_limited(world: &World, user: &User, seconds: u64) {
+    let refused = world.create(user, valid()).await;
+    let status = assert_refused(refused, Code::ResourceExhausted, "TOO_MANY_SUBMISSIONS");
+    assert_eq!(rpc::status::retry_after(&status), Some(Duration::from_secs(seconds)));
+}
+
 #[tokio::test]
-async fn the_limit_counts_what_was_accepted_and_survives_a_restart() {
-    each_with(three_an_hour(), |mut world| async move {
+async fn the_limit_counts_accepted_submissions_and_survives_a_restart() {
+    each_with(three_per_hour(), |mut world| async move {
         let ada = world.user("ada");
         let once = CreateSubmissionRequest { request_id: "once".into(), ..valid() };
         for _ in 0..5 {
@@ -25,33 +32,25 @@ async fn the_limit_counts_what_was_accepted_and_survives_a_restart() {
         world.clock().advance(Duration::from_secs(60));
         world.submit(&ada).await;
         world.submit(&ada).await;
-        let over = world.create(&ada, valid()).await;
-        let status = assert_refused(over, Code::ResourceExhausted, "TOO_MANY_SUBMISSIONS");
-        assert_eq!(rpc::status::retry_after(&status), Some(Duration::from_secs(3540)));
+        assert_limited(&world, &ada, 3540).await;
         world.submit(&world.user("bob")).await;
-        // What was accepted is still answered.
+        // A retry of an accepted request is still answered.
         world.create(&ada, once).await.unwrap();
 
         world.clock().advance(Duration::from_secs(3539));
         world.restart().await;
         let ada = world.user("ada");
-        let over = world.create(&ada, valid()).await;
-        let status = assert_refused(over, Code::ResourceExhausted, "TOO_MANY_SUBMISSIONS");
-        assert_eq!(rpc::status::retry_after(&status), Some(Duration::from_secs(1)));
+        assert_limited(&world, &ada, 1).await;
         world.clock().advance(Duration::from_secs(1));
         world.submit(&ada).await;
-        assert_refused(
-            world.create(&ada, valid()).await,
-            Code::ResourceExhausted,
-            "TOO_MANY_SUBMISSIONS",
-        );
+        assert_limited(&world, &ada, 60).await;
     })
     .await;
 }
 
 #[tokio::test]
-async fn submissions_at_once_do_not_pass_the_limit() {
-    each_with(three_an_hour(), |world| async move {
+async fn concurrent_submissions_do_not_exceed_the_limit() {
+    each_with(three_per_hour(), |world| async move {
         let ada = world.user("ada");
         let calls = (0..12).map(|_| world.create(&ada, valid()));
         let answers = futures_util::future::join_all(calls).await;

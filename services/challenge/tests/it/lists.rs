@@ -1,4 +1,4 @@
-//! Lists.
+//! Lists of submissions.
 
 use access::Role;
 use proto::challenge::*;
@@ -14,7 +14,7 @@ async fn ids(world: &World, user: &User, request: ListSubmissionsRequest) -> Vec
 }
 
 #[tokio::test]
-async fn pages_are_complete_though_all_came_in_the_same_moment() {
+async fn pages_are_complete_when_all_times_are_equal() {
     each(|world| async move {
         let (ada, bob) = (world.user("ada"), world.user("bob"));
         let mut made = Vec::new();
@@ -33,7 +33,7 @@ async fn pages_are_complete_though_all_came_in_the_same_moment() {
             if token.is_empty() {
                 break;
             }
-            // What comes meanwhile changes no later page.
+            // A new submission does not change later pages.
             if seen.len() == 3 {
                 world.submit(&ada).await;
             }
@@ -46,7 +46,7 @@ async fn pages_are_complete_though_all_came_in_the_same_moment() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_its_own_list_only() {
+async fn page_tokens_of_other_lists_are_refused() {
     each(|world| async move {
         let (ada, bob) = (world.user("ada"), world.user("bob"));
         for user in [&ada, &ada, &bob, &bob] {
@@ -66,34 +66,34 @@ async fn a_token_is_good_for_its_own_list_only() {
 }
 
 #[tokio::test]
-async fn filters() {
+async fn lists_are_filtered() {
     each(|world| async move {
         let (ada, jo) = (world.user("ada"), world.with_roles("jo", &[Role::Judge]));
         let other = world.fakes.problem("other");
-        let plain = world.submit(&ada).await.submission_id;
+        let first = world.submit(&ada).await.submission_id;
         let request = CreateSubmissionRequest { problem_id: other.clone(), ..valid() };
-        let elsewhere = world.create(&ada, request).await.unwrap().submission_id;
+        let second = world.create(&ada, request).await.unwrap().submission_id;
         let request = CreateSubmissionRequest { language: "python3".into(), ..valid() };
-        let snake = world.create(&ada, request).await.unwrap().submission_id;
-        world.publish(&judgement(&plain, Verdict::WrongAnswer)).await;
-        world.done(&ada, &plain).await;
+        let third = world.create(&ada, request).await.unwrap().submission_id;
+        world.publish(&judgement(&first, Verdict::WrongAnswer)).await;
+        world.done(&ada, &first).await;
         let all = ListSubmissionsRequest::default();
 
-        assert_eq!(ids(&world, &jo, all.clone()).await, [&*snake, &*elsewhere, &*plain]);
+        assert_eq!(ids(&world, &jo, all.clone()).await, [&*third, &*second, &*first]);
         let mine = ListSubmissionsRequest { user_id: "me".into(), ..all.clone() };
-        assert_eq!(ids(&world, &ada, mine.clone()).await, [&*snake, &*elsewhere, &*plain]);
+        assert_eq!(ids(&world, &ada, mine.clone()).await, [&*third, &*second, &*first]);
         assert!(ids(&world, &jo, mine).await.is_empty());
         for problem_id in [other, "other".into()] {
             let request = ListSubmissionsRequest { problem_id, ..all.clone() };
-            assert_eq!(ids(&world, &ada, request).await, [&*elsewhere]);
+            assert_eq!(ids(&world, &ada, request).await, [&*second]);
         }
         let request = ListSubmissionsRequest { language: "python3".into(), ..all.clone() };
-        assert_eq!(ids(&world, &ada, request).await, [&*snake]);
+        assert_eq!(ids(&world, &ada, request).await, [&*third]);
         let request =
             ListSubmissionsRequest { verdict: Verdict::WrongAnswer.into(), ..all.clone() };
-        assert_eq!(ids(&world, &ada, request).await, [&*plain]);
+        assert_eq!(ids(&world, &ada, request).await, [&*first]);
 
-        let request = ListSubmissionsRequest { problem_id: "nowhere".into(), ..all.clone() };
+        let request = ListSubmissionsRequest { problem_id: "unknown".into(), ..all.clone() };
         assert_refused(world.list(&ada, request).await, Code::NotFound, "PROBLEM_NOT_FOUND");
         let request = ListSubmissionsRequest { verdict: 99, ..all.clone() };
         assert_invalid(world.list(&ada, request).await, &["verdict"]);

@@ -1,4 +1,4 @@
-//! A challenge service between fake peers.
+//! The challenge service in process, with fake peers.
 
 use std::ops::{Deref, DerefMut};
 
@@ -135,7 +135,7 @@ impl World {
         Ok(response.into_inner())
     }
 
-    /// Publishes a judgement, as the judge does.
+    /// Publishes a judgement as the judge would.
     pub async fn publish(&self, judged: &JudgementCompleted) {
         self.base.publish(&JUDGEMENT, judged.submission_id.parse().unwrap(), judged).await;
     }

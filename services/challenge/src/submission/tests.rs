@@ -1,4 +1,4 @@
-//! Who sees what: the matrix by hand, and the property that secrets change nothing.
+//! The visible parts of a submission, by viewer; views do not depend on secret details.
 
 use proptest::prelude::*;
 
@@ -36,7 +36,7 @@ fn test(index: i32, verdict: Verdict, sample: bool) -> Test {
     }
 }
 
-/// Sample 0 passes, secret 1 passes, secret 2 fails, and 3 happened to run as well.
+/// Sample 0 and secret 1 pass, secret 2 fails, and 3 ran in parallel.
 fn judged() -> (Submission, Judging) {
     use Verdict::{Accepted, WrongAnswer};
     let tests = vec![
@@ -81,14 +81,14 @@ fn pending() -> Submission {
     }
 }
 
-fn look(viewer: Viewer, submission: &Submission, judging: &Judging) -> Option<View> {
+fn view(viewer: Viewer, submission: &Submission, judging: &Judging) -> Option<View> {
     View::new(submission.clone(), judging, viewer.sight(submission.user_id))
 }
 
 #[test]
-fn the_author_sees_tests_up_to_the_decision_and_details_of_samples() {
+fn authors_see_tests_up_to_the_deciding_one_and_details_of_samples() {
     let (submission, judging) = judged();
-    let view = look(user(AUTHOR), &submission, &judging).unwrap();
+    let view = view(user(AUTHOR), &submission, &judging).unwrap();
     assert_eq!(view.state, State::Done);
     assert_eq!(view.compile_output, "warning: unused");
     assert_eq!((view.done_count, view.test_count, view.tests.len()), (3, 9, 3));
@@ -97,10 +97,10 @@ fn the_author_sees_tests_up_to_the_decision_and_details_of_samples() {
 }
 
 #[test]
-fn judges_and_services_see_every_test_and_still_no_secret_output() {
+fn judges_and_services_see_every_test_without_secret_details() {
     let (submission, judging) = judged();
     for viewer in [judge(), service()] {
-        let view = look(viewer, &submission, &judging).unwrap();
+        let view = view(viewer, &submission, &judging).unwrap();
         assert_eq!(view.tests.len(), 4);
         assert_eq!(view.compile_output, "warning: unused");
         assert!(view.tests[1..].iter().all(|test| test.detail == Detail::default()));
@@ -110,40 +110,40 @@ fn judges_and_services_see_every_test_and_still_no_secret_output() {
 #[test]
 fn others_see_nothing() {
     let (submission, judging) = judged();
-    assert_eq!(look(user(OTHER), &submission, &judging), None);
+    assert_eq!(view(user(OTHER), &submission, &judging), None);
     assert_eq!(user(OTHER).sight(AUTHOR), Sight::default());
 }
 
 #[test]
-fn the_compiler_quotes_the_program_so_it_is_for_those_who_may_read_that() {
+fn compiler_output_requires_the_permission_to_read_sources() {
     let (submission, judging) = judged();
     let viewer = Viewer { sees_sources: false, ..judge() };
-    assert_eq!(look(viewer, &submission, &judging).unwrap().compile_output, "");
+    assert_eq!(view(viewer, &submission, &judging).unwrap().compile_output, "");
     let reader = Viewer { sees_submissions: false, ..judge() };
-    assert_eq!(look(reader, &submission, &judging), None);
+    assert_eq!(view(reader, &submission, &judging), None);
     assert!(reader.sight(AUTHOR).source);
 }
 
 #[test]
-fn there_is_no_done_without_a_durable_verdict() {
+fn done_requires_a_durable_verdict() {
     let (_, judging) = judged();
-    let view = look(user(AUTHOR), &pending(), &judging).unwrap();
+    let view = view(user(AUTHOR), &pending(), &judging).unwrap();
     assert_eq!((view.state, view.submission.outcome.clone()), (State::Running, None));
     assert_eq!(view.compile_output, "");
     assert!(view.tests.iter().all(|test| test.detail == Detail::default()));
 }
 
 #[test]
-fn details_of_another_run_are_not_mixed_in() {
+fn details_of_another_judgement_are_not_shown() {
     let (submission, mut judging) = judged();
     judging.judgement_id = Some(Uuid::from_u128(4));
-    let view = look(user(AUTHOR), &submission, &judging).unwrap();
+    let view = view(user(AUTHOR), &submission, &judging).unwrap();
     assert_eq!(view.tests[0].detail, Detail::default());
     assert_eq!(view.compile_output, "");
 }
 
 #[test]
-fn lists_carry_no_tests() {
+fn listed_submissions_have_no_tests() {
     let (submission, _) = judged();
     let view = View::listed(submission, user(AUTHOR).sight(AUTHOR)).unwrap();
     assert!(view.tests.is_empty());
@@ -169,32 +169,30 @@ prop_compose! {
 }
 
 proptest! {
-    /// Whatever a secret test printed or its checker said: no view of anybody changes by a byte.
     #[test]
-    fn secrets_change_no_view(
-        viewer in any_viewer(), detail in any_detail(), done: bool, lying_sample: bool, index in 1..4,
+    fn details_of_secret_tests_change_no_view(
+        viewer in any_viewer(), detail in any_detail(), done: bool, wrong_sample: bool, index in 1..4,
     ) {
         let (mut submission, judging) = judged();
         if !done {
             submission.outcome = None;
         }
-        let before = look(viewer, &submission, &judging);
+        let before = view(viewer, &submission, &judging);
         let mut changed = judging;
         let secret = changed.tests.get_mut(&index).unwrap();
         secret.detail = detail.clone();
-        // Even a judge that mislabels a test cannot make us show it.
-        secret.sample = lying_sample && done;
+        // A response that wrongly marks the test as a sample does not reveal it.
+        secret.sample = wrong_sample && done;
         if let Some(outcome) = &mut submission.outcome {
             outcome.tests[index as usize].detail = detail;
         }
-        prop_assert_eq!(before, look(viewer, &submission, &changed));
+        prop_assert_eq!(before, view(viewer, &submission, &changed));
     }
 
-    /// What happened to run behind the deciding test changes nothing for a contestant.
     #[test]
-    fn a_contestants_view_is_independent_of_parallelism(extra in 0..4_usize, reverse: bool) {
+    fn tests_after_the_deciding_one_change_no_view_of_the_author(extra in 0..4_usize, reverse: bool) {
         let (mut submission, judging) = judged();
-        let before = look(user(AUTHOR), &submission, &judging);
+        let before = view(user(AUTHOR), &submission, &judging);
         let tests = &mut submission.outcome.as_mut().unwrap().tests;
         tests.truncate(3);
         for i in 0..extra {
@@ -203,12 +201,11 @@ proptest! {
         if reverse {
             tests.reverse();
         }
-        prop_assert_eq!(before, look(user(AUTHOR), &submission, &judging));
+        prop_assert_eq!(before, view(user(AUTHOR), &submission, &judging));
     }
 
-    /// Nobody sees a program or a verdict without being its author or holding a permission.
     #[test]
-    fn sight_needs_a_reason(viewer in any_viewer()) {
+    fn only_authors_services_and_permission_holders_see_a_submission(viewer in any_viewer()) {
         let sight = viewer.sight(AUTHOR);
         let own = viewer.user_id == Some(AUTHOR);
         prop_assert_eq!(sight.submission, own || viewer.service || viewer.sees_submissions);
