@@ -9,7 +9,6 @@ use package::{Checker, Package, Program, ValidatorArguments};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A jury solution on all tests.
     Solution,
     /// An input validator on inputs.
     InputValidator,
@@ -65,7 +64,6 @@ impl State {
     }
 }
 
-/// A named input.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Input {
     /// Name in the package.
@@ -73,7 +71,6 @@ pub struct Input {
     pub object: Object,
 }
 
-/// A stored output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Output {
     /// Name in the package.
@@ -93,12 +90,10 @@ pub struct Spec {
     pub language: String,
     /// Source file that is run; may be empty.
     pub entry_point: String,
-    /// Source files by path.
     pub sources: Vec<(String, Object)>,
     /// Of solutions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub requirements: Vec<Requirement>,
-    /// Command line of validators.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
     /// Inputs that a validator must accept.
@@ -132,7 +127,6 @@ impl TimeFactor {
     }
 }
 
-/// A check of an import.
 #[derive(Clone, Debug)]
 pub struct Check {
     pub id: Uuid,
@@ -258,10 +252,8 @@ impl Check {
     }
 }
 
-/// The result of a check.
 #[derive(Clone, Debug)]
 pub struct JudgeResult {
-    /// Overall verdict.
     pub verdict: &'static str,
     pub runs: Vec<Run>,
     /// Maximum over all tests.

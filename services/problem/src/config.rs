@@ -11,7 +11,6 @@ pub use objects::{Location, ObjectsConfig, invalid};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The store of test data.
     pub objects: ObjectsConfig,
     /// Maximum size of an uploaded archive.
     pub upload_mib: u64,

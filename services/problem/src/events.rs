@@ -15,7 +15,6 @@ use crate::check::Check;
 use crate::error::Error;
 use crate::problem::Problem;
 
-/// Changes of problems.
 pub const PROBLEM: Topic = Topic::new("agon.problem.v1", "problem")
     .key("problem_id")
     .types(&[
@@ -32,7 +31,6 @@ pub const VERIFICATION: Topic = Topic::new("agon.verification.v1", "problem")
     .key("verification_id")
     .types(&["agon.event.v1.VerificationRequested"]);
 
-/// The consumer of judgements.
 pub const JUDGEMENTS: Consumes = Consumes { consumer: "problem", topics: &["agon.judgement.v1"] };
 
 fn append<M: Message + Name>(tx: &mut Tx, problem: &Problem, message: &M) {
@@ -101,7 +99,6 @@ fn project(event: &Received, caller: &Caller) -> Option<Received> {
     (public || caller.has("problem.problem.get")).then(|| event.clone())
 }
 
-/// Applies judgements of checks.
 pub struct Judgements(pub Problems);
 
 impl bus::Handler for Judgements {

@@ -18,7 +18,6 @@ const PIN_EXPIRY: TimeDelta = TimeDelta::hours(24);
 /// Objects that are checked in one transaction.
 const BATCH: usize = 100;
 
-/// The number of removed items.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Removed {
     pub problems: usize,
@@ -42,7 +41,6 @@ impl Problems {
         });
     }
 
-    /// Cleans up once.
     pub async fn clean_up(&self) -> Result<Removed> {
         let problems = self.purge().await?;
         let objects = self.remove_objects().await?;

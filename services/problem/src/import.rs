@@ -5,11 +5,9 @@ use crate::progress::TimeLimit;
 use crate::store::imports::Import;
 use crate::version::Manifest;
 
-/// An import with its checks.
 #[derive(Clone, Debug)]
 pub struct Report {
     pub import: Import,
-    /// Slug of the problem.
     pub slug: String,
     /// In the order of their positions.
     pub checks: Vec<Check>,
@@ -24,6 +22,6 @@ impl PartialEq for Report {
 
 /// The state of the time limit of a version; `max_us` is the maximum of the server.
 pub fn time_limit(limit_us: Option<i64>, manifest: &Manifest, max_us: i64) -> TimeLimit {
-    let declared = manifest.limits.declared_us.is_some();
+    let declared = manifest.limits.time_us.is_some();
     TimeLimit { limit_us, declared, max_us, margins: manifest.limits.margins() }
 }

@@ -38,7 +38,6 @@ pub struct Options {
 #[derive(Clone, Debug)]
 pub enum Target {
     Existing(Uuid),
-    /// A new problem with this slug.
     New(String),
     /// The problem of the caller with the uuid of the package, or a new one.
     Package,

@@ -66,7 +66,6 @@ pub async fn referenced_objects(db: &Db) -> Result<Vec<String>, Error> {
 #[derive(Clone)]
 pub struct Problems(Arc<Inner>);
 
-/// The state that the use cases share.
 pub struct Inner {
     config: Config,
     db: Db,

@@ -32,7 +32,6 @@ const CONCURRENT_WRITES: usize = 8;
 /// Maximum size of a downloaded chunk, in bytes.
 pub const CHUNK_SIZE: usize = 256 << 10;
 
-/// The bytes of an object.
 pub type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
 
 /// The store. Cheap to clone.

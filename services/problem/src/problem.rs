@@ -1,7 +1,5 @@
 //! Problems and their validation. Pure.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -36,12 +34,6 @@ impl Visibility {
     }
 }
 
-impl fmt::Display for Visibility {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem {
     pub id: Uuid,
@@ -56,7 +48,6 @@ pub struct Problem {
     pub difficulty: i64,
     pub owner_id: Uuid,
     pub authors: Vec<String>,
-    /// The `uuid` of its package.
     pub package_id: Option<String>,
     /// The version that contestants see; 0 = none.
     pub published_version: i64,
@@ -90,9 +81,6 @@ impl Problem {
         format!("{} {}", self.title.to_lowercase(), self.slug)
     }
 }
-
-/// Violations: field and what would be valid.
-pub type Violations = Vec<(String, String)>;
 
 pub fn check_title(title: &str) -> Result<(), String> {
     let valid = (1..=200).contains(&title.chars().count())
@@ -149,7 +137,7 @@ pub fn check_authors(authors: &[String]) -> Result<(), String> {
     Err("must be at most 20 names of 1 to 200 characters".into())
 }
 
-/// Lower-case ASCII letters and digits; runs of other characters become one hyphen, and none is at the ends.
+/// Lower-case ASCII letters and digits; runs of other characters become one hyphen, except at the ends.
 fn slugify(text: &str, max: usize) -> String {
     let mut out = String::new();
     for c in text.chars().flat_map(char::to_lowercase) {

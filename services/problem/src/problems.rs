@@ -3,13 +3,14 @@
 use db::{Tx, TxGuard};
 use prost::Message as _;
 use proto::problem as pb;
-use service::{Idempotent, MAX_REQUEST_ID};
+use rpc::Violations;
+use service::{Idempotent, check_request_id};
 use uuid::Uuid;
 
 use crate::Problems;
 use crate::error::{Error, Result};
 use crate::events;
-use crate::problem::{self, Problem, Violations, Visibility};
+use crate::problem::{self, Problem, Visibility};
 use crate::store;
 use crate::viewer::{self, Viewer};
 use crate::wire;
@@ -23,10 +24,10 @@ impl Problems {
     ) -> Result<pb::CreateProblemResponse> {
         let draft = request.problem.clone().unwrap_or_default();
         let mut problem = self.blank(owner);
-        let mut violations = Violations::new();
+        let mut violations = Violations::default();
         apply(&mut problem, &draft, &FIELDS, &mut violations);
-        check_request_id(&request.request_id, &mut violations);
-        service::invalid(violations)?;
+        check_request_id(&mut violations, &request.request_id);
+        violations.into_result()?;
         check_public(&problem, None, problem.created_at)?;
         let (problem, content) = (&problem, draft.encode_to_vec());
         let once = Idempotent::new(owner, "CreateProblem", &request.request_id, &[&content]);
@@ -79,9 +80,9 @@ impl Problems {
         let (fields, draft) = (&fields, &draft);
         let changed = self.db.transact(|mut tx| async move {
             let mut problem = self.locked(&mut tx, found.id, &draft.etag).await?;
-            let mut violations = Violations::new();
+            let mut violations = Violations::default();
             apply(&mut problem, draft, fields, &mut violations);
-            service::invalid(violations)?;
+            violations.into_result()?;
             let embargo = embargo(&mut tx, &problem).await?;
             check_public(&problem, embargo, tx.now())?;
             if store::problems::is_taken(&mut tx, &problem.slug, problem.id).await? {
@@ -262,7 +263,6 @@ fn fields(mask: &[String], draft: &pb::Problem) -> Result<Vec<&'static str>> {
 
 /// Sets valid fields and collects violations of the others.
 fn apply(problem: &mut Problem, draft: &pb::Problem, fields: &[&str], violations: &mut Violations) {
-    let mut add = |field: &str, what: String| violations.push((format!("problem.{field}"), what));
     for field in fields {
         let checked = match *field {
             "slug" => ids::slug::check(&draft.slug).map_err(str::to_owned),
@@ -273,7 +273,7 @@ fn apply(problem: &mut Problem, draft: &pb::Problem, fields: &[&str], violations
             _ => wire::visibility_of(draft.visibility).map(|v| problem.visibility = v),
         };
         if let Err(what) = checked {
-            add(field, what);
+            violations.add(format!("problem.{field}"), what);
             continue;
         }
         match *field {
@@ -283,12 +283,5 @@ fn apply(problem: &mut Problem, draft: &pb::Problem, fields: &[&str], violations
             "authors" => problem.authors.clone_from(&draft.authors),
             _ => {}
         }
-    }
-}
-
-pub fn check_request_id(request_id: &str, violations: &mut Violations) {
-    if request_id.len() > MAX_REQUEST_ID || request_id.contains('\0') {
-        violations
-            .push(("request_id".into(), "must have at most 128 bytes and no zero byte".into()));
     }
 }

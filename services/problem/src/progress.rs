@@ -12,7 +12,6 @@ use package::{Finding, Severity};
 pub struct TimeLimit {
     /// `None` until it is inferred.
     pub limit_us: Option<i64>,
-    /// Whether the package declares it.
     pub declared: bool,
     /// Maximum that the server allows.
     pub max_us: i64,

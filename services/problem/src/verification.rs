@@ -55,7 +55,6 @@ impl Problems {
         Ok(())
     }
 
-    /// Takes the next step of the import.
     async fn advance(
         &self,
         tx: &mut Tx,

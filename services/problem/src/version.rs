@@ -4,10 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use package::expectation::Margins;
-use package::{Blob, Checker, Package, Sample};
+use package::{Blob, Checker, Limits, Package, Sample};
 
-/// A reference to an object of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
     /// SHA-256, lower-case hexadecimal.
@@ -23,14 +21,12 @@ impl From<&Blob> for Object {
     }
 }
 
-/// A test case.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Test {
     /// Such as `secret/01`.
     pub name: String,
     pub input: Object,
     pub answer: Object,
-    /// Whether it is public.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sample: bool,
     /// Overrides the checker of the version.
@@ -38,71 +34,13 @@ pub struct Test {
     pub checker: Option<Checker>,
 }
 
-/// A file for contestants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Attachment {
     pub name: String,
-    /// Media type.
     pub content_type: String,
     pub object: Object,
 }
 
-/// Limits of the version without the effective time limit. Sizes are bytes, times microseconds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Limits {
-    /// CPU time per test, if the package declares it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub declared_us: Option<i64>,
-    pub memory: i64,
-    /// Output per test.
-    pub output: i64,
-    /// Source code of a submission.
-    pub code: i64,
-    /// CPU time of the compiler.
-    pub compile_us: i64,
-    /// Memory of the compiler.
-    pub compile_memory: i64,
-    /// CPU time of a validator.
-    pub validation_us: i64,
-    /// Memory of a validator.
-    pub validation_memory: i64,
-    /// Inferred time limits are multiples of this.
-    pub resolution_us: i64,
-    /// See [`Margins`].
-    pub ac_to_time_limit: f64,
-    /// See [`Margins`].
-    pub time_limit_to_tle: f64,
-}
-
-impl Limits {
-    pub fn margins(&self) -> Margins {
-        Margins {
-            resolution_us: self.resolution_us,
-            ac_to_time_limit: self.ac_to_time_limit,
-            time_limit_to_tle: self.time_limit_to_tle,
-        }
-    }
-}
-
-impl From<&package::Limits> for Limits {
-    fn from(declared: &package::Limits) -> Self {
-        Self {
-            declared_us: declared.time_us,
-            memory: declared.memory,
-            output: declared.output,
-            code: declared.code,
-            compile_us: declared.compile_us,
-            compile_memory: declared.compile_memory,
-            validation_us: declared.validation_us,
-            validation_memory: declared.validation_memory,
-            resolution_us: declared.resolution_us,
-            ac_to_time_limit: declared.ac_to_time_limit,
-            time_limit_to_tle: declared.time_limit_to_tle,
-        }
-    }
-}
-
-/// The content of a version.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
     pub limits: Limits,
@@ -158,7 +96,7 @@ impl Manifest {
         let first = package.statements.first();
         Self {
             tests: tests.collect(),
-            limits: (&metadata.limits).into(),
+            limits: metadata.limits.clone(),
             samples: package.samples.clone(),
             attachments: attachments(package),
             languages: package.statements.iter().map(|s| s.language.clone()).collect(),

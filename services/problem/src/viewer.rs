@@ -11,16 +11,12 @@ use crate::error::{Error, Result};
 use crate::problem::Problem;
 use crate::store;
 
-/// Permission to change a problem.
 pub const UPDATE: &str = "problem.problem.update";
-/// Permission to delete and undelete a problem.
 pub const DELETE: &str = "problem.problem.delete";
-/// Permission to publish versions.
 pub const PUBLISH: &str = "problem.problem.publish";
 const GET: &str = "problem.problem.get";
 const LIST: &str = "problem.problem.list";
 
-/// The caller of a request.
 #[derive(Clone, Debug)]
 pub struct Viewer {
     /// The acting user; `None` for anonymous callers and services.
@@ -50,7 +46,6 @@ impl Viewer {
         self.service || self.has(LIST)
     }
 
-    /// Whether the viewer may change every problem.
     pub fn edits_all(&self) -> bool {
         self.has(UPDATE)
     }

@@ -1,7 +1,7 @@
 //! Conversions between domain values and messages.
 
 use chrono::{DateTime, Utc};
-use package::{Checker, Finding, Sample, Severity};
+use package::{Checker, Finding, Limits, Sample, Severity};
 use proto::problem as pb;
 
 use crate::check::{self, Check};
@@ -10,7 +10,7 @@ use crate::import::Report;
 use crate::problem::{Problem, Visibility};
 use crate::store::imports::Import;
 use crate::store::versions::{Statement, Version};
-use crate::version::{Attachment, Limits, Manifest, Object, Summary};
+use crate::version::{Attachment, Manifest, Object, Summary};
 
 fn time(time: DateTime<Utc>) -> prost_types::Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or(0);

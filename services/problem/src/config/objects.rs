@@ -24,15 +24,12 @@ pub struct ObjectsConfig {
     pub endpoint: String,
     /// Region of the bucket; empty = `us-east-1`.
     pub region: String,
-    /// Access key id.
     pub access_key: String,
-    /// Secret access key.
     pub secret_key: String,
     /// Allow an `http://` endpoint: test data is then sent unencrypted.
     pub allow_http: bool,
 }
 
-/// The parsed `url`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
     /// `objects` in the data directory.

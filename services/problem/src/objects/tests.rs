@@ -220,7 +220,7 @@ async fn invalid_settings_are_reported_at_start() {
     };
     let url = "s3://no-such-bucket-here/x".to_owned();
     fails(ObjectsConfig { url, ..config.clone() }, "problem.objects.url: ").await;
-    let wrong = || "somebody".to_owned();
+    let wrong = || "wrong".to_owned();
     let name = ObjectsConfig { access_key: wrong(), ..config.clone() };
     fails(name, "problem.objects.access_key: ").await;
     let secret = ObjectsConfig { secret_key: wrong(), ..config };

@@ -9,7 +9,6 @@ use super::{CONCURRENT_WRITES, Objects};
 use crate::config::{Location, ObjectsConfig, invalid};
 use crate::error::{Error, Result};
 
-/// The files of a local store.
 #[derive(Clone, Debug)]
 pub struct Files(PathBuf);
 
@@ -23,7 +22,6 @@ impl Files {
         })
     }
 
-    /// The file of an object.
     #[must_use]
     pub fn path(&self, digest: &str) -> PathBuf {
         super::path_of(digest).parts().fold(self.0.clone(), |path, part| path.join(part.as_ref()))
@@ -38,7 +36,6 @@ impl Files {
     }
 }
 
-/// The destination of a copy.
 #[derive(Clone, Debug)]
 pub struct Bucket(Objects);
 
@@ -52,7 +49,6 @@ impl Bucket {
     }
 }
 
-/// The number of copied objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Copied {
     pub objects: u64,

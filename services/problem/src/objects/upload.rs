@@ -9,7 +9,6 @@ use tokio::io::AsyncReadExt as _;
 use super::PART_SIZE;
 use crate::error::Result;
 
-/// Stores a file in parts.
 pub async fn in_parts(store: &dyn ObjectStore, path: &Path, blob: &Blob) -> Result<()> {
     let mut file = File::open(&blob.path).await?;
     let mut upload = Upload(Some(store.put_multipart(path).await?));

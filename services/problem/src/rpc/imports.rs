@@ -3,12 +3,12 @@
 use std::pin::Pin;
 
 use access::Caller;
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt as _, stream};
 use proto::problem as pb;
 use proto::problem::import_service_server::ImportService;
-use service::Page;
+use rpc::Violations;
+use service::{Page, check_request_id};
 use tonic::{Request, Response, Status, Streaming};
 use uuid::Uuid;
 
@@ -17,7 +17,6 @@ use crate::Problems;
 use crate::error::{Error, Result as UseCaseResult};
 use crate::import::Report;
 use crate::imports::Options;
-use crate::problems::check_request_id;
 use crate::viewer::Viewer;
 use crate::wire;
 
@@ -36,12 +35,13 @@ impl ImportService for Problems {
             return Err(Error::invalid("content", "is missing; must be a package").into());
         };
         let pb::ImportProblemRequest { problem_id, publish, request_id, content } = first;
-        let mut violations = Vec::new();
-        check_request_id(&request_id, &mut violations);
-        service::invalid(violations)?;
+        let mut violations = Violations::default();
+        check_request_id(&mut violations, &request_id);
+        violations.into_result()?;
         let target = self.target(&viewer, &problem_id).await?;
         let first = stream::iter(content.map(|content| Ok(content.data)));
-        let upload = self.receive(first.chain(contents(messages))).await?;
+        let rest = messages.map(|message| Ok(message?.content.unwrap_or_default().data));
+        let upload = self.receive(first.chain(rest)).await?;
         let options = Options { problem: problem_id, publish, request_id };
         Ok(Response::new(self.import(user, options, target, upload).await?))
     }
@@ -90,14 +90,4 @@ impl ImportService for Problems {
         });
         Ok(Response::new(Box::pin(responses)))
     }
-}
-
-/// The bytes of the following messages.
-fn contents(
-    messages: Streaming<pb::ImportProblemRequest>,
-) -> impl Stream<Item = UseCaseResult<Bytes>> + Send {
-    messages.map(|message| {
-        let content = message?.content.unwrap_or_default();
-        Ok(content.data)
-    })
 }

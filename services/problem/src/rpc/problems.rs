@@ -7,6 +7,7 @@ use futures_util::{Stream, StreamExt as _};
 use proto::google::api::HttpBody;
 use proto::problem as pb;
 use proto::problem::problem_service_server::ProblemService;
+use rpc::Violations;
 use service::Page;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -177,39 +178,22 @@ impl ProblemService for Problems {
 }
 
 fn filter(viewer: &Viewer, message: &pb::ListProblemsRequest) -> Result<Filter, Status> {
-    let mut violations = crate::problem::Violations::new();
-    let mut add = |field: &str, what: &str| violations.push((field.to_owned(), what.to_owned()));
+    let mut violations = Violations::default();
     let tags = check_tags(&message.tags).unwrap_or_else(|what| {
-        add("tags", &what);
+        violations.add("tags", what);
         Vec::new()
     });
-    if message.min_difficulty < 0 {
-        add("min_difficulty", "must be at least 0 (0 = any)");
-    }
-    if message.max_difficulty < 0 {
-        add("max_difficulty", "must be at least 0 (0 = any)");
-    }
-    if message.query.chars().count() > 100 || message.query.contains('\0') {
-        add("query", "must have at most 100 characters and no zero byte");
-    }
-    let owner = match message.owner_id.as_str() {
-        "" => None,
-        "me" => match viewer.user {
-            Some(me) => Some(me),
-            None => {
-                add("owner_id", "`me` requires a signed-in user");
-                None
-            }
-        },
-        id => match ids::parse(id) {
-            Some(id) => Some(id),
-            None => {
-                add("owner_id", "must be an id or `me`");
-                None
-            }
-        },
+    let text = "must be at least 0 (0 = any)";
+    violations.check(message.min_difficulty >= 0, "min_difficulty", text);
+    violations.check(message.max_difficulty >= 0, "max_difficulty", text);
+    let query = message.query.chars().count() <= 100 && !message.query.contains('\0');
+    violations.check(query, "query", "must have at most 100 characters and no zero byte");
+    let (owner, text) = match message.owner_id.as_str() {
+        "me" => (viewer.user, "`me` requires a signed-in user"),
+        id => (ids::parse(id), "must be an id or `me`"),
     };
-    service::invalid(violations)?;
+    violations.check(owner.is_some() || message.owner_id.is_empty(), "owner_id", text);
+    violations.into_result()?;
     Ok(Filter {
         viewer: viewer.user,
         all: viewer.lists_all(),

@@ -86,7 +86,6 @@ pub async fn list(
     Ok(query.fetch_all().await?)
 }
 
-/// Completes an import.
 pub async fn finish(
     tx: &mut Tx,
     id: Uuid,

@@ -39,7 +39,6 @@ pub async fn remove_pins_before(tx: &mut Tx, time: DateTime<Utc>) -> Result<()> 
     Ok(())
 }
 
-/// References objects from a version.
 pub async fn add_references(
     tx: &mut Tx,
     problem: Uuid,

@@ -174,7 +174,6 @@ async fn set_tags(tx: &mut Tx, problem: &Problem) -> Result<()> {
     Ok(())
 }
 
-/// The conditions of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
     /// The caller, whose own problems are always included.

@@ -86,7 +86,6 @@ pub async fn list(
     Ok(query.push(" ORDER BY version DESC LIMIT ").push_bind(limit).fetch_all().await?)
 }
 
-/// Sets the inferred time limit.
 pub async fn set_time_limit(tx: &mut Tx, problem: Uuid, version: i64, limit_us: i64) -> Result<()> {
     tx.query("UPDATE versions SET time_limit_us = $3 WHERE problem_id = $1 AND version = $2")
         .bind(problem)

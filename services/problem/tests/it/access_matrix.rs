@@ -1,12 +1,12 @@
 //! Permissions of callers on problems and test data.
 
 use access::Role;
-use access::testing::bearer;
 use proto::problem as pb;
+use proto::problem::judge_data_service_client::JudgeDataServiceClient;
 use tonic::Code;
 
 use crate::package::Files;
-use crate::world::{User, World, assert_refused, each, inner, request};
+use crate::world::{User, World, assert_refused, each, rejects_field, request};
 
 /// Tries all RPCs that change a problem; returns their codes.
 async fn changes(world: &World, user: &User, id: &str) -> Vec<Code> {
@@ -21,15 +21,15 @@ async fn changes(world: &World, user: &User, id: &str) -> Vec<Code> {
     let version = pb::GetProblemVersionRequest { problem_id: problem_id.clone(), version: 1 };
     let delete = pb::DeleteProblemRequest { problem_id: problem_id.clone(), ..Default::default() };
     let undelete = pb::UndeleteProblemRequest { problem_id };
-    let (mut client, token) = (world.problems(), &user.token);
+    let mut client = world.problems_of(user);
     let code = |status: Option<tonic::Status>| status.map_or(Code::Ok, |status| status.code());
     vec![
-        code(client.update_problem(bearer(token, update)).await.err()),
-        code(client.publish_problem(bearer(token, publish)).await.err()),
-        code(client.list_problem_versions(bearer(token, versions)).await.err()),
-        code(client.get_problem_version(bearer(token, version)).await.err()),
-        code(client.delete_problem(bearer(token, delete)).await.err()),
-        code(client.undelete_problem(bearer(token, undelete)).await.err()),
+        code(client.update_problem(update).await.err()),
+        code(client.publish_problem(publish).await.err()),
+        code(client.list_problem_versions(versions).await.err()),
+        code(client.get_problem_version(version).await.err()),
+        code(client.delete_problem(delete).await.err()),
+        code(client.undelete_problem(undelete).await.err()),
     ]
 }
 
@@ -64,14 +64,14 @@ async fn drafts_are_not_found_for_others() {
                 assert_refused(get, Code::NotFound, "PROBLEM_NOT_FOUND");
                 let message =
                     pb::GetStatementRequest { problem_id: name.into(), ..Default::default() };
-                let answer = inner(world.problems().get_statement(request(token, message)).await);
+                let answer = world.problems().get_statement(request(token, message)).await;
                 assert_refused(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
                 let message = pb::DownloadAttachmentRequest {
                     problem_id: name.into(),
                     name: "tool.txt".into(),
                 };
                 let answer = world.problems().download_attachment(request(token, message)).await;
-                assert_refused(answer.map(|_| ()), Code::NotFound, "PROBLEM_NOT_FOUND");
+                assert_refused(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
             }
             assert_eq!(changes(&world, &other, name).await, [Code::NotFound; 6]);
         }
@@ -81,7 +81,7 @@ async fn drafts_are_not_found_for_others() {
         let grant = format!("{} problem.problem.update problems/{id}", other.id);
         world.peers.grants.lock().unwrap().insert(grant);
         let message = pb::GetStatementRequest { problem_id: id, ..Default::default() };
-        assert!(world.problems().get_statement(bearer(&other.token, message)).await.is_ok());
+        assert!(world.problems_of(&other).get_statement(message).await.is_ok());
     })
     .await;
 }
@@ -90,11 +90,8 @@ async fn drafts_are_not_found_for_others() {
 async fn anonymous_callers_and_players_are_refused() {
     each(|world| async move {
         let player = world.user("player", &[]);
-        assert_refused(
-            world.create(&player, "first").await,
-            Code::PermissionDenied,
-            "PERMISSION_MISSING",
-        );
+        let answer = world.create(&player, "first").await;
+        assert_refused(answer, Code::PermissionDenied, "PERMISSION_MISSING");
         let tar = Files::valid().tar();
         let answer = world.try_import(&player, pb::ImportProblemRequest::default(), &tar).await;
         assert_refused(answer, Code::PermissionDenied, "PERMISSION_MISSING");
@@ -120,38 +117,30 @@ async fn test_data_is_for_services_only() {
         let check =
             pb::GetVerificationRequest { verification_id: import.problem_import_id.clone() };
         let admin = world.user("admin", &[Role::Admin]);
-        let mut client = proto::problem::judge_data_service_client::JudgeDataServiceClient::new(
-            world.running.channel.clone(),
-        );
-        for token in [None, Some(&setter.token), Some(&admin.token)] {
-            let expected =
-                if token.is_none() { Code::Unauthenticated } else { Code::PermissionDenied };
-            let token = token.map(String::as_str);
-            let code =
-                client.get_judge_data(request(token, data.clone())).await.unwrap_err().code();
-            assert_eq!(code, expected);
-            let answer = client.download_object(request(token, object.clone())).await.map(|_| ());
+        let mut client = JudgeDataServiceClient::new(world.running.channel.clone());
+        for (token, expected) in [
+            (None, Code::Unauthenticated),
+            (Some(setter.token.as_str()), Code::PermissionDenied),
+            (Some(&admin.token), Code::PermissionDenied),
+        ] {
+            let answer = client.get_judge_data(request(token, data.clone())).await;
+            assert_eq!(answer.unwrap_err().code(), expected);
+            let answer = client.download_object(request(token, object.clone())).await;
             assert_eq!(answer.unwrap_err().code(), expected);
             let answer = client.get_verification(request(token, check.clone())).await;
             assert_eq!(answer.unwrap_err().code(), expected);
         }
         let mut client = world.judge_data();
-        assert_refused(
-            inner(client.get_verification(check).await),
-            Code::NotFound,
-            "VERIFICATION_NOT_FOUND",
-        );
+        let answer = client.get_verification(check).await;
+        assert_refused(answer, Code::NotFound, "VERIFICATION_NOT_FOUND");
         let unknown = pb::GetJudgeDataRequest { version: 2, ..data };
-        assert_refused(
-            inner(client.get_judge_data(unknown).await),
-            Code::NotFound,
-            "VERSION_NOT_FOUND",
-        );
+        let answer = client.get_judge_data(unknown).await;
+        assert_refused(answer, Code::NotFound, "VERSION_NOT_FOUND");
         let unknown = pb::DownloadObjectRequest { digest: "0".repeat(64) };
-        let answer = client.download_object(unknown).await.map(|_| ());
+        let answer = client.download_object(unknown).await;
         assert_refused(answer, Code::NotFound, "OBJECT_NOT_FOUND");
         let wrong = pb::DownloadObjectRequest { digest: digest.to_uppercase() };
-        crate::world::rejects_field(client.download_object(wrong).await.map(|_| ()), "digest");
+        rejects_field(client.download_object(wrong).await, "digest");
         // A damaged object is not delivered as if it were intact.
         let path = world.data_dir().join("objects").join(&digest[..2]).join(&digest[2..]);
         std::fs::write(path, "other").unwrap();

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use access::testing::bearer;
 use problem::Removed;
 use proto::problem as pb;
 use tonic::Code;
@@ -32,7 +31,7 @@ async fn deleted_problems_are_purged_with_their_objects() {
             problem_id: purged.problem_id.clone(),
             ..Default::default()
         };
-        world.problems().delete_problem(bearer(&setter.token, message)).await.unwrap();
+        world.problems_of(&setter).delete_problem(message).await.unwrap();
         // Too early to remove anything.
         assert_eq!(world.running.service.clean_up().await.unwrap(), Removed::default());
         world.clock().advance(DAY * 15);

@@ -1,13 +1,12 @@
 //! Uploads and import reports.
 
-use access::testing::bearer;
 use futures_util::{StreamExt as _, stream};
 use proto::problem::{self as pb, ImportState};
 use rpc::status;
 use tonic::Code;
 
 use crate::package::Files;
-use crate::world::{World, assert_refused, each};
+use crate::world::{User, World, assert_refused, each, rejects_field};
 
 fn options(problem: &str) -> pb::ImportProblemRequest {
     pb::ImportProblemRequest { problem_id: problem.to_owned(), ..Default::default() }
@@ -30,9 +29,9 @@ async fn refused_package_leaves_no_data() {
         let answer = world.try_import(&setter, options(""), b"hello").await;
         assert_refused(answer, Code::InvalidArgument, "PACKAGE_INVALID");
         let answer = world.try_import(&setter, options(""), b"").await;
-        crate::world::rejects_field(answer, "content");
-        let empty = world.imports().import_problem(bearer(&setter.token, stream::empty())).await;
-        crate::world::rejects_field(empty, "content");
+        rejects_field(answer, "content");
+        let empty = world.imports_of(&setter).import_problem(stream::empty()).await;
+        rejects_field(empty, "content");
         for table in ["SELECT COUNT(*) FROM problems", "SELECT COUNT(*) FROM object_pins"] {
             assert_eq!(count(&world, table).await, 0);
         }
@@ -64,10 +63,7 @@ async fn uploads_find_their_problem() {
         assert_refused(answer, Code::AlreadyExists, "SLUG_TAKEN");
         let answer = world.try_import(&other, options(&first.problem_id), &tar).await;
         assert_refused(answer, Code::NotFound, "PROBLEM_NOT_FOUND");
-        crate::world::rejects_field(
-            world.try_import(&setter, options("No Slug"), &tar).await,
-            "problem_id",
-        );
+        rejects_field(world.try_import(&setter, options("No Slug"), &tar).await, "problem_id");
         let grant = format!("{} problem.problem.update problems/{}", other.id, first.problem_id);
         world.peers.grants.lock().unwrap().insert(grant);
         let allowed = world.try_import(&other, options("twosum"), &tar).await.unwrap();
@@ -90,12 +86,9 @@ async fn repeated_request_id_returns_the_same_import() {
         assert_eq!(first, again);
         assert_eq!(count(&world, "SELECT COUNT(*) FROM imports").await, 1);
         let other = Files::valid().with("data/secret/1.ans", "5\n").tar();
-        crate::world::rejects_field(
-            world.try_import(&setter, with("one"), &other).await,
-            "request_id",
-        );
+        rejects_field(world.try_import(&setter, with("one"), &other).await, "request_id");
         let long = with(&"x".repeat(129));
-        crate::world::rejects_field(world.try_import(&setter, long, &tar).await, "request_id");
+        rejects_field(world.try_import(&setter, long, &tar).await, "request_id");
         assert_eq!(count(&world, "SELECT COUNT(*) FROM object_pins").await, 0);
     })
     .await;
@@ -120,25 +113,24 @@ async fn reports_are_visible_to_uploaders_and_editors() {
     each(|world| async move {
         let (setter, other) = (world.setter(), world.setter());
         let import = world.import(&setter, &Files::valid(), false).await;
-        let get = |token: String| {
+        let get = async |user: &User| {
             let message =
                 pb::GetProblemImportRequest { problem_import_id: import.problem_import_id.clone() };
-            let mut client = world.imports();
-            async move { client.get_problem_import(bearer(&token, message)).await }
+            world.imports_of(user).get_problem_import(message).await
         };
-        assert!(get(setter.token.clone()).await.is_ok());
-        assert_refused(get(other.token.clone()).await, Code::NotFound, "IMPORT_NOT_FOUND");
-        assert!(get(world.user("admin", &[access::Role::Admin]).token).await.is_ok());
+        assert!(get(&setter).await.is_ok());
+        assert_refused(get(&other).await, Code::NotFound, "IMPORT_NOT_FOUND");
+        assert!(get(&world.user("admin", &[access::Role::Admin])).await.is_ok());
         let grant = format!("{} problem.problem.update problems/{}", other.id, import.problem_id);
         world.peers.grants.lock().unwrap().insert(grant);
-        assert!(get(other.token).await.is_ok());
+        assert!(get(&other).await.is_ok());
         for id in ["", "x", "twosum", &setter.id.to_string()] {
             let message = pb::GetProblemImportRequest { problem_import_id: id.to_owned() };
-            let answer = world.imports().get_problem_import(bearer(&setter.token, message)).await;
+            let answer = world.imports_of(&setter).get_problem_import(message).await;
             assert_refused(answer, Code::NotFound, "IMPORT_NOT_FOUND");
             let message = pb::WatchProblemImportRequest { problem_import_id: id.to_owned() };
-            let answer = world.imports().watch_problem_import(bearer(&setter.token, message)).await;
-            assert_refused(answer.map(|_| ()), Code::NotFound, "IMPORT_NOT_FOUND");
+            let answer = world.imports_of(&setter).watch_problem_import(message).await;
+            assert_refused(answer, Code::NotFound, "IMPORT_NOT_FOUND");
         }
     })
     .await;
@@ -151,7 +143,7 @@ async fn watchers_see_the_first_and_the_last_state() {
         let import = world.import(&setter, &Files::valid(), false).await;
         let message =
             pb::WatchProblemImportRequest { problem_import_id: import.problem_import_id.clone() };
-        let watched = world.imports().watch_problem_import(bearer(&setter.token, message)).await;
+        let watched = world.imports_of(&setter).watch_problem_import(message).await;
         let mut watched = watched.unwrap().into_inner();
         let next = watched.next().await.unwrap().unwrap().problem_import.unwrap();
         assert_eq!((next.state(), next.done_count), (ImportState::Verifying, 0));
@@ -178,7 +170,7 @@ async fn imports_are_listed_page_by_page() {
         let (mut seen, mut page_token) = (Vec::new(), String::new());
         loop {
             let message = pb::ListProblemImportsRequest { page_size: 2, page_token };
-            let answer = world.imports().list_problem_imports(bearer(&setter.token, message)).await;
+            let answer = world.imports_of(&setter).list_problem_imports(message).await;
             let page = answer.unwrap().into_inner();
             seen.extend(page.problem_imports.into_iter().map(|i| i.problem_import_id));
             page_token = page.next_page_token;
@@ -189,7 +181,7 @@ async fn imports_are_listed_page_by_page() {
         assert_eq!(seen, imported);
         let other = world.setter();
         let message = pb::ListProblemImportsRequest::default();
-        let answer = world.imports().list_problem_imports(bearer(&other.token, message)).await;
+        let answer = world.imports_of(&other).list_problem_imports(message).await;
         assert!(answer.unwrap().into_inner().problem_imports.is_empty());
     })
     .await;

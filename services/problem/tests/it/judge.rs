@@ -45,7 +45,6 @@ impl bus::Handler for Judge {
     }
 }
 
-/// Publishes a judgement.
 pub fn complete(tx: &mut Tx, judged: &JudgementCompleted) {
     let key = ids::parse(&judged.verification_id).unwrap();
     bus::outbox::append(tx, Event::new(&JUDGEMENT, key, 1, judged));
@@ -164,17 +163,9 @@ impl judge_pb::judgement_service_server::JudgementService for FakePeers {
         };
         Ok(Response::new(judge_pb::GetJudgementResponse { judgement: Some(judgement) }))
     }
-    async fn list_workers(
-        &self,
-        _: Request<judge_pb::ListWorkersRequest>,
-    ) -> Result<Response<judge_pb::ListWorkersResponse>, Status> {
-        Err(Status::unimplemented("not in tests"))
-    }
-    async fn get_queue(
-        &self,
-        _: Request<judge_pb::GetQueueRequest>,
-    ) -> Result<Response<judge_pb::GetQueueResponse>, Status> {
-        Err(Status::unimplemented("not in tests"))
+    service::unimplemented_rpcs! {
+        list_workers(judge_pb::ListWorkersRequest) -> judge_pb::ListWorkersResponse;
+        get_queue(judge_pb::GetQueueRequest) -> judge_pb::GetQueueResponse;
     }
 }
 
@@ -189,28 +180,10 @@ impl auth_pb::access_service_server::AccessService for FakePeers {
         let allowed = self.grants.lock().unwrap().contains(&grant);
         Ok(Response::new(auth_pb::CheckPermissionResponse { allowed }))
     }
-    async fn list_roles(
-        &self,
-        _: Request<auth_pb::ListRolesRequest>,
-    ) -> Result<Response<auth_pb::ListRolesResponse>, Status> {
-        Err(Status::unimplemented("not in tests"))
-    }
-    async fn create_role_binding(
-        &self,
-        _: Request<auth_pb::CreateRoleBindingRequest>,
-    ) -> Result<Response<auth_pb::CreateRoleBindingResponse>, Status> {
-        Err(Status::unimplemented("not in tests"))
-    }
-    async fn list_role_bindings(
-        &self,
-        _: Request<auth_pb::ListRoleBindingsRequest>,
-    ) -> Result<Response<auth_pb::ListRoleBindingsResponse>, Status> {
-        Err(Status::unimplemented("not in tests"))
-    }
-    async fn delete_role_binding(
-        &self,
-        _: Request<auth_pb::DeleteRoleBindingRequest>,
-    ) -> Result<Response<auth_pb::DeleteRoleBindingResponse>, Status> {
-        Err(Status::unimplemented("not in tests"))
+    service::unimplemented_rpcs! {
+        list_roles(auth_pb::ListRolesRequest) -> auth_pb::ListRolesResponse;
+        create_role_binding(auth_pb::CreateRoleBindingRequest) -> auth_pb::CreateRoleBindingResponse;
+        list_role_bindings(auth_pb::ListRoleBindingsRequest) -> auth_pb::ListRoleBindingsResponse;
+        delete_role_binding(auth_pb::DeleteRoleBindingRequest) -> auth_pb::DeleteRoleBindingResponse;
     }
 }

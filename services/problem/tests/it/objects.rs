@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use access::testing::bearer;
 use db::testing::Kind;
 use problem::{Config, testing};
 use proto::problem::{self as pb, ImportState};
@@ -31,7 +30,7 @@ async fn test_data_is_stored_in_a_bucket() {
     assert_eq!(download(&world.judge_data(), &digest).await.unwrap(), b"only here\n");
 
     let message = pb::DeleteProblemRequest { problem_id, ..Default::default() };
-    world.problems().delete_problem(bearer(&setter.token, message)).await.unwrap();
+    world.problems_of(&setter).delete_problem(message).await.unwrap();
     world.clock().advance(Duration::from_secs(15 * 86_400));
     let removed = world.running.service.clean_up().await.unwrap();
     assert!(removed.problems == 1 && removed.objects > 3, "{removed:?}");

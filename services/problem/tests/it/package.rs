@@ -1,6 +1,5 @@
 //! Packages of tests.
 
-/// A package as a list of files.
 #[derive(Clone)]
 pub struct Files(Vec<(String, Vec<u8>)>);
 
@@ -31,14 +30,12 @@ impl Files {
         Self::valid().with("problem.yaml", yaml)
     }
 
-    /// Adds or replaces a file.
     pub fn with(mut self, name: &str, text: impl AsRef<[u8]>) -> Self {
         self.0.retain(|(other, _)| other != name);
         self.0.push((name.to_owned(), text.as_ref().to_vec()));
         self
     }
 
-    /// The archive to upload.
     pub fn tar(&self) -> Vec<u8> {
         let mut tar = tar::Builder::new(Vec::new());
         for (name, bytes) in &self.0 {

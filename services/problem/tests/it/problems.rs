@@ -1,13 +1,12 @@
 //! RPCs of problems.
 
 use access::Role;
-use access::testing::bearer;
 use futures_util::StreamExt as _;
 use prost_types::FieldMask;
 use proto::problem::{self as pb, Visibility};
 use tonic::{Code, Request, Status};
 
-use crate::package::Files;
+use crate::package::{Files, UUID};
 use crate::world::{User, World, assert_refused, each, inner, rejects_field, request};
 
 async fn update(
@@ -19,13 +18,13 @@ async fn update(
     let paths = paths.iter().map(|path| (*path).to_owned()).collect();
     let update_mask = Some(FieldMask { paths });
     let message = pb::UpdateProblemRequest { problem: Some(problem), update_mask };
-    let answer = world.problems().update_problem(bearer(&user.token, message)).await?;
+    let answer = world.problems_of(user).update_problem(message).await?;
     Ok(answer.into_inner().problem.unwrap())
 }
 
 async fn delete(world: &World, user: &User, name: &str, etag: &str) -> Result<(), Status> {
     let message = pb::DeleteProblemRequest { problem_id: name.into(), etag: etag.into() };
-    world.problems().delete_problem(bearer(&user.token, message)).await.map(|_| ())
+    world.problems_of(user).delete_problem(message).await.map(|_| ())
 }
 
 async fn list(
@@ -76,7 +75,7 @@ async fn problems_are_created_updated_deleted_and_restored() {
         // The slug is free again; the deleted problem is restored with another one.
         world.create(&setter, "first").await.unwrap();
         let message = pb::UndeleteProblemRequest { problem_id: created.problem_id.clone() };
-        let back = world.problems().undelete_problem(bearer(&setter.token, message)).await;
+        let back = world.problems_of(&setter).undelete_problem(message).await;
         assert_eq!(back.unwrap().into_inner().problem.unwrap().slug, "first-2");
     })
     .await;
@@ -98,7 +97,7 @@ async fn problems_without_a_version_cannot_be_public() {
             problem: Some(pb::Problem { slug: "second".into(), title: "t".into(), ..public }),
             ..Default::default()
         };
-        let answer = inner(world.problems().create_problem(bearer(&setter.token, message)).await);
+        let answer = world.problems_of(&setter).create_problem(message).await;
         assert_refused(answer, Code::FailedPrecondition, "NOT_PUBLISHED");
     })
     .await;
@@ -112,7 +111,7 @@ async fn embargoed_problems_cannot_be_public() {
         let yaml = format!(
             "problem_format_version: 2025-09\nname: X\nuuid: {}\nlimits: {{time_limit: 1}}\n\
              embargo_until: 2199-01-01\n",
-            crate::package::UUID
+            UUID
         );
         let import =
             world.verified(&setter, &Files::valid().with("problem.yaml", yaml), true).await;
@@ -124,7 +123,7 @@ async fn embargoed_problems_cannot_be_public() {
             make_public: true,
             ..Default::default()
         };
-        let answer = inner(world.problems().publish_problem(bearer(&setter.token, message)).await);
+        let answer = world.problems_of(&setter).publish_problem(message).await;
         assert_refused(answer, Code::FailedPrecondition, "EMBARGOED");
     })
     .await;
@@ -145,8 +144,8 @@ async fn any_verified_version_can_be_published() {
                 version,
                 make_public: false,
             };
-            let (mut client, request) = (world.problems(), bearer(&setter.token, message));
-            async move { client.publish_problem(request).await }
+            let mut client = world.problems_of(&setter);
+            async move { client.publish_problem(message).await }
         };
         let back = publish(1).await.unwrap().into_inner().problem.unwrap();
         assert_eq!(back.published_version, 1);
@@ -159,14 +158,12 @@ async fn any_verified_version_can_be_published() {
             page_size: 1,
             ..Default::default()
         };
-        let client = || world.problems();
-        let first = client().list_problem_versions(bearer(&setter.token, message.clone())).await;
-        let first = first.unwrap().into_inner();
+        let mut client = world.problems_of(&setter);
+        let first = client.list_problem_versions(message.clone()).await.unwrap().into_inner();
         assert_eq!(first.problem_versions[0].version, 2);
         let message =
             pb::ListProblemVersionsRequest { page_token: first.next_page_token, ..message };
-        let second = client().list_problem_versions(bearer(&setter.token, message)).await;
-        let second = second.unwrap().into_inner();
+        let second = client.list_problem_versions(message).await.unwrap().into_inner();
         assert_eq!(second.problem_versions[0].version, 1);
         assert!(second.next_page_token.is_empty());
     })
@@ -235,7 +232,7 @@ async fn pages_contain_each_problem_once() {
                 page_token: page_token.clone(),
                 ..Default::default()
             };
-            let answer = world.problems().list_problems(bearer(&setter.token, message)).await;
+            let answer = world.problems_of(&setter).list_problems(message).await;
             let page = answer.unwrap().into_inner();
             seen.extend(page.problems.into_iter().map(|problem| problem.slug));
             if page.next_page_token.is_empty() {
@@ -266,8 +263,8 @@ async fn repeated_request_id_creates_one_problem() {
                 pb::Problem { slug: slug.into(), title: "t".into(), ..Default::default() };
             let message =
                 pb::CreateProblemRequest { problem: Some(problem), request_id: request_id.into() };
-            let (mut client, request) = (world.problems(), bearer(&setter.token, message));
-            async move { inner(client.create_problem(request).await) }
+            let mut client = world.problems_of(&setter);
+            async move { inner(client.create_problem(message).await) }
         };
         let first = create("first", "one").await.unwrap();
         assert_eq!(first, create("first", "one").await.unwrap());
@@ -285,7 +282,7 @@ async fn statements_and_attachments_are_served() {
         let yaml = format!(
             "problem_format_version: 2025-09\nname: {{en: Sum, de: Summe}}\nuuid: {}\n\
              limits: {{time_limit: 1}}\n",
-            crate::package::UUID
+            UUID
         );
         let files = Files::valid()
             .with("problem.yaml", yaml)
@@ -319,8 +316,7 @@ async fn statements_and_attachments_are_served() {
         assert_eq!(bodies[0].content_type, "application/octet-stream");
         assert_eq!(bodies.iter().map(|body| body.data.len()).sum::<usize>(), 600_000);
         for name in ["", "other", "../tool.txt", "TOOL.TXT"] {
-            let answer = download(name).await.map(|_| ());
-            assert_refused(answer, Code::NotFound, "ATTACHMENT_NOT_FOUND");
+            assert_refused(download(name).await, Code::NotFound, "ATTACHMENT_NOT_FOUND");
         }
     })
     .await;

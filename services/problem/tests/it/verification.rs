@@ -14,8 +14,7 @@ async fn version(world: &World, import: &pb::ProblemImport) -> pb::ProblemVersio
         problem_id: import.problem_id.clone(),
         version: import.version,
     };
-    let request = access::testing::bearer(&user.token, message);
-    let answer = world.problems().get_problem_version(request).await.unwrap();
+    let answer = world.problems_of(&user).get_problem_version(message).await.unwrap();
     answer.into_inner().problem_version.unwrap()
 }
 
@@ -72,8 +71,7 @@ async fn unexpected_verdict_rejects_the_version() {
         assert_eq!(problem.published_version, 0);
         let message =
             pb::PublishProblemRequest { problem_id: "twosum".into(), ..Default::default() };
-        let request = access::testing::bearer(&setter.token, message);
-        let answer = world.problems().publish_problem(request).await;
+        let answer = world.problems_of(&setter).publish_problem(message).await;
         assert_refused(answer, Code::FailedPrecondition, "VERSION_NOT_VERIFIED");
     })
     .await;
@@ -190,9 +188,8 @@ async fn sample_problems_are_imported_once() {
         for (slug, _) in problem::samples() {
             let problem = world.get(Some(&admin.token), slug).await.unwrap();
             let message = pb::GetStatementRequest { problem_id: slug.into(), ..Default::default() };
-            let request = access::testing::bearer(&admin.token, message);
-            let answer = world.problems().get_statement(request).await.unwrap().into_inner();
-            let statement = answer.statement.unwrap();
+            let answer = world.problems_of(&admin).get_statement(message).await.unwrap();
+            let statement = answer.into_inner().statement.unwrap();
             assert!(!statement.samples.is_empty() && !statement.markdown.is_empty());
             assert_eq!(statement.title, problem.title);
             let data = world.judge_data();

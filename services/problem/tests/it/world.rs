@@ -4,8 +4,8 @@ use std::fmt::Debug;
 use std::ops::Deref;
 use std::time::Duration;
 
-use access::Role;
 use access::testing::bearer;
+use access::{Authorised, Credentials, Role};
 use db::testing::{Kind, PrintOnPanic, kinds};
 use futures_util::{StreamExt as _, stream};
 use ids::Uuid;
@@ -44,7 +44,6 @@ impl Deref for World {
     }
 }
 
-/// Runs a test on every kind of database.
 pub async fn each<F, Fut>(test: F)
 where
     F: Fn(World) -> Fut,
@@ -72,7 +71,6 @@ impl World {
         self
     }
 
-    /// Starts the judge.
     pub fn judge(&self) {
         let shutdown = self.running.tasks.shutdown();
         judge::run(&self.running.bus, &self.logs["judge"], self.judge_data(), shutdown);
@@ -91,8 +89,22 @@ impl World {
         ProblemServiceClient::new(self.running.channel.clone())
     }
 
+    /// A client whose calls carry the user's token.
+    pub fn problems_of(&self, user: &User) -> ProblemServiceClient<Authorised> {
+        ProblemServiceClient::new(self.signed_in(user))
+    }
+
     pub fn imports(&self) -> ImportServiceClient<Channel> {
         ImportServiceClient::new(self.running.channel.clone())
+    }
+
+    /// A client whose calls carry the user's token.
+    pub fn imports_of(&self, user: &User) -> ImportServiceClient<Authorised> {
+        ImportServiceClient::new(self.signed_in(user))
+    }
+
+    fn signed_in(&self, user: &User) -> Authorised {
+        Credentials::fixed(&user.token).channel(self.running.channel.clone())
     }
 
     pub fn judge_data(&self) -> judge::Client {
@@ -113,8 +125,7 @@ impl World {
             let content = Some(content);
             messages.push(pb::ImportProblemRequest { content, ..Default::default() });
         }
-        let request = bearer(&user.token, stream::iter(messages));
-        let answer = self.imports().import_problem(request).await?;
+        let answer = self.imports_of(user).import_problem(stream::iter(messages)).await?;
         Ok(answer.into_inner().problem_import.expect("an import"))
     }
 
@@ -129,11 +140,10 @@ impl World {
         self.finished(user, &import.problem_import_id).await
     }
 
-    /// Waits for the end of an import.
     pub async fn finished(&self, user: &User, id: &str) -> pb::ProblemImport {
         let request = pb::WatchProblemImportRequest { problem_import_id: id.to_owned() };
-        let request = bearer(&user.token, request);
-        let watched = self.imports().watch_problem_import(request).await.unwrap().into_inner();
+        let watched = self.imports_of(user).watch_problem_import(request).await;
+        let watched = watched.unwrap().into_inner();
         let last = watched.map(|message| message.unwrap()).collect::<Vec<_>>();
         let last =
             tokio::time::timeout(Duration::from_secs(60), last).await.expect("import must finish");
@@ -150,7 +160,7 @@ impl World {
         let problem = pb::Problem { slug: slug.into(), title: slug.into(), ..Default::default() };
         let message =
             pb::CreateProblemRequest { problem: Some(problem), request_id: String::new() };
-        let answer = self.problems().create_problem(bearer(&user.token, message)).await?;
+        let answer = self.problems_of(user).create_problem(message).await?;
         Ok(answer.into_inner().problem.expect("a problem"))
     }
 }
