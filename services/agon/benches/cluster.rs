@@ -10,10 +10,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use serde_json::{Value, json};
 
-const ROLES: [&str; 6] = ["auth", "problem", "challenge", "judge", "gateway", "worker"];
-const SOURCE: &str = "#include <stdio.h>\nint main(void) { return 0; }\n";
+#[path = "support/process.rs"]
+mod process;
+
+use process::Rest;
+
 const SECRET: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 const IDLE: Duration = Duration::from_secs(20);
 
@@ -30,12 +32,20 @@ async fn main() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let http = reqwest::Client::new();
     let mut cluster = Cluster::new(dir.path(), &urls);
-    for role in ROLES {
+    for role in roles() {
         cluster.start(role, 1, &http).await;
     }
-    let token = cluster.register(&http).await;
-    if let Some(problem) = cluster.first_problem(&http).await {
-        cluster.post_to_verdict(&http, &problem, &token).await;
+    let metrics = format!("http://127.0.0.1:{}/metrics", port("worker", 1, 2));
+    let client = Rest { http: http.clone(), url: rest(1, ""), metrics };
+    let token = client.register().await;
+    if let Some(problem) = client.sample(3).await {
+        // Wait for the start-up work of the worker, which would distort the results.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let times = client.post_to_verdict(&problem, &token, 20, 40).await;
+        let [median, p90] = [20, 36].map(|at: usize| times[at].as_secs_f64() * 1e3);
+        println!(
+            "POST to verdict without compile and run: {median:.1} ms (median of 40), {p90:.1} ms (90 %)"
+        );
     }
     let one = cluster.rate(&http, &token, &[1]).await;
     for role in ["auth", "gateway"] {
@@ -49,6 +59,15 @@ async fn main() {
     cluster.idle(&http).await;
 }
 
+fn services() -> impl Iterator<Item = &'static str> {
+    agon::services::ALL.iter().map(|service| service.name)
+}
+
+/// The roles in start order.
+fn roles() -> impl Iterator<Item = &'static str> {
+    services().chain(["gateway", "worker"])
+}
+
 struct Cluster<'a> {
     dir: &'a Path,
     urls: &'a [String; 3],
@@ -58,7 +77,7 @@ struct Cluster<'a> {
 
 /// The port of a process. Only one installation runs per machine.
 fn port(role: &str, number: u16, what: u16) -> u16 {
-    let at = ROLES.iter().position(|known| *known == role).expect("a role");
+    let at = roles().position(|known| known == role).expect("a role");
     22_000 + 100 * u16::try_from(at).expect("few roles") + 10 * number + what
 }
 
@@ -90,9 +109,9 @@ impl<'a> Cluster<'a> {
             "challenge.submissions_per_hour=0".to_owned(),
             "limits.read=0".to_owned(),
         ];
-        for peer in &ROLES[..4] {
+        for peer in services() {
             let url = |number| format!("http://127.0.0.1:{}", port(peer, number, 0));
-            let urls: Vec<_> = match *peer {
+            let urls: Vec<_> = match peer {
                 "auth" => vec![url(1), url(2)],
                 _ => vec![url(1)],
             };
@@ -113,55 +132,6 @@ impl<'a> Cluster<'a> {
             assert!(start.elapsed() < Duration::from_secs(60), "{role} does not get ready");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
-
-    async fn register(&self, http: &reqwest::Client) -> String {
-        let password = "a rather long passphrase 42";
-        let user = json!({ "username": "bench", "password": password });
-        let _: Value = json_of(http.post(rest(1, "/v1/users")).json(&user)).await;
-        let login = json!({ "identifier": "bench", "password": password });
-        let session: Value = json_of(http.post(rest(1, "/v1/sessions")).json(&login)).await;
-        session["accessToken"].as_str().expect("an access token").to_owned()
-    }
-
-    /// Waits until a sample problem is verified and published.
-    async fn first_problem(&self, http: &reqwest::Client) -> Option<String> {
-        for _ in 0..480 {
-            let list: Value = json_of(http.get(rest(1, "/v1/problems"))).await;
-            if list["problems"].as_array().is_some_and(|problems| problems.len() >= 3) {
-                return list["problems"][0]["slug"].as_str().map(str::to_owned);
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-        println!("no sample problem appeared: nothing is judged on this machine");
-        None
-    }
-
-    async fn post_to_verdict(&self, http: &reqwest::Client, problem: &str, token: &str) {
-        // Wait for the start-up work of the worker, which would distort the results.
-        tokio::time::sleep(Duration::from_secs(20)).await;
-        let mut overheads = Vec::new();
-        for round in 0..60 {
-            let before = busy(http).await;
-            let start = Instant::now();
-            let request = json!({ "problemId": problem, "language": "c17", "source": SOURCE });
-            let post = http.post(rest(1, "/v1/submissions")).bearer_auth(token).json(&request);
-            let submission: Value = json_of(post).await;
-            let id = submission["submissionId"].as_str().unwrap_or_else(|| panic!("{submission}"));
-            let watch = rest(1, &format!("/v1/submissions/{id}:watch"));
-            let watched = http.get(watch).bearer_auth(token).send().await.expect("a watch");
-            watched.bytes().await.expect("the watch ends with the verdict");
-            let took = start.elapsed();
-            let busy = busy(http).await - before;
-            if round >= 20 {
-                overheads.push(took.saturating_sub(Duration::from_secs_f64(busy)));
-            }
-        }
-        overheads.sort();
-        let [median, p90] = [20, 36].map(|at: usize| overheads[at].as_secs_f64() * 1e3);
-        println!(
-            "POST to verdict without compile and run: {median:.1} ms (median of 40), {p90:.1} ms (90 %)"
-        );
     }
 
     /// Requests per second through these gateways, median of seven rounds.
@@ -194,17 +164,20 @@ impl<'a> Cluster<'a> {
         );
         // Wait until earlier work has settled.
         tokio::time::sleep(IDLE).await;
-        for role in ROLES {
+        for role in roles() {
             let alone = self.engines().await;
             self.start(role, 3, http).await;
             tokio::time::sleep(Duration::from_secs(5)).await;
-            let cpu = self.cpu(role, 3);
+            let child = &self.processes[&(role, 3)];
+            let before = process::cpu(child);
             let with = self.engines().await;
-            let cpu = (self.cpu(role, 3) - cpu).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
-            let memory = self.resident_kib(role, 3) / 1024.0;
+            let cpu = (process::cpu(child) - before).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
+            let memory = process::resident_mib(child);
             let [transactions, commands] = [0, 1].map(|at: usize| with[at] - alone[at]);
             println!("{role:20} {cpu:10.1} {memory:11.0} {transactions:27.1} {commands:18.1}");
-            self.stop(role, 3);
+            if let Some(mut child) = self.processes.remove(&(role, 3)) {
+                process::stop(&mut child);
+            }
         }
     }
 
@@ -226,28 +199,6 @@ impl<'a> Cluster<'a> {
         [transactions.as_str(), commands.unwrap_or("0")]
             .map(|text| text.trim().parse().unwrap_or(0.0))
     }
-
-    fn cpu(&self, role: &'static str, number: u16) -> Duration {
-        let path = format!("/proc/{}/stat", self.processes[&(role, number)].id());
-        let stat = std::fs::read_to_string(path).expect("the process runs");
-        let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-        let ticks: u64 = fields.skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
-        Duration::from_millis(ticks * 10)
-    }
-
-    fn resident_kib(&self, role: &'static str, number: u16) -> f64 {
-        let path = format!("/proc/{}/status", self.processes[&(role, number)].id());
-        let status = std::fs::read_to_string(path).expect("the process runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0.0)
-    }
-
-    fn stop(&mut self, role: &'static str, number: u16) {
-        if let Some(mut child) = self.processes.remove(&(role, number)) {
-            let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
-            let _ = child.wait();
-        }
-    }
 }
 
 impl Drop for Cluster<'_> {
@@ -257,19 +208,6 @@ impl Drop for Cluster<'_> {
             let _ = child.wait();
         }
     }
-}
-
-/// Cumulative compile and run time of the worker, in seconds.
-async fn busy(http: &reqwest::Client) -> f64 {
-    let url = format!("http://127.0.0.1:{}/metrics", port("worker", 1, 2));
-    let answer = http.get(url).send().await.expect("metrics");
-    let text = answer.text().await.expect("metrics");
-    let samples = text.lines().filter(|line| line.starts_with("agon_judge_busy_seconds"));
-    samples.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-}
-
-async fn json_of(request: reqwest::RequestBuilder) -> Value {
-    request.send().await.expect("an answer").json().await.expect("JSON")
 }
 
 fn printed(command: &mut Command) -> String {

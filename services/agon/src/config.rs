@@ -60,7 +60,6 @@ pub struct Config {
     pub shutdown: ShutdownConfig,
 }
 
-/// Settings of the gRPC listener.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Grpc {
     /// The address to listen on.
@@ -73,10 +72,8 @@ pub struct Grpc {
     pub tls: rpc::Tls,
 }
 
-/// The placeholder in `peers.address`.
 const SERVICE: &str = "{service}";
 
-/// The other processes of the installation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Peers {
     /// Addresses of each service that other processes run: `http://host:port` or `https://host:port`. A host name with
@@ -109,21 +106,18 @@ impl Peers {
     }
 }
 
-/// The REST listener.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Rest {
     /// The address to listen on.
     pub listen: SocketAddr,
 }
 
-/// The admin listener.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Admin {
     /// The address to listen on. Shows no secrets, but keep it private.
     pub listen: SocketAddr,
 }
 
-/// The databases.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Database {
     /// `sqlite:` uses one file per service in the data directory; `postgres://…` one schema per service.
@@ -136,7 +130,6 @@ pub struct Database {
     pub schema_prefix: String,
 }
 
-/// The cache.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CacheConfig {
     /// `memory:` (this process only), `redis://host:port`, or `rediss://…` for TLS.
@@ -154,14 +147,12 @@ pub struct Log {
     pub filter: String,
 }
 
-/// Sample problems.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Samples {
     /// Import them at first start.
     pub import: bool,
 }
 
-/// Settings of the shutdown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ShutdownConfig {
     /// Time that running calls and tasks get to finish, in seconds.

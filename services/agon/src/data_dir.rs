@@ -25,12 +25,10 @@ impl DataDir {
         Ok(Self { path, _lock: lock })
     }
 
-    /// The absolute path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path of an entry of the directory.
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }

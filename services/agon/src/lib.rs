@@ -30,7 +30,6 @@ pub const VERSION: runtime::Version = runtime::Version {
     },
 };
 
-/// Runs the command line.
 pub fn main() -> ExitCode {
     // The sandbox runs this program as its single-threaded helper: do not start a thread before this line.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "box") {

@@ -27,14 +27,12 @@ macro_rules! services {
         }
 
         impl Running {
-            /// Opens the services of this process.
             pub async fn open(base: &Base) -> Result<Self, Failure> {
                 let mut running = Self::default();
                 $(running.$name = open(base, &base.config.services.$name).await?;)*
                 Ok(running)
             }
 
-            /// Their gRPC services.
             pub fn routes(&self) -> Services {
                 let mut routes = Services::new();
                 $(if let Some(service) = &self.$name {
@@ -83,7 +81,6 @@ fn start<S: Service>(service: &S, base: &Base, bus: &bus::Bus) -> Result<(), Fai
     service.start(&base.tasks, bus).map_err(|error| failure(name, error))
 }
 
-/// Converts an error to a failure of the program.
 pub(crate) fn failure(name: &str, error: OpenError) -> Failure {
     match error {
         OpenError::Config(text) => Failure::config(text),

@@ -27,15 +27,18 @@ pub enum Command {
     /// Exit code 0: accepted; 1: any other verdict; other codes: the program was not judged.
     Submit(Submit),
     /// Import and verify problem packages.
-    Problem(Problem),
+    #[command(subcommand)]
+    Problem(ProblemCommand),
     /// Test which sandbox features this machine supports.
     Doctor(Doctor),
     /// Print the configuration and the source of each value.
     Config(Settings),
     /// Show, apply or undo database migrations.
-    Migrate(Migrate),
+    #[command(subcommand)]
+    Migrate(MigrateCommand),
     /// Show events and topics; list and replay dead letters.
-    Events(Events),
+    #[command(subcommand)]
+    Events(EventsCommand),
     /// Move an installation from its data directory to PostgreSQL, Kafka and S3.
     ///
     /// Copies and verifies everything; the data directory is not modified. The server must be stopped.
@@ -48,9 +51,11 @@ pub enum Command {
     /// Print an access token of a service account, for scripts and grpcurl.
     Token(Token),
     /// Export keys of service accounts.
-    Keys(Keys),
+    #[command(subcommand)]
+    Keys(KeysCommand),
     /// Administer users.
-    Admin(Admin),
+    #[command(subcommand)]
+    Admin(AdminCommand),
 }
 
 impl Default for Command {
@@ -108,7 +113,6 @@ pub struct Remote {
     pub server: String,
 }
 
-/// `agon login`
 #[derive(Debug, Args)]
 pub struct Login {
     #[command(flatten)]
@@ -120,7 +124,6 @@ pub struct Login {
     pub password_file: Option<PathBuf>,
 }
 
-/// `agon submit`
 #[derive(Debug, Args)]
 pub struct Submit {
     #[command(flatten)]
@@ -137,13 +140,6 @@ pub struct Submit {
     pub no_wait: bool,
 }
 
-/// `agon problem`
-#[derive(Debug, Args)]
-pub struct Problem {
-    #[command(subcommand)]
-    pub command: ProblemCommand,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum ProblemCommand {
     /// Import an ICPC 2025-09 package and wait for its verification.
@@ -157,7 +153,6 @@ pub enum ProblemCommand {
     },
 }
 
-/// `agon problem import`
 #[derive(Debug, Args)]
 pub struct Import {
     #[command(flatten)]
@@ -172,19 +167,11 @@ pub struct Import {
     pub publish: bool,
 }
 
-/// `agon doctor`
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// `agon migrate`
-#[derive(Debug, Args)]
-pub struct Migrate {
-    #[command(subcommand)]
-    pub command: MigrateCommand,
 }
 
 #[derive(Debug, Subcommand)]
@@ -197,7 +184,6 @@ pub enum MigrateCommand {
     Down(MigrateDown),
 }
 
-/// `agon migrate down`
 #[derive(Debug, Args)]
 pub struct MigrateDown {
     /// The service: auth, problem, judge or challenge
@@ -224,13 +210,6 @@ impl MigrateCommand {
     }
 }
 
-/// `agon events`
-#[derive(Debug, Args)]
-pub struct Events {
-    #[command(subcommand)]
-    pub command: EventsCommand,
-}
-
 /// All but `topics` call a running server with the operator's credential.
 #[derive(Debug, Subcommand)]
 pub enum EventsCommand {
@@ -243,7 +222,6 @@ pub enum EventsCommand {
     Dlq(DlqCommand),
 }
 
-/// `agon events tail`
 #[derive(Debug, Args)]
 pub struct EventsTail {
     #[command(flatten)]
@@ -261,7 +239,6 @@ pub struct EventsTail {
     pub settings: Settings,
 }
 
-/// `agon events topics`
 #[derive(Debug, Args)]
 pub struct EventsTopics {
     /// Create missing topics
@@ -279,7 +256,6 @@ pub enum DlqCommand {
     Replay(DlqReplay),
 }
 
-/// `agon events dlq list`
 #[derive(Debug, Args)]
 pub struct DlqList {
     #[command(flatten)]
@@ -291,7 +267,6 @@ pub struct DlqList {
     pub settings: Settings,
 }
 
-/// `agon events dlq replay`
 #[derive(Debug, Args)]
 pub struct DlqReplay {
     #[command(flatten)]
@@ -304,7 +279,6 @@ pub struct DlqReplay {
     pub settings: Settings,
 }
 
-/// `agon promote`
 #[derive(Debug, Args)]
 pub struct Promote {
     /// postgres:// URL of the target database, which must be empty
@@ -318,7 +292,6 @@ pub struct Promote {
     pub settings: Settings,
 }
 
-/// `agon backup`
 #[derive(Debug, Args)]
 pub struct Backup {
     /// File to write, such as agon.tar; it must not exist
@@ -328,7 +301,6 @@ pub struct Backup {
     pub settings: Settings,
 }
 
-/// `agon restore`
 #[derive(Debug, Args)]
 pub struct Restore {
     /// A file written by `agon backup`
@@ -339,7 +311,6 @@ pub struct Restore {
     pub data: PathBuf,
 }
 
-/// `agon token`
 #[derive(Debug, Args)]
 pub struct Token {
     #[command(flatten)]
@@ -351,20 +322,12 @@ pub struct Token {
     pub settings: Settings,
 }
 
-/// `agon keys`
-#[derive(Debug, Args)]
-pub struct Keys {
-    #[command(subcommand)]
-    pub command: KeysCommand,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum KeysCommand {
     /// Print an account's private key (PKCS#8 PEM). Store it as ACCOUNT.pem in the `keys` directory of a process.
     Export(KeysExport),
 }
 
-/// `agon keys export`
 #[derive(Debug, Args)]
 pub struct KeysExport {
     /// Name of the service account, such as worker
@@ -373,20 +336,12 @@ pub struct KeysExport {
     pub settings: Settings,
 }
 
-/// `agon admin`
-#[derive(Debug, Args)]
-pub struct Admin {
-    #[command(subcommand)]
-    pub command: AdminCommand,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum AdminCommand {
     /// Create a one-time code with which USER can set a new password.
     ResetPassword(ResetPassword),
 }
 
-/// `agon admin reset-password`
 #[derive(Debug, Args)]
 pub struct ResetPassword {
     #[command(flatten)]
@@ -411,8 +366,7 @@ mod tests {
     #[test]
     fn migrate_down_asks_for_confirmation_by_default() {
         let cli = Cli::parse_from(["agon", "migrate", "down", "auth", "--to", "1", "--data", "d"]);
-        let Some(Command::Migrate(Migrate { command: MigrateCommand::Down(down) })) = cli.command
-        else {
+        let Some(Command::Migrate(MigrateCommand::Down(down))) = cli.command else {
             panic!("another command");
         };
         assert_eq!(

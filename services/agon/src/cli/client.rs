@@ -1,5 +1,8 @@
 //! gRPC channels of the commands.
 
+use std::time::Duration;
+
+use futures_util::{Stream, TryStreamExt as _};
 use ids::Clock;
 use proto::auth::RefreshSessionRequest;
 use proto::auth::session_service_client::SessionServiceClient;
@@ -18,7 +21,6 @@ pub type SignedIn = InterceptedService<Channel, Bearer>;
 /// Seconds before expiry at which an access token is refreshed.
 const REFRESH_MARGIN: i64 = 30;
 
-/// Adds `authorization` to every call.
 #[derive(Clone)]
 pub struct Bearer(MetadataValue<Ascii>);
 
@@ -39,7 +41,6 @@ impl Interceptor for Bearer {
     }
 }
 
-/// A channel without credential.
 pub fn connect(server: &str) -> Result<Channel, Failure> {
     Channel::connect(server).map_err(|error| Failure::usage(format!("--server: {error}")))
 }
@@ -68,4 +69,40 @@ pub async fn signed_in(server: &str) -> Result<SignedIn, Failure> {
     };
     credentials.put(server, stored)?;
     Ok(InterceptedService::new(channel, bearer))
+}
+
+/// Retries of a broken watch in a row.
+const MAX_RETRIES: usize = 5;
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Watches a resource until `is_final`, and reopens a stream that breaks. `show` is called with every state.
+pub async fn follow<T, S: Stream<Item = Result<T, Status>> + Unpin>(
+    mut current: T,
+    is_final: impl Fn(&T) -> bool,
+    watch: impl AsyncFn() -> Result<S, Status>,
+    mut show: impl FnMut(&T),
+) -> Result<T, Failure> {
+    let mut failures = 0;
+    while !is_final(&current) {
+        let watched = async {
+            let mut states = watch().await?;
+            while let Some(state) = states.try_next().await? {
+                show(&state);
+                current = state;
+                if is_final(&current) {
+                    break;
+                }
+            }
+            Ok::<_, Status>(())
+        };
+        match watched.await {
+            Ok(()) => failures = 0,
+            Err(status) if failures == MAX_RETRIES => return Err(Failure::from(status)),
+            Err(_) => failures += 1,
+        }
+        if !is_final(&current) {
+            tokio::time::sleep(RETRY_INTERVAL).await;
+        }
+    }
+    Ok(current)
 }

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::data_dir::{make_private_dir, read_if_exists, write_private};
 use crate::failure::Failure;
 
-/// One session at one server.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Stored {
     pub username: String,
@@ -18,7 +17,6 @@ pub struct Stored {
     pub refresh_token: String,
 }
 
-/// The sessions by server.
 #[derive(Default, Serialize, Deserialize)]
 pub struct Credentials {
     servers: BTreeMap<String, Stored>,

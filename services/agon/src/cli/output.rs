@@ -11,7 +11,6 @@ macro_rules! print_line {
     ($($text:tt)*) => { $crate::cli::output::line(format_args!($($text)*)) };
 }
 
-/// Prints a line.
 pub fn line(text: Arguments<'_>) {
     write(format_args!("{text}\n"));
 }

@@ -10,7 +10,6 @@ pub const NAME: &str = "manifest.json";
 /// Version of the backup format.
 pub const FORMAT: u32 = 1;
 
-/// The manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// [`FORMAT`] of the program that wrote it.

@@ -9,7 +9,6 @@ use super::step::Step;
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// Opens the target's bucket.
 pub async fn open(target: &Config, data: &Path) -> Result<Bucket, Failure> {
     Bucket::open(&target.services.problem.objects, data).await.map_err(failure)
 }
@@ -29,7 +28,6 @@ pub async fn copy(source: &Config, to: &Bucket, data: &Path, problem: &Db) -> Re
     Ok(())
 }
 
-/// Converts an error to a failure of the program.
 pub fn failure(error: problem::Error) -> Failure {
     match error {
         problem::Error::Config(text) => Failure::config(text),

@@ -4,19 +4,15 @@ use crate::cli::arguments::Promote;
 use crate::config::Config;
 use crate::failure::Failure;
 
-/// Source and target of a promotion.
 #[derive(Debug)]
 pub struct Plan {
-    /// The data directory.
     pub source: Config,
-    /// The new engines.
     pub target: Config,
     /// Whether objects are copied.
     pub objects: bool,
 }
 
 impl Plan {
-    /// Checks the arguments.
     pub fn new(config: &Config, arguments: &Promote) -> Result<Self, Failure> {
         if arguments.settings.database.is_some() {
             let text = "--database: must not be set; the source is --data, the target is --to";

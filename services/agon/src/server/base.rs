@@ -20,10 +20,8 @@ use crate::server::topics::produced;
 use crate::server::{keys, secrets};
 use crate::services;
 
-/// Shared resources of all roles.
 pub struct Base {
     pub config: Config,
-    /// The locked data directory.
     pub data: Arc<DataDir>,
     /// The migrated databases of this process's services.
     pub databases: Databases,
@@ -55,7 +53,6 @@ impl Base {
         })
     }
 
-    /// Whether this process runs a role.
     pub fn runs(&self, role: Role) -> bool {
         self.config.roles.contains(role)
     }
@@ -65,7 +62,6 @@ impl Base {
         secrets::root(&self.config, &self.data)
     }
 
-    /// The key of page tokens.
     pub fn page_key(&self) -> Result<PageKey, Failure> {
         Ok(PageKey::new(&self.secret()?))
     }

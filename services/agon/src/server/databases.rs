@@ -60,7 +60,6 @@ impl Databases {
         Ok(())
     }
 
-    /// Each database with its migrations.
     pub fn each(&self) -> impl Iterator<Item = (&Db, &'static Migrations)> {
         self.0.iter().map(|(db, migrations)| (db, *migrations))
     }
@@ -97,7 +96,6 @@ pub fn require_files(data: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Converts a database error to a failure of the program.
 pub fn database_failure(service: &str, error: &db::Error) -> Failure {
     let text = format!("the database of {service}: {error}");
     match error {

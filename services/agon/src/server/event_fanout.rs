@@ -3,7 +3,7 @@
 
 use std::pin::Pin;
 
-use access::{Caller, EdgeChannel};
+use access::{Authorised, Caller};
 use futures_util::{Stream, StreamExt as _};
 use proto::event::event_service_client::EventServiceClient;
 use proto::event::event_service_server::EventService;
@@ -19,7 +19,7 @@ use crate::server::base::Base;
 use crate::server::roles::Role;
 use crate::services;
 
-type Client = EventServiceClient<EdgeChannel>;
+type Client = EventServiceClient<Authorised>;
 
 /// The clients of all consumers, each with its name in page tokens.
 pub struct EventFanout(Vec<(&'static str, Client)>);

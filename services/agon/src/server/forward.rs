@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use access::{EDGE_AUTHORIZATION, EdgeChannel};
+use access::{Authorised, EDGE_AUTHORIZATION};
 use http::{HeaderValue, Request, Response};
 use rpc::{Served, metadata};
 use tonic::Code;
@@ -26,11 +26,10 @@ pub struct ForwardLayer {
     remote: Option<Remote>,
 }
 
-/// The services of other processes.
 #[derive(Clone)]
 struct Remote {
     packages: Arc<[String]>,
-    channel: EdgeChannel,
+    channel: Authorised,
 }
 
 impl ForwardLayer {
@@ -61,7 +60,6 @@ impl Layer<Served> for ForwardLayer {
     }
 }
 
-/// Calls a service of this process or of another.
 #[derive(Clone)]
 pub struct Forward {
     local: Served,

@@ -65,7 +65,6 @@ pub fn check(account: &str) -> Result<(), Failure> {
     Err(Failure::usage(format!("unknown service account {account:?}; must be one of {known}")))
 }
 
-/// The directory of the key files.
 pub fn directory(config: &Config) -> PathBuf {
     config.keys.clone().unwrap_or_else(|| config.data.join("keys"))
 }

@@ -9,7 +9,6 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::server::roles::Role;
 
-/// The bound listeners of a process.
 pub struct Listeners {
     pub grpc: TcpListener,
     /// Only with the gateway role.
@@ -27,7 +26,6 @@ pub struct Addresses {
 }
 
 impl Listeners {
-    /// Binds all listeners.
     pub async fn bind(config: &Config) -> Result<Self, Failure> {
         let rest = async || bind("REST", "--rest", config.rest.listen).await;
         Ok(Self {

@@ -83,7 +83,6 @@ const HELP: &[(&str, &str)] = &[
     ("process_threads", "Threads of this process."),
 ];
 
-/// Registers the help texts.
 pub fn describe() {
     for (name, help) in HELP {
         // The recorder keeps one text per name, for any kind of metric.

@@ -128,7 +128,6 @@ async fn platform(
     rest.map_err(|error| Failure::new(format!("REST: {error}")))
 }
 
-/// Runs the gRPC listener.
 async fn listen(
     config: &Config,
     listener: TcpListener,
@@ -142,11 +141,7 @@ async fn listen(
         // The clients are other processes, each with a single connection.
         limits.streams = INTERNAL_STREAMS;
     }
-    let stop = tasks.shutdown().wait();
-    match tls {
-        None => rpc::serve(listener, served, limits, stop).await,
-        Some(tls) => rpc::serve_tls(listener, served, limits, tls, stop).await,
-    }
+    rpc::serve(listener, served, limits, tls, tasks.shutdown().wait()).await
 }
 
 /// The TLS configuration of the gRPC listener, if any.

@@ -39,7 +39,6 @@ impl Traces {
         Ok(Self(telemetry))
     }
 
-    /// Flushes the last spans.
     pub async fn close(self, grace: Duration) {
         if let Some(telemetry) = self.0 {
             telemetry.close(grace.min(FLUSH_TIMEOUT)).await;

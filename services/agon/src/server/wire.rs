@@ -34,7 +34,6 @@ pub fn services_of(role: Role) -> Vec<&'static str> {
     of_role.map(|service| &*service.full_name().to_owned().leak()).collect()
 }
 
-/// The opened roles of a process.
 pub struct Roles {
     services: Running,
     worker: Option<Worker>,
@@ -43,7 +42,6 @@ pub struct Roles {
 }
 
 impl Roles {
-    /// Opens the roles of this process.
     pub async fn open(base: &Base) -> Result<Self, Failure> {
         let services = Running::open(base).await?;
         let verifier = match &services.auth {
@@ -57,7 +55,6 @@ impl Roles {
         Ok(Self { services, worker, verifier, bus: base.bus()? })
     }
 
-    /// The gRPC services of all roles.
     pub fn routes(&self) -> Services {
         self.services.routes()
     }
@@ -77,7 +74,6 @@ impl Roles {
         layer.limited(base.config.limits.clone(), base.cache.clone())
     }
 
-    /// Starts the background work of all roles.
     pub fn start(&self, base: &Base) -> Result<(), Failure> {
         let tasks = &base.tasks;
         dependencies::register_checks(base)?;

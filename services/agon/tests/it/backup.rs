@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use db::testing::Kind;
 use serde_json::{Value, json};
 
-use crate::world::{AGON, PROBLEM, PYTHON, Server, World, eventually, succeeded, text};
+use crate::world::{AGON, PROBLEM, PYTHON, Server, World, eventually, failed, succeeded, text};
 
 const WRONG: &str = "print('wrong')\n";
 
@@ -114,9 +114,7 @@ async fn check_restored(world: &mut World, data: &Path, before: &[String], creat
     let judged = world.judged(&token, PROBLEM, "python3", PYTHON).await;
     assert_eq!(judged["verdict"], "VERDICT_ACCEPTED", "{judged}");
     eventually("the consumers are ready", async || {
-        let response =
-            world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
-        let report: Value = response.json().await.ok()?;
+        let report = world.readiness().await?;
         (report["components"]["events"]["state"] == "ready").then_some(())
     })
     .await;
@@ -168,8 +166,7 @@ async fn restored_directory_equals_the_original() {
     }
     assert_eq!((mode(&data), mode(&data.join("keys"))), (0o700, 0o700));
     let full = restore(&backup, &data);
-    assert_eq!(full.status.code(), Some(2));
-    assert!(text(&full).contains("not empty"), "{}", text(&full));
+    failed(&full, 2, "not empty");
 
     world.server.kill();
     world.server = Server::start(&flags(&world, &data));

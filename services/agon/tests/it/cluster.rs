@@ -7,11 +7,19 @@ use ids::Clock;
 
 use crate::world::{Server, World};
 
-/// The roles in start order.
-pub const ROLES: [&str; 6] = ["auth", "problem", "challenge", "judge", "gateway", "worker"];
 const EACH: usize = 2;
 /// Below the range of ephemeral ports.
 const FIRST_PORT: usize = 21_000;
+
+/// The names of the services.
+pub fn services() -> impl Iterator<Item = &'static str> {
+    agon::services::ALL.iter().map(|service| service.name)
+}
+
+/// The roles in start order.
+pub fn roles() -> impl Iterator<Item = &'static str> {
+    services().chain(["gateway", "worker"])
+}
 
 pub struct Member {
     pub role: &'static str,
@@ -59,8 +67,7 @@ impl Cluster {
     /// Starts all processes.
     pub fn start(&self) -> Vec<Member> {
         let each = |role: &'static str| (1..=EACH).map(move |number| (role, number));
-        let starting: Vec<_> = ROLES
-            .into_iter()
+        let starting: Vec<_> = roles()
             .flat_map(each)
             .map(|(role, number)| {
                 let flags = self.flags(role, number);
@@ -89,7 +96,7 @@ impl Cluster {
         }
         let data = self.dir.join(format!("{role}-{number}")).display().to_string();
         flags.extend(["--data".into(), data]);
-        for peer in &ROLES[..4] {
+        for peer in services() {
             let url = |number| format!("http://{}:{}", self.address, port(peer, number));
             let urls: Vec<_> = (1..=EACH).map(url).collect();
             flags.extend(["--set".into(), format!("peers.{peer}={}", urls.join(","))]);
@@ -125,6 +132,6 @@ pub fn secret() -> String {
 }
 
 fn port(role: &str, number: usize) -> usize {
-    let at = ROLES.iter().position(|known| *known == role).unwrap();
+    let at = roles().position(|known| known == role).unwrap();
     FIRST_PORT + 100 * at + 10 * number
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use db::testing::Kind;
 use serde_json::{Value, json};
 
-use crate::cluster::Member;
+use crate::cluster::{self, Member};
 use crate::engines::Engine;
 use crate::world::{PROBLEM, PYTHON, Setup, TIMEOUT, World, eventually};
 
@@ -208,7 +208,7 @@ async fn faults_lose_and_duplicate_no_submission() {
     let flow = Flow::start(edges.collect());
     flow.recovers(&world).await;
 
-    for role in ["auth", "problem", "challenge", "judge", "gateway", "worker"] {
+    for role in cluster::roles() {
         eprintln!("killing a process of {role}");
         tokio::task::block_in_place(|| world.member(role).crash_and_restart());
         flow.recovers(&world).await;

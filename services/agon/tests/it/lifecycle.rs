@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use db::testing::{Kind, kinds};
 use serde_json::Value;
 
-use crate::world::{AGON, PROBLEM, Server, World, ended_by_signal, eventually, text};
+use crate::world::{AGON, PROBLEM, Server, World, ended_by_signal, eventually, failed};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn first_start_creates_secrets_and_samples_once() {
@@ -85,10 +85,8 @@ async fn sigterm_stops_the_server_within_the_grace_period() {
 async fn data_directory_in_use_is_refused() {
     let world = World::idle(&Kind::Sqlite);
     let second = Command::new(AGON).arg("serve").args(world.flags()).output().unwrap();
-    assert_eq!(second.status.code(), Some(75));
-    let output = text(&second);
-    assert!(output.contains("using the data directory"), "{output}");
-    assert!(output.contains(&world.server.child.id().to_string()), "{output}");
+    failed(&second, 75, "using the data directory");
+    failed(&second, 75, &world.server.child.id().to_string());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -102,9 +100,8 @@ async fn port_in_use_is_named() {
         .arg(dir.path().join("data"))
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(75));
-    let output = text(&output);
-    assert!(output.contains(&address) && output.contains("--rest"), "{output}");
+    failed(&output, 75, &address);
+    failed(&output, 75, "--rest");
 }
 
 #[test]
@@ -113,10 +110,9 @@ fn unknown_setting_is_named() {
     let file = dir.path().join("agon.toml");
     std::fs::write(&file, "[grpc]\nlisen = '127.0.0.1:1'\n").unwrap();
     let output = Command::new(AGON).arg("serve").arg("--config").arg(&file).output().unwrap();
-    assert_eq!(output.status.code(), Some(78));
-    let output = text(&output);
-    assert!(output.contains("agon.toml") && output.contains("grpc.lisen"), "{output}");
-    assert!(output.contains("did you mean \"grpc.listen\""), "{output}");
+    for expected in ["agon.toml", "grpc.lisen", "did you mean \"grpc.listen\""] {
+        failed(&output, 78, expected);
+    }
 }
 
 #[test]
@@ -128,10 +124,7 @@ fn missing_setting_of_roles_is_named() {
         let mut command = Command::new(AGON);
         command.args(["serve", "--data", &data, "--grpc", "127.0.0.1:0"]).args(arguments);
         let output = command.args(["--admin", "127.0.0.1:0", "--rest", "127.0.0.1:0"]).output();
-        let output = output.unwrap();
-        let message = text(&output);
-        assert_eq!(output.status.code(), Some(78), "{arguments:?}: {message}");
-        assert!(message.contains(named), "{arguments:?}: {message}");
+        failed(&output.unwrap(), 78, named);
     };
     refused(&["--roles", "auth,unknown"], "roles");
     refused(&["--roles", ""], "roles: must contain at least one of auth");
@@ -148,8 +141,7 @@ fn unusable_data_directory_is_named() {
     let file = dir.path().join("data");
     std::fs::write(&file, "").unwrap();
     let output = Command::new(AGON).args(["serve", "--data"]).arg(&file).output().unwrap();
-    assert_eq!(output.status.code(), Some(73));
-    assert!(text(&output).contains(&file.display().to_string()));
+    failed(&output, 73, &file.display().to_string());
 }
 
 /// Without privileges the sandbox is unavailable; everything else runs, and readiness is degraded.

@@ -7,8 +7,8 @@ use db::testing::{Kind, kinds};
 use reqwest::Method;
 use serde_json::json;
 
-use crate::responses::{Caller, Recorder, Responses, assert_same};
-use crate::world::{AGON, PROBLEM, PYTHON, Server, World, eventually, succeeded, text};
+use crate::responses::{Caller, Recorder, assert_same};
+use crate::world::{AGON, PROBLEM, PYTHON, Server, World, eventually, failed, succeeded, text};
 
 /// The size of the promoted installation.
 #[derive(Clone, Copy)]
@@ -128,18 +128,12 @@ fn agon(arguments: &[String]) -> Output {
 async fn wait_until_idle(world: &World) {
     let admin = world.log_in("admin", &world.admin_password()).await;
     eventually("consumers are ready and the queue is empty", async || {
-        let response =
-            world.http.get(format!("{}/readyz", world.server.admin)).send().await.unwrap();
-        let report: serde_json::Value = response.json().await.ok()?;
+        let report = world.readiness().await?;
         let queue = world.get("/v1/judge/queue", Some(&admin)).await;
         let events = report["components"]["events"]["state"] == "ready";
         (events && queue["queuedCount"] == "0" && queue["runningCount"] == "0").then_some(())
     })
     .await;
-}
-
-async fn record(world: &World, callers: &[Caller<'_>], users: &[String]) -> Responses {
-    Recorder::new(world).everything(callers, users).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -153,12 +147,12 @@ async fn promotion_changes_no_response() {
     let owner = world.log_in(&users[1], &password(&users[1])).await;
     let callers: [Caller<'_>; 3] =
         [("anonymous", None), ("owner", Some(&owner)), ("admin", Some(&admin))];
-    let before = record(&world, &callers, &users).await;
+    let before = Recorder::new(&world).everything(&callers, &users).await;
     let page = world.get("/v1/submissions?pageSize=5", Some(&admin)).await;
 
     let arguments = world.promotion(&url, &engines);
     let refused = agon(&arguments);
-    assert_eq!(refused.status.code(), Some(75), "{}", text(&refused));
+    failed(&refused, 75, "");
     tokio::task::block_in_place(|| world.server.terminate());
     let started = Instant::now();
     let output = succeeded(&tokio::task::block_in_place(|| agon(&arguments)));
@@ -169,7 +163,7 @@ async fn promotion_changes_no_response() {
     assert!(again.contains("nothing to do"), "{again}");
 
     tokio::task::block_in_place(|| world.start_promoted(&kind, &engines));
-    let after = record(&world, &callers, &users).await;
+    let after = Recorder::new(&world).everything(&callers, &users).await;
     assert_same(&before, &after);
     println!("{} responses are equal", before.len());
 
@@ -277,12 +271,8 @@ async fn used_target_is_refused_and_partial_target_is_not_served() {
         format!("database.schema_prefix={}", other.prefix),
     );
     let refused = agon(&arguments);
-    assert_eq!(refused.status.code(), Some(78), "{}", text(&refused));
-    assert!(
-        text(&refused).contains("not empty") && text(&refused).contains("users"),
-        "{}",
-        text(&refused)
-    );
+    failed(&refused, 78, "not empty");
+    failed(&refused, 78, "users");
     drop(other);
 
     // An interrupted promotion.
@@ -302,8 +292,7 @@ async fn used_target_is_refused_and_partial_target_is_not_served() {
         let prefix = format!("database.schema_prefix={}", world.prefix);
         flags.extend(["--database".into(), url.clone(), "--set".into(), prefix]);
         let served = Command::new(AGON).arg("serve").args(&flags).output().unwrap();
-        assert_eq!(served.status.code(), Some(78), "{}", text(&served));
-        assert!(text(&served).contains("agon promote"), "{}", text(&served));
+        failed(&served, 78, "agon promote");
     }
     // Another data directory cannot resume it.
     let mut other = World::idle(&Kind::Sqlite);
@@ -312,8 +301,7 @@ async fn used_target_is_refused_and_partial_target_is_not_served() {
     let data = others.iter().position(|argument| *argument == world.data().display().to_string());
     others[data.unwrap()] = other.data().display().to_string();
     let refused = agon(&others);
-    assert_eq!(refused.status.code(), Some(78), "{}", text(&refused));
-    assert!(text(&refused).contains("another data directory"), "{}", text(&refused));
+    failed(&refused, 78, "another data directory");
     succeeded(&agon(&arguments));
     // Removes the schemas.
     world.setup.kind = kind;
@@ -329,8 +317,7 @@ async fn changes_of_the_source_during_a_promotion_are_detected() {
     let bucket = arguments.iter().position(|argument| argument == "--objects").unwrap() + 1;
     let bucket_url = std::mem::replace(&mut arguments[bucket], "s3://no-such-bucket".into());
     let refused = agon(&arguments);
-    assert_eq!(refused.status.code(), Some(78), "{}", text(&refused));
-    assert!(text(&refused).contains("problem.objects.url"), "{}", text(&refused));
+    failed(&refused, 78, "problem.objects.url");
     let users = async || {
         let auth = target(&world, &url, "auth").await;
         let count = auth.query("SELECT count(*) FROM users").fetch_scalar::<i64>().await;

@@ -87,15 +87,9 @@ impl World {
 
     /// An installation without worker, which starts fast.
     pub fn idle(setup: impl Into<Setup>) -> Self {
-        Self::with(
-            setup,
-            &[
-                "--set",
-                "samples.import=false",
-                "--set",
-                "roles=auth,problem,challenge,judge,gateway",
-            ],
-        )
+        let roles: Vec<_> = cluster::services().chain(["gateway"]).collect();
+        let roles = format!("roles={}", roles.join(","));
+        Self::with(setup, &["--set", "samples.import=false", "--set", &roles])
     }
 
     /// An installation with few languages and one imported problem, [`PROBLEM`].
@@ -249,6 +243,12 @@ impl World {
         self.server = Server::start(&self.flags());
     }
 
+    /// The readiness report; `None` if it is not JSON.
+    pub async fn readiness(&self) -> Option<Value> {
+        let url = format!("{}/readyz", self.server.admin);
+        self.http.get(url).send().await.unwrap().json().await.ok()
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.server.rest)
     }
@@ -378,9 +378,8 @@ impl Drop for World {
         self.server.kill();
         self.others.iter_mut().for_each(|member| member.server.kill());
         if let Kind::Postgres(url) = &self.setup.kind {
-            let schemas: Vec<String> = ["auth", "problem", "judge", "challenge"]
-                .map(|service| format!("{}{service}", self.prefix))
-                .into();
+            let schemas: Vec<String> =
+                cluster::services().map(|service| format!("{}{service}", self.prefix)).collect();
             db::testing::drop_schemas(url, &schemas);
         }
     }
@@ -434,6 +433,14 @@ pub async fn eventually<T>(what: &str, probe: impl AsyncFn() -> Option<T>) -> T 
 pub fn text(output: &Output) -> String {
     let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
     String::from_utf8_lossy(&both).into_owned()
+}
+
+/// Asserts the exit code of a command that failed, and that its output contains the text.
+#[track_caller]
+pub fn failed(output: &Output, code: i32, expected: &str) {
+    let text = text(output);
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    assert!(text.contains(expected), "{expected:?} is not in {text}");
 }
 
 #[track_caller]

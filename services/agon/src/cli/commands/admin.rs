@@ -6,17 +6,13 @@ use proto::auth::CreatePasswordResetRequest;
 use proto::auth::credential_service_client::CredentialServiceClient;
 
 use super::token::credentials;
-use crate::cli::arguments::{Admin, AdminCommand, ResetPassword};
+use crate::cli::arguments::AdminCommand;
 use crate::cli::client;
 use crate::config;
 use crate::failure::Failure;
 
-pub async fn run(arguments: Admin) -> Result<ExitCode, Failure> {
-    let AdminCommand::ResetPassword(arguments) = arguments.command;
-    reset_password(arguments).await
-}
-
-async fn reset_password(arguments: ResetPassword) -> Result<ExitCode, Failure> {
+pub async fn run(command: AdminCommand) -> Result<ExitCode, Failure> {
+    let AdminCommand::ResetPassword(arguments) = command;
     let server = &arguments.remote.server;
     let credentials = credentials(&arguments.settings, server, "operator")?;
     let channel = credentials.channel(client::connect(server)?);

@@ -10,7 +10,7 @@ use proto::event::{Event, ListDeadLettersRequest, ReplayDeadLettersRequest, Subs
 use serde_json::{Value, json};
 
 use crate::cli::arguments::{
-    DlqCommand, DlqList, DlqReplay, Events, EventsCommand, EventsTail, EventsTopics, Settings,
+    DlqCommand, DlqList, DlqReplay, EventsCommand, EventsTail, EventsTopics, Settings,
 };
 use crate::cli::client;
 use crate::cli::commands::token;
@@ -18,8 +18,8 @@ use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::server::topics;
 
-pub async fn run(arguments: Events) -> Result<ExitCode, Failure> {
-    match arguments.command {
+pub async fn run(command: EventsCommand) -> Result<ExitCode, Failure> {
+    match command {
         EventsCommand::Tail(arguments) => tail(arguments).await,
         EventsCommand::Topics(arguments) => list_topics(&arguments).await,
         EventsCommand::Dlq(DlqCommand::List(arguments)) => list(arguments).await,
@@ -60,7 +60,6 @@ async fn list_topics(arguments: &EventsTopics) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Creates missing topics on Kafka.
 pub async fn create_topics(config: &Config) -> Result<Vec<Created>, Failure> {
     let fail = |error: bus::Error| Failure::unavailable(format!("events: {error}"));
     let bus = Bus::kafka(config.events.clone(), &topics::produced());
@@ -109,7 +108,6 @@ fn operator(settings: &Settings, server: &str) -> Result<EventServiceClient<Auth
     Ok(EventServiceClient::new(credentials.channel(client::connect(server)?)))
 }
 
-/// Converts events to JSON.
 struct EventPrinter(DescriptorPool);
 
 impl EventPrinter {

@@ -2,13 +2,13 @@
 
 use std::process::ExitCode;
 
-use crate::cli::arguments::{Keys, KeysCommand};
+use crate::cli::arguments::KeysCommand;
 use crate::config;
 use crate::failure::Failure;
 use crate::server::keys;
 
-pub fn run(arguments: &Keys) -> Result<ExitCode, Failure> {
-    let KeysCommand::Export(arguments) = &arguments.command;
+pub fn run(command: &KeysCommand) -> Result<ExitCode, Failure> {
+    let KeysCommand::Export(arguments) = command;
     keys::check(&arguments.account)?;
     let config = config::load(&arguments.settings)?.value;
     let key = keys::load(&config, &arguments.account)?.ok_or_else(|| {

@@ -6,20 +6,20 @@ use std::process::ExitCode;
 use db::migrate::{Scope, Step};
 use ids::Clock;
 
-use crate::cli::arguments::{Migrate, MigrateCommand, MigrateDown};
+use crate::cli::arguments::{MigrateCommand, MigrateDown};
 use crate::cli::commands::events;
 use crate::config::{self, Config};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::server::databases::{Databases, database_failure};
 
-pub async fn run(arguments: Migrate) -> Result<ExitCode, Failure> {
-    let config = config::load(arguments.command.settings())?.value;
+pub async fn run(command: MigrateCommand) -> Result<ExitCode, Failure> {
+    let config = config::load(command.settings())?.value;
     config.check()?;
     // The lock refuses to change the schema of a running server.
     let data = DataDir::open(&config.data)?;
     let databases = Databases::open(&config, data.path(), &Clock::system()).await?;
-    let code = match arguments.command {
+    let code = match command {
         MigrateCommand::Status(_) => status(&databases).await,
         MigrateCommand::Up(_) => up(&config, &databases).await,
         MigrateCommand::Down(arguments) => down(&databases, &arguments).await,

@@ -1,10 +1,12 @@
 //! `agon problem import` and `agon problem verify`
 
 use std::fs::File;
+use std::future::ready;
 use std::io::{Read, Seek};
 use std::path::Path;
 use std::process::ExitCode;
 
+use futures_util::TryStreamExt as _;
 use ids::Clock;
 use package::{Finding, MaxLimits, SizeLimits};
 use proto::google::api::HttpBody;
@@ -14,8 +16,9 @@ use proto::problem::{
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 
-use crate::cli::arguments::{Import, Problem, ProblemCommand};
+use crate::cli::arguments::{Import, ProblemCommand};
 use crate::cli::client::{self, SignedIn};
 use crate::cli::progress::Progress;
 use crate::failure::Failure;
@@ -24,8 +27,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 
 type Client = ImportServiceClient<SignedIn>;
 
-pub async fn run(arguments: Problem) -> Result<ExitCode, Failure> {
-    match arguments.command {
+pub async fn run(command: ProblemCommand) -> Result<ExitCode, Failure> {
+    match command {
         ProblemCommand::Import(arguments) => import(arguments).await,
         ProblemCommand::Verify { path } => verify(&path),
     }
@@ -36,7 +39,7 @@ async fn import(arguments: Import) -> Result<ExitCode, Failure> {
     let mut client = Client::new(client::signed_in(&arguments.remote.server).await?);
     let mut progress = Progress::new("uploading");
     let import = upload(&mut client, &arguments, package, content_type).await?;
-    let import = follow(&mut client, import, &mut progress).await?;
+    let import = follow(&client, import, &mut progress).await?;
     progress.finish();
     crate::cli::output::print(report(&import));
     let succeeded = import.state() == ImportState::Succeeded;
@@ -153,41 +156,22 @@ fn send_chunks(
 }
 
 async fn follow(
-    client: &mut Client,
-    mut import: ProblemImport,
+    client: &Client,
+    import: ProblemImport,
     progress: &mut Progress,
 ) -> Result<ProblemImport, Failure> {
-    let mut failures = 0;
-    while import.state() == ImportState::Verifying {
-        match watch(client, &mut import, progress).await {
-            Ok(()) => failures = 0,
-            Err(status) if failures == 5 => return Err(status.into()),
-            Err(_) => failures += 1,
-        }
-        if import.state() == ImportState::Verifying {
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        }
-    }
-    Ok(import)
-}
-
-async fn watch(
-    client: &mut Client,
-    import: &mut ProblemImport,
-    progress: &mut Progress,
-) -> Result<(), tonic::Status> {
-    let request = WatchProblemImportRequest { problem_import_id: import.problem_import_id.clone() };
-    let mut stream = client.watch_problem_import(request).await?.into_inner();
-    while let Some(message) = stream.message().await? {
-        let Some(now) = message.problem_import else { continue };
+    let problem_import_id = import.problem_import_id.clone();
+    let watch = async || {
+        let request = WatchProblemImportRequest { problem_import_id: problem_import_id.clone() };
+        let stream = client.clone().watch_problem_import(request).await?.into_inner();
+        Ok::<_, Status>(stream.try_filter_map(|message| ready(Ok(message.problem_import))))
+    };
+    let show = |now: &ProblemImport| {
         let count = |n: i32| u64::try_from(n).unwrap_or_default();
         progress.update("verifying", count(now.done_count), count(now.check_count));
-        *import = now;
-        if import.state() != ImportState::Verifying {
-            break;
-        }
-    }
-    Ok(())
+    };
+    let is_final = |now: &ProblemImport| now.state() != ImportState::Verifying;
+    client::follow(import, is_final, watch, show).await
 }
 
 fn report(import: &ProblemImport) -> String {

@@ -1,8 +1,10 @@
 //! `agon submit`
 
+use std::future::ready;
 use std::path::Path;
 use std::process::ExitCode;
 
+use futures_util::TryStreamExt as _;
 use ids::Clock;
 use proto::challenge::submission_service_client::SubmissionServiceClient;
 use proto::challenge::{
@@ -11,6 +13,7 @@ use proto::challenge::{
 };
 use proto::judge::language_service_client::LanguageServiceClient;
 use proto::judge::{Language, ListLanguagesRequest};
+use tonic::Status;
 
 use crate::cli::arguments::Submit;
 use crate::cli::client::{self, SignedIn};
@@ -45,7 +48,7 @@ pub async fn run(arguments: Submit) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!("submission {}", submission.submission_id);
-    let done = follow(&mut client, submission).await?;
+    let done = follow(&client, submission).await?;
     crate::cli::output::print(report(&done));
     let accepted = done.verdict() == Verdict::Accepted;
     Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -77,47 +80,25 @@ fn choose(languages: &[Language], file: &Path) -> Result<String, String> {
     ))
 }
 
-/// Watches until there is a verdict. Reopens a broken watch, at most five times in a row.
-async fn follow(client: &mut Client, mut submission: Submission) -> Result<Submission, Failure> {
+async fn follow(client: &Client, submission: Submission) -> Result<Submission, Failure> {
     let mut progress = Progress::new("queued");
-    let mut failures = 0;
-    while !is_over(&submission) {
-        let request = WatchSubmissionRequest { submission_id: submission.submission_id.clone() };
-        let ended = watch(client, request, &mut submission, &mut progress).await;
-        match ended {
-            Ok(()) => failures = 0,
-            Err(status) if failures == 5 => return Err(status.into()),
-            Err(_) => failures += 1,
-        }
-        if !is_over(&submission) {
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-        }
-    }
-    progress.finish();
-    Ok(submission)
-}
-
-async fn watch(
-    client: &mut Client,
-    request: WatchSubmissionRequest,
-    submission: &mut Submission,
-    progress: &mut Progress,
-) -> Result<(), tonic::Status> {
-    let mut stream = client.watch_submission(request).await?.into_inner();
-    while let Some(message) = stream.message().await? {
-        let Some(now) = message.submission else { continue };
+    let submission_id = submission.submission_id.clone();
+    let watch = async || {
+        let request = WatchSubmissionRequest { submission_id: submission_id.clone() };
+        let stream = client.clone().watch_submission(request).await?.into_inner();
+        Ok::<_, Status>(stream.try_filter_map(|message| ready(Ok(message.submission))))
+    };
+    let show = |now: &Submission| {
         let phase = match now.state() {
             SubmissionState::Compiling => "compiling",
             SubmissionState::Running => "running",
             _ => "queued",
         };
         progress.update(phase, count(now.done_count), count(now.test_count));
-        *submission = now;
-        if is_over(submission) {
-            break;
-        }
-    }
-    Ok(())
+    };
+    let done = client::follow(submission, is_over, watch, show).await?;
+    progress.finish();
+    Ok(done)
 }
 
 fn count(n: i32) -> u64 {
