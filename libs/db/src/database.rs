@@ -121,59 +121,65 @@ impl Db {
     {
         let mut attempt = 1;
         loop {
-            let returned = Arc::new(Mutex::new(None));
-            let tx = match self.begin().await {
-                Err(error) if error.is_busy() && attempt < ATTEMPTS => {
-                    attempt = self.back_off(attempt).await;
-                    continue;
-                }
-                begun => begun?,
-            };
-            let result = work(TxGuard { tx: Some(tx), returned: returned.clone() }).await;
-            let tx = returned.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // None when `work` kept its guard.
-            let tx = tx.ok_or(Error::Aborted)?;
-            let busy = tx.is_busy();
-            let error: E = match result {
-                Ok(value) if !busy => match tx.commit().await {
-                    Ok(()) => return Ok(value),
-                    Err(error) if error.is_busy() && attempt < ATTEMPTS => {
-                        attempt = self.back_off(attempt).await;
-                        continue;
-                    }
-                    Err(error) => return Err(error.into()),
-                },
-                Ok(_) => {
-                    tx.rollback().await;
-                    Error::Busy("a statement conflicted with another transaction".into()).into()
-                }
-                Err(error) => {
-                    tx.rollback().await;
-                    error
-                }
-            };
-            if !busy || attempt >= ATTEMPTS {
-                return Err(error);
+            match self.attempt(&mut work).await {
+                Ok(value) => return Ok(value),
+                Err((true, _)) if attempt < ATTEMPTS => self.back_off(attempt).await,
+                Err((_, error)) => return Err(error),
             }
-            attempt = self.back_off(attempt).await;
+            attempt += 1;
+        }
+    }
+
+    /// Runs one statement in a transaction of its own, as [`Db::transact`] does. Returns the number of changed rows.
+    pub async fn execute(
+        &self,
+        statement: impl for<'t> Fn(&'t mut Tx) -> Query<'t>,
+    ) -> Result<u64> {
+        let statement = &statement;
+        self.transact(|mut tx| async move { statement(&mut tx).execute().await }).await
+    }
+
+    /// Runs `work` once. An error comes with whether the transaction conflicted with another one.
+    async fn attempt<T, E, F, Fut>(&self, work: &mut F) -> Result<T, (bool, E)>
+    where
+        E: From<Error>,
+        F: FnMut(TxGuard) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let failed = |error: Error| (error.is_busy(), E::from(error));
+        let returned = Arc::new(Mutex::new(None));
+        let tx = self.begin().await.map_err(failed)?;
+        let result = work(TxGuard { tx: Some(tx), returned: returned.clone() }).await;
+        let tx = returned.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // None when `work` kept its guard.
+        let tx = tx.ok_or(Error::Aborted).map_err(failed)?;
+        let busy = tx.is_busy();
+        match result {
+            Ok(value) if !busy => tx.commit().await.map(|()| value).map_err(failed),
+            Ok(_) => {
+                tx.rollback().await;
+                let text = "a statement conflicted with another transaction";
+                Err(failed(Error::Busy(text.into())))
+            }
+            Err(error) => {
+                tx.rollback().await;
+                Err((busy, error))
+            }
         }
     }
 
     /// Exponential backoff with jitter, up to 256 ms.
-    async fn back_off(&self, attempt: u32) -> u32 {
+    async fn back_off(&self, attempt: u32) {
         measure::retried(self.service());
         let max_millis = 2_u64 << attempt.min(7);
         tokio::time::sleep(Duration::from_millis(rand::random_range(1..=max_millis))).await;
-        attempt + 1
     }
 
     /// The service that owns the data.
-    #[must_use]
     pub fn service(&self) -> &str {
         &self.shared.service
     }
 
-    #[must_use]
     pub fn engine(&self) -> Engine {
         match &self.shared.backend {
             Backend::Postgres(_) => Engine::Postgres,
@@ -182,25 +188,21 @@ impl Db {
     }
 
     /// The clock of [`Options::clock`].
-    #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.shared.clock
     }
 
     /// Whether events go to the outbox instead of the log.
-    #[must_use]
     pub fn is_relayed(&self) -> bool {
         self.shared.relayed
     }
 
     /// Whether two handles are clones of each other.
-    #[must_use]
     pub fn is_same(&self, other: &Db) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// Changes when a commit of this process has appended to the event log.
-    #[must_use]
     pub fn appended(&self) -> watch::Receiver<u64> {
         self.shared.appended.subscribe()
     }

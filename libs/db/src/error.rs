@@ -51,13 +51,11 @@ pub enum Error {
 
 impl Error {
     /// Whether the transaction conflicted with another one, so that a retry is likely to succeed.
-    #[must_use]
     pub fn is_busy(&self) -> bool {
         matches!(self, Error::Busy(_))
     }
 
     /// Whether a later retry may succeed, because the statement is correct.
-    #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Busy(_) | Error::Full(_) | Error::Timeout(_) | Error::Unavailable(_))
     }

@@ -11,9 +11,7 @@ use crate::{Db, Result, Sql, Tx};
 /// A lease as of its last acquisition or renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// What is leased.
     pub name: String,
-    /// The lease holder.
     pub owner: String,
     /// The fencing token.
     pub fence: i64,
@@ -61,57 +59,33 @@ pub async fn renew(db: &Db, lease: &Lease) -> Result<bool> {
         "UPDATE leases SET expires_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER) + $4
          WHERE name = $1 AND owner = $2 AND fence = $3",
     );
-    let changed = db
-        .transact(|mut tx| async move {
-            let query = tx.query(RENEW).bind(&lease.name).bind(&lease.owner).bind(lease.fence);
-            query.bind(millis(lease.ttl)).execute().await
-        })
-        .await?;
-    Ok(changed == 1)
+    let values = (&lease.name, &lease.owner, lease.fence, millis(lease.ttl));
+    Ok(db.execute(|tx| tx.query(RENEW).bind_all(values)).await? == 1)
 }
 
 /// Whether the lease is still held. If so, no other owner can acquire it before this transaction ends.
 pub async fn check(tx: &mut Tx, lease: &Lease) -> Result<bool> {
-    let changed = tx
+    let held = tx
         .query("UPDATE leases SET fence = fence WHERE name = $1 AND owner = $2 AND fence = $3")
-        .bind(&lease.name)
-        .bind(&lease.owner)
-        .bind(lease.fence)
-        .execute()
-        .await?;
-    Ok(changed == 1)
+        .bind_all((&lease.name, &lease.owner, lease.fence));
+    Ok(held.execute().await? == 1)
 }
 
 /// Releases the lease if it is still held, so that the next owner need not wait for its expiry.
 pub async fn release(db: &Db, lease: &Lease) -> Result<()> {
-    expire_where(db, &lease.name, lease.fence).await.map(drop)
+    expire_where(db, &lease.name, Some(lease.fence)).await.map(drop)
 }
 
-/// Expires a lease of any owner, for operators who know that the owner is gone. Returns false if there was none.
+/// Expires a lease of any owner, for operators who know that the owner has ended. Returns false if there is no such lease.
 pub async fn expire(db: &Db, name: &str) -> Result<bool> {
-    let fence: Option<i64> = db
-        .query("SELECT fence FROM leases WHERE name = $1")
-        .bind(name)
-        .fetch_scalar_optional()
-        .await?;
-    match fence {
-        Some(fence) => expire_where(db, name, fence).await,
-        None => Ok(false),
-    }
+    expire_where(db, name, None).await
 }
 
-/// Keeps the row, without an owner, so that the fencing token continues to increase.
-async fn expire_where(db: &Db, name: &str, fence: i64) -> Result<bool> {
-    let changed = db
-        .transact(|mut tx| async move {
-            tx.query("UPDATE leases SET expires_ms = 0, owner = '' WHERE name = $1 AND fence = $2")
-                .bind(name)
-                .bind(fence)
-                .execute()
-                .await
-        })
-        .await?;
-    Ok(changed == 1)
+/// Expires a lease with this fencing token, or with any. Keeps the row, so that the token continues to increase.
+async fn expire_where(db: &Db, name: &str, fence: Option<i64>) -> Result<bool> {
+    const EXPIRE: &str = "UPDATE leases SET expires_ms = 0, owner = ''
+                          WHERE name = $1 AND fence = coalesce($2, fence)";
+    Ok(db.execute(|tx| tx.query(EXPIRE).bind_all((name, fence))).await? == 1)
 }
 
 fn millis(ttl: Duration) -> i64 {

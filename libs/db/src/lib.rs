@@ -41,7 +41,7 @@ pub use postgres::Announcements;
 pub use query::Query;
 pub use sql::{Sql, like_contains};
 pub use tx::{AtCommit, Tx};
-pub use value::{Record, Value};
+pub use value::{Record, Value, Values};
 
 /// For the macros of this crate only.
 #[doc(hidden)]

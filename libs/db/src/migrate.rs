@@ -21,14 +21,12 @@ pub struct Migrations {
     pub files: &'static [Migration],
 }
 
-/// One migration.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
     /// `NNNN` of the file name.
     pub number: i64,
     /// The file name without `.sql`.
     pub name: &'static str,
-    /// The script that applies it.
     pub up: Text,
     /// The script that reverts it; None when it cannot be reverted.
     pub down: Option<Text>,
@@ -37,13 +35,10 @@ pub struct Migration {
 /// A script for each database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Text {
-    /// For PostgreSQL.
     pub postgres: &'static str,
-    /// For SQLite.
     pub sqlite: &'static str,
 }
 
-/// The state of one migration.
 #[derive(Clone, Debug)]
 pub struct Status {
     /// The service, or `every` for the tables that all services have.
@@ -110,7 +105,6 @@ impl Migration {
     ///
     /// # Panics
     /// When the name is not `NNNN_name`; in a constant that is a compile error.
-    #[must_use]
     pub const fn new(name: &'static str, postgres: &'static str, sqlite: &'static str) -> Self {
         let bytes = name.as_bytes();
         assert!(bytes.len() > 5 && bytes[4] == b'_', "a migration must be named NNNN_name");
@@ -124,8 +118,6 @@ impl Migration {
         Self { number, name, up: Text { postgres, sqlite }, down: None }
     }
 
-    /// Adds the down script.
-    #[must_use]
     pub const fn with_down(mut self, postgres: &'static str, sqlite: &'static str) -> Self {
         self.down = Some(Text { postgres, sqlite });
         self
@@ -233,11 +225,7 @@ async fn apply(tx: &mut Tx, migrations: &Migrations) -> Result<usize> {
             "INSERT INTO schema_migrations (scope, number, name, checksum, applied_at)
              VALUES ($1, $2, $3, $4, $5)",
         )
-        .bind(scope)
-        .bind(file.number)
-        .bind(file.name)
-        .bind(file.checksum(engine))
-        .bind(now)
+        .bind_all((scope, file.number, file.name, file.checksum(engine), now))
         .execute()
         .await?;
     }
@@ -271,8 +259,7 @@ fn pending<'m>(
             };
             if file.checksum(engine) != row.checksum {
                 return Err(Error::Migration(format!(
-                    "migration {}/{} was changed after it was applied: restore its text and add a new \
-                     migration",
+                    "migration {}/{} was changed after it was applied: restore its text and add a new migration",
                     row.scope, file.name
                 )));
             }

@@ -46,7 +46,6 @@ pub enum Synchronous {
 
 impl Options {
     /// The defaults for the database of `service` at `url`.
-    #[must_use]
     pub fn new(url: impl Into<String>, service: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -63,7 +62,6 @@ impl Options {
     }
 
     /// Replaces the system clock.
-    #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self

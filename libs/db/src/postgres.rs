@@ -15,7 +15,7 @@ pub(crate) struct Postgres {
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of the extra attempt that finds the cause of a timeout.
+/// The timeout of the extra attempt that finds the cause of a timeout.
 const DIAGNOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Postgres {

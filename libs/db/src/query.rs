@@ -8,7 +8,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqlitePool, Sqlite
 use sqlx::{Arguments, AssertSqlSafe};
 
 use crate::tx::Failure;
-use crate::{Error, Record, Result, Sql, Value};
+use crate::{Error, Record, Result, Sql, Value, Values};
 
 pub(crate) enum Target<'c, P, C> {
     Pool(&'c P),
@@ -25,7 +25,7 @@ pub(crate) struct Prepared<'c, P, C, A> {
 #[must_use = "a query does nothing until it is executed or fetched"]
 pub struct Query<'c> {
     sql: Cow<'static, str>,
-    // Of a value that could not be encoded; returned when the query runs.
+    // The error of a value that could not be encoded; returned when the query runs.
     error: Option<Error>,
     inner: Inner<'c>,
 }
@@ -37,58 +37,31 @@ enum Inner<'c> {
 
 /// Runs one sqlx method on whichever database and executor the query holds.
 macro_rules! run {
-    ($query:ident.$method:ident()) => {{
-        let sql = $query.checked()?;
+    ($query:ident.$method:ident() $(as $T:ty)?, $map:expr) => {{
+        let sql = AssertSqlSafe($query.checked()?);
         match $query.inner {
             Inner::Postgres(p) => {
-                let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), p.args);
-                run!(@on p.on, query.$method())
+                let query = sqlx::query_with::<Postgres, _>(sql, p.args)
+                    $(.try_map(|row: PgRow| <$T>::from_row(&row)))?;
+                run!(@on p.on, query.$method(), $map)
             }
             Inner::Sqlite(p) => {
-                let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), p.args);
-                run!(@on p.on, query.$method())
+                let query = sqlx::query_with::<Sqlite, _>(sql, p.args)
+                    $(.try_map(|row: SqliteRow| <$T>::from_row(&row)))?;
+                run!(@on p.on, query.$method(), $map)
             }
         }
     }};
-    ($query:ident.$method:ident() as $T:ty) => {{
-        let sql = $query.checked()?;
-        match $query.inner {
-            Inner::Postgres(p) => {
-                let query = sqlx::query_with::<Postgres, _>(AssertSqlSafe(sql), p.args)
-                    .try_map(|row: PgRow| <$T>::from_row(&row));
-                run!(@on p.on, query.$method())
-            }
-            Inner::Sqlite(p) => {
-                let query = sqlx::query_with::<Sqlite, _>(AssertSqlSafe(sql), p.args)
-                    .try_map(|row: SqliteRow| <$T>::from_row(&row));
-                run!(@on p.on, query.$method())
-            }
-        }
-    }};
-    (@on $on:expr, $query:ident.$method:ident()) => {
+    (@on $on:expr, $query:ident.$method:ident(), $map:expr) => {
         match $on {
-            Target::Pool(pool) => $query.$method(pool).await.map(Into::into).map_err(Error::from),
+            Target::Pool(pool) => $query.$method(pool).await.map($map).map_err(Error::from),
             Target::Conn(conn, failure) => {
-                let result = $query.$method(conn).await.map(Into::into).map_err(Error::from);
+                let result = $query.$method(conn).await.map($map).map_err(Error::from);
                 failure.note(&result);
                 result
             }
         }
     };
-}
-
-struct Affected(u64);
-
-impl From<sqlx::postgres::PgQueryResult> for Affected {
-    fn from(r: sqlx::postgres::PgQueryResult) -> Self {
-        Self(r.rows_affected())
-    }
-}
-
-impl From<sqlx::sqlite::SqliteQueryResult> for Affected {
-    fn from(r: sqlx::sqlite::SqliteQueryResult) -> Self {
-        Self(r.rows_affected())
-    }
 }
 
 impl<'c> Query<'c> {
@@ -114,6 +87,11 @@ impl<'c> Query<'c> {
         self
     }
 
+    /// Binds the next `$n`s to the values of a tuple.
+    pub fn bind_all(self, values: impl Values) -> Self {
+        values.bind_to(self)
+    }
+
     /// Appends SQL, for optional filters.
     pub fn push(mut self, sql: &'static str) -> Self {
         self.sql.to_mut().push_str(sql);
@@ -127,15 +105,35 @@ impl<'c> Query<'c> {
     }
 
     /// Appends a placeholder and binds it.
-    pub fn push_bind<T: Value>(mut self, value: T) -> Self {
-        self = self.bind(value);
-        let n = match &self.inner {
-            Inner::Postgres(p) => Arguments::len(&p.args),
-            Inner::Sqlite(p) => Arguments::len(&p.args),
-        };
+    pub fn push_bind<T: Value>(self, value: T) -> Self {
+        self.bind(value).push_placeholder()
+    }
+
+    /// Appends placeholders, separated by commas, and binds the values of a tuple.
+    pub fn push_bind_all(self, values: impl Values) -> Self {
+        let first = self.bound() + 1;
+        let mut query = self.bind_all(values);
+        for n in first..=query.bound() {
+            let separator = if n == first { "" } else { ", " };
+            // Writing to a String cannot fail.
+            let _ = write!(query.sql.to_mut(), "{separator}${n}");
+        }
+        query
+    }
+
+    fn push_placeholder(mut self) -> Self {
+        let n = self.bound();
         // Writing to a String cannot fail.
         let _ = write!(self.sql.to_mut(), "${n}");
         self
+    }
+
+    /// The number of bound values.
+    fn bound(&self) -> usize {
+        match &self.inner {
+            Inner::Postgres(p) => Arguments::len(&p.args),
+            Inner::Sqlite(p) => Arguments::len(&p.args),
+        }
     }
 
     /// Appends `IN (…)`, which is false for an empty list. On PostgreSQL the values are one array, so that a single
@@ -184,9 +182,7 @@ impl<'c> Query<'c> {
             if let Err(e) = Arguments::add(&mut p.args, values) {
                 self.error = Some(Error::Invalid(e.to_string()));
             }
-            let n = Arguments::len(&p.args);
-            // Writing to a String cannot fail.
-            let _ = write!(self.sql.to_mut(), "${n}");
+            return self.push_placeholder();
         }
         self
     }
@@ -206,23 +202,22 @@ impl<'c> Query<'c> {
 
     /// Runs the statement and returns the number of changed rows.
     pub async fn execute(mut self) -> Result<u64> {
-        let affected: Result<Affected> = run!(self.execute());
-        affected.map(|a| a.0)
+        run!(self.execute(), |result| result.rows_affected())
     }
 
     /// The first row; [`Error::NotFound`] without one.
     pub async fn fetch_one<T: Record>(mut self) -> Result<T> {
-        run!(self.fetch_one() as T)
+        run!(self.fetch_one() as T, Into::into)
     }
 
     /// The first row; None without one.
     pub async fn fetch_optional<T: Record>(mut self) -> Result<Option<T>> {
-        run!(self.fetch_optional() as T)
+        run!(self.fetch_optional() as T, Into::into)
     }
 
     /// Every row, in memory.
     pub async fn fetch_all<T: Record>(mut self) -> Result<Vec<T>> {
-        run!(self.fetch_all() as T)
+        run!(self.fetch_all() as T, Into::into)
     }
 
     /// The first column of the first row; [`Error::NotFound`] when there is no row.

@@ -41,12 +41,7 @@ pub async fn claim(
              WHERE requests.expires_at <= $6
              RETURNING request_id",
         )
-        .bind(caller)
-        .bind(rpc)
-        .bind(request_id)
-        .bind(digest)
-        .bind(now + RETENTION)
-        .bind(now)
+        .bind_all((caller, rpc, request_id, digest, now + RETENTION, now))
         .fetch_scalar_optional()
         .await?;
     if claimed.is_some() {
@@ -92,9 +87,7 @@ async fn recorded(
         "SELECT digest, response, expires_at FROM requests
          WHERE caller = $1 AND rpc = $2 AND request_id = $3",
     )
-    .bind(caller)
-    .bind(rpc)
-    .bind(request_id)
+    .bind_all((caller, rpc, request_id))
     .fetch_optional()
     .await
 }
@@ -122,10 +115,7 @@ pub async fn store(
             "UPDATE requests SET response = $4
              WHERE caller = $1 AND rpc = $2 AND request_id = $3",
         )
-        .bind(caller)
-        .bind(rpc)
-        .bind(request_id)
-        .bind(response)
+        .bind_all((caller, rpc, request_id, response))
         .execute()
         .await?;
     if changed == 1 { Ok(()) } else { Err(Error::NotFound) }
@@ -133,14 +123,12 @@ pub async fn store(
 
 /// Deletes at most 1000 expired rows and returns their number.
 pub async fn purge(db: &Db, now: DateTime<Utc>) -> Result<u64> {
-    db.transact(|mut tx| async move {
+    db.execute(|tx| {
         tx.query(
             "DELETE FROM requests WHERE (caller, rpc, request_id) IN
              (SELECT caller, rpc, request_id FROM requests WHERE expires_at <= $1 LIMIT 1000)",
         )
         .bind(now)
-        .execute()
-        .await
     })
     .await
 }

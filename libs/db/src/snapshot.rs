@@ -16,13 +16,11 @@ use crate::{Error, Result};
 
 /// The longest wait for the write locks per attempt; shorter than the busy timeout of other writers.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-/// And for all attempts.
+/// The longest wait for them in all attempts.
 const TOTAL_LOCK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A file to copy.
 #[derive(Clone, Debug)]
 pub struct Copy {
-    /// The source.
     pub from: PathBuf,
     /// The destination, which must not exist.
     pub to: PathBuf,
@@ -34,14 +32,15 @@ pub async fn take(files: &[Copy]) -> Result<Duration> {
     for file in files {
         readers.push(reader(file).await.map_err(|error| named(error, file))?);
     }
-    let locks = lock(files).await?;
+    let mut locks = lock(files).await?;
     let locked = Instant::now();
     for (reader, file) in readers.iter_mut().zip(files) {
         // BEGIN alone does not start the read transaction, the first read does.
         let begun = reader.execute("BEGIN; SELECT count(*) FROM source.sqlite_master").await;
         begun.map_err(|error| named(error.into(), file))?;
     }
-    unlock(locks).await?;
+    locks.execute("ROLLBACK").await?;
+    locks.close().await?;
     let blocked = locked.elapsed();
     for (mut reader, file) in readers.into_iter().zip(files) {
         copy(&mut reader).await.map_err(|error| named(error, file))?;
@@ -116,12 +115,6 @@ async fn lock(files: &[Copy]) -> Result<SqliteConnection> {
             Err(error) => return Err(error),
         }
     }
-}
-
-async fn unlock(mut locks: SqliteConnection) -> Result<()> {
-    locks.execute("ROLLBACK").await?;
-    locks.close().await?;
-    Ok(())
 }
 
 /// Copies schema, rows and sequences.

@@ -9,7 +9,6 @@ pub struct Sql {
 
 impl Sql {
     /// For statements that must differ between the databases.
-    #[must_use]
     pub const fn either(postgres: &'static str, sqlite: &'static str) -> Self {
         Self { postgres, sqlite }
     }
@@ -25,7 +24,6 @@ impl From<&'static str> for Sql {
 ///
 /// The pattern is in lower case, because LIKE ignores the case of ASCII on SQLite and not on PostgreSQL. SQLite's
 /// `lower` changes only ASCII: where that matters, store a lower-case column.
-#[must_use]
 pub fn like_contains(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');

@@ -40,11 +40,6 @@ enum Storage {
     Schema { url: String, schema: String },
 }
 
-/// The kinds of database to test on.
-///
-/// # Panics
-/// When PostgreSQL is required but not configured.
-#[must_use]
 pub fn kinds() -> Vec<Kind> {
     let mut kinds = vec![Kind::Sqlite];
     match std::env::var("AGON_TEST_POSTGRES") {
@@ -88,9 +83,6 @@ impl Kind {
     }
 
     /// A new, migrated database; `adjust` changes its options, for example to a manual clock.
-    ///
-    /// # Panics
-    /// When it cannot be created.
     pub async fn create_with(
         &self,
         migrations: &Migrations,
@@ -125,31 +117,21 @@ impl Kind {
 }
 
 impl TestDb {
-    /// A clone of the handle.
-    #[must_use]
     pub fn db(&self) -> Db {
         self.db.clone()
     }
 
     /// Opens the same database again, as another process or a restart does.
-    ///
-    /// # Panics
-    /// When it cannot be opened.
     pub async fn reopen(&self) -> TestDb {
         let db = Db::open(&self.options).await.expect("opening a test's database again");
         TestDb { db, options: self.options.clone(), storage: self.storage.clone() }
     }
 
-    /// The options that the database was opened with.
-    #[must_use]
     pub fn options(&self) -> &Options {
         &self.options
     }
 
     /// Runs and commits SQL, to bring a database into any state.
-    ///
-    /// # Panics
-    /// When the SQL fails.
     pub async fn script(&self, sql: impl Into<String>) {
         let mut tx = self.db.begin().await.expect("beginning a transaction");
         tx.script(sql.into().into()).await.expect("running a script");
@@ -203,10 +185,7 @@ fn unique(service: &str) -> String {
     format!("t_{service}_{}_{count}_{}", std::process::id(), &id[20..])
 }
 
-/// Waits until `condition` holds.
-///
-/// # Panics
-/// When it does not hold within 20 seconds.
+/// Waits until `condition` holds; panics after 20 seconds.
 #[track_caller]
 pub fn eventually<F, Fut>(what: &str, condition: F) -> impl Future<Output = ()>
 where

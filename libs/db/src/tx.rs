@@ -1,6 +1,6 @@
 //! Write transactions and commit hooks.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
@@ -36,11 +36,9 @@ pub(crate) enum Conn {
 pub(crate) enum Failure {
     #[default]
     None,
-    /// A conflict with another transaction.
     Busy,
     Statement,
     Connection,
-    /// The disk is full.
     Full,
 }
 
@@ -70,21 +68,11 @@ type Written<'a> = Pin<Box<dyn Future<Output = Result<()>> + Send + 'a>>;
 /// Object-safe [`AtCommit`].
 trait Stage: Any + Send {
     fn write_boxed<'a>(self: Box<Self>, tx: &'a mut Tx) -> Written<'a>;
-    fn as_any_mut(&mut self) -> &mut dyn Any;
-    fn id(&self) -> TypeId;
 }
 
 impl<T: AtCommit> Stage for T {
     fn write_boxed<'a>(self: Box<Self>, tx: &'a mut Tx) -> Written<'a> {
         Box::pin((*self).write(tx))
-    }
-
-    fn as_any_mut(&mut self) -> &mut dyn Any {
-        self
-    }
-
-    fn id(&self) -> TypeId {
-        TypeId::of::<T>()
     }
 }
 
@@ -94,7 +82,6 @@ impl Tx {
         Self { db, conn, failure, at_commit: Vec::new(), after_commit: Vec::new() }
     }
 
-    /// A statement of this transaction.
     pub fn query(&mut self, sql: impl Into<Sql>) -> Query<'_> {
         let sql = sql.into();
         match &mut self.conn {
@@ -139,7 +126,6 @@ impl Tx {
         }
     }
 
-    /// The PostgreSQL schema.
     pub(crate) fn schema(&self) -> Option<&str> {
         match self.db.backend() {
             Backend::Postgres(pg) => Some(&pg.schema),
@@ -200,52 +186,39 @@ impl Tx {
         }
     }
 
-    /// Runs `hook` after a successful commit.
     pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
         self.after_commit.push(Box::new(hook));
     }
 
     /// The transaction's collector of type `T`, created on first use.
     pub fn at_commit<T: AtCommit>(&mut self) -> &mut T {
-        let id = TypeId::of::<T>();
-        let index = match self.at_commit.iter().position(|stage| stage.as_ref().id() == id) {
-            Some(index) => index,
-            None => {
-                self.at_commit.push(Box::new(T::default()));
-                self.at_commit.len() - 1
-            }
-        };
-        match self.at_commit[index].as_mut().as_any_mut().downcast_mut() {
-            Some(stage) => stage,
-            None => unreachable!("stages are found by their type"),
-        }
+        let mut stages = self.at_commit.iter();
+        let known = stages.position(|stage| (stage.as_ref() as &dyn Any).is::<T>());
+        let index = known.unwrap_or_else(|| {
+            self.at_commit.push(Box::new(T::default()));
+            self.at_commit.len() - 1
+        });
+        let stage: &mut dyn Any = self.at_commit[index].as_mut();
+        stage.downcast_mut().unwrap_or_else(|| unreachable!("stages are found by their type"))
     }
 
-    /// The time of [`Tx::clock`].
-    #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         self.db.clock().now()
     }
 
-    /// A new id of [`Tx::clock`].
-    #[must_use]
     pub fn new_id(&self) -> Uuid {
         self.db.clock().new_id()
     }
 
     /// The clock of [`Options::clock`](crate::Options::clock).
-    #[must_use]
     pub fn clock(&self) -> &Clock {
         self.db.clock()
     }
 
-    /// The database of this transaction.
-    #[must_use]
     pub fn db(&self) -> &Db {
         &self.db
     }
 
-    #[must_use]
     pub fn engine(&self) -> Engine {
         self.db.engine()
     }

@@ -12,7 +12,6 @@ pub enum Scope {
     Every,
 }
 
-/// A migration to revert.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// `NNNN` of the file name.
@@ -73,8 +72,7 @@ async fn undo(tx: &mut Tx, migrations: &Migrations, scope: Scope, to: i64) -> Re
         };
         tx.script(down(file, engine)?.into()).await.map_err(failed)?;
         tx.query("DELETE FROM schema_migrations WHERE scope = $1 AND number = $2")
-            .bind(set.service)
-            .bind(file.number)
+            .bind_all((set.service, file.number))
             .execute()
             .await?;
     }

@@ -12,7 +12,6 @@ use crate::{Db, Error, Result};
 /// The number of rows and the sum of their digests, which does not depend on their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Content {
-    /// Number of rows.
     pub rows: u64,
     sum: [u8; 32],
 }
@@ -36,8 +35,7 @@ pub async fn content(
     table: &Table,
     mut progress: impl FnMut(u64) + Send,
 ) -> Result<Content> {
-    let names: Vec<String> = table.columns.iter().map(|(name, _)| quoted(name)).collect();
-    let sql = format!("SELECT {} FROM {}", names.join(", "), quoted(&table.name));
+    let sql = format!("SELECT {} FROM {}", table.column_list(), quoted(&table.name));
     let (mut content, mut line) = (Content::default(), Vec::new());
     macro_rules! add_rows {
         ($executor:expr) => {

@@ -49,10 +49,9 @@ async fn read(source: &Db, table: &Table, after: i64) -> Result<Batch> {
     let Backend::Sqlite(file) = source.backend() else {
         return Err(Error::Config("the source of a promotion must be SQLite".into()));
     };
-    let names: Vec<String> = table.columns.iter().map(|(name, _)| quoted(name)).collect();
     let sql = format!(
         "SELECT {}, rowid AS cursor FROM {} WHERE rowid > $1 ORDER BY rowid LIMIT {ROWS}",
-        names.join(", "),
+        table.column_list(),
         quoted(&table.name)
     );
     let mut rows = sqlx::query(AssertSqlSafe(sql)).bind(after).fetch(&file.read);
@@ -72,8 +71,7 @@ async fn read(source: &Db, table: &Table, after: i64) -> Result<Batch> {
 
 async fn write(tx: &mut Tx, table: &Table, batch: &Batch, next: Progress) -> Result<()> {
     if batch.rows > 0 {
-        let names: Vec<String> = table.columns.iter().map(|(name, _)| quoted(name)).collect();
-        let sql = format!("COPY {} ({}) FROM STDIN", quoted(&table.name), names.join(", "));
+        let sql = format!("COPY {} ({}) FROM STDIN", quoted(&table.name), table.column_list());
         let connection = tx.postgres().ok_or(Error::Aborted)?;
         let mut copy = connection.copy_in_raw(&sql).await?;
         copy.send(batch.text.as_slice()).await?;

@@ -27,9 +27,7 @@ pub enum BeginOutcome {
 pub struct Progress {
     /// The last position in the source.
     pub cursor: i64,
-    /// Rows so far.
     pub rows: i64,
-    /// Whether the step is complete.
     pub done: bool,
 }
 
@@ -88,10 +86,7 @@ async fn begin_in(tx: &mut Tx, source: Uuid) -> Result<BeginOutcome> {
         "INSERT INTO promotion (name, source, place, row_count, done, noted_at)
          VALUES ($1, $2, 0, 0, $3, $4)",
     )
-    .bind(WHOLE)
-    .bind(source)
-    .bind(false)
-    .bind(now)
+    .bind_all((WHOLE, source, false, now))
     .execute()
     .await?;
     Ok(BeginOutcome::New)
@@ -122,11 +117,7 @@ pub async fn save_progress(tx: &mut Tx, name: &str, progress: Progress) -> Resul
          SET place = excluded.place, row_count = excluded.row_count, done = excluded.done,
              noted_at = excluded.noted_at",
     )
-    .bind(name)
-    .bind(progress.cursor)
-    .bind(progress.rows)
-    .bind(progress.done)
-    .bind(now)
+    .bind_all((name, progress.cursor, progress.rows, progress.done, now))
     .execute()
     .await
     .map(drop)

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::copy_text::Kind;
 use crate::{Db, Error, Read, Result};
 
-/// A table to copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
     /// Unquoted.
@@ -13,6 +12,14 @@ pub struct Table {
     pub(super) columns: Vec<(String, Kind)>,
     /// Columns with a sequence, and the sequence.
     pub(super) sequences: Vec<(String, String)>,
+}
+
+impl Table {
+    /// The quoted names of the columns, separated by commas.
+    pub(super) fn column_list(&self) -> String {
+        let names: Vec<String> = self.columns.iter().map(|(name, _)| quoted(name)).collect();
+        names.join(", ")
+    }
 }
 
 /// Tables that are never copied.
@@ -145,15 +152,9 @@ pub async fn raise_sequences(source: &Db, target: &Db, tables: &[Table]) -> Resu
                 .push("), 0))")
                 .fetch_scalar()
                 .await?;
-            target
-                .transact(|mut tx| async move {
-                    tx.query("SELECT setval(CAST($1 AS regclass), greatest($2, 1), $2 > 0)")
-                        .bind(sequence.as_str())
-                        .bind(greatest)
-                        .execute()
-                        .await
-                })
-                .await?;
+            const SET: &str = "SELECT setval(CAST($1 AS regclass), greatest($2, 1), $2 > 0)";
+            let values = (sequence.as_str(), greatest);
+            target.execute(|tx| tx.query(SET).bind_all(values)).await?;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use db::{lease, testing};
+use futures_util::future::try_join_all;
 
 use crate::MIGRATIONS;
 
@@ -59,19 +60,13 @@ async fn expired_lease_can_be_renewed_until_it_is_taken_over() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_of_concurrent_acquisitions_succeeds() {
     testing::each(&MIGRATIONS, |db| async move {
-        let tasks: Vec<_> = (0..16)
-            .map(|i| {
-                let db = db.db();
-                tokio::spawn(async move {
-                    lease::acquire(&db, "lane", &format!("owner {i}"), LONG).await.unwrap()
-                })
+        let tasks = (0..16).map(|i| {
+            let db = db.db();
+            tokio::spawn(async move {
+                lease::acquire(&db, "lane", &format!("owner {i}"), LONG).await.unwrap()
             })
-            .collect();
-        let mut acquired = 0;
-        for task in tasks {
-            acquired += usize::from(task.await.unwrap().is_some());
-        }
-        assert_eq!(acquired, 1);
+        });
+        assert_eq!(try_join_all(tasks).await.unwrap().iter().flatten().count(), 1);
     })
     .await;
 }

@@ -10,13 +10,18 @@ mod snapshot;
 mod sqlite;
 mod tx;
 
-/// Tables for these tests only.
 const MIGRATIONS: db::Migrations =
     db::Migrations { service: "things", files: &[same("0001_things", THINGS)] };
 
 /// A migration with the same script for both databases.
 const fn same(name: &'static str, script: &'static str) -> db::Migration {
     db::Migration::new(name, script, script)
+}
+
+const ONE: db::Migration = same("0001_one", "CREATE TABLE one (a TEXT)");
+
+const fn set(files: &'static [db::Migration]) -> db::Migrations {
+    db::Migrations { service: "steps", files }
 }
 
 const THINGS: &str = "

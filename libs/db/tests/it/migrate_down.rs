@@ -5,27 +5,17 @@ use std::path::Path;
 use db::migrate::Scope;
 use db::testing::{self, Kind, TestDb};
 use db::{Db, Engine, Error, Migration, Migrations, Sql};
+use futures_util::future::try_join_all;
 
-use crate::same;
+use crate::{same, set};
 
-const WITHOUT_DOWN: Migration = same("0001_one", "CREATE TABLE one (a TEXT)");
-const ONE: Migration = WITHOUT_DOWN.with_down("DROP TABLE one", "DROP TABLE one");
+const ONE: Migration = crate::ONE.with_down("DROP TABLE one", "DROP TABLE one");
 const TWO: Migration = same("0002_two", "CREATE TABLE two (a TEXT)")
     .with_down("-- Comment.\nDROP TABLE two;\n", "-- Comment.\nDROP TABLE two;\n");
 const BROKEN: Migration = ONE.with_down("DROP TABLE one; NONSENSE", "DROP TABLE one; NONSENSE");
 
-const fn set(files: &'static [Migration]) -> Migrations {
-    Migrations { service: "steps", files }
-}
-
 const FIRST: Migrations = set(&[ONE]);
 const BOTH: Migrations = set(&[ONE, TWO]);
-
-db::record! {
-    struct Line {
-        line: String,
-    }
-}
 
 /// The objects of the schema, one per line.
 async fn schema(db: &Db) -> Vec<String> {
@@ -51,11 +41,10 @@ async fn schema(db: &Db) -> Vec<String> {
         "SELECT name || ' ' || coalesce(sql, '') AS line FROM sqlite_master
          WHERE name <> 'sqlite_sequence' ORDER BY line",
     );
-    let lines: Vec<Line> = db.query(SCHEMA).fetch_all().await.unwrap();
-    lines.into_iter().map(|row| row.line).collect()
+    let lines: Vec<(String,)> = db.query(SCHEMA).fetch_all().await.unwrap();
+    lines.into_iter().map(|(line,)| line).collect()
 }
 
-/// The migrations in a folder.
 fn of_folder(folder: &Path) -> Migrations {
     let leak = |text: String| -> &'static str { text.leak() };
     let mut names: Vec<(String, bool)> = Vec::new();
@@ -152,7 +141,7 @@ async fn invalid_targets_and_failing_scripts_change_nothing() {
         assert!(message(&FIRST, 0).await.contains("newer than the program"));
         assert!(message(&BOTH, 3).await.contains("0 to 2"));
         assert!(message(&BOTH, -1).await.contains("0 to 2"));
-        assert!(message(&set(&[WITHOUT_DOWN, TWO]), 0).await.contains("no down script"));
+        assert!(message(&set(&[crate::ONE, TWO]), 0).await.contains("no down script"));
         // The second migration was reverted before the first one failed.
         assert!(message(&set(&[BROKEN, TWO]), 0).await.contains("steps/0001_one"));
         assert_eq!(schema(&db).await, before);
@@ -172,11 +161,7 @@ async fn concurrent_processes_revert_each_migration_once() {
             let undo = async move { db.migrate_down(&BOTH, Scope::Service, 0).await.unwrap() };
             tasks.push(tokio::spawn(undo));
         }
-        let mut undone = 0;
-        for task in tasks {
-            undone += task.await.unwrap();
-        }
-        assert_eq!(undone, 2);
+        assert_eq!(try_join_all(tasks).await.unwrap().iter().sum::<usize>(), 2);
     }
 }
 

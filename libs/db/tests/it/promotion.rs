@@ -38,11 +38,8 @@ async fn fill(source: &TestDb, books: usize) {
         let odd = n % 2 == 1;
         let number = n as i64;
         tx.query("INSERT INTO books VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
-            .bind(id)
-            .bind(NAMES[n % NAMES.len()])
-            .bind(odd.then(|| format!("note {n}")))
-            .bind(if n == 0 { i64::MIN } else { i64::MAX - number })
-            .bind(odd)
+            .bind_all((id, NAMES[n % NAMES.len()], odd.then(|| format!("note {n}"))))
+            .bind_all((if n == 0 { i64::MIN } else { i64::MAX - number }, odd))
             .bind(odd.then(|| vec![0_u8, 92, 255, (n % 256) as u8]))
             .bind(odd.then_some([0.1, f64::MAX, f64::INFINITY, -0.0][n % 4]))
             .bind(time(1_700_000_000_000_000 + number * 1_000_001))
@@ -122,13 +119,9 @@ async fn target_must_be_empty_or_of_the_same_source() {
         Err(Error::Config(text)) => assert!(text.contains(expected), "{text}"),
         other => panic!("{other:?}"),
     };
-    let mut tx = target.begin().await.unwrap();
-    tx.query("INSERT INTO write_probes VALUES ('x', 1)").execute().await.unwrap();
-    tx.commit().await.unwrap();
+    target.script("INSERT INTO write_probes VALUES ('x', 1)").await;
     refused(begin(one).await, "write_probes");
-    let mut tx = target.begin().await.unwrap();
-    tx.query("DELETE FROM write_probes").execute().await.unwrap();
-    tx.commit().await.unwrap();
+    target.script("DELETE FROM write_probes").await;
     assert_eq!(begin(one).await.unwrap(), BeginOutcome::New);
     assert_eq!(begin(one).await.unwrap(), BeginOutcome::Resumed);
     refused(begin(other).await, "another data directory");
@@ -137,6 +130,6 @@ async fn target_must_be_empty_or_of_the_same_source() {
         target.transact(|mut tx| async move { promotion::save_progress(&mut tx, "x", step).await });
     saving.await.unwrap();
     assert_eq!(promotion::progress(&*target, "x").await.unwrap(), step);
-    refused(promotion::begin(&source, one).await, "not to SQLite");
+    refused(promotion::begin(&source, one).await, "not SQLite");
     assert!(!promotion::is_unfinished(&source).await.unwrap());
 }

@@ -51,12 +51,8 @@ async fn full_disk_refuses_writes_until_there_is_space() {
     for _ in 0..3 {
         // The limit is set on the connection, which is replaced after such an error.
         let mut tx = db.begin().await.unwrap();
-        tx.query(
-            Box::leak(format!("PRAGMA max_page_count = {pages}").into_boxed_str()) as &'static str
-        )
-        .fetch_scalar::<i64>()
-        .await
-        .unwrap();
+        let limit: &'static str = format!("PRAGMA max_page_count = {pages}").leak();
+        tx.query(limit).fetch_scalar::<i64>().await.unwrap();
         tx.rollback().await;
         let error = fill(&db).await.unwrap_err();
         assert!(matches!(error, Error::Full(_)), "{error:?}");

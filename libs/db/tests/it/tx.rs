@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use chrono::{DateTime, Utc};
 use db::testing::{self, TestDb};
-use db::{AtCommit, Error, Read, Tx};
+use db::{AtCommit, Engine, Error, Read, Tx};
 use ids::{Clock, Uuid};
 
 use crate::MIGRATIONS;
@@ -28,12 +28,7 @@ async fn insert(tx: &mut Tx, thing: &Thing) -> db::Result<()> {
         "INSERT INTO things (id, name, size, ok, data, made_at, weight)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
-    .bind(thing.id)
-    .bind(&thing.name)
-    .bind(thing.size)
-    .bind(thing.ok)
-    .bind(thing.data.clone())
-    .bind(thing.made_at)
+    .bind_all((thing.id, &thing.name, thing.size, thing.ok, thing.data.clone(), thing.made_at))
     .bind(thing.weight)
     .execute()
     .await
@@ -65,13 +60,8 @@ async fn count(db: &TestDb) -> i64 {
 async fn values_are_read_as_written_after_the_commit() {
     testing::each(&MIGRATIONS, |db| async move {
         let one = thing("one");
-        let two = Thing {
-            data: None,
-            weight: None,
-            ok: false,
-            size: i64::MIN,
-            ..thing("two é \u{1F980}")
-        };
+        let mut two = thing("two é \u{1F980}");
+        (two.data, two.weight, two.ok, two.size) = (None, None, false, i64::MIN);
         let mut tx = db.begin().await.unwrap();
         insert(&mut tx, &one).await.unwrap();
         insert(&mut tx, &two).await.unwrap();
@@ -112,18 +102,8 @@ async fn errors_are_classified() {
         let missing = db.query("SELECT value FROM counters WHERE name = 'x'");
         assert!(matches!(missing.fetch_scalar::<i64>().await, Err(Error::NotFound)));
         assert!(matches!(run("SELECT nonsense FROM counters").await, Error::Other(_)));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn text_with_nul_is_invalid_on_postgres() {
-    testing::each(&MIGRATIONS, |db| async move {
-        let mut tx = db.begin().await.unwrap();
-        let result = insert(&mut tx, &thing("nul\0in name")).await;
-        if db.engine() == db::Engine::Postgres {
-            assert!(matches!(result, Err(Error::Invalid(_))), "{result:?}");
-        }
+        let nul = insert(&mut db.begin().await.unwrap(), &thing("nul\0in name")).await;
+        assert!(db.engine() == Engine::Sqlite || matches!(nul, Err(Error::Invalid(_))), "{nul:?}");
     })
     .await;
 }
@@ -138,10 +118,8 @@ async fn failed_statement_aborts_the_transaction() {
         assert_eq!(count(&db).await, 0);
         let mut tx = db.begin().await.unwrap();
         insert(&mut tx, &thing("one")).await.unwrap();
-        assert!(matches!(
-            tx.query("SELECT size FROM things WHERE name = 'x'").fetch_scalar::<i64>().await,
-            Err(Error::NotFound)
-        ));
+        let missing = tx.query("SELECT size FROM things WHERE name = 'x'");
+        assert!(matches!(missing.fetch_scalar::<i64>().await, Err(Error::NotFound)));
         tx.commit().await.expect("a missing row does not abort");
         assert_eq!(count(&db).await, 1);
     })
@@ -185,28 +163,19 @@ async fn queries_are_built_at_run_time() {
         };
         let all = || db.query("SELECT name FROM things WHERE size = $1").bind(i64::MAX);
         let like = |text| {
-            all()
-                .push(" AND lower(name) LIKE ")
-                .push_bind(db::like_contains(text))
-                .push(" ESCAPE '\\'")
+            let query = all().push(" AND lower(name) LIKE ").push_bind(db::like_contains(text));
+            query.push(" ESCAPE '\\'")
         };
         assert_eq!(names(like("ALPH")).await, ["Alpha"]);
         assert_eq!(names(like("100%")).await, ["100%"]);
-        assert_eq!(
-            names(all().push(" AND name").push_in(["beta", "Alpha", "?"])).await,
-            ["Alpha", "beta"]
-        );
+        let listed = all().push(" AND name").push_in(["beta", "Alpha", "?"]);
+        assert_eq!(names(listed).await, ["Alpha", "beta"]);
         assert!(names(all().push(" AND name").push_in(Vec::<String>::new())).await.is_empty());
         let others = all().push(" AND NOT name").push_in(Vec::<String>::new());
         assert_eq!(names(others).await.len(), 4);
         let rows = db.query("SELECT name FROM (").push_rows("name", ["b", "a"]).push(") AS these");
         assert_eq!(names(rows).await, ["a", "b"]);
-        let after = all()
-            .push(" AND (ok, name) > (")
-            .push_bind(true)
-            .push(", ")
-            .push_bind("100x")
-            .push(")");
+        let after = all().push(" AND (ok, name) > (").push_bind_all((true, "100x")).push(")");
         assert_eq!(names(after).await, ["Alpha", "beta"]);
     })
     .await;
@@ -237,31 +206,6 @@ async fn transact_commits_or_rolls_back() {
     .await;
 }
 
-/// Compiles only if the future of `transact` is `Send`.
-#[tokio::test]
-async fn transact_can_be_spawned() {
-    testing::each(&MIGRATIONS, |db| async move {
-        struct Service(TestDb, AtomicU32);
-        impl Service {
-            async fn add(&self, name: &str) -> db::Result<()> {
-                let owned = &name.to_owned();
-                self.0
-                    .transact(|mut tx| async move {
-                        self.1.fetch_add(1, Ordering::Relaxed);
-                        get(&mut tx, name).await?;
-                        insert(&mut tx, &thing(owned)).await
-                    })
-                    .await
-            }
-        }
-        let service = Arc::new(Service(db.clone(), AtomicU32::new(0)));
-        let task = service.clone();
-        tokio::spawn(async move { task.add("one").await.unwrap() }).await.unwrap();
-        assert_eq!(count(&db).await, 1);
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn deadlocked_transactions_are_retried() {
     testing::each(&MIGRATIONS, |db| async move {
@@ -285,15 +229,9 @@ async fn deadlocked_transactions_are_retried() {
                 }
             })
         };
-        let (one, two) = (add("a", "b"), add("b", "a"));
-        one.await.unwrap();
-        two.await.unwrap();
-        let total: i64 = db
-            .query("SELECT CAST(sum(value) AS BIGINT) FROM counters")
-            .fetch_scalar()
-            .await
-            .unwrap();
-        assert_eq!(total, 80);
+        tokio::try_join!(add("a", "b"), add("b", "a")).unwrap();
+        let total = db.query("SELECT CAST(sum(value) AS BIGINT) FROM counters");
+        assert_eq!(total.fetch_scalar::<i64>().await.unwrap(), 80);
     })
     .await;
 }
