@@ -1,13 +1,13 @@
 //! Lossy publish/subscribe inside one process.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::Error;
+use crate::{Error, lock};
 
 #[derive(Clone)]
 pub(crate) struct Channels {
@@ -116,10 +116,6 @@ impl Drop for Subscription {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,8 +124,7 @@ mod tests {
     async fn messages_reach_all_subscribers_and_unused_channels_are_removed() {
         let channels = Channels::new(2, 8);
         channels.publish("a", Bytes::from_static(b"before"));
-        let (mut one, mut two) =
-            (channels.subscribe("a").unwrap(), channels.subscribe("a").unwrap());
+        let [mut one, mut two] = ["a"; 2].map(|channel| channels.subscribe(channel).unwrap());
         let other = channels.subscribe("b").unwrap();
         assert!(matches!(channels.subscribe("c"), Err(Error::TooManyChannels)));
         channels.publish("a", Bytes::from_static(b"hello"));

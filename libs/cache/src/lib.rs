@@ -18,7 +18,7 @@ mod table;
 pub mod testing;
 mod values;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -59,21 +59,16 @@ enum Backend {
 
 impl Cache {
     /// A cache in the memory of this process, with the default [`Limits`].
-    #[must_use]
     pub fn memory(clock: Clock) -> Self {
         Self::memory_with(clock, Limits::default())
     }
 
     /// A cache in the memory of this process.
-    #[must_use]
     pub fn memory_with(clock: Clock, limits: Limits) -> Self {
         Self { backend: Backend::Memory(Arc::new(Memory::new(clock, limits))) }
     }
 
     /// Opens `memory:`, which ignores `prefix`, or a Redis server as [`Cache::redis`] does.
-    ///
-    /// # Errors
-    /// [`Error::Url`].
     ///
     /// # Panics
     /// With a Redis URL outside a Tokio runtime.
@@ -94,9 +89,6 @@ impl Cache {
     /// and this process's memory takes over, whereas every other policy loses counts. Redis Cluster is not supported.
     ///
     /// Returns at once: a background task connects, reconnects, and ends with the last handle.
-    ///
-    /// # Errors
-    /// [`Error::Url`].
     ///
     /// # Panics
     /// Outside a Tokio runtime.
@@ -182,13 +174,14 @@ impl Cache {
 
     /// Subscribes to `channel`. Messages published after this returns are delivered, so a caller that then reads the
     /// durable state misses nothing. While Redis is unavailable, only messages of this process are delivered.
-    ///
-    /// # Errors
-    /// [`Error::TooManyChannels`].
     pub async fn subscribe(&self, channel: &str) -> Result<Subscription, Error> {
         match &self.backend {
             Backend::Memory(memory) => memory.channels.subscribe(channel),
             Backend::Redis(redis) => redis.subscribe(channel).await,
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
 //! The backend in the memory of one process.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use ids::Clock;
 
 use crate::channels::Channels;
+use crate::lock;
 use crate::rate::{Decision, Rate, Spent};
 use crate::table::Table;
 use crate::values::Values;
@@ -81,7 +82,7 @@ impl Memory {
         let mut rates = lock(&self.rates);
         let spent = rates.entry(key, now, after(now, rate.window));
         let decision = spent.take(rate, now);
-        let full_at = spent.full_at();
+        let full_at = spent.full_at;
         rates.extend(key, full_at);
         decision
     }
@@ -90,8 +91,4 @@ impl Memory {
 fn after(now: DateTime<Utc>, time: Duration) -> DateTime<Utc> {
     let time = chrono::TimeDelta::from_std(time).unwrap_or(chrono::TimeDelta::MAX);
     now.checked_add_signed(time).unwrap_or(DateTime::<Utc>::MAX_UTC)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

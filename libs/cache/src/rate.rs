@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// A rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     /// Tokens of a full bucket. 0 allows nothing.
@@ -18,13 +17,11 @@ pub struct Rate {
 
 impl Rate {
     /// `limit` calls per `window`.
-    #[must_use]
     pub const fn new(limit: u32, window: Duration) -> Self {
         Self { limit, window }
     }
 }
 
-/// The result of a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Whether the call is allowed. If so, it took a token.
@@ -78,7 +75,8 @@ impl Decision {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Spent {
-    full_at: DateTime<Utc>,
+    /// When the bucket is full, and need not be stored any more.
+    pub full_at: DateTime<Utc>,
 }
 
 impl Spent {
@@ -92,11 +90,6 @@ impl Spent {
         let missing = if allowed { missing + bucket.step } else { missing };
         self.full_at = now + Duration::from_micros(missing);
         bucket.decision(allowed, missing)
-    }
-
-    /// When the bucket is full, and need not be stored any more.
-    pub fn full_at(&self) -> DateTime<Utc> {
-        self.full_at
     }
 }
 

@@ -133,8 +133,8 @@ impl Redis {
         let subscription = self.memory.channels.subscribe(channel)?;
         // Reported also while the link is down, because a connection may be being made with an older list of channels.
         let applied = self.memory.channels.report_change(channel);
-        if !self.link.is_down() && timeout(self.link.timeout(), applied).await.is_err() {
-            self.link.request_ping();
+        if !self.link.is_down() && timeout(self.link.timeout, applied).await.is_err() {
+            self.link.ping.notify_one();
         }
         Ok(subscription)
     }

@@ -8,7 +8,6 @@ use std::hash::{BuildHasher, RandomState};
 
 use chrono::{DateTime, Utc};
 
-/// Number of shared counts.
 const SHARED: usize = 1024;
 
 pub(crate) struct Table<T> {

@@ -21,28 +21,16 @@ pub enum Backend {
     /// Each cache has its own memory.
     Memory,
     /// A server, with a prefix that no other test uses.
-    Redis {
-        url: String,
-        /// Prefix of keys and channels.
-        prefix: String,
-    },
+    Redis { url: String, prefix: String },
 }
 
 /// The backends to test on, without data.
-///
-/// # Panics
-/// When Redis is required but not configured.
-#[must_use]
 pub fn backends() -> Vec<Backend> {
     let redis = redis_url().map(|url| Backend::Redis { url, prefix: unique() });
     std::iter::once(Backend::Memory).chain(redis).collect()
 }
 
 /// The URL of the server to test on.
-///
-/// # Panics
-/// When Redis is required but not configured.
-#[must_use]
 pub fn redis_url() -> Option<String> {
     let url = std::env::var("AGON_TEST_REDIS").ok().filter(|url| !url.is_empty());
     if url.is_none() {
@@ -53,16 +41,12 @@ pub fn redis_url() -> Option<String> {
 }
 
 /// Whether tests fail, rather than skip, without a server.
-#[must_use]
 pub fn required() -> bool {
     std::env::var("AGON_TEST_REQUIRE_ENGINES").is_ok_and(|value| value == "1")
 }
 
 impl Backend {
     /// A connected cache with the system clock.
-    ///
-    /// # Panics
-    /// When the server is unavailable.
     pub async fn cache(&self) -> Cache {
         let (url, prefix) = match self {
             Self::Memory => return Cache::memory(Clock::system()),
@@ -83,17 +67,13 @@ pub async fn is_available(cache: &Cache) -> bool {
 }
 
 /// A name that no other test uses, in any process.
-#[must_use]
 pub fn unique() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("test-{}-{count}", Clock::system().new_id().simple())
 }
 
-/// Waits until `condition` holds.
-///
-/// # Panics
-/// When it does not hold within 20 seconds.
+/// Waits until `condition` holds; panics after 20 seconds.
 #[track_caller]
 pub fn eventually<F>(what: &str, condition: F) -> impl Future<Output = ()>
 where

@@ -23,7 +23,7 @@ const MIN_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 /// After a connection that lasted longer, the next attempt is immediate.
 const STABLE: Duration = Duration::from_secs(10);
-/// Of connecting and of a ping.
+/// The timeout of connecting and of a ping.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Messages or changes per round trip.
@@ -32,7 +32,6 @@ const BATCH: usize = 256;
 /// Length of the sender's id, which every message starts with.
 const SENDER: usize = 16;
 
-/// A message to other processes.
 pub struct Message {
     pub channel: Box<str>,
     pub message: Bytes,
@@ -41,13 +40,11 @@ pub struct Message {
 pub struct Connector {
     pub client: Client,
     pub link: Arc<Link>,
-    /// The local subscribers.
     pub channels: Channels,
     pub changes: mpsc::UnboundedReceiver<Change>,
     pub messages: mpsc::Receiver<Message>,
     /// Id of this process, by which it ignores its own messages.
     pub sender: [u8; SENDER],
-    /// Prefix of channel names on the server.
     pub prefix: Box<str>,
 }
 
@@ -110,7 +107,7 @@ impl Connector {
             Ok(Connection { requests, sink, stream })
         };
         let mut connecting = std::pin::pin!(timeout(TIMEOUT, connecting));
-        let connected = match timeout(self.link.timeout(), &mut connecting).await {
+        let connected = match timeout(self.link.timeout, &mut connecting).await {
             Ok(connected) => connected,
             Err(_) => {
                 self.link.set(State::Down);
@@ -180,7 +177,7 @@ async fn sync_channels(
             // The cache was dropped, which aborts this task.
             future::pending::<()>().await;
         }
-        // The current state of each channel counts; a later change of it comes later in the queue.
+        // The current state of each channel counts; later changes of it follow in the queue.
         let (mut added, mut removed) = (Vec::new(), Vec::new());
         for channel in batch.iter().map(|change| &change.channel).collect::<HashSet<_>>() {
             if channels.has(channel) {
@@ -207,7 +204,6 @@ fn confirm(changes: &mut Vec<Change>) {
     }
 }
 
-/// Sends messages to other processes.
 async fn send(
     mut requests: MultiplexedConnection,
     messages: &mut mpsc::Receiver<Message>,
@@ -238,7 +234,7 @@ async fn ping_regularly(
     link: &Link,
 ) -> Result<Infallible, String> {
     loop {
-        let suspect = timeout(PING_INTERVAL, link.ping_requested()).await.is_ok();
+        let suspect = timeout(PING_INTERVAL, link.ping.notified()).await.is_ok();
         if suspect {
             link.set(State::Down);
         }

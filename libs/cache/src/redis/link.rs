@@ -19,9 +19,10 @@ pub enum State {
 
 pub struct Link {
     state: watch::Sender<State>,
-    // Notified after a timeout; a ping then decides about the state.
-    ping: Notify,
-    timeout: Duration,
+    /// Notified after a timeout; a ping then decides about the state.
+    pub ping: Notify,
+    /// The longest time that a request takes.
+    pub timeout: Duration,
     // Only the first refused request of a connection is logged.
     warned: AtomicBool,
 }
@@ -30,11 +31,6 @@ impl Link {
     pub fn new(timeout: Duration) -> Self {
         let (state, _) = watch::channel(State::Connecting);
         Self { state, ping: Notify::new(), timeout, warned: AtomicBool::new(false) }
-    }
-
-    /// The longest time that a request takes.
-    pub fn timeout(&self) -> Duration {
-        self.timeout
     }
 
     pub fn set(&self, state: State) {
@@ -61,7 +57,7 @@ impl Link {
         match timeout_at(deadline, request(connection)).await {
             Ok(Ok(response)) => return Some(response),
             Ok(Err(error)) => self.request_failed(&error),
-            Err(_) => self.request_ping(),
+            Err(_) => self.ping.notify_one(),
         }
         metrics::counter!("agon_cache_failures_total").increment(1);
         None
@@ -79,17 +75,9 @@ impl Link {
 
     pub fn request_failed(&self, error: &RedisError) {
         if !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) {
-            self.request_ping();
+            self.ping.notify_one();
         } else if !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(%error, "redis refused request, using local memory");
         }
-    }
-
-    pub fn request_ping(&self) {
-        self.ping.notify_one();
-    }
-
-    pub async fn ping_requested(&self) {
-        self.ping.notified().await;
     }
 }

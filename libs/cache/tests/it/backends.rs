@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cache::testing::{backends, eventually};
 use cache::{Cache, Rate};
+use futures_util::future::try_join_all;
 
 use crate::next;
 
@@ -114,23 +115,17 @@ async fn call_after_retry_after_is_allowed() {
 async fn limit_is_exact_under_concurrency() {
     each(async |cache| {
         let rate = Rate::new(100, HOUR);
-        let tasks: Vec<_> = (0..8)
-            .map(|_| {
-                let cache = cache.clone();
-                tokio::spawn(async move {
-                    let mut allowed = 0;
-                    for _ in 0..100 {
-                        allowed += u32::from(cache.rate("r", rate).await.allowed);
-                    }
-                    allowed
-                })
+        let tasks = (0..8).map(|_| {
+            let cache = cache.clone();
+            tokio::spawn(async move {
+                let mut allowed = 0;
+                for _ in 0..100 {
+                    allowed += u32::from(cache.rate("r", rate).await.allowed);
+                }
+                allowed
             })
-            .collect();
-        let mut allowed = 0;
-        for task in tasks {
-            allowed += task.await.unwrap();
-        }
-        assert_eq!(allowed, 100);
+        });
+        assert_eq!(try_join_all(tasks).await.unwrap().iter().sum::<u32>(), 100);
     })
     .await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cache::testing::{Backend, eventually, is_available, unique};
+use cache::testing::{eventually, is_available, unique};
 use cache::{Cache, Rate};
 use ids::Clock;
 
@@ -19,6 +19,12 @@ async fn allowed(cache: &Cache, key: &str) -> u32 {
         count += 1;
     }
     count
+}
+
+/// Two caches with the same prefix and the normal timeout.
+fn unconnected(server: &Server) -> [Cache; 2] {
+    let prefix = unique();
+    [0; 2].map(|_| Cache::redis(&server.url(), &prefix, Clock::system()).unwrap())
 }
 
 async fn check_works_without_server(cache: &Cache) {
@@ -64,8 +70,7 @@ async fn calls_do_not_wait_for_an_unreachable_server() {
 async fn server_that_starts_late_is_connected() {
     let Some(mut server) = Server::start().await else { return };
     server.kill();
-    let prefix = unique();
-    let [one, two] = [0; 2].map(|_| Cache::redis(&server.url(), &prefix, Clock::system()).unwrap());
+    let [one, two] = unconnected(&server);
     check_works_without_server(&one).await;
     let mut early = one.subscribe("c").await.unwrap();
     server.run().await;
@@ -83,8 +88,7 @@ async fn both_connected(one: &Cache, two: &Cache) {
 #[tokio::test]
 async fn restarted_server_is_connected_again() {
     let Some(mut server) = Server::start().await else { return };
-    let backend = server.backend();
-    let (one, two) = (backend.cache().await, backend.cache().await);
+    let (one, two) = server.two_caches().await;
     let mut listener = one.subscribe("c").await.unwrap();
     for _ in 0..3 {
         assert_eq!(allowed(&one, "r").await, 3);
@@ -110,8 +114,7 @@ async fn restarted_server_is_connected_again() {
 #[tokio::test]
 async fn server_without_data_and_scripts_works() {
     let Some(server) = Server::start().await else { return };
-    let backend = server.backend();
-    let (one, two) = (backend.cache().await, backend.cache().await);
+    let (one, two) = server.two_caches().await;
     let mut listener = one.subscribe("c").await.unwrap();
     for _ in 0..3 {
         one.set("v", "value", HOUR).await;
@@ -119,28 +122,18 @@ async fn server_without_data_and_scripts_works() {
         assert_eq!(two.increment("n", 1, HOUR).await, 2);
         assert_eq!(allowed(&one, "r").await, 3);
         assert_eq!(allowed(&two, "r").await, 0);
-        server.request("FLUSHALL").await.unwrap();
-        flush_scripts(&backend).await;
+        server.request(&["FLUSHALL"]).await.unwrap();
+        server.request(&["SCRIPT", "FLUSH"]).await.unwrap();
         assert_eq!(one.get("v").await, None);
         two.publish("c", "message");
         assert_eq!(next(&mut listener).await, "message");
     }
 }
 
-async fn flush_scripts(backend: &Backend) {
-    let Backend::Redis { url, .. } = backend else { panic!("not on a server") };
-    let client = redis::Client::open(url.as_str()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut command = redis::cmd("SCRIPT");
-    let () = command.arg("FLUSH").query_async(&mut connection).await.unwrap();
-}
-
 #[tokio::test]
 async fn hanging_server_delays_only_the_first_calls() {
     let Some(server) = Server::start().await else { return };
-    let prefix = unique();
-    let [cache, other] =
-        [0; 2].map(|_| Cache::redis(&server.url(), &prefix, Clock::system()).unwrap());
+    let [cache, other] = unconnected(&server);
     both_connected(&cache, &other).await;
     let mut listener = cache.subscribe("c").await.unwrap();
     server.hang();
@@ -161,13 +154,9 @@ async fn hanging_server_delays_only_the_first_calls() {
 #[tokio::test]
 async fn server_that_refuses_writes_keeps_limits_and_messages() {
     let Some(server) = Server::start().await else { return };
-    let backend = server.backend();
-    let (one, two) = (backend.cache().await, backend.cache().await);
+    let (one, two) = server.two_caches().await;
     let mut listener = one.subscribe("c").await.unwrap();
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-    let mut command = redis::cmd("CONFIG");
-    let () = command.arg(&["SET", "maxmemory", "1"]).query_async(&mut connection).await.unwrap();
+    server.request(&["CONFIG", "SET", "maxmemory", "1"]).await.unwrap();
     assert_eq!(allowed(&one, "r").await, 3);
     check_works_without_server(&one).await;
     two.publish("c", "message");

@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
+use cache::Cache;
 use cache::testing::{Backend, eventually, required, unique};
 
 pub struct Server {
@@ -25,8 +26,10 @@ impl Server {
         Some(server)
     }
 
-    pub fn backend(&self) -> Backend {
-        Backend::Redis { url: self.url(), prefix: unique() }
+    /// Two connected caches with the same prefix.
+    pub async fn two_caches(&self) -> (Cache, Cache) {
+        let backend = Backend::Redis { url: self.url(), prefix: unique() };
+        (backend.cache().await, backend.cache().await)
     }
 
     pub fn url(&self) -> String {
@@ -39,13 +42,13 @@ impl Server {
         command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string()]);
         command.args(["--save", "", "--appendonly", "no"]);
         self.process = Some(command.stdout(Stdio::null()).spawn().unwrap());
-        eventually("the server responds", async || self.request("PING").await.is_ok()).await;
+        eventually("the server responds", async || self.request(&["PING"]).await.is_ok()).await;
     }
 
-    pub async fn request(&self, command: &str) -> redis::RedisResult<redis::Value> {
+    pub async fn request(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
         let client = redis::Client::open(self.url())?;
         let mut connection = client.get_multiplexed_async_connection().await?;
-        redis::cmd(command).query_async(&mut connection).await
+        redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await
     }
 
     pub fn kill(&mut self) {
