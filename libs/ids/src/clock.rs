@@ -21,8 +21,6 @@ enum Source {
 }
 
 impl Clock {
-    /// The system's wall clock.
-    #[must_use]
     pub fn system() -> Self {
         static IDS: std::sync::OnceLock<Arc<Mutex<ContextV7>>> = std::sync::OnceLock::new();
         let ids = IDS.get_or_init(|| Arc::new(Mutex::new(ContextV7::new()))).clone();
@@ -30,7 +28,6 @@ impl Clock {
     }
 
     /// A clock for tests, which stops at `start` and changes only by [`Clock::advance`].
-    #[must_use]
     pub fn manual(start: DateTime<Utc>) -> Self {
         let now = Arc::new(Mutex::new(start.trunc_subsecs(6)));
         Self { source: Source::Manual(now), ids: Arc::new(Mutex::new(ContextV7::new())) }
@@ -38,7 +35,6 @@ impl Clock {
 
     /// The time, truncated to microseconds, the precision of both databases: a stored value that is read again
     /// equals the original.
-    #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
         match &self.source {
             Source::System => system_now(),
@@ -59,7 +55,6 @@ impl Clock {
 
     /// A new UUIDv7 of the clock's time. Ids of one process increase, also within one millisecond and when the
     /// clock is set back.
-    #[must_use]
     pub fn new_id(&self) -> Uuid {
         let now = self.now();
         let seconds = u64::try_from(now.timestamp()).unwrap_or(0);

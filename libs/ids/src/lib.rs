@@ -13,7 +13,6 @@ pub use uuid::Uuid;
 /// Parses an id in its canonical form: lower case, with hyphens.
 ///
 /// Other forms (upper case, braces, no hyphens) give None, so that an id has a single text in paths, logs and cache keys.
-#[must_use]
 pub fn parse(text: &str) -> Option<Uuid> {
     let canonical = text.len() == 36 && !text.bytes().any(|b| b.is_ascii_uppercase());
     if canonical { Uuid::try_parse(text).ok() } else { None }
