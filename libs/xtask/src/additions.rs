@@ -8,7 +8,6 @@ use agon::services::ALL;
 use crate::Finding;
 use crate::tree::{Error, Tree};
 
-/// The most files.
 const LIMIT: usize = 8;
 
 /// The files in which a new service is listed, and how a service appears in each.
@@ -56,7 +55,8 @@ fn is_listed(file: &str, service: &str, text: impl Fn() -> String) -> bool {
         return text().contains(&form.replace("{}", service));
     }
     let extension = file.rsplit('.').next().unwrap_or_default();
-    if is_of_another_service(file) {
+    // Such a file names the service because it calls it.
+    if ALL.iter().any(|other| is_own(file, other.name)) {
         return false;
     }
     let manifest = file.ends_with("Cargo.toml");
@@ -65,11 +65,6 @@ fn is_listed(file: &str, service: &str, text: impl Fn() -> String) -> bool {
     // Test cases and the settings of one service's deployment are not lists of services.
     let excluded = file.contains("_test.") || file.ends_with("alerts.yml");
     (manifest || deployment) && !excluded && text().lines().any(|line| names(line, service))
-}
-
-/// Such a file names the service because it calls it.
-fn is_of_another_service(file: &str) -> bool {
-    ALL.iter().any(|service| is_own(file, service.name))
 }
 
 /// Whether a line of YAML, TOML or an environment file has the name as a key, a value or an item.

@@ -48,9 +48,10 @@ struct Panel {
 const COLUMNS: usize = 24;
 const HEIGHT: usize = 8;
 
-/// The name and the JSON of each dashboard.
 pub fn all() -> Result<Vec<(&'static str, String)>, Error> {
-    let render = |(name, text)| Ok((name, toml::from_str::<Dashboard>(text)?.render(name)));
+    let render = |(name, text)| -> Result<_, Error> {
+        Ok((name, toml::from_str::<Dashboard>(text)?.render(name)))
+    };
     FILES.into_iter().map(render).collect()
 }
 

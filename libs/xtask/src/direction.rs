@@ -48,7 +48,6 @@ fn tests_may_use(package: &str) -> Vec<&'static str> {
     all
 }
 
-/// Every forbidden dependency.
 pub fn check(metadata: &Metadata) -> Vec<Finding> {
     metadata.packages.iter().flat_map(check_package).collect()
 }
@@ -77,37 +76,39 @@ fn check_package(package: &Package) -> Vec<Finding> {
 mod tests {
     use super::*;
 
-    fn findings(name: &str, uses: &str, kind: Option<&str>) -> usize {
-        let dependency = Dependency {
-            name: uses.into(),
-            path: Some("somewhere".into()),
-            kind: kind.map(str::to_owned),
-        };
-        let package = Package { name: name.into(), dependencies: vec![dependency] };
-        check(&Metadata { packages: vec![package] }).len()
+    #[track_caller]
+    fn check_one(name: &str, uses: &str, kind: Option<&str>, count: usize) {
+        let (path, kind) = (Some("somewhere".into()), kind.map(str::to_owned));
+        let dependencies = vec![Dependency { name: uses.into(), path, kind }];
+        let package = Package { name: name.into(), dependencies };
+        assert_eq!(check(&Metadata { packages: vec![package] }).len(), count);
     }
 
     #[test]
     fn services_do_not_depend_on_services() {
-        assert_eq!(findings("challenge", "judge", None), 1);
-        assert_eq!(findings("challenge", "judge", Some("dev")), 1);
-        assert_eq!(findings("gateway", "auth", None), 1);
-        assert_eq!(findings("agon", "judge", None), 0);
-        assert_eq!(findings("challenge", "db", None), 0);
+        check_one("challenge", "judge", None, 1);
+        check_one("challenge", "judge", Some("dev"), 1);
+        check_one("gateway", "auth", None, 1);
+        check_one("agon", "judge", None, 0);
+        check_one("challenge", "db", None, 0);
     }
 
     #[test]
     fn libraries_do_not_depend_on_upper_layers() {
-        assert_eq!(findings("ids", "proto", None), 1);
-        assert_eq!(findings("access", "db", None), 1);
-        assert_eq!(findings("access", "db", Some("dev")), 0);
-        assert_eq!(findings("rpc", "access", None), 1);
-        assert_eq!(findings("auth", "sandbox", None), 1);
-        assert_eq!(findings("agon", "xtask", None), 1);
+        for (name, uses) in [
+            ("ids", "proto"),
+            ("access", "db"),
+            ("rpc", "access"),
+            ("auth", "sandbox"),
+            ("agon", "xtask"),
+        ] {
+            check_one(name, uses, None, 1);
+        }
+        check_one("access", "db", Some("dev"), 0);
     }
 
     #[test]
     fn unknown_members_are_refused() {
-        assert_eq!(findings("utils", "ids", None), 1);
+        check_one("utils", "ids", None, 1);
     }
 }

@@ -3,10 +3,8 @@
 use crate::Finding;
 use crate::tree::{Error, Tree};
 
-/// Maximum length of a source file.
 const MAX_LINES: usize = 500;
 
-/// The files that every service has.
 const SERVICE: &[&str] = &[
     "src/lib.rs",
     "src/config.rs",
@@ -52,7 +50,6 @@ const FORBIDDEN: &[Forbidden] = &[
     },
 ];
 
-/// Every violation of the rules.
 pub fn check(tree: &Tree) -> Result<Vec<Finding>, Error> {
     let files = tree.files()?;
     let mut findings = Vec::new();

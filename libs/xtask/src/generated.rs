@@ -1,6 +1,5 @@
 //! Generated files. They are committed, so that reviews show their changes.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use agon::services::ALL;
@@ -13,7 +12,7 @@ const ROUTES: &str = "proto/routes.txt";
 const CATALOGUE: &str = "docs/events.md";
 
 pub struct Generated {
-    file: Cow<'static, str>,
+    file: String,
     text: String,
 }
 
@@ -33,11 +32,10 @@ impl Generated {
     }
 }
 
-/// All generated files.
 pub fn all() -> Result<Vec<Generated>, Error> {
     let mut all = vec![routes()?, catalogue()];
     all.extend(dashboards::all()?.into_iter().map(|(name, text)| Generated {
-        file: format!("deploy/grafana/dashboards/{name}.json").into(),
+        file: format!("deploy/grafana/dashboards/{name}.json"),
         text,
     }));
     Ok(all)

@@ -6,11 +6,8 @@ use std::collections::BTreeSet;
 use crate::Finding;
 use crate::tree::{Error, Tree};
 
-/// Folders of dashboards and alerts.
 const WATCHING: [&str; 2] = ["deploy/grafana/", "deploy/prometheus/"];
-/// The file of the help texts.
 const HELP: &str = "services/agon/src/server/metric_help.rs";
-/// Prefixes of metric names.
 const PREFIXES: [&str; 2] = ["agon_", "process_"];
 /// Suffixes of a histogram's series.
 const SUFFIXES: [&str; 3] = ["_bucket", "_sum", "_count"];
@@ -53,7 +50,6 @@ fn quoted(text: &str) -> BTreeSet<String> {
     text.split('"').filter(|text| is_name(text)).map(str::to_owned).collect()
 }
 
-/// The metric names in a text.
 fn names(text: &str) -> BTreeSet<String> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'));
     words.filter(|word| is_name(word)).map(str::to_owned).collect()

@@ -35,7 +35,6 @@ fn comments(text: &str, mark: &str) -> Vec<Passage> {
     numbered(text).filter_map(|(line, text)| Some(Passage { line, text: comment(text)? })).collect()
 }
 
-/// All lines outside of code blocks.
 fn markdown(text: &str) -> Vec<Passage> {
     let mut in_code = false;
     let prose = numbered(text).filter(|(_, line)| {

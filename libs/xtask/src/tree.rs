@@ -8,7 +8,6 @@ use serde::Deserialize;
 /// A check that failed to run.
 pub type Error = Box<dyn std::error::Error>;
 
-/// A checkout of the repository.
 pub struct Tree {
     root: PathBuf,
 }
@@ -16,18 +15,15 @@ pub struct Tree {
 /// The output of `cargo metadata`.
 #[derive(Debug, Deserialize)]
 pub struct Metadata {
-    /// The members of the workspace.
     pub packages: Vec<Package>,
 }
 
-/// A member of the workspace.
 #[derive(Debug, Deserialize)]
 pub struct Package {
     pub name: String,
     pub dependencies: Vec<Dependency>,
 }
 
-/// A dependency of a member.
 #[derive(Debug, Deserialize)]
 pub struct Dependency {
     pub name: String,
@@ -74,7 +70,6 @@ impl Tree {
         stdout(self.git().args(["show", &format!("{}:{file}", tag.trim_end())])).ok()
     }
 
-    /// The members of the workspace.
     pub fn metadata(&self) -> Result<Metadata, Error> {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
         let mut command = Command::new(cargo);

@@ -34,7 +34,6 @@ const WORDS: &[(&str, &str)] = &[
     ("good-bye", "\"close\" or \"shut down\""),
 ];
 
-/// Every refused word in the tree.
 pub fn check(tree: &Tree) -> Result<Vec<Finding>, Error> {
     let mut files = tree.files()?;
     files.retain(|file| is_checked(file));
