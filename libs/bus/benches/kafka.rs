@@ -4,7 +4,6 @@
 //! Prints events per second and their ratio, from alternating rounds; and the latency that the outbox adds to a single
 //! event. These are measurements, not tests.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use bus::{Bus, Consumes, Event, Fault, Handler, KafkaConfig, Received, Topic, outbox};
@@ -291,7 +290,7 @@ async fn latencies(url: &str, kind: &Kind) -> [Duration; 2] {
     let bare = World::new(url, kind).await;
     let (producer, receiver) = (bare.bare_producer(), bare.bare_consumer());
     let (topic, body) = (bare.topic(), prost::Message::encode_to_vec(&payload()));
-    let times = Mutex::new([Vec::new(), Vec::new()]);
+    let mut times = [Vec::new(), Vec::new()];
     for round in 0..SINGLES {
         let key = world.auth.clock().new_id();
         let append = world.auth.transact(|mut tx| async move {
@@ -314,17 +313,15 @@ async fn latencies(url: &str, kind: &Kind) -> [Duration; 2] {
         sent.await.unwrap().unwrap();
         tokio::time::sleep(Duration::from_millis(20)).await;
         if round >= SINGLES / 4 {
-            let mut times = times.lock().unwrap();
             times[0].push(outbox);
             times[1].push(bare);
         }
     }
     relay.stop().await;
     consumer.stop().await;
-    let mut times = times.into_inner().unwrap();
-    [0, 1].map(|at: usize| {
-        times[at].sort();
-        times[at][times[at].len() / 2]
+    times.map(|mut times| {
+        times.sort();
+        times[times.len() / 2]
     })
 }
 

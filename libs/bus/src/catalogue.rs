@@ -7,14 +7,11 @@ use crate::Topic;
 /// The topics of a consumer. Each service declares the consumers that it runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Consumes {
-    /// The consumer's name.
     pub consumer: &'static str,
-    /// The names of its topics.
     pub topics: &'static [&'static str],
 }
 
 /// The catalogue as Markdown, sorted by topic.
-#[must_use]
 pub fn catalogue(topics: &[Topic], consumers: &[Consumes]) -> String {
     let mut topics: Vec<&Topic> = topics.iter().collect();
     topics.sort_by_key(|topic| topic.name);

@@ -21,8 +21,6 @@ impl<H: Handler> Consumer<H> {
         Self { application, sources }
     }
 
-    /// Replaces the default retry policy.
-    #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
         self.application.retry = retry;
         self

@@ -26,28 +26,16 @@ pub(crate) const START: Cursor = Cursor { log_id: 0, event_id: Uuid::nil() };
 pub(crate) async fn load(db: &Db, consumer: &str, topic: &str) -> db::Result<Cursor> {
     let find = || {
         db.query("SELECT log_id, event_id FROM consumer_cursors WHERE consumer = $1 AND topic = $2")
-            .bind(consumer)
-            .bind(topic)
+            .bind_all((consumer, topic))
     };
     if let Some(cursor) = find().fetch_optional().await? {
         return Ok(cursor);
     }
-    db.transact(|mut tx| async move {
-        let now = tx.now();
-        tx.query(
-            "INSERT INTO consumer_cursors (consumer, topic, log_id, event_id, updated_at)
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
-        )
-        .bind(consumer)
-        .bind(topic)
-        .bind(START.log_id)
-        .bind(START.event_id)
-        .bind(now)
-        .execute()
-        .await
-        .map(drop)
-    })
-    .await?;
+    const INSERT: &str =
+        "INSERT INTO consumer_cursors (consumer, topic, log_id, event_id, updated_at)
+         VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+    let values = (consumer, topic, START.log_id, START.event_id, db.clock().now());
+    db.execute(|tx| tx.query(INSERT).bind_all(values)).await?;
     // Another process may have created and moved it.
     find().fetch_one().await
 }
@@ -63,10 +51,7 @@ pub(crate) async fn lock(tx: &mut Tx, consumer: &str, topic: &str, at: Cursor) -
             "SELECT 1 FROM consumer_cursors
              WHERE consumer = $1 AND topic = $2 AND log_id = $3 AND event_id = $4",
         ))
-        .bind(consumer)
-        .bind(topic)
-        .bind(at.log_id)
-        .bind(at.event_id)
+        .bind_all((consumer, topic, at.log_id, at.event_id))
         .fetch_scalar_optional()
         .await?;
     Ok(found.is_some())
@@ -87,13 +72,7 @@ pub(crate) async fn advance(
             "UPDATE consumer_cursors SET log_id = $1, event_id = $2, updated_at = $3
              WHERE consumer = $4 AND topic = $5 AND log_id = $6 AND event_id = $7",
         )
-        .bind(to.log_id)
-        .bind(to.event_id)
-        .bind(now)
-        .bind(consumer)
-        .bind(topic)
-        .bind(from.log_id)
-        .bind(from.event_id)
+        .bind_all((to.log_id, to.event_id, now, consumer, topic, from.log_id, from.event_id))
         .execute()
         .await?;
     Ok(moved == 1)
@@ -101,9 +80,6 @@ pub(crate) async fn advance(
 
 /// Sets a consumer's cursor to the end of a topic's log, without applying the events before it. For operators, after
 /// databases were restored to different moments.
-///
-/// # Errors
-/// If a database fails.
 pub async fn reset(db: &Db, log: &Db, consumer: &str, topic: &str) -> Result<(), Error> {
     let last = log::last(log, topic).await?;
     let end = last.map_or(START, |(log_id, event_id)| Cursor { log_id, event_id });
@@ -117,9 +93,6 @@ pub async fn reset(db: &Db, log: &Db, consumer: &str, topic: &str) -> Result<(),
 
 /// Describes each cursor in `db` whose event is missing in the log: the two databases were restored to different
 /// moments. `log_of` returns the database of a topic's producer.
-///
-/// # Errors
-/// If a database fails.
 pub async fn ahead(db: &Db, log_of: impl Fn(&str) -> Option<Db>) -> Result<Vec<String>, Error> {
     let cursors: Vec<(String, String, i64, Uuid)> = db
         .query("SELECT consumer, topic, log_id, event_id FROM consumer_cursors WHERE log_id > 0")

@@ -10,16 +10,22 @@ use crate::Received;
 use crate::log::Row;
 
 db::record! {
-    /// A dead letter as operators see it.
     pub(crate) struct DeadLetter {
+        pub consumer: String,
         pub topic: String,
         pub reason: String,
         pub attempt_count: i64,
         pub held: bool,
+        pub replay: bool,
         pub parked_at: DateTime<Utc>,
         ..pub row: Row,
     }
 }
+
+const SELECT: &str = "
+    SELECT consumer, topic, log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
+           occurred_at, traceparent, data, reason, attempt_count, held, replay, parked_at
+    FROM dead_letters";
 
 /// The dead letters of a consumer in the part of a topic that one processor reads: log ids from `from` to before `end`.
 #[derive(Clone, Copy)]
@@ -30,7 +36,6 @@ pub(crate) struct Scope {
     pub end: i64,
 }
 
-/// A dead letter to insert.
 pub(crate) struct NewDeadLetter<'a> {
     pub event: &'a Received,
     pub reason: &'a str,
@@ -50,20 +55,9 @@ impl NewDeadLetter<'_> {
                                        attempt_count, held, replay, parked_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         )
-        .bind(consumer)
-        .bind(event.topic)
-        .bind(event.log_id)
-        .bind(event.id)
-        .bind(event.type_name.as_str())
-        .bind(event.aggregate_id)
-        .bind(event.version)
-        .bind(event.time)
-        .bind(event.traceparent.clone())
-        .bind(&event.data[..])
-        .bind(storable(self.reason))
-        .bind(self.attempts)
-        .bind(self.held)
-        .bind(self.replay)
+        .bind_all((consumer, event.topic, event.log_id, event.id, event.type_name.as_str()))
+        .bind_all((event.aggregate_id, event.version, event.time, event.traceparent.clone()))
+        .bind_all((&event.data[..], storable(self.reason), self.attempts, self.held, self.replay))
         .bind(self.time)
         .execute()
         .await
@@ -83,39 +77,27 @@ pub(crate) async fn list(
     after: Option<(DateTime<Utc>, Uuid)>,
     limit: i64,
 ) -> db::Result<Vec<DeadLetter>> {
-    let mut query = db
-        .query(
-            "SELECT topic, log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
-                    occurred_at, traceparent, data, reason, attempt_count, held, parked_at
-             FROM dead_letters WHERE consumer = $1",
-        )
-        .bind(consumer);
+    let mut query = db.query(SELECT).push(" WHERE consumer = ").push_bind(consumer);
     if let Some((time, id)) = after {
-        query = query
-            .push(" AND (parked_at, event_id) > (")
-            .push_bind(time)
-            .push(", ")
-            .push_bind(id)
-            .push(")");
+        query = query.push(" AND (parked_at, event_id) > (");
+        query = query.push_bind_all((time, id)).push(")");
     }
     query.push(" ORDER BY parked_at, event_id LIMIT ").push_bind(limit).fetch_all().await
 }
 
+/// All dead letters, for a promotion.
+pub(crate) async fn all(db: &Db) -> db::Result<Vec<DeadLetter>> {
+    db.query(SELECT).push(" ORDER BY consumer, topic, log_id").fetch_all().await
+}
+
 /// Marks the dead letters of a key for replay. Returns their number.
 pub(crate) async fn mark_for_replay(db: &Db, consumer: &str, key: Uuid) -> db::Result<u64> {
-    db.transact(|mut tx| async move {
-        tx.query("UPDATE dead_letters SET replay = $1 WHERE consumer = $2 AND aggregate_id = $3")
-            .bind(true)
-            .bind(consumer)
-            .bind(key)
-            .execute()
-            .await
-    })
-    .await
+    const MARK: &str =
+        "UPDATE dead_letters SET replay = $1 WHERE consumer = $2 AND aggregate_id = $3";
+    db.execute(|tx| tx.query(MARK).bind_all((true, consumer, key))).await
 }
 
 impl Scope {
-    /// The keys that have dead letters.
     pub async fn blocked_keys(self, read: impl Read<'_>) -> db::Result<HashSet<Uuid>> {
         let rows: Vec<(Uuid,)> = self
             .query(
@@ -168,9 +150,7 @@ impl Scope {
 pub(crate) async fn delete(tx: &mut Tx, consumer: &str, event: &Received) -> db::Result<bool> {
     let deleted = tx
         .query("DELETE FROM dead_letters WHERE consumer = $1 AND topic = $2 AND log_id = $3")
-        .bind(consumer)
-        .bind(event.topic)
-        .bind(event.log_id)
+        .bind_all((consumer, event.topic, event.log_id))
         .execute()
         .await?;
     Ok(deleted == 1)
@@ -189,10 +169,7 @@ pub(crate) async fn replay_failed(
             "UPDATE dead_letters SET replay = $1
              WHERE consumer = $2 AND topic = $3 AND aggregate_id = $4",
         )
-        .bind(false)
-        .bind(consumer)
-        .bind(event.topic)
-        .bind(event.aggregate_id)
+        .bind_all((false, consumer, event.topic, event.aggregate_id))
         .execute()
         .await?;
         tx.query(
@@ -200,11 +177,7 @@ pub(crate) async fn replay_failed(
              SET reason = $1, held = $2, attempt_count = attempt_count + 1
              WHERE consumer = $3 AND topic = $4 AND log_id = $5",
         )
-        .bind(reason)
-        .bind(false)
-        .bind(consumer)
-        .bind(event.topic)
-        .bind(event.log_id)
+        .bind_all((reason, false, consumer, event.topic, event.log_id))
         .execute()
         .await
         .map(drop)

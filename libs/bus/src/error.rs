@@ -2,7 +2,6 @@
 
 use tonic::Code;
 
-/// An error of the bus.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A topic is unknown, listed twice or owned by another service; or its content is not what it should be.
@@ -14,7 +13,6 @@ pub enum Error {
     /// Kafka failed or is unreachable.
     #[error("Kafka: {0}")]
     Kafka(String),
-    /// The database failed.
     #[error(transparent)]
     Db(#[from] db::Error),
 }

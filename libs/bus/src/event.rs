@@ -7,7 +7,6 @@ use prost::{Message, Name};
 
 use crate::{Fault, Topic};
 
-/// An event to publish.
 #[derive(Clone, Debug)]
 pub struct Event {
     pub(crate) topic: Topic,
@@ -19,7 +18,6 @@ pub struct Event {
 
 impl Event {
     /// An event of the aggregate `aggregate_id`, whose row got `version` in the same transaction.
-    #[must_use]
     pub fn new<M: Message + Name>(
         topic: &Topic,
         aggregate_id: Uuid,
@@ -38,25 +36,20 @@ pub struct Received {
     pub log_id: i64,
     /// `ce_id`: the same in every delivery.
     pub id: Uuid,
-    /// The name of its topic.
     pub topic: &'static str,
     /// `ce_type`: the message's full name.
     pub type_name: String,
-    /// The key.
     pub aggregate_id: Uuid,
     /// `ce_sequence`: the aggregate's version.
     pub version: i64,
-    /// `ce_time`.
     pub time: DateTime<Utc>,
     /// The W3C trace context of the change.
     pub traceparent: Option<String>,
-    /// The protobuf bytes.
     pub data: Bytes,
 }
 
 impl Received {
     /// Whether this is an `M`.
-    #[must_use]
     pub fn is<M: Name>(&self) -> bool {
         self.type_name == M::full_name()
     }
@@ -64,18 +57,14 @@ impl Received {
     /// Decodes an `M`. Another type, or bytes that cannot be decoded, are a permanent fault.
     pub fn decode<M: Message + Name + Default>(&self) -> Result<M, Fault> {
         if !self.is::<M>() {
-            return Err(Fault::Permanent(format!(
-                "event type is {}, expected {}",
-                self.type_name,
-                M::full_name()
-            )));
+            let (found, expected) = (&self.type_name, M::full_name());
+            return Err(Fault::Permanent(format!("event type is {found}, expected {expected}")));
         }
         M::decode(self.data.clone())
             .map_err(|e| Fault::Permanent(format!("cannot decode {}: {e}", self.type_name)))
     }
 
     /// `event` as read from a log, for tests of handlers and projections.
-    #[must_use]
     pub fn testing(event: &Event) -> Self {
         let clock = ids::Clock::system();
         Self {

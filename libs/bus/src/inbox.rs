@@ -77,11 +77,8 @@ pub(crate) async fn record(tx: &mut Tx, consumer: &str, ids: &[Uuid]) -> db::Res
 pub(crate) async fn prune(db: &Db, consumer: &str) -> db::Result<u64> {
     let before = (db.clock().now() - RETENTION).timestamp_millis();
     let oldest = Uuid::from_u128(u128::try_from(before).unwrap_or(0) << TIME_SHIFT);
-    db.transact(|mut tx| async move {
-        let query = tx.query("DELETE FROM inbox WHERE consumer = $1 AND highest < $2");
-        query.bind(consumer).bind(oldest).execute().await
-    })
-    .await
+    const DELETE: &str = "DELETE FROM inbox WHERE consumer = $1 AND highest < $2";
+    db.execute(|tx| tx.query(DELETE).bind_all((consumer, oldest))).await
 }
 
 /// Groups sorted ids by minute.

@@ -57,7 +57,6 @@ pub(crate) fn partition_range(partition: i32) -> (i64, i64) {
     (position(partition, 0), position(partition + 1, 0))
 }
 
-/// A Kafka cluster.
 #[derive(Clone, Debug)]
 pub(crate) struct Kafka {
     config: Config,
@@ -100,7 +99,6 @@ impl Kafka {
         client
     }
 
-    /// The name of a topic on the broker.
     fn topic_name(&self, topic: &str) -> String {
         format!("{}{topic}", self.config.prefix)
     }

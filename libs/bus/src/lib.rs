@@ -94,16 +94,13 @@ impl Bus {
         let mut topics = BTreeMap::new();
         for (produced, db) in services {
             for topic in produced {
-                if topic.producer != db.service() {
-                    return Err(Error::Topic(format!(
-                        "topic {} is produced by {}, not by {}",
-                        topic.name,
-                        topic.producer,
-                        db.service()
-                    )));
+                let (name, producer, service) = (topic.name, topic.producer, db.service());
+                if producer != service {
+                    let text = format!("topic {name} is produced by {producer}, not by {service}");
+                    return Err(Error::Topic(text));
                 }
-                if topics.insert(topic.name, (*topic, Log::Table(db.clone()))).is_some() {
-                    return Err(Error::Topic(format!("topic {} is listed twice", topic.name)));
+                if topics.insert(name, (*topic, Log::Table(db.clone()))).is_some() {
+                    return Err(Error::Topic(format!("topic {name} is listed twice")));
                 }
             }
         }
@@ -128,16 +125,12 @@ impl Bus {
     }
 
     /// The relay of one service's outbox. Returns `None` if the bus reads event logs.
-    #[must_use]
     pub fn relay(&self, db: Db) -> Option<Relay> {
         Some(Relay::new(self.cluster()?, db, self.shared.relays.clone()))
     }
 
     /// Creates the topics that are missing on Kafka, and the dead-letter topics of these consumers. Does nothing if the
     /// bus reads event logs.
-    ///
-    /// # Errors
-    /// If the cluster refuses or is unreachable.
     pub async fn create_topics(&self, consumers: &[Consumes]) -> Result<Vec<Created>, Error> {
         let Some(kafka) = self.cluster() else { return Ok(Vec::new()) };
         let names: Vec<&str> = self.shared.topics.keys().copied().collect();
@@ -159,9 +152,6 @@ impl Bus {
     }
 
     /// A consumer named `name` that applies the events of `topics` to `db`, from the first event of each topic.
-    ///
-    /// # Errors
-    /// If a topic is not on this bus.
     pub fn consumer<H: Handler>(
         &self,
         name: &'static str,

@@ -75,9 +75,7 @@ pub(crate) async fn read(
                     occurred_at, traceparent, data
              FROM event_log WHERE topic = $1 AND id >= $2 ORDER BY id LIMIT $3",
         )
-        .bind(topic.name)
-        .bind(from)
-        .bind(limit)
+        .bind_all((topic.name, from, limit))
         .fetch_all()
         .await?;
     Ok(rows.into_iter().map(|row| row.received(topic.name)).collect())
@@ -97,8 +95,7 @@ pub(crate) async fn count_after(db: &Db, topic: &str, log_id: i64) -> db::Result
         "SELECT count(*) FROM
          (SELECT 1 FROM event_log WHERE topic = $1 AND id > $2 LIMIT 10000) AS later",
     )
-    .bind(topic)
-    .bind(log_id)
+    .bind_all((topic, log_id))
     .fetch_scalar()
     .await
 }

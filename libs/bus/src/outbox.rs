@@ -57,7 +57,7 @@ impl AtCommit for Pending {
         }
         let rows = self.rows.iter().map(|(topic, row)| (topic.name, row));
         match tx.db().is_relayed() {
-            true => insert(tx, Table::OUTBOX, rows).await?,
+            true => insert(tx, Table::Outbox, rows).await?,
             false => {
                 tx.advisory_lock("event_log").await?;
                 insert(tx, Table::EventLog, rows).await?;
@@ -69,11 +69,11 @@ impl AtCommit for Pending {
     }
 }
 
-/// Publishes a copy of an event, with its own id, to another topic when `tx` commits.
+/// Publishes a copy of an event, which keeps its id, to another topic when `tx` commits.
 pub(crate) async fn copy(tx: &mut Tx, topic: &str, event: &Received) -> db::Result<()> {
     // The outbox holds an event once, even if it is a dead letter of two consumers.
     let row = Row::from(event);
-    insert(tx, Table::Outbox { skip_existing: true }, [(topic, &row)].into_iter()).await?;
+    insert(tx, Table::OutboxOnce, [(topic, &row)].into_iter()).await?;
     let db = tx.db().clone();
     tx.after_commit(move || db.note_appended());
     Ok(())
@@ -82,11 +82,9 @@ pub(crate) async fn copy(tx: &mut Tx, topic: &str, event: &Received) -> db::Resu
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Table {
     EventLog,
-    Outbox { skip_existing: bool },
-}
-
-impl Table {
-    pub const OUTBOX: Table = Table::Outbox { skip_existing: false };
+    Outbox,
+    /// Skips events that the outbox holds already.
+    OutboxOnce,
 }
 
 /// Inserts rows with their topics. Their ids are in the order of `rows`; `log_id` is ignored.
@@ -102,35 +100,23 @@ pub(crate) async fn insert<'a>(
                 "INSERT INTO event_log (event_id, topic, type, aggregate_id, aggregate_version,
                                         occurred_at, traceparent, data) VALUES "
             }
-            Table::Outbox { .. } => {
+            Table::Outbox | Table::OutboxOnce => {
                 "INSERT INTO outbox (event_id, topic, type, aggregate_id, aggregate_version,
                                      occurred_at, traceparent, data, lane) VALUES "
             }
         });
         for (i, (topic, row)) in rows.iter().enumerate() {
-            insert = insert
-                .push(if i == 0 { "(" } else { ", (" })
-                .push_bind(row.event_id)
-                .push(", ")
-                .push_bind(*topic)
-                .push(", ")
-                .push_bind(row.type_name.as_str())
-                .push(", ")
-                .push_bind(row.aggregate_id)
-                .push(", ")
-                .push_bind(row.aggregate_version)
-                .push(", ")
-                .push_bind(row.occurred_at)
-                .push(", ")
-                .push_bind(row.traceparent.clone())
-                .push(", ")
-                .push_bind(row.data.as_slice());
+            let values = (row.event_id, *topic, row.type_name.as_str(), row.aggregate_id);
+            insert = insert.push(if i == 0 { "(" } else { ", (" }).push_bind_all(values);
+            let (traceparent, data) = (row.traceparent.clone(), row.data.as_slice());
+            let values = (row.aggregate_version, row.occurred_at, traceparent, data);
+            insert = insert.push(", ").push_bind_all(values);
             if table != Table::EventLog {
                 insert = insert.push(", ").push_bind(lane_of(topic, row.aggregate_id));
             }
             insert = insert.push(")");
         }
-        if table == (Table::Outbox { skip_existing: true }) {
+        if table == Table::OutboxOnce {
             insert = insert.push(" ON CONFLICT DO NOTHING");
         }
         insert.execute().await?;

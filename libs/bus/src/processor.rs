@@ -3,7 +3,6 @@
 
 mod apply;
 mod failure;
-mod handle;
 mod metrics;
 mod replay;
 
@@ -177,7 +176,7 @@ impl<'a, H: Handler> Processor<'a, H> {
         Ok(Step::Processed)
     }
 
-    /// The events after the cursor. The inner error says why they cannot be read.
+    /// The events after the cursor. The inner error is the reason why they cannot be read.
     async fn read(&mut self, at: Cursor) -> db::Result<Result<Vec<Received>, String>> {
         let log = match &mut self.source {
             Source::Log(log, _) => *log,
@@ -214,16 +213,13 @@ impl<'a, H: Handler> Processor<'a, H> {
     }
 
     fn contradiction(&self, at: Cursor) -> String {
+        let Cursor { log_id, event_id } = at;
+        let (producer, consumer, topic) = (self.topic.producer, self.consumer(), self.topic.name);
         format!(
-            "the log of {} does not contain event {} at {}, the last one applied: one of the two databases was \
-             restored to a different moment. Restore both to the same moment; or accept the difference and set the \
-             cursor (table consumer_cursors, consumer {:?}, topic {:?}) to an event of the log, or delete its row to \
-             apply the whole log again",
-            self.topic.producer,
-            at.event_id,
-            at.log_id,
-            self.consumer(),
-            self.topic.name
+            "the log of {producer} does not contain event {event_id} at {log_id}, the last one applied: one of the two \
+             databases was restored to a different moment. Restore both to the same moment; or accept the difference \
+             and set the cursor (table consumer_cursors, consumer {consumer:?}, topic {topic:?}) to an event of the \
+             log, or delete its row to apply the whole log again"
         )
     }
 

@@ -3,7 +3,7 @@
 //! - Events keep their ids, and their order within a key. They are published through the outbox and the relay, as all
 //!   events are.
 //! - A cursor in a log becomes one cursor per partition, so consumers continue after the last event applied, however
-//!   old it is. (The inbox alone would not do: it deletes old ids.) This needs complete topics, so the events are
+//!   old it is. (The inbox alone is not sufficient: it deletes old ids.) This needs complete topics, so the events are
 //!   published here and not by the next server.
 //! - Events that an interrupted attempt has published are not published again.
 
@@ -29,7 +29,6 @@ pub struct Promotion {
     services: Vec<Service>,
 }
 
-/// One service's databases.
 struct Service {
     source: Db,
     target: Db,
@@ -38,7 +37,6 @@ struct Service {
 impl Promotion {
     /// From the log in the first database of each pair, through the outbox in the second, to `bus`, which is on Kafka
     /// and whose topics exist.
-    #[must_use]
     pub fn new(bus: Bus, databases: Vec<(Db, Db)>) -> Self {
         let service = |(source, target)| Service { source, target };
         Self { bus, services: databases.into_iter().map(service).collect() }

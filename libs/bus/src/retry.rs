@@ -22,7 +22,6 @@ impl Default for Retry {
 impl Retry {
     /// The delay after failure number `failures` (from 1): exponential, with `jitter` (0 to 1) choosing from its upper
     /// half, so that consumers do not retry in step.
-    #[must_use]
     pub fn delay(&self, failures: u32, jitter: f64) -> Duration {
         let doubled = self.initial.saturating_mul(1 << failures.saturating_sub(1).min(20));
         doubled.min(self.max).mul_f64(0.5 + jitter.clamp(0.0, 1.0) / 2.0)

@@ -1,6 +1,5 @@
 //! `agon.event.v1.EventService`: the stream of events, projected for the caller, and the dead letters for operators.
 
-mod cursor;
 mod dead_letters;
 mod filter;
 mod subscription;
@@ -23,13 +22,11 @@ use crate::{Bus, Error, Received};
 use subscription::Subscription;
 
 /// The gRPC service over the events of `bus`. Cursors and page tokens are authenticated with `key`.
-#[must_use]
 pub fn server(bus: Bus, key: PageKey) -> EventServiceServer<impl EventService> {
     server_with(bus, key, HEARTBEAT)
 }
 
 /// [`server`] with another interval of heartbeats: responses without an event that an idle subscription gets.
-#[must_use]
 pub fn server_with(
     bus: Bus,
     key: PageKey,
@@ -111,13 +108,9 @@ fn unavailable(error: &Error) -> Status {
     match transient {
         true => {
             tracing::warn!(%error, "reading event log failed");
-            let retry_after = Duration::from_secs(1);
-            rpc::status::retry(
-                tonic::Code::Unavailable,
-                "EVENTS_UNAVAILABLE",
-                "the event log is temporarily unavailable",
-                retry_after,
-            )
+            let text = "the event log is temporarily unavailable";
+            let code = tonic::Code::Unavailable;
+            rpc::status::retry(code, "EVENTS_UNAVAILABLE", text, Duration::from_secs(1))
         }
         false => rpc::status::internal(error),
     }

@@ -31,27 +31,20 @@ pub struct Topic {
 
 impl Topic {
     /// A topic without types or projection.
-    #[must_use]
     pub const fn new(name: &'static str, producer: &'static str) -> Self {
         Self { name, producer, key: "", types: &[], projection: None }
     }
 
-    /// Sets [`Topic::key`].
-    #[must_use]
     pub const fn key(mut self, key: &'static str) -> Self {
         self.key = key;
         self
     }
 
-    /// Sets [`Topic::types`].
-    #[must_use]
     pub const fn types(mut self, types: &'static [&'static str]) -> Self {
         self.types = types;
         self
     }
 
-    /// Sets [`Topic::projection`].
-    #[must_use]
     pub const fn projection(mut self, projection: Projection) -> Self {
         self.projection = Some(projection);
         self

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use super::security::{self, OWN_KEYS, Sasl, Tls};
 use crate::Error;
 
-/// The configuration of events: embedded logs or a Kafka cluster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
@@ -53,13 +52,11 @@ const MAX_PREFIX: usize = 100;
 
 impl Config {
     /// The default configuration with this URL.
-    #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), ..Self::default() }
     }
 
     /// Whether events go to Kafka.
-    #[must_use]
     pub fn is_kafka(&self) -> bool {
         self.url != "embedded:"
     }

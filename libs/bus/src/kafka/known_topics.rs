@@ -11,24 +11,19 @@ use tokio::time::Instant;
 use crate::Error;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often to look up missing topics again.
 const RECHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Topics are without the installation's prefix.
 #[derive(Default)]
 pub(super) struct KnownTopics {
     existing: BTreeSet<String>,
-    missing: BTreeSet<String>,
+    pub missing: BTreeSet<String>,
     /// Missing in the previous check too: a topic that was just created is not known to all brokers at once.
     missing_before: BTreeSet<String>,
     checked: Option<Instant>,
 }
 
 impl KnownTopics {
-    pub fn missing(&self) -> &BTreeSet<String> {
-        &self.missing
-    }
-
     /// Topics that were missing in two checks, to be reported.
     pub fn missing_twice(&self) -> BTreeSet<String> {
         self.missing.intersection(&self.missing_before).cloned().collect()
@@ -43,7 +38,6 @@ impl KnownTopics {
         !self.missing_before.is_empty()
     }
 
-    /// Forgets which topics exist.
     pub fn clear(&mut self) {
         self.existing.clear();
     }

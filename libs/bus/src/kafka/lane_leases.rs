@@ -18,7 +18,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 pub(super) struct LaneLeases {
     owner: String,
     held: Vec<Held>,
-    due: Instant,
+    /// When [`LaneLeases::renew`] must be called next.
+    pub due: Instant,
 }
 
 struct Held {
@@ -28,7 +29,6 @@ struct Held {
     expires: Instant,
 }
 
-/// The name of a lane's lease.
 pub(crate) fn lease_name(lane: i64) -> String {
     format!("relay/{lane}")
 }
@@ -36,15 +36,6 @@ pub(crate) fn lease_name(lane: i64) -> String {
 impl LaneLeases {
     pub fn new(db: &Db) -> Self {
         Self { owner: db.clock().new_id().to_string(), held: Vec::new(), due: Instant::now() }
-    }
-
-    /// When [`LaneLeases::renew`] must be called next.
-    pub fn due(&self) -> Instant {
-        self.due
-    }
-
-    pub fn is_due(&self) -> bool {
-        Instant::now() >= self.due
     }
 
     /// The lanes whose leases have not expired.

@@ -13,7 +13,6 @@ use tokio::time::Instant;
 
 /// How often to ask the database which transactions have ended.
 const CHECK_INTERVAL: Duration = Duration::from_millis(30);
-/// How often to read the whole outbox.
 const FULL_SCAN_INTERVAL: Duration = Duration::from_secs(300);
 
 #[derive(Default)]
@@ -21,7 +20,7 @@ pub(super) struct LowerBound {
     id: i64,
     /// Becomes the bound once every transaction before its number has ended.
     pending: Option<Pending>,
-    /// The latest one after `pending`.
+    /// The latest bound that was noted after `pending`.
     next: Option<Pending>,
     /// The first and last of the consecutive ids that were sent last.
     sent: Option<(i64, i64)>,

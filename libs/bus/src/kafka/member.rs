@@ -47,7 +47,6 @@ fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
     list.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect()
 }
 
-/// Joins the group of the consumer `name`.
 pub(super) fn join(
     kafka: &Kafka,
     name: &str,

@@ -81,11 +81,8 @@ pub(super) async fn delete(db: &Db, ids: &[i64]) -> Result<Option<i64>, Error> {
 
 /// Records that an event can never be published. Later events of its key are not published either.
 pub(super) async fn refuse(db: &Db, id: i64, reason: &str) -> Result<(), Error> {
-    let refuse = db.transact(|mut tx| async move {
-        let query = tx.query("UPDATE outbox SET refusal = $1 WHERE id = $2");
-        query.bind(reason).bind(id).execute().await
-    });
-    refuse.await.map(drop).map_err(Error::from)
+    const REFUSE: &str = "UPDATE outbox SET refusal = $1 WHERE id = $2";
+    Ok(db.execute(|tx| tx.query(REFUSE).bind_all((reason, id))).await.map(drop)?)
 }
 
 /// The topics and keys that have a refused event.

@@ -154,16 +154,14 @@ impl Partition {
     }
 
     fn contradiction(&self, at: Cursor, problem: &str) -> String {
+        let (event_id, offset) = (at.event_id, offset_of(at.log_id));
+        let Self { name, number, topic, .. } = self;
         format!(
-            "event {} at offset {} of {} partition {} was the last one applied, {problem}: the topic was recreated, \
-             or the consumer's database was restored to a different moment. Restore both; or accept the difference \
-             and delete the consumer's row for {}/{} in consumer_cursors to apply the whole partition again",
-            at.event_id,
-            offset_of(at.log_id),
-            self.name,
-            self.number,
-            self.topic.name,
-            self.number,
+            "event {event_id} at offset {offset} of {name} partition {number} was the last one applied, {problem}: the \
+             topic was recreated, or the consumer's database was restored to a different moment. Restore both; or \
+             accept the difference and delete the consumer's row for {}/{number} in consumer_cursors to apply the \
+             whole partition again",
+            topic.name
         )
     }
 

@@ -64,7 +64,6 @@ impl Reader {
         }
     }
 
-    /// Waits for a message.
     pub async fn wait(&mut self) {
         if self.buffered.is_none() {
             match self.consumer.recv().await {

@@ -98,7 +98,6 @@ impl Relay {
     }
 }
 
-/// The state of a running relay.
 struct Publisher<'a> {
     relay: &'a Relay,
     stop: Stop<'a>,
@@ -144,7 +143,7 @@ impl<'a> Publisher<'a> {
     }
 
     async fn round(&mut self) -> Result<Round, Error> {
-        if self.leases.is_due() {
+        if Instant::now() >= self.leases.due {
             self.renew_leases().await?;
         }
         self.announce_appends().await?;
@@ -171,7 +170,7 @@ impl<'a> Publisher<'a> {
         let in_flight = batch.ids().chain(published.ids.iter().copied());
         let in_flight: Vec<i64> = in_flight.filter(|id| *id > up_to).collect();
         let scan = self.scan;
-        let topics = self.topics.missing().iter().cloned().collect();
+        let topics = self.topics.missing.iter().cloned().collect();
         let refused_keys = !self.refused.is_empty();
         let exclude = Exclude { up_to, in_flight: &in_flight, topics, refused_keys };
         let (rows, deleted, delivered) = tokio::join!(
@@ -230,7 +229,6 @@ impl<'a> Publisher<'a> {
         Ok(())
     }
 
-    /// Reads from the first row again.
     fn rescan(&mut self) {
         self.bound.reset();
         self.scan += 1;
@@ -270,7 +268,7 @@ impl<'a> Publisher<'a> {
     /// Waits for an append in any process, for the next renewal of the leases, or for the stop.
     async fn wait(&mut self) {
         let poll = if self.announcements.is_some() { POLL_LISTENING } else { POLL };
-        let mut until = (Instant::now() + poll).min(self.leases.due());
+        let mut until = (Instant::now() + poll).min(self.leases.due);
         if self.announce {
             until = until.min(self.announced + COALESCE);
         }

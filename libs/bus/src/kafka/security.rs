@@ -34,16 +34,12 @@ pub struct Sasl {
     pub password: Option<String>,
 }
 
-/// SASL mechanisms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mechanism {
-    /// In plain text.
     #[serde(rename = "PLAIN")]
     Plain,
-    /// SCRAM with SHA-256.
     #[serde(rename = "SCRAM-SHA-256")]
     ScramSha256,
-    /// SCRAM with SHA-512.
     #[default]
     #[serde(rename = "SCRAM-SHA-512")]
     ScramSha512,

@@ -25,7 +25,6 @@ pub struct Created {
     pub new: bool,
 }
 
-/// The first error that a client reports.
 #[derive(Default)]
 struct FirstError(OnceLock<String>);
 
@@ -98,7 +97,7 @@ impl Kafka {
         Ok(created)
     }
 
-    /// Adds the cause: a request that timed out does not say that authentication failed, for example.
+    /// Adds the cause: the error of a request that timed out does not mention, for example, a failed authentication.
     async fn with_cause(&self, error: &KafkaError) -> Error {
         let client = self.client();
         let reason = tokio::task::spawn_blocking(move || {

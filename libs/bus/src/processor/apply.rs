@@ -1,9 +1,11 @@
 //! One transaction: events are applied and the cursor moves with them.
 
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
 use db::Tx;
+use futures_util::FutureExt as _;
 
 use super::Processor;
 use crate::cursor::{self, Cursor};
@@ -14,7 +16,6 @@ use crate::{Fault, Received, inbox};
 /// A transaction takes no further event after this time: on SQLite it locks out the service's own writes.
 const BATCH_TIME: Duration = Duration::from_millis(50);
 
-/// The result of one transaction.
 pub(super) enum Applied {
     /// The cursor is now at this event.
     To(Cursor),
@@ -120,4 +121,29 @@ impl<H: Handler> Processor<'_, H> {
         let letter = NewDeadLetter { event, reason, attempts: 0, held: true, replay: false, time };
         letter.insert(tx, self.consumer()).await
     }
+
+    /// Calls the handler in the trace of the event. A panic is a [`Fault::Retry`].
+    pub(super) async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
+        if event.type_name.is_empty() {
+            return Err(Fault::permanent(
+                "not an event: its key, its value or a ce_ header is missing or invalid",
+            ));
+        }
+        let mut context = rpc::Context::continuing(event.traceparent.as_deref());
+        context.start(self.span(event));
+        let handled = context.clone().scope(self.application.handler.handle(tx, event));
+        let handled = AssertUnwindSafe(handled).catch_unwind().await;
+        let handled = handled.unwrap_or_else(|panic| {
+            Err(Fault::Retry(format!("panicked: {}", panic_message(&*panic))))
+        });
+        if handled.is_err() {
+            context.fail("the event was not applied");
+        }
+        handled
+    }
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

@@ -2,19 +2,16 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use chrono::{DateTime, Utc};
 use db::Tx;
 use db::promotion::{Progress, progress, save_progress};
 use ids::Uuid;
 
 use super::topic_index::{TopicIndex, each};
-use super::{OnProgress, Promotion, Service};
-use crate::dead_letters::NewDeadLetter;
+use super::{OnProgress, Promotion};
+use crate::dead_letters::{self, DeadLetter, NewDeadLetter};
 use crate::kafka::{Kafka, partition_of, partition_range};
-use crate::log::Row;
 use crate::{Error, Received, Topic, inbox, outbox};
 
-/// The name of the step.
 const STEP: &str = "consumers";
 
 /// A consumer's cursor in a topic on Kafka.
@@ -24,19 +21,6 @@ struct TopicCursor {
     last: Vec<(i32, i64, Uuid)>,
     /// Applied events that a relay published again after that position.
     duplicates: Vec<Uuid>,
-}
-
-db::record! {
-    struct DeadLetter {
-        consumer: String,
-        topic: String,
-        reason: String,
-        attempt_count: i64,
-        held: bool,
-        replay: bool,
-        parked_at: DateTime<Utc>,
-        ..row: Row,
-    }
 }
 
 impl Promotion {
@@ -54,17 +38,19 @@ impl Promotion {
             if progress(&service.target, STEP).await?.done {
                 continue;
             }
+            let log_cursors: Vec<(String, String, i64)> = service
+                .source
+                .query("SELECT consumer, topic, log_id FROM consumer_cursors WHERE log_id > 0")
+                .fetch_all()
+                .await?;
             let mut cursors = Vec::new();
-            for (consumer, topic, log_id) in service.log_cursors().await? {
+            for (consumer, topic, log_id) in log_cursors {
                 let Some((topic, source, index)) = indexes.get(topic.as_str()) else { continue };
                 let mut unread = HashSet::new();
-                each(source, topic, log_id + 1, |event| {
-                    unread.insert(event.id);
-                })
-                .await?;
+                each(source, topic, log_id + 1, |event| _ = unread.insert(event.id)).await?;
                 cursors.push((consumer, topic, topic_cursor(index, &unread)));
             }
-            let letters = service.dead_letters().await?;
+            let letters = dead_letters::all(&service.source).await?;
             let (cursors, letters, indexes) = (&cursors, &letters, &indexes);
             let moved = service.target.transact(|mut tx| async move {
                 for (consumer, topic, cursor) in cursors {
@@ -80,27 +66,6 @@ impl Promotion {
             moved.await?;
         }
         Ok(count)
-    }
-}
-
-impl Service {
-    async fn log_cursors(&self) -> db::Result<Vec<(String, String, i64)>> {
-        self.source
-            .query("SELECT consumer, topic, log_id FROM consumer_cursors WHERE log_id > 0")
-            .fetch_all()
-            .await
-    }
-
-    async fn dead_letters(&self) -> db::Result<Vec<DeadLetter>> {
-        self.source
-            .query(
-                "SELECT consumer, topic, log_id, event_id, type AS type_name, aggregate_id,
-                        aggregate_version, occurred_at, traceparent, data, reason, attempt_count,
-                        held, replay, parked_at
-                 FROM dead_letters ORDER BY consumer, topic, log_id",
-            )
-            .fetch_all()
-            .await
     }
 }
 
@@ -139,11 +104,7 @@ async fn insert_cursor(
             "INSERT INTO consumer_cursors (consumer, topic, log_id, event_id, updated_at)
              VALUES ($1, $2, $3, $4, $5)",
         )
-        .bind(consumer)
-        .bind(format!("{}/{partition}", topic.name))
-        .bind(*position)
-        .bind(*event_id)
-        .bind(now)
+        .bind_all((consumer, format!("{}/{partition}", topic.name), *position, *event_id, now))
         .execute()
         .await?;
     }
@@ -172,13 +133,10 @@ async fn insert_dead_letter(
     };
     new.insert(tx, &letter.consumer).await?;
     // Held events have no copy in the dead-letter topic.
-    match letter.held {
-        true => Ok(()),
-        false => {
-            let name = Kafka::dead_letter_topic(topic, &letter.consumer);
-            outbox::copy(tx, &name, &event).await
-        }
+    if !letter.held {
+        outbox::copy(tx, &Kafka::dead_letter_topic(topic, &letter.consumer), &event).await?;
     }
+    Ok(())
 }
 
 #[cfg(test)]

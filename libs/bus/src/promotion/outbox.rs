@@ -11,7 +11,6 @@ use crate::outbox::{Table, insert};
 
 /// Events of one transaction.
 const BATCH: i64 = 2000;
-/// The name of the step.
 const STEP: &str = "event_log";
 
 impl Promotion {
@@ -64,8 +63,7 @@ impl Service {
                             aggregate_version, occurred_at, traceparent, data
                      FROM event_log WHERE id > $1 ORDER BY id LIMIT $2",
                 )
-                .bind(at.cursor)
-                .bind(BATCH)
+                .bind_all((at.cursor, BATCH))
                 .fetch_all()
                 .await?;
             let count = i64::try_from(rows.len()).unwrap_or(BATCH);
@@ -74,7 +72,7 @@ impl Service {
             let rows = &rows;
             self.target
                 .transact(|mut tx| async move {
-                    insert(&mut tx, Table::OUTBOX, rows.iter().map(|r| (r.topic.as_str(), &r.row)))
+                    insert(&mut tx, Table::Outbox, rows.iter().map(|r| (r.topic.as_str(), &r.row)))
                         .await?;
                     save_progress(&mut tx, STEP, next).await
                 })

@@ -56,11 +56,8 @@ impl Promotion {
             let index = self.index(&topic).await?;
             let published: Vec<Uuid> = index.first_position.into_keys().collect();
             for ids in published.chunks(CHUNK) {
-                let delete = target.transact(|mut tx| async move {
-                    let query = tx.query("DELETE FROM outbox WHERE event_id");
-                    query.push_in(ids.iter().copied()).execute().await
-                });
-                delete.await?;
+                let delete = "DELETE FROM outbox WHERE event_id";
+                target.execute(|tx| tx.query(delete).push_in(ids.iter().copied())).await?;
             }
         }
         Ok(())

@@ -57,10 +57,7 @@ impl Promotion {
         for (topic, source) in self.topics() {
             let index = self.index(&topic).await?;
             let mut foreign: HashSet<Uuid> = index.first_position.into_keys().collect();
-            each(&source, &topic, 1, |event| {
-                foreign.remove(&event.id);
-            })
-            .await?;
+            each(&source, &topic, 1, |event| _ = foreign.remove(&event.id)).await?;
             if !foreign.is_empty() {
                 return Err(Error::Topic(format!(
                     "topic {} is not empty: it contains {} events that are not from this data directory",

@@ -36,24 +36,20 @@ pub(super) async fn list(
         }
         let from = after.as_ref().and_then(|after| page_start(after, consumer.name));
         let letters = dead_letters::list(&consumer.db, consumer.name, from, size + 1).await;
-        for letter in letters.map_err(|e| unavailable(&e.into()))? {
-            found.push((letter.parked_at, letter.row.event_id, consumer.name, letter));
-        }
+        found.extend(letters.map_err(|e| unavailable(&e.into()))?);
     }
-    found.sort_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
+    let order = |letter: &dead_letters::DeadLetter| (letter.parked_at, letter.row.event_id);
+    found.sort_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.consumer.cmp(&b.consumer)));
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let more = found.len() > size;
     found.truncate(size);
-    let next = found.last().filter(|_| more).map(|(time, event_id, consumer, _)| After {
-        micros: time.timestamp_micros(),
-        event_id: *event_id,
-        consumer: (*consumer).to_owned(),
+    let next = found.last().filter(|_| more).map(|letter| After {
+        micros: letter.parked_at.timestamp_micros(),
+        event_id: letter.row.event_id,
+        consumer: letter.consumer.clone(),
     });
     Ok(ListDeadLettersResponse {
-        dead_letters: found
-            .into_iter()
-            .map(|(_, _, name, letter)| to_proto(name, letter))
-            .collect(),
+        dead_letters: found.into_iter().map(to_proto).collect(),
         next_page_token: next.map(|after| key.token(&args, &after)).unwrap_or_default(),
     })
 }
@@ -68,11 +64,11 @@ fn page_start(after: &After, consumer: &str) -> Option<(DateTime<Utc>, Uuid)> {
     Some((time, Uuid::from_u128(event)))
 }
 
-fn to_proto(consumer: &str, letter: dead_letters::DeadLetter) -> DeadLetter {
+fn to_proto(letter: dead_letters::DeadLetter) -> DeadLetter {
     let mut event = message(&letter.row.received(""));
     event.topic = letter.topic;
     DeadLetter {
-        consumer: consumer.to_owned(),
+        consumer: letter.consumer,
         event: Some(event),
         reason: letter.reason,
         attempt_count: i32::try_from(letter.attempt_count).unwrap_or(i32::MAX),

@@ -18,44 +18,22 @@ pub(super) struct Filter {
     caller: Caller,
 }
 
-/// The names to validate: none if there are too many, so that the violations fit into a response.
-fn names(list: &[String]) -> impl Iterator<Item = (usize, &String)> {
-    let count = if list.len() > MAX_NAMES { 0 } else { list.len() };
-    list[..count].iter().enumerate()
-}
-
 impl Filter {
     pub fn new(bus: &Bus, request: &SubscribeRequest, caller: Caller) -> Result<Self, Status> {
         let mut violations = Violations::default();
+        let is_requested = |topic: &&Topic| {
+            request.topics.is_empty() || request.topics.iter().any(|name| name == topic.name)
+        };
         // Sorted and deduplicated, so that the order of the list does not affect the cursor.
-        let mut topics: Vec<Topic> = Vec::new();
-        for topic in bus.topics() {
-            if request.topics.is_empty() || request.topics.iter().any(|name| name == topic.name) {
-                topics.push(*topic);
-            }
-        }
-        if request.topics.len() > MAX_NAMES {
-            violations.add("topics", "has more than 100 topics; leave it empty for all topics");
-        }
-        for (i, name) in names(&request.topics) {
-            if !bus.topics().any(|topic| topic.name == name) {
-                violations.add(
-                    format!("topics[{i}]"),
-                    "is not a topic; topics are named agon.<aggregate>.v1 and listed in the event catalogue",
-                );
-            }
-        }
-        if request.types.len() > MAX_NAMES {
-            violations.add("types", "has more than 100 types; leave it empty for all types");
-        }
-        for (i, name) in names(&request.types) {
-            if !topics.iter().any(|topic| topic.types.contains(&name.as_str())) {
-                violations.add(
-                    format!("types[{i}]"),
-                    "is not a type of these topics; types are full names such as agon.event.v1.SubmissionJudged",
-                );
-            }
-        }
+        let topics: Vec<Topic> = bus.topics().filter(is_requested).copied().collect();
+        check_names(&mut violations, "topics", &request.topics, |name| {
+            let unknown = "is not a topic; topics are named agon.<aggregate>.v1 and listed in the event catalogue";
+            (!bus.topics().any(|topic| topic.name == name)).then_some(unknown)
+        });
+        check_names(&mut violations, "types", &request.types, |name| {
+            let unknown = "is not a type of these topics; types are full names such as agon.event.v1.SubmissionJudged";
+            (!topics.iter().any(|topic| topic.types.contains(&name))).then_some(unknown)
+        });
         let key = match request.key.as_str() {
             "" => None,
             text => ids::parse(text).or_else(|| {
@@ -78,5 +56,23 @@ impl Filter {
             return Some(event);
         }
         topic.projection.and_then(|project| project(&event, &self.caller))
+    }
+}
+
+/// Adds a violation for each invalid name; only one if there are too many names, so that it fits into a response.
+fn check_names(
+    violations: &mut Violations,
+    field: &str,
+    names: &[String],
+    problem: impl Fn(&str) -> Option<&'static str>,
+) {
+    if names.len() > MAX_NAMES {
+        let text = format!("has more than {MAX_NAMES} {field}; leave it empty for all {field}");
+        return violations.add(field, text);
+    }
+    for (i, name) in names.iter().enumerate() {
+        if let Some(problem) = problem(name) {
+            violations.add(format!("{field}[{i}]"), problem);
+        }
     }
 }

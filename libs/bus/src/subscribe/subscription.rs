@@ -1,6 +1,6 @@
 //! One subscription: reads the logs from its cursor until the subscriber disconnects.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +8,12 @@ use db::Db;
 use futures_util::future::select_all;
 use futures_util::{FutureExt as _, Stream, stream};
 use proto::event::{SubscribeRequest, SubscribeResponse};
-use rpc::{PageKey, page};
+use rpc::{PageKey, page, status};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::{Code, Status};
 use tracing::Instrument as _;
 
-use super::cursor::{self, Offsets};
 use super::filter::Filter;
 use super::{message, unavailable};
 use crate::kafka::{Reader, offset_of};
@@ -26,6 +25,9 @@ const READ: i64 = 100;
 const BUFFER: usize = 16;
 /// How often to poll, because another process may append.
 const POLL: Duration = Duration::from_millis(500);
+
+/// The last log id read of each topic; on Kafka, the last offset read of each `topic/partition`.
+type Offsets = BTreeMap<String, i64>;
 
 pub(super) struct Subscription {
     tables: Vec<(Topic, Db)>,
@@ -60,7 +62,7 @@ impl Subscription {
                 None => {}
             }
         }
-        let mut offsets = cursor::read(&key, &filter.topics, &request.cursor)?;
+        let mut offsets = parse_cursor(&key, &filter.topics, &request.cursor)?;
         if request.cursor.is_empty() && !request.from_start {
             for (topic, db) in &tables {
                 let last = log::last(db, topic.name).await.map_err(|e| unavailable(&e.into()))?;
@@ -83,9 +85,9 @@ impl Subscription {
             }
         }
         let appended = logs.into_iter().map(Db::appended).collect();
-        let digest = cursor::digest(&filter.topics);
+        let digest = digest(&filter.topics);
         let closing = bus.shared.closing.subscribe();
-        let subscription = Self {
+        Ok(Self {
             tables,
             reader,
             filter,
@@ -97,8 +99,7 @@ impl Subscription {
             ready: VecDeque::new(),
             heartbeat,
             heartbeat_due: Instant::now() + heartbeat,
-        };
-        Ok(subscription)
+        })
     }
 
     /// The responses, produced in a separate task: a subscriber that does not read must not suspend a query, which
@@ -128,14 +129,9 @@ impl Subscription {
     async fn next(&mut self) -> Result<SubscribeResponse, Status> {
         loop {
             if *self.closing.borrow_and_update() {
-                let message = "the server is stopping; subscribe again with the last cursor";
+                let text = "the server is stopping; subscribe again with the last cursor";
                 let retry_after = Duration::from_secs(1);
-                return Err(rpc::status::retry(
-                    Code::Unavailable,
-                    "STOPPING",
-                    message,
-                    retry_after,
-                ));
+                return Err(status::retry(Code::Unavailable, "STOPPING", text, retry_after));
             }
             if let Some(response) = self.ready.pop_front() {
                 self.heartbeat_due = Instant::now() + self.heartbeat;
@@ -204,4 +200,22 @@ impl Subscription {
         let any = select_all(appended.chain([closing]).chain(received));
         let _ = tokio::time::timeout_at(until, any).await;
     }
+}
+
+/// A cursor is valid for one set of topics, because it has an offset for each of them. It is not secret: it grants no
+/// access to events.
+fn digest(topics: &[Topic]) -> page::ArgsDigest {
+    let names: Vec<&[u8]> = topics.iter().map(|topic| topic.name.as_bytes()).collect();
+    page::digest("agon.event.v1.EventService/Subscribe", &names)
+}
+
+fn parse_cursor(key: &PageKey, topics: &[Topic], cursor: &str) -> Result<Offsets, Status> {
+    let offsets: Option<Offsets> = key.parse(&digest(topics), cursor).map_err(|_| {
+        status::invalid_argument(
+            "cursor",
+            "is not a cursor of a subscription to these topics; send the cursor of an earlier response unchanged, \
+             with the same topics",
+        )
+    })?;
+    Ok(offsets.unwrap_or_default())
 }

@@ -15,10 +15,7 @@ async fn permanent_failure_blocks_only_its_key() {
             world.update(good).await;
         }
         world.all_applied(&[bad]).await;
-        eventually("all events of the bad key are dead letters", || async {
-            world.dead_letters().await == 6
-        })
-        .await;
+        world.has_dead_letters(6).await;
         let problem = world.bus.health().unwrap_err();
         assert!(problem.contains("1 keys of agon.user.v1 blocked"), "{problem}");
         assert_eq!(world.faults.calls(bad), 2, "once in its batch, once alone; later events never");
@@ -31,7 +28,7 @@ async fn permanent_failure_blocks_only_its_key() {
         world.update(bad).await;
         world.update(good).await;
         world.all_applied(&[bad]).await;
-        eventually("the next event is held", || async { world.dead_letters().await == 7 }).await;
+        world.has_dead_letters(7).await;
         running.stop().await;
     })
     .await;
@@ -47,8 +44,7 @@ async fn eighth_failure_makes_a_dead_letter() {
         world.faults.inject(panicking, Inject::Panic);
         let running = world.start();
         world.all_applied(&[failing, panicking]).await;
-        eventually("there are two dead letters", || async { world.dead_letters().await == 2 })
-            .await;
+        world.has_dead_letters(2).await;
         let (reason, attempts): (String, i64) = world
             .reader
             .query("SELECT reason, attempt_count FROM dead_letters WHERE aggregate_id = $1")
@@ -98,9 +94,7 @@ async fn consumer_stops_during_retries() {
 async fn restored_log_stops_the_consumer() {
     World::on_each_database(async |world| {
         let id = world.user().await;
-        for _ in 0..5 {
-            world.update(id).await;
-        }
+        world.update_times(id, 5).await;
         let running = world.start();
         world.all_applied(&[]).await;
         running.stop().await;
@@ -109,13 +103,12 @@ async fn restored_log_stops_the_consumer() {
         world.auth.script("DELETE FROM event_log WHERE aggregate_version > 3").await;
         let world = world.reopen().await;
         let running = world.start();
-        eventually("the consumer is stopped", || async { world.bus.health().is_err() }).await;
-        let problem = world.bus.health().unwrap_err();
-        assert!(problem.contains(CONSUMER) && problem.contains("was restored"), "{problem}");
+        world.reports("was restored").await;
+        assert!(world.bus.health().unwrap_err().contains(CONSUMER));
 
         // An operator resets the cursor to the end of the log; no restart is needed.
         bus::reset_cursor(&world.reader, &world.auth, CONSUMER, "agon.user.v1").await.unwrap();
-        eventually("the consumer continues", || async { world.bus.health().is_ok() }).await;
+        world.recovers().await;
         world.update(id).await;
         world.all_applied(&[]).await;
         running.stop().await;
@@ -135,7 +128,7 @@ async fn replaced_event_at_the_cursor_stops_the_consumer() {
         tx.query("UPDATE event_log SET event_id = $1").bind(other).execute().await.unwrap();
         tx.commit().await.unwrap();
         let running = world.start();
-        eventually("the consumer is stopped", || async { world.bus.health().is_err() }).await;
+        world.reports("was restored").await;
         world.update(id).await;
         assert_eq!(world.seen().await[&id], 1);
         running.stop().await;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use db::testing::eventually;
+use bus::KafkaConfig;
 use rdkafka::ClientConfig;
 use rdkafka::Message as _;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -17,7 +17,6 @@ use crate::world::{CONSUMER, Inject, World, kafka_url};
 
 const TOPIC: &str = "agon.user.v1";
 
-/// The settings of a plain client.
 fn client(world: &World) -> ClientConfig {
     let url = &world.kafka.as_ref().unwrap().url;
     let mut client = ClientConfig::new();
@@ -47,16 +46,6 @@ async fn messages(world: &World, topic: &str, count: usize) -> Vec<rdkafka::mess
     found
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn committed_events_are_applied_exactly_once_in_order() {
-    let Some(world) = World::on_kafka().await else { return };
-    let (relay, running) = (world.relay(), world.start());
-    write(&world, 25).await;
-    world.all_applied(&[]).await;
-    world.stop_and_check([relay, running]).await;
-    assert_eq!(world.outbox_rows().await, 0);
-}
-
 /// A broker that only this test uses.
 pub struct Broker {
     directory: tempfile::TempDir,
@@ -64,10 +53,6 @@ pub struct Broker {
 }
 
 impl Broker {
-    fn start() -> Broker {
-        Broker::start_in(tempfile::tempdir().unwrap())
-    }
-
     pub fn start_in(directory: tempfile::TempDir) -> Broker {
         let child = Broker::run(directory.path());
         Broker { directory, child }
@@ -123,19 +108,16 @@ async fn broker_crash_and_restart_lose_no_event() {
     if kafka_url().is_none() {
         return;
     }
-    let mut broker = Broker::start();
-    let Some(world) = World::on_broker(broker.url().await).await else { return };
+    let mut broker = Broker::start_in(tempfile::tempdir().unwrap());
+    let Some(world) = World::on_cluster(KafkaConfig::new(broker.url().await)).await else { return };
     let (relay, running) = (world.relay(), world.start());
     write(&world, 4).await;
     broker.kill();
     write(&world, 4).await;
-    eventually("health reports the outbox", || async {
-        world.bus.health().is_err_and(|problem| problem.contains("outbox"))
-    })
-    .await;
+    world.reports("outbox").await;
     broker.restart();
     world.all_applied_within(Duration::from_secs(120)).await;
-    eventually("the bus is healthy", || async { world.bus.health().is_ok() }).await;
+    world.recovers().await;
     world.stop_and_check([running, relay]).await;
 }
 
@@ -183,6 +165,7 @@ async fn relays_and_consumers_can_stop_and_crash_at_any_time() {
     one.stop().await;
     world.all_applied(&[]).await;
     world.stop_and_check([three, second]).await;
+    assert_eq!(world.outbox_rows().await, 0);
 }
 
 /// A relay that dies between the broker's acknowledgement and the deletion publishes duplicates.
@@ -190,9 +173,7 @@ async fn relays_and_consumers_can_stop_and_crash_at_any_time() {
 async fn events_published_twice_are_applied_once() {
     let Some(world) = World::on_kafka().await else { return };
     let id = world.user().await;
-    for _ in 0..5 {
-        world.update(id).await;
-    }
+    world.update_times(id, 5).await;
     world.auth.script("CREATE TABLE before AS SELECT * FROM outbox").await;
     let relay = world.relay();
     world.outbox_has(0).await;
@@ -247,7 +228,7 @@ async fn messages_that_are_not_events_are_dead_letters() {
     let id = world.user().await;
     let (relay, running) = (world.relay(), world.start());
     world.all_applied(&[]).await;
-    eventually("all are dead letters", || async { world.dead_letters().await == 5 }).await;
+    world.has_dead_letters(5).await;
     world.update(id).await;
     world.all_applied(&[]).await;
     assert!(world.bus.health().unwrap_err().contains("blocked"));
@@ -282,7 +263,7 @@ async fn refused_event_blocks_its_key_until_it_is_fixed() {
         .script("UPDATE outbox SET data = before.data, refusal = NULL FROM before WHERE outbox.id = before.id")
         .await;
     world.all_applied(&[]).await;
-    eventually("the bus is healthy", || async { world.bus.health().is_ok() }).await;
+    world.recovers().await;
     world.stop_and_check([running, relay]).await;
 }
 
@@ -300,24 +281,16 @@ async fn missing_topic_delays_only_its_own_events() {
         )
         .await;
     let (relay, running) = (world.relay(), world.start());
-    for _ in 0..5 {
-        world.update(id).await;
-    }
+    world.update_times(id, 5).await;
     world.all_applied(&[]).await;
-    eventually("health reports the topic", || async {
-        let health = world.bus.health();
-        health.is_err_and(|problem| problem.contains("agon.missing.v1 does not exist"))
-    })
-    .await;
+    world.reports("agon.missing.v1 does not exist").await;
     let admin: AdminClient<_> = client(&world).create().unwrap();
     let (topic, copies) = (name(&world, "agon.missing.v1"), TopicReplication::Fixed(1));
     let created =
         admin.create_topics([&NewTopic::new(&topic, 1, copies)], &AdminOptions::new()).await;
     created.unwrap().remove(0).unwrap();
-    eventually("its events are published", || async {
-        world.outbox_rows().await == 0 && world.bus.health().is_ok()
-    })
-    .await;
+    world.outbox_has(0).await;
+    world.recovers().await;
     world.stop_and_check([running, relay]).await;
 }
 
@@ -333,13 +306,9 @@ async fn dead_letter_blocks_only_its_key_until_replayed() {
         world.update(good).await;
     }
     world.all_applied(&[bad]).await;
-    eventually("later events of the key are held", || async { world.dead_letters().await == 6 })
-        .await;
+    world.has_dead_letters(6).await;
     world.faults.clear();
-    let db = world.reader.db();
-    let mut tx = db.begin().await.unwrap();
-    tx.query("UPDATE dead_letters SET replay = TRUE").execute().await.unwrap();
-    tx.commit().await.unwrap();
+    world.reader.script("UPDATE dead_letters SET replay = TRUE").await;
     world.update(good).await;
     world.update(bad).await;
     world.all_applied(&[]).await;
@@ -352,9 +321,7 @@ async fn restored_consumer_database_is_detected() {
     let Some(world) = World::on_kafka().await else { return };
     let relay = world.relay();
     let id = world.user().await;
-    for _ in 0..5 {
-        world.update(id).await;
-    }
+    world.update_times(id, 5).await;
     let running = world.start();
     world.all_applied(&[]).await;
     running.stop().await;
@@ -375,9 +342,6 @@ async fn restored_consumer_database_is_detected() {
         .script("UPDATE consumer_cursors SET log_id = log_id + 1000 WHERE log_id > 0")
         .await;
     let running = world.start();
-    eventually("the consumer is stopped", || async {
-        world.bus.health().is_err_and(|problem| problem.contains("shorter"))
-    })
-    .await;
+    world.reports("shorter").await;
     running.stop().await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bus::promotion::{MOVED_TABLES, Promotion};
 use db::Db;
 use db::promotion as tables;
-use db::testing::{Kind, eventually};
+use db::testing::Kind;
 
 use crate::world::{Inject, World};
 
@@ -28,7 +28,7 @@ async fn promoted_consumers_continue_after_their_last_event() {
         source.update(bad).await;
     }
     source.all_applied(&[bad]).await;
-    eventually("a key is blocked", || async { source.dead_letters().await == 21 }).await;
+    source.has_dead_letters(21).await;
     running.stop().await;
     // Events that are not applied yet.
     source.update(good).await;
@@ -60,11 +60,8 @@ async fn promoted_consumers_continue_after_their_last_event() {
     promotion.check().await.unwrap();
     let count = promotion.move_cursors(&mut progress).await.unwrap();
     assert_eq!(count, 2 + 20 * 3 + 3);
-    assert_eq!(
-        promotion.move_cursors(&mut progress).await.unwrap(),
-        count,
-        "repeating it changes nothing"
-    );
+    // Repeating it changes nothing.
+    assert_eq!(promotion.move_cursors(&mut progress).await.unwrap(), count);
     assert!(steps.iter().any(|(step, ..)| step == "publishing"), "{steps:?}");
 
     // The handler's inserts would fail if an event was applied twice.
@@ -72,13 +69,9 @@ async fn promoted_consumers_continue_after_their_last_event() {
     let (relay, running) = (target.relay(), target.start());
     target.all_applied(&[bad]).await;
     assert!(target.seen().await.contains_key(&late));
-    eventually("the next event of the key is held", || async { target.dead_letters().await == 22 })
-        .await;
+    target.has_dead_letters(22).await;
     target.faults.clear();
-    let replay = target.reader.transact(|mut tx| async move {
-        tx.query("UPDATE dead_letters SET replay = $1").bind(true).execute().await
-    });
-    replay.await.unwrap();
+    target.reader.script("UPDATE dead_letters SET replay = TRUE").await;
     target.update(good).await;
     target.all_applied(&[]).await;
     target.stop_and_check([relay, running]).await;

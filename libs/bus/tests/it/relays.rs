@@ -1,10 +1,9 @@
 //! Several relays of one outbox, some suspended for longer than their leases.
 
-use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use crate::concurrency::write;
 use crate::world::World;
@@ -12,31 +11,15 @@ use crate::world::World;
 /// Longer than the TTL of a lease.
 const PAST_LEASE: Duration = Duration::from_secs(17);
 
-/// Suspends a future, like a process that got SIGSTOP.
-#[derive(Clone, Default)]
-struct Gate(Arc<Mutex<(bool, Option<Waker>)>>);
-
-impl Gate {
-    async fn hold(self, work: impl Future<Output = ()>) {
-        let mut work = pin!(work);
-        poll_fn(|cx| {
-            {
-                let mut state = self.0.lock().unwrap();
-                state.1 = Some(cx.waker().clone());
-                if state.0 {
-                    return Poll::Pending;
-                }
-            }
-            work.as_mut().poll(cx)
-        })
-        .await;
-    }
-
-    fn set(&self, paused: bool) {
-        let mut state = self.0.lock().unwrap();
-        state.0 = paused;
-        if let Some(waker) = state.1.take() {
-            waker.wake();
+/// Suspends a future while `paused` is true, like a process that got SIGSTOP.
+async fn suspend(mut paused: watch::Receiver<bool>, work: impl Future<Output = ()>) {
+    let mut work = pin!(work);
+    loop {
+        drop(paused.wait_for(|paused| !paused).await);
+        tokio::select! {
+            biased;
+            () = async { drop(paused.wait_for(|paused| *paused).await) } => {}
+            () = &mut work => return,
         }
     }
 }
@@ -44,13 +27,15 @@ impl Gate {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn relays_suspended_past_their_leases_publish_only_duplicates() {
     let Some(world) = World::on_kafka().await else { return };
-    let gates = [Gate::default(), Gate::default()];
+    let gates = [watch::Sender::new(false), watch::Sender::new(false)];
     let mut relays = vec![world.relay(), world.relay()];
-    relays.extend(gates.iter().map(|gate| world.relay_within(|relay| gate.clone().hold(relay))));
+    relays.extend(
+        gates.iter().map(|gate| world.relay_within(|relay| suspend(gate.subscribe(), relay))),
+    );
     let running = world.start();
 
     for paused in [true, false] {
-        gates.iter().for_each(|gate| gate.set(paused));
+        gates.iter().for_each(|gate| _ = gate.send_replace(paused));
         let end = Instant::now() + if paused { PAST_LEASE } else { Duration::from_secs(2) };
         while Instant::now() < end {
             write(&world, 4).await;
@@ -58,9 +43,9 @@ async fn relays_suspended_past_their_leases_publish_only_duplicates() {
     }
     // Suspend them in turn, so that the relay that took over is suspended too.
     for gate in &gates {
-        gate.set(true);
+        gate.send_replace(true);
         write(&world, 8).await;
-        gate.set(false);
+        gate.send_replace(false);
         write(&world, 8).await;
     }
     world.all_applied_within(Duration::from_secs(120)).await;

@@ -9,16 +9,14 @@ use bus::{Bus, KafkaConfig, KafkaMechanism, KafkaSasl, KafkaTls};
 use crate::kafka::Broker;
 use crate::world::{TOPICS, World, kafka_url};
 
-fn openssl(directory: &Path, arguments: &str) {
-    let mut command = Command::new("openssl");
-    let output = command.current_dir(directory).args(arguments.split(' ')).output();
-    let output = output.expect("the openssl command is installed");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
 /// A CA, and certificates of it for the broker (`broker.pem`, with its key) and a client.
 fn create_certificates(directory: &Path) {
-    let openssl = |arguments: &str| openssl(directory, arguments);
+    let openssl = |arguments: &str| {
+        let mut command = Command::new("openssl");
+        let output = command.current_dir(directory).args(arguments.split(' ')).output();
+        let output = output.expect("the openssl command is installed");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
     let key = "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256";
     openssl(&format!("{key} -out ca.key"));
     openssl("req -x509 -new -key ca.key -subj /CN=ca -days 2 -out ca.pem");

@@ -28,7 +28,6 @@ fn service() -> Caller {
     caller(Kind::Service, Uuid::nil())
 }
 
-/// Calls an RPC of the world's bus.
 macro_rules! call {
     ($world:expr, $caller:expr, $rpc:ident($request:expr)) => {{
         let key = PageKey::new(&RootSecret::from_bytes([7; 32]));
@@ -181,10 +180,8 @@ async fn dead_letters_are_listed_and_replayed_in_order() {
         world.faults.inject(one, Inject::Permanent);
         world.faults.inject(two, Inject::Permanent);
         let running = world.start();
-        for _ in 0..3 {
-            world.update(one).await;
-        }
-        eventually("all are dead letters", || async { world.dead_letters().await == 5 }).await;
+        world.update_times(one, 3).await;
+        world.has_dead_letters(5).await;
 
         let mut found = Vec::new();
         let mut page_token = String::new();
@@ -223,10 +220,7 @@ async fn dead_letters_are_listed_and_replayed_in_order() {
         world.faults.clear();
         replay(CONSUMER, one.to_string()).await.unwrap();
         world.all_applied(&[two]).await;
-        eventually("only the other key has a dead letter", || async {
-            world.dead_letters().await == 1
-        })
-        .await;
+        world.has_dead_letters(1).await;
         world.update(one).await;
         world.all_applied(&[two]).await;
         replay(CONSUMER, two.to_string()).await.unwrap();

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bus::{
-    Bus, Consumer, Consumes, Event, Fault, Handler, KafkaConfig, Received, Retry, Topic, outbox,
-};
+use bus::{Bus, Consumes, Event, Fault, Handler, KafkaConfig, Received, Retry, Topic, outbox};
 use db::testing::{self, Kind, TestDb, eventually};
 use db::{AtCommit, Db, Migration, Migrations, Tx};
 use futures_util::future::BoxFuture;
@@ -39,7 +37,7 @@ const READER: Migrations =
 
 pub const CONSUMER: &str = "reader";
 
-pub const FAST: Retry =
+const FAST: Retry =
     Retry { initial: Duration::from_millis(1), max: Duration::from_millis(5), attempts: 8 };
 
 pub struct World {
@@ -96,11 +94,7 @@ impl World {
 
     /// On PostgreSQL and Kafka; `None` if these tests may be skipped.
     pub async fn on_kafka() -> Option<Self> {
-        Self::on_broker(kafka_url()?).await
-    }
-
-    pub async fn on_broker(url: String) -> Option<Self> {
-        Self::on_cluster(KafkaConfig::new(url)).await
+        Self::on_cluster(KafkaConfig::new(kafka_url()?)).await
     }
 
     pub async fn on_cluster(config: KafkaConfig) -> Option<Self> {
@@ -142,10 +136,8 @@ impl World {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (stop, stopped) = oneshot::channel::<()>();
         let relay = self.bus.relay(self.auth.db()).unwrap();
-        let relay = relay.run(async move { drop(stopped.await) });
-        Running { stop: Some(stop), task: tokio::spawn(around(Box::pin(relay))) }
+        Running::new(|stop| around(Box::pin(relay.run(stop))))
     }
 
     pub async fn user(&self) -> Uuid {
@@ -162,6 +154,14 @@ impl World {
         id
     }
 
+    pub async fn users(&self, count: usize) -> Vec<Uuid> {
+        let mut users = Vec::new();
+        for _ in 0..count {
+            users.push(self.user().await);
+        }
+        users
+    }
+
     pub async fn update(&self, id: Uuid) {
         self.auth
             .transact(|mut tx| async move { update_in(&mut tx, id).await.map(drop) })
@@ -169,18 +169,17 @@ impl World {
             .unwrap();
     }
 
-    pub fn consumer(&self) -> Consumer<Applier> {
-        let applier = Applier(self.faults.clone());
-        let topics = &["agon.user.v1"];
-        self.bus.consumer(CONSUMER, self.reader.db(), topics, applier).unwrap().retry(FAST)
+    pub async fn update_times(&self, id: Uuid, count: usize) {
+        for _ in 0..count {
+            self.update(id).await;
+        }
     }
 
     /// Runs a consumer until the guard is dropped or stopped.
     pub fn start(&self) -> Running {
-        let (stop, stopped) = oneshot::channel::<()>();
-        let consumer = self.consumer();
-        let task = tokio::spawn(consumer.run(async move { drop(stopped.await) }));
-        Running { stop: Some(stop), task }
+        let applier = Applier(self.faults.clone());
+        let consumer = self.bus.consumer(CONSUMER, self.reader.db(), &[USERS.name], applier);
+        Running::new(|stop| consumer.unwrap().retry(FAST).run(stop))
     }
 
     /// Waits until all events of all users except `except` are applied.
@@ -232,10 +231,7 @@ impl World {
         let committed = number(&self.auth, "SELECT CAST(sum(version) AS BIGINT) FROM users").await;
         if self.kafka.is_none() {
             let logged = number(&self.auth, "SELECT count(*) FROM event_log").await;
-            assert_eq!(
-                logged, committed,
-                "one event per committed change, none of rolled back ones"
-            );
+            assert_eq!(logged, committed, "events of rolled back changes, or missing ones");
         }
         assert_eq!(number(&self.reader, "SELECT count(*) FROM applied").await, committed);
         let disorder = "SELECT CAST(sum(disorder) AS BIGINT) FROM seen";
@@ -252,6 +248,23 @@ impl World {
 
     pub async fn dead_letters(&self) -> i64 {
         self.reader.query("SELECT count(*) FROM dead_letters").fetch_scalar().await.unwrap()
+    }
+
+    /// Waits until there are this many dead letters.
+    pub async fn has_dead_letters(&self, count: i64) {
+        let condition = || async { self.dead_letters().await == count };
+        eventually(&format!("there are {count} dead letters"), condition).await;
+    }
+
+    /// Waits until the health of the bus is a problem that contains `text`.
+    pub async fn reports(&self, text: &str) {
+        let condition = || async { self.bus.health().is_err_and(|problem| problem.contains(text)) };
+        eventually(&format!("health reports {text:?}"), condition).await;
+    }
+
+    /// Waits until the bus has no problem.
+    pub async fn recovers(&self) {
+        eventually("the bus is healthy", || async { self.bus.health().is_ok() }).await;
     }
 }
 
@@ -283,13 +296,20 @@ pub struct Running {
 }
 
 impl Running {
-    /// Stops it gracefully.
+    fn new<F>(run: impl FnOnce(BoxFuture<'static, ()>) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(run(Box::pin(async move { drop(stopped.await) })));
+        Self { stop: Some(stop), task }
+    }
+
     pub async fn stop(mut self) {
         drop(self.stop.take());
         (&mut self.task).await.unwrap();
     }
 
-    /// Aborts it.
     pub async fn kill(self) {
         self.task.abort();
         eventually("the task has ended", || async { self.task.is_finished() }).await;
@@ -323,16 +343,14 @@ impl Faults {
     }
 }
 
-pub struct Applier(Faults);
+struct Applier(Faults);
 
 impl Handler for Applier {
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
         let id = event.aggregate_id;
         // The effect comes first, so that a failure has something to roll back.
         tx.query("INSERT INTO applied VALUES ($1, $2, $3)")
-            .bind(event.id)
-            .bind(id)
-            .bind(event.version)
+            .bind_all((event.id, id, event.version))
             .execute()
             .await?;
         tx.query(
@@ -341,8 +359,7 @@ impl Handler for Applier {
                disorder = seen.disorder
                         + CASE WHEN excluded.version = seen.version + 1 THEN 0 ELSE 1 END",
         )
-        .bind(id)
-        .bind(event.version)
+        .bind_all((id, event.version))
         .execute()
         .await?;
         match self.0.next_call(id) {

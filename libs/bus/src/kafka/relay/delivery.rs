@@ -45,7 +45,7 @@ impl Batch {
 }
 
 impl Publisher<'_> {
-    /// Gives rows to the producer, in order.
+    /// Passes rows to the producer, in order.
     pub(super) async fn send(
         &mut self,
         mut rows: Vec<TopicRow>,
@@ -107,7 +107,7 @@ impl Publisher<'_> {
             missing |= !self.topics.exists(topic, &name, producer).await?;
         }
         if missing {
-            rows.retain(|row| !self.topics.missing().contains(&row.topic));
+            rows.retain(|row| !self.topics.missing.contains(&row.topic));
         }
         let service = self.relay.db.service();
         self.relay.health.set_missing_topics(service, &self.topics.missing_twice());
@@ -168,7 +168,7 @@ impl Publisher<'_> {
         let mut result = std::pin::pin!(result);
         let started = Instant::now();
         loop {
-            let due = self.leases.due();
+            let due = self.leases.due;
             tokio::select! {
                 result = &mut result => return Ok(Some(result)),
                 () = self.stop.clone() => {
@@ -201,7 +201,7 @@ impl Publisher<'_> {
         }
     }
 
-    /// The current producer, or a new one if there is none or it has had a fatal error.
+    /// The current producer; a new one at first and after a fatal error.
     pub(super) fn producer(&mut self) -> Result<FutureProducer, Error> {
         if let Some(producer) = &self.producer
             && producer.client().fatal_error().is_none()
