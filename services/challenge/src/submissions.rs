@@ -72,7 +72,7 @@ impl Challenge {
         Ok(response)
     }
 
-    /// The problem's id and published version. Fails if the problem or its language cannot be submitted to.
+    /// The problem's id and published version. Fails if the problem is not published, or does not accept the request.
     async fn resolve(
         &self,
         caller: &Caller,

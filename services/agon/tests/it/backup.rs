@@ -173,7 +173,6 @@ async fn restored_directory_equals_the_original() {
     world.log_in("ada", "a long password of ada").await;
 }
 
-/// The files of a backup.
 type Entries = BTreeMap<String, Vec<u8>>;
 
 fn entries(path: &Path) -> Entries {

@@ -11,7 +11,6 @@ const EACH: usize = 2;
 /// Below the range of ephemeral ports.
 const FIRST_PORT: usize = 21_000;
 
-/// The names of the services.
 pub fn services() -> impl Iterator<Item = &'static str> {
     agon::services::ALL.iter().map(|service| service.name)
 }
@@ -64,7 +63,6 @@ impl Cluster {
         Self { address, dir: dir.into(), shared: all, extra: extra.into() }
     }
 
-    /// Starts all processes.
     pub fn start(&self) -> Vec<Member> {
         let each = |role: &'static str| (1..=EACH).map(move |number| (role, number));
         let starting: Vec<_> = roles()
@@ -82,7 +80,6 @@ impl Cluster {
         started.collect()
     }
 
-    /// Starts one process.
     pub fn member(&self, role: &'static str, number: usize) -> Member {
         let flags = self.flags(role, number);
         Member { role, server: Server::start(&flags), flags }
@@ -113,7 +110,6 @@ impl Cluster {
         flags
     }
 
-    /// The directory of the workers' key.
     fn keys(&self) -> PathBuf {
         let keys = self.dir.join("keys");
         if !keys.exists() {

@@ -10,7 +10,6 @@ use serde_json::json;
 use crate::responses::{Caller, Recorder, assert_same};
 use crate::world::{AGON, PROBLEM, PYTHON, Server, World, eventually, failed, succeeded, text};
 
-/// The size of the promoted installation.
 #[derive(Clone, Copy)]
 struct Scale {
     users: usize,
@@ -58,7 +57,6 @@ fn password(name: &str) -> String {
     format!("a long password of {name}")
 }
 
-/// Flags without rate limits.
 const UNLIMITED: [&str; 14] = [
     "--set",
     "challenge.submissions_per_hour=0",

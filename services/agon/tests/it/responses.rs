@@ -11,7 +11,6 @@ const ROUTES: &str = include_str!("../../../../proto/routes.txt");
 /// Routes that are not recorded: an endless stream, and the current state of workers.
 const EXCLUDED: [&str; 2] = ["/v1/events", "/v1/judge/workers"];
 
-/// A name and an access token.
 pub type Caller<'a> = (&'a str, Option<&'a str>);
 
 /// Status, content type and body, by caller and path.

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use crate::world::{AGON, TIMEOUT};
 
-/// A running server, killed on drop.
 pub struct Server {
     pub child: Child,
     pub rest: String,

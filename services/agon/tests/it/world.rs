@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 use crate::cluster::{self, Cluster, Member};
 pub use crate::server::Server;
 
-/// The program under test.
 pub const AGON: &str = env!("CARGO_BIN_EXE_agon");
 
 /// Timeout of everything that tests wait for. Generous, because tests share few cores.
@@ -200,7 +199,6 @@ impl World {
         self.cluster.as_ref().unwrap().member(role, 3)
     }
 
-    /// The flags of an installation in one process.
     pub fn flags(&self) -> Vec<String> {
         flags(&self.setup.kind, &self.prefix, self.dir.path(), &self.extra)
     }
@@ -229,7 +227,6 @@ impl World {
         arguments
     }
 
-    /// Starts the promoted installation.
     pub fn start_promoted(&mut self, kind: &Kind, engines: &[String]) {
         self.server.kill();
         self.setup = Setup::from(kind);

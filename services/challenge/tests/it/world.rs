@@ -99,7 +99,6 @@ impl World {
         Ok(response.into_inner().submission.unwrap())
     }
 
-    /// Submits a valid program.
     pub async fn submit(&self, user: &User) -> Submission {
         self.create(user, valid()).await.unwrap()
     }
@@ -158,7 +157,6 @@ impl World {
     }
 }
 
-/// A valid request.
 pub fn valid() -> CreateSubmissionRequest {
     CreateSubmissionRequest {
         problem_id: "a-plus-b".into(),
