@@ -42,7 +42,6 @@ impl Tree {
         })
     }
 
-    /// Creates the group of a run.
     pub fn create(&mut self) -> io::Result<Group> {
         self.created += 1;
         let name = format!("{}{}", self.prefix, self.created);
@@ -70,7 +69,6 @@ impl Tree {
     }
 }
 
-/// The limits of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// In bytes.
@@ -94,13 +92,20 @@ pub enum Group {
     V2(v2::Group),
 }
 
+/// Calls a method of the group of either version.
+macro_rules! of_version {
+    ($group:expr, $method:ident($($argument:expr),*)) => {
+        match $group {
+            Group::V1(group) => group.$method($($argument),*),
+            Group::V2(group) => group.$method($($argument),*),
+        }
+    };
+}
+
 impl Group {
     /// Sets the limits; does nothing when they are unchanged.
     pub fn set_bounds(&mut self, bounds: Bounds) -> io::Result<()> {
-        match self {
-            Group::V1(group) => group.set_bounds(bounds),
-            Group::V2(group) => group.set_bounds(bounds),
-        }
+        of_version!(self, set_bounds(bounds))
     }
 
     pub fn entry(&self) -> Entry<'_> {
@@ -112,43 +117,27 @@ impl Group {
 
     /// CPU time of all processes so far, including ended ones.
     pub fn cpu(&self) -> io::Result<Duration> {
-        match self {
-            Group::V1(group) => group.cpu(),
-            Group::V2(group) => group.cpu(),
-        }
+        of_version!(self, cpu())
     }
 
     /// The ids of the threads in the group.
     pub fn tasks(&self) -> io::Result<Vec<u32>> {
-        match self {
-            Group::V1(group) => group.tasks(),
-            Group::V2(group) => group.tasks(),
-        }
+        of_version!(self, tasks())
     }
 
     /// In bytes.
     pub fn memory_peak(&self) -> io::Result<u64> {
-        match self {
-            Group::V1(group) => group.memory_peak(),
-            Group::V2(group) => group.memory_peak(),
-        }
+        of_version!(self, memory_peak())
     }
 
     /// Whether the OOM killer killed a process of the group.
     pub fn out_of_memory(&self) -> bool {
-        match self {
-            Group::V1(group) => group.out_of_memory(),
-            Group::V2(group) => group.out_of_memory(),
-        }
+        of_version!(self, out_of_memory())
     }
 
     /// Whether the process limit prevented the start of a process or thread.
     pub fn processes_refused(&self) -> bool {
-        let count = match self {
-            Group::V1(group) => group.refusals(),
-            Group::V2(group) => group.refusals(),
-        };
-        count.is_ok_and(|count| count > 0)
+        of_version!(self, refusals()).is_ok_and(|count| count > 0)
     }
 
     /// With v1, a descriptor that becomes readable when the group is out of memory. With v2 the kernel kills the

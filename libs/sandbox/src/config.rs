@@ -49,16 +49,7 @@ impl Default for Config {
 /// A directory or file of the host, mounted read-only, nosuid and nodev in the container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
-    /// The path on the host.
     pub source: PathBuf,
     /// The absolute path inside the container.
     pub target: PathBuf,
-}
-
-impl Mount {
-    /// Mounts `source` at the same path in the container.
-    pub fn same(source: impl Into<PathBuf>) -> Mount {
-        let source = source.into();
-        Mount { target: source.clone(), source }
-    }
 }

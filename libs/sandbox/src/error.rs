@@ -12,7 +12,6 @@ pub enum Error {
     /// The machine lacks features that are not named in `Config::allow_degraded`.
     #[error("missing isolation features: {}: {advice}", names(.missing))]
     Degraded {
-        /// The missing features that are not allowed to be missing.
         missing: Vec<Feature>,
         /// What the failed checks measured.
         advice: String,
@@ -39,7 +38,6 @@ pub enum Error {
     Io {
         /// The operation, such as `starting agon-box`.
         context: &'static str,
-        /// The cause.
         source: std::io::Error,
     },
 }

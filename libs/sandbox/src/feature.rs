@@ -1,7 +1,7 @@
 //! The isolation features that a machine may lack.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 /// An isolation feature that a machine may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -28,19 +28,6 @@ pub enum Feature {
 }
 
 impl Feature {
-    /// All features.
-    pub const ALL: [Feature; 9] = [
-        Feature::Memory,
-        Feature::Cpu,
-        Feature::Processes,
-        Feature::Namespaces,
-        Feature::Seccomp,
-        Feature::Landlock,
-        Feature::UserPerSlot,
-        Feature::NoSwap,
-        Feature::Cores,
-    ];
-
     /// The name in configuration, such as `user-per-slot`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -60,17 +47,5 @@ impl Feature {
 impl fmt::Display for Feature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
-    }
-}
-
-impl FromStr for Feature {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Feature, String> {
-        Feature::ALL.into_iter().find(|feature| feature.name() == text).ok_or_else(|| {
-            format!(
-                "unknown feature `{text}`; known: {}",
-                Feature::ALL.map(|f| f.name()).join(", ")
-            )
-        })
     }
 }

@@ -26,9 +26,7 @@ pub struct Outcome {
     pub output_bytes: u64,
     /// Whether the process limit prevented the start of a process or thread.
     pub processes_refused: bool,
-    /// Captured standard output.
     pub stdout: Capture,
-    /// Captured standard error.
     pub stderr: Capture,
 }
 
@@ -42,9 +40,7 @@ impl Outcome {
 /// How the program (not its children) ended.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Exit {
-    /// It exited with this code.
     Code(i32),
-    /// It was terminated by this signal.
     Signal(i32),
     /// The sandbox killed it, because of a limit or a cancellation.
     Killed,
@@ -95,11 +91,6 @@ impl Capture {
     /// The number of bytes that the program wrote, including discarded ones.
     pub fn total(&self) -> u64 {
         self.total
-    }
-
-    /// Whether bytes were discarded.
-    pub fn is_truncated(&self) -> bool {
-        self.total > self.kept
     }
 
     /// A reader over the kept bytes, from the start.

@@ -84,7 +84,6 @@ impl Sandbox {
         self.slots
     }
 
-    /// The cgroup version: 1 or 2.
     pub(crate) fn cgroup_version(&self) -> u8 {
         self.pool.base.version()
     }

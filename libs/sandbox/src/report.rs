@@ -26,14 +26,12 @@ impl fmt::Display for Level {
     }
 }
 
-/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// A short name, such as `memory limit`.
     pub name: String,
     /// The feature that is missing when the check fails.
     pub feature: Feature,
-    /// Whether the check passed.
     pub passed: bool,
     /// What the check measured.
     pub detail: String,
@@ -41,7 +39,6 @@ pub struct Check {
     pub remedy: Option<String>,
 }
 
-/// The results of all checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The level that follows from the checks.

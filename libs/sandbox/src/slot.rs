@@ -13,7 +13,6 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     sync::Arc,
-    time::Duration,
 };
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -36,11 +35,6 @@ impl Slot {
         self.client.as_ref().map_or(0, |client| client.setup.slot)
     }
 
-    /// The core that the slot is pinned to.
-    pub fn core(&self) -> Option<usize> {
-        self.client.as_ref().and_then(|client| client.setup.core)
-    }
-
     /// The process id of the slot's agon-box, for tests that kill it.
     #[doc(hidden)]
     pub fn process(&self) -> Option<u32> {
@@ -51,9 +45,7 @@ impl Slot {
     /// until [`Slot::reset`]). `mode` is the permission, such as `0o644`.
     pub async fn put(&mut self, path: &str, content: Content, mode: u32) -> Result<(), Error> {
         let content = match content {
-            Content::Bytes(bytes) => {
-                memory_file(&bytes).map_err(Error::io("creating a memory file"))?
-            }
+            Content::Bytes(bytes) => memory_file(&bytes)?,
             Content::Fd(fd) => fd,
             Content::Path(path) => open(&path)?,
         };
@@ -90,8 +82,8 @@ impl Slot {
         }
     }
 
-    /// The paths of at most `limit` regular files in `directory` (`/box`, `/tmp`, `/app` or one below) and its
-    /// subdirectories, relative to it and sorted.
+    /// The sorted paths of at most `limit` regular files in `directory` (`/box`, `/tmp`, `/app` or one below) and
+    /// its subdirectories, relative to `/box`, `/tmp` or `/app`.
     pub async fn list(&mut self, directory: &str, limit: usize) -> Result<Vec<String>, Error> {
         let request = Request::List { path: directory.to_owned(), limit };
         match self.call(&request, &[], OnDrop::Finish).await?.head {
@@ -154,11 +146,7 @@ fn into_request(spec: RunSpec) -> Result<(wire::Run, Vec<OwnedFd>), Error> {
         Stdin::Null => Source::Null,
         Stdin::File(path) => Source::File(path),
         Stdin::Bytes(bytes) => {
-            fds.push(memory_file(&bytes).map_err(Error::io("creating a memory file"))?);
-            Source::Attached
-        }
-        Stdin::Fd(fd) => {
-            fds.push(fd);
+            fds.push(memory_file(&bytes)?);
             Source::Attached
         }
         Stdin::Path(path) => {
@@ -177,11 +165,9 @@ fn into_request(spec: RunSpec) -> Result<(wire::Run, Vec<OwnedFd>), Error> {
         }
     };
     let (stdout, stderr) = (target(spec.stdout), target(spec.stderr));
-    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     if spec.argv.is_empty() {
         return Err(Error::Invalid("argv is empty".into()));
     }
-    let limits = spec.limits;
     let run = wire::Run {
         argv: spec.argv,
         env: spec.env,
@@ -189,13 +175,7 @@ fn into_request(spec: RunSpec) -> Result<(wire::Run, Vec<OwnedFd>), Error> {
         stdin,
         stdout,
         stderr,
-        cpu_ns: nanoseconds(limits.cpu),
-        wall_ns: nanoseconds(limits.wall),
-        memory: limits.memory,
-        output: limits.output,
-        processes: limits.processes,
-        file_size: limits.file_size,
-        open_files: limits.open_files,
+        limits: spec.limits,
         mounts: spec.mounts,
         all_cores: spec.cores == Cores::All,
         keep_files: spec.keep_files,
@@ -222,8 +202,8 @@ fn outcome(result: RunResult, mut inline: Vec<u8>, fds: Vec<OwnedFd>) -> Result<
         exit: result.exit,
         limit: result.limit,
         violation: result.violation,
-        cpu_time: Duration::from_nanos(result.cpu_ns),
-        wall_time: Duration::from_nanos(result.wall_ns),
+        cpu_time: result.cpu_time,
+        wall_time: result.wall_time,
         memory_peak: result.memory_peak,
         output_bytes: result.stdout.total + result.stderr.total,
         processes_refused: result.processes_refused,
@@ -233,14 +213,17 @@ fn outcome(result: RunResult, mut inline: Vec<u8>, fds: Vec<OwnedFd>) -> Result<
 }
 
 /// An anonymous file, sealed against changes.
-fn memory_file(bytes: &[u8]) -> io::Result<OwnedFd> {
-    let fd = memfd_create("content", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    let mut file = File::from(fd);
-    file.write_all(bytes)?;
-    file.rewind()?;
-    let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
-    fcntl_add_seals(&file, seals)?;
-    Ok(file.into())
+fn memory_file(bytes: &[u8]) -> Result<OwnedFd, Error> {
+    let create = || -> io::Result<OwnedFd> {
+        let fd = memfd_create("content", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let mut file = File::from(fd);
+        file.write_all(bytes)?;
+        file.rewind()?;
+        let seals = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+        fcntl_add_seals(&file, seals)?;
+        Ok(file.into())
+    };
+    create().map_err(Error::io("creating a memory file"))
 }
 
 fn open(path: &Path) -> Result<OwnedFd, Error> {

@@ -10,7 +10,6 @@ pub struct RunSpec {
     pub argv: Vec<String>,
     /// The complete environment.
     pub env: Vec<(String, String)>,
-    /// The working directory.
     pub cwd: String,
     /// Where standard input comes from.
     pub stdin: Stdin,
@@ -56,11 +55,7 @@ impl RunSpec {
 pub enum Stdin {
     /// `/dev/null`.
     Null,
-    /// These bytes.
     Bytes(Vec<u8>),
-    /// An open file, whose offset no other run may share.
-    Fd(OwnedFd),
-    /// A file of the host.
     Path(PathBuf),
     /// A regular file inside the sandbox, such as `/box/input.txt`.
     File(String),
@@ -85,7 +80,7 @@ pub enum Output {
 }
 
 /// Resource limits of one run, for all its processes together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Limits {
     /// CPU time of all threads and children. Applies even to a program that then exits with code 0.
     pub cpu: Duration,
@@ -117,13 +112,6 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    /// The default limits with this CPU limit and a wall limit of `max(3 * cpu, cpu + 2 s)`.
-    pub fn cpu(cpu: Duration) -> Limits {
-        Limits { cpu, wall: (cpu * 3).max(cpu + Duration::from_secs(2)), ..Limits::default() }
-    }
-}
-
 /// Which cores a run may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cores {
@@ -136,10 +124,8 @@ pub enum Cores {
 /// The content of a file to create in the sandbox.
 #[derive(Debug)]
 pub enum Content {
-    /// These bytes.
     Bytes(Vec<u8>),
     /// An open file, from its current offset.
     Fd(OwnedFd),
-    /// A file of the host.
     Path(PathBuf),
 }

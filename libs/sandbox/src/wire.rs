@@ -6,7 +6,9 @@
 use crate::{
     config::Mount,
     outcome::{Exit, Limit, Violation},
+    spec::Limits,
 };
+use rustix::io::retry_on_intr;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
@@ -17,6 +19,7 @@ use std::{
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
+    time::Duration,
 };
 
 /// The maximum packet size, which fits the default socket buffer.
@@ -32,14 +35,22 @@ pub enum Request {
     /// The first message: create the container.
     Setup(Box<Setup>),
     /// Copy the attached file to a path.
-    Put { path: String, mode: u32 },
+    Put {
+        path: String,
+        mode: u32,
+    },
     /// Run a program. Attached: a descriptor for each stream that is `Attached`.
     Run(Box<Run>),
     /// Reply with a copy of a file.
-    Get { path: String, limit: u64 },
+    Get {
+        path: String,
+        limit: u64,
+    },
     /// List the regular files below a directory.
-    List { path: String, limit: usize },
-    /// Replace the container.
+    List {
+        path: String,
+        limit: usize,
+    },
     Reset,
     /// Kill the current run, if any. Has no reply.
     Cancel,
@@ -69,13 +80,7 @@ pub struct Run {
     pub stdin: Source,
     pub stdout: Target,
     pub stderr: Target,
-    pub cpu_ns: u64,
-    pub wall_ns: u64,
-    pub memory: u64,
-    pub output: u64,
-    pub processes: u32,
-    pub file_size: u64,
-    pub open_files: u64,
+    pub limits: Limits,
     pub mounts: Vec<Mount>,
     pub all_cores: bool,
     pub keep_files: bool,
@@ -108,7 +113,6 @@ pub enum Reply {
     Finished(Box<RunResult>),
     File,
     Names(Vec<String>),
-    /// The request is malformed.
     Invalid(String),
     /// A file is missing, not regular, or too large.
     NoFile(String),
@@ -133,8 +137,8 @@ pub struct RunResult {
     pub exit: Exit,
     pub limit: Option<Limit>,
     pub violation: Option<Violation>,
-    pub cpu_ns: u64,
-    pub wall_ns: u64,
+    pub cpu_time: Duration,
+    pub wall_time: Duration,
     pub memory_peak: u64,
     pub processes_refused: bool,
     pub stdout: Captured,
@@ -187,13 +191,9 @@ pub fn send_raw(socket: BorrowedFd<'_>, packet: &[u8], fds: &[BorrowedFd<'_>]) -
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "more than 8 descriptors"));
     }
-    loop {
-        match sendmsg(socket, &[IoSlice::new(packet)], &mut control, SendFlags::NOSIGNAL) {
-            Ok(_) => return Ok(()),
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let (packet, flags) = ([IoSlice::new(packet)], SendFlags::NOSIGNAL);
+    retry_on_intr(|| sendmsg(socket, &packet, &mut control, flags))?;
+    Ok(())
 }
 
 pub fn send(
@@ -213,14 +213,9 @@ pub fn receive_raw(
 ) -> io::Result<(usize, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = loop {
-        let flags = flags | RecvFlags::CMSG_CLOEXEC;
-        match recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
-            Ok(received) => break received,
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        }
-    };
+    let flags = flags | RecvFlags::CMSG_CLOEXEC;
+    let mut buffer = [IoSliceMut::new(buffer)];
+    let received = retry_on_intr(|| recvmsg(socket, &mut buffer, &mut control, flags))?;
     let mut fds = Vec::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
@@ -234,13 +229,8 @@ pub fn receive_raw(
 pub fn next_size(socket: impl AsFd) -> io::Result<usize> {
     use rustix::net::recv;
     let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
-    loop {
-        match recv(&socket, &mut [0_u8; 0], flags) {
-            Ok((_, size)) => return Ok(size),
-            Err(rustix::io::Errno::INTR) => continue,
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let (_, size) = retry_on_intr(|| recv(&socket, &mut [0_u8; 0], flags))?;
+    Ok(size)
 }
 
 /// Receives one packet, or `None` after the peer closed the socket.

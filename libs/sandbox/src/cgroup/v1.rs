@@ -92,7 +92,6 @@ impl Group {
         Some(self)
     }
 
-    /// The directory in the hierarchy of a controller.
     fn dir(&self, controller: Controller) -> &Dir {
         let member = self.members.iter().find(|member| member.controllers.includes(controller));
         &member.unwrap_or(&self.members[0]).dir

@@ -3,7 +3,10 @@
 use crate::{
     Check, Config, Error, Exit, Feature, Level, Limit, Limits, Mount, Outcome, Output, Report,
     RunSpec, Sandbox, Slot, Violation,
-    helper::{PROBE, probe},
+    helper::{
+        PROBE,
+        probe::{self, Inspection},
+    },
     wire::Facts,
 };
 use std::time::Duration;
@@ -83,98 +86,84 @@ impl Checker<'_> {
 
     /// The features that agon-box has already detected.
     fn detected_features(&mut self, facts: &Facts) {
-        let missing = |feature| facts.missing.iter().find(|(missing, _)| *missing == feature);
-        let landlock = missing(Feature::Landlock);
-        let detail = landlock.map_or_else(
-            || format!("landlock ABI {}", facts.landlock_abi),
-            |(_, reason)| reason.clone(),
-        );
-        let remedy =
-            "enable landlock: CONFIG_SECURITY_LANDLOCK in the kernel, and lsm=landlock,… at boot";
-        self.record(Feature::Landlock, "landlock", landlock.is_none(), detail, remedy);
-        let users = missing(Feature::UserPerSlot);
-        let detail = users.map_or_else(
-            || {
-                if facts.rootless { "a subordinate user id" } else { "a user id for each slot" }
-                    .to_owned()
-            },
-            |(_, reason)| reason.clone(),
-        );
-        let remedy = "run as root, or add ranges for this user to /etc/subuid and /etc/subgid";
-        self.record(Feature::UserPerSlot, "users", users.is_none(), detail, remedy);
-        let swap = missing(Feature::NoSwap);
-        let detail =
-            swap.map_or_else(|| "programs cannot swap".to_owned(), |(_, reason)| reason.clone());
-        let remedy = "turn swap off, or boot with swapaccount=1";
-        self.record(Feature::NoSwap, "swap", swap.is_none(), detail, remedy);
+        let users =
+            if facts.rootless { "a subordinate user id" } else { "a user id for each slot" };
+        for (feature, name, present, remedy) in [
+            (
+                Feature::Landlock,
+                "landlock",
+                format!("landlock ABI {}", facts.landlock_abi),
+                "enable landlock: CONFIG_SECURITY_LANDLOCK in the kernel, and lsm=landlock,… at boot",
+            ),
+            (
+                Feature::UserPerSlot,
+                "users",
+                users.to_owned(),
+                "run as root, or add ranges for this user to /etc/subuid and /etc/subgid",
+            ),
+            (
+                Feature::NoSwap,
+                "swap",
+                "programs cannot swap".to_owned(),
+                "turn swap off, or boot with swapaccount=1",
+            ),
+        ] {
+            let missing = facts.missing.iter().find(|(missing, _)| *missing == feature);
+            let detail = missing.map_or(present, |(_, reason)| reason.clone());
+            self.record(feature, name, missing.is_none(), detail, remedy);
+        }
     }
 
     async fn visibility(&mut self, facts: &Facts) -> Result<(), Error> {
         let outcome = self.probe("inspect", 0, generous()).await?;
-        let text =
-            outcome.stdout.into_bytes().map_err(Error::io("reading the output of a probe"))?;
-        let found = probe::parse(&text).map_err(Error::io("reading the output of a probe"))?;
+        let reading = || Error::io("reading the output of a probe");
+        let text = outcome.stdout.into_bytes().map_err(reading())?;
+        let found = probe::parse(&text).map_err(reading())?;
+        let list = |names: &[String], none: &str| {
+            if names.is_empty() { none.to_owned() } else { names.join(", ") }
+        };
+        let visible = list(&found.visible, "no host files are visible");
+        let writable = list(&found.writable, "no host directories are writable");
+        let hidden = found.visible.is_empty() && found.writable.is_empty();
+        let detail = format!("{visible}; {writable}");
+        let remedy = "mount namespaces must work: run as root, or allow user namespaces";
+        self.record(Feature::Namespaces, "host files", hidden, detail, remedy);
+        // The init may be visible; the probe itself is not counted.
+        let alone = found.processes <= 1;
+        let detail = format!("{} other processes in /proc", found.processes.saturating_sub(1));
+        let remedy = "PID namespaces and the mount option hidepid must work";
+        self.record(Feature::Namespaces, "/proc", alone, detail, remedy);
+        let detail = list(&found.sockets, "only local sockets can be opened");
+        let closed = found.sockets.is_empty();
+        self.record(Feature::Seccomp, "network", closed, detail, NOT_FILTERED);
+        self.privileges(facts, &found);
+        let detail = format!("programs run on {} core(s)", found.cores);
+        let remedy = "sched_setaffinity must be permitted";
+        self.record(Feature::Cores, "cores", found.cores == 1, detail, remedy);
+        Ok(())
+    }
+
+    fn privileges(&mut self, facts: &Facts, found: &Inspection) {
         let status = |name: &str| {
             let entry = found.status.iter().find(|(known, _)| known == name);
             entry.map_or("", |(_, value)| value.as_str())
         };
+        let filtered = status("Seccomp") == "2";
+        let are = if filtered { "are" } else { "are not" };
+        let detail = format!("system calls {are} filtered");
+        self.record(Feature::Seccomp, "filter", filtered, detail, NOT_FILTERED);
         let unprivileged = ["CapPrm", "CapBnd", "CapAmb"]
             .iter()
             .all(|set| status(set).trim_matches('0').is_empty())
             && status("NoNewPrivs") == "1"
-            && (facts.rootless || !status("Uid").starts_with("0\t"));
-        let filtered = status("Seccomp") == "2";
-        let cores = found.cores;
-
-        let list = |names: &[String], none: &str| {
-            if names.is_empty() { none.to_owned() } else { names.join(", ") }
-        };
-        let (visible, writable) = (
-            list(&found.visible, "no host files are visible"),
-            list(&found.writable, "no host directories are writable"),
-        );
-        let hidden = found.visible.is_empty() && found.writable.is_empty();
-        let remedy = "mount namespaces must work: run as root, or allow user namespaces";
-        self.record(
-            Feature::Namespaces,
-            "host files",
-            hidden,
-            format!("{visible}; {writable}"),
-            remedy,
-        );
-        // The init may be visible; the probe itself is not counted.
-        let alone = found.processes <= 1;
-        let detail = format!("{} other processes in /proc", found.processes.saturating_sub(1));
-        self.record(
-            Feature::Namespaces,
-            "/proc",
-            alone,
-            detail,
-            "PID namespaces and the mount option hidepid must work",
-        );
-        let detail = list(&found.sockets, "only local sockets can be opened");
-        let closed = found.sockets.is_empty();
-        self.record(Feature::Seccomp, "network", closed, detail, NOT_FILTERED);
-        let detail =
-            if filtered { "system calls are filtered" } else { "system calls are not filtered" };
-        self.record(Feature::Seccomp, "filter", filtered, detail.into(), NOT_FILTERED);
+            && (facts.rootless || !status("Uid").starts_with("0\t"))
+            && found.descriptors == 3;
+        let (capabilities, restricted) = (status("CapPrm"), status("NoNewPrivs"));
         let detail = format!(
-            "capabilities {}, no new privileges {}, {} open files",
-            status("CapPrm"),
-            status("NoNewPrivs"),
+            "capabilities {capabilities}, no new privileges {restricted}, {} open files",
             found.descriptors
         );
-        let unprivileged = unprivileged && found.descriptors == 3;
         self.record(Feature::Namespaces, "privileges", unprivileged, detail, BUG);
-        let remedy = "sched_setaffinity must be permitted";
-        self.record(
-            Feature::Cores,
-            "cores",
-            cores == 1,
-            format!("programs run on {cores} core(s)"),
-            remedy,
-        );
-        Ok(())
     }
 
     async fn memory(&mut self, depth: Depth) -> Result<(), Error> {

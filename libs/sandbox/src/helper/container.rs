@@ -27,7 +27,6 @@ use std::{
 pub struct Host {
     /// A mount namespace with the host's files.
     mounts: OwnedFd,
-    /// The host's `/proc`.
     pub proc_dir: OwnedFd,
     /// `/proc/sys/kernel/ns_last_pid`, if the kernel has it; an init resets the PIDs of its namespace with it.
     pub last_pid: Option<OwnedFd>,
@@ -72,7 +71,6 @@ pub struct Container {
     /// The root, writable for agon-box to create mount points.
     root: OwnedFd,
     areas: [OwnedFd; 3],
-    /// The mounts of the current run.
     run_mounts: Vec<Mount>,
 }
 

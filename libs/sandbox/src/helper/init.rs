@@ -66,7 +66,6 @@ pub enum Event {
     Failed(String),
 }
 
-/// The main function of an init.
 pub fn main(context: &Context<'_>) -> ! {
     if let Err(error) = prepare(context).and_then(|()| serve(context)) {
         let event = Event::Failed(error.to_string());
@@ -241,9 +240,9 @@ impl<'a> Program<'a> {
             tasks_files: tasks_files.iter().map(AsRawFd::as_raw_fd).collect(),
             filter,
             uid,
-            stack: run.memory,
-            file_size: run.file_size,
-            open_files: run.open_files,
+            stack: run.limits.memory,
+            file_size: run.limits.file_size,
+            open_files: run.limits.open_files,
             error: None,
             _strings: strings,
         })

@@ -31,7 +31,6 @@ pub fn copy(path: &Path, attributes: u64) -> io::Result<OwnedFd> {
     Ok(tree)
 }
 
-/// Creates a detached tmpfs.
 pub fn tmpfs(options: &[(&str, &str)], attributes: u64) -> io::Result<OwnedFd> {
     let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (key, value) in options {
@@ -65,7 +64,6 @@ fn restrict(tree: BorrowedFd<'_>, attributes: u64) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Attaches a detached tree to a path.
 pub fn attach(tree: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     Ok(move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?)
 }

@@ -22,7 +22,14 @@ pub enum Sink {
     File(File),
 }
 
-#[derive(Debug)]
+impl Default for Sink {
+    fn default() -> Sink {
+        Sink::Memory(Vec::new())
+    }
+}
+
+/// The default is for an output that is not captured.
+#[derive(Debug, Default)]
 pub struct Collector {
     pipe: Option<OwnedFd>,
     sink: Sink,
@@ -33,24 +40,12 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// A collector for an output that is not captured.
-    pub fn none() -> Collector {
-        Collector {
-            pipe: None,
-            sink: Sink::Memory(Vec::new()),
-            limit: 0,
-            kept: 0,
-            total: 0,
-            enlarged: false,
-        }
-    }
-
     /// A collector, and the write end of its pipe for the program.
     pub fn pipe(limit: u64) -> io::Result<(Collector, OwnedFd)> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
         // Only this end: writes of the program must block.
         fcntl_setfl(&read, OFlags::NONBLOCK)?;
-        Ok((Collector { pipe: Some(read), limit, ..Collector::none() }, write))
+        Ok((Collector { pipe: Some(read), limit, ..Collector::default() }, write))
     }
 
     /// The read end of the pipe, until the end of the output.

@@ -71,7 +71,6 @@ pub fn fork() -> io::Result<bool> {
     }
 }
 
-/// The CPU time that this process has used.
 pub fn process_cpu_time() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes to the given structure.
@@ -90,12 +89,9 @@ impl Child {
     pub fn wait(&self) -> io::Result<()> {
         use rustix::process::{WaitId, WaitIdOptions, waitid};
         use std::os::fd::AsFd;
-        loop {
-            match waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED) {
-                Err(rustix::io::Errno::INTR) => {}
-                result => return Ok(result.map(drop)?),
-            }
-        }
+        let id = || WaitId::PidFd(self.pidfd.as_fd());
+        rustix::io::retry_on_intr(|| waitid(id(), WaitIdOptions::EXITED))?;
+        Ok(())
     }
 }
 
@@ -135,7 +131,6 @@ pub unsafe fn spawn_borrowing<T>(
 ///
 /// # Safety
 /// The arguments must contain a stack, and the function must be safe to call in the process that they describe.
-#[cfg(target_arch = "x86_64")]
 unsafe fn clone3_calling(
     args: &CloneArgs,
     child: extern "C" fn(*mut libc::c_void) -> !,
@@ -145,6 +140,7 @@ unsafe fn clone3_calling(
     // SAFETY: for the parent this is a system call. The child continues after it on an empty, aligned stack and
     // never returns from the function.
     unsafe {
+        #[cfg(target_arch = "x86_64")]
         std::arch::asm!(
             "syscall",
             "test rax, rax",
@@ -162,20 +158,7 @@ unsafe fn clone3_calling(
             lateout("rcx") _,
             lateout("r11") _,
         );
-    }
-    result
-}
-
-/// The same for aarch64.
-#[cfg(target_arch = "aarch64")]
-unsafe fn clone3_calling(
-    args: &CloneArgs,
-    child: extern "C" fn(*mut libc::c_void) -> !,
-    data: *mut libc::c_void,
-) -> i64 {
-    let result: i64;
-    // SAFETY: as for x86_64.
-    unsafe {
+        #[cfg(target_arch = "aarch64")]
         std::arch::asm!(
             "svc 0",
             "cbnz x0, 2f",

@@ -120,20 +120,21 @@ fn start(server: &mut Server, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, R
         }
     };
     let mut open = |target: &Target| -> Result<(Collector, Option<OwnedFd>), RequestError> {
-        Ok(match target {
-            Target::Null => (Collector::none(), Some(null(OFlags::WRONLY)?)),
-            Target::Attached => (Collector::none(), Some(attached()?)),
-            Target::Stdout => (Collector::none(), None),
+        let fd = match target {
+            Target::Null => Some(null(OFlags::WRONLY)?),
+            Target::Attached => Some(attached()?),
+            Target::Stdout => None,
             Target::File(path) => {
                 let path = SandboxPath::parse(path)?;
                 let (mode, uid) = (Mode::from(0o666), Some(server.setup.uid));
-                (Collector::none(), Some(files::create(&server.container, &path, mode, uid)?))
+                Some(files::create(&server.container, &path, mode, uid)?)
             }
             Target::Capture(limit) => {
                 let (collector, write) = Collector::pipe(*limit)?;
-                (collector, Some(write))
+                return Ok((collector, Some(write)));
             }
-        })
+        };
+        Ok((Collector::default(), fd))
     };
     let (out, stdout) = open(&run.stdout)?;
     let (err, stderr) = open(&run.stderr)?;
@@ -157,8 +158,7 @@ fn start(server: &mut Server, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, R
         server.retire(group);
         return Err(error.into());
     }
-    let cpu_limit = Duration::from_nanos(run.cpu_ns);
-    Ok(Started { init, group, outputs: [out, err], cpu_limit })
+    Ok(Started { init, group, outputs: [out, err], cpu_limit: run.limits.cpu })
 }
 
 /// Pins the init, and with it the program, to the cores of the run. An init that is being prepared is not pinned,
@@ -197,7 +197,7 @@ impl Monitor<'_> {
     fn run(mut self) -> io::Result<(RunResult, [Collector; 2], bool)> {
         let mut paused_until = self.began;
         let mut next_check = self.began + self.cpu_left(Duration::ZERO);
-        let limit = Duration::from_nanos(self.run.wall_ns);
+        let limit = self.run.limits.wall;
         let mut wall = self.began + limit;
         loop {
             let now = Instant::now();
@@ -213,7 +213,7 @@ impl Monitor<'_> {
             }
             if now >= next_check {
                 let used = self.group.cpu()?;
-                if used > Duration::from_nanos(self.run.cpu_ns) {
+                if used > self.run.limits.cpu {
                     self.stop(Some(Limit::Cpu));
                 }
                 next_check = now + self.cpu_left(used).max(MIN_CHECK_INTERVAL);
@@ -259,7 +259,7 @@ impl Monitor<'_> {
 
     /// The minimum time in which the program can use up its remaining CPU time.
     fn cpu_left(&self, used: Duration) -> Duration {
-        Duration::from_nanos(self.run.cpu_ns).saturating_sub(used) / self.cores
+        self.run.limits.cpu.saturating_sub(used) / self.cores
     }
 
     fn stopped(&self) -> bool {
@@ -324,19 +324,19 @@ impl Monitor<'_> {
             output.read()?;
         }
         let total: u64 = self.outputs.iter().map(Collector::total).sum();
-        Ok(total > self.run.output)
+        Ok(total > self.run.limits.output)
     }
 
     /// Collects the result after all processes have ended.
     fn finish(mut self) -> io::Result<(RunResult, [Collector; 2], bool)> {
-        let wall_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let wall_time = self.began.elapsed();
         let init_is_reusable = self.init_is_reusable && !self.stopped();
         if !init_is_reusable {
             self.child.wait()?;
             self.read_init()?;
         }
-        let cpu_ns = u64::try_from(self.group.cpu()?.as_nanos()).unwrap_or(u64::MAX);
-        let late = self.counted_limit(cpu_ns);
+        let cpu_time = self.group.cpu()?;
+        let late = self.counted_limit(cpu_time);
         // Exceeding the CPU limit takes precedence over the wall limit and over the exit code.
         if !self.stopped() || self.limit == Some(Limit::Wall) && late == Some(Limit::Cpu) {
             self.limit = late;
@@ -355,8 +355,8 @@ impl Monitor<'_> {
             violation: sigsys.then_some(Violation::SystemCall),
             exit,
             limit: self.limit,
-            cpu_ns,
-            wall_ns,
+            cpu_time,
+            wall_time,
             memory_peak: self.group.memory_peak().unwrap_or(0),
             processes_refused: self.group.processes_refused(),
             stdout: self.outputs[0].captured(),
@@ -366,17 +366,16 @@ impl Monitor<'_> {
     }
 
     /// The limit that the kernel enforced, or that the final CPU time exceeds.
-    fn counted_limit(&self, cpu_ns: u64) -> Option<Limit> {
+    fn counted_limit(&self, cpu_time: Duration) -> Option<Limit> {
         if self.group.out_of_memory() {
             return Some(Limit::Memory);
         }
-        if cpu_ns > self.run.cpu_ns {
+        if cpu_time > self.run.limits.cpu {
             return Some(Limit::Cpu);
         }
         (self.exit == Some(Exit::Signal(libc::SIGXFSZ))).then_some(Limit::Output)
     }
 
-    /// Reads the events of the init.
     fn read_init(&mut self) -> io::Result<()> {
         let mut buffer = [0; 4096];
         let flags = RecvFlags::DONTWAIT;

@@ -17,7 +17,6 @@ use std::io;
 /// What the filter does with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
-    /// Kills the process.
     Kill,
     /// Fails with this error, which runtimes handle.
     Fail(i32),

@@ -217,7 +217,7 @@ impl Server {
         if self.container.set_run_mounts(&self.host, &run.mounts)? {
             self.discard_init();
         }
-        self.bounds = Bounds { memory: run.memory, processes: run.processes };
+        self.bounds = Bounds { memory: run.limits.memory, processes: run.limits.processes };
         self.prepare_group()?;
         self.prepare_init()?;
         let missing = || io::Error::other("no init or cgroup is prepared");

@@ -1,7 +1,7 @@
 //! The self-test.
 
 use crate::fixture::Fixture;
-use sandbox::{Config, Feature, Level, doctor, testing};
+use sandbox::{Config, Level, doctor, testing};
 
 #[tokio::test]
 async fn self_test_passes_where_these_tests_run() {
@@ -24,10 +24,4 @@ async fn program_that_is_not_agon_box_is_an_error() {
     let config = Config { program: "/bin/false".into(), ..testing::config() };
     let report = doctor::check(config).await;
     assert!(matches!(report, Err(sandbox::Error::Crashed(_))), "{report:?}");
-}
-
-#[test]
-fn features_are_parsed_by_name() {
-    assert_eq!("no-swap".parse(), Ok(Feature::NoSwap));
-    assert!("nothing".parse::<Feature>().is_err());
 }

@@ -172,7 +172,6 @@ pub async fn eventually(failure: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// The children of a process, recursively.
 pub fn descendants(process: u32) -> Vec<u32> {
     let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"));
     let children = children.unwrap_or_default();

@@ -88,18 +88,18 @@ async fn sandbox_to_kill() {
 async fn cgroups_of_a_killed_process_are_removed() {
     use std::io::{BufRead, BufReader};
     let Some(fixture) = Fixture::open().await else { return };
-    let mut victim = Command::new(std::env::current_exe().unwrap())
+    let mut process = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "--nocapture", "lifecycle::sandbox_to_kill"])
         .stdout(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(victim.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
     let lines: Vec<_> = lines.take_while(|line| line != "ready").collect();
     let groups = lines.iter().filter_map(|line| line.split_once("group ").map(|found| found.1));
     let groups: Vec<_> = groups.map(std::path::PathBuf::from).collect();
     assert!(!groups.is_empty() && groups.iter().all(|group| group.exists()));
-    victim.kill().unwrap();
-    assert_eq!(victim.wait().unwrap().signal(), Some(9));
+    process.kill().unwrap();
+    assert_eq!(process.wait().unwrap().signal(), Some(9));
     let next = Sandbox::start(Config { slots: 1, ..testing::config() }).await.unwrap();
     eventually("cgroups of a dead process are left", || !groups.iter().any(|g| g.exists())).await;
     next.shutdown().await;
