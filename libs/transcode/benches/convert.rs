@@ -1,23 +1,16 @@
 //! Proto JSON conversion in both directions, compared with prost-reflect messages.
 
-use std::path::Path;
-
 use criterion::{Criterion, criterion_group, criterion_main};
 use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage};
-use transcode::{Defaults, Plan};
+use prost_reflect::DynamicMessage;
+use transcode::Defaults;
 
 const LIST: &str = "agon.test.v1.ListBooksResponse";
 
-fn descriptors() -> Vec<u8> {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let includes = [here.join("tests/proto"), here.join("../../proto")];
-    let mut compiler = protox::Compiler::new(includes).unwrap();
-    compiler.include_imports(true).open_file("agon/test/v1/library.proto").unwrap();
-    compiler.encode_file_descriptor_set()
-}
+#[path = "../tests/it/fixture.rs"]
+#[expect(dead_code, reason = "only the tests use everything")]
+mod fixture;
 
-/// A page of fifty books.
 fn page() -> String {
     let book = |n: usize| {
         serde_json::json!({
@@ -35,10 +28,8 @@ fn page() -> String {
 }
 
 fn convert(criterion: &mut Criterion) {
-    let set = descriptors();
-    let plan = Plan::new(&set).unwrap();
-    let pool = DescriptorPool::decode(&set[..]).unwrap();
-    let descriptor = pool.get_message_by_name(LIST).unwrap();
+    let plan = fixture::plan();
+    let descriptor = fixture::pool().get_message_by_name(LIST).unwrap();
     let json = page();
     let wire = plan.json_to_wire(LIST, json.as_bytes()).unwrap();
 

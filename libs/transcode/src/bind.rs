@@ -32,33 +32,6 @@ pub struct Parts<'r> {
     pub last_event_id: Option<&'r str>,
 }
 
-/// A field's value, encoded without its tag.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Encoded {
-    Scalar(Payload),
-    Message(Vec<u8>),
-}
-
-impl Encoded {
-    /// The field with its tag, wrapped in its parent messages.
-    pub fn field(&self, numbers: &[u32]) -> Vec<u8> {
-        let Some((last, parents)) = numbers.split_last() else { return Vec::new() };
-        let mut field = Vec::new();
-        match self {
-            Encoded::Scalar(payload) => payload.put(&mut field, *last),
-            Encoded::Message(bytes) => wire::put_bytes(&mut field, *last, bytes),
-        }
-        wire::nest(parents, field)
-    }
-
-    fn raw(&self) -> Raw<'_> {
-        match self {
-            Encoded::Scalar(payload) => payload.raw(),
-            Encoded::Message(bytes) => Raw::Bytes(bytes),
-        }
-    }
-}
-
 impl Plan {
     /// Builds and encodes the request message.
     pub fn bind(&self, route: &Route, parts: &Parts<'_>) -> Result<Vec<u8>, RequestError> {
@@ -86,20 +59,14 @@ impl Plan {
                 .map_err(|reason| RequestError::new(&*target.name, reason))?;
             append(&mut message, &target.numbers, &value, &target.name, "the path")?;
         }
-        append_header(
-            &mut message,
-            route.request_id.as_slice(),
-            parts.idempotency_key,
-            "request_id",
-            "Idempotency-Key",
-        )?;
-        append_header(
-            &mut message,
-            route.etag.as_deref().unwrap_or_default(),
-            parts.etag,
-            "etag",
-            "If-Match",
-        )?;
+        for (numbers, value, name, header) in [
+            (route.request_id.as_slice(), parts.idempotency_key, "request_id", "Idempotency-Key"),
+            (route.etag.as_deref().unwrap_or_default(), parts.etag, "etag", "If-Match"),
+        ] {
+            let Some(value) = value.filter(|_| !numbers.is_empty()) else { continue };
+            let value = Payload::Bytes(value.as_bytes().to_vec());
+            append(&mut message, numbers, &value, name, &format!("the header {header}"))?;
+        }
         if let (Some((cursor, _)), Some(id)) = (route.cursor, parts.last_event_id) {
             // A browser reconnects with the original URL, so the header is newer than the query.
             wire::put_bytes(&mut message, cursor, id.as_bytes());
@@ -118,10 +85,8 @@ impl Plan {
         let read = match route.body {
             _ if parts.body.is_empty() => return Ok(Default::default()),
             Body::None => return Err(RequestError::new("", "this request must not have a body")),
-            Body::All => read::message(&self.shapes, route.input, parts.body, self.limits)?,
-            Body::Field(field) => {
-                read::field(&self.shapes, route.input, field, parts.body, self.limits)?
-            }
+            Body::All => read::message(&self.shapes, route.input, parts.body)?,
+            Body::Field(field) => read::field(&self.shapes, route.input, field, parts.body)?,
         };
         Ok((read.wire, read.present))
     }
@@ -138,10 +103,10 @@ impl Plan {
         message: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<(), ResponseError> {
-        let writer = Writer::new(&self.shapes, Defaults::Emit);
+        let mut writer = Writer::new(&self.shapes, Defaults::Emit, out);
         match route.response_body {
-            Some(field) => writer.field(route.output, field, message, out),
-            None => writer.message(route.output, message, out),
+            Some(field) => writer.field(route.output, field, message),
+            None => writer.message(route.output, message),
         }
     }
 
@@ -174,7 +139,7 @@ impl Plan {
     pub fn json_to_wire(&self, name: &str, json: &[u8]) -> Result<Vec<u8>, RequestError> {
         let unknown = || RequestError::new("", format!("unknown message type {name}"));
         let id = self.shapes.find(name).ok_or_else(unknown)?;
-        Ok(read::message(&self.shapes, id, json, self.limits)?.wire)
+        Ok(read::message(&self.shapes, id, json)?.wire)
     }
 
     /// Writes a message of the named type as proto JSON.
@@ -186,7 +151,7 @@ impl Plan {
     ) -> Result<Vec<u8>, ResponseError> {
         let id = self.shapes.find(name).ok_or(ResponseError("unknown message type"))?;
         let mut out = Vec::new();
-        Writer::new(&self.shapes, defaults).message(id, message, &mut out)?;
+        Writer::new(&self.shapes, defaults, &mut out).message(id, message)?;
         Ok(out)
     }
 }
@@ -195,7 +160,7 @@ impl Plan {
 fn append(
     message: &mut Vec<u8>,
     numbers: &[u32],
-    value: &Encoded,
+    value: &Payload,
     name: &str,
     source: &str,
 ) -> Result<(), RequestError> {
@@ -208,18 +173,6 @@ fn append(
             Ok(())
         }
     }
-}
-
-fn append_header(
-    message: &mut Vec<u8>,
-    numbers: &[u32],
-    value: Option<&str>,
-    name: &str,
-    header: &str,
-) -> Result<(), RequestError> {
-    let Some(value) = value.filter(|_| !numbers.is_empty()) else { return Ok(()) };
-    let value = Encoded::Scalar(Payload::Bytes(value.as_bytes().to_vec()));
-    append(message, numbers, &value, name, &format!("the header {header}"))
 }
 
 fn http_body(target: HttpBody, content_type: &str, data: &[u8]) -> Vec<u8> {
@@ -247,7 +200,7 @@ fn text_at<'m>(message: &'m [u8], path: &[u32]) -> Option<&'m str> {
 }
 
 /// Encodes the text of a path segment or query parameter.
-pub(crate) fn from_text(shapes: &Shapes, kind: Kind, text: &str) -> Result<Encoded, String> {
+pub(crate) fn from_text(shapes: &Shapes, kind: Kind, text: &str) -> Result<Payload, String> {
     let scalar = match kind {
         Kind::String => Ok(Payload::Bytes(text.as_bytes().to_vec())),
         Kind::Bool => scalar::boolean(text),
@@ -255,10 +208,10 @@ pub(crate) fn from_text(shapes: &Shapes, kind: Kind, text: &str) -> Result<Encod
         Kind::Enum(id) => {
             scalar::enum_name(shapes.enumeration(id), text).or_else(|_| scalar::enum_number(text))
         }
-        Kind::Message(id) => return well_known(shapes, id, text).map(Encoded::Message),
+        Kind::Message(id) => return well_known(shapes, id, text).map(Payload::Bytes),
         kind => scalar::number(kind, text),
     };
-    scalar.map(Encoded::Scalar).map_err(str::to_owned)
+    scalar.map_err(str::to_owned)
 }
 
 fn well_known(shapes: &Shapes, id: MessageId, text: &str) -> Result<Vec<u8>, String> {
@@ -273,16 +226,13 @@ fn well_known(shapes: &Shapes, id: MessageId, text: &str) -> Result<Vec<u8>, Str
             }
         }
         Form::Wrapper => {
-            let Encoded::Scalar(payload) = from_text(shapes, message.fields[0].kind, text)? else {
-                return Err("is not a scalar".into());
-            };
+            let payload = from_text(shapes, message.fields[0].kind, text)?;
             if !payload.is_default() {
                 payload.put(&mut out, 1);
             }
         }
         Form::Struct | Form::Value | Form::ListValue => {
-            let limits = crate::json::lexer::Limits::default();
-            let read = read::message(shapes, id, text.as_bytes(), limits);
+            let read = read::message(shapes, id, text.as_bytes());
             out = read.map_err(|error| format!("must be JSON: {}", error.message))?.wire;
         }
         Form::Object | Form::Any => {

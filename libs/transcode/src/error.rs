@@ -8,12 +8,10 @@ pub enum PlanError {
     /// The descriptor set cannot be decoded.
     #[error("descriptor set: {0}")]
     Descriptors(String),
-    /// A path template is invalid.
     #[error("{rpc}: {error}")]
     Template {
         /// The RPC's full name.
         rpc: String,
-        /// The error of the template.
         error: TemplateError,
     },
     /// A rule does not match its messages.
@@ -21,7 +19,6 @@ pub enum PlanError {
     Rule {
         /// The RPC's full name.
         rpc: String,
-        /// The mismatch.
         reason: String,
     },
     /// Two rules match the same requests.
@@ -31,7 +28,6 @@ pub enum PlanError {
         first: String,
         /// The RPC of the later rule.
         second: String,
-        /// The HTTP method.
         method: String,
         /// The template of the later rule.
         template: String,
@@ -49,7 +45,6 @@ pub struct RequestError {
 }
 
 impl RequestError {
-    /// An error about `field`.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         RequestError { field: field.into(), message: message.into() }
     }

@@ -16,14 +16,13 @@ mod query;
 mod router;
 mod routes;
 mod scalar;
-pub mod shape;
+mod shape;
 mod status;
-pub mod template;
+mod template;
 mod wire;
 
 pub use bind::Parts;
 pub use error::{PlanError, RequestError, ResponseError};
-pub use json::lexer::Limits;
 pub use json::write::Defaults;
 pub use openapi::openapi;
 pub use plan::{Body, HttpBody, Plan, Route};

@@ -3,7 +3,6 @@
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, ReflectMessage, Value};
 
 use crate::error::PlanError;
-use crate::json::lexer::Limits;
 use crate::router::{Found, Router};
 use crate::shape::{Field, Form, Kind, Label, Message, MessageId, Shapes};
 use crate::status;
@@ -15,7 +14,6 @@ pub struct Plan {
     pub(crate) pool: DescriptorPool,
     pub(crate) shapes: Shapes,
     pub(crate) routes: Vec<Route>,
-    pub(crate) limits: Limits,
     router: Router,
 }
 
@@ -36,9 +34,7 @@ pub struct Route {
     pub input: MessageId,
     /// The response's type.
     pub output: MessageId,
-    /// Whether the request is a stream.
     pub client_streaming: bool,
-    /// Whether the response is a stream.
     pub server_streaming: bool,
     /// The `google.api.HttpBody` of the request, if its HTTP body is not JSON.
     pub upload: Option<HttpBody>,
@@ -50,7 +46,6 @@ pub struct Route {
     pub(crate) request_id: Option<u32>,
     /// The path of the etag in the request.
     pub(crate) etag: Option<Vec<u32>>,
-    /// The path of the etag in the response.
     pub(crate) reply_etag: Option<Vec<u32>>,
     /// The numbers of the `cursor` fields of request and response of a resumable stream.
     pub(crate) cursor: Option<(u32, u32)>,
@@ -119,13 +114,7 @@ impl Plan {
                 }
             })?;
         }
-        Ok(Plan { pool, shapes, routes, limits: Limits::default(), router })
-    }
-
-    /// Replaces the limits on JSON bodies.
-    #[must_use]
-    pub fn with_limits(self, limits: Limits) -> Plan {
-        Plan { limits, ..self }
+        Ok(Plan { pool, shapes, routes, router })
     }
 
     /// All routes, in the order of the descriptor set.
@@ -222,13 +211,13 @@ fn route(
     for variable in &template.variables {
         variables.push(target(shapes, input, &variable.field_path).map_err(&invalid)?);
     }
-    let upload = http_body_in(shapes, input, body);
+    let upload = http_body(shapes, input, body);
     if method.is_client_streaming() && upload.is_none() {
         return Err(invalid(
             "a stream of requests must have a google.api.HttpBody as its body".into(),
         ));
     }
-    let download = http_body_out(shapes, output, response_body);
+    let download = http_body(shapes, output, response_body.map_or(Body::All, Body::Field));
     let mask = mask(pool, shapes, &http_method, input, body, &template);
     Ok(Route {
         rpc_path: format!("/{}/{}", method.parent_service().full_name(), method.name()),
@@ -297,28 +286,17 @@ fn is_http_body(shapes: &Shapes, kind: Kind) -> bool {
     matches!(kind, Kind::Message(id) if shapes.message(id).name == "google.api.HttpBody")
 }
 
-fn http_body_in(shapes: &Shapes, input: MessageId, body: Body) -> Option<HttpBody> {
+/// The `google.api.HttpBody` of a message, whose HTTP body is `body`.
+fn http_body(shapes: &Shapes, id: MessageId, body: Body) -> Option<HttpBody> {
     match body {
         Body::None => None,
-        Body::All => is_http_body(shapes, Kind::Message(input)).then_some(HttpBody::Whole),
-        Body::Field(index) => http_body_field(shapes, &shapes.message(input).fields[index]),
+        Body::All => is_http_body(shapes, Kind::Message(id)).then_some(HttpBody::Whole),
+        Body::Field(index) => {
+            let field = &shapes.message(id).fields[index];
+            let matches = field.label == Label::Explicit && is_http_body(shapes, field.kind);
+            matches.then_some(HttpBody::Field(field.number))
+        }
     }
-}
-
-fn http_body_out(
-    shapes: &Shapes,
-    output: MessageId,
-    response_body: Option<usize>,
-) -> Option<HttpBody> {
-    match response_body {
-        None => is_http_body(shapes, Kind::Message(output)).then_some(HttpBody::Whole),
-        Some(index) => http_body_field(shapes, &shapes.message(output).fields[index]),
-    }
-}
-
-fn http_body_field(shapes: &Shapes, field: &Field) -> Option<HttpBody> {
-    let single = matches!(field.label, Label::Explicit);
-    (single && is_http_body(shapes, field.kind)).then_some(HttpBody::Field(field.number))
 }
 
 fn string_field(message: &Message, name: &str) -> Option<u32> {

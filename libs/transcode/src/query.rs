@@ -1,15 +1,19 @@
 //! Binds query parameters to request fields: dotted paths, repeated keys, maps as `m[k]`.
 
-use crate::bind::{Encoded, from_text};
+use std::collections::{HashMap, HashSet};
+
+use crate::bind::from_text;
 use crate::error::RequestError;
 use crate::json::read::map_key;
 use crate::percent;
 use crate::plan::{Body, Plan, Route};
+use crate::scalar::Payload;
 use crate::shape::{Field, Form, Kind, Label, MessageId};
 
 /// Encodes the fields of a raw query.
 pub(crate) fn bind(plan: &Plan, route: &Route, query: &str) -> Result<Vec<u8>, RequestError> {
-    let mut binder = Binder { plan, out: Vec::new(), seen: Vec::new() };
+    let (seen, oneofs) = (HashSet::new(), HashMap::new());
+    let mut binder = Binder { plan, out: Vec::new(), seen, oneofs };
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let malformed =
@@ -25,23 +29,25 @@ struct Binder<'p> {
     plan: &'p Plan,
     out: Vec<u8>,
     /// The values that must not be repeated.
-    seen: Vec<Seen>,
+    seen: HashSet<Seen>,
+    /// The number of the field that is set in each oneof. Several parameters may set parts of it.
+    oneofs: HashMap<Oneof, u32>,
 }
 
-#[derive(PartialEq, Eq)]
+/// The path of the message, and the oneof.
+type Oneof = (Vec<u32>, usize);
+
+#[derive(PartialEq, Eq, Hash)]
 enum Seen {
     Field(Vec<u32>),
-    /// The path of the message, the oneof and the number of the field that is set.
-    Oneof(Vec<u32>, usize, u32),
     /// The path of the map and the encoded key.
     Key(Vec<u32>, Vec<u8>),
 }
 
-/// The field of a parameter.
 struct Resolved<'p> {
     field: &'p Field,
     numbers: Vec<u32>,
-    oneofs: Vec<Seen>,
+    oneofs: Vec<(Oneof, u32)>,
 }
 
 impl<'p> Binder<'p> {
@@ -56,8 +62,10 @@ impl<'p> Binder<'p> {
             None => (name, None),
         };
         let Resolved { field, numbers, oneofs } = self.resolve(route, path)?;
-        for oneof in oneofs {
-            self.set_oneof(oneof)?;
+        for (oneof, number) in oneofs {
+            if self.oneofs.insert(oneof, number).is_some_and(|other| other != number) {
+                return Err("only one field of the oneof may be set".into());
+            }
         }
         match (field.label, key) {
             (Label::Map, Some(key)) => self.map_entry(field, numbers, key, value),
@@ -90,7 +98,7 @@ impl<'p> Binder<'p> {
                 return Err("must be in the body".into());
             }
             if let Some(oneof) = field.oneof {
-                oneofs.push(Seen::Oneof(numbers.clone(), oneof, field.number));
+                oneofs.push(((numbers.clone(), oneof), field.number));
             }
             numbers.push(field.number);
             if parts.peek().is_none() {
@@ -113,7 +121,7 @@ impl<'p> Binder<'p> {
         Err(unknown.into())
     }
 
-    fn value(&self, kind: Kind, text: &str) -> Result<Encoded, String> {
+    fn value(&self, kind: Kind, text: &str) -> Result<Payload, String> {
         from_text(&self.plan.shapes, kind, text)
     }
 
@@ -130,38 +138,16 @@ impl<'p> Binder<'p> {
         };
         let key =
             map_key(key_field.kind, key.into()).map_err(|reason| format!("the key {reason}"))?;
-        let key = Encoded::Scalar(key).field(&[1]);
+        let key = key.field(&[1]);
         let mut content = key.clone();
         content.extend(self.value(value_field.kind, value)?.field(&[2]));
-        let field = Encoded::Message(content).field(&numbers);
+        let field = Payload::Bytes(content).field(&numbers);
         self.set_once(Seen::Key(numbers, key), "the key must not be repeated")?;
         self.out.extend(field);
         Ok(())
     }
 
     fn set_once(&mut self, value: Seen, reason: &str) -> Result<(), String> {
-        if self.seen.contains(&value) {
-            return Err(reason.into());
-        }
-        self.seen.push(value);
-        Ok(())
-    }
-
-    /// Several parameters may set parts of the same oneof field, but not two fields of a oneof.
-    fn set_oneof(&mut self, member: Seen) -> Result<(), String> {
-        let Seen::Oneof(path, oneof, number) = &member else { return Ok(()) };
-        for seen in &self.seen {
-            if let Seen::Oneof(other_path, other, other_number) = seen
-                && (path, oneof) == (other_path, other)
-            {
-                return if number == other_number {
-                    Ok(())
-                } else {
-                    Err("only one field of the oneof may be set".into())
-                };
-            }
-        }
-        self.seen.push(member);
-        Ok(())
+        if self.seen.insert(value) { Ok(()) } else { Err(reason.into()) }
     }
 }

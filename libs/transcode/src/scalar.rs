@@ -11,7 +11,7 @@ use crate::number;
 use crate::shape::{Enum, Kind};
 use crate::wire::{self, Raw, WireType};
 
-/// An encoded scalar without its tag.
+/// An encoded scalar or message without its tag.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Payload {
     Varint(u64),
@@ -34,6 +34,14 @@ impl Payload {
     pub fn put(&self, out: &mut Vec<u8>, number: u32) {
         wire::put_tag(out, number, self.wire_type());
         self.put_bare(out);
+    }
+
+    /// The value with its tag, wrapped in its parent messages.
+    pub fn field(&self, numbers: &[u32]) -> Vec<u8> {
+        let Some((last, parents)) = numbers.split_last() else { return Vec::new() };
+        let mut field = Vec::new();
+        self.put(&mut field, *last);
+        wire::nest(parents, field)
     }
 
     /// Appends the value as an element of a packed list.
@@ -171,63 +179,4 @@ fn finite<T: std::str::FromStr + Copy>(
     let parsed = if number::is_json_number(text) { text.parse().ok() } else { None };
     let value: T = parsed.ok_or("must be a number")?;
     if is_finite(value) { Ok(value) } else { Err("must be a number in the field's range") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_out_of_range_are_refused() {
-        assert_eq!(
-            number(Kind::Int32, "-2147483648"),
-            Ok(Payload::Varint(-2_147_483_648_i64 as u64))
-        );
-        assert_eq!(number(Kind::Uint32, "4294967295.0"), Ok(Payload::Varint(4_294_967_295)));
-        assert_eq!(number(Kind::Sint32, "-1"), Ok(Payload::Varint(1)));
-        for (kind, text) in [
-            (Kind::Int32, "2147483648"),
-            (Kind::Int32, "-2147483649"),
-            (Kind::Uint32, "-1"),
-            (Kind::Uint32, "4294967296"),
-            (Kind::Int64, "9223372036854775808"),
-            (Kind::Uint64, "18446744073709551616"),
-            (Kind::Float, "3.502823e+38"),
-            (Kind::Float, "-3.502823e+38"),
-            (Kind::Double, "1.89769e+308"),
-            (Kind::Int32, "0.5"),
-            (Kind::Int32, "12abc"),
-            (Kind::Double, "inf"),
-            (Kind::Double, "nan"),
-            (Kind::Float, ""),
-            (Kind::Int32, "NaN"),
-            (Kind::Fixed32, "-1"),
-            (Kind::Sfixed32, "2147483648"),
-        ] {
-            assert!(number(kind, text).is_err(), "{kind:?} {text}");
-        }
-        assert_eq!(number(Kind::Float, "3.4028235e+38"), Ok(Payload::Fixed32(f32::MAX.to_bits())));
-        assert_eq!(
-            number(Kind::Double, "-Infinity"),
-            Ok(Payload::Fixed64(f64::NEG_INFINITY.to_bits()))
-        );
-    }
-
-    #[test]
-    fn all_base64_variants_are_accepted() {
-        for text in ["+/8=", "+/8", "-_8=", "-_8"] {
-            assert_eq!(bytes(text), Ok(Payload::Bytes(vec![0xfb, 0xff])), "{text}");
-        }
-        assert_eq!(bytes("-_"), Ok(Payload::Bytes(vec![0xfb])));
-        for text in ["a", "a===", "a b=", "!!!!", "YQ==YQ=="] {
-            assert!(bytes(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn zigzag_round_trips() {
-        for value in [0, -1, 1, i64::MIN, i64::MAX] {
-            assert_eq!(unzigzag(zigzag(value)), value);
-        }
-    }
 }

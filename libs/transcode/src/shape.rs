@@ -21,7 +21,6 @@ pub struct Shapes {
     by_name: HashMap<String, MessageId>,
 }
 
-/// A message type.
 #[derive(Debug)]
 pub struct Message {
     /// The full name, `package.Message`.
@@ -58,16 +57,12 @@ pub enum Form {
     Any,
 }
 
-/// A field of a message.
 #[derive(Debug)]
 pub struct Field {
-    /// The name in the proto file.
     pub name: String,
-    /// The JSON name.
     pub json: String,
     /// The JSON name as an object key, with quotes and colon.
     pub key: String,
-    /// The field number.
     pub number: u32,
     /// The type of one value.
     pub kind: Kind,
@@ -115,7 +110,6 @@ pub enum Kind {
     Message(MessageId),
 }
 
-/// An enum type.
 #[derive(Debug)]
 pub struct Enum {
     /// The full name.
@@ -151,12 +145,10 @@ impl Shapes {
         self.by_name.get(name).copied()
     }
 
-    /// A message type.
     pub fn message(&self, id: MessageId) -> &Message {
         &self.messages[id.0 as usize]
     }
 
-    /// An enum type.
     pub fn enumeration(&self, id: EnumId) -> &Enum {
         &self.enums[id.0 as usize]
     }
@@ -202,7 +194,6 @@ impl Message {
         Some((index, &self.fields[index]))
     }
 
-    /// The index of the field with this number.
     pub fn field_index(&self, number: u32) -> Option<usize> {
         let at = self.by_number.binary_search_by_key(&number, |(number, _)| *number).ok()?;
         Some(self.by_number[at].1)
@@ -244,7 +235,6 @@ impl Enum {
         }
     }
 
-    /// The number of the value with this name.
     pub fn number(&self, name: &str) -> Option<i32> {
         self.by_name.get(name).copied()
     }

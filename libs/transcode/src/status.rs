@@ -118,9 +118,11 @@ const TYPES: &[(&str, &str)] = &[
 
 /// Adds the types of errors that the descriptor set does not have.
 pub(crate) fn add_types(pool: &mut DescriptorPool) -> Result<(), DescriptorError> {
-    for file in [well_known_file("any"), well_known_file("duration")] {
-        if pool.get_file_by_name(file.name()).is_none() {
-            pool.add_file_descriptor_proto(file)?;
+    for name in ["google/protobuf/any.proto", "google/protobuf/duration.proto"] {
+        if pool.get_file_by_name(name).is_none()
+            && let Some(file) = DescriptorPool::global().get_file_by_name(name)
+        {
+            pool.add_file_descriptor_proto(file.file_descriptor_proto().clone())?;
         }
     }
     if pool.get_message_by_name("google.rpc.Status").is_some() {
@@ -186,30 +188,4 @@ fn map_entry() -> DescriptorProto {
     let mut entry = message("MetadataEntry", None, "key:1:s value:2:s");
     entry.options = Some(MessageOptions { map_entry: Some(true), ..Default::default() });
     entry
-}
-
-/// The descriptor of `any.proto` or `duration.proto`.
-fn well_known_file(name: &str) -> FileDescriptorProto {
-    let (title, fields) = match name {
-        "any" => ("Any", [("type_url", Type::String), ("value", Type::Bytes)]),
-        _ => ("Duration", [("seconds", Type::Int64), ("nanos", Type::Int32)]),
-    };
-    let field = |(number, (name, kind)): (i32, (&str, Type))| FieldDescriptorProto {
-        name: Some(name.into()),
-        number: Some(number),
-        label: Some(Label::Optional as i32),
-        r#type: Some(kind as i32),
-        ..Default::default()
-    };
-    FileDescriptorProto {
-        name: Some(format!("google/protobuf/{name}.proto")),
-        package: Some("google.protobuf".into()),
-        message_type: vec![DescriptorProto {
-            name: Some(title.into()),
-            field: (1..).zip(fields).map(field).collect(),
-            ..Default::default()
-        }],
-        syntax: Some("proto3".into()),
-        ..Default::default()
-    }
 }

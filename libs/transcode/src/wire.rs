@@ -8,7 +8,6 @@ pub enum WireType {
     Fixed32 = 5,
 }
 
-/// An encoded value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Raw<'w> {
     Varint(u64),

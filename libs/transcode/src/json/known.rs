@@ -1,7 +1,5 @@
 //! The text forms of Timestamp, Duration and FieldMask in proto JSON.
 
-use std::fmt::Write as _;
-
 use crate::scalar::Payload;
 
 /// The seconds and nanoseconds of a Timestamp or Duration.
@@ -41,71 +39,35 @@ pub fn parse_timestamp(text: &str) -> Result<Span, &'static str> {
 }
 
 fn rfc3339(text: &str) -> Option<Span> {
-    if !text.is_ascii() {
-        return None;
-    }
-    let (date, rest) = text.split_at_checked(10)?;
-    let (year, month, day) =
-        (digits(&date[..4])?, digits(date.get(5..7)?)?, digits(date.get(8..10)?)?);
-    let separators = [(4, b'-'), (7, b'-')];
-    let time = rest.strip_prefix('T')?;
-    let (clock, rest) = time.split_at_checked(8)?;
-    let (hour, minute, second) =
-        (digits(&clock[..2])?, digits(clock.get(3..5)?)?, digits(clock.get(6..8)?)?);
-    let shaped = separators.iter().all(|(at, byte)| date.as_bytes()[*at] == *byte)
-        && clock.as_bytes()[2] == b':'
-        && clock.as_bytes()[5] == b':';
-    let valid = shaped
-        && (1..=12).contains(&month)
-        && (1..=days_of_month(year, month)).contains(&day)
-        && hour < 24
-        && minute < 60
-        && second < 60;
-    if !valid {
-        return None;
-    }
-    let (nanos, zone) = match rest.strip_prefix('.') {
-        Some(rest) => {
-            let length = rest.bytes().take_while(u8::is_ascii_digit).count();
-            (fraction(&rest[..length])?, &rest[length..])
+    let (clock, rest) = text.split_at_checked(19)?;
+    let zone = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let zone = fraction.trim_start_matches(|letter: char| letter.is_ascii_digit());
+            (1..=9).contains(&(fraction.len() - zone.len())).then_some(zone)?
         }
-        None => (0, rest),
+        None => rest,
     };
-    let local = days_from_civil(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
-    Some(Span { seconds: local - zone_offset(zone)?, nanos })
-}
-
-fn zone_offset(zone: &str) -> Option<i64> {
-    if zone == "Z" {
-        return Some(0);
-    }
-    let (sign, rest) = match zone.as_bytes().first()? {
-        b'+' => (1, &zone[1..]),
-        b'-' => (-1, &zone[1..]),
-        _ => return None,
+    let has_form = |text: &str, form: &str| {
+        let fits = |(byte, form): (u8, u8)| match form {
+            b'0' => byte.is_ascii_digit(),
+            _ => byte == form,
+        };
+        text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)
     };
-    let (hours, minutes) = rest.split_once(':')?;
-    if hours.len() != 2 || minutes.len() != 2 {
-        return None;
-    }
-    let (hours, minutes) = (digits(hours)?, digits(minutes)?);
-    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+    // The parser of prost-types also accepts other forms, and rounds leap seconds down.
+    let strict = has_form(clock, "0000-00-00T00:00:00")
+        && !clock.ends_with("60")
+        && (zone == "Z" || has_form(zone, "+00:00") || has_form(zone, "-00:00"));
+    let time: prost_types::Timestamp = strict.then(|| text.parse().ok())??;
+    Some(Span { seconds: time.seconds, nanos: time.nanos })
 }
 
 /// Formats a time; `None` if it is out of range.
 pub fn timestamp_text(span: Span) -> Option<String> {
-    if !(MIN_TIMESTAMP..=MAX_TIMESTAMP).contains(&span.seconds)
-        || !(0..1_000_000_000).contains(&span.nanos)
-    {
-        return None;
-    }
-    let (days, clock) = (span.seconds.div_euclid(86_400), span.seconds.rem_euclid(86_400));
-    let (year, month, day) = civil_from_days(days);
-    let (hour, minute, second) = (clock / 3600, clock / 60 % 60, clock % 60);
-    let mut text = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-    put_fraction(&mut text, span.nanos.unsigned_abs());
-    text.push('Z');
-    Some(text)
+    let Span { seconds, nanos } = span;
+    let valid =
+        (MIN_TIMESTAMP..=MAX_TIMESTAMP).contains(&seconds) && (0..1_000_000_000).contains(&nanos);
+    valid.then(|| prost_types::Timestamp { seconds, nanos }.to_string())
 }
 
 /// Reads a duration such as `1.5s`.
@@ -131,17 +93,10 @@ pub fn parse_duration(text: &str) -> Result<Span, &'static str> {
 pub fn duration_text(span: Span) -> Option<String> {
     let Span { seconds, nanos } = span;
     let same_sign = seconds == 0 || nanos == 0 || (seconds < 0) == (nanos < 0);
-    if seconds.unsigned_abs() > MAX_DURATION as u64
-        || nanos.unsigned_abs() > 999_999_999
-        || !same_sign
-    {
-        return None;
-    }
-    let sign = if seconds < 0 || nanos < 0 { "-" } else { "" };
-    let mut text = format!("{sign}{}", seconds.unsigned_abs());
-    put_fraction(&mut text, nanos.unsigned_abs());
-    text.push('s');
-    Some(text)
+    let valid = same_sign
+        && seconds.unsigned_abs() <= MAX_DURATION as u64
+        && nanos.unsigned_abs() <= 999_999_999;
+    valid.then(|| prost_types::Duration { seconds, nanos }.to_string())
 }
 
 /// Reads a field mask such as `title,timeLimit.seconds` into proto paths. `lenient` also accepts
@@ -206,52 +161,6 @@ fn fraction(text: &str) -> Option<i32> {
     }
     let value = i32::try_from(digits(text)?).ok()?;
     Some(value * 10_i32.pow(9 - text.len() as u32))
-}
-
-/// Writes zero, three, six or nine digits.
-fn put_fraction(text: &mut String, nanos: u32) {
-    let result = if nanos == 0 {
-        Ok(())
-    } else if nanos.is_multiple_of(1_000_000) {
-        write!(text, ".{:03}", nanos / 1_000_000)
-    } else if nanos.is_multiple_of(1000) {
-        write!(text, ".{:06}", nanos / 1000)
-    } else {
-        write!(text, ".{nanos:09}")
-    };
-    result.expect("writing to a string does not fail");
-}
-
-fn days_of_month(year: i64, month: i64) -> i64 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 in the proleptic Gregorian calendar; the calculation starts years in
-/// March.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = (march_month + 2) % 12 + 1;
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

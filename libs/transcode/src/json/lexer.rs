@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use crate::number;
 
-/// Limits on a JSON text.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Maximum nesting of objects and arrays.
@@ -23,17 +22,12 @@ impl Default for Limits {
 /// The kind of the next value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Token {
-    /// `{`
     Object,
-    /// `[`
     Array,
-    /// `"`
     Text,
     /// A digit or `-`.
     Number,
-    /// `true` or `false`.
     Bool,
-    /// `null`
     Null,
 }
 
@@ -48,11 +42,13 @@ pub struct Lexer<'j> {
     depth: usize,
     elements: usize,
     limits: Limits,
+    /// Whether nothing was read yet in the object or array that was entered last.
+    fresh: bool,
 }
 
 impl<'j> Lexer<'j> {
     pub fn new(text: &'j str, limits: Limits) -> Self {
-        Lexer { text, at: 0, depth: 0, elements: 0, limits }
+        Lexer { text, at: 0, depth: 0, elements: 0, limits, fresh: false }
     }
 
     /// The byte offset in the text.
@@ -62,8 +58,7 @@ impl<'j> Lexer<'j> {
 
     /// Returns to the position of `earlier`. Values read since then still count towards the limit.
     pub fn rewind(&mut self, earlier: &Lexer<'j>) {
-        self.at = earlier.at;
-        self.depth = earlier.depth;
+        *self = Lexer { elements: self.elements, ..earlier.clone() };
     }
 
     pub fn peek(&mut self) -> Result<Token, Reason> {
@@ -98,11 +93,13 @@ impl<'j> Lexer<'j> {
             Token::Array => (b'[', "expected an array"),
             _ => (b'{', "expected an object"),
         };
+        self.fresh = true;
         if self.eat(open) { Ok(()) } else { Err(expected) }
     }
 
-    /// Reads the next key of an object; `None` at its end. `first` means that no key was read yet.
-    pub fn key(&mut self, first: bool) -> Result<Option<Cow<'j, str>>, Reason> {
+    /// Reads the next key of an object; `None` at its end.
+    pub fn key(&mut self) -> Result<Option<Cow<'j, str>>, Reason> {
+        let first = std::mem::take(&mut self.fresh);
         if self.eat(b'}') {
             self.depth -= 1;
             return Ok(None);
@@ -120,8 +117,9 @@ impl<'j> Lexer<'j> {
         Ok(Some(key))
     }
 
-    /// Whether the array has another element. `first` means that no element was read yet.
-    pub fn element(&mut self, first: bool) -> Result<bool, Reason> {
+    /// Whether the array has another element.
+    pub fn element(&mut self) -> Result<bool, Reason> {
+        let first = std::mem::take(&mut self.fresh);
         if self.eat(b']') {
             self.depth -= 1;
             return Ok(false);
@@ -175,18 +173,14 @@ impl<'j> Lexer<'j> {
         match self.peek()? {
             Token::Object => {
                 self.enter(Token::Object)?;
-                let mut first = true;
-                while self.key(first)?.is_some() {
+                while self.key()?.is_some() {
                     self.skip()?;
-                    first = false;
                 }
             }
             Token::Array => {
                 self.enter(Token::Array)?;
-                let mut first = true;
-                while self.element(first)? {
+                while self.element()? {
                     self.skip()?;
-                    first = false;
                 }
             }
             Token::Text => drop(self.string()?),
@@ -369,6 +363,10 @@ mod tests {
             "\"\\",
             "\"a\nb\"",
             "// a\n{}",
+            "{/**/}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{}}",
             "{} {}",
             "{}x",
             "[}",

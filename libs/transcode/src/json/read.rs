@@ -43,14 +43,8 @@ pub struct Read {
     pub present: Vec<String>,
 }
 
-/// Reads a whole message.
-pub fn message(
-    shapes: &Shapes,
-    id: MessageId,
-    json: &[u8],
-    limits: Limits,
-) -> Result<Read, RequestError> {
-    let mut reader = Reader::new(shapes, json, limits)?;
+pub fn message(shapes: &Shapes, id: MessageId, json: &[u8]) -> Result<Read, RequestError> {
+    let mut reader = Reader::new(shapes, json)?;
     let result = reader.message(id).and_then(|()| reader.lexer.end());
     reader.finish(result)
 }
@@ -62,9 +56,8 @@ pub fn field(
     id: MessageId,
     index: usize,
     json: &[u8],
-    limits: Limits,
 ) -> Result<Read, RequestError> {
-    let mut reader = Reader::new(shapes, json, limits)?;
+    let mut reader = Reader::new(shapes, json)?;
     reader.mask_root = 1;
     let field = &shapes.message(id).fields[index];
     reader.path.push(Step::Field(&field.name));
@@ -73,12 +66,12 @@ pub fn field(
 }
 
 impl<'p, 'j> Reader<'p, 'j> {
-    fn new(shapes: &'p Shapes, json: &'j [u8], limits: Limits) -> Result<Self, RequestError> {
+    fn new(shapes: &'p Shapes, json: &'j [u8]) -> Result<Self, RequestError> {
         let text = std::str::from_utf8(json)
             .map_err(|_| RequestError::new("", "the body must be UTF-8"))?;
         Ok(Reader {
             shapes,
-            lexer: Lexer::new(text, limits),
+            lexer: Lexer::new(text, Limits::default()),
             out: Vec::with_capacity(text.len()),
             path: Vec::new(),
             wire_depth: 0,
@@ -128,9 +121,7 @@ impl<'p, 'j> Reader<'p, 'j> {
         self.lexer.enter(Token::Object)?;
         let mut seen = vec![false; message.fields.len()];
         let mut oneofs: Vec<usize> = Vec::new();
-        let mut first = true;
-        while let Some(key) = self.lexer.key(first)? {
-            first = false;
+        while let Some(key) = self.lexer.key()? {
             if in_any && key == "@type" {
                 self.lexer.skip()?;
                 continue;
@@ -239,7 +230,7 @@ impl<'p, 'j> Reader<'p, 'j> {
         self.lexer.enter(Token::Array)?;
         let mut start = None;
         let mut index = 0;
-        while self.lexer.element(index == 0)? {
+        while self.lexer.element()? {
             self.path.push(Step::Index(index));
             self.refuse_null(field.kind)?;
             match field.kind {
@@ -266,7 +257,7 @@ impl<'p, 'j> Reader<'p, 'j> {
         };
         self.lexer.enter(Token::Object)?;
         let mut seen = HashSet::new();
-        while let Some(key) = self.lexer.key(seen.is_empty())? {
+        while let Some(key) = self.lexer.key()? {
             self.path.push(Step::Key(key.clone().into_owned()));
             let key = map_key(key_field.kind, key)?;
             if seen.contains(&key) {
@@ -335,7 +326,7 @@ impl<'p, 'j> Reader<'p, 'j> {
     fn structure(&mut self) -> Result<(), Reason> {
         self.lexer.enter(Token::Object)?;
         let mut seen = HashSet::new();
-        while let Some(key) = self.lexer.key(seen.is_empty())? {
+        while let Some(key) = self.lexer.key()? {
             self.path.push(Step::Key(key.clone().into_owned()));
             if seen.contains(&key) {
                 return Err("the key must not be repeated");
@@ -353,7 +344,7 @@ impl<'p, 'j> Reader<'p, 'j> {
     fn list_value(&mut self) -> Result<(), Reason> {
         self.lexer.enter(Token::Array)?;
         let mut index = 0;
-        while self.lexer.element(index == 0)? {
+        while self.lexer.element()? {
             self.path.push(Step::Index(index));
             self.nested(1, Self::value)?;
             self.path.pop();
@@ -382,7 +373,7 @@ impl<'p, 'j> Reader<'p, 'j> {
     fn any(&mut self) -> Result<(), Reason> {
         let Some(url) = self.find_type()? else {
             self.lexer.enter(Token::Object)?;
-            return match self.lexer.key(true)? {
+            return match self.lexer.key()? {
                 None => Ok(()),
                 Some(_) => Err("an Any must have @type"),
             };
@@ -403,11 +394,9 @@ impl<'p, 'j> Reader<'p, 'j> {
     /// Reads `{"@type": …, "value": …}`; `value` is optional for Empty.
     fn any_value(&mut self, id: MessageId) -> Result<(), Reason> {
         self.lexer.enter(Token::Object)?;
-        let mut first = true;
         let mut complete = self.shapes.message(id).form == Form::Object;
         let mut seen = false;
-        while let Some(key) = self.lexer.key(first)? {
-            first = false;
+        while let Some(key) = self.lexer.key()? {
             match &*key {
                 "@type" => self.lexer.skip()?,
                 "value" if !std::mem::replace(&mut seen, true) => {
@@ -428,9 +417,7 @@ impl<'p, 'j> Reader<'p, 'j> {
         let start = self.lexer.clone();
         self.lexer.enter(Token::Object)?;
         let mut found = None;
-        let mut first = true;
-        while let Some(key) = self.lexer.key(first)? {
-            first = false;
+        while let Some(key) = self.lexer.key()? {
             if key != "@type" {
                 self.lexer.skip()?;
             } else if found.replace(self.lexer.string()?).is_some() {

@@ -27,10 +27,11 @@ pub enum Defaults {
     Omit,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Writer<'p> {
     shapes: &'p Shapes,
     defaults: Defaults,
+    out: &'p mut Vec<u8>,
     depth: usize,
 }
 
@@ -44,25 +45,32 @@ impl From<Malformed> for ResponseError {
 }
 
 impl<'p> Writer<'p> {
-    pub fn new(shapes: &'p Shapes, defaults: Defaults) -> Self {
-        Writer { shapes, defaults, depth: 0 }
+    /// Appends to `out`.
+    pub fn new(shapes: &'p Shapes, defaults: Defaults, out: &'p mut Vec<u8>) -> Self {
+        Writer { shapes, defaults, out, depth: 0 }
     }
 
-    /// Appends a message.
-    pub fn message(
-        self,
-        id: MessageId,
-        bytes: &[u8],
-        out: &mut Vec<u8>,
+    pub fn message(&mut self, id: MessageId, bytes: &[u8]) -> Result<(), ResponseError> {
+        self.nested(|it| it.message_value(it.shapes.message(id), bytes))
+    }
+
+    fn nested(
+        &mut self,
+        write: impl FnOnce(&mut Self) -> Result<(), ResponseError>,
     ) -> Result<(), ResponseError> {
-        let it = Writer { depth: self.depth + 1, ..self };
-        if it.depth > MAX_DEPTH {
+        if self.depth >= MAX_DEPTH {
             return Err(ResponseError("the message is nested too deeply"));
         }
-        let message = it.shapes.message(id);
+        self.depth += 1;
+        let result = write(self);
+        self.depth -= 1;
+        result
+    }
+
+    fn message_value(&mut self, message: &Message, bytes: &[u8]) -> Result<(), ResponseError> {
         match message.form {
-            Form::Any => return it.any(bytes, out),
-            Form::Object => return it.object(message, bytes, b'{', out),
+            Form::Any => return self.any(bytes),
+            Form::Object => return self.object(message, bytes, b'{'),
             _ => {}
         }
         let index = index(message, bytes)?;
@@ -70,18 +78,18 @@ impl<'p> Writer<'p> {
             Form::Timestamp => {
                 let text = known::timestamp_text(span(&index))
                     .ok_or(ResponseError("timestamp out of range"))?;
-                put_quoted(out, &text);
+                put_quoted(self.out, &text);
             }
             Form::Duration => {
                 let text = known::duration_text(span(&index))
                     .ok_or(ResponseError("duration out of range"))?;
-                put_quoted(out, &text);
+                put_quoted(self.out, &text);
             }
-            Form::FieldMask => put_quoted(out, &field_mask(&index)?),
-            Form::Wrapper => return it.single(&message.fields[0], &index, out),
-            Form::Struct => return it.map(&message.fields[0], &index, out),
-            Form::ListValue => return it.list(&message.fields[0], &index, out),
-            Form::Value => return it.value(message, &index, out),
+            Form::FieldMask => put_quoted(self.out, &field_mask(&index)?),
+            Form::Wrapper => return self.single(&message.fields[0], &index),
+            Form::Struct => return self.map(&message.fields[0], &index),
+            Form::ListValue => return self.list(&message.fields[0], &index),
+            Form::Value => return self.value(message, &index),
             Form::Object | Form::Any => {}
         }
         Ok(())
@@ -90,41 +98,31 @@ impl<'p> Writer<'p> {
     /// Appends the value of one field of a message: `null` for an absent optional scalar, an empty
     /// object for an absent message.
     pub fn field(
-        self,
+        &mut self,
         id: MessageId,
         field: usize,
         bytes: &[u8],
-        out: &mut Vec<u8>,
     ) -> Result<(), ResponseError> {
         let message = self.shapes.message(id);
         let mut index = index(message, bytes)?;
         index.retain(|(number, _)| *number == field);
         let field = &message.fields[field];
-        match (field.label, field.kind) {
-            (Label::Explicit, Kind::Message(id)) if index.is_empty() => {
-                if self.shapes.message(id).form == Form::Object {
-                    self.message(id, &[], out)
-                } else {
-                    out.extend_from_slice(b"null");
-                    Ok(())
-                }
+        if field.label != Label::Explicit || !index.is_empty() {
+            return self.field_value(field, &index);
+        }
+        match field.kind {
+            Kind::Message(id) if self.shapes.message(id).form == Form::Object => {
+                self.message(id, &[])
             }
-            (Label::Explicit, _) if index.is_empty() => {
-                out.extend_from_slice(b"null");
+            _ => {
+                self.out.extend_from_slice(b"null");
                 Ok(())
             }
-            _ => self.field_value(field, &index, out),
         }
     }
 
     /// `open` is `{`, or `,` if the caller has started the object.
-    fn object(
-        self,
-        message: &Message,
-        bytes: &[u8],
-        open: u8,
-        out: &mut Vec<u8>,
-    ) -> Result<(), ResponseError> {
+    fn object(&mut self, message: &Message, bytes: &[u8], open: u8) -> Result<(), ResponseError> {
         let index = index(message, bytes)?;
         let mut rest = &index[..];
         let mut separator = open;
@@ -135,71 +133,49 @@ impl<'p> Writer<'p> {
             if self.omits(field, values) {
                 continue;
             }
-            out.push(separator);
+            self.out.push(separator);
             separator = b',';
-            out.extend_from_slice(field.key.as_bytes());
-            self.field_value(field, values, out)?;
+            self.out.extend_from_slice(field.key.as_bytes());
+            self.field_value(field, values)?;
         }
         if separator == b'{' {
-            out.push(b'{');
+            self.out.push(b'{');
         }
-        out.push(b'}');
+        self.out.push(b'}');
         Ok(())
     }
 
-    fn omits(self, field: &Field, values: &[(usize, Raw<'_>)]) -> bool {
+    fn omits(&self, field: &Field, values: &[(usize, Raw<'_>)]) -> bool {
+        let omits_defaults = self.defaults == Defaults::Omit;
         match field.label {
             Label::Explicit => values.is_empty(),
-            Label::Repeated { .. } | Label::Map => {
-                self.defaults == Defaults::Omit && values.is_empty()
-            }
-            Label::Implicit => {
-                self.defaults == Defaults::Omit && values.last().is_none_or(|(_, raw)| is_zero(raw))
-            }
+            Label::Repeated { .. } | Label::Map => omits_defaults && values.is_empty(),
+            Label::Implicit => omits_defaults && values.last().is_none_or(|(_, raw)| is_zero(raw)),
         }
     }
 
     fn field_value(
-        self,
+        &mut self,
         field: &Field,
         values: &[(usize, Raw<'_>)],
-        out: &mut Vec<u8>,
     ) -> Result<(), ResponseError> {
         match field.label {
-            Label::Repeated { .. } => self.list(field, values, out),
-            Label::Map => self.map(field, values, out),
-            Label::Implicit | Label::Explicit => self.single(field, values, out),
+            Label::Repeated { .. } => self.list(field, values),
+            Label::Map => self.map(field, values),
+            Label::Implicit | Label::Explicit => self.single(field, values),
         }
     }
 
-    fn single(
-        self,
-        field: &Field,
-        values: &[(usize, Raw<'_>)],
-        out: &mut Vec<u8>,
-    ) -> Result<(), ResponseError> {
+    fn single(&mut self, field: &Field, values: &[(usize, Raw<'_>)]) -> Result<(), ResponseError> {
         if let Kind::Message(id) = field.kind {
-            return self.message(id, &merged(values)?, out);
+            return self.message(id, &merged(values)?);
         }
         let raw = values.last().map(|(_, raw)| *raw);
-        self.scalar(field.kind, raw.unwrap_or_else(|| zero(field.kind)), out)
+        self.scalar(field.kind, raw.unwrap_or_else(|| zero(field.kind)))
     }
 
-    fn list(
-        self,
-        field: &Field,
-        values: &[(usize, Raw<'_>)],
-        out: &mut Vec<u8>,
-    ) -> Result<(), ResponseError> {
+    fn list(&mut self, field: &Field, values: &[(usize, Raw<'_>)]) -> Result<(), ResponseError> {
         let mut separator = b'[';
-        let mut put = |raw: Raw<'_>, out: &mut Vec<u8>| {
-            out.push(separator);
-            separator = b',';
-            match (field.kind, raw) {
-                (Kind::Message(id), Raw::Bytes(bytes)) => self.message(id, bytes, out),
-                (kind, raw) => self.scalar(kind, raw, out),
-            }
-        };
         for (_, raw) in values {
             match raw {
                 Raw::Bytes(packed) if is_packable(field.kind) => {
@@ -210,25 +186,33 @@ impl<'p> Writer<'p> {
                             Raw::Fixed32(_) => Raw::Fixed32(reader.fixed32()?),
                             _ => Raw::Varint(reader.varint()?),
                         };
-                        put(raw, out)?;
+                        self.element(field.kind, raw, &mut separator)?;
                     }
                 }
-                raw => put(*raw, out)?,
+                raw => self.element(field.kind, *raw, &mut separator)?,
             }
         }
         if separator == b'[' {
-            out.push(b'[');
+            self.out.push(b'[');
         }
-        out.push(b']');
+        self.out.push(b']');
         Ok(())
     }
 
-    fn map(
-        self,
-        field: &Field,
-        values: &[(usize, Raw<'_>)],
-        out: &mut Vec<u8>,
+    fn element(
+        &mut self,
+        kind: Kind,
+        raw: Raw<'_>,
+        separator: &mut u8,
     ) -> Result<(), ResponseError> {
+        self.out.push(std::mem::replace(separator, b','));
+        match (kind, raw) {
+            (Kind::Message(id), Raw::Bytes(bytes)) => self.message(id, bytes),
+            (kind, raw) => self.scalar(kind, raw),
+        }
+    }
+
+    fn map(&mut self, field: &Field, values: &[(usize, Raw<'_>)]) -> Result<(), ResponseError> {
         let Kind::Message(entry) = field.kind else { return Err(ResponseError("is not a map")) };
         let entry = self.shapes.message(entry);
         let [key_field, value_field] = &entry.fields[..] else {
@@ -242,7 +226,8 @@ impl<'p> Writer<'p> {
             let entry = index(entry, bytes)?;
             let key = entry.iter().rfind(|(field, _)| *field == 0).map(|(_, raw)| *raw);
             let mut text = Vec::new();
-            self.scalar(key_field.kind, key.unwrap_or_else(|| zero(key_field.kind)), &mut text)?;
+            Writer::new(self.shapes, self.defaults, &mut text)
+                .scalar(key_field.kind, key.unwrap_or_else(|| zero(key_field.kind)))?;
             let mut text =
                 String::from_utf8(text).map_err(|_| ResponseError("text is not UTF-8"))?;
             if !text.starts_with('"') {
@@ -256,28 +241,23 @@ impl<'p> Writer<'p> {
                 }
             }
         }
-        out.push(b'{');
+        self.out.push(b'{');
         for (position, (key, entry)) in entries.iter().enumerate() {
             if position > 0 {
-                out.push(b',');
+                self.out.push(b',');
             }
-            out.extend_from_slice(key.as_bytes());
-            out.push(b':');
+            self.out.extend_from_slice(key.as_bytes());
+            self.out.push(b':');
             let value = entry.iter().position(|(field, _)| *field == 1).unwrap_or(entry.len());
-            self.single(value_field, &entry[value..], out)?;
+            self.single(value_field, &entry[value..])?;
         }
-        out.push(b'}');
+        self.out.push(b'}');
         Ok(())
     }
 
-    fn value(
-        self,
-        message: &Message,
-        index: &Index<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), ResponseError> {
+    fn value(&mut self, message: &Message, index: &Index<'_>) -> Result<(), ResponseError> {
         let Some((field, raw)) = index.last() else {
-            out.extend_from_slice(b"null");
+            self.out.extend_from_slice(b"null");
             return Ok(());
         };
         let field = &message.fields[*field];
@@ -288,11 +268,11 @@ impl<'p> Writer<'p> {
         }
         let from =
             index.iter().position(|(found, _)| message.fields[*found].number == field.number);
-        self.single(field, &index[from.unwrap_or(0)..], out)
+        self.single(field, &index[from.unwrap_or(0)..])
     }
 
     /// An Any of an unknown type, or with malformed content, is written as base64.
-    fn any(self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), ResponseError> {
+    fn any(&mut self, bytes: &[u8]) -> Result<(), ResponseError> {
         let (mut url, mut value): (&[u8], &[u8]) = (b"", b"");
         let mut reader = wire::Reader::new(bytes);
         while let Some((number, raw)) = reader.field()? {
@@ -304,46 +284,38 @@ impl<'p> Writer<'p> {
         }
         let url = std::str::from_utf8(url).map_err(|_| ResponseError("text is not UTF-8"))?;
         if url.is_empty() && value.is_empty() {
-            out.extend_from_slice(b"{}");
+            self.out.extend_from_slice(b"{}");
             return Ok(());
         }
-        out.extend_from_slice(b"{\"@type\":");
-        put_string(out, url);
-        let start = out.len();
+        self.out.extend_from_slice(b"{\"@type\":");
+        put_string(self.out, url);
+        let start = self.out.len();
         let known = url.rsplit('/').next().and_then(|name| self.shapes.find(name));
         if let Some(id) = known {
-            match self.any_value(id, value, out) {
+            match self.any_value(id, value) {
                 Ok(()) => return Ok(()),
-                Err(_) => out.truncate(start),
+                Err(_) => self.out.truncate(start),
             }
         }
-        out.extend_from_slice(b",\"value\":");
-        put_quoted(out, &STANDARD.encode(value));
-        out.push(b'}');
+        self.out.extend_from_slice(b",\"value\":");
+        put_quoted(self.out, &STANDARD.encode(value));
+        self.out.push(b'}');
         Ok(())
     }
 
-    fn any_value(
-        self,
-        id: MessageId,
-        value: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<(), ResponseError> {
+    fn any_value(&mut self, id: MessageId, value: &[u8]) -> Result<(), ResponseError> {
         let message = self.shapes.message(id);
         if !message.is_special() {
-            if self.depth >= MAX_DEPTH {
-                return Err(ResponseError("the message is nested too deeply"));
-            }
-            let it = Writer { depth: self.depth + 1, ..self };
-            return it.object(message, value, b',', out);
+            return self.nested(|it| it.object(message, value, b','));
         }
-        out.extend_from_slice(b",\"value\":");
-        self.message(id, value, out)?;
-        out.push(b'}');
+        self.out.extend_from_slice(b",\"value\":");
+        self.message(id, value)?;
+        self.out.push(b'}');
         Ok(())
     }
 
-    fn scalar(self, kind: Kind, raw: Raw<'_>, out: &mut Vec<u8>) -> Result<(), ResponseError> {
+    fn scalar(&mut self, kind: Kind, raw: Raw<'_>) -> Result<(), ResponseError> {
+        let out = &mut *self.out;
         match (kind, raw) {
             (Kind::Double, Raw::Fixed64(bits)) => {
                 let value = f64::from_bits(bits);
@@ -479,6 +451,6 @@ fn put_quoted(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) {
+fn put_string(out: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(out, text).expect("writing a string to a vector does not fail");
 }

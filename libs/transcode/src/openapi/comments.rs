@@ -13,7 +13,12 @@ impl Comments {
     pub fn new(pool: &DescriptorPool) -> Comments {
         let mut comments = Comments::default();
         for file in pool.files() {
-            comments.file(file.file_descriptor_proto());
+            let file = file.file_descriptor_proto();
+            let locations = file.source_code_info.iter().flat_map(|info| &info.location);
+            let by_path = locations
+                .filter_map(|it| Some((&it.path[..], it.leading_comments.as_deref()?)))
+                .collect();
+            FileComments { by_path, comments: &mut comments.0 }.file(file);
         }
         comments
     }
@@ -22,67 +27,57 @@ impl Comments {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
+}
 
+/// Adds the comments of a file.
+struct FileComments<'f> {
+    by_path: HashMap<&'f [i32], &'f str>,
+    comments: &'f mut HashMap<String, String>,
+}
+
+impl FileComments<'_> {
     fn file(&mut self, file: &FileDescriptorProto) {
-        let locations = file.source_code_info.iter().flat_map(|info| &info.location);
-        let by_path: HashMap<&[i32], &str> = locations
-            .filter_map(|location| {
-                Some((&location.path[..], location.leading_comments.as_deref()?))
-            })
-            .collect();
         let package = file.package();
         for (message, index) in file.message_type.iter().zip(0..) {
-            self.message(&by_path, &[4, index], package, message);
+            self.message(&[4, index], package, message);
         }
         for (of, index) in file.enum_type.iter().zip(0..) {
-            self.enumeration(&by_path, &[5, index], package, of);
+            self.enumeration(&[5, index], package, of);
         }
         for (service, index) in file.service.iter().zip(0..) {
             let name = join(package, service.name());
-            self.add(&by_path, &[6, index], name.clone());
+            self.add(&[6, index], name.clone());
             for (method, number) in service.method.iter().zip(0..) {
-                self.add(&by_path, &[6, index, 2, number], join(&name, method.name()));
+                self.add(&[6, index, 2, number], join(&name, method.name()));
             }
         }
     }
 
-    fn message(
-        &mut self,
-        by_path: &HashMap<&[i32], &str>,
-        path: &[i32],
-        scope: &str,
-        message: &DescriptorProto,
-    ) {
+    fn message(&mut self, path: &[i32], scope: &str, message: &DescriptorProto) {
         let name = join(scope, message.name());
         let below = |kind: i32, index: i32| [path, &[kind, index]].concat();
-        self.add(by_path, path, name.clone());
+        self.add(path, name.clone());
         for (field, index) in message.field.iter().zip(0..) {
-            self.add(by_path, &below(2, index), join(&name, field.name()));
+            self.add(&below(2, index), join(&name, field.name()));
         }
         for (nested, index) in message.nested_type.iter().zip(0..) {
-            self.message(by_path, &below(3, index), &name, nested);
+            self.message(&below(3, index), &name, nested);
         }
         for (of, index) in message.enum_type.iter().zip(0..) {
-            self.enumeration(by_path, &below(4, index), &name, of);
+            self.enumeration(&below(4, index), &name, of);
         }
     }
 
-    fn enumeration(
-        &mut self,
-        by_path: &HashMap<&[i32], &str>,
-        path: &[i32],
-        scope: &str,
-        of: &EnumDescriptorProto,
-    ) {
+    fn enumeration(&mut self, path: &[i32], scope: &str, of: &EnumDescriptorProto) {
         let name = join(scope, of.name());
-        self.add(by_path, path, name.clone());
+        self.add(path, name.clone());
         for (value, index) in of.value.iter().zip(0..) {
-            self.add(by_path, &[path, &[2, index]].concat(), join(&name, value.name()));
+            self.add(&[path, &[2, index]].concat(), join(&name, value.name()));
         }
     }
 
-    fn add(&mut self, by_path: &HashMap<&[i32], &str>, path: &[i32], name: String) {
-        let Some(comment) = by_path.get(path) else { return };
+    fn add(&mut self, path: &[i32], name: String) {
+        let Some(comment) = self.by_path.get(path) else { return };
         let lines = comment.lines().map(str::trim).filter(|line| !line.starts_with("buf:lint:"));
         let mut text = String::new();
         for line in lines {
@@ -96,7 +91,7 @@ impl Comments {
                 }
             }
         }
-        self.0.insert(name, text.trim().to_owned());
+        self.comments.insert(name, text.trim().to_owned());
     }
 }
 

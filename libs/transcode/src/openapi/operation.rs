@@ -43,7 +43,6 @@ pub(super) fn operation(
     (path(route), operation)
 }
 
-/// The first sentence of a comment.
 fn summary(comment: &str) -> &str {
     let end = comment.find(". ").or_else(|| comment.find(".\n")).unwrap_or(comment.len());
     comment[..end].trim_end_matches('.')
@@ -259,7 +258,6 @@ fn responses(plan: &Plan, schemas: &mut Schemas<'_>, route: &Route) -> Value {
     responses
 }
 
-/// The response for all errors.
 pub(super) fn error_response() -> Value {
     let status = json!({
         "allOf": [{"$ref": "#/components/schemas/google.rpc.Status"}],

@@ -34,12 +34,23 @@ fn refuse(json: &str) {
     }
 }
 
+#[track_caller]
+fn refuse_values(field: &str, values: &[&str]) {
+    for value in values {
+        refuse(&format!(r#"{{"{field}":{value}}}"#));
+    }
+}
+
+#[track_caller]
+fn refuse_texts(field: &str, texts: &[&str]) {
+    for text in texts {
+        refuse(&format!(r#"{{"{field}":"{text}"}}"#));
+    }
+}
+
 #[test]
 fn field_names_are_strict() {
-    check(
-        r#"{"fieldname1":1,"fieldName2":2,"FieldName3":3,"fieldName4":4}"#,
-        r#"{"fieldname1":1,"fieldName2":2,"FieldName3":3,"fieldName4":4}"#,
-    );
+    same(r#"{"fieldname1":1,"fieldName2":2,"FieldName3":3,"fieldName4":4}"#);
     check(
         r#"{"field_name2":2,"_field_name3":3,"field__name4_":4}"#,
         r#"{"fieldName2":2,"FieldName3":3,"fieldName4":4}"#,
@@ -85,33 +96,24 @@ fn integers_are_range_checked() {
     same(
         r#"{"optionalSint32":-5,"optionalSint64":"-5","optionalFixed32":5,"optionalFixed64":"5","optionalSfixed32":-5,"optionalSfixed64":"-5"}"#,
     );
-    for value in [
-        "2147483648",
-        "-2147483649",
-        "0.5",
-        "\"\"",
-        "\" 1\"",
-        "\"1 \"",
-        "\"12abc\"",
-        "01",
-        "-01",
-        "+1",
-        "\"+1\"",
-        "\"01\"",
-        "true",
-        "[]",
-        "{}",
-        "1e-1",
-        "\"0x10\"",
-        "\"1_000\"",
-        "1.",
-        "\"NaN\"",
-    ] {
-        refuse(&format!(r#"{{"optionalInt32":{value}}}"#));
-    }
-    refuse(r#"{"optionalUint32":-1}"#);
-    refuse(r#"{"optionalInt64":"9223372036854775808"}"#);
-    refuse(r#"{"optionalUint64":"18446744073709551616"}"#);
+    check(r#"{"optionalUint32":"4294967295.0"}"#, r#"{"optionalUint32":4294967295}"#);
+    same(r#"{"optionalSint64":"-9223372036854775808"}"#);
+    let malformed = [
+        "0.5", "1.5", "1e-1", "01", "-01", "+1", "1.", ".5", "1e", "-", "--1", "", " ", "0x10",
+        "1_000", "12abc", "1e99999", "NaN", "Infinity",
+    ];
+    refuse_values("optionalInt32", &malformed);
+    refuse_texts("optionalInt32", &malformed);
+    refuse_texts("optionalInt32", &[" 1", "1 ", "1e99999999999999999999"]);
+    refuse_values("optionalInt32", &["true", "[]", "{}", "1e400000000"]);
+    refuse_values("optionalInt32", &["2147483648", "-2147483649"]);
+    refuse_values("optionalUint32", &["-1"]);
+    refuse_texts("optionalInt32", &["2147483648", "-2147483649"]);
+    refuse_texts("optionalSfixed32", &["2147483648"]);
+    refuse_texts("optionalUint32", &["-1", "4294967296"]);
+    refuse_texts("optionalFixed32", &["-1"]);
+    refuse_texts("optionalInt64", &["9223372036854775808"]);
+    refuse_texts("optionalUint64", &["18446744073709551616"]);
 }
 
 #[test]
@@ -125,56 +127,39 @@ fn floats_are_range_checked() {
         r#"{"optionalFloat":1.5,"optionalDouble":2.22507e-308}"#,
     );
     check(r#"{"optionalDouble":-0.0}"#, r#"{"optionalDouble":-0}"#);
-    check(r#"{"optionalDouble":5}"#, r#"{"optionalDouble":5}"#);
-    for value in [
-        "NaN",
-        "Infinity",
-        "-Infinity",
-        "\"inf\"",
-        "\"nan\"",
-        "\"+Infinity\"",
-        "true",
-        "\"\"",
-        "\"1.5x\"",
-        "1.89769e+308",
-        "-1.89769e+308",
-    ] {
-        refuse(&format!(r#"{{"optionalDouble":{value}}}"#));
-    }
-    refuse(r#"{"optionalFloat":3.502823e+38}"#);
-    refuse(r#"{"optionalFloat":-3.502823e+38}"#);
+    same(r#"{"optionalDouble":5}"#);
+    let raw = ["NaN", "Infinity", "-Infinity", "true", "1.89769e+308", "-1.89769e+308"];
+    refuse_values("optionalDouble", &raw);
+    refuse_texts("optionalDouble", &["inf", "nan", "+Infinity", "", "1.5x"]);
+    refuse_values("optionalFloat", &["3.502823e+38", "-3.502823e+38", "\"\""]);
 }
 
 #[test]
 fn booleans_strings_and_bytes_are_strict() {
     same(r#"{"optionalBool":true}"#);
-    for value in ["0", "1", "\"true\"", "True", "FALSE", "\"\""] {
-        refuse(&format!(r#"{{"optionalBool":{value}}}"#));
-    }
+    refuse_values("optionalBool", &["0", "1", "\"true\"", "True", "FALSE", "\"\""]);
     check(
         r#"{"optionalString":"\u8C37\u6b4c \ud83d\ude01 \b\f\n\r\t\\\"\/"}"#,
         "{\"optionalString\":\"谷歌 😁 \\b\\f\\n\\r\\t\\\\\\\"/\"}",
     );
-    check(r#"{"optionalString":"\u0000"}"#, r#"{"optionalString":"\u0000"}"#);
-    for value in [
-        "1",
-        "true",
-        "[]",
-        r#""\ud83d""#,
-        r#""\ude01\ud83d""#,
-        r#""\x41""#,
-        r#""\u00""#,
-        "\"a\nb\"",
-        "'a'",
-    ] {
-        refuse(&format!(r#"{{"optionalString":{value}}}"#));
-    }
+    same(r#"{"optionalString":"\u0000"}"#);
+    refuse_values("optionalString", &["1", "true", "[]", "'a'"]);
+    refuse_texts("optionalString", &[r"\ud83d", r"\ude01\ud83d", r"\x41", r"\u00", "a\nb"]);
     assert!(plan().json_to_wire(TYPE, b"{\"optionalString\":\"\xff\"}").is_err());
-    check(r#"{"optionalBytes":"AQI"}"#, r#"{"optionalBytes":"AQI="}"#);
-    check(r#"{"optionalBytes":"-_"}"#, r#"{"optionalBytes":"+w=="}"#);
-    for value in ["1", "\"!\"", "\"A\"", "\"AQI=x\"", "\"A Q\""] {
-        refuse(&format!(r#"{{"optionalBytes":{value}}}"#));
+    for (text, expected) in [
+        ("AQI", "AQI="),
+        ("-_", "+w=="),
+        ("+/8=", "+/8="),
+        ("+/8", "+/8="),
+        ("-_8=", "+/8="),
+        ("-_8", "+/8="),
+    ] {
+        let expected = format!(r#"{{"optionalBytes":"{expected}"}}"#);
+        check(&format!(r#"{{"optionalBytes":"{text}"}}"#), &expected);
     }
+    refuse(r#"{"optionalBytes":1}"#);
+    let malformed = ["!!!!", "!", "A", "a===", "AQI=x", "A Q", "a b=", "YQ==YQ=="];
+    refuse_texts("optionalBytes", &malformed);
 }
 
 #[test]
@@ -185,9 +170,8 @@ fn enums_accept_names_and_numbers() {
     check(r#"{"optionalColor":1.0}"#, r#"{"optionalColor":"COLOR_RED"}"#);
     check(r#"{"optionalColor":0}"#, "{}");
     same(r#"{"optionalColor":123}"#);
-    for value in ["COLOR_RED", "\"color_red\"", "\"\"", "\"1\"", "true", "0.5", "2147483648"] {
-        refuse(&format!(r#"{{"optionalColor":{value}}}"#));
-    }
+    refuse_values("optionalColor", &["COLOR_RED", "true", "0.5", "2147483648"]);
+    refuse_texts("optionalColor", &["color_red", "", "1"]);
     same(r#"{"repeatedColor":["COLOR_RED",5]}"#);
 }
 
@@ -198,7 +182,7 @@ fn null_means_absent() {
         "{}",
     );
     check(r#"{"optionalNullValue":null}"#, "{}");
-    check(r#"{"oneofNullValue":null}"#, r#"{"oneofNullValue":null}"#);
+    same(r#"{"oneofNullValue":null}"#);
     check(r#"{"oneofUint32":null,"oneofString":"a"}"#, r#"{"oneofString":"a"}"#);
     check(r#"{"oneofString":"a","oneofUint32":null}"#, r#"{"oneofString":"a"}"#);
     for json in [
@@ -264,29 +248,14 @@ fn wrappers_round_trip() {
 
 #[test]
 fn times_and_field_masks_round_trip() {
-    same(r#"{"optionalDuration":"1.500s"}"#);
     check(r#"{"optionalDuration":"1.5s"}"#, r#"{"optionalDuration":"1.500s"}"#);
-    same(r#"{"optionalDuration":"-315576000000.999999999s"}"#);
     check(
         r#"{"optionalTimestamp":"1970-01-01T08:00:01.010+08:00"}"#,
         r#"{"optionalTimestamp":"1970-01-01T00:00:01.010Z"}"#,
     );
-    same(r#"{"optionalTimestamp":"0001-01-01T00:00:00Z"}"#);
-    same(r#"{"optionalTimestamp":"9999-12-31T23:59:59.999999999Z"}"#);
     same(r#"{"repeatedTimestamp":["1970-01-01T00:00:00Z"]}"#);
-    for value in ["\"1\"", "\"s\"", "1", "\"315576000001s\"", "\"-315576000001s\"", "{}"] {
-        refuse(&format!(r#"{{"optionalDuration":{value}}}"#));
-    }
-    for value in [
-        "\"0000-01-01T00:00:00Z\"",
-        "\"10000-01-01T00:00:00Z\"",
-        "\"1970-01-01T00:00:00\"",
-        "\"1970-01-01t00:00:00Z\"",
-        "0",
-        "\"\"",
-    ] {
-        refuse(&format!(r#"{{"optionalTimestamp":{value}}}"#));
-    }
+    refuse_values("optionalDuration", &["\"1\"", "1", "{}"]);
+    refuse_values("optionalTimestamp", &["\"1970-01-01T00:00:00\"", "0", "\"\""]);
     same(r#"{"optionalFieldMask":"foo,barBaz.quX"}"#);
     same(r#"{"optionalFieldMask":""}"#);
     refuse(r#"{"optionalFieldMask":"foo,bar_bar"}"#);
@@ -333,43 +302,30 @@ fn any_round_trips() {
     );
     same(r#"{"optionalAny":{"@type":"x/agon.test.v1.Nested"}}"#);
     same(r#"{"optionalAny":{}}"#);
-    for value in [
-        r#"{"a":1}"#,
-        r#"{"@type":""}"#,
-        r#"{"@type":"","value":""}"#,
-        r#"{"@type":1}"#,
-        r#"{"@type":"agon.test.v1.Nested"}"#,
-        r#"{"@type":"x/unknown.Type","a":1}"#,
-        r#"{"@type":"x/agon.test.v1.Nested","@type":"x/agon.test.v1.Nested"}"#,
-        r#"{"@type":"x/google.protobuf.Duration"}"#,
-        r#"{"@type":"x/google.protobuf.Duration","value":"1s","b":1}"#,
-        r#"{"@type":"x/google.protobuf.Duration","value":"1s","value":"1s"}"#,
-        r#"{"@type":"x/agon.test.v1.Nested","value":{"a":1}}"#,
-        "[]",
-        "\"x\"",
-    ] {
-        refuse(&format!(r#"{{"optionalAny":{value}}}"#));
-    }
+    refuse_values(
+        "optionalAny",
+        &[
+            r#"{"a":1}"#,
+            r#"{"@type":""}"#,
+            r#"{"@type":"","value":""}"#,
+            r#"{"@type":1}"#,
+            r#"{"@type":"agon.test.v1.Nested"}"#,
+            r#"{"@type":"x/unknown.Type","a":1}"#,
+            r#"{"@type":"x/agon.test.v1.Nested","@type":"x/agon.test.v1.Nested"}"#,
+            r#"{"@type":"x/google.protobuf.Duration"}"#,
+            r#"{"@type":"x/google.protobuf.Duration","value":"1s","b":1}"#,
+            r#"{"@type":"x/google.protobuf.Duration","value":"1s","value":"1s"}"#,
+            r#"{"@type":"x/agon.test.v1.Nested","value":{"a":1}}"#,
+            "[]",
+            "\"x\"",
+        ],
+    );
 }
 
 #[test]
 fn invalid_json_is_refused() {
-    for json in [
-        "",
-        "[]",
-        "1",
-        "{",
-        "{}}",
-        "{} {}",
-        "// c\n{}",
-        "{/**/}",
-        "{'optionalInt32':1}",
-        "{optionalInt32:1}",
-        r#"{"optionalInt32":1,}"#,
-        r#"{"optionalInt32":1 "optionalBool":true}"#,
-        r#"{"optionalInt32"}"#,
-        r#"{"optionalInt32":}"#,
-    ] {
+    // The tests of the lexer have more cases.
+    for json in ["", "[]", "1", "{", "{} {}", "{/**/}", r#"{"optionalInt32":1,}"#] {
         refuse(json);
     }
     check(" \t\r\n{ \"optionalInt32\" : 1 } \n", r#"{"optionalInt32":1}"#);

@@ -116,7 +116,6 @@ fn grpc_codes_map_to_http_statuses() {
     assert_eq!(transcode::code_name(-1), "UNKNOWN");
 }
 
-/// All `$ref` targets in a document.
 fn refs(value: &Value, all: &mut Vec<String>) {
     match value {
         Value::Object(object) => {

@@ -17,6 +17,7 @@ fn member() -> impl Strategy<Value = (&'static str, serde_json::Value)> {
         any::<i64>().prop_map(|v| ("optionalInt64", v.to_string().into())),
         any::<u64>().prop_map(|v| ("optionalFixed64", v.to_string().into())),
         any::<i32>().prop_map(|v| ("optionalSint32", v.into())),
+        any::<i64>().prop_map(|v| ("optionalSint64", v.to_string().into())),
         any::<f64>()
             .prop_filter("prost-reflect treats -0 as the default", |v| v.is_finite()
                 && (*v != 0.0 || v.is_sign_positive()))
