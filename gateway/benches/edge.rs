@@ -17,14 +17,6 @@ mod library;
 
 use library::{GetBookRequest, HasBook, Library};
 
-fn descriptors() -> Vec<u8> {
-    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let includes = [here.join("../libs/transcode/tests/proto"), here.join("../proto")];
-    let mut compiler = protox::Compiler::new(includes).unwrap();
-    compiler.include_imports(true).open_file("agon/test/v1/library.proto").unwrap();
-    compiler.encode_file_descriptor_set()
-}
-
 async fn get_by_rest(router: axum::Router) -> Bytes {
     let request = Request::get("/v1/books/b1").body(Body::empty()).unwrap();
     let response = router.oneshot(request).await.unwrap();
@@ -41,7 +33,7 @@ async fn get_by_grpc(mut grpc: Grpc<Library>) -> HasBook {
 fn get(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let library = Library(std::sync::Arc::default());
-    let plan = Plan::new(&descriptors()).unwrap();
+    let plan = Plan::new(library::descriptors()).unwrap();
     let gateway = Gateway::open(Config::default(), plan, library.clone()).unwrap();
     let mut group = criterion.benchmark_group("get");
     let router = gateway.router();

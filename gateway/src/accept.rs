@@ -10,9 +10,7 @@ use crate::failure::Failure;
 pub enum StreamForm {
     /// One JSON value per line.
     Lines,
-    /// Server-sent events.
     Events,
-    /// One JSON array.
     Array,
 }
 
@@ -29,8 +27,8 @@ impl StreamForm {
 /// Whether the client prefers RFC 9457 problem details for errors.
 pub fn wants_problem(headers: &HeaderMap) -> bool {
     let accept = Accept::new(headers);
-    let problem = accept.exactly("application/problem+json");
-    problem > 0 && problem >= accept.exactly("application/json")
+    let problem = accept.find("application/problem+json");
+    problem.is_some_and(|quality| quality > 0) && problem >= accept.find("application/json")
 }
 
 /// Refuses a client that does not accept JSON.
@@ -112,9 +110,8 @@ impl Accept {
         Accept(ranges.collect())
     }
 
-    fn exactly(&self, media: &str) -> u16 {
-        let range = self.0.iter().find(|(range, _)| range == media);
-        range.map_or(0, |(_, quality)| *quality)
+    fn find(&self, media: &str) -> Option<u16> {
+        self.0.iter().find(|(range, _)| range == media).map(|(_, quality)| *quality)
     }
 
     /// The quality of a media type, by its most specific range. Without `Accept`, everything is
@@ -123,11 +120,9 @@ impl Accept {
         if self.0.is_empty() {
             return 1;
         }
-        let group = media.split('/').next().unwrap_or_default();
-        let group = format!("{group}/*");
-        let find = |wanted: &str| self.0.iter().find(|(range, _)| range == wanted);
-        let found = find(media).or_else(|| find(&group)).or_else(|| find("*/*"));
-        found.map_or(0, |(_, quality)| *quality)
+        let group = format!("{}/*", media.split('/').next().unwrap_or_default());
+        let ranges = [media, &group, "*/*"];
+        ranges.into_iter().find_map(|range| self.find(range)).unwrap_or(0)
     }
 }
 

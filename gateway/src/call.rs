@@ -12,6 +12,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use rpc::RawCodec;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
@@ -19,12 +20,11 @@ use tonic::{Request, Status, Streaming};
 use transcode::{Plan, Route};
 
 use crate::Upstream;
-use crate::codec::Raw;
 use crate::edge::Edge;
 use crate::etag;
 use crate::failure::Failure;
 use crate::headers::{self, LAST_EVENT_ID};
-use crate::stream::{First, ResponseStream};
+use crate::stream::ResponseStream;
 use crate::{accept, body, multipart, upload};
 
 /// A request whose route is known.
@@ -79,7 +79,7 @@ impl Call<'_> {
         let deadline = self.deadline(false);
         let request = self.request(message, deadline);
         let mut grpc = self.grpc().await?;
-        let response = grpc.unary(request, self.path()?, Raw);
+        let response = grpc.unary(request, self.path()?, RawCodec);
         let response = within(deadline, response).await.map_err(with_headers)?;
         self.respond(response)
     }
@@ -172,7 +172,7 @@ impl Call<'_> {
         let deadline = self.deadline(true);
         let request = self.request(message, deadline);
         let mut grpc = self.grpc().await?;
-        let response = grpc.server_streaming(request, self.path()?, Raw);
+        let response = grpc.server_streaming(request, self.path()?, RawCodec);
         let response = within(deadline, response).await.map_err(with_headers)?;
         let (metadata, mut messages, _) = response.into_parts();
         let headers = headers::response_headers(metadata);
@@ -193,14 +193,10 @@ impl Call<'_> {
         permit: OwnedSemaphorePermit,
         headers: HeaderMap,
     ) -> Result<Response, Failure> {
-        let first = match messages.message().await? {
-            Some(message) => First::Message(message),
-            None => First::End,
-        };
-        let (content_type, first) = match &first {
-            First::End => (media(""), None),
-            First::Message(message) => {
-                let (content_type, data) = self.plan().download(self.route(), message)?;
+        let (content_type, first) = match messages.message().await? {
+            None => (media(""), None),
+            Some(message) => {
+                let (content_type, data) = self.plan().download(self.route(), &message)?;
                 (media(content_type), Some(message.slice_ref(data)))
             }
         };
@@ -252,7 +248,8 @@ impl Call<'_> {
         let deadline = self.deadline(true);
         let request = self.request(messages, deadline);
         let mut grpc = self.grpc().await?;
-        let response = pin!(within(deadline, grpc.client_streaming(request, self.path()?, Raw)));
+        let response =
+            pin!(within(deadline, grpc.client_streaming(request, self.path()?, RawCodec)));
         tokio::select! {
             response = response => self.respond(response.map_err(with_headers)?),
             // Returning drops the call, which cancels it.

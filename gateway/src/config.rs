@@ -74,7 +74,6 @@ impl Default for Config {
     }
 }
 
-/// An invalid setting.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("cors_origins must be * or origins such as https://example.org, got {0:?}")]

@@ -47,7 +47,6 @@ pub fn expose(origin: Option<HeaderValue>, origins: &[String], headers: &mut Hea
     }
 }
 
-/// The origin of the request if it is allowed.
 pub fn allowed(request: &HeaderMap, origins: &[String]) -> Option<HeaderValue> {
     let origin = request.get(ORIGIN)?;
     let text = origin.to_str().ok()?;

@@ -17,15 +17,12 @@ use http_body::Body as _;
 use tokio::sync::Semaphore;
 use transcode::{Found, Plan};
 
-use crate::Upstream;
-use crate::accept;
 use crate::call::Call;
 use crate::config::Config;
-use crate::cors;
-use crate::etag;
 use crate::failure::Failure;
 use crate::headers::{self, REQUEST_ID};
 use crate::pages::Pages;
+use crate::{Upstream, accept, cors, etag};
 
 /// The remote address of a request's connection.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +115,6 @@ impl Edge {
         }
     }
 
-    /// The value of `Allow` for a path.
     fn allow(&self, path: &str) -> Result<String, Failure> {
         if Pages::has(path) {
             return Ok("GET, HEAD, OPTIONS".into());

@@ -80,33 +80,8 @@ fn tags(headers: &HeaderMap, name: &http::HeaderName) -> Result<Vec<String>, Fai
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn headers(name: http::HeaderName, value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(name, value.parse().unwrap())])
-    }
-
     #[test]
-    fn conditions_of_reads() {
-        let etag = header("a1").unwrap();
-        let none = |value: &str| not_modified(&headers(IF_NONE_MATCH, value), &etag).ok();
-        assert_eq!(none("\"a1\""), Some(true));
-        assert_eq!(none("W/\"a1\", \"b\""), Some(true));
-        assert_eq!(none("*"), Some(true));
-        assert_eq!(none("\"b\",\"c\""), Some(false));
-        assert_eq!(none("a1"), None);
-        assert!(not_modified(&headers(IF_MATCH, "\"b\""), &etag).is_err());
-        assert!(not_modified(&headers(IF_MATCH, "\"b\", \"a1\""), &etag).is_ok());
-        assert_eq!(header("with\"quote"), None);
-    }
-
-    #[test]
-    fn conditions_of_changes() {
-        let tag = |value: &str| if_match(&headers(IF_MATCH, value));
-        assert_eq!(tag("\"a1\"").unwrap().as_deref(), Some("a1"));
-        assert_eq!(tag("*").unwrap(), None);
-        for refused in ["W/\"a1\"", "\"a\", \"b\"", "a1", "\"a", "\"a\" \"b\""] {
-            assert!(tag(refused).is_err(), "{refused}");
-        }
+    fn etag_with_a_quote_is_omitted() {
+        assert_eq!(super::header("with\"quote"), None);
     }
 }

@@ -10,7 +10,6 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tonic::{Code, Status};
 use transcode::{Plan, RequestError, ResponseError};
 
-/// A failed request.
 #[derive(Debug, thiserror::Error)]
 #[error("{status}")]
 pub struct Failure {
@@ -60,7 +59,6 @@ impl Failure {
             .into()
     }
 
-    /// Sets a header of the response.
     pub fn set(&mut self, name: http::HeaderName, value: &str) {
         if let Ok(value) = HeaderValue::from_str(value) {
             self.headers.insert(name, value);

@@ -8,7 +8,6 @@
 mod accept;
 mod body;
 mod call;
-mod codec;
 mod config;
 mod cors;
 mod edge;

@@ -8,12 +8,11 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
 use tonic::{Status, Streaming};
-use transcode::{Plan, Route};
+use transcode::Plan;
 
 use crate::accept::StreamForm;
 use crate::failure::Failure;
 
-/// A stream of messages to the client.
 pub struct ResponseStream {
     pub plan: Arc<Plan>,
     /// Index in the plan.
@@ -28,10 +27,8 @@ pub struct ResponseStream {
     pub _permit: tokio::sync::OwnedSemaphorePermit,
 }
 
-/// The first item of a stream.
 pub enum First {
     Message(Bytes),
-    /// The stream is empty.
     End,
 }
 
@@ -62,10 +59,6 @@ enum Next {
 }
 
 impl ResponseStream {
-    fn route(&self) -> &Route {
-        self.plan.route(self.route)
-    }
-
     pub fn body(self) -> Body {
         let state = State { out: self, sent: 0, done: false };
         Body::from_stream(stream::unfold(state, |mut state| async move {
@@ -103,41 +96,31 @@ impl State {
 
     fn bytes(&mut self, next: Next) -> Vec<u8> {
         let mut out = Vec::new();
-        let next = match next {
-            Next::Message(message) => {
-                let start = out.len();
-                match self.message(&message, &mut out) {
-                    Ok(()) => return out,
-                    Err(failure) => {
-                        out.truncate(start);
-                        Next::Failed(failure)
-                    }
-                }
+        let failure = match next {
+            Next::Idle => return b": keep-alive\n\n".to_vec(),
+            Next::End => {
+                self.done = true;
+                return match (self.out.form, self.sent) {
+                    (StreamForm::Array, 0) => b"[]".to_vec(),
+                    (StreamForm::Array, _) => b"]".to_vec(),
+                    _ => out,
+                };
             }
-            other => other,
+            Next::Message(message) => match self.message(&message, &mut out) {
+                Ok(()) => return out,
+                Err(failure) => failure,
+            },
+            Next::Failed(failure) => failure,
         };
-        match (next, self.out.form) {
-            (Next::Failed(failure), form) => {
-                self.done = true;
-                let error = failure.json(&self.out.plan);
-                let wrapped = serde_json::json!({"error": error});
-                match form {
-                    StreamForm::Lines => format!("{wrapped}\n"),
-                    StreamForm::Events => format!("event: error\ndata: {error}\n\n"),
-                    StreamForm::Array => format!("{}{wrapped}]", self.separator()),
-                }
-                .into_bytes()
-            }
-            (Next::End, StreamForm::Array) => {
-                self.done = true;
-                if self.sent == 0 { b"[]".to_vec() } else { b"]".to_vec() }
-            }
-            (Next::Idle, _) => b": keep-alive\n\n".to_vec(),
-            (Next::End | Next::Message(_), _) => {
-                self.done = true;
-                out
-            }
-        }
+        self.done = true;
+        let error = failure.json(&self.out.plan);
+        let wrapped = serde_json::json!({"error": error});
+        let text = match self.out.form {
+            StreamForm::Lines => format!("{wrapped}\n"),
+            StreamForm::Events => format!("event: error\ndata: {error}\n\n"),
+            StreamForm::Array => format!("{}{wrapped}]", self.separator()),
+        };
+        text.into_bytes()
     }
 
     fn separator(&self) -> &'static str {
@@ -146,7 +129,7 @@ impl State {
 
     fn message(&mut self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Failure> {
         let ResponseStream { plan, form, .. } = &self.out;
-        let route = self.out.route();
+        let route = plan.route(self.out.route);
         match form {
             StreamForm::Lines => {
                 plan.reply(route, message, out)?;

@@ -1,8 +1,7 @@
 //! A gateway on its own port, and a client for it.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,19 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use transcode::Plan;
 
-use crate::library::{Library, Seen};
-
-fn descriptors() -> &'static [u8] {
-    static SET: OnceLock<Vec<u8>> = OnceLock::new();
-    SET.get_or_init(|| {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let includes = [here.join("../libs/transcode/tests/proto"), here.join("../proto")];
-        let mut compiler = protox::Compiler::new(includes).unwrap();
-        compiler.include_imports(true).include_source_info(true);
-        compiler.open_file("agon/test/v1/library.proto").unwrap();
-        compiler.encode_file_descriptor_set()
-    })
-}
+use crate::library::{self, Library, Seen};
 
 fn config() -> Config {
     Config { heartbeat_seconds: 1, header_seconds: 1, body_seconds: 1, ..Config::default() }
@@ -89,7 +76,6 @@ impl Edge {
         Edge::with_channel(Library(seen.clone()), seen, change).await
     }
 
-    /// A gateway with any plan.
     pub async fn with_plan(plan: Plan, library: Library) -> Edge {
         let seen = library.0.clone();
         Edge::serve(Gateway::open(config(), plan, library).unwrap(), seen).await
@@ -114,7 +100,7 @@ impl Edge {
     {
         let mut config = config();
         change(&mut config);
-        let plan = Plan::new(descriptors()).unwrap();
+        let plan = Plan::new(library::descriptors()).unwrap();
         Edge::serve(Gateway::open(config, plan, channel).unwrap(), seen).await
     }
 
@@ -177,6 +163,14 @@ impl Edge {
         self.send(&format!("POST {path}"), &headers, json.to_owned()).await
     }
 
+    /// Opens a connection and sends raw bytes.
+    pub async fn connect(&self, bytes: impl AsRef<[u8]>) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        // The gateway may refuse the request before it has received all bytes.
+        let _ = stream.write_all(bytes.as_ref()).await;
+        stream
+    }
+
     pub fn metadata(&self, name: &str) -> Option<String> {
         self.seen.metadata.lock().unwrap().get(name).cloned()
     }
@@ -196,8 +190,7 @@ impl Edge {
 
 /// The response to raw bytes, until the connection closes or 5 seconds pass.
 pub async fn raw(edge: &Edge, bytes: &[u8]) -> String {
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    let _ = stream.write_all(bytes).await;
+    let mut stream = edge.connect(bytes).await;
     let mut response = Vec::new();
     let mut buffer = [0; 4096];
     let read = async {

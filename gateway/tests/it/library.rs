@@ -3,22 +3,30 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
+use rpc::RawCodec;
 use tonic::body::Body;
-use tonic::server::{ClientStreamingService, Grpc, ServerStreamingService, UnaryService};
+use tonic::server::Grpc;
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
-use tower::Service;
+use tower::{Service, service_fn};
 
-#[path = "../../src/codec.rs"]
-mod codec;
-
-use codec::Raw;
+pub fn descriptors() -> &'static [u8] {
+    static SET: OnceLock<Vec<u8>> = OnceLock::new();
+    SET.get_or_init(|| {
+        let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let includes = [here.join("../libs/transcode/tests/proto"), here.join("../proto")];
+        let mut compiler = protox::Compiler::new(includes).unwrap();
+        compiler.include_imports(true).include_source_info(true);
+        compiler.open_file("agon/test/v1/library.proto").unwrap();
+        compiler.encode_file_descriptor_set()
+    })
+}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Book {
@@ -103,9 +111,7 @@ pub struct UploadTextResponse {
 /// What the service has received.
 #[derive(Default)]
 pub struct Seen {
-    /// The metadata of the last call.
     pub metadata: Mutex<HashMap<String, String>>,
-    /// The number of running calls.
     pub running: tokio::sync::watch::Sender<i32>,
     /// The sizes of finished uploads in bytes.
     pub finished_uploads: Mutex<Vec<i64>>,
@@ -130,39 +136,36 @@ impl Drop for Running {
 #[derive(Clone)]
 pub struct Library(pub Arc<Seen>);
 
-type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
 impl Service<http::Request<Body>> for Library {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = Boxed<Result<http::Response<Body>, Infallible>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let this = self.clone();
+        let seen = self.0.clone();
         let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             (name.to_string(), value.to_str().unwrap_or("?").to_owned())
         };
-        *this.0.metadata.lock().unwrap() = request.headers().iter().map(text).collect();
+        *seen.metadata.lock().unwrap() = request.headers().iter().map(text).collect();
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         Box::pin(async move {
+            let seen = &seen;
             Ok(match method.as_str() {
-                "GetBook" => Grpc::new(ProstCodec::default()).unary(Get(this), request).await,
-                "CreateBook" => Grpc::new(ProstCodec::default()).unary(Create(this), request).await,
-                "UpdateBook" => Grpc::new(ProstCodec::default()).unary(Update, request).await,
-                "GetCover" => Grpc::new(ProstCodec::default()).unary(Cover, request).await,
-                "Echo" => Grpc::new(Raw).unary(Echo, request).await,
+                "GetBook" => prost().unary(service_fn(|it| get(seen, it)), request).await,
+                "CreateBook" => prost().unary(service_fn(|it| create(seen, it)), request).await,
+                "UpdateBook" => prost().unary(service_fn(update), request).await,
+                "GetCover" => prost().unary(service_fn(cover), request).await,
+                "Echo" => Grpc::new(RawCodec).unary(service_fn(echo), request).await,
                 "WatchBooks" => {
-                    Grpc::new(ProstCodec::default()).server_streaming(Watch(this), request).await
+                    prost().server_streaming(service_fn(|it| watch(seen, it)), request).await
                 }
-                "DownloadText" => {
-                    Grpc::new(ProstCodec::default()).server_streaming(Download, request).await
-                }
+                "DownloadText" => prost().server_streaming(service_fn(download), request).await,
                 "UploadText" => {
-                    Grpc::new(ProstCodec::default()).client_streaming(Upload(this), request).await
+                    prost().client_streaming(service_fn(|it| upload(seen, it)), request).await
                 }
                 _ => Status::unimplemented("no such method").into_http(),
             })
@@ -170,14 +173,16 @@ impl Service<http::Request<Body>> for Library {
     }
 }
 
-struct Get(Library);
-struct Create(Library);
-struct Update;
-struct Cover;
-struct Echo;
-struct Watch(Library);
-struct Download;
-struct Upload(Library);
+fn prost<T, U>() -> Grpc<ProstCodec<T, U>>
+where
+    T: prost::Message + 'static,
+    U: prost::Message + Default + 'static,
+{
+    Grpc::new(ProstCodec::default())
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// Fails, hangs or panics if the name requests it.
 async fn behave_as(seen: &Arc<Seen>, name: &str) -> Result<(), Status> {
@@ -202,171 +207,111 @@ fn book(id: &str) -> Book {
     Book { book_id: id.into(), title: format!("About {id}"), tags: vec![], etag: format!("e-{id}") }
 }
 
-impl UnaryService<GetBookRequest> for Get {
-    type Response = HasBook;
-    type Future = Boxed<Result<Response<HasBook>, Status>>;
+async fn get(seen: &Arc<Seen>, request: Request<GetBookRequest>) -> Answer<HasBook> {
+    let id = request.into_inner().book_id;
+    behave_as(seen, &id).await?;
+    let mut message = HasBook { book: Some(book(&id)), text: String::new() };
+    if id == "large" {
+        message.book.as_mut().unwrap().title = "large ".repeat(10_000);
+    }
+    let mut response = Response::new(message);
+    response.metadata_mut().insert("ratelimit-remaining", "7".parse().unwrap());
+    response.metadata_mut().insert("x-internal", "secret".parse().unwrap());
+    Ok(response)
+}
 
-    fn call(&mut self, request: Request<GetBookRequest>) -> Self::Future {
-        let seen = self.0.0.clone();
-        Box::pin(async move {
-            let id = request.into_inner().book_id;
-            behave_as(&seen, &id).await?;
-            let mut message = HasBook { book: Some(book(&id)), text: String::new() };
-            if id == "large" {
-                message.book.as_mut().unwrap().title = "large ".repeat(10_000);
+async fn create(seen: &Arc<Seen>, request: Request<HasBook>) -> Answer<Book> {
+    // Field 2 of the request is the request_id.
+    let request = request.into_inner();
+    behave_as(seen, &request.text).await?;
+    Ok(Response::new(Book { etag: request.text, ..request.book.unwrap_or_default() }))
+}
+
+async fn update(request: Request<UpdateBookRequest>) -> Answer<HasBook> {
+    let request = request.into_inner();
+    let mut book = request.book.unwrap_or_default();
+    if !book.etag.is_empty() && book.etag != "current" {
+        return Err(rpc::status::error(Code::Aborted, "ETAG_MISMATCH", "changed"));
+    }
+    book.tags = request.update_mask.unwrap_or_default().paths;
+    Ok(Response::new(HasBook { book: Some(book), text: String::new() }))
+}
+
+async fn cover(_: Request<GetBookRequest>) -> Answer<HttpBody> {
+    let data = Bytes::from_static(b"\x89PNG\0");
+    Ok(Response::new(HttpBody { content_type: "image/png".into(), data }))
+}
+
+async fn echo(request: Request<Bytes>) -> Answer<Bytes> {
+    Ok(Response::new(request.into_inner()))
+}
+
+async fn watch(seen: &Arc<Seen>, request: Request<WatchBooksRequest>) -> Answer<Messages<HasBook>> {
+    let request = request.into_inner();
+    if request.then == "refuse" {
+        return Err(Status::permission_denied("no"));
+    }
+    let running = Running::new(seen);
+    let start: i32 = request.cursor.parse().unwrap_or(0);
+    let books = (start + 1..=start + request.count)
+        .map(|n| Ok(HasBook { book: Some(book(&n.to_string())), text: n.to_string() }));
+    let end: Messages<HasBook> = match request.then.as_str() {
+        "fail" => Box::pin(stream::iter([Err(Status::data_loss("lost"))])),
+        "hang" => Box::pin(stream::pending()),
+        _ => Box::pin(stream::empty()),
+    };
+    let all = stream::iter(books).chain(end).map(move |item| {
+        let _ = &running;
+        item
+    });
+    let all: Messages<HasBook> = Box::pin(all);
+    Ok(Response::new(all))
+}
+
+async fn download(request: Request<GetBookRequest>) -> Answer<Messages<HttpBody>> {
+    let id = request.into_inner().book_id;
+    if id == "none" {
+        return Err(rpc::status::not_found("TEXT_NOT_FOUND", "there is no text"));
+    }
+    let piece = |content_type: &str, data: &'static [u8]| {
+        Ok(HttpBody { content_type: content_type.into(), data: Bytes::from_static(data) })
+    };
+    let mut pieces = vec![piece("text/html", b"one "), piece("", b"two "), piece("", b"three")];
+    if id == "broken" {
+        pieces.push(Err(Status::data_loss("lost")));
+    }
+    let pieces: Messages<HttpBody> = Box::pin(stream::iter(pieces));
+    let mut response = Response::new(pieces);
+    let name = "attachment; filename=\"t.html\"".parse().unwrap();
+    response.metadata_mut().insert("content-disposition", name);
+    Ok(response)
+}
+
+async fn upload(
+    seen: &Arc<Seen>,
+    request: Request<Streaming<UploadTextRequest>>,
+) -> Answer<UploadTextResponse> {
+    let _running = Running::new(seen);
+    let mut messages = request.into_inner();
+    let mut result = UploadTextResponse::default();
+    let mut hash = 0_u64;
+    while let Some(message) = messages.message().await? {
+        if result.piece_count == 0 {
+            if message.book_id == "early" {
+                return Err(Status::permission_denied("not here"));
             }
-            let mut response = Response::new(message);
-            response.metadata_mut().insert("ratelimit-remaining", "7".parse().unwrap());
-            response.metadata_mut().insert("x-internal", "secret".parse().unwrap());
-            Ok(response)
-        })
+            result.book_id = message.book_id;
+            result.publish = message.publish;
+            result.digest = message.request_id;
+        }
+        let content = message.content.unwrap_or_default();
+        result.content_type.push_str(&content.content_type);
+        result.piece_count += 1;
+        result.byte_count += content.data.len() as i64;
+        let add = |hash: u64, byte: &u8| hash.wrapping_mul(31).wrapping_add(u64::from(*byte));
+        hash = content.data.iter().fold(hash, add);
     }
-}
-
-impl UnaryService<HasBook> for Create {
-    type Response = Book;
-    type Future = Boxed<Result<Response<Book>, Status>>;
-
-    fn call(&mut self, request: Request<HasBook>) -> Self::Future {
-        let seen = self.0.0.clone();
-        Box::pin(async move {
-            // Field 2 of the request is the request_id.
-            let request = request.into_inner();
-            behave_as(&seen, &request.text).await?;
-            Ok(Response::new(Book { etag: request.text, ..request.book.unwrap_or_default() }))
-        })
-    }
-}
-
-impl UnaryService<UpdateBookRequest> for Update {
-    type Response = HasBook;
-    type Future = Boxed<Result<Response<HasBook>, Status>>;
-
-    fn call(&mut self, request: Request<UpdateBookRequest>) -> Self::Future {
-        Box::pin(async move {
-            let request = request.into_inner();
-            let mut book = request.book.unwrap_or_default();
-            if !book.etag.is_empty() && book.etag != "current" {
-                return Err(rpc::status::error(Code::Aborted, "ETAG_MISMATCH", "changed"));
-            }
-            book.tags = request.update_mask.unwrap_or_default().paths;
-            Ok(Response::new(HasBook { book: Some(book), text: String::new() }))
-        })
-    }
-}
-
-impl UnaryService<GetBookRequest> for Cover {
-    type Response = HttpBody;
-    type Future = Boxed<Result<Response<HttpBody>, Status>>;
-
-    fn call(&mut self, _: Request<GetBookRequest>) -> Self::Future {
-        let data = Bytes::from_static(b"\x89PNG\0");
-        let body = HttpBody { content_type: "image/png".into(), data };
-        Box::pin(async move { Ok(Response::new(body)) })
-    }
-}
-
-impl UnaryService<Bytes> for Echo {
-    type Response = Bytes;
-    type Future = Boxed<Result<Response<Bytes>, Status>>;
-
-    fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        Box::pin(async move { Ok(Response::new(request.into_inner())) })
-    }
-}
-
-type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
-
-impl ServerStreamingService<WatchBooksRequest> for Watch {
-    type Response = HasBook;
-    type ResponseStream = Messages<HasBook>;
-    type Future = Boxed<Result<Response<Self::ResponseStream>, Status>>;
-
-    fn call(&mut self, request: Request<WatchBooksRequest>) -> Self::Future {
-        let seen = self.0.0.clone();
-        Box::pin(async move {
-            let request = request.into_inner();
-            if request.then == "refuse" {
-                return Err(Status::permission_denied("no"));
-            }
-            let running = Running::new(&seen);
-            let start: i32 = request.cursor.parse().unwrap_or(0);
-            let books = (start + 1..=start + request.count)
-                .map(|n| Ok(HasBook { book: Some(book(&n.to_string())), text: n.to_string() }));
-            let end: Messages<HasBook> = match request.then.as_str() {
-                "fail" => Box::pin(stream::iter([Err(Status::data_loss("lost"))])),
-                "hang" => Box::pin(stream::pending()),
-                _ => Box::pin(stream::empty()),
-            };
-            let all = stream::iter(books).chain(end).map(move |item| {
-                let _ = &running;
-                item
-            });
-            Ok(Response::new(Box::pin(all) as Messages<HasBook>))
-        })
-    }
-}
-
-impl ServerStreamingService<GetBookRequest> for Download {
-    type Response = HttpBody;
-    type ResponseStream = Messages<HttpBody>;
-    type Future = Boxed<Result<Response<Self::ResponseStream>, Status>>;
-
-    fn call(&mut self, request: Request<GetBookRequest>) -> Self::Future {
-        Box::pin(async move {
-            let id = request.into_inner().book_id;
-            if id == "none" {
-                return Err(rpc::status::not_found("TEXT_NOT_FOUND", "there is no text"));
-            }
-            let piece = |content_type: &str, data: &'static [u8]| {
-                Ok(HttpBody { content_type: content_type.into(), data: Bytes::from_static(data) })
-            };
-            let mut pieces =
-                vec![piece("text/html", b"one "), piece("", b"two "), piece("", b"three")];
-            if id == "broken" {
-                pieces.push(Err(Status::data_loss("lost")));
-            }
-            let pieces: Messages<HttpBody> = Box::pin(stream::iter(pieces));
-            let mut response = Response::new(pieces);
-            let name = "attachment; filename=\"t.html\"".parse().unwrap();
-            response.metadata_mut().insert("content-disposition", name);
-            Ok(response)
-        })
-    }
-}
-
-impl ClientStreamingService<UploadTextRequest> for Upload {
-    type Response = UploadTextResponse;
-    type Future = Boxed<Result<Response<UploadTextResponse>, Status>>;
-
-    fn call(&mut self, request: Request<Streaming<UploadTextRequest>>) -> Self::Future {
-        let seen = self.0.0.clone();
-        Box::pin(async move {
-            let _running = Running::new(&seen);
-            let mut messages = request.into_inner();
-            let mut result = UploadTextResponse::default();
-            let mut hash = 0_u64;
-            while let Some(message) = messages.message().await? {
-                if result.piece_count == 0 {
-                    if message.book_id == "early" {
-                        return Err(Status::permission_denied("not here"));
-                    }
-                    result.book_id = message.book_id;
-                    result.publish = message.publish;
-                    result.digest = message.request_id;
-                }
-                let content = message.content.unwrap_or_default();
-                result.content_type.push_str(&content.content_type);
-                result.piece_count += 1;
-                result.byte_count += content.data.len() as i64;
-                hash = content
-                    .data
-                    .iter()
-                    .fold(hash, |h, b| h.wrapping_mul(31).wrapping_add(u64::from(*b)));
-            }
-            result.digest.push_str(&format!("/{hash:x}"));
-            seen.finished_uploads.lock().unwrap().push(result.byte_count);
-            Ok(Response::new(result))
-        })
-    }
+    result.digest.push_str(&format!("/{hash:x}"));
+    seen.finished_uploads.lock().unwrap().push(result.byte_count);
+    Ok(Response::new(result))
 }

@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt as _;
 
 use crate::fixture::{Edge, raw};
 
@@ -74,7 +73,7 @@ async fn slow_clients_time_out() {
 #[tokio::test]
 async fn idle_connections_are_closed() {
     let edge = Edge::start().await;
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
+    let mut stream = edge.connect("").await;
     let mut received = Vec::new();
     let read = stream.read_to_end(&mut received);
     let ended = tokio::time::timeout(Duration::from_secs(20), read).await;
@@ -96,17 +95,15 @@ async fn requested_deadlines_are_enforced() {
 #[tokio::test]
 async fn disconnect_cancels_the_call() {
     let edge = Edge::start().await;
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    stream.write_all(b"GET /v1/books/hang HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let stream = edge.connect(b"GET /v1/books/hang HTTP/1.1\r\nhost: x\r\n\r\n").await;
     edge.running(1).await;
     drop(stream);
     edge.running(0).await;
     for accept in ["text/event-stream", "application/x-ndjson", "application/json"] {
-        let mut stream = TcpStream::connect(edge.address).await.unwrap();
         let request = format!(
             "GET /v1/books:watch?count=2&then=hang HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\n\r\n"
         );
-        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = edge.connect(request).await;
         let mut buffer = [0; 16];
         stream.read_exact(&mut buffer).await.unwrap();
         edge.running(1).await;
@@ -118,8 +115,7 @@ async fn disconnect_cancels_the_call() {
 #[tokio::test]
 async fn excess_requests_are_refused_at_once() {
     let edge = Edge::with(|config| config.in_flight = 1).await;
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    stream.write_all(b"GET /v1/books/hang HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let stream = edge.connect(b"GET /v1/books/hang HTTP/1.1\r\nhost: x\r\n\r\n").await;
     edge.running(1).await;
     let response = edge.get("/v1/books/b1").await;
     assert_eq!(

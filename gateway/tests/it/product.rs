@@ -7,7 +7,6 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tower::ServiceExt as _;
@@ -52,9 +51,8 @@ async fn remote_services_are_called() {
     edge.running(0).await;
 
     for path in ["/v1/books/hang", "/v1/books:watch?then=hang"] {
-        let mut stream = TcpStream::connect(edge.address).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
+        let stream = edge.connect(request).await;
         edge.running(1).await;
         drop(stream);
         edge.running(0).await;
@@ -118,11 +116,8 @@ fn collect(value: &Value, refs: &mut Vec<String>) {
 #[tokio::test]
 async fn open_streams_do_not_block_shutdown() {
     let edge = Edge::start().await;
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    stream
-        .write_all(b"GET /v1/books:watch?count=1&then=hang HTTP/1.1\r\nhost: x\r\n\r\n")
-        .await
-        .unwrap();
+    let request = "GET /v1/books:watch?count=1&then=hang HTTP/1.1\r\nhost: x\r\n\r\n";
+    let _stream = edge.connect(request).await;
     edge.running(1).await;
     edge.stop(Duration::from_secs(5)).await;
     assert!(TcpStream::connect(edge.address).await.is_err());

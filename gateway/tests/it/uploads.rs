@@ -1,7 +1,6 @@
 //! Raw and multipart uploads.
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::AsyncReadExt as _;
 
 use crate::fixture::Edge;
 
@@ -52,10 +51,9 @@ async fn invalid_uploads_are_refused() {
     assert_eq!(edge.send("POST /v1/books/b1/text", &encoded, "x").await.status, 415);
     assert_eq!(edge.send("POST /v1/books/b1/text?nope=1", &[], "x").await.status, 400);
     assert_eq!(edge.send("POST /v1/books/early/text", &[], "x").await.status, 403);
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let head = "POST /v1/books/b1/text HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n";
     let chunk = format!("300\r\n{}\r\n", "x".repeat(0x300));
-    stream.write_all(format!("{head}{chunk}{chunk}").as_bytes()).await.unwrap();
+    let mut stream = edge.connect(format!("{head}{chunk}{chunk}")).await;
     let mut status = [0; 12];
     stream.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 413");
@@ -66,16 +64,14 @@ async fn invalid_uploads_are_refused() {
 #[tokio::test]
 async fn aborted_upload_is_not_completed() {
     let edge = Edge::start().await;
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let head = "POST /v1/books/b1/text HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc";
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let stream = edge.connect(head).await;
     edge.running(1).await;
     drop(stream);
     edge.running(0).await;
     assert!(edge.seen.finished_uploads.lock().unwrap().is_empty());
     // A client that pauses for too long gets 408.
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
-    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut stream = edge.connect(head).await;
     let mut status = [0; 12];
     stream.read_exact(&mut status).await.unwrap();
     assert_eq!(&status, b"HTTP/1.1 408");
