@@ -95,36 +95,29 @@ impl RelayHealth {
     pub fn set_missing_topics(&self, service: &str, topics: &BTreeSet<String>) {
         let before = lock(&self.missing_topics).insert(service.to_owned(), topics.clone());
         for topic in topics.iter().filter(|topic| !before.iter().flatten().any(|t| t == *topic)) {
-            tracing::error!(
-                service,
-                topic,
-                "topic missing on Kafka, its events stay in the outbox"
-            );
+            tracing::error!(service, topic, "topic missing on kafka, events stay in the outbox");
         }
     }
 
     pub fn problems(&self) -> Vec<String> {
-        let errors = lock(&self.errors);
-        let errors = errors
-            .iter()
-            .map(|(service, error)| format!("the outbox of {service} is not published: {error}"));
-        let refused = lock(&self.refused_keys);
-        let refused = refused.iter().filter(|(_, keys)| **keys > 0).map(|(service, keys)| {
-            format!(
-                "{keys} keys of {service} are blocked by events that Kafka refused: see the column refusal of its \
-                 outbox"
-            )
-        });
-        let missing = lock(&self.missing_topics);
-        let missing = missing.iter().flat_map(|(service, topics)| {
-            topics.iter().map(move |topic| {
+        let mut problems = Vec::new();
+        for (service, error) in lock(&self.errors).iter() {
+            problems.push(format!("the outbox of {service} is not published: {error}"));
+        }
+        for (service, keys) in lock(&self.refused_keys).iter().filter(|(_, keys)| **keys > 0) {
+            problems.push(format!(
+                "{keys} keys of {service} are blocked by events that Kafka refused: see the column refusal of its outbox"
+            ));
+        }
+        for (service, topics) in lock(&self.missing_topics).iter() {
+            problems.extend(topics.iter().map(|topic| {
                 format!(
-                    "topic {topic} does not exist on Kafka, its events stay in the outbox of {service}: create it \
-                     with `agon events topics --apply`"
+                    "topic {topic} does not exist on Kafka, its events stay in the outbox of {service}: create it with \
+                     `agon events topics --apply`"
                 )
-            })
-        });
-        errors.chain(refused).chain(missing).collect()
+            }));
+        }
+        problems
     }
 }
 

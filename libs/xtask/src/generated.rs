@@ -20,25 +20,22 @@ impl Generated {
     /// Writes the file, or with `check` only reports if it is out of date.
     pub fn update(&self, tree: &Tree, check: bool) -> Result<Vec<Finding>, Error> {
         if !check {
-            self.write(tree)?;
+            tree.write(&self.file, &self.text)?;
         } else if tree.read(&self.file).as_ref() != Some(&self.text) {
             return Ok(vec![format!("{}: out of date; run `make generate`", self.file)]);
         }
         Ok(Vec::new())
     }
-
-    pub fn write(&self, tree: &Tree) -> Result<(), Error> {
-        tree.write(&self.file, &self.text)
-    }
 }
 
-pub fn all() -> Result<Vec<Generated>, Error> {
+pub fn update_all(tree: &Tree, check: bool) -> Result<Vec<Finding>, Error> {
     let mut all = vec![routes()?, catalogue()];
     all.extend(dashboards::all()?.into_iter().map(|(name, text)| Generated {
         file: format!("deploy/grafana/dashboards/{name}.json"),
         text,
     }));
-    Ok(all)
+    let findings: Result<Vec<_>, Error> = all.iter().map(|file| file.update(tree, check)).collect();
+    Ok(findings?.concat())
 }
 
 pub fn routes() -> Result<Generated, Error> {

@@ -71,10 +71,7 @@ fn run(command: &Command) -> Result<Vec<Finding>, tree::Error> {
     let tree = tree::Tree::load()?;
     match *command {
         Command::Tidy => tidy(&tree),
-        Command::Generate => generated::all()?.iter().try_fold(Vec::new(), |all, file| {
-            file.write(&tree)?;
-            Ok(all)
-        }),
+        Command::Generate => generated::update_all(&tree, false),
         Command::Routes { check } => generated::routes()?.update(&tree, check),
         Command::Catalogue { check } => generated::catalogue().update(&tree, check),
         Command::Services => services(&tree),
@@ -96,9 +93,7 @@ fn tidy(tree: &tree::Tree) -> Result<Vec<Finding>, tree::Error> {
     findings.extend(metrics::check(tree)?);
     findings.extend(words::check(tree)?);
     findings.extend(additions::check(tree)?);
-    for file in generated::all()? {
-        findings.extend(file.update(tree, true)?);
-    }
+    findings.extend(generated::update_all(tree, true)?);
     findings.extend(generated::lost_routes(tree)?);
     Ok(findings)
 }

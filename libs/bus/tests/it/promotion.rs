@@ -50,12 +50,10 @@ async fn promoted_consumers_continue_after_their_last_event() {
     // Interrupt it repeatedly, later each time.
     let mut timeout = Duration::from_millis(50);
     loop {
-        let attempt = tokio::time::timeout(timeout, promotion.publish(&mut progress)).await;
-        if let Ok(done) = attempt {
-            done.unwrap();
-            break;
+        match tokio::time::timeout(timeout, promotion.publish(&mut progress)).await {
+            Ok(done) => break done.unwrap(),
+            Err(_) => timeout *= 2,
         }
-        timeout *= 2;
     }
     promotion.check().await.unwrap();
     let count = promotion.move_cursors(&mut progress).await.unwrap();
