@@ -25,7 +25,6 @@ pub struct Checker {
     pub tolerance: Option<Tolerance>,
 }
 
-/// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     Accepted,

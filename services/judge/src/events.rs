@@ -15,7 +15,6 @@ pub const JUDGEMENT: Topic = Topic::new("agon.judgement.v1", "judge")
     .key("submission_id or verification_id")
     .types(&["agon.event.v1.JudgementCompleted"]);
 
-/// The consumer of requests for judgements.
 pub const REQUESTS: Consumes =
     Consumes { consumer: "judge", topics: &["agon.submission.v1", "agon.verification.v1"] };
 

@@ -7,7 +7,6 @@ use uuid::Uuid;
 /// The submission or verification that is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// A submission.
     Submission(Uuid),
     /// A check of an import.
     Verification(Uuid),
@@ -21,7 +20,6 @@ impl Subject {
         }
     }
 
-    /// The id of a submission.
     pub fn submission(self) -> Option<Uuid> {
         match self {
             Subject::Submission(id) => Some(id),
@@ -29,7 +27,6 @@ impl Subject {
         }
     }
 
-    /// The id of a verification.
     pub fn verification(self) -> Option<Uuid> {
         match self {
             Subject::Submission(_) => None,
@@ -43,18 +40,14 @@ impl Subject {
     }
 }
 
-/// A request for a judgement, from an event.
 #[derive(Clone, Debug)]
 pub struct JudgementRequest {
-    /// What to judge.
     pub subject: Subject,
-    /// The problem.
     pub problem_id: Uuid,
-    /// The problem version.
     pub version: i64,
     /// The language; empty means by file extension.
     pub language: String,
-    /// The author; none for a verification.
+    /// The author; `None` for a verification.
     pub owner: Option<Uuid>,
     /// The trace to continue.
     pub traceparent: Option<String>,
@@ -76,10 +69,8 @@ impl Priority {
     pub const VERIFICATION: i64 = 200;
 }
 
-/// A lease on a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// The judgement.
     pub id: Uuid,
     /// The fencing token.
     pub attempt: i64,
@@ -92,7 +83,6 @@ impl Lease {
         Some(Lease { id: ids::parse(&lease.job_id)?, attempt: lease.attempt.into() })
     }
 
-    /// The message of the lease.
     pub fn wire(self) -> pb::JobLease {
         let attempt = i32::try_from(self.attempt).unwrap_or(i32::MAX);
         pb::JobLease { job_id: self.id.to_string(), attempt }
@@ -102,9 +92,7 @@ impl Lease {
 /// The result of an attempt. The queue sets ids, attempt and times in `judgement`.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Verdict, tests and measurements.
     pub judgement: pb::Judgement,
-    /// The name of the worker.
     pub worker: String,
 }
 
@@ -112,7 +100,7 @@ impl Outcome {
     /// An outcome with the verdict JUDGE_ERROR.
     pub fn judge_error(message: impl Into<String>, worker: &str) -> Outcome {
         let judgement = pb::Judgement {
-            verdict: pb::Verdict::JudgeError.into(),
+            verdict: proto::Verdict::JudgeError.into(),
             message: message.into(),
             ..pb::Judgement::default()
         };
@@ -120,7 +108,6 @@ impl Outcome {
     }
 }
 
-/// Converts a time to its message.
 pub fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
     let nanos = i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default();
     prost_types::Timestamp { seconds: time.timestamp(), nanos }
@@ -129,13 +116,7 @@ pub fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
 /// Makes a text valid for every database: replaces NUL and truncates to at most `limit` bytes.
 pub fn bounded(text: &str, limit: usize) -> String {
     let mut text = text.replace('\0', "\u{fffd}");
-    if text.len() > limit {
-        let mut end = limit;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        text.truncate(end);
-    }
+    text.truncate(text.floor_char_boundary(limit));
     text
 }
 

@@ -16,14 +16,12 @@ use serde::Deserialize;
 pub use command::{Commands, Files, PRECOMPILED};
 pub use toolchain::Toolchain;
 
-/// The built-in languages.
 const BUILT_IN: &str = include_str!("languages.toml");
 
 /// The definition of a language; `languages.toml` documents the fields.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Language {
-    /// The display name.
     pub name: String,
     /// File extensions of sources; the first is the most common one.
     pub extensions: Vec<String>,
@@ -91,7 +89,6 @@ pub struct Precompile {
     pub file: String,
     /// The command that creates `/box/header.gch`.
     pub command: Vec<String>,
-    /// The source to compile.
     pub source: String,
 }
 
@@ -99,9 +96,7 @@ pub struct Precompile {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OutOfMemory {
-    /// The exit code.
     pub exit_code: Option<i32>,
-    /// The signal that terminates it.
     pub signal: Option<i32>,
     /// A text that standard error must contain.
     pub stderr: String,
@@ -119,7 +114,6 @@ fn default_enabled() -> bool {
     true
 }
 
-/// All configured languages, by id.
 pub type Languages = BTreeMap<String, Language>;
 
 /// An invalid or unreadable languages file.
@@ -187,7 +181,6 @@ fn check(language: &Language) -> Result<(), String> {
 /// The limits of a run in a language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The CPU time limit.
     pub time: Duration,
     /// The memory limit of the program, in bytes.
     pub memory: u64,
@@ -203,25 +196,23 @@ impl Language {
         Limits { time, memory, memory_with_runtime: memory + (self.extra_memory_mib << 20) }
     }
 
-    /// Whether a file name has an extension of this language.
+    fn has_extension(&self, path: &str) -> bool {
+        let extension = Path::new(path).extension();
+        self.extensions.iter().any(|known| extension == Some(known.as_ref()))
+    }
+
+    /// Whether a file name has an extension of this language, or that of its submissions.
     pub fn is_source(&self, path: &str) -> bool {
-        let own = Path::new(&self.source_name).extension();
-        let extension = Path::new(path).extension().and_then(|text| text.to_str());
-        extension.is_some_and(|text| {
-            self.extensions.iter().any(|known| known == text) || own.is_some_and(|own| own == text)
-        })
+        self.has_extension(path)
+            || Path::new(path).extension().is_some_and(|extension| {
+                Path::new(&self.source_name).extension() == Some(extension)
+            })
     }
 }
 
 /// Guesses the language of files by their extensions. Languages without extensions are never guessed.
 pub fn guess<'a>(languages: &'a Languages, paths: &[&str]) -> Option<&'a str> {
-    let fits = |language: &&Language| {
-        let has = |path: &&str| {
-            let extension = Path::new(path).extension().and_then(|text| text.to_str());
-            extension.is_some_and(|text| language.extensions.iter().any(|known| known == text))
-        };
-        paths.iter().any(has)
-    };
+    let fits = |language: &Language| paths.iter().any(|path| language.has_extension(path));
     languages.iter().find(|(_, language)| fits(language)).map(|(id, _)| id.as_str())
 }
 

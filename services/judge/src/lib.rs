@@ -26,7 +26,7 @@ use proto::judge::worker_service_server::WorkerServiceServer;
 use runtime::Tasks;
 use service::{Context, Descriptor, OpenError, Service};
 
-pub mod checker;
+mod checker;
 mod config;
 mod error;
 pub mod events;

@@ -52,12 +52,10 @@ pub fn slots(count: usize) {
 pub struct InFlight(&'static str);
 
 impl InFlight {
-    /// A job in progress.
     pub fn job() -> Self {
         Self::begin("agon_judge_jobs_in_flight")
     }
 
-    /// A busy slot.
     pub fn slot() -> Self {
         Self::begin("agon_judge_slots_busy")
     }

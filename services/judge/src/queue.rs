@@ -42,7 +42,6 @@ struct Inner {
     cache: Cache,
     /// Offered until a worker has reported its languages.
     configured: Vec<pb::Language>,
-    /// Wakes the dispatcher.
     wake: Notify,
     /// Wakes the task that publishes progress to the other instances.
     progress_changed: Notify,
@@ -54,8 +53,8 @@ struct Inner {
 struct State {
     /// By stream id.
     connections: BTreeMap<Uuid, Connection>,
-    /// Workers whose stream has ended, to be processed by the dispatcher.
-    disconnected: Vec<Disconnected>,
+    /// The workers whose stream has ended, with the stream, to be processed by the dispatcher.
+    disconnected: Vec<(String, Uuid)>,
     /// Jobs that were leased when they were added, to be sent on a stream.
     leased: Vec<(Uuid, Job)>,
     /// Whether jobs wait that the other instances have not been notified of.
@@ -81,12 +80,6 @@ impl Connection {
         }
         held
     }
-}
-
-/// A worker whose stream has ended.
-struct Disconnected {
-    worker: String,
-    stream: Uuid,
 }
 
 /// A job that is leased to a connected worker.

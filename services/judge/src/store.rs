@@ -120,35 +120,20 @@ pub async fn lease(
         Engine::Postgres => ") ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED)",
         Engine::Sqlite => ") ORDER BY priority, id LIMIT 1)",
     };
-    tx.query(
+    let query = tx.query(
         "UPDATE judgements SET state = 'leased', attempt = attempt + 1, worker = $1, due_at = $2
          WHERE state = 'queued' AND id =
              (SELECT id FROM judgements WHERE state = 'queued' AND due_at <= $3
               AND EXISTS (SELECT 1 FROM workers WHERE name = $1 AND stream = $4)
               AND language IN (''",
-    )
-    .bind(worker)
-    .bind(until)
-    .bind(now)
-    .bind(stream)
-    .push_languages(languages)
-    .push(last)
-    .push(
+    );
+    let query = query.bind(worker).bind(until).bind(now).bind(stream);
+    let query = languages.iter().fold(query, |query, id| query.push(", ").push_bind(id.as_str()));
+    let query = query.push(last).push(
         " RETURNING id, attempt, submission_id, verification_id, problem_id, problem_version,
                     language, traceparent",
-    )
-    .fetch_optional()
-    .await
-}
-
-trait PushLanguages {
-    fn push_languages(self, languages: &[String]) -> Self;
-}
-
-impl PushLanguages for db::Query<'_> {
-    fn push_languages(self, languages: &[String]) -> Self {
-        languages.iter().fold(self, |query, id| query.push(", ").push_bind(id.as_str()))
-    }
+    );
+    query.fetch_optional().await
 }
 
 /// Extends leases. Returns those that are still valid.
@@ -298,7 +283,6 @@ pub async fn expire(tx: &mut Tx) -> Result<Vec<Lost>> {
     .await
 }
 
-/// The latest judgement of a subject.
 pub async fn latest(read: impl Read<'_>, subject: Subject) -> Result<Option<Row>> {
     let column = match subject {
         Subject::Submission(_) => "submission_id = ",
@@ -317,7 +301,6 @@ pub async fn latest(read: impl Read<'_>, subject: Subject) -> Result<Option<Row>
     .await
 }
 
-/// The subject of a judgement.
 pub async fn subject(read: impl Read<'_>, id: Uuid) -> Result<Option<Subject>> {
     let found: Option<(Option<Uuid>, Option<Uuid>)> = read
         .query("SELECT submission_id, verification_id FROM judgements WHERE id = $1")

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use proto::judge::Verdict;
+use proto::Verdict;
 use sandbox::{Exit, Limit, Violation};
 
 /// The measurements of a run, without its output.

@@ -39,7 +39,6 @@ pub(crate) use offer::untested;
 /// The delay before another attempt to start the sandbox.
 const SANDBOX_RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// The dependencies of a worker.
 #[derive(Clone)]
 pub struct Parts {
     /// Unique among the running workers; see [`name`].
@@ -61,7 +60,6 @@ pub struct Parts {
 pub struct Worker {
     config: Config,
     parts: Parts,
-    /// The configured languages.
     languages: Languages,
 }
 
@@ -100,7 +98,6 @@ impl Engine {
 }
 
 impl Worker {
-    /// A worker of this configuration.
     pub fn open(config: Config, parts: Parts) -> Result<Self, OpenError> {
         config.check().map_err(OpenError::Config)?;
         let languages = languages::load(config.languages_file().as_deref())

@@ -131,7 +131,6 @@ impl<R: Read> TokenReader<R> {
         Ok(Piece { bytes: &buffered[..length], last })
     }
 
-    /// Skips a piece.
     pub(super) fn advance_piece(&mut self, length: usize, last: bool) {
         self.start += length;
         self.position.token += u64::from(last);
@@ -147,7 +146,6 @@ impl<R: Read> TokenReader<R> {
     }
 }
 
-/// The length of the common prefix.
 pub(super) fn common_prefix(a: &[u8], b: &[u8]) -> usize {
     const CHUNK: usize = 256;
     let length = a.len().min(b.len());

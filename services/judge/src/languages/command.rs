@@ -10,7 +10,6 @@ pub const PRECOMPILED: &str = "/precompiled";
 pub struct Files {
     /// Relative paths without `..`, and contents; sorted by path.
     pub files: Vec<(String, Vec<u8>)>,
-    /// The main file.
     pub main: String,
     /// The main class, if the language has classes.
     pub class: String,

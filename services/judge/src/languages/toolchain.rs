@@ -39,7 +39,6 @@ impl Toolchain {
         Ok(Toolchain { programs, digest: hex::encode(digest.finalize()) })
     }
 
-    /// The name and path of each program.
     pub fn programs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.programs.iter().map(|(name, path)| (name.as_str(), path.as_str()))
     }

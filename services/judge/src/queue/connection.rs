@@ -11,7 +11,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::dispatch::{cancel, response};
-use super::{Connection, Disconnected, Queue, RunningJob};
+use super::{Connection, Queue, RunningJob};
 use crate::error::Error;
 use crate::judgement::{Lease, Outcome};
 use crate::measure;
@@ -81,7 +81,7 @@ impl Drop for Registration {
             measure::workers(state.connections.len());
             let worker = connection.hello.worker_id;
             tracing::info!(worker, "worker disconnected");
-            state.disconnected.push(Disconnected { worker, stream: id });
+            state.disconnected.push((worker, id));
         }
         drop(state);
         self.queue.0.wake.notify_one();

@@ -70,7 +70,6 @@ impl Queue {
         }
     }
 
-    /// Reports the queue metrics until the shutdown.
     pub async fn report_metrics(self, shutdown: Shutdown) {
         let mut tick = tokio::time::interval(METRICS_INTERVAL);
         while shutdown.unless_begun(tick.tick()).await.is_some() {

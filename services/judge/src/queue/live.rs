@@ -21,7 +21,6 @@ const MAX_SNAPSHOT: usize = 256 << 10;
 /// The progress of a running judgement.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Live {
-    /// The attempt.
     pub attempt: i64,
     /// Compiling or running.
     pub state: pb::JudgementState,

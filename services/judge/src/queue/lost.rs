@@ -7,7 +7,7 @@ use db::Tx;
 use proto::judge as pb;
 use uuid::Uuid;
 
-use super::{Disconnected, Queue, give_up};
+use super::{Queue, give_up};
 use crate::judgement::Lease;
 use crate::measure;
 use crate::store::{self, Lost};
@@ -46,31 +46,23 @@ impl Queue {
     /// Shortens the leases of disconnected workers to the reconnect timeout.
     pub(super) async fn process_disconnected(&self) -> db::Result<()> {
         loop {
-            let Some(worker) = self.state().disconnected.pop() else { return Ok(()) };
-            let (name, stream) = (&worker.worker, worker.stream);
-            let reconnect = self.0.config.reconnect();
-            let shortened = self
-                .0
-                .db
-                .transact(|mut tx| async move {
-                    if store::workers::disconnect(&mut tx, name, stream).await? {
-                        let until = tx.now() + reconnect;
-                        store::shorten_leases(&mut tx, name, until).await?;
-                    }
-                    Ok::<_, db::Error>(())
-                })
-                .await;
-            match shortened {
+            let Some((worker, stream)) = self.state().disconnected.pop() else { return Ok(()) };
+            let (name, reconnect) = (&worker, self.0.config.reconnect());
+            let shorten = |mut tx: db::TxGuard| async move {
+                if store::workers::disconnect(&mut tx, name, stream).await? {
+                    let until = tx.now() + reconnect;
+                    store::shorten_leases(&mut tx, name, until).await?;
+                }
+                Ok::<_, db::Error>(())
+            };
+            match self.0.db.transact(shorten).await {
                 Ok(()) => {}
                 Err(error) if error.is_transient() => {
-                    self.state().disconnected.push(worker);
+                    self.state().disconnected.push((worker, stream));
                     return Err(error);
                 }
                 // Continue with the next worker: the leases expire later.
-                Err(error) => {
-                    let Disconnected { worker, .. } = worker;
-                    tracing::error!(worker, %error, "cannot shorten leases");
-                }
+                Err(error) => tracing::error!(worker, %error, "cannot shorten leases"),
             }
         }
     }

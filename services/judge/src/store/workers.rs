@@ -92,7 +92,6 @@ pub async fn languages(read: impl Read<'_>) -> Result<Vec<Vec<u8>>> {
     Ok(rows.into_iter().map(|(definition,)| definition).collect())
 }
 
-/// Adds or updates an offered language.
 pub async fn offer(tx: &mut Tx, language: &pb::Language) -> Result<()> {
     let now = tx.now();
     tx.query(

@@ -1,7 +1,7 @@
 //! The cache of compiled programs, by a hash of the sources, the language and the toolchain.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,9 +24,7 @@ pub(super) struct Program {
 }
 
 pub(super) struct Artefact {
-    /// The path below `/app`.
     pub path: String,
-    /// The permission bits.
     pub mode: u32,
     pub blob: Blob,
 }
@@ -125,7 +123,7 @@ fn write(directory: &Path, program: &Program) -> io::Result<()> {
     let mut entries = Vec::new();
     for (number, file) in program.files.iter().enumerate() {
         let bytes = file.read()?;
-        File::create(directory.join(number.to_string()))?.write_all(&bytes)?;
+        fs::write(directory.join(number.to_string()), &bytes)?;
         let sha256 = hex::encode(Sha256::digest(&bytes));
         entries.push(ManifestEntry { path: file.path.clone(), mode: file.mode, sha256 });
     }
@@ -135,9 +133,7 @@ fn write(directory: &Path, program: &Program) -> io::Result<()> {
 fn load(path: &Path, verified: bool) -> io::Result<Vec<ManifestEntry>> {
     let entries: Vec<ManifestEntry> = serde_json::from_slice(&fs::read(path.join(MANIFEST))?)?;
     for (number, entry) in entries.iter().enumerate().filter(|_| !verified) {
-        let mut bytes = Vec::new();
-        File::open(path.join(number.to_string()))?.read_to_end(&mut bytes)?;
-        if hex::encode(Sha256::digest(&bytes)) != entry.sha256 {
+        if hex::encode(Sha256::digest(fs::read(path.join(number.to_string()))?)) != entry.sha256 {
             return Err(io::Error::other(format!("{}: checksum mismatch", entry.path)));
         }
     }

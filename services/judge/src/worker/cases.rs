@@ -11,7 +11,6 @@ use crate::config::Config;
 /// The runs of a program, and their limits.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
-    /// The runs, by index.
     pub cases: Vec<Case>,
     /// Whether to continue after a failure.
     pub run_all: bool,
@@ -30,16 +29,13 @@ pub(super) struct Plan {
 
 #[derive(Clone, Debug)]
 pub(super) struct Case {
-    /// The index in the judgement.
     pub index: i32,
     /// Whether the test is public.
     pub sample: bool,
-    /// Standard input.
     pub input: Option<pb::ObjectRef>,
     pub expected: Expected,
 }
 
-/// The expected result of a run.
 #[derive(Clone, Debug)]
 pub(super) enum Expected {
     /// Output that the checker accepts for this answer.
@@ -80,7 +76,6 @@ pub(super) fn solution(config: &Config, data: &pb::JudgeData) -> Option<Plan> {
     })
 }
 
-/// The inputs of an input validator.
 pub(super) fn validator(config: &Config, verification: &pb::Verification) -> Plan {
     let case = |test: &pb::JudgeTest, expected: Expected| Case {
         index: test.index,

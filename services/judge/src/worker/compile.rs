@@ -158,29 +158,22 @@ async fn collect(
         });
         return Ok(Ok(own.collect()));
     }
-    let paths = match from.strip_suffix('/') {
-        Some(directory) => match slot.list(directory, MAX_FILES).await {
-            Ok(names) => {
-                let below = directory.strip_prefix("/box/").unwrap_or_default();
-                let relative = |name: &String| {
-                    let rest = name.strip_prefix(below).and_then(|rest| rest.strip_prefix('/'));
-                    rest.unwrap_or(name).to_owned()
-                };
-                names.iter().map(relative).collect()
-            }
+    let directory = from.rsplit_once('/').map_or("/box", |(directory, _)| directory);
+    let paths = match from.ends_with('/') {
+        true => match slot.list(directory, MAX_FILES).await {
+            Ok(names) => names.iter().map(|name| format!("/box/{name}")).collect(),
             Err(sandbox::Error::File { .. }) => Vec::new(),
             Err(error) => return Err(error.into()),
         },
-        None => vec![from.rsplit('/').next().unwrap_or(from).to_owned()],
+        false => vec![from.to_owned()],
     };
     let mut compiled = Vec::new();
     for path in paths {
-        let path_in_box = match from.ends_with('/') {
-            true => format!("{from}{path}"),
-            false => from.to_owned(),
-        };
-        match slot.get(&path_in_box, MAX_FILE_SIZE).await {
-            Ok(file) => compiled.push(Artefact { path, mode: 0o755, blob: Blob::Open(file) }),
+        match slot.get(&path, MAX_FILE_SIZE).await {
+            Ok(file) => {
+                let path = path.get(directory.len() + 1..).unwrap_or(&path).to_owned();
+                compiled.push(Artefact { path, mode: 0o755, blob: Blob::Open(file) });
+            }
             Err(sandbox::Error::File { reason, .. }) => {
                 return Ok(Err(format!("the compiler produced no program: {reason}")));
             }

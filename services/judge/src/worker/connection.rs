@@ -34,7 +34,6 @@ type Key = (String, i32);
 struct Session {
     engine: Arc<Engine>,
     jobs: JoinSet<()>,
-    /// The job of each task.
     tasks: HashMap<Id, Key>,
     running: HashMap<Key, AbortHandle>,
     /// Results and failures that the queue has not acknowledged yet.

@@ -36,7 +36,6 @@ struct Index {
 struct Entry {
     size: u64,
     used: u64,
-    /// The number of users.
     pins: usize,
     /// Whether its content was verified since this process started.
     verified: bool,
@@ -79,7 +78,6 @@ impl DiskCache {
         Some((Pin { cache: self.clone(), key: key.to_owned() }, verified))
     }
 
-    /// A new path in the staging directory.
     pub fn staging_path(&self) -> PathBuf {
         let number = self.0.staged.fetch_add(1, Ordering::Relaxed);
         self.0.root.join(STAGING).join(number.to_string())
@@ -106,7 +104,6 @@ impl DiskCache {
         Ok(Pin { cache: self.clone(), key: key.to_owned() })
     }
 
-    /// Marks an entry as verified.
     pub fn mark_verified(&self, key: &str) {
         if let Some(entry) = self.index().entries.get_mut(key) {
             entry.verified = true;
@@ -168,11 +165,11 @@ impl Drop for Pin {
 
 fn scan(root: &Path) -> io::Result<Index> {
     let mut found = Vec::new();
-    for shelf in fs::read_dir(root)?.flatten() {
-        if shelf.file_name() == STAGING || !shelf.file_type()?.is_dir() {
+    for prefix in fs::read_dir(root)?.flatten() {
+        if prefix.file_name() == STAGING || !prefix.file_type()?.is_dir() {
             continue;
         }
-        for entry in fs::read_dir(shelf.path())?.flatten() {
+        for entry in fs::read_dir(prefix.path())?.flatten() {
             let Ok(key) = entry.file_name().into_string() else { continue };
             let metadata = entry.metadata()?;
             let times = [metadata.accessed(), metadata.modified()];

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use proto::Verdict;
 use proto::judge as pb;
-use proto::judge::Verdict;
 use proto::problem::{OutputCheck, Verification, VerificationKind};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -16,7 +16,7 @@ use super::cases::{self, Plan};
 use super::compile::{self, Compiled};
 use super::failure::Failure;
 use super::offer::Offered;
-use super::run::Runner;
+use super::run::{CaseResult, Runner};
 use super::slots;
 use crate::checker::Finding;
 use crate::languages::{Files, guess};
@@ -281,14 +281,14 @@ fn compile_error(plan: &Plan, reason: String) -> pb::Judgement {
     }
 }
 
-fn summary(plan: &Plan, results: Vec<Option<pb::TestResult>>) -> pb::Judgement {
-    let verdict_of =
-        |result: &Option<pb::TestResult>| result.as_ref().map_or(Verdict::Skipped, |r| r.verdict());
-    let verdicts: Vec<Verdict> = results.iter().map(verdict_of).collect();
+fn summary(plan: &Plan, results: Vec<Option<CaseResult>>) -> pb::Judgement {
+    let verdict = |result: &Option<CaseResult>| result.as_ref().map_or(Verdict::Skipped, |r| r.0);
+    let verdicts: Vec<Verdict> = results.iter().map(verdict).collect();
     let total = verdict::total(&verdicts[..plan.deciding_count], plan.run_all);
     let counted = if plan.run_all { results.len() } else { total.counted };
     let test_count = i32::try_from(results.len()).unwrap_or(i32::MAX);
-    let tests: Vec<_> = results.into_iter().take(counted).flatten().collect();
+    let tests = results.into_iter().take(counted).flatten();
+    let tests: Vec<_> = tests.map(|(_, test)| test).collect();
     pb::Judgement {
         verdict: total.verdict.into(),
         cpu_time_us: tests.iter().map(|test| test.cpu_time_us).max().unwrap_or(0),
@@ -301,7 +301,7 @@ fn summary(plan: &Plan, results: Vec<Option<pb::TestResult>>) -> pb::Judgement {
 
 /// Checks that the default checker accepts or rejects stored outputs as expected.
 async fn outputs(engine: &Engine, checks: &[OutputCheck]) -> Result<pb::Judgement, Failure> {
-    let mut tests = Vec::new();
+    let (mut tests, mut verdicts) = (Vec::new(), Vec::new());
     for check in checks {
         let output = engine.objects.get(&engine.peers, check.output.as_ref()).await?;
         let answer = engine.objects.get(&engine.peers, check.answer.as_ref()).await?;
@@ -320,10 +320,10 @@ async fn outputs(engine: &Engine, checks: &[OutputCheck]) -> Result<pb::Judgemen
             Finding::Wrong(text) => text,
         };
         let verdict = if is_expected { Verdict::Accepted } else { Verdict::WrongAnswer };
+        verdicts.push(verdict);
         let (index, verdict) = (check.index, verdict.into());
         tests.push(pb::TestResult { index, verdict, message, ..pb::TestResult::default() });
     }
-    let verdicts: Vec<Verdict> = tests.iter().map(pb::TestResult::verdict).collect();
     Ok(pb::Judgement {
         verdict: verdict::total(&verdicts, true).verdict.into(),
         test_count: i32::try_from(tests.len()).unwrap_or(i32::MAX),

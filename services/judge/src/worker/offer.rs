@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use proto::judge as pb;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,6 @@ pub(super) struct Offered {
     pub id: String,
     pub language: Language,
     pub toolchain: Toolchain,
-    /// The output of its version command.
     pub version: String,
     /// The directory of precompiled headers, if they exist.
     pub precompiled: Option<PathBuf>,
@@ -63,13 +63,8 @@ impl Offer {
             };
             let is_current = |tested: &&TestedLanguage| tested.digest == toolchain.digest();
             if let Some(tested) = tested.get(id).filter(is_current) {
-                let offered = Offered {
-                    id: id.clone(),
-                    language: language.clone(),
-                    version: tested.version.clone(),
-                    precompiled: precompiled(&directory, language, &toolchain),
-                    toolchain: toolchain.clone(),
-                };
+                let version = tested.version.clone();
+                let offered = Offered::new(&directory, id, language, &toolchain, version);
                 current.languages.insert(id.clone(), offered.into());
             }
             toolchains.insert(id.clone(), toolchain);
@@ -85,7 +80,6 @@ impl Offer {
         self.current.borrow().languages.get(id).cloned()
     }
 
-    /// The definitions of the offered languages.
     pub fn languages(&self) -> Languages {
         let current = self.current.borrow();
         let pair = |(id, o): (&String, &Arc<Offered>)| (id.clone(), o.language.clone());
@@ -97,12 +91,8 @@ impl Offer {
         let current = self.current.borrow();
         let untested =
             self.toolchains.iter().filter(|(id, _)| !current.languages.contains_key(*id));
-        let offered = untested.map(|(id, toolchain)| Offered {
-            id: id.clone(),
-            language: self.languages[id].clone(),
-            toolchain: toolchain.clone(),
-            version: String::new(),
-            precompiled: precompiled(&self.directory, &self.languages[id], toolchain),
+        let offered = untested.map(|(id, toolchain)| {
+            Offered::new(&self.directory, id, &self.languages[id], toolchain, String::new())
         });
         offered.collect()
     }
@@ -155,13 +145,26 @@ fn header_directory(directory: &Path, toolchain: &Toolchain) -> PathBuf {
     directory.join("precompiled").join(&toolchain.digest()[..16])
 }
 
-fn precompiled(directory: &Path, language: &Language, toolchain: &Toolchain) -> Option<PathBuf> {
-    let precompile = language.precompile.as_ref()?;
-    let path = header_directory(directory, toolchain);
-    path.join(&precompile.file).exists().then_some(path)
-}
-
 impl Offered {
+    fn new(
+        directory: &Path,
+        id: &str,
+        language: &Language,
+        toolchain: &Toolchain,
+        version: String,
+    ) -> Offered {
+        let headers = header_directory(directory, toolchain);
+        let exists = |file: &str| headers.join(file).exists();
+        let precompiled = language.precompile.as_ref().is_some_and(|it| exists(&it.file));
+        Offered {
+            id: id.to_owned(),
+            language: language.clone(),
+            toolchain: toolchain.clone(),
+            version,
+            precompiled: precompiled.then_some(headers),
+        }
+    }
+
     pub fn wire(&self) -> pb::Language {
         wire(&self.id, &self.language, &self.version)
     }
@@ -173,11 +176,6 @@ pub fn untested(languages: &Languages) -> Vec<pb::Language> {
 }
 
 fn wire(id: &str, language: &Language, version: &str) -> pb::Language {
-    let millis = language.extra_time_ms;
-    let extra_time = prost_types::Duration {
-        seconds: i64::try_from(millis / 1000).unwrap_or(0),
-        nanos: i32::try_from(millis % 1000 * 1_000_000).unwrap_or(0),
-    };
     let programs: BTreeMap<String, &String> = language
         .programs
         .iter()
@@ -199,7 +197,7 @@ fn wire(id: &str, language: &Language, version: &str) -> pb::Language {
         compile_command: language.compile.iter().map(|c| line(c)).collect::<Vec<_>>().join(" && "),
         run_command: line(&language.run),
         time_multiplier: language.time_multiplier,
-        extra_time: Some(extra_time),
+        extra_time: Duration::from_millis(language.extra_time_ms).try_into().ok(),
         memory_floor_bytes: i64::try_from(language.memory_floor_mib << 20).unwrap_or(i64::MAX),
         source_name: language.source_name.clone(),
     }

@@ -7,7 +7,7 @@ use proto::challenge::GetSubmissionSourceRequest;
 use proto::challenge::submission_service_client::SubmissionServiceClient;
 use proto::problem as pb;
 use proto::problem::judge_data_service_client::JudgeDataServiceClient;
-use tonic::{Request, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::failure::Failure;
 
@@ -30,36 +30,29 @@ impl Peers {
         }
     }
 
-    /// The source of a submission.
     pub async fn source(&self, submission_id: &str) -> Result<String, Failure> {
         let request = GetSubmissionSourceRequest { submission_id: submission_id.to_owned() };
-        let answer = self.submissions.clone().get_submission_source(with_timeout(request)).await;
-        let answer =
-            answer.map_err(|status| Failure::from_status("fetching the source", &status))?;
-        Ok(answer.into_inner().source)
+        let request = with_timeout(request, CALL_TIMEOUT);
+        let answer = self.submissions.clone().get_submission_source(request).await;
+        Ok(checked("fetching the source", answer)?.source)
     }
 
     /// Limits, checker and tests of a problem version.
     pub async fn judge_data(&self, id: &str, version: i64) -> Result<pb::JudgeData, Failure> {
         let request = pb::GetJudgeDataRequest { problem_id: id.to_owned(), version };
-        let answer = self.problems.clone().get_judge_data(with_timeout(request)).await;
-        let answer =
-            answer.map_err(|status| Failure::from_status("fetching the problem", &status))?;
-        answer
-            .into_inner()
-            .judge_data
-            .ok_or_else(|| Failure::Internal("fetching the problem: empty response".into()))
+        let request = with_timeout(request, CALL_TIMEOUT);
+        let answer = self.problems.clone().get_judge_data(request).await;
+        let data = checked("fetching the problem", answer)?.judge_data;
+        data.ok_or_else(|| Failure::Internal("fetching the problem: empty response".into()))
     }
 
     /// The definition of a check of an import.
     pub async fn verification(&self, id: &str) -> Result<pb::Verification, Failure> {
         let request = pb::GetVerificationRequest { verification_id: id.to_owned() };
-        let answer = self.problems.clone().get_verification(with_timeout(request)).await;
-        let answer =
-            answer.map_err(|status| Failure::from_status("fetching the verification", &status))?;
-        answer
-            .into_inner()
-            .verification
+        let request = with_timeout(request, CALL_TIMEOUT);
+        let answer = self.problems.clone().get_verification(request).await;
+        let verification = checked("fetching the verification", answer)?.verification;
+        verification
             .ok_or_else(|| Failure::Internal("fetching the verification: empty response".into()))
     }
 
@@ -68,17 +61,18 @@ impl Peers {
         &self,
         digest: &str,
     ) -> Result<Streaming<pb::DownloadObjectResponse>, Failure> {
-        let mut request = Request::new(pb::DownloadObjectRequest { digest: digest.to_owned() });
-        request.set_timeout(DOWNLOAD_TIMEOUT);
-        let answer = self.problems.clone().download_object(request).await;
-        answer
-            .map(tonic::Response::into_inner)
-            .map_err(|status| Failure::from_status("downloading an object", &status))
+        let request = pb::DownloadObjectRequest { digest: digest.to_owned() };
+        let request = with_timeout(request, DOWNLOAD_TIMEOUT);
+        checked("downloading an object", self.problems.clone().download_object(request).await)
     }
 }
 
-fn with_timeout<T>(message: T) -> Request<T> {
+fn with_timeout<T>(message: T, timeout: Duration) -> Request<T> {
     let mut request = Request::new(message);
-    request.set_timeout(CALL_TIMEOUT);
+    request.set_timeout(timeout);
     request
+}
+
+fn checked<T>(what: &str, answer: Result<Response<T>, Status>) -> Result<T, Failure> {
+    answer.map(Response::into_inner).map_err(|status| Failure::from_status(what, &status))
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use proto::Verdict;
 use proto::judge as pb;
-use proto::judge::Verdict;
 use sandbox::{Capture, Exit, Limits, Outcome, Output, RunSpec, Slot, Stdin};
 
 use super::Engine;
@@ -25,6 +25,8 @@ const MAX_SHOWN: usize = 4 << 10;
 const MAX_INLINE_COMPARISON: u64 = 64 << 10;
 /// The maximum number of runs of a program that are repeated because they are close to the time limit.
 const MAX_REPEATS: u32 = 8;
+
+pub(super) type CaseResult = (Verdict, pb::TestResult);
 
 /// Runs the cases of a program.
 pub(super) struct Runner<'a> {
@@ -47,7 +49,7 @@ impl<'a> Runner<'a> {
     }
 
     /// Runs a case in a slot that contains the program.
-    pub async fn case(&self, slot: &mut Slot, case: &Case) -> Result<pb::TestResult, Failure> {
+    pub async fn case(&self, slot: &mut Slot, case: &Case) -> Result<CaseResult, Failure> {
         let input = self.engine.objects.get(&self.engine.peers, case.input.as_ref()).await?;
         match &case.expected {
             Expected::Answer(answer, checker) => {
@@ -109,7 +111,7 @@ impl<'a> Runner<'a> {
         outcome: Outcome,
         answer: PathBuf,
         checker: &Checker,
-    ) -> Result<pb::TestResult, Failure> {
+    ) -> Result<CaseResult, Failure> {
         let mut result = measures(case, &outcome);
         let stderr = text(outcome.stderr)?;
         let run = verdict::Run {
@@ -121,8 +123,7 @@ impl<'a> Runner<'a> {
         };
         let mut stdout = outcome.stdout;
         let output = head(&mut stdout)?;
-        let decided = verdict::of_run(&run, self.limits.time);
-        let (verdict, message) = match decided {
+        let (verdict, message) = match verdict::of_run(&run, self.limits.time) {
             Some(Verdict::JudgeError) => {
                 return Err(Failure::Internal(format!("a run ended with {:?}", run.exit)));
             }
@@ -130,17 +131,21 @@ impl<'a> Runner<'a> {
                 (Verdict::RuntimeError, describe_exit(&run.exit, &stderr))
             }
             Some(verdict) => (verdict, String::new()),
-            None => verdict_of(compare(checker.clone(), stdout, answer).await?),
+            None => match compare(checker.clone(), stdout, answer).await? {
+                Finding::Accepted => (Verdict::Accepted, String::new()),
+                Finding::NoOutput => (Verdict::NoOutput, "the output is empty".into()),
+                Finding::Wrong(text) => (Verdict::WrongAnswer, text),
+            },
         };
         result.verdict = verdict.into();
         result.message = bounded(&message, MAX_SHOWN);
         if case.sample || verdict != Verdict::Accepted {
             result.output = output;
         }
-        Ok(result)
+        Ok((verdict, result))
     }
 
-    fn judge_validation(&self, case: &Case, outcome: Outcome) -> Result<pb::TestResult, Failure> {
+    fn judge_validation(&self, case: &Case, outcome: Outcome) -> Result<CaseResult, Failure> {
         let mut result = measures(case, &outcome);
         let ended = outcome.limit.is_none() && outcome.violation.is_none();
         if let Exit::NotStarted(why) = &outcome.exit {
@@ -162,7 +167,7 @@ impl<'a> Runner<'a> {
             };
             result.message = bounded(&message, MAX_SHOWN);
         }
-        Ok(result)
+        Ok((verdict, result))
     }
 
     fn ran_out_of_memory(&self, exit: &Exit, stderr: &str) -> bool {
@@ -197,7 +202,7 @@ fn measures(case: &Case, outcome: &Outcome) -> pb::TestResult {
     }
 }
 
-pub(super) async fn compare(
+async fn compare(
     checker: Checker,
     mut output: Capture,
     answer: PathBuf,
@@ -214,14 +219,6 @@ pub(super) async fn compare(
         joined.unwrap_or_else(|error| Err(std::io::Error::other(error)))
     };
     finding.map_err(|error| Failure::from_io("comparing an output", &error))
-}
-
-fn verdict_of(finding: Finding) -> (Verdict, String) {
-    match finding {
-        Finding::Accepted => (Verdict::Accepted, String::new()),
-        Finding::NoOutput => (Verdict::NoOutput, "the output is empty".into()),
-        Finding::Wrong(text) => (Verdict::WrongAnswer, text),
-    }
 }
 
 /// Describes an unexpected exit, with the standard error output.

@@ -4,13 +4,11 @@
 //! and returns them when another job starts to wait.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use proto::judge as pb;
+use proto::Verdict;
 use sandbox::Slot;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
@@ -19,10 +17,9 @@ use super::artefacts::Program;
 use super::cases::Plan;
 use super::failure::Failure;
 use super::job::Reporter;
-use super::run::Runner;
+use super::run::{CaseResult, Runner};
 use crate::verdict::Schedule;
 
-/// A slot with its permit.
 pub(super) struct LeasedSlot {
     pub slot: Slot,
     /// Whether the program is in `/app`.
@@ -31,7 +28,6 @@ pub(super) struct LeasedSlot {
     _permit: OwnedSemaphorePermit,
 }
 
-/// Waits for the first slot of a job.
 pub(super) async fn first_slot(engine: &Engine) -> Result<LeasedSlot, Failure> {
     engine.waiting.fetch_add(1, Ordering::Relaxed);
     let permit = engine.slots.clone().acquire_owned().await;
@@ -67,9 +63,8 @@ pub(super) async fn run(
     plan: &Plan,
     first: LeasedSlot,
     reporter: &Reporter,
-) -> Result<Vec<Option<pb::TestResult>>, Failure> {
-    let schedule = Mutex::new(Schedule::new(plan.cases.len(), plan.run_all));
-    let lock = || schedule.lock().unwrap_or_else(PoisonError::into_inner);
+) -> Result<Vec<Option<CaseResult>>, Failure> {
+    let mut schedule = Schedule::new(plan.cases.len(), plan.run_all);
     let mut results = vec![None; plan.cases.len()];
     // The lowest failed index. Runs of higher indices are aborted.
     let (lowest, failures) = watch::channel(usize::MAX);
@@ -98,24 +93,23 @@ pub(super) async fn run(
     let mut free_slots = VecDeque::from([Source::Leased(Box::new(first))]);
     let mut runs = FuturesUnordered::new();
     loop {
-        while lock().has_more() {
+        while schedule.has_more() {
             let idle = || engine.slots.clone().try_acquire_owned().ok().map(Source::Permit);
             let Some(source) = free_slots.pop_front().or_else(idle) else { break };
-            let Some(index) = lock().start() else { break };
+            let Some(index) = schedule.start() else { break };
             runs.push(run_case(source, index));
         }
         let Some(done) = runs.next().await else { return Ok(results) };
         let (slot, index, result) = done?;
-        if let Some(result) = result {
-            let mut schedule = lock();
-            if schedule.is_wanted(index) {
-                schedule.done(index, result.verdict());
-                if result.verdict() != pb::Verdict::Accepted {
-                    lowest.send_modify(|lowest| *lowest = (*lowest).min(index));
-                }
-                reporter.test(&result);
-                results[index] = Some(result);
+        if let Some((verdict, result)) = result
+            && schedule.is_wanted(index)
+        {
+            schedule.done(index, verdict);
+            if verdict != Verdict::Accepted {
+                lowest.send_modify(|lowest| *lowest = (*lowest).min(index));
             }
+            reporter.test(&result);
+            results[index] = Some((verdict, result));
         }
         let must_yield = engine.waiting.load(Ordering::Relaxed) > 0 && !runs.is_empty();
         if !must_yield {

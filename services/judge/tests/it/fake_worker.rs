@@ -15,7 +15,6 @@ use tonic::Status;
 
 use crate::world::World;
 
-/// A connected fake worker.
 pub struct FakeWorker {
     requests: UnboundedSender<pb::WorkRequest>,
     responses: UnboundedReceiver<Answer>,
@@ -130,12 +129,25 @@ impl FakeWorker {
         self.send(Request::Result(pb::JobResult { lease, judgement, ..Default::default() }));
     }
 
-    pub fn fail(&self, job: &pb::Job, crashed: bool) {
+    /// Finishes a job and waits for the acknowledgement.
+    pub async fn judge(&mut self, job: &pb::Job, verdict: Verdict) {
+        self.finish(job, verdict);
+        self.acknowledged().await;
+    }
+
+    async fn acknowledged(&mut self) {
+        let response = self.receive().await;
+        assert!(matches!(response, Response::Ack(_)), "{response:?}");
+    }
+
+    /// Fails a job, requests the next one and waits for the acknowledgement.
+    pub async fn fail(&mut self, job: &pb::Job, crashed: bool) {
         let message = "a failure".to_owned();
         let failure =
             pb::JobFailure { lease: Some(lease(job)), message, crashed, ..Default::default() };
         self.send(Request::Failure(failure));
-        self.send(Request::Ready(pb::WorkerReady { job_count: 1 }));
+        self.ready(1);
+        self.acknowledged().await;
     }
 }
 
@@ -148,8 +160,18 @@ pub fn id() -> Uuid {
 }
 
 impl World {
-    pub async fn request_judgement(&self, submission: Uuid) {
+    /// Requests a judgement of a new submission. Returns its id.
+    pub async fn request_judgement(&self) -> Uuid {
+        let submission = id();
         self.created(submission, &id().to_string(), "cpp20", id()).await;
+        submission
+    }
+
+    /// Requests a judgement and waits until its job exists.
+    pub async fn waiting_judgement(&self) -> Uuid {
+        let submission = self.request_judgement().await;
+        self.wait_until_known(submission).await;
+        submission
     }
 
     pub async fn wait_until_known(&self, submission: Uuid) {

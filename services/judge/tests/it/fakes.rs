@@ -37,7 +37,6 @@ impl Fakes {
             .add(JudgeDataServiceServer::new(self.clone()))
     }
 
-    /// Adds an object.
     pub fn object(&self, bytes: impl Into<Vec<u8>>) -> problems::ObjectRef {
         let bytes = bytes.into();
         let digest = hex::encode(Sha256::digest(&bytes));
@@ -46,13 +45,11 @@ impl Fakes {
         problems::ObjectRef { digest, size_bytes }
     }
 
-    /// Adds the source of a submission.
     pub fn source(&self, submission_id: &str, language: &str, source: &str) {
         let program = (language.to_owned(), source.to_owned());
         self.0.lock().unwrap().sources.insert(submission_id.to_owned(), program);
     }
 
-    /// Adds a problem version.
     pub fn version(&self, data: problems::JudgeData) {
         self.0.lock().unwrap().versions.insert(data.problem_id.clone(), data);
     }
@@ -68,7 +65,6 @@ impl Fakes {
         self.0.lock().unwrap().unavailable = unavailable;
     }
 
-    /// The number of downloaded objects.
     pub fn downloads(&self) -> usize {
         self.0.lock().unwrap().downloads
     }
@@ -130,32 +126,19 @@ impl JudgeDataService for Fakes {
 impl SubmissionService for Fakes {
     type WatchSubmissionStream = Streamed<submissions::WatchSubmissionResponse>;
 
-    async fn create_submission(
-        &self,
-        _: Request<submissions::CreateSubmissionRequest>,
-    ) -> Answer<submissions::CreateSubmissionResponse> {
-        Err(Status::unimplemented("not faked"))
-    }
-
-    async fn get_submission(
-        &self,
-        _: Request<submissions::GetSubmissionRequest>,
-    ) -> Answer<submissions::GetSubmissionResponse> {
-        Err(Status::unimplemented("not faked"))
-    }
-
-    async fn list_submissions(
-        &self,
-        _: Request<submissions::ListSubmissionsRequest>,
-    ) -> Answer<submissions::ListSubmissionsResponse> {
-        Err(Status::unimplemented("not faked"))
+    service::unimplemented_rpcs! {
+        create_submission(submissions::CreateSubmissionRequest)
+            -> submissions::CreateSubmissionResponse;
+        get_submission(submissions::GetSubmissionRequest) -> submissions::GetSubmissionResponse;
+        list_submissions(submissions::ListSubmissionsRequest)
+            -> submissions::ListSubmissionsResponse;
     }
 
     async fn watch_submission(
         &self,
         _: Request<submissions::WatchSubmissionRequest>,
     ) -> Answer<Self::WatchSubmissionStream> {
-        Err(Status::unimplemented("not faked"))
+        Err(Status::unimplemented("not used by these tests"))
     }
 
     async fn get_submission_source(

@@ -4,20 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use access::testing::bearer;
 use cache::testing::backends;
 use db::testing::{PrintOnPanic, eventually, kinds};
 use futures_util::future::join_all;
 use ids::Uuid;
 use proto::judge as pb;
-use proto::judge::judgement_service_client::JudgementServiceClient;
-use proto::judge::language_service_client::LanguageServiceClient;
 use proto::judge::work_request::Message as Request;
 use proto::judge::work_response::Message as Response;
 use proto::judge::{JudgementState, Verdict};
 use tokio::sync::Barrier;
 
-use crate::fake_worker::{FakeWorker, id, lease};
+use crate::fake_worker::{FakeWorker, lease};
 use crate::world::World;
 
 /// Runs a test on two instances: in one process on SQLite, in two on PostgreSQL and Redis.
@@ -31,20 +28,6 @@ async fn each(test: impl AsyncFn(World, World)) {
 }
 
 impl World {
-    async fn listed_workers(&self) -> Vec<(String, i32)> {
-        let token = self.running.issuer.user(id(), "ada", &[access::Role::Judge]);
-        let mut client = JudgementServiceClient::new(self.running.channel.clone());
-        let answer = client.list_workers(bearer(&token, pb::ListWorkersRequest {})).await.unwrap();
-        let workers = answer.into_inner().workers;
-        workers.into_iter().map(|worker| (worker.worker_id, worker.busy_count)).collect()
-    }
-
-    async fn listed_languages(&self) -> Vec<String> {
-        let mut client = LanguageServiceClient::new(self.running.channel.clone());
-        let answer = client.list_languages(pb::ListLanguagesRequest {}).await.unwrap();
-        answer.into_inner().languages.into_iter().map(|language| language.language_id).collect()
-    }
-
     /// The number of crashed attempts and of attempts lost with their worker.
     async fn counts(&self, submission: Uuid) -> (i64, i64) {
         let query = "SELECT crash_count, lost_count FROM judgements WHERE submission_id = $1";
@@ -71,10 +54,9 @@ async fn job_is_dispatched_immediately_by_another_instance() {
         worker.receives_nothing().await;
         let start = Instant::now();
         for _ in 0..10 {
-            one.request_judgement(id()).await;
+            one.request_judgement().await;
             let job = worker.job().await;
-            worker.finish(&job, Verdict::Accepted);
-            assert!(matches!(worker.receive().await, Response::Ack(_)));
+            worker.judge(&job, Verdict::Accepted).await;
         }
         // Without notifications the other instance would poll once per second.
         assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
@@ -94,7 +76,7 @@ async fn instances_list_the_same_workers_and_languages() {
                 && two.listed_languages().await == ["cpp20", "java"]
         })
         .await;
-        one.request_judgement(id()).await;
+        one.request_judgement().await;
         near.ready(1);
         near.job().await;
         for world in [&one, &two] {
@@ -145,8 +127,7 @@ async fn workers_connecting_concurrently_keep_each_others_languages() {
 #[tokio::test]
 async fn worker_keeps_its_job_when_it_moves_to_another_instance() {
     each(async |one, two| {
-        let submission = id();
-        one.request_judgement(submission).await;
+        let submission = one.request_judgement().await;
         let mut before = FakeWorker::reconnect(&one, "w1", &[], 1).await;
         let job = before.job().await;
         // The first instance detects the disconnection before, and then after, the worker reconnects.
@@ -162,8 +143,7 @@ async fn worker_keeps_its_job_when_it_moves_to_another_instance() {
         worker.receives_nothing().await;
         one.clock().advance(Duration::from_secs(10));
         other.receives_nothing().await;
-        worker.finish(&job, Verdict::Accepted);
-        assert!(matches!(worker.receive().await, Response::Ack(_)));
+        worker.judge(&job, Verdict::Accepted).await;
         let done = two.submission(submission).await.unwrap();
         assert_eq!((done.verdict(), done.attempt), (Verdict::Accepted, 1));
         assert_eq!(one.counts(submission).await, (0, 0));
@@ -174,12 +154,10 @@ async fn worker_keeps_its_job_when_it_moves_to_another_instance() {
 #[tokio::test]
 async fn undelivered_job_is_requeued_immediately() {
     each(async |one, two| {
-        let (lost, held) = (id(), id());
-        one.request_judgement(held).await;
+        one.request_judgement().await;
         let mut worker = FakeWorker::reconnect(&one, "w1", &[], 1).await;
         let kept = worker.job().await;
-        one.request_judgement(lost).await;
-        one.wait_until_known(lost).await;
+        let lost = one.waiting_judgement().await;
         drop(worker);
         // Simulate an instance that leases the job and crashes before sending it.
         let leased = "UPDATE judgements SET state = 'leased', attempt = 1, worker = 'w1',
@@ -192,8 +170,7 @@ async fn undelivered_job_is_requeued_immediately() {
         // A later heartbeat requeues nothing, because jobs may be in transit.
         worker.heartbeat(&[&kept]);
         for job in [&kept, &job] {
-            worker.finish(job, Verdict::Accepted);
-            assert!(matches!(worker.receive().await, Response::Ack(_)));
+            worker.judge(job, Verdict::Accepted).await;
         }
     })
     .await;
@@ -202,13 +179,12 @@ async fn undelivered_job_is_requeued_immediately() {
 #[tokio::test]
 async fn restarted_worker_takes_over_jobs_of_its_earlier_run() {
     each(async |one, two| {
-        let (first, second) = (id(), id());
-        one.request_judgement(first).await;
+        let first = one.request_judgement().await;
         let mut zombie = FakeWorker::reconnect(&one, "host/data/1", &[], 1).await;
         let lost = zombie.job().await;
-        one.request_judgement(second).await;
-        let mut stranger = FakeWorker::reconnect(&one, "host/other/1", &[], 1).await;
-        let kept = stranger.job().await;
+        let second = one.request_judgement().await;
+        let mut unrelated = FakeWorker::reconnect(&one, "host/other/1", &[], 1).await;
+        let kept = unrelated.job().await;
         let mut worker = FakeWorker::reconnect(&two, "host/data/2", &[], 1).await;
         let job = worker.job().await;
         assert_eq!((job.job_id.as_str(), job.attempt), (lost.job_id.as_str(), 2));
@@ -216,7 +192,7 @@ async fn restarted_worker_takes_over_jobs_of_its_earlier_run() {
         // The earlier run gets no more jobs, and its attempt is canceled.
         zombie.ready(1);
         zombie.receives_nothing().await;
-        one.request_judgement(id()).await;
+        one.request_judgement().await;
         zombie.receives_nothing().await;
         zombie.heartbeat(&[&lost]);
         assert!(
@@ -224,8 +200,8 @@ async fn restarted_worker_takes_over_jobs_of_its_earlier_run() {
         );
         worker.ready(1);
         worker.job().await;
-        stranger.heartbeat(&[&kept]);
-        stranger.receives_nothing().await;
+        unrelated.heartbeat(&[&kept]);
+        unrelated.receives_nothing().await;
         let names = ["host/data/2", "host/other/1"];
         let listed = two.listed_workers().await;
         assert_eq!(listed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
@@ -236,8 +212,7 @@ async fn restarted_worker_takes_over_jobs_of_its_earlier_run() {
 #[tokio::test]
 async fn job_lost_with_ten_workers_is_a_judge_error() {
     each(async |one, two| {
-        let submission = id();
-        one.request_judgement(submission).await;
+        let submission = one.request_judgement().await;
         let mut attempts = 0;
         for run in 0..10 {
             let world = if run % 2 == 0 { &one } else { &two };
@@ -264,8 +239,7 @@ async fn job_lost_with_ten_workers_is_a_judge_error() {
 #[tokio::test]
 async fn progress_is_visible_at_the_other_instance() {
     each(async |one, two| {
-        let submission = id();
-        one.request_judgement(submission).await;
+        let submission = one.request_judgement().await;
         let mut worker = FakeWorker::reconnect(&one, "w1", &[], 1).await;
         let job = worker.job().await;
         worker.send(progress(&job, 0));
@@ -284,8 +258,7 @@ async fn progress_is_visible_at_the_other_instance() {
         worker.receives_nothing().await;
         assert!(seen(&two, 2).await);
         eventually("the first instance shows the progress", || seen(&one, 2)).await;
-        worker.finish(&job, Verdict::Accepted);
-        assert!(matches!(worker.receive().await, Response::Ack(_)));
+        worker.judge(&job, Verdict::Accepted).await;
         for world in [&one, &two] {
             let state = world.submission(submission).await.unwrap().state();
             assert_eq!(state, JudgementState::Done);
@@ -331,7 +304,7 @@ async fn concurrent_workers_judge_each_job_once() {
         let (done, worlds) = (&done, [&one, &two]);
         // Half of the jobs exist at the start, more than the workers of one instance request; the rest are added later.
         for _ in 0..JOBS / 2 {
-            one.request_judgement(id()).await;
+            one.request_judgement().await;
         }
         let begin = &Barrier::new(8);
         let workers = (0..8).map(|number| {
@@ -340,7 +313,7 @@ async fn concurrent_workers_judge_each_job_once() {
         });
         let submit = async {
             for _ in JOBS / 2..JOBS {
-                one.request_judgement(id()).await;
+                one.request_judgement().await;
             }
         };
         let (given, ()) = tokio::join!(join_all(workers), submit);

@@ -7,9 +7,7 @@ pub struct Programs {
     pub right: &'static str,
     /// Subtracts them.
     pub wrong: &'static str,
-    /// Loops forever.
     pub busy: &'static str,
-    /// Sleeps forever.
     pub idle: &'static str,
     /// Allocates memory without limit.
     pub greedy: &'static str,

@@ -7,7 +7,6 @@ use db::testing::{eventually, kinds};
 use futures_util::FutureExt;
 use proto::judge as pb;
 use proto::judge::judgement_service_client::JudgementServiceClient;
-use proto::judge::language_service_client::LanguageServiceClient;
 use proto::judge::work_request::Message as Request;
 use proto::judge::work_response::Message as Response;
 use proto::judge::{JudgementState, Verdict};
@@ -29,9 +28,7 @@ async fn each(test: impl AsyncFn(World)) {
 #[tokio::test]
 async fn result_of_a_job_is_stored_and_published() {
     each(async |world| {
-        let submission = id();
-        world.request_judgement(submission).await;
-        world.wait_until_known(submission).await;
+        let submission = world.waiting_judgement().await;
         let waiting = world.submission(submission).await.unwrap();
         assert_eq!((waiting.state(), waiting.attempt), (JudgementState::Queued, 0));
         let mut worker = FakeWorker::connect(&world, "w1", 1).await;
@@ -61,14 +58,14 @@ async fn repeated_event_adds_no_second_job() {
     each(async |world| {
         let submission = id();
         for _ in 0..3 {
-            world.request_judgement(submission).await;
+            world.created(submission, &id().to_string(), "cpp20", id()).await;
         }
         world.wait_until_known(submission).await;
         let mut worker = FakeWorker::connect(&world, "w1", 9).await;
         let job = worker.job().await;
         worker.finish(&job, Verdict::Accepted);
         worker.receive().await;
-        world.request_judgement(submission).await;
+        world.created(submission, &id().to_string(), "cpp20", id()).await;
         worker.receives_nothing().await;
         assert_eq!(world.published().await.len(), 1);
     })
@@ -78,8 +75,7 @@ async fn repeated_event_adds_no_second_job() {
 #[tokio::test]
 async fn expired_lease_is_taken_over_and_late_result_is_fenced() {
     each(async |world| {
-        let submission = id();
-        world.request_judgement(submission).await;
+        let submission = world.request_judgement().await;
         let mut zombie = FakeWorker::connect(&world, "zombie", 1).await;
         let lost = zombie.job().await;
         world.clock().advance(Duration::from_secs(31));
@@ -89,8 +85,7 @@ async fn expired_lease_is_taken_over_and_late_result_is_fenced() {
         assert!(matches!(zombie.receive().await, Response::Cancel(_)));
         zombie.finish(&lost, Verdict::Accepted);
         assert!(matches!(zombie.receive().await, Response::Cancel(_)));
-        other.finish(&job, Verdict::WrongAnswer);
-        assert!(matches!(other.receive().await, Response::Ack(_)));
+        other.judge(&job, Verdict::WrongAnswer).await;
         zombie.finish(&lost, Verdict::Accepted);
         assert!(matches!(zombie.receive().await, Response::Cancel(_)));
         let done = world.submission(submission).await.unwrap();
@@ -103,17 +98,17 @@ async fn expired_lease_is_taken_over_and_late_result_is_fenced() {
 #[tokio::test]
 async fn heartbeats_extend_leases() {
     each(async |world| {
-        world.request_judgement(id()).await;
+        world.request_judgement().await;
         let mut worker = FakeWorker::connect(&world, "w1", 2).await;
         let job = worker.job().await;
         for _ in 0..4 {
             world.clock().advance(Duration::from_secs(20));
-            worker.send(Request::Heartbeat(pb::WorkerHeartbeat { leases: vec![lease(&job)] }));
+            worker.heartbeat(&[&job]);
             worker.receives_nothing().await;
         }
-        let stranger = pb::JobLease { job_id: id().to_string(), attempt: 1 };
-        worker.send(Request::Heartbeat(pb::WorkerHeartbeat { leases: vec![stranger.clone()] }));
-        assert!(matches!(worker.receive().await, Response::Cancel(c) if c.lease == Some(stranger)));
+        let unknown = pb::JobLease { job_id: id().to_string(), attempt: 1 };
+        worker.send(Request::Heartbeat(pb::WorkerHeartbeat { leases: vec![unknown.clone()] }));
+        assert!(matches!(worker.receive().await, Response::Cancel(c) if c.lease == Some(unknown)));
     })
     .await;
 }
@@ -121,20 +116,18 @@ async fn heartbeats_extend_leases() {
 #[tokio::test]
 async fn disconnected_worker_keeps_its_lease_until_the_reconnect_timeout() {
     each(async |world| {
-        let (first, second) = (id(), id());
-        world.request_judgement(first).await;
+        world.request_judgement().await;
         let mut worker = FakeWorker::connect(&world, "w1", 1).await;
         let job = worker.job().await;
         drop(worker);
         // Reconnects in time: the lease is extended and the result is accepted.
         let mut worker = FakeWorker::connect(&world, "w1", 0).await;
-        worker.send(Request::Heartbeat(pb::WorkerHeartbeat { leases: vec![lease(&job)] }));
+        worker.heartbeat(&[&job]);
         world.clock().advance(Duration::from_secs(10));
-        worker.finish(&job, Verdict::Accepted);
-        assert!(matches!(worker.receive().await, Response::Ack(_)));
+        worker.judge(&job, Verdict::Accepted).await;
         // Does not reconnect.
-        world.request_judgement(second).await;
-        worker.send(Request::Ready(pb::WorkerReady { job_count: 1 }));
+        world.request_judgement().await;
+        worker.ready(1);
         let lost = worker.job().await;
         drop(worker);
         let mut other = FakeWorker::connect(&world, "other", 1).await;
@@ -148,42 +141,22 @@ async fn disconnected_worker_keeps_its_lease_until_the_reconnect_timeout() {
 #[tokio::test]
 async fn three_crashed_attempts_are_a_judge_error_and_unavailability_is_retried() {
     each(async |world| {
-        let submission = id();
-        world.request_judgement(submission).await;
+        let submission = world.request_judgement().await;
         let mut worker = FakeWorker::connect(&world, "w1", 1).await;
         for _ in 0..4 {
             let job = worker.job().await;
-            worker.fail(&job, false);
-            assert!(matches!(worker.receive().await, Response::Ack(_)));
+            worker.fail(&job, false).await;
         }
         for crash in 0..3 {
             assert_eq!(world.published().await.len(), 0);
             let job = worker.job().await;
             assert_eq!(job.attempt, 5 + crash);
-            worker.fail(&job, true);
-            assert!(matches!(worker.receive().await, Response::Ack(_)));
+            worker.fail(&job, true).await;
         }
         let done = world.submission(submission).await.unwrap();
         assert_eq!(done.verdict(), Verdict::JudgeError);
         assert!(done.message.contains("a failure"), "{}", done.message);
         assert_eq!(world.published().await.len(), 1);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn restarted_worker_gets_its_earlier_jobs_immediately() {
-    each(async |mut world| {
-        world.request_judgement(id()).await;
-        world.request_judgement(id()).await;
-        let mut own = FakeWorker::connect(&world, "embedded/1", 1).await;
-        let mut far = FakeWorker::connect(&world, "far", 1).await;
-        let (lost, _kept) = (own.job().await, far.job().await);
-        world.restart().await;
-        let mut own = FakeWorker::connect(&world, "embedded/2", 2).await;
-        let job = own.job().await;
-        assert_eq!((job.job_id, job.attempt), (lost.job_id, 2));
-        own.receives_nothing().await;
     })
     .await;
 }
@@ -224,8 +197,7 @@ async fn job_waits_for_a_worker_with_its_language() {
 #[tokio::test]
 async fn progress_is_shown_and_published() {
     each(async |world| {
-        let submission = id();
-        world.request_judgement(submission).await;
+        let submission = world.request_judgement().await;
         let mut live =
             world.running.cache.subscribe(&format!("submission/{submission}")).await.unwrap();
         let mut worker = FakeWorker::connect(&world, "w1", 1).await;
@@ -260,29 +232,17 @@ async fn operators_list_workers_and_queue_and_everyone_lists_languages() {
     each(async |world| {
         let judge = world.running.issuer.user(id(), "ada", &[access::Role::Judge]);
         let player = world.running.issuer.user(id(), "eve", &[]);
-        let mut languages = LanguageServiceClient::new(world.running.channel.clone());
-        let mut listed = async || {
-            let answer = languages.list_languages(pb::ListLanguagesRequest {}).await.unwrap();
-            answer.into_inner().languages
-        };
-        let before = listed().await;
+        let before = world.languages().await;
         assert!(before.iter().any(|l| l.language_id == "java" && l.version.is_empty()));
-        for submission in [id(), id()] {
-            world.request_judgement(submission).await;
-            world.wait_until_known(submission).await;
+        for _ in 0..2 {
+            world.waiting_judgement().await;
         }
         let mut worker = FakeWorker::connect(&world, "w1", 1).await;
         worker.job().await;
-        eventually("only the offered language is listed", || async {
-            let mut client = LanguageServiceClient::new(world.running.channel.clone());
-            let answer = client.list_languages(pb::ListLanguagesRequest {}).await.unwrap();
-            answer.into_inner().languages.len() == 1
-        })
-        .await;
+        let offered = || async { world.listed_languages().await == ["cpp20"] };
+        eventually("only the offered language is listed", offered).await;
+        assert_eq!(world.listed_workers().await, [("w1".into(), 1)]);
         let mut client = JudgementServiceClient::new(world.running.channel.clone());
-        let workers = client.list_workers(bearer(&judge, pb::ListWorkersRequest {})).await;
-        let workers = workers.unwrap().into_inner().workers;
-        assert_eq!((workers.len(), workers[0].busy_count), (1, 1));
         let queue = client.get_queue(bearer(&judge, pb::GetQueueRequest {})).await;
         let queue = queue.unwrap().into_inner().queue.unwrap();
         assert_eq!((queue.queued_count, queue.running_count), (1, 1));

@@ -32,7 +32,7 @@ async fn verdicts_in_every_language() {
     let easy = world.problem(&easy);
     for programs in &ALL {
         solves(&world, programs, &easy).await;
-        fails(&world, programs, &problem).await;
+        fails(&world, programs, &problem, &easy).await;
         limits(&world, programs, &tight).await;
     }
 }
@@ -49,7 +49,7 @@ async fn solves(world: &World, programs: &Programs, problem: &str) {
     assert!(judgement.cpu_time_us > 0 && judgement.memory_bytes > 0, "{judgement:?}");
 }
 
-async fn fails(world: &World, programs: &Programs, problem: &str) {
+async fn fails(world: &World, programs: &Programs, problem: &str, easy: &str) {
     let language = programs.language;
     let judgement = world.judge(problem, language, programs.broken).await;
     expect(&judgement, Verdict::CompileError);
@@ -59,13 +59,11 @@ async fn fails(world: &World, programs: &Programs, problem: &str) {
     let test = &judgement.tests[0];
     assert_eq!((test.exit_code, test.signal), (Some(7), None), "{language}");
     assert_eq!(test.message, "exited with code 7\noh no", "{language}");
-    let easy = Problem { time: millis(2500), memory_mib: 128, ..Problem::default() };
-    let easy = world.problem(&easy);
-    let judgement = world.judge(&easy, language, programs.wrong).await;
+    let judgement = world.judge(easy, language, programs.wrong).await;
     expect(&judgement, Verdict::WrongAnswer);
     assert_eq!(judgement.tests.len(), 1, "{language}");
     assert_eq!(judgement.tests[0].message, "line 1, token 1: got `-1`, expected `3`");
-    expect(&world.judge(&easy, language, programs.silent).await, Verdict::NoOutput);
+    expect(&world.judge(easy, language, programs.silent).await, Verdict::NoOutput);
 }
 
 async fn limits(world: &World, programs: &Programs, problem: &str) {
@@ -145,8 +143,8 @@ async fn caches_survive_restarts_and_outages_delay_judging() {
     assert_eq!(world.fakes.downloads(), downloads);
     // A damaged object is downloaded again.
     let objects = world.data_dir().join("objects");
-    for shelf in std::fs::read_dir(&objects).unwrap().flatten() {
-        for object in std::fs::read_dir(shelf.path()).unwrap().flatten() {
+    for prefix in std::fs::read_dir(&objects).unwrap().flatten() {
+        for object in std::fs::read_dir(prefix.path()).unwrap().flatten() {
             std::fs::write(object.path(), "999 999 999").unwrap();
         }
     }

@@ -17,8 +17,12 @@ use prost::Message;
 use proto::event::{JudgementCompleted, SubmissionCreated, VerificationRequested};
 use proto::judge::get_judgement_request::Subject;
 use proto::judge::judgement_service_client::JudgementServiceClient;
+use proto::judge::language_service_client::LanguageServiceClient;
 use proto::judge::worker_service_client::WorkerServiceClient;
-use proto::judge::{GetJudgementRequest, Judgement, JudgementState};
+use proto::judge::{
+    GetJudgementRequest, Judgement, JudgementState, Language, ListLanguagesRequest,
+    ListWorkersRequest,
+};
 use proto::problem as pb;
 use service::testing::{self, Running, Setup};
 use tonic::Status;
@@ -61,7 +65,6 @@ enum Role {
     Judge,
 }
 
-/// The data of a problem.
 pub struct Problem<'a> {
     pub time: Duration,
     pub memory_mib: i64,
@@ -108,7 +111,6 @@ impl World {
         world
     }
 
-    /// A judge with a worker.
     pub async fn judging(config: Config) -> World {
         // One at a time, because verdicts depend on CPU time.
         static ALONE: std::sync::LazyLock<std::sync::Arc<tokio::sync::Mutex<()>>> =
@@ -302,7 +304,24 @@ impl World {
         }
     }
 
-    /// The published events, in order.
+    pub async fn listed_workers(&self) -> Vec<(String, i32)> {
+        let token =
+            self.running.issuer.user(Clock::system().new_id(), "ada", &[access::Role::Judge]);
+        let mut client = JudgementServiceClient::new(self.running.channel.clone());
+        let answer = client.list_workers(bearer(&token, ListWorkersRequest {})).await.unwrap();
+        let workers = answer.into_inner().workers;
+        workers.into_iter().map(|worker| (worker.worker_id, worker.busy_count)).collect()
+    }
+
+    pub async fn languages(&self) -> Vec<Language> {
+        let mut client = LanguageServiceClient::new(self.running.channel.clone());
+        client.list_languages(ListLanguagesRequest {}).await.unwrap().into_inner().languages
+    }
+
+    pub async fn listed_languages(&self) -> Vec<String> {
+        self.languages().await.into_iter().map(|language| language.language_id).collect()
+    }
+
     pub async fn published(&self) -> Vec<JudgementCompleted> {
         let query = "SELECT data FROM event_log WHERE topic = 'agon.judgement.v1' ORDER BY id";
         let rows: Vec<(Vec<u8>,)> = self.db.query(query).fetch_all().await.unwrap();
