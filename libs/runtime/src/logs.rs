@@ -14,6 +14,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFi
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, dynamic_filter_fn};
+use tracing_subscriber::layer::Filter;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::telemetry::{self, Telemetry};
@@ -25,9 +27,8 @@ pub enum Format {
     /// `Pretty` on a terminal, `Json` otherwise.
     #[default]
     Auto,
-    /// Readable text.
     Pretty,
-    /// One JSON object per line.
+    /// One object per line.
     Json,
 }
 
@@ -55,14 +56,21 @@ pub fn install(
     let json = format == Format::Json || (format == Format::Auto && !terminal);
     let installed = if json {
         let lines = lines.fmt_fields(JsonFields::new()).event_format(Json);
-        subscriber.with(lines.with_filter(filter)).try_init()
+        subscriber.with(lines.with_filter(evaluated_each_time(filter))).try_init()
     } else {
         let lines = lines.fmt_fields(TextFields).with_ansi(terminal).with_target(false);
-        subscriber.with(lines.with_filter(filter)).try_init()
+        subscriber.with(lines.with_filter(evaluated_each_time(filter))).try_init()
     };
     // Tests share one process; the first subscriber stays.
     drop(installed);
     Ok(())
+}
+
+/// A filter whose results are not cached for each callsite. With cached results `tracing-subscriber` 0.3 applies the
+/// result of the last `enabled!` check of the thread to the next span or event, which is then lost. rdkafka and sqlx make
+/// such checks.
+fn evaluated_each_time<S>(filter: impl Filter<S>) -> impl Filter<S> {
+    filter.and(dynamic_filter_fn(|_, _| true).with_max_level_hint(LevelFilter::TRACE))
 }
 
 /// Whether a field controls the export of a span and is not for log lines.
@@ -216,18 +224,20 @@ mod tests {
         }
     }
 
-    /// What `work` logs in JSON.
+    /// The last line that `work` logs in JSON.
     fn json(telemetry: Option<&SdkTracerProvider>, work: impl FnOnce()) -> Value {
         let sink = Sink::default();
         let writer = sink.clone();
         let lines = tracing_subscriber::fmt::layer()
             .fmt_fields(JsonFields::new())
             .event_format(Json)
-            .with_writer(move || writer.clone());
+            .with_writer(move || writer.clone())
+            .with_filter(evaluated_each_time(EnvFilter::new("info")));
         let spans = telemetry.map(|provider| telemetry::layer(provider.tracer("tests")));
         let subscriber = tracing_subscriber::registry().with(spans).with(lines);
         tracing::subscriber::with_default(subscriber, work);
-        serde_json::from_slice(&sink.0.lock().unwrap()).unwrap()
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        serde_json::from_str(text.lines().last().unwrap()).unwrap()
     }
 
     fn log_in_a_span() {
@@ -254,6 +264,26 @@ mod tests {
         let line = json(Some(&provider), log_in_a_span);
         assert_eq!(line["trace_id"].as_str().unwrap().len(), 32);
         assert_eq!(line["span_id"].as_str().unwrap().len(), 16);
+        assert_eq!(line["request_id"], "r1");
+    }
+
+    #[test]
+    fn enabled_checks_do_not_lose_the_next_span() {
+        let provider = SdkTracerProvider::builder().build();
+        let line = json(Some(&provider), || {
+            for _ in 0..3 {
+                assert!(!tracing::enabled!(tracing::Level::TRACE));
+                log_in_a_span();
+            }
+            tracing::info!("the end");
+        });
+        assert_eq!(line["message"], "the end");
+        let line = json(Some(&provider), || {
+            log_in_a_span();
+            assert!(!tracing::enabled!(tracing::Level::DEBUG));
+            log_in_a_span();
+        });
+        assert_eq!(line["trace_id"].as_str().map(str::len), Some(32));
         assert_eq!(line["request_id"], "r1");
     }
 

@@ -20,7 +20,7 @@ use opentelemetry_sdk::trace::{
 use serde::{Deserialize, Serialize};
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::filter::{LevelFilter, dynamic_filter_fn};
 use tracing_subscriber::registry::LookupSpan;
 
 /// Further spans are dropped while this many wait for export.
@@ -48,18 +48,10 @@ impl Default for Config {
 /// The configuration is invalid. Messages begin with the key.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The collector's URL is malformed.
     #[error("otlp: {url:?} is not a valid URL, expected http://host:4317: {source}")]
-    Address {
-        /// The configured value.
-        url: String,
-        /// The exporter's error.
-        source: Box<ExporterBuildError>,
-    },
-    /// The collector's URL has another scheme than http or https.
+    Address { url: String, source: Box<ExporterBuildError> },
     #[error("otlp: {0:?} must start with http:// or https://, for example http://host:4317")]
     Scheme(String),
-    /// The share is out of range.
     #[error("sample_ratio must be between 0 and 1, got {0}")]
     Ratio(f64),
 }
@@ -108,10 +100,8 @@ impl Telemetry {
             // Retrying would delay the next batch.
             .with_retry_policy(RetryPolicy::default().with_max_retries(0))
             .build()
-            .map_err(|source| Error::Address {
-                url: config.otlp.clone(),
-                source: Box::new(source),
-            })?;
+            .map_err(|source| (config.otlp.clone(), Box::new(source)))
+            .map_err(|(url, source)| Error::Address { url, source })?;
         let (url, unreachable) = (config.otlp.clone(), AtomicBool::new(false));
         let batches = BatchConfigBuilder::default()
             .with_max_queue_size(QUEUE)
@@ -151,7 +141,10 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     let exported =
-        filter_fn(|metadata| metadata.is_span() && metadata.fields().field("otel.kind").is_some());
+        // Dynamic: see `logs::evaluated_each_time`.
+        dynamic_filter_fn(|metadata, _| {
+            metadata.is_span() && metadata.fields().field("otel.kind").is_some()
+        });
     tracing_opentelemetry::layer()
         .with_tracer(tracer)
         .with_location(false)
@@ -187,10 +180,7 @@ impl SpanExporter for Reporting {
         let spans = batch.len() as u64;
         let result = self.exporter.export(batch).await;
         let was_unreachable = self.unreachable.swap(result.is_err(), Ordering::Relaxed);
-        let outcome = match &result {
-            Ok(()) => "sent",
-            Err(_) => "lost",
-        };
+        let outcome = if result.is_ok() { "sent" } else { "lost" };
         metrics::counter!("agon_telemetry_spans_total", "outcome" => outcome).increment(spans);
         match &result {
             Err(error) if !was_unreachable => {

@@ -32,7 +32,6 @@ type Adjust = Arc<dyn Fn(&mut Options) + Send + Sync>;
 /// What a world is made of. The defaults suit most tests.
 #[derive(Clone)]
 pub struct Setup<S: Service> {
-    /// The service's configuration.
     pub config: S::Config,
     clock: Clock,
     topics: &'static [Topic],
@@ -62,7 +61,6 @@ impl<S: Service> Default for Setup<S> {
 
 impl<S: Service> Setup<S> {
     /// The defaults, with this configuration.
-    #[must_use]
     pub fn new(config: S::Config) -> Self {
         Self { config, ..Self::default() }
     }
@@ -144,13 +142,15 @@ impl<S: Service> Setup<S> {
             }
         }
         let directory = directory();
-        let running = self.start(&db, &logs, directory.clone()).await;
+        let issuer = Issuer::new(self.clock.clone());
+        let running = self.start(&db, &logs, directory.clone(), issuer).await;
         World { setup: self, db, logs, running, directory }
     }
 
     /// Runs one process on a database, for services that consume no events.
     pub async fn run(&self, db: &TestDb) -> Running<S> {
-        self.start(db, &BTreeMap::new(), directory()).await
+        let issuer = Issuer::new(self.clock.clone());
+        self.start(db, &BTreeMap::new(), directory(), issuer).await
     }
 
     /// Runs `test` once on every kind of database.
@@ -166,10 +166,10 @@ impl<S: Service> Setup<S> {
         db: &TestDb,
         logs: &BTreeMap<&'static str, TestDb>,
         directory: Arc<TempDir>,
+        issuer: Issuer,
     ) -> Running<S> {
         let (local, tasks) = (Local::new(), Tasks::default());
         let channel = Channel::from(local.clone());
-        let issuer = Issuer::new(self.clock.clone());
         let cache = self.cache.clone().unwrap_or_else(|| Cache::memory(self.clock.clone()));
         let name = S::DESCRIPTOR.name;
         let peer = |peer: &&'static str| (*peer, issuer.credentials(name).channel(channel.clone()));
@@ -205,22 +205,18 @@ pub struct World<S: Service> {
     pub db: TestDb,
     /// The databases of the services whose topics are consumed, by service.
     pub logs: BTreeMap<&'static str, TestDb>,
-    /// The process.
     pub running: Running<S>,
     directory: Arc<TempDir>,
 }
 
 /// One process of a service.
 pub struct Running<S> {
-    /// The service.
     pub service: S,
     /// The way to the service and its fake peers.
     pub channel: Channel,
     /// Issues tokens that the process accepts.
     pub issuer: Issuer,
-    /// Its cache.
     pub cache: Cache,
-    /// Its events.
     pub bus: Bus,
     /// Its background work.
     pub tasks: Tasks,
@@ -234,7 +230,7 @@ impl<S> Drop for Running<S> {
 }
 
 impl<S: Service> World<S> {
-    /// Stops the process and starts another one on the same data. Tokens issued before are no longer accepted.
+    /// Stops the process and starts another one on the same data. Tokens issued before stay valid.
     pub async fn restart(&mut self) {
         self.running.tasks.shutdown().begin();
         self.running.tasks.finish(GRACE).await;
@@ -245,23 +241,22 @@ impl<S: Service> World<S> {
     /// database.
     pub async fn beside(&self, setup: Setup<S>, db: TestDb) -> Self {
         let (logs, directory) = (self.logs.clone(), directory());
-        let running = setup.start(&db, &logs, directory.clone()).await;
+        let issuer = self.running.issuer.clone();
+        let running = setup.start(&db, &logs, directory.clone(), issuer).await;
         Self { setup, db, logs, running, directory }
     }
 
     /// One more process on the same data.
     pub async fn another(&self) -> Running<S> {
-        self.setup.start(&self.db, &self.logs, self.directory.clone()).await
+        let issuer = self.running.issuer.clone();
+        self.setup.start(&self.db, &self.logs, self.directory.clone(), issuer).await
     }
 
     /// The data directory, which the processes share.
-    #[must_use]
     pub fn data_dir(&self) -> PathBuf {
         self.directory.path().to_owned()
     }
 
-    /// The clock of the service.
-    #[must_use]
     pub fn clock(&self) -> &Clock {
         &self.setup.clock
     }
@@ -275,7 +270,6 @@ impl<S: Service> World<S> {
 }
 
 /// A context without peers.
-#[must_use]
 pub fn context(db: Db, cache: Cache) -> Context {
     let root_secret = RootSecret::from_bytes([7; 32]);
     Context {
@@ -308,7 +302,7 @@ pub fn assert_refused<T: Debug>(result: Result<T, Status>, code: Code, reason: &
 pub fn assert_invalid<T: Debug>(result: Result<T, Status>, fields: &[&str]) -> Status {
     let status = result.expect_err("the call must fail");
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
-    let named: Vec<String> = status::fields(&status).into_iter().map(|(field, _)| field).collect();
+    let named: Vec<_> = status::fields(&status).into_iter().map(|(field, _)| field).collect();
     assert_eq!(named, fields, "{status:?}");
     status
 }
