@@ -15,11 +15,8 @@ use crate::shutdown::Shutdown;
 /// The state that the admin listener reports.
 #[derive(Clone)]
 pub struct Admin {
-    /// For `/readyz`.
     pub readiness: Readiness,
-    /// For `/metrics`.
     pub metrics: Metrics,
-    /// For `/version`.
     pub version: Version,
     /// Once it has begun, `/readyz` reports unready.
     pub shutdown: Shutdown,

@@ -2,7 +2,6 @@
 //! are errors, because a misspelt key would have no effect.
 
 mod layers;
-mod suggest;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -16,9 +15,7 @@ use layers::Tree;
 /// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A built-in default.
     Default,
-    /// A configuration file.
     File(PathBuf),
     /// The name of an environment variable.
     Env(String),
@@ -40,42 +37,15 @@ impl fmt::Display for Source {
 /// The configuration is invalid. Messages name the source and what is expected.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The file cannot be read.
     #[error("cannot read {path}: {source}", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The error of the file system.
-        source: std::io::Error,
-    },
-    /// The file is not valid TOML.
+    Read { path: PathBuf, source: std::io::Error },
     #[error("{path}: {source}", path = path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// The position and the cause.
-        source: Box<toml::de::Error>,
-    },
-    /// The key does not exist.
+    Syntax { path: PathBuf, source: Box<toml::de::Error> },
+    /// `hint` is empty or ` (did you mean …?)`.
     #[error("{origin}: unknown key {key:?}{hint}")]
-    UnknownKey {
-        /// The source that sets it.
-        origin: Source,
-        /// The key.
-        key: String,
-        /// ` (did you mean …?)`, or empty.
-        hint: String,
-    },
-    /// The value has the wrong type or is out of range.
+    UnknownKey { origin: Source, key: String, hint: String },
     #[error("{origin}: {key}: {reason}")]
-    Value {
-        /// The source that sets it.
-        origin: Source,
-        /// The key.
-        key: String,
-        /// What is wrong.
-        reason: String,
-    },
+    Value { origin: Source, key: String, reason: String },
 }
 
 /// The sources to read.
@@ -98,14 +68,12 @@ pub struct Entry {
     pub key: String,
     /// The value in TOML syntax, with secrets hidden.
     pub value: String,
-    /// The source of the value.
     pub source: Source,
 }
 
 /// A configuration with the sources of its values.
 #[derive(Debug)]
 pub struct Loaded<T> {
-    /// The configuration.
     pub value: T,
     /// All keys, sorted.
     pub entries: Vec<Entry>,
@@ -128,23 +96,20 @@ where
 {
     let defaults = serde_json::to_value(T::default()).expect("configurations are serializable");
     let mut tree = Tree::new(&defaults);
-    if let Some(path) = sources.file.clone().or_else(|| existing(sources.default_file.as_ref())) {
-        let text = std::fs::read_to_string(&path)
+    let default_file = sources.default_file.as_ref().filter(|path| path.exists());
+    if let Some(path) = sources.file.as_ref().or(default_file) {
+        let text = std::fs::read_to_string(path)
             .map_err(|source| Error::Read { path: path.clone(), source })?;
         let table: toml::Table = toml::from_str(&text)
             .map_err(|source| Error::Syntax { path: path.clone(), source: Box::new(source) })?;
         let value = serde_json::to_value(table).expect("TOML values are serializable");
-        tree.add_file(&path, &value)?;
+        tree.add_file(path, &value)?;
     }
     let ignored_env = tree.add_env(&sources.env)?;
     for (flag, key, value) in &sources.flags {
         tree.set_text(key, value, Source::Flag(flag.clone()))?;
     }
     Ok(Loaded { value: tree.decode::<T>(&defaults)?, entries: tree.entries(), ignored_env })
-}
-
-fn existing(path: Option<&PathBuf>) -> Option<PathBuf> {
-    path.filter(|path| path.exists()).cloned()
 }
 
 /// The environment variable of a key: `AGON_GRPC_LISTEN` for `grpc.listen`.

@@ -20,9 +20,7 @@ pub use tasks::Tasks;
 /// The answer of `/version` and `--version`.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Version {
-    /// The program's name.
     pub name: &'static str,
-    /// The semantic version.
     pub version: &'static str,
     /// The commit that was built, or `unknown`.
     pub commit: &'static str,

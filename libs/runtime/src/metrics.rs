@@ -25,9 +25,7 @@ pub struct Metrics {
 
 /// A rendered exposition.
 pub struct Exposition {
-    /// The `Content-Type` of `text`.
     pub content_type: &'static str,
-    /// The body of the response.
     pub text: String,
 }
 
@@ -62,13 +60,11 @@ impl Metrics {
     pub fn render(&self, accept: &str) -> Exposition {
         record_process();
         let text = self.handle.render();
-        match open::is_accepted(accept) {
-            true => Exposition {
-                content_type: open::CONTENT_TYPE,
-                text: open::render(&text, &self.exemplars),
-            },
-            false => Exposition { content_type: "text/plain; version=0.0.4; charset=utf-8", text },
+        if open::is_accepted(accept) {
+            let text = open::render(&text, &self.exemplars);
+            return Exposition { content_type: open::CONTENT_TYPE, text };
         }
+        Exposition { content_type: "text/plain; version=0.0.4; charset=utf-8", text }
     }
 
     /// Drains histogram samples every 5 s until `shutdown`, so that they do not grow between scrapes.

@@ -45,7 +45,6 @@ struct Inner {
 pub struct Report {
     /// True if no component is starting or failed.
     pub ready: bool,
-    /// The states by component.
     pub components: BTreeMap<String, State>,
 }
 
@@ -73,7 +72,6 @@ impl Readiness {
         self.lock().checks.insert(name.into(), Arc::new(move || Box::pin(check())));
     }
 
-    /// The current states.
     pub async fn report(&self) -> Report {
         let (mut components, checks) = {
             let inner = self.lock();
@@ -114,17 +112,14 @@ impl fmt::Debug for Readiness {
 }
 
 impl Component {
-    /// Sets [`State::Ready`].
     pub fn ready(&self) {
         self.set(State::Ready);
     }
 
-    /// Sets [`State::Degraded`].
     pub fn degraded(&self, why: impl Into<String>) {
         self.set(State::Degraded(why.into()));
     }
 
-    /// Sets [`State::Failed`].
     pub fn failed(&self, why: impl Into<String>) {
         self.set(State::Failed(why.into()));
     }

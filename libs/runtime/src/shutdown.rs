@@ -18,12 +18,10 @@ impl Shutdown {
         self.0.cancel();
     }
 
-    /// Whether the shutdown has begun.
     pub fn has_begun(&self) -> bool {
         self.0.is_cancelled()
     }
 
-    /// Waits until the shutdown begins.
     pub async fn begun(&self) {
         self.0.cancelled().await;
     }

@@ -36,7 +36,6 @@ impl Tasks {
         &self.0.shutdown
     }
 
-    /// The readiness of the process.
     pub fn readiness(&self) -> &Readiness {
         &self.0.readiness
     }

@@ -26,7 +26,6 @@ pub struct Context {
     pub root_secret: RootSecret,
     /// Channels to the services that it calls.
     pub peers: Peers,
-    /// The data directory of the process.
     pub data_dir: PathBuf,
     /// Begins when the process stops.
     pub shutdown: Shutdown,
@@ -38,7 +37,6 @@ pub struct Peers(BTreeMap<&'static str, Authorised>);
 
 impl Peers {
     /// Channels by the name of the service they lead to.
-    #[must_use]
     pub fn new(channels: impl IntoIterator<Item = (&'static str, Authorised)>) -> Self {
         Self(channels.into_iter().collect())
     }

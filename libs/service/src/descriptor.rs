@@ -21,7 +21,6 @@ pub struct Descriptor {
 
 impl Descriptor {
     /// The package of its protos.
-    #[must_use]
     pub fn package(&self) -> String {
         format!("agon.{}.v1", self.name)
     }

@@ -39,7 +39,6 @@ impl<'a, C: Serialize + DeserializeOwned> Page<'a, C> {
     }
 
     /// Rows to read: one more than the page holds, which tells whether there is a next page.
-    #[must_use]
     pub fn limit(&self) -> i64 {
         i64::try_from(self.size).unwrap_or(i64::MAX - 1) + 1
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Entry, Error, Source, env_name, redact, suggest};
+use super::{Entry, Error, Source, env_name, redact};
 
 struct Leaf {
     value: Value,
@@ -112,13 +112,19 @@ impl Tree {
 
     fn leaf(&mut self, key: &str, origin: &Source) -> Result<&mut Leaf, Error> {
         if !self.0.contains_key(key) {
-            let near = suggest::nearest(key, self.0.keys().map(String::as_str));
+            let near = nearest(key, self.0.keys());
             let hint = near.map(|near| format!(" (did you mean {near:?}?)")).unwrap_or_default();
             let (origin, key) = (origin.clone(), key.to_owned());
             return Err(Error::UnknownKey { origin, key, hint });
         }
         Ok(self.0.get_mut(key).expect("checked above"))
     }
+}
+
+/// The candidate with the smallest edit distance, if it is similar enough.
+fn nearest<'a>(typed: &str, candidates: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    let scored = candidates.map(|candidate| (strsim::levenshtein(typed, candidate), candidate));
+    scored.min().filter(|(score, _)| *score <= typed.len() / 3 + 1).map(|(_, best)| best)
 }
 
 /// Visits all values except tables, and the tables with arbitrary keys: those that are empty by

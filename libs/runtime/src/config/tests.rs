@@ -86,6 +86,9 @@ fn errors_name_the_key() {
     assert_error("[grpc]\ncalls = 'many'", &["agon.toml", "grpc.calls", "whole number"]);
     assert_error("[grpc]\ncalls = -1", &["agon.toml", "grpc.calls"]);
     assert_error("[grpc]\nlisten = 'nowhere'", &["agon.toml", "grpc.listen", "socket address"]);
+    let (_dir, sources) = file("moonphase = 1");
+    let error = load::<Demo>(&sources).unwrap_err().to_string();
+    assert!(!error.contains("did you mean"), "{error}");
     assert_error("data = ", &["agon.toml", "line 1"]);
     assert_error("[data]\nx = 1", &["agon.toml", "data", "expected a text"]);
 }
