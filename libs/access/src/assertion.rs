@@ -31,7 +31,6 @@ pub struct Assertion {
 
 impl Assertion {
     /// Claims of a new assertion of the service `name`.
-    #[must_use]
     pub fn new(name: &str, jti: Uuid, now: DateTime<Utc>) -> Self {
         let iat = now.timestamp();
         Self {
@@ -45,7 +44,6 @@ impl Assertion {
         }
     }
 
-    #[must_use]
     pub fn sign(&self, key: &SigningKey) -> String {
         token::sign(key, ASSERTION, self)
     }

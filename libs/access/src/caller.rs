@@ -25,7 +25,6 @@ pub struct Caller {
 }
 
 impl Caller {
-    #[must_use]
     pub fn anonymous() -> Self {
         Self {
             principal: Arc::new(Principal::anonymous()),
@@ -36,7 +35,6 @@ impl Caller {
     }
 
     /// A caller with this principal and no address; for tests.
-    #[must_use]
     pub fn of_principal(principal: Principal) -> Self {
         Self { principal: Arc::new(principal), ..Self::anonymous() }
     }
@@ -47,7 +45,6 @@ impl Caller {
     }
 
     /// The user on whose behalf a service calls, otherwise the principal.
-    #[must_use]
     pub fn acting(&self) -> &Principal {
         self.on_behalf_of.as_ref().unwrap_or(&self.principal)
     }
@@ -68,19 +65,16 @@ impl Caller {
     }
 
     /// Whether the principal is a service, on behalf of a user or not.
-    #[must_use]
     pub fn is_service(&self) -> bool {
         self.principal.kind == Kind::Service
     }
 
     /// Whether a service calls without a user.
-    #[must_use]
     pub fn is_service_itself(&self) -> bool {
         self.is_service() && self.on_behalf_of.is_none()
     }
 
     /// Whether the acting principal holds a permission globally.
-    #[must_use]
     pub fn has(&self, permission: &str) -> bool {
         self.acting().has(permission)
     }

@@ -53,7 +53,6 @@ struct Current {
 impl Credentials {
     /// The credential of the service `name`. Gets access tokens from the auth service at `channel`
     /// for assertions signed with `key`, and caches each for four fifths of its lifetime.
-    #[must_use]
     pub fn new(name: &str, key: SigningKey, channel: Channel, clock: Clock) -> Self {
         Self(Arc::new(Source::Key(Box::new(Exchange {
             name: name.to_owned(),
@@ -69,7 +68,6 @@ impl Credentials {
     ///
     /// # Panics
     /// When the token is not a valid header value.
-    #[must_use]
     pub fn fixed(token: &str) -> Self {
         Self(Arc::new(Source::Fixed(header(token).expect("a token is ASCII"))))
     }
@@ -90,16 +88,14 @@ impl Credentials {
     }
 
     /// A channel that sends this credential as `authorization`.
-    #[must_use]
     pub fn channel(&self, channel: Channel) -> Authorised {
-        Authorised { credentials: self.clone(), channel }
+        Authorised { credentials: self.clone(), header: metadata::AUTHORIZATION, channel }
     }
 
     /// A channel for the edge: keeps the client's `authorization` and sends this credential as
     /// [`EDGE_AUTHORIZATION`].
-    #[must_use]
-    pub fn edge_channel(&self, channel: Channel) -> EdgeChannel {
-        EdgeChannel { credentials: self.clone(), channel }
+    pub fn edge_channel(&self, channel: Channel) -> Authorised {
+        Authorised { credentials: self.clone(), header: EDGE_AUTHORIZATION, channel }
     }
 
     /// Drops the cached token after it was refused.
@@ -149,48 +145,42 @@ fn header(token: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// See [`Credentials::channel`].
+/// A channel that adds a credential to every call.
 #[derive(Clone)]
 pub struct Authorised {
     credentials: Credentials,
+    header: &'static str,
     channel: Channel,
 }
 
-/// See [`Credentials::edge_channel`].
-#[derive(Clone)]
-pub struct EdgeChannel {
-    credentials: Credentials,
-    channel: Channel,
-}
-
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Service<Request<Body>> for Authorised {
     type Response = Response<Body>;
     type Error = BoxError;
-    type Future = Answer;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         self.channel.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Answer {
-        call(&mut self.channel, &self.credentials, metadata::AUTHORIZATION, request)
-    }
-}
-
-impl Service<Request<Body>> for EdgeChannel {
-    type Response = Response<Body>;
-    type Error = BoxError;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.channel.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Answer {
-        call(&mut self.channel, &self.credentials, EDGE_AUTHORIZATION, request)
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        // Call the instance that was polled ready.
+        let fresh = self.channel.clone();
+        let mut channel = std::mem::replace(&mut self.channel, fresh);
+        let (credentials, name) = (self.credentials.clone(), self.header);
+        Box::pin(async move {
+            let value = match credentials.authorization().await {
+                Ok(value) => value,
+                Err(status) => return Ok(hide_refusal(status).into_http()),
+            };
+            request.headers_mut().insert(HeaderName::from_static(name), value);
+            let response = channel.call(request).await?;
+            if response.headers().get("grpc-status").is_some_and(|code| code == "16") {
+                credentials.forget();
+            }
+            Ok(response)
+        })
     }
 }
 
@@ -206,28 +196,4 @@ fn hide_refusal(status: Status) -> Status {
     );
     let text = "the server is misconfigured; see its log";
     status::retry(Code::Unavailable, "CREDENTIAL_REFUSED", text, std::time::Duration::from_secs(5))
-}
-
-fn call(
-    channel: &mut Channel,
-    credentials: &Credentials,
-    name: &'static str,
-    mut request: Request<Body>,
-) -> Answer {
-    // Call the instance that was polled ready.
-    let fresh = channel.clone();
-    let mut channel = std::mem::replace(channel, fresh);
-    let credentials = credentials.clone();
-    Box::pin(async move {
-        let value = match credentials.authorization().await {
-            Ok(value) => value,
-            Err(status) => return Ok(hide_refusal(status).into_http()),
-        };
-        request.headers_mut().insert(HeaderName::from_static(name), value);
-        let response = channel.call(request).await?;
-        if response.headers().get("grpc-status").is_some_and(|code| code == "16") {
-            credentials.forget();
-        }
-        Ok(response)
-    })
 }

@@ -45,7 +45,6 @@ struct Shared {
 }
 
 impl Layer {
-    #[must_use]
     pub fn new(policy: Policy, verifier: Verifier) -> Self {
         Self(Arc::new(Shared { policy, verifier, limits: None }))
     }
@@ -145,7 +144,12 @@ impl Shared {
         }
         let address = self.address(request).await?;
         let acting = if principal.is_user() { token } else { user_token };
-        Ok(Caller { principal, on_behalf_of, address, token: acting.map(Bearer::into_value) })
+        Ok(Caller {
+            principal,
+            on_behalf_of,
+            address,
+            token: acting.map(|token| token.value.clone()),
+        })
     }
 
     /// The client address: as forwarded by the authenticated edge, otherwise the connection's peer.
@@ -182,17 +186,14 @@ struct Bearer<'h> {
     value: &'h HeaderValue,
 }
 
-impl Bearer<'_> {
-    fn into_value(self) -> HeaderValue {
-        self.value.clone()
-    }
-}
-
 /// The bearer token in a header; an error for any other value.
 fn bearer<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<Bearer<'h>>, Status> {
     let mut values = headers.get_all(HeaderName::from_static(name)).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let malformed = || status::unauthenticated("TOKEN_MALFORMED", not_bearer(name));
+    let malformed = || {
+        let text = format!("{name} must occur once, as `Bearer <access token>`");
+        status::unauthenticated("TOKEN_MALFORMED", text)
+    };
     if values.next().is_some() {
         return Err(malformed());
     }
@@ -202,10 +203,6 @@ fn bearer<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<Beare
         return Err(malformed());
     }
     Ok(Some(Bearer { text: token, value }))
-}
-
-fn not_bearer(name: &str) -> String {
-    format!("{name} must occur once, as `Bearer <access token>`")
 }
 
 fn check(rule: &Rule, caller: &Caller) -> Result<(), Status> {

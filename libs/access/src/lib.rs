@@ -30,7 +30,7 @@ mod verifier;
 
 pub use assertion::Assertion;
 pub use caller::Caller;
-pub use credentials::{Authorised, Credentials, EdgeChannel};
+pub use credentials::{Authorised, Credentials};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use layer::{EDGE_AUTHORIZATION, Guarded, Layer};
 pub use limits::Limits;

@@ -94,13 +94,11 @@ impl Policy {
     ///
     /// # Panics
     /// When an RPC has no rule; a test of this crate excludes this.
-    #[must_use]
     pub fn of_agon() -> Self {
         Self::from_descriptor_set(proto::DESCRIPTOR_SET).expect("every RPC has a rule")
     }
 
     /// The rule of the RPC at a request path (`/agon.auth.v1.UserService/GetUser`).
-    #[must_use]
     pub fn find(&self, path: &str) -> Option<&Rule> {
         self.0.get(path)
     }

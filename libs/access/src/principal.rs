@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::roles::{self, Role};
+use crate::roles::Role;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -40,7 +40,6 @@ pub struct Principal {
 }
 
 impl Principal {
-    #[must_use]
     pub fn anonymous() -> Self {
         Self {
             kind: Kind::Anonymous,
@@ -58,21 +57,11 @@ impl Principal {
     }
 
     /// Whether the principal holds a permission globally.
-    #[must_use]
     pub fn has(&self, permission: &str) -> bool {
         self.permissions.binary_search(&permission).is_ok()
     }
 
-    #[must_use]
     pub fn is_user(&self) -> bool {
         self.kind == Kind::User
-    }
-
-    pub(crate) fn permissions_of(kind: Kind, name: &str, roles: &[Role]) -> Vec<&'static str> {
-        match kind {
-            Kind::Anonymous => Vec::new(),
-            Kind::User => roles::permissions(roles),
-            Kind::Service => roles::service_permissions(name),
-        }
     }
 }

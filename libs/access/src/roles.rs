@@ -81,7 +81,6 @@ const ADMIN: &[&str] = &[
 
 impl Role {
     /// The name in tokens and requests.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Player => "player",
@@ -92,7 +91,6 @@ impl Role {
         }
     }
 
-    #[must_use]
     pub fn description(self) -> &'static str {
         match self {
             Self::Player => "Every user: solves problems.",
@@ -104,7 +102,6 @@ impl Role {
     }
 
     /// The permissions, sorted.
-    #[must_use]
     pub fn permissions(self) -> &'static [&'static str] {
         match self {
             Self::Player => PLAYER,
@@ -115,20 +112,17 @@ impl Role {
         }
     }
 
-    #[must_use]
     pub fn grants(self, permission: &str) -> bool {
         self.permissions().binary_search(&permission).is_ok()
     }
 }
 
 /// Whether a permission of this name exists.
-#[must_use]
 pub fn exists(permission: &str) -> bool {
     Role::Admin.grants(permission)
 }
 
 /// The union of the roles' permissions, sorted.
-#[must_use]
 pub fn permissions(roles: &[Role]) -> Vec<&'static str> {
     let mut all: Vec<_> = roles.iter().flat_map(|role| role.permissions()).copied().collect();
     all.sort_unstable();

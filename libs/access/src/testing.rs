@@ -1,6 +1,5 @@
 //! Tokens and an access layer for tests of other services, without the auth service.
 
-use chrono::Utc;
 use ids::Clock;
 use tonic::Request;
 use uuid::Uuid;
@@ -22,7 +21,6 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    #[must_use]
     pub fn new(clock: Clock) -> Self {
         let key = SigningKey::generate();
         let verifier = Verifier::local(clock.clone());
@@ -31,7 +29,6 @@ impl Issuer {
     }
 
     /// A token of a user with these global roles (`player` is implied), valid for five minutes.
-    #[must_use]
     pub fn user(&self, id: Uuid, name: &str, roles: &[Role]) -> String {
         let mut names = vec![Role::Player.name().to_owned()];
         names.extend(roles.iter().map(|role| role.name().to_owned()));
@@ -40,7 +37,6 @@ impl Issuer {
     }
 
     /// A token of a service.
-    #[must_use]
     pub fn service(&self, name: &str) -> String {
         // The longest lifetime: a fixed credential must outlive its test.
         let exp = self.clock.now().timestamp() + token::MAX_LIFETIME;
@@ -48,49 +44,28 @@ impl Issuer {
     }
 
     /// A fixed credential with a service's token.
-    #[must_use]
     pub fn credentials(&self, name: &str) -> Credentials {
         Credentials::fixed(&self.service(name))
     }
 
-    #[must_use]
     pub fn sign(&self, claims: &Claims) -> String {
         token::sign(&self.key, token::ACCESS, claims)
     }
 
     /// The verifier that accepts the tokens.
-    #[must_use]
     pub fn verifier(&self) -> Verifier {
         self.verifier.clone()
     }
 
     /// A layer that accepts the tokens and applies Agon's policy.
-    #[must_use]
     pub fn layer(&self) -> Layer {
         Layer::new(Policy::of_agon(), self.verifier())
     }
 
     /// Claims of a valid token.
-    #[must_use]
     pub fn claims(&self, kind: &str, id: Uuid, name: &str) -> Claims {
-        let now: chrono::DateTime<Utc> = self.clock.now();
-        Claims {
-            iss: token::ISSUER.to_owned(),
-            aud: token::ISSUER.to_owned(),
-            sub: id,
-            client_id: name.to_owned(),
-            kind: kind.to_owned(),
-            sid: None,
-            iat: now.timestamp(),
-            exp: now.timestamp() + 300,
-            nbf: None,
-            auth_time: now.timestamp(),
-            jti: self.clock.new_id(),
-            roles: Vec::new(),
-            scope: String::new(),
-            epoch: 0,
-            amr: Vec::new(),
-        }
+        let (jti, now) = (self.clock.new_id(), self.clock.now().timestamp());
+        Claims::new(kind, id, name, jti, now, 300)
     }
 }
 
@@ -98,7 +73,6 @@ impl Issuer {
 ///
 /// # Panics
 /// When the token is not a valid metadata value.
-#[must_use]
 pub fn bearer<T>(token: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let value = format!("Bearer {token}").parse().expect("a token is ASCII");

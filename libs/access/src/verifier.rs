@@ -65,13 +65,11 @@ impl From<Rejection> for Refusal {
 
 impl Verifier {
     /// For the process of the auth service. Accepts no token until [`Verifier::set_keys`].
-    #[must_use]
     pub fn local(clock: Clock) -> Self {
         Self::with(clock, None, MAX_CACHED_TOKENS)
     }
 
     /// For other processes, with the auth service at `channel`.
-    #[must_use]
     pub fn remote(clock: Clock, channel: Channel, credentials: &Credentials) -> Self {
         Self::with(clock, Some(Remote::new(channel, credentials)), MAX_CACHED_TOKENS)
     }
@@ -93,12 +91,10 @@ impl Verifier {
     }
 
     /// The accepted keys.
-    #[must_use]
     pub fn keys(&self) -> Arc<KeySet> {
         self.0.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    #[must_use]
     pub fn revocations(&self) -> &Revocations {
         &self.0.revocations
     }
@@ -137,8 +133,8 @@ impl Verifier {
         if token.len() > token::MAX_LENGTH {
             return Err(Rejection::Malformed);
         }
-        let mut digest: Digest = [0; 32];
-        digest.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        let digest = digest::digest(&digest::SHA256, token.as_bytes());
+        let digest: Digest = digest.as_ref().try_into().expect("SHA-256 has 32 bytes");
         let now = self.0.clock.now();
         let verified = match self.0.cache.get(&digest) {
             Some(verified) if token::is_live(&verified.principal, now) => verified,

@@ -10,21 +10,13 @@ fn now() -> DateTime<Utc> {
 fn claims() -> Claims {
     let iat = now().timestamp();
     Claims {
-        iss: ISSUER.into(),
-        aud: ISSUER.into(),
-        sub: Uuid::from_u128(1),
-        client_id: "ada".into(),
-        kind: "user".into(),
         sid: Some(Uuid::from_u128(2)),
-        iat,
-        exp: iat + 300,
-        nbf: None,
         auth_time: iat - 60,
-        jti: Uuid::from_u128(3),
         roles: vec!["player".into(), "judge".into(), "from-the-future".into()],
         scope: "b a".into(),
         epoch: 4,
         amr: vec!["pwd".into()],
+        ..Claims::new("user", Uuid::from_u128(1), "ada", Uuid::from_u128(3), iat, 300)
     }
 }
 
