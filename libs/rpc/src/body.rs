@@ -78,10 +78,16 @@ impl Watched {
     fn end_with(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.ended = true;
         self.call.end(status.code());
-        let mut trailers = HeaderMap::new();
-        status.add_header(&mut trailers)?;
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+        Poll::Ready(Some(Ok(trailers(status))))
     }
+}
+
+/// The frame that ends a response with this status.
+pub(crate) fn trailers(status: &Status) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    // Fails only for invalid header values.
+    let _ = status.add_header(&mut trailers);
+    Frame::trailers(trailers)
 }
 
 pub(crate) fn deadline_exceeded() -> Status {

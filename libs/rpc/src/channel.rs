@@ -34,10 +34,7 @@ impl Local {
         Self::default()
     }
 
-    /// Sets the services.
-    ///
-    /// # Panics
-    /// If they are set already.
+    /// Panics if the services are set already.
     pub fn set(&self, served: Served) {
         assert!(self.0.set(served).is_ok(), "local services are already set");
     }

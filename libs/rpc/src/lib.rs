@@ -8,6 +8,7 @@
 
 mod body;
 mod channel;
+mod codec;
 mod context;
 mod error;
 mod health;
@@ -25,6 +26,7 @@ mod tls;
 pub mod trace;
 
 pub use channel::{Channel, Local, Routes};
+pub use codec::RawCodec;
 pub use context::{Context, current, deadline, request_id};
 pub use error::ConnectError;
 pub use health::Health;
@@ -32,7 +34,7 @@ pub use methods::{Method, Methods};
 pub use page::{PageKey, page_size};
 pub use remote::{Peer, Remote, Resilience};
 pub use secret::{RootSecret, SecretError};
-pub use serve::{Limits, serve, serve_tls};
+pub use serve::{Limits, serve};
 pub use services::Services;
 pub use stack::{Served, Stack};
 pub use status::{DOMAIN, Violations};

@@ -32,9 +32,7 @@ pub fn digest(rpc: &str, args: &[&[u8]]) -> ArgsDigest {
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part);
     }
-    let mut out = [0; 32];
-    out.copy_from_slice(context.finish().as_ref());
-    out
+    context.finish().as_ref().try_into().expect("SHA-256 has 32 bytes")
 }
 
 impl PageKey {
@@ -46,7 +44,7 @@ impl PageKey {
     /// The token of the page after `cursor`.
     pub fn token(&self, args: &ArgsDigest, cursor: &impl Serialize) -> String {
         let cursor = serde_json::to_vec(cursor).expect("cursors are serializable");
-        let mut bytes = self.mac(args, &cursor)[..MAC_LEN].to_vec();
+        let mut bytes = self.mac(args, &cursor).to_vec();
         bytes.extend_from_slice(&cursor);
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -77,17 +75,15 @@ impl PageKey {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (mac, cursor) = bytes.split_at_checked(MAC_LEN)?;
         let expected = self.mac(args, cursor);
-        aws_lc_rs::constant_time::verify_slices_are_equal(mac, &expected[..MAC_LEN]).ok()?;
+        aws_lc_rs::constant_time::verify_slices_are_equal(mac, &expected).ok()?;
         serde_json::from_slice(cursor).ok()
     }
 
-    fn mac(&self, args: &ArgsDigest, cursor: &[u8]) -> [u8; 32] {
+    fn mac(&self, args: &ArgsDigest, cursor: &[u8]) -> [u8; MAC_LEN] {
         let mut context = hmac::Context::with_key(&self.0);
         context.update(args);
         context.update(cursor);
-        let mut out = [0; 32];
-        out.copy_from_slice(context.sign().as_ref());
-        out
+        *context.sign().as_ref().first_chunk().expect("a tag has 32 bytes")
     }
 }
 

@@ -13,11 +13,8 @@ pub struct RootSecret([u8; 32]);
 
 /// A text is not a root secret.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    /// Not 64 hexadecimal digits.
-    #[error("a root secret must be 64 hexadecimal digits")]
-    Form,
-}
+#[error("a root secret must be 64 hexadecimal digits")]
+pub struct SecretError;
 
 impl RootSecret {
     /// Generates a secret from the system's random source.
@@ -33,22 +30,14 @@ impl RootSecret {
 
     /// Parses 64 hexadecimal digits; surrounding whitespace is ignored.
     pub fn from_hex(text: &str) -> Result<Self, SecretError> {
-        let digits = text.trim().as_bytes();
-        // `from_str_radix` accepts a sign.
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(SecretError::Form);
-        }
         let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(|_| SecretError::Form)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(|_| SecretError::Form)?;
-        }
+        hex::decode_to_slice(text.trim(), &mut bytes).map_err(|_| SecretError)?;
         Ok(Self(bytes))
     }
 
     /// 64 hexadecimal digits.
     pub fn to_hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(self.0)
     }
 
     /// The key for a purpose (`"page-token"`): HKDF-SHA256 with the purpose as info.

@@ -51,29 +51,9 @@ impl Default for Limits {
     }
 }
 
-/// Serves until `shutdown`, then stops accepting, sends GOAWAY to every client and waits at most
-/// [`Limits::grace`] for running calls.
+/// Serves, with TLS if it is given, until `shutdown`; then stops accepting, sends GOAWAY to every
+/// client and waits at most [`Limits::grace`] for running calls.
 pub async fn serve(
-    listener: TcpListener,
-    served: Served,
-    limits: Limits,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    listen(listener, served, limits, None, shutdown).await
-}
-
-/// [`serve`] with TLS.
-pub async fn serve_tls(
-    listener: TcpListener,
-    served: Served,
-    limits: Limits,
-    tls: ServerTls,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    listen(listener, served, limits, Some(tls), shutdown).await
-}
-
-async fn listen(
     listener: TcpListener,
     served: Served,
     limits: Limits,

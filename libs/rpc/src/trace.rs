@@ -4,6 +4,8 @@
 //! activates its context; otherwise [`crate::Context`] keeps the caller's context, or one that it
 //! generates, so that log lines of all services have the same trace id.
 
+use std::collections::HashMap;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::Context;
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
@@ -98,14 +100,14 @@ fn inject(context: &Context, headers: &mut HeaderMap) {
 
 /// Reads a stored `traceparent`; a malformed one yields an empty context.
 pub(crate) fn from_text(traceparent: &str) -> Context {
-    let text = Text(Some(traceparent.to_owned()));
-    TraceContextPropagator::new().extract_with_context(&Context::new(), &text)
+    let carrier = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
+    TraceContextPropagator::new().extract_with_context(&Context::new(), &carrier)
 }
 
 pub(crate) fn to_text(context: &Context) -> Option<String> {
-    let mut text = Text(None);
-    TraceContextPropagator::new().inject_context(context, &mut text);
-    text.0
+    let mut carrier = HashMap::new();
+    TraceContextPropagator::new().inject_context(context, &mut carrier);
+    carrier.remove(TRACEPARENT)
 }
 
 struct Headers<'h>(&'h HeaderMap);
@@ -130,27 +132,6 @@ impl Injector for HeadersMut<'_> {
             && !value.is_empty()
         {
             self.0.insert(name, value);
-        }
-    }
-}
-
-/// A `traceparent` alone.
-struct Text(Option<String>);
-
-impl Extractor for Text {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.as_deref().filter(|_| key == TRACEPARENT)
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        vec![TRACEPARENT]
-    }
-}
-
-impl Injector for Text {
-    fn set(&mut self, key: &str, value: String) {
-        if key == TRACEPARENT {
-            self.0 = Some(value);
         }
     }
 }

@@ -71,14 +71,6 @@ impl Resilience {
         let share = self.retry_percent.min(1000) as f32 / 100.0;
         TpsBudget::new(Duration::from_secs(10), self.retry_min_per_second.min(1_000_000), share)
     }
-
-    pub(crate) fn connect_timeout(&self) -> Duration {
-        Duration::from_millis(self.connect_timeout_ms)
-    }
-
-    pub(crate) fn resolve_interval(&self) -> Duration {
-        Duration::from_millis(self.resolve_ms)
-    }
 }
 
 #[cfg(test)]

@@ -87,8 +87,8 @@ impl Pool {
             tls,
             lookup,
             rules: resilience.circuit(),
-            connect_timeout: resilience.connect_timeout(),
-            resolve_interval: resilience.resolve_interval(),
+            connect_timeout: Duration::from_millis(resilience.connect_timeout_ms),
+            resolve_interval: Duration::from_millis(resilience.resolve_ms),
             open,
             known: Mutex::default(),
             changed: Notify::new(),
@@ -140,7 +140,7 @@ impl Pool {
                     waiting = true;
                     background(self.clone().connect(endpoint.clone()));
                 }
-                Availability::Unavailable(at) => until = earlier(until, at),
+                Availability::Unavailable(at) => until = until.into_iter().chain(at).min(),
             }
         }
         if let Some(lease) = least_loaded(ready, avoid) {
@@ -242,10 +242,6 @@ impl Pool {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn earlier(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
-    a.into_iter().chain(b).min()
 }
 
 /// The less loaded of two random endpoints (power of two choices).

@@ -6,7 +6,6 @@ use std::task::{Context as Cx, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep_until};
@@ -14,7 +13,7 @@ use tonic::Status;
 
 use super::broken;
 use super::endpoint::Lease;
-use crate::body::deadline_exceeded;
+use crate::body::{deadline_exceeded, trailers};
 
 /// Counts as a call in flight until it ends. Ends at the call's deadline.
 pub(crate) struct ResponseBody {
@@ -42,10 +41,7 @@ impl ResponseBody {
 
     fn end_with(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         self.end();
-        let mut trailers = HeaderMap::new();
-        // Fails only for invalid header values.
-        let _ = status.add_header(&mut trailers);
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+        Poll::Ready(Some(Ok(trailers(status))))
     }
 }
 

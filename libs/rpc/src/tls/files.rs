@@ -23,41 +23,15 @@ pub struct Tls {
     pub key: Option<PathBuf>,
 }
 
-/// The TLS configuration is invalid.
+/// The TLS configuration is invalid. `option` is the name of a field of [`Tls`].
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A required option is not set.
     #[error("tls.{option} is missing; {hint}")]
-    Missing {
-        /// The option's name.
-        option: &'static str,
-        /// What is expected.
-        hint: &'static str,
-    },
-    /// A file cannot be read.
+    Missing { option: &'static str, hint: &'static str },
     #[error("tls.{option}: cannot read {path}: {source}; expected {hint}", path = path.display())]
-    Unreadable {
-        /// The option's name.
-        option: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is expected.
-        hint: &'static str,
-        /// The error of the file system.
-        source: io::Error,
-    },
-    /// A file has unexpected content.
+    Unreadable { option: &'static str, path: PathBuf, hint: &'static str, source: io::Error },
     #[error("tls.{option}: {path} {what}; expected {hint}", path = path.display())]
-    Content {
-        /// The option's name.
-        option: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with the file.
-        what: String,
-        /// What is expected.
-        hint: &'static str,
-    },
+    Content { option: &'static str, path: PathBuf, what: String, hint: &'static str },
 }
 
 const CERTIFICATES: &str = "a PEM file that begins with -----BEGIN CERTIFICATE-----";
@@ -121,12 +95,8 @@ impl Tls {
 pub(super) type Stamp = [Option<(u64, u64, u64, i64, i64)>; 3];
 
 fn read(option: &'static str, path: &Path, hint: &'static str) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|source| TlsError::Unreadable {
-        option,
-        path: path.to_owned(),
-        hint,
-        source,
-    })
+    let path = path.to_owned();
+    fs::read(&path).map_err(|source| TlsError::Unreadable { option, path, hint, source })
 }
 
 fn certificates(

@@ -82,8 +82,8 @@ async fn too_large_messages_are_out_of_range() {
 async fn unknown_encodings_and_methods_are_unimplemented() {
     let server = Server::plain().await;
     let message = frame(0, b"");
-    let gzip = [("grpc-encoding", "br")];
-    assert_eq!(post(&server, GET, &gzip, message.clone()).await.code(), Code::Unimplemented);
+    let brotli = [("grpc-encoding", "br")];
+    assert_eq!(post(&server, GET, &brotli, message.clone()).await.code(), Code::Unimplemented);
     for path in ["agon.problem.v1.ImportService/Nope", "no.such.Service/Get", "x"] {
         let status = post(&server, path, &[], message.clone()).await;
         assert_eq!(status.code(), Code::Unimplemented, "{path}");

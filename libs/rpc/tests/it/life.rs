@@ -13,12 +13,10 @@ use crate::probe::{Client, Server, get};
 async fn health_reports_the_status() {
     let server = Server::plain().await;
     let mut client = HealthClient::new(server.remote());
-    for (service, want) in
-        [("", ServingStatus::Serving), ("agon.problem.v1.ImportService", ServingStatus::Serving)]
-    {
+    for service in ["", "agon.problem.v1.ImportService"] {
         let request = HealthCheckRequest { service: service.into() };
         let answer = client.check(request).await.unwrap().into_inner();
-        assert_eq!(answer.status(), want);
+        assert_eq!(answer.status(), ServingStatus::Serving);
     }
     server.health.not_serving().await;
     let answer = client.check(HealthCheckRequest::default()).await.unwrap().into_inner();

@@ -2,7 +2,6 @@
 
 mod garbage;
 mod life;
-mod meters;
 mod node;
 mod probe;
 mod reflection;

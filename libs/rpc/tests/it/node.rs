@@ -87,14 +87,8 @@ impl Node {
         let stack = Stack::new(proto::DESCRIPTOR_SET);
         let services = Services::new().add(service);
         let (served, _) = stack.build(services, &tower::layer::util::Identity::new());
-        let (limits, tls) = (Limits::default(), self.tls.clone());
-        let serving = async move {
-            let never = std::future::pending();
-            match tls {
-                Some(tls) => rpc::serve_tls(listener, served, limits, tls, never).await,
-                None => rpc::serve(listener, served, limits, never).await,
-            }
-        };
+        let (limits, tls, never) = (Limits::default(), self.tls.clone(), std::future::pending());
+        let serving = rpc::serve(listener, served, limits, tls, never);
         #[expect(clippy::disallowed_methods, reason = "ends with the test")]
         let serving = tokio::task::spawn(serving);
         self.serving = Some(serving);

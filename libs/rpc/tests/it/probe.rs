@@ -107,7 +107,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopping) = oneshot::channel::<()>();
-        let serving = rpc::serve(listener, served, limits, async { drop(stopping.await) });
+        let serving = rpc::serve(listener, served, limits, None, async { drop(stopping.await) });
         #[expect(clippy::disallowed_methods, reason = "ends with the test")]
         let ended = tokio::task::spawn(serving);
         Self { address, health, local, stop: Some(stop), ended }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use proto::auth::GetUserRequest;
 use proto::auth::user_service_client::UserServiceClient;
 use rpc::{Channel, Methods, Peer, Resilience, status};
@@ -122,6 +123,13 @@ async fn retry_budget_limits_retries() {
     assert!((210..=230).contains(&node.calls()), "{}", node.calls());
 }
 
+/// The value of a metric of the role `judge`.
+fn metric(metrics: &PrometheusHandle, name: &str) -> f64 {
+    let (text, series) = (metrics.render(), format!("{name}{{role=\"judge\"}} "));
+    let value = text.lines().find_map(|line| line.strip_prefix(&series));
+    value.unwrap_or_else(|| panic!("no {series} in {text}")).parse().unwrap()
+}
+
 #[tokio::test]
 async fn circuit_opens_and_closes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -129,9 +137,10 @@ async fn circuit_opens_and_closes() {
     node.kill().await;
     node.address = listener.local_addr().unwrap();
     let tried = AtomicUsize::new(0);
-    let metrics = crate::meters::Meters::default();
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
     let limits = Resilience { circuit_open_ms: 300, ..Resilience::default() };
-    let mut client = metrics::with_local_recorder(&metrics, || client(vec![node.url()], limits));
+    let mut client = metrics::with_local_recorder(&recorder, || client(vec![node.url()], limits));
     let hang_up = async {
         loop {
             drop(listener.accept().await);
@@ -139,7 +148,7 @@ async fn circuit_opens_and_closes() {
         }
     };
     let calls = async {
-        while metrics.get("agon_rpc_client_circuit_open", "judge") == 0.0 {
+        while metric(&metrics, "agon_rpc_client_circuit_open") == 0.0 {
             client.create_invitation(create("")).await.unwrap_err();
         }
         let (before, start) = (tried.load(Ordering::SeqCst), Instant::now());
@@ -159,7 +168,7 @@ async fn circuit_opens_and_closes() {
         () = calls => {}
         () = hang_up => {}
     }
-    assert!(metrics.get("agon_rpc_client_retries_total", "judge") >= 2.0);
+    assert!(metric(&metrics, "agon_rpc_client_retries_total") >= 2.0);
     drop(listener);
     node.revive().await;
     let end = Instant::now() + Duration::from_secs(20);
@@ -167,7 +176,7 @@ async fn circuit_opens_and_closes() {
         assert!(Instant::now() < end, "the circuit stays open");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert_eq!(metrics.get("agon_rpc_client_circuit_open", "judge"), 0.0);
+    assert_eq!(metric(&metrics, "agon_rpc_client_circuit_open"), 0.0);
 }
 
 #[tokio::test]
@@ -232,7 +241,7 @@ async fn process_of_another_role_is_reported() {
     let node = Node::start().await;
     let peer = Peer { urls: vec![node.url()], resilience: quick(), ..Peer::default() };
     let methods = Methods::new(&[proto::DESCRIPTOR_SET]);
-    let channel = Channel::connect_all("judge", &peer, &methods).unwrap();
+    let mut channel = Channel::connect_all("judge", &peer, &methods).unwrap();
     let mut users = UserServiceClient::new(channel.clone());
     let failed = users.get_user(GetUserRequest::default()).await.unwrap_err();
     assert_eq!(failed.code(), Code::Unavailable, "{failed:?}");
@@ -241,7 +250,6 @@ async fn process_of_another_role_is_reported() {
     // A method that no role has is UNIMPLEMENTED.
     let request = http::Request::post("/agon.auth.v1.UserService/MadeUp");
     let request = request.header("content-type", "application/grpc");
-    let mut channel = channel;
     let response = channel.call(request.body(tonic::body::Body::empty()).unwrap()).await.unwrap();
     assert_eq!(response.headers()["grpc-status"], "12");
 }

@@ -85,10 +85,8 @@ async fn server_certificate_is_verified() {
     let certificates = Certificates::new();
     let node = certificates.node("", "server").await;
     call("https", &node, certificates.tls("ours", "")).await.unwrap();
-    assert_error(
-        call("https", &node, certificates.tls("theirs", "")).await,
-        "not signed by tls.ca",
-    );
+    let failed = call("https", &node, certificates.tls("theirs", "")).await;
+    assert_error(failed, "not signed by tls.ca");
     certificates.issue("elsewhere", "ours", "DNS:elsewhere.test");
     let elsewhere = certificates.node("", "elsewhere").await;
     let failed = call("https", &elsewhere, certificates.tls("ours", "")).await;
@@ -102,10 +100,8 @@ async fn client_certificate_is_verified() {
     certificates.issue("stranger", "theirs", "DNS:client");
     let node = certificates.node("ours", "server").await;
     call("https", &node, certificates.tls("ours", "client")).await.unwrap();
-    assert_error(
-        call("https", &node, certificates.tls("ours", "")).await,
-        "set tls.certificate and tls.key",
-    );
+    let failed = call("https", &node, certificates.tls("ours", "")).await;
+    assert_error(failed, "set tls.certificate and tls.key");
     let failed = call("https", &node, certificates.tls("ours", "stranger")).await;
     assert_error(failed, "does not trust the certificate");
     assert_eq!(node.calls(), 1);
@@ -125,23 +121,19 @@ fn invalid_files_are_named() {
     let certificates = Certificates::new();
     certificates.issue("other", "ours", "DNS:other");
     let good = certificates.tls("", "server");
-    let with = |change: fn(&mut Tls, &Certificates)| {
+    let check = |change: fn(&mut Tls, &Certificates), expected: &str| {
         let mut tls = good.clone();
         change(&mut tls, &certificates);
-        ServerTls::new(&tls).err().expect("the configuration is invalid").to_string()
+        let error = ServerTls::new(&tls).err().expect("the configuration is invalid").to_string();
+        assert!(error.contains(expected), "no {expected:?} in {error:?}");
     };
-    let error = with(|tls, certificates| tls.certificate = certificates.file("gone.pem"));
-    assert!(error.contains("tls.certificate") && error.contains("gone.pem"), "{error}");
-    let error = with(|tls, certificates| tls.certificate = certificates.file("server.key"));
-    assert!(error.contains("server.key has no certificate"), "{error}");
-    let error = with(|tls, certificates| tls.key = certificates.file("server.pem"));
-    assert!(error.contains("server.pem has no private key"), "{error}");
-    let error = with(|tls, certificates| tls.key = certificates.file("other.key"));
-    assert!(error.contains("other.key is not the key of"), "{error}");
-    let error = with(|tls, _| tls.key = None);
-    assert!(error.contains("tls.key is missing"), "{error}");
-    let error = with(|tls, _| *tls = Tls::default());
-    assert!(error.contains("needs tls.certificate"), "{error}");
+    check(|tls, files| tls.certificate = files.file("gone.pem"), "tls.certificate");
+    check(|tls, files| tls.certificate = files.file("gone.pem"), "gone.pem");
+    check(|tls, files| tls.certificate = files.file("server.key"), "server.key has no certificate");
+    check(|tls, files| tls.key = files.file("server.pem"), "server.pem has no private key");
+    check(|tls, files| tls.key = files.file("other.key"), "other.key is not the key of");
+    check(|tls, _| tls.key = None, "tls.key is missing");
+    check(|tls, _| *tls = Tls::default(), "needs tls.certificate");
 
     let peer = |url: &str, tls| Peer { urls: vec![url.into()], tls, ..Peer::default() };
     let refused = |peer| Channel::connect_peer(&peer).err().expect("refused").to_string();
