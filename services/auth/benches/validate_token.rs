@@ -55,7 +55,7 @@ async fn serve() -> Bench {
     let tasks = runtime::Tasks::default();
     let shutdown = tasks.shutdown().wait();
     tasks.spawn("server", async move {
-        rpc::serve(listener, served, rpc::Limits::default(), shutdown).await.unwrap();
+        rpc::serve(listener, served, rpc::Limits::default(), None, shutdown).await.unwrap();
     });
 
     let key = SigningKey::generate();

@@ -8,7 +8,7 @@ use service::{Idempotent, Page, check_request_id};
 use uuid::Uuid;
 
 use crate::binding::{Binding, check_resource};
-use crate::error::{Error, Result, checked};
+use crate::error::{Error, Result};
 use crate::user::global_roles;
 use crate::users::{audit_event, parse_id};
 use crate::{State, events, store};
@@ -39,7 +39,7 @@ impl State {
             violations.add("resource", what);
         }
         check_request_id(&mut violations, &request.request_id);
-        checked(violations)?;
+        violations.into_result()?;
         let role = role.ok_or_else(|| Error::field("role", "is missing"))?;
         check_grant(caller, role)?;
         let user_id = self.find_user(&self.db, caller, "user_id", &request.user_id).await?.id;
@@ -149,7 +149,7 @@ impl State {
         if let Err(what) = check_resource(&request.resource) {
             violations.add("resource", what);
         }
-        checked(violations)?;
+        violations.into_result()?;
         let user = store::users::get(&self.db, user_id).await?;
         if user.is_none_or(|user| user.is_suspended()) {
             return Ok(false);

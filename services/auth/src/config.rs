@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// Who may register.
@@ -72,12 +73,8 @@ impl Config {
     /// Checks the ranges of the values. The error names the key.
     pub fn check(&self) -> Result<(), String> {
         let within = |name: &str, value: i64, from: i64, to: i64| {
-            let holds = (from..=to).contains(&value);
-            if holds {
-                Ok(())
-            } else {
-                Err(format!("auth.{name} must be {from} to {to}, got {value}"))
-            }
+            let error = || format!("auth.{name} must be {from} to {to}, got {value}");
+            (from..=to).contains(&value).then_some(()).ok_or_else(error)
         };
         let length = i64::try_from(self.password_min_length).unwrap_or(i64::MAX);
         within("password_min_length", length, 8, 64)?;
@@ -86,7 +83,7 @@ impl Config {
         within("refresh_grace_seconds", self.refresh_grace_seconds, 0, 300)?;
         within("signing_key_days", self.signing_key_days, 1, 3650)?;
         for network in &self.trusted_networks {
-            if Network::parse(network).is_none() {
+            if parse_network(network).is_none() {
                 return Err(format!(
                     "auth.trusted_networks must hold networks such as 10.0.0.0/8, got {network:?}"
                 ));
@@ -97,39 +94,14 @@ impl Config {
 
     /// Whether an address is loopback or in a trusted network.
     pub fn trusts(&self, address: IpAddr) -> bool {
-        let mut networks = self.trusted_networks.iter().filter_map(|text| Network::parse(text));
-        address.is_loopback() || networks.any(|network| network.contains(address))
+        let mut networks = self.trusted_networks.iter().filter_map(|text| parse_network(text));
+        address.is_loopback() || networks.any(|network| network.contains(&address))
     }
 }
 
-struct Network {
-    base: u128,
-    bits: u32,
-    v4: bool,
-}
-
-impl Network {
-    fn parse(text: &str) -> Option<Self> {
-        let (base, bits) = text.split_once('/').map_or((text, None), |(base, n)| (base, Some(n)));
-        let base: IpAddr = base.parse().ok()?;
-        let v4 = base.is_ipv4();
-        let width = if v4 { 32 } else { 128 };
-        let bits = bits.map_or(Some(width), |n| n.parse().ok())?;
-        (bits <= width).then(|| Self { base: number(base), bits: 128 - width + bits, v4 })
-    }
-
-    fn contains(&self, address: IpAddr) -> bool {
-        let differing = (number(address) ^ self.base).leading_zeros();
-        address.is_ipv4() == self.v4 && differing >= self.bits
-    }
-}
-
-/// IPv4 addresses occupy the low 32 bits.
-fn number(address: IpAddr) -> u128 {
-    match address {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits(),
-    }
+/// Parses a network, or an address as a network of its own.
+fn parse_network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse().ok().map(IpAddr::into))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rpc::{Violations, status};
+use rpc::status;
 use tonic::{Code, Status};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -80,48 +80,38 @@ impl From<Status> for Error {
     }
 }
 
-/// An error when there are violations.
-pub fn checked(violations: Violations) -> Result<()> {
-    violations.into_result().map_err(Error::from)
-}
-
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
-        use Code::{AlreadyExists, PermissionDenied, ResourceExhausted, Unauthenticated};
+        use Code::{
+            AlreadyExists, FailedPrecondition, NotFound, PermissionDenied, Unauthenticated,
+        };
         let text = error.to_string();
-        match error {
-            Error::UsernameTaken => status::error(AlreadyExists, "USERNAME_TAKEN", text),
-            Error::BindingExists => status::error(AlreadyExists, "BINDING_EXISTS", text),
-            Error::RegistrationClosed => {
-                status::error(PermissionDenied, "REGISTRATION_CLOSED", text)
-            }
-            Error::InvitationRequired => {
-                status::error(PermissionDenied, "INVITATION_REQUIRED", text)
-            }
-            Error::InvitationInvalid => status::error(PermissionDenied, "INVITATION_INVALID", text),
-            Error::UserSuspended => status::error(PermissionDenied, "USER_SUSPENDED", text),
-            Error::GrantExceedsOwn => status::error(PermissionDenied, "GRANT_EXCEEDS_OWN", text),
-            Error::InvalidCredentials => {
-                status::error(Unauthenticated, "INVALID_CREDENTIALS", text)
-            }
-            Error::InvalidCode => status::error(Unauthenticated, "INVALID_CODE", text),
-            Error::InvalidRefreshToken => {
-                status::error(Unauthenticated, "INVALID_REFRESH_TOKEN", text)
-            }
-            Error::RefreshTokenReused => {
-                status::error(Unauthenticated, "REFRESH_TOKEN_REUSED", text)
-            }
-            Error::InvalidAssertion => status::error(Unauthenticated, "INVALID_ASSERTION", text),
+        let (code, reason) = match error {
+            Error::UsernameTaken => (AlreadyExists, "USERNAME_TAKEN"),
+            Error::BindingExists => (AlreadyExists, "BINDING_EXISTS"),
+            Error::RegistrationClosed => (PermissionDenied, "REGISTRATION_CLOSED"),
+            Error::InvitationRequired => (PermissionDenied, "INVITATION_REQUIRED"),
+            Error::InvitationInvalid => (PermissionDenied, "INVITATION_INVALID"),
+            Error::UserSuspended => (PermissionDenied, "USER_SUSPENDED"),
+            Error::GrantExceedsOwn => (PermissionDenied, "GRANT_EXCEEDS_OWN"),
+            Error::InvalidCredentials => (Unauthenticated, "INVALID_CREDENTIALS"),
+            Error::InvalidCode => (Unauthenticated, "INVALID_CODE"),
+            Error::InvalidRefreshToken => (Unauthenticated, "INVALID_REFRESH_TOKEN"),
+            Error::RefreshTokenReused => (Unauthenticated, "REFRESH_TOKEN_REUSED"),
+            Error::InvalidAssertion => (Unauthenticated, "INVALID_ASSERTION"),
+            Error::UserNotFound => (NotFound, "USER_NOT_FOUND"),
+            Error::SessionNotFound => (NotFound, "SESSION_NOT_FOUND"),
+            Error::BindingNotFound => (NotFound, "BINDING_NOT_FOUND"),
+            Error::InvitationNotFound => (NotFound, "INVITATION_NOT_FOUND"),
+            Error::LastAdmin => (FailedPrecondition, "LAST_ADMIN"),
             Error::TooManyAttempts { after } => {
-                status::retry(ResourceExhausted, "TOO_MANY_ATTEMPTS", text, after)
+                return status::retry(Code::ResourceExhausted, "TOO_MANY_ATTEMPTS", text, after);
             }
-            Error::Busy { after } => status::retry(ResourceExhausted, "BUSY", text, after),
-            Error::UserNotFound => status::not_found("USER_NOT_FOUND", text),
-            Error::SessionNotFound => status::not_found("SESSION_NOT_FOUND", text),
-            Error::BindingNotFound => status::not_found("BINDING_NOT_FOUND", text),
-            Error::InvitationNotFound => status::not_found("INVITATION_NOT_FOUND", text),
-            Error::LastAdmin => status::failed_precondition("LAST_ADMIN", text),
-            Error::Common(error) => error.into(),
-        }
+            Error::Busy { after } => {
+                return status::retry(Code::ResourceExhausted, "BUSY", text, after);
+            }
+            Error::Common(error) => return error.into(),
+        };
+        status::error(code, reason, text)
     }
 }

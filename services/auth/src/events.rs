@@ -3,6 +3,7 @@
 use access::{Caller, Role};
 use bus::{Event, Received, Topic, outbox};
 use db::Tx;
+use prost::{Message, Name};
 use proto::event as pb;
 use uuid::Uuid;
 
@@ -29,16 +30,18 @@ fn project(event: &Received, viewer: &Caller) -> Option<Received> {
     (public || own || viewer.has("auth.user.suspend")).then(|| event.clone())
 }
 
+fn append(tx: &mut Tx, user: &User, message: &(impl Message + Name)) {
+    outbox::append(tx, Event::new(&USERS, user.id, user.version, message));
+}
+
 pub fn registered(tx: &mut Tx, user: &User) {
     let (user_id, country) = (user.id.to_string(), user.country.clone());
-    let message = pb::UserRegistered { user_id, country };
-    outbox::append(tx, Event::new(&USERS, user.id, user.version, &message));
+    append(tx, user, &pb::UserRegistered { user_id, country });
 }
 
 pub fn updated(tx: &mut Tx, user: &User) {
     let (user_id, country) = (user.id.to_string(), user.country.clone());
-    let message = pb::UserUpdated { user_id, country };
-    outbox::append(tx, Event::new(&USERS, user.id, user.version, &message));
+    append(tx, user, &pb::UserUpdated { user_id, country });
 }
 
 /// The epoch, the roles or the suspension of a user changed.
@@ -49,13 +52,12 @@ pub fn access_changed(tx: &mut Tx, user: &User, roles: &[Role]) {
         suspended: user.is_suspended(),
         roles: role_names(roles),
     };
-    outbox::append(tx, Event::new(&USERS, user.id, user.version, &message));
+    append(tx, user, &message);
 }
 
 pub fn session_ended(tx: &mut Tx, user: &User, session_id: Uuid, reason: pb::SessionEndReason) {
     let (user_id, session_id) = (user.id.to_string(), session_id.to_string());
-    let message = pb::SessionEnded { user_id, session_id, reason: reason.into() };
-    outbox::append(tx, Event::new(&USERS, user.id, user.version, &message));
+    append(tx, user, &pb::SessionEnded { user_id, session_id, reason: reason.into() });
 }
 
 #[cfg(test)]

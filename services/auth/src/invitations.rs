@@ -7,7 +7,7 @@ use rpc::Violations;
 use service::{Idempotent, Page, check_request_id};
 use uuid::Uuid;
 
-use crate::error::{Error, Result, checked};
+use crate::error::{Error, Result};
 use crate::invitation::{Invitation, MAX_NOTE, expiry, use_count};
 use crate::users::{audit_event, parse_id};
 use crate::{State, secret, store};
@@ -27,7 +27,7 @@ impl State {
         let requested = request.expire_time;
         let expires_at = expiry(requested, self.clock.now());
         let expires_at = expires_at.map_err(|what| violations.add("expire_time", what)).ok();
-        checked(violations)?;
+        violations.into_result()?;
         let expires_at = expires_at.ok_or_else(|| Error::field("expire_time", "must be a time"))?;
         let requested =
             requested.map(|at| format!("{}.{}", at.seconds, at.nanos)).unwrap_or_default();

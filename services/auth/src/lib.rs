@@ -47,7 +47,7 @@ mod users;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ::rpc::{PageKey, Services};
-use access::Verifier;
+use access::{SigningKey, Verifier};
 use bus::Bus;
 use db::Db;
 use ids::Clock;
@@ -61,7 +61,6 @@ pub use users::FirstAdmin;
 use hashing::Hasher;
 use limits::Limits;
 use secret::Secrets;
-use tokens::Signer;
 
 /// The service. Cheap to clone.
 #[derive(Clone)]
@@ -76,7 +75,7 @@ pub(crate) struct State {
     hasher: Hasher,
     limits: Limits,
     verifier: Verifier,
-    signer: RwLock<Option<Arc<Signer>>>,
+    signer: RwLock<Option<Arc<SigningKey>>>,
 }
 
 impl Service for Auth {
@@ -125,47 +124,27 @@ impl Service for Auth {
 
 impl Auth {
     /// The verifier that this service keeps up to date, for every access layer in this process.
-    #[must_use]
     pub fn verifier(&self) -> Verifier {
         self.0.verifier.clone()
-    }
-
-    /// Creates an administrator with a random password if there is no active one. Calls `keep` with
-    /// it before the commit: if `keep` fails, no administrator is created.
-    pub async fn ensure_admin(
-        &self,
-        keep: impl FnMut(&FirstAdmin) -> std::io::Result<()>,
-    ) -> Result<Option<FirstAdmin>> {
-        self.0.ensure_admin(keep).await
-    }
-
-    /// Creates a service account with this key, or replaces the key of the existing one.
-    pub async fn ensure_service(&self, name: &str, key: &access::PublicKey) -> Result<()> {
-        self.0.ensure_service(name, key).await
     }
 
     /// A one-time code with which a user (id or username) can set a new password. For operators on
     /// the machine itself: no permission is checked.
     pub async fn reset_password(&self, user: &str) -> Result<String> {
-        let reset = self.0.create_reset(None, user).await?;
-        Ok(reset.code)
+        Ok(self.0.create_reset(None, user).await?.code)
     }
 
     /// The sequence number of the first record of the audit log that breaks the hash chain.
     pub async fn audit(&self) -> Result<Option<i64>> {
-        self.0.audit().await
+        let records = store::audit::page(&self.0.db, 0, i64::MAX).await?;
+        Ok(audit::first_broken(&records))
     }
 }
 
 impl State {
     /// The active signing key.
-    fn signer(&self) -> Result<Arc<Signer>> {
+    fn signer(&self) -> Result<Arc<SigningKey>> {
         let signer = self.signer.read().unwrap_or_else(PoisonError::into_inner).clone();
         signer.ok_or_else(|| Error::internal("no active signing key"))
-    }
-
-    async fn audit(&self) -> Result<Option<i64>> {
-        let records = store::audit::page(&self.db, 0, i64::MAX).await?;
-        Ok(audit::first_broken(&records))
     }
 }

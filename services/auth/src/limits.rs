@@ -186,9 +186,7 @@ fn count(tallies: &mut HashMap<Key, Entry>, key: Key, rule: Rule, now: DateTime<
 
 fn key(parts: &[&str]) -> Key {
     let digest = sha256(parts.join("\u{0}").as_bytes());
-    let mut key = [0; 16];
-    key.copy_from_slice(&digest[..16]);
-    key
+    *digest.first_chunk().expect("SHA-256 has 32 bytes")
 }
 
 /// The network of one subscriber: an IPv4 address or an IPv6 /64.

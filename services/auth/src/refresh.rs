@@ -45,9 +45,7 @@ impl RefreshToken {
     }
 
     pub fn session_id(&self) -> Uuid {
-        let mut id = [0; ID];
-        id.copy_from_slice(&self.bytes[..ID]);
-        Uuid::from_bytes(id)
+        Uuid::from_bytes(*self.bytes.first_chunk().expect("a token begins with an id"))
     }
 
     /// The stored form.
@@ -74,9 +72,8 @@ impl RefreshToken {
     /// Cannot be computed from the stored hash.
     fn sealing_key(&self) -> [u8; 32] {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &self.bytes[ID..ID + SECRET]);
-        let mut out = [0; 32];
-        out.copy_from_slice(hmac::sign(&key, b"agon/refresh-sealing").as_ref());
-        out
+        let tag = hmac::sign(&key, b"agon/refresh-sealing");
+        tag.as_ref().try_into().expect("a SHA-256 tag has 32 bytes")
     }
 }
 

@@ -6,21 +6,21 @@ use proto::auth as pb;
 
 use crate::error::{Error, Result};
 use crate::service_account::{ServiceAccount, verify};
-use crate::{State, store};
+use crate::{Auth, State, store};
 
 /// How long a used assertion is stored beyond its expiry, in seconds. More than the leeway.
 const REPLAY_MARGIN: i64 = 600;
 
-impl State {
-    /// See [`crate::Auth::ensure_service`].
+impl Auth {
+    /// Creates a service account with this key, or replaces the key of the existing one.
     pub async fn ensure_service(&self, name: &str, key: &PublicKey) -> Result<()> {
-        let services = store::keys::services(&self.db).await?;
+        let services = store::keys::services(&self.0.db).await?;
         let public_key = key.bytes().to_vec();
         if services.iter().any(|one| one.name == name && one.public_key == public_key) {
             return Ok(());
         }
         let public_key = public_key.as_slice();
-        let adding = self.db.transact(|mut tx| async move {
+        let adding = self.0.db.transact(|mut tx| async move {
             let account = ServiceAccount {
                 id: tx.new_id(),
                 name: name.to_owned(),
@@ -31,7 +31,9 @@ impl State {
         });
         Ok(adding.await?)
     }
+}
 
+impl State {
     /// Exchanges an assertion for an access token. Each assertion is accepted once.
     pub async fn exchange(
         &self,

@@ -12,7 +12,7 @@ use rpc::Violations;
 use service::Page;
 use uuid::Uuid;
 
-use crate::error::{Error, Result, checked};
+use crate::error::{Error, Result};
 use crate::refresh::{Decision, RefreshToken, StoredTokens, decide};
 use crate::session::{Session, client_name};
 use crate::user::User;
@@ -31,11 +31,6 @@ pub struct Issued {
     pub refresh_token: String,
 }
 
-enum Refreshed {
-    Issued(Box<Issued>),
-    Reused,
-}
-
 impl State {
     pub async fn log_in(
         &self,
@@ -49,7 +44,7 @@ impl State {
         let valid = length.contains(&identifier.len()) && !identifier.contains('\0');
         violations.check(valid, "identifier", "must be a username or an e-mail address");
         violations.check(!secret.is_empty(), "password", "is missing");
-        checked(violations)?;
+        violations.into_result()?;
         let started = Instant::now();
         let attempt = self.limits.attempt(&identifier.to_lowercase(), caller.address)?;
         match self.authenticate(identifier, &secret).await {
@@ -185,18 +180,16 @@ impl State {
         let token = &token;
         let refreshing =
             self.db.transact(|mut tx| async move { self.refresh_in(&mut tx, caller, token).await });
-        match refreshing.await? {
-            Refreshed::Issued(issued) => Ok(*issued),
-            Refreshed::Reused => Err(Error::RefreshTokenReused),
-        }
+        refreshing.await?.ok_or(Error::RefreshTokenReused)
     }
 
+    /// `None` when the token was reused: the end of the session must be committed.
     async fn refresh_in(
         &self,
         tx: &mut Tx,
         caller: &Caller,
         token: &RefreshToken,
-    ) -> Result<Refreshed> {
+    ) -> Result<Option<Issued>> {
         let session = store::sessions::get(&mut *tx, token.session_id()).await?;
         let session = session.ok_or(Error::InvalidRefreshToken)?;
         let user = store::users::lock_unchanged(tx, session.user_id).await?;
@@ -218,13 +211,11 @@ impl State {
                 successor.ok_or(Error::InvalidRefreshToken)?
             }
             Decision::Reused => {
-                // The transaction must commit although the call fails.
                 self.end_reused(tx, caller, &user, &session).await?;
-                return Ok(Refreshed::Reused);
+                return Ok(None);
             }
         };
-        let issued = self.issue_session(tx, session, &successor).await?;
-        Ok(Refreshed::Issued(Box::new(issued)))
+        self.issue_session(tx, session, &successor).await.map(Some)
     }
 
     async fn rotate(

@@ -8,7 +8,6 @@ use db::Tx;
 
 use crate::error::{Error, Result};
 use crate::signing_key::{State as KeyState, Step, StoredKey, Times, next_step};
-use crate::tokens::Signer;
 use crate::{State, secret, store};
 
 /// How long a key is pending, so that all verifiers fetch it before it signs.
@@ -80,7 +79,7 @@ impl State {
         }
         let active = stored.iter().rfind(|key| state(key) == KeyState::Active);
         let active = active.ok_or_else(|| Error::internal("no active signing key"))?;
-        let signer = Arc::new(Signer(self.unwrap_key(active)?));
+        let signer = Arc::new(self.unwrap_key(active)?);
         *self.signer.write().unwrap_or_else(PoisonError::into_inner) = Some(signer);
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use access::token::{self, Claims, ISSUER, LEEWAY};
-use access::{Kind, Principal, Rejection, Revocation, Role, SigningKey};
+use access::token::{self, Claims, LEEWAY};
+use access::{Kind, Principal, Rejection, Revocation, Role};
 use chrono::{DateTime, Duration, Utc};
 use db::Tx;
 use proto::auth as pb;
@@ -29,9 +29,6 @@ fn invalid_field(request: &pb::ValidateTokenRequest) -> Option<(&'static str, &'
     let known = pb::Consistency::try_from(request.consistency).is_ok();
     (!known).then_some(("consistency", "must be a value of the enum"))
 }
-
-/// The active signing key.
-pub struct Signer(pub SigningKey);
 
 impl State {
     /// Signs a user's token and returns it with its lifetime in seconds. Only `issue_session` may
@@ -60,7 +57,7 @@ impl State {
     }
 
     fn sign(&self, claims: &Claims) -> Result<(String, i32)> {
-        let token = token::sign(&self.signer()?.0, token::ACCESS, claims);
+        let token = token::sign(&*self.signer()?, token::ACCESS, claims);
         let expires_in = i32::try_from(claims.exp - claims.iat).unwrap_or(i32::MAX);
         Ok((token, expires_in))
     }
@@ -70,23 +67,7 @@ impl State {
         // Up to a tenth shorter, so that tokens issued together do not expire together.
         let [jitter] = secret::random::<1>();
         let lifetime = seconds - seconds * i64::from(jitter) / 2560;
-        Claims {
-            iss: ISSUER.to_owned(),
-            aud: ISSUER.to_owned(),
-            sub: id,
-            client_id: name.to_owned(),
-            kind: "service".to_owned(),
-            sid: None,
-            iat: now,
-            exp: now + lifetime,
-            nbf: None,
-            auth_time: now,
-            jti: self.clock.new_id(),
-            roles: Vec::new(),
-            scope: String::new(),
-            epoch: 0,
-            amr: Vec::new(),
-        }
+        Claims::new("service", id, name, self.clock.new_id(), now, lifetime)
     }
 
     /// Validates a token and the further conditions of the request.

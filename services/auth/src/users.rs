@@ -4,15 +4,15 @@ use access::{Caller, Role};
 use db::{Read, Tx};
 use proto::auth as pb;
 use proto::event::SessionEndReason;
-use rpc::{Violations, status};
+use rpc::Violations;
 use service::{Idempotent, Page, check_request_id};
 use uuid::Uuid;
 
 use crate::audit::{self, Entry};
 use crate::config::Registration;
-use crate::error::{Error, Result, checked};
+use crate::error::{Error, Result};
 use crate::user::{ProfileMask, User, check_profile, global_roles};
-use crate::{State, email, events, password, secret, store, username};
+use crate::{Auth, State, email, events, password, secret, store, username};
 
 /// Maximum length of a user reference, in bytes.
 const MAX_REFERENCE: usize = 64;
@@ -83,7 +83,7 @@ impl State {
         let min = self.config.password_min_length;
         let password = password::check_new(&request.password, min, &context);
         let password = password.map_err(|what| violations.add("password", what)).ok();
-        checked(violations)?;
+        violations.into_result()?;
         password.ok_or_else(|| Error::field("password", "is not usable"))
     }
 
@@ -187,7 +187,7 @@ impl State {
         let plain = prefix.len() <= username::MAX && !prefix.contains('\0');
         let mut violations = Violations::default();
         violations.check(plain, "username_prefix", "must have at most 32 characters");
-        checked(violations)?;
+        violations.into_result()?;
         let (size, token) = (request.page_size, &request.page_token);
         let page: Page<'_, String> =
             Page::open(&self.pages, "ListUsers", &[prefix.as_bytes()], size, token)?;
@@ -227,7 +227,7 @@ impl State {
         let country = text(mask.country, &wanted.country);
         let address = text(mask.email, &wanted.email);
         check_profile(&mut violations, "user.", &display_name, &country, &address);
-        checked(violations)?;
+        violations.into_result()?;
         let id = self.find_user(&self.db, caller, "user.user_id", reference).await?.id;
         let wanted = &wanted;
         let changing = self.db.transact(|mut tx| async move {
@@ -285,7 +285,7 @@ impl State {
         let mut violations = Violations::default();
         let valid = reason.chars().count() <= MAX_REASON && !reason.contains('\0');
         violations.check(valid, "reason", "must have at most 1,000 characters");
-        checked(violations)?;
+        violations.into_result()?;
         let id = self.find_user(&self.db, caller, "user_id", reference).await?.id;
         let changing = self.db.transact(|mut tx| async move {
             self.set_suspended_in(&mut tx, caller, id, suspension).await
@@ -327,27 +327,6 @@ impl State {
         Ok(user.to_proto(&roles, true))
     }
 
-    /// See [`crate::Auth::ensure_admin`].
-    pub async fn ensure_admin(
-        &self,
-        mut keep: impl FnMut(&FirstAdmin) -> std::io::Result<()>,
-    ) -> Result<Option<FirstAdmin>> {
-        if store::bindings::others_with(&self.db, Role::Admin.name(), Uuid::nil()).await? > 0 {
-            return Ok(None);
-        }
-        let password = secret::new_code();
-        let hash = self.hasher.hash(password.clone()).await?;
-        let mut tx = self.db.begin().await?;
-        self.lock_admins(&mut tx).await?;
-        if store::bindings::others_with(&mut tx, Role::Admin.name(), Uuid::nil()).await? > 0 {
-            return Ok(None);
-        }
-        let admin = self.insert_admin(&mut tx, password, hash).await?;
-        keep(&admin).map_err(|error| Error::internal(error))?;
-        tx.commit().await?;
-        Ok(Some(admin))
-    }
-
     async fn insert_admin(
         &self,
         tx: &mut Tx,
@@ -386,10 +365,7 @@ impl State {
         field: &str,
         reference: &str,
     ) -> Result<User> {
-        if reference.is_empty() {
-            return Err(Error::field(field, "must be an id, a username or me"));
-        }
-        if reference.len() > MAX_REFERENCE {
+        if reference.is_empty() || reference.len() > MAX_REFERENCE {
             return Err(Error::field(field, "must be an id, a username or me"));
         }
         let found = if reference == "me" {
@@ -407,6 +383,30 @@ impl State {
     pub async fn roles_of(&self, read: impl Read<'_>, id: Uuid) -> Result<Vec<Role>> {
         let bound = store::bindings::global_roles(read, &[id]).await?;
         Ok(global_roles(bound.iter().map(|(_, role)| role.as_str())))
+    }
+}
+
+impl Auth {
+    /// Creates an administrator with a random password if there is no active one. Calls `keep` with
+    /// it before the commit: if `keep` fails, no administrator is created.
+    pub async fn ensure_admin(
+        &self,
+        mut keep: impl FnMut(&FirstAdmin) -> std::io::Result<()>,
+    ) -> Result<Option<FirstAdmin>> {
+        if store::bindings::others_with(&self.0.db, Role::Admin.name(), Uuid::nil()).await? > 0 {
+            return Ok(None);
+        }
+        let password = secret::new_code();
+        let hash = self.0.hasher.hash(password.clone()).await?;
+        let mut tx = self.0.db.begin().await?;
+        self.0.lock_admins(&mut tx).await?;
+        if store::bindings::others_with(&mut tx, Role::Admin.name(), Uuid::nil()).await? > 0 {
+            return Ok(None);
+        }
+        let admin = self.0.insert_admin(&mut tx, password, hash).await?;
+        keep(&admin).map_err(|error| Error::internal(error))?;
+        tx.commit().await?;
+        Ok(Some(admin))
     }
 }
 
@@ -443,5 +443,5 @@ pub fn audit_event(
 
 /// Parses an id; INVALID_ARGUMENT for the field if it is not a UUID.
 pub fn parse_id(field: &str, text: &str) -> Result<Uuid> {
-    ids::parse(text).ok_or_else(|| status::invalid_argument(field, "must be an id (UUID)").into())
+    ids::parse(text).ok_or_else(|| Error::field(field, "must be an id (UUID)"))
 }

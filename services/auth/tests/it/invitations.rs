@@ -24,8 +24,8 @@ async fn list(
     Ok(world.invitations().list_invitations(bearer(token, request)).await?.into_inner())
 }
 
-#[tokio::test]
-async fn a_retry_gets_the_same_code() {
+#[test]
+fn a_retry_gets_the_same_code() {
     each(|world| async move {
         let admin = world.admin().await;
         let request = pb::CreateInvitationRequest {
@@ -44,12 +44,11 @@ async fn a_retry_gets_the_same_code() {
         )
         .await;
         assert_ne!(second.unwrap().code, first.code);
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn invitations_are_paged_and_deleted() {
+#[test]
+fn invitations_are_paged_and_deleted() {
     each(|world| async move {
         let admin = world.admin().await;
         assert!(list(&world, &admin, 0, "").await.unwrap().invitations.is_empty());
@@ -71,12 +70,11 @@ async fn invitations_are_paged_and_deleted() {
         assert_refused(delete(id).await, Code::NotFound, "INVITATION_NOT_FOUND");
         assert_invalid(delete("x").await, &["invitation_id"]);
         assert_eq!(list(&world, &admin, 0, "").await.unwrap().invitations.len(), 2);
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn invalid_invitations_are_refused() {
+#[test]
+fn invalid_invitations_are_refused() {
     each(|world| async move {
         let admin = world.admin().await;
         let past = prost_types::Timestamp { seconds: 1, nanos: 0 };
@@ -91,6 +89,5 @@ async fn invalid_invitations_are_refused() {
             let all = ["note", "request_id", "use_count", "expire_time"];
             assert_invalid(create(&world, &admin, request).await, &all);
         }
-    })
-    .await;
+    });
 }

@@ -22,23 +22,20 @@ async fn published(world: &World) -> Vec<String> {
 
 /// Restarts the service on the same database.
 async fn restart(world: World) -> World {
-    let (auth, channel) = open(&Config::default(), &world.db, &world.clock).await;
+    let (auth, channel) = open(&world.db, &world.clock).await;
     world.with(auth, channel)
 }
 
-#[tokio::test]
-async fn key_rotation_keeps_sessions_valid() {
+#[test]
+fn key_rotation_keeps_sessions_valid() {
     each(|world| async move {
         world.user("ada").await;
         let first = published(&world).await;
         world.clock.advance(DAY * 29);
         let world = restart(world).await;
         let both = published(&world).await;
-        assert_eq!(
-            (both.len(), &both[0]),
-            (2, &first[0]),
-            "the next key is published before it signs"
-        );
+        // The next key is published before it signs.
+        assert_eq!((both.len(), &both[0]), (2, &first[0]));
         let before = world.log_in("ada").await;
         world.clock.advance(DAY);
         let mut world = restart(world).await;
@@ -51,16 +48,15 @@ async fn key_rotation_keeps_sessions_valid() {
         world.clock.advance(DAY);
         let world = restart(world).await;
         assert_eq!(published(&world).await, both[1..], "the old key is deleted");
-    })
-    .await;
+    });
 }
 
 fn header(token: &str) -> &str {
     token.split_once('.').unwrap().0
 }
 
-#[tokio::test]
-async fn tokens_of_a_revoked_key_are_refused() {
+#[test]
+fn tokens_of_a_revoked_key_are_refused() {
     each(|world| async move {
         let token = world.player("ada").await;
         world.db.script("UPDATE signing_keys SET state = 'revoked'").await;
@@ -69,12 +65,11 @@ async fn tokens_of_a_revoked_key_are_refused() {
         assert_eq!(world.validate(&token).await, Err(pb::Rejection::Malformed));
         let token = world.log_in("ada").await.access_token;
         assert!(world.validate(&token).await.is_ok());
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn signing_keys_require_the_root_secret() {
+#[test]
+fn signing_keys_require_the_root_secret() {
     each(|world| async move {
         let cache = Cache::memory(world.clock.clone());
         let root_secret = RootSecret::from_bytes([8; 32]);
@@ -82,12 +77,11 @@ async fn signing_keys_require_the_root_secret() {
         let opened = Auth::open(Config::default(), context).await;
         let error = opened.err().expect("a refusal").to_string();
         assert!(error.contains("root secret"), "{error}");
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn an_assertion_is_accepted_once() {
+#[test]
+fn an_assertion_is_accepted_once() {
     each(|world| async move {
         let key = SigningKey::generate();
         world.auth.ensure_service("judge", &key.public()).await.unwrap();
@@ -113,12 +107,11 @@ async fn an_assertion_is_accepted_once() {
         assert!(exchange(assertion("judge", 3)).await.is_ok());
         world.clock.advance(Duration::from_secs(91));
         denied(exchange(assertion("judge", 4)).await);
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn a_new_service_key_replaces_the_old_one() {
+#[test]
+fn a_new_service_key_replaces_the_old_one() {
     each(|world| async move {
         // Borrow the whole world, because dropping it drops its database.
         let world = &world;
@@ -132,6 +125,5 @@ async fn a_new_service_key_replaces_the_old_one() {
         assert!(credentials(new).token().await.is_ok());
         let refused_key = credentials(SigningKey::from_seed(seed)).token().await;
         assert_refused(refused_key, Code::Unauthenticated, "INVALID_ASSERTION");
-    })
-    .await;
+    });
 }

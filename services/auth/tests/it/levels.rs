@@ -1,29 +1,21 @@
 //! Every RPC enforces its access rule before it validates the request.
 
-use access::testing::bearer;
 use access::{Policy, Role};
 use bytes::Bytes;
-use http::uri::PathAndQuery;
 use proto::agon::options::v1::Level;
 use rpc::status;
-use tonic::{Code, Request, Status};
+use tonic::{Code, Status};
 
+use crate::garbage::send;
 use crate::world::{World, each};
 
 /// Calls any RPC with an empty request.
 async fn call(world: &World, path: &str, token: Option<&str>) -> Result<(), Status> {
-    let mut client = tonic::client::Grpc::new(world.channel.clone());
-    client.ready().await.map_err(|_| Status::unavailable("not ready"))?;
-    let request = match token {
-        Some(token) => bearer(token, Bytes::new()),
-        None => Request::new(Bytes::new()),
-    };
-    let path: PathAndQuery = path.parse().unwrap();
-    client.unary(request, path, crate::garbage::Raw).await.map(drop)
+    send(world, path, token, Bytes::new()).await
 }
 
-#[tokio::test]
-async fn every_rpc_enforces_its_level() {
+#[test]
+fn every_rpc_enforces_its_level() {
     each(|world| async move {
         world.player("ada").await;
         let admin = world.admin().await;
@@ -61,6 +53,5 @@ async fn every_rpc_enforces_its_level() {
             }
         }
         assert!(count >= 25, "{count}");
-    })
-    .await;
+    });
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use auth::Config;
 use proto::auth as pb;
 use rpc::status;
 use tonic::{Code, Status};
 
-use crate::world::{PASSWORD, World, assert_refused, each, each_with, registration};
+use crate::world::{PASSWORD, World, assert_refused, config, each, each_with, registration};
 
 const WRONG: &str = "wrong horse battery staple";
 
@@ -15,8 +16,8 @@ async fn log_in(world: &World, address: &str, name: &str, password: &str) -> Res
     world.sessions().create_session(world.from(address, request)).await.map(drop)
 }
 
-#[tokio::test]
-async fn repeated_failures_have_to_wait() {
+#[test]
+fn repeated_failures_have_to_wait() {
     each(|world| async move {
         world.user("ada").await;
         for name in ["ada", "nobody"] {
@@ -32,70 +33,58 @@ async fn repeated_failures_have_to_wait() {
         assert!(log_in(&world, "192.0.2.2", "ada", PASSWORD).await.is_ok(), "another network");
         world.clock.advance(Duration::from_secs(30));
         assert!(log_in(&world, "192.0.2.1", "ada", PASSWORD).await.is_ok());
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn failures_are_limited_by_address() {
-    each_with(
-        |config| config.failures_per_minute = 3,
-        |world| async move {
-            world.user("ada").await;
-            for n in 0..3 {
-                assert!(log_in(&world, "192.0.2.1", &format!("guess{n}"), WRONG).await.is_err());
-            }
-            let refusal = log_in(&world, "192.0.2.1", "ada", PASSWORD).await;
-            assert_refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
-            let request = pb::RefreshSessionRequest { refresh_token: "agnr_x".into() };
-            let refusal = world.sessions().refresh_session(world.from("192.0.2.1", request)).await;
-            assert_refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
-            let request = pb::CompletePasswordResetRequest {
-                code: "x".into(),
-                new_password: PASSWORD.into(),
-            };
-            let request = world.from("192.0.2.1", request);
-            let refusal = world.credentials().complete_password_reset(request).await;
-            assert_refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
-            assert!(log_in(&world, "192.0.2.2", "ada", PASSWORD).await.is_ok());
-            world.clock.advance(Duration::from_secs(60));
-            assert!(log_in(&world, "192.0.2.1", "ada", PASSWORD).await.is_ok());
-        },
-    )
-    .await;
+#[test]
+fn failures_are_limited_by_address() {
+    each_with(Config { failures_per_minute: 3, ..config() }, |world| async move {
+        world.user("ada").await;
+        for n in 0..3 {
+            assert!(log_in(&world, "192.0.2.1", &format!("guess{n}"), WRONG).await.is_err());
+        }
+        let refusal = log_in(&world, "192.0.2.1", "ada", PASSWORD).await;
+        assert_refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
+        let request = pb::RefreshSessionRequest { refresh_token: "agnr_x".into() };
+        let refusal = world.sessions().refresh_session(world.from("192.0.2.1", request)).await;
+        assert_refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
+        let request =
+            pb::CompletePasswordResetRequest { code: "x".into(), new_password: PASSWORD.into() };
+        let request = world.from("192.0.2.1", request);
+        let refusal = world.credentials().complete_password_reset(request).await;
+        assert_refused(refusal, Code::ResourceExhausted, "TOO_MANY_ATTEMPTS");
+        assert!(log_in(&world, "192.0.2.2", "ada", PASSWORD).await.is_ok());
+        world.clock.advance(Duration::from_secs(60));
+        assert!(log_in(&world, "192.0.2.1", "ada", PASSWORD).await.is_ok());
+    });
 }
 
-#[tokio::test]
-async fn registrations_are_limited_by_address() {
-    each_with(
-        |config| {
-            config.registrations_per_hour = 2;
-            config.trusted_networks = vec!["198.51.100.0/24".into()];
-        },
-        |world| async move {
-            let register = |address: &str, n: usize| {
-                let request = world.from(address, registration(&format!("user{n}")));
-                async { world.users().register_user(request).await }
-            };
-            assert!(register("192.0.2.1", 1).await.is_ok());
-            assert!(register("192.0.2.1", 2).await.is_ok());
-            assert_refused(
-                register("192.0.2.1", 3).await,
-                Code::ResourceExhausted,
-                "TOO_MANY_ATTEMPTS",
-            );
-            assert!(register("192.0.2.2", 3).await.is_ok());
-            for n in 4..8 {
-                assert!(register("198.51.100.9", n).await.is_ok(), "a trusted network");
-                assert!(register("127.0.0.1", n + 10).await.is_ok(), "loopback");
-            }
-        },
-    )
-    .await;
+#[test]
+fn registrations_are_limited_by_address() {
+    let trusted_networks = vec!["198.51.100.0/24".into()];
+    let config = Config { registrations_per_hour: 2, trusted_networks, ..config() };
+    each_with(config, |world| async move {
+        let register = |address: &str, n: usize| {
+            let request = world.from(address, registration(&format!("user{n}")));
+            async { world.users().register_user(request).await }
+        };
+        assert!(register("192.0.2.1", 1).await.is_ok());
+        assert!(register("192.0.2.1", 2).await.is_ok());
+        assert_refused(
+            register("192.0.2.1", 3).await,
+            Code::ResourceExhausted,
+            "TOO_MANY_ATTEMPTS",
+        );
+        assert!(register("192.0.2.2", 3).await.is_ok());
+        for n in 4..8 {
+            assert!(register("198.51.100.9", n).await.is_ok(), "a trusted network");
+            assert!(register("127.0.0.1", n + 10).await.is_ok(), "loopback");
+        }
+    });
 }
 
-#[tokio::test]
-async fn sessions_store_client_and_address() {
+#[test]
+fn sessions_store_client_and_address() {
     each(|world| async move {
         world.user("ada").await;
         let request =
@@ -109,6 +98,5 @@ async fn sessions_store_client_and_address() {
         let request = world.from("192.0.2.8", request);
         let next = world.sessions().refresh_session(request).await.unwrap().into_inner();
         assert_eq!(next.session.unwrap().address, "192.0.2.8");
-    })
-    .await;
+    });
 }

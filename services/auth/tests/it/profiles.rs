@@ -23,35 +23,30 @@ fn me() -> pb::User {
     pb::User { user_id: "me".into(), ..Default::default() }
 }
 
-#[tokio::test]
-async fn only_masked_fields_change() {
+#[test]
+fn only_masked_fields_change() {
     each(|world| async move {
         let token = world.player("ada").await;
         let wanted = pb::User { display_name: "Ada".into(), country: "GB".into(), ..me() };
         let user = update(&world, &token, wanted.clone(), &["country"]).await.unwrap();
         assert_eq!((user.display_name.as_str(), user.country.as_str()), ("", "GB"));
-        let user = update(&world, &token, pb::User { display_name: "Ada".into(), ..me() }, &[])
-            .await
-            .unwrap();
+        let named = pb::User { display_name: "Ada".into(), ..me() };
+        let user = update(&world, &token, named, &[]).await.unwrap();
         assert_eq!((user.display_name.as_str(), user.country.as_str()), ("Ada", "GB"));
         let user = update(&world, &token, me(), &["*"]).await.unwrap();
         assert_eq!((user.display_name.as_str(), user.country.as_str()), ("", ""));
         let stale = pb::User { etag: "1".into(), ..wanted };
-        assert_refused(
-            update(&world, &token, stale.clone(), &[]).await,
-            Code::Aborted,
-            "ETAG_MISMATCH",
-        );
+        let refusal = update(&world, &token, stale.clone(), &[]).await;
+        assert_refused(refusal, Code::Aborted, "ETAG_MISMATCH");
         let fresh = pb::User { etag: user.etag, ..stale };
         let changed = update(&world, &token, fresh.clone(), &[]).await.unwrap();
         assert_ne!(changed.etag, fresh.etag);
         assert!(world.validate(&token).await.is_ok(), "a profile change keeps tokens valid");
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn an_email_change_revokes_tokens_and_changes_the_sign_in() {
+#[test]
+fn an_email_change_revokes_tokens_and_changes_the_sign_in() {
     each(|world| async move {
         world.user("ada").await;
         let made = world.log_in("ada").await;
@@ -63,12 +58,11 @@ async fn an_email_change_revokes_tokens_and_changes_the_sign_in() {
         update(&world, &token, me(), &["email"]).await.unwrap();
         let gone = world.try_log_in("ada@example.org", crate::world::PASSWORD).await;
         assert_refused(gone, Code::Unauthenticated, "INVALID_CREDENTIALS");
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn updating_other_users_requires_permission() {
+#[test]
+fn updating_other_users_requires_permission() {
     each(|world| async move {
         let (admin, eve) = (world.admin().await, world.player("eve").await);
         let ada = world.user("ada").await;
@@ -80,17 +74,13 @@ async fn updating_other_users_requires_permission() {
         let wanted = pb::User { user_id: "ada".into(), country: "NZ".into(), ..me() };
         assert_eq!(update(&world, &admin, wanted, &[]).await.unwrap().country, "NZ");
         let wanted = pb::User { user_id: "nobody".into(), ..me() };
-        assert_refused(
-            update(&world, &admin, wanted, &["*"]).await,
-            Code::NotFound,
-            "USER_NOT_FOUND",
-        );
-    })
-    .await;
+        let refusal = update(&world, &admin, wanted, &["*"]).await;
+        assert_refused(refusal, Code::NotFound, "USER_NOT_FOUND");
+    });
 }
 
-#[tokio::test]
-async fn invalid_fields_are_reported() {
+#[test]
+fn invalid_fields_are_reported() {
     each(|world| async move {
         let token = world.player("ada").await;
         let wanted = pb::User {
@@ -101,10 +91,8 @@ async fn invalid_fields_are_reported() {
         };
         let all = ["user.display_name", "user.country", "user.email"];
         assert_invalid(update(&world, &token, wanted.clone(), &["*"]).await, &all);
-        assert_invalid(
-            update(&world, &token, wanted.clone(), &["country"]).await,
-            &["user.country"],
-        );
+        let refusal = update(&world, &token, wanted.clone(), &["country"]).await;
+        assert_invalid(refusal, &["user.country"]);
         for path in ["username", "roles", "user.country", "", &"x".repeat(10_000)] {
             assert_invalid(update(&world, &token, wanted.clone(), &[path]).await, &["update_mask"]);
         }
@@ -113,12 +101,11 @@ async fn invalid_fields_are_reported() {
         let nothing = pb::UpdateUserRequest::default();
         let refusal = world.users().update_user(bearer(&token, nothing)).await;
         assert_invalid(refusal, &["user.user_id"]);
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn user_references_are_resolved() {
+#[test]
+fn user_references_are_resolved() {
     each(|world| async move {
         let get = |user_id: &str| {
             let request = pb::GetUserRequest { user_id: user_id.into() };
@@ -132,12 +119,11 @@ async fn user_references_are_resolved() {
         assert_refused(get("me").await, Code::Unauthenticated, "TOKEN_MISSING");
         let request = bearer(&world.service, pb::GetUserRequest { user_id: "me".into() });
         assert_refused(world.users().get_user(request).await, Code::PermissionDenied, "USER_ONLY");
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn users_are_filtered_and_paged() {
+#[test]
+fn users_are_filtered_and_paged() {
     each(|world| async move {
         for name in ["grace", "Ada", "adele", "eve"] {
             world.user(name).await;
@@ -158,8 +144,8 @@ async fn users_are_filtered_and_paged() {
         assert_eq!(first.users[2].roles, ["admin", "player"]);
         let second = list(3, &first.next_page_token, "").await.unwrap();
         assert_eq!(
-            (names(&second), second.next_page_token.as_str()),
-            (vec!["eve".into(), "grace".into()], "")
+            (names(&second).join(" ").as_str(), &*second.next_page_token),
+            ("eve grace", "")
         );
         assert_eq!(names(&list(0, "", "AD").await.unwrap()), ["Ada", "adele", "admin"]);
         assert!(list(0, "", "zz").await.unwrap().users.is_empty());
@@ -168,6 +154,5 @@ async fn users_are_filtered_and_paged() {
         assert_invalid(list(-1, "", "").await, &["page_size"]);
         assert_invalid(list(0, "", &"a".repeat(33)).await, &["username_prefix"]);
         assert_invalid(list(0, "", "\0").await, &["username_prefix"]);
-    })
-    .await;
+    });
 }

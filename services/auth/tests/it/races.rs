@@ -5,54 +5,41 @@ use futures_util::future::join_all;
 use proto::auth as pb;
 use rpc::status;
 
-use crate::world::{World, each, registration};
+use crate::world::{PASSWORD, World, each, registration};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn concurrent_registrations_of_a_name_have_one_winner() {
+#[test]
+fn concurrent_registrations_of_a_name_have_one_winner() {
     each(|world| async move {
-        let calls = (0..6).map(|n| {
-            let mut users = world.users();
-            let name = if n % 2 == 0 { "ada" } else { "ADA" };
-            async move { users.register_user(registration(name)).await }
-        });
+        let calls =
+            (0..6).map(|n| world.register(registration(if n % 2 == 0 { "ada" } else { "ADA" })));
         let answers = join_all(calls).await;
-        let won = answers.iter().filter(|answer| answer.is_ok()).count();
-        assert_eq!(won, 1);
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
         for status in answers.into_iter().filter_map(Result::err) {
             assert_eq!(status::reason(&status).as_deref(), Some("USERNAME_TAKEN"), "{status:?}");
         }
-    })
-    .await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn concurrent_retries_create_one_account() {
+#[test]
+fn concurrent_retries_create_one_account() {
     each(|world| async move {
         let request = pb::RegisterUserRequest { request_id: "1".into(), ..registration("ada") };
-        let calls = (0..4).map(|_| {
-            let (mut users, request) = (world.users(), request.clone());
-            async move { users.register_user(request).await.map(|answer| answer.into_inner()) }
-        });
+        let calls = (0..4).map(|_| world.register(request.clone()));
         let answers: Vec<_> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
         assert!(answers.windows(2).all(|pair| pair[0] == pair[1]));
-    })
-    .await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn concurrent_claims_of_an_email_have_one_winner() {
+#[test]
+fn concurrent_claims_of_an_email_have_one_winner() {
     each(|world| async move {
         let calls = (0..4).map(|n| {
-            let mut users = world.users();
-            let name = format!("user{n}");
-            let email = "ada@example.org".into();
-            let request = pb::RegisterUserRequest { email, ..registration(&name) };
-            async move { users.register_user(request).await }
+            let (name, email) = (format!("user{n}"), "ada@example.org".into());
+            world.register(pb::RegisterUserRequest { email, ..registration(&name) })
         });
         assert!(join_all(calls).await.iter().all(Result::is_ok));
         world.log_in("ada@example.org").await;
-    })
-    .await;
+    });
 }
 
 async fn admins(world: &World, token: &str) -> Vec<pb::RoleBinding> {
@@ -61,8 +48,8 @@ async fn admins(world: &World, token: &str) -> Vec<pb::RoleBinding> {
     page.into_inner().role_bindings
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn concurrent_removals_leave_one_administrator() {
+#[test]
+fn concurrent_removals_leave_one_administrator() {
     each(|world| async move {
         let admin = world.admin().await;
         world.user("ada").await;
@@ -80,50 +67,38 @@ async fn concurrent_removals_leave_one_administrator() {
         });
         let left = join_all(calls).await.iter().filter(|answer| answer.is_ok()).count();
         assert_eq!(left, 1);
-    })
-    .await;
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn concurrent_removal_and_suspension_leave_one_administrator() {
+#[test]
+fn concurrent_removal_and_suspension_leave_one_administrator() {
     each(|world| async move {
         let admin = world.admin().await;
         world.user("ada").await;
         world.bind(&admin, "ada", "admin").await.unwrap();
-        let binding = admins(&world, &admin).await;
-        let of_ada = binding.iter().find(|one| one.resource.is_empty() && !one.user_id.is_empty());
-        let other = binding.iter().find(|one| Some(*one) != of_ada).unwrap();
-        let suspended = of_ada.unwrap().user_id.clone();
-        let request =
-            pb::DeleteRoleBindingRequest { role_binding_id: other.role_binding_id.clone() };
+        let both = admins(&world, &admin).await;
+        let role_binding_id = both[1].role_binding_id.clone();
+        let request = bearer(&admin, pb::DeleteRoleBindingRequest { role_binding_id });
         let mut access = world.access();
-        let (left, out) = futures_util::join!(
-            access.delete_role_binding(bearer(&admin, request)),
-            world.suspend(&admin, &suspended),
+        let (removed, suspended) = futures_util::join!(
+            access.delete_role_binding(request),
+            world.suspend(&admin, &both[0].user_id),
         );
-        assert!(left.is_err() || out.is_err(), "one administrator must be left");
-    })
-    .await;
+        assert!(removed.is_err() || suspended.is_err(), "one administrator must be left");
+    });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn concurrent_log_in_and_suspension_leave_no_valid_token() {
+#[test]
+fn concurrent_log_in_and_suspension_leave_no_valid_token() {
     each(|world| async move {
         let admin = world.admin().await;
         world.user("ada").await;
-        let mut sessions = world.sessions();
-        let request = || pb::CreateSessionRequest {
-            identifier: "ada".into(),
-            password: crate::world::PASSWORD.into(),
-        };
         let (made, suspended) =
-            futures_util::join!(sessions.create_session(request()), world.suspend(&admin, "ada"),);
+            futures_util::join!(world.try_log_in("ada", PASSWORD), world.suspend(&admin, "ada"));
         suspended.unwrap();
         if let Ok(made) = made {
-            let made = made.into_inner();
             assert!(world.validate(&made.access_token).await.is_err());
             assert!(world.refresh(&made.refresh_token).await.is_err());
         }
-    })
-    .await;
+    });
 }

@@ -1,16 +1,16 @@
 //! Registration.
 
 use access::testing::bearer;
-use auth::Registration;
+use auth::{Config, Registration};
 use proto::auth as pb;
 use tonic::Code;
 
 use crate::world::{
-    PASSWORD, World, assert_invalid, assert_refused, each, each_with, registration,
+    PASSWORD, World, assert_invalid, assert_refused, config, each, each_with, registration,
 };
 
-#[tokio::test]
-async fn a_new_user_can_be_found_and_can_log_in() {
+#[test]
+fn a_new_user_can_be_found_and_can_log_in() {
     each(|world| async move {
         let request = pb::RegisterUserRequest {
             display_name: "Ada Lovelace".into(),
@@ -18,7 +18,7 @@ async fn a_new_user_can_be_found_and_can_log_in() {
             email: "Ada@analytical.example".into(),
             ..registration("Ada")
         };
-        let user = world.users().register_user(request).await.unwrap().into_inner().user.unwrap();
+        let user = world.register(request).await.unwrap();
         assert_eq!((user.username.as_str(), user.country.as_str()), ("Ada", "GB"));
         assert_eq!(user.roles, ["player"]);
         assert_eq!(user.state(), pb::UserState::Active);
@@ -31,24 +31,22 @@ async fn a_new_user_can_be_found_and_can_log_in() {
         for identifier in ["Ada", "ada", "ada@ANALYTICAL.example", " ada "] {
             assert!(world.try_log_in(identifier, PASSWORD).await.is_ok(), "{identifier}");
         }
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn usernames_are_unique_regardless_of_case() {
+#[test]
+fn usernames_are_unique_regardless_of_case() {
     each(|world| async move {
         world.user("ada").await;
         for name in ["ada", "ADA", "Ada"] {
-            let again = world.users().register_user(registration(name)).await;
+            let again = world.register(registration(name)).await;
             assert_refused(again, Code::AlreadyExists, "USERNAME_TAKEN");
         }
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn all_invalid_fields_are_reported() {
+#[test]
+fn all_invalid_fields_are_reported() {
     each(|world| async move {
         let request = pb::RegisterUserRequest {
             username: "me".into(),
@@ -59,45 +57,30 @@ async fn all_invalid_fields_are_reported() {
             invitation_code: "x".repeat(65),
             request_id: "x".repeat(129),
         };
-        let all = [
-            "username",
-            "display_name",
-            "country",
-            "email",
-            "request_id",
-            "invitation_code",
-            "password",
-        ];
-        assert_invalid(world.users().register_user(request).await, &all);
-        let check = |request| async { world.users().register_user(request).await };
-        assert_invalid(check(registration("")).await, &["username"]);
-        assert_invalid(check(registration("admin")).await, &["username"]);
-        assert_invalid(
-            check(registration("a192f0c123457abc8def0123456789ab")).await,
-            &["username"],
-        );
-        assert_invalid(check(registration("nul\0name")).await, &["username"]);
-        for password in
-            ["", "fourteen chars", "adaadaadaadaada1", "password1234567", &"é".repeat(9999)]
-        {
-            let request =
-                pb::RegisterUserRequest { password: password.into(), ..registration("ada") };
-            assert_invalid(check(request).await, &["password"]);
+        let profile = ["username", "display_name", "country", "email"];
+        let all = [&profile[..], &["request_id", "invitation_code", "password"]].concat();
+        assert_invalid(world.register(request).await, &all);
+        for name in ["", "admin", "a192f0c123457abc8def0123456789ab", "nul\0name"] {
+            assert_invalid(world.register(registration(name)).await, &["username"]);
         }
-    })
-    .await;
+        let long = "é".repeat(9999);
+        for password in ["", "fourteen chars", "adaadaadaadaada1", "password1234567", &long] {
+            let password = password.into();
+            let request = pb::RegisterUserRequest { password, ..registration("ada") };
+            assert_invalid(world.register(request).await, &["password"]);
+        }
+    });
 }
 
-#[tokio::test]
-async fn a_taken_email_is_not_revealed() {
+#[test]
+fn a_taken_email_is_not_revealed() {
     each(|world| async move {
         let with = |name: &str| pb::RegisterUserRequest {
             email: "ada@example.org".into(),
             ..registration(name)
         };
-        let first = world.users().register_user(with("ada")).await.unwrap().into_inner();
-        let second = world.users().register_user(with("eve")).await.unwrap().into_inner();
-        assert_eq!(first.user.unwrap().email, second.user.as_ref().unwrap().email);
+        let first = world.register(with("ada")).await.unwrap();
+        assert_eq!(first.email, world.register(with("eve")).await.unwrap().email);
         let token = world.log_in("eve").await.access_token;
         let me = pb::GetUserRequest { user_id: "me".into() };
         let me = world.users().get_user(bearer(&token, me)).await.unwrap().into_inner();
@@ -106,47 +89,39 @@ async fn a_taken_email_is_not_revealed() {
         let session = world.log_in("ada@example.org").await.session.unwrap();
         let ada = world.log_in("ada").await.session.unwrap();
         assert_eq!(session.user_id, ada.user_id);
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn a_retry_gets_the_same_response() {
+#[test]
+fn a_retry_gets_the_same_response() {
     each(|world| async move {
         let request = pb::RegisterUserRequest {
             request_id: "try-1".into(),
             email: "ada@example.org".into(),
             ..registration("ada")
         };
-        let register = |request| async { world.users().register_user(request).await };
-        let first = register(request.clone()).await.unwrap().into_inner();
-        let again = register(request.clone()).await.unwrap().into_inner();
-        assert_eq!(first, again);
+        let first = world.register(request.clone()).await.unwrap();
+        assert_eq!(world.register(request.clone()).await.unwrap(), first);
         // Guessing the request id reveals nothing.
         let other = pb::RegisterUserRequest {
             password: "another battery, another staple".into(),
             ..request.clone()
         };
-        assert_refused(register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
+        assert_refused(world.register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
         let other = pb::RegisterUserRequest { country: "NZ".into(), ..request.clone() };
-        assert_refused(register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
+        assert_refused(world.register(other).await, Code::AlreadyExists, "USERNAME_TAKEN");
         // Request ids are scoped by username.
         let other = pb::RegisterUserRequest { username: "grace".into(), ..request };
-        assert!(register(other).await.is_ok());
-    })
-    .await;
+        assert!(world.register(other).await.is_ok());
+    });
 }
 
-#[tokio::test]
-async fn closed_registration_is_refused() {
-    each_with(
-        |config| config.registration = Registration::Closed,
-        |world| async move {
-            let refusal = world.users().register_user(registration("ada")).await;
-            assert_refused(refusal, Code::PermissionDenied, "REGISTRATION_CLOSED");
-        },
-    )
-    .await;
+#[test]
+fn closed_registration_is_refused() {
+    each_with(Config { registration: Registration::Closed, ..config() }, |world| async move {
+        let refusal = world.register(registration("ada")).await;
+        assert_refused(refusal, Code::PermissionDenied, "REGISTRATION_CLOSED");
+    });
 }
 
 async fn invite(world: &World, uses: i32) -> String {
@@ -155,37 +130,28 @@ async fn invite(world: &World, uses: i32) -> String {
     world.invitations().create_invitation(request).await.unwrap().into_inner().code
 }
 
-#[tokio::test]
-async fn invitations_are_limited_by_uses_and_expiry() {
-    each_with(
-        |config| config.registration = Registration::Invite,
-        |world| async move {
-            let with = |name: &str, code: &str| pb::RegisterUserRequest {
-                invitation_code: code.into(),
-                ..registration(name)
-            };
-            let register = |request| async { world.users().register_user(request).await };
-            let denied = Code::PermissionDenied;
-            assert_refused(register(with("ada", "")).await, denied, "INVITATION_REQUIRED");
-            assert_refused(register(with("ada", "MADE-UP")).await, denied, "INVITATION_INVALID");
-            let code = invite(&world, 2).await;
-            assert!(register(with("ada", &code.to_lowercase())).await.is_ok());
-            assert_refused(
-                register(with("ada", &code)).await,
-                Code::AlreadyExists,
-                "USERNAME_TAKEN",
-            );
-            let retried =
-                pb::RegisterUserRequest { request_id: "1".into(), ..with("grace", &code) };
-            assert!(register(retried.clone()).await.is_ok());
-            assert_refused(register(with("eve", &code)).await, denied, "INVITATION_INVALID");
-            assert!(register(retried).await.is_ok(), "a retry does not count as a use");
-            let late = pb::RegisterUserRequest { request_id: "2".into(), ..with("eve", &code) };
-            assert_refused(register(late).await, denied, "INVITATION_INVALID");
-            let code = invite(&world, 1).await;
-            world.clock.advance(std::time::Duration::from_secs(8 * 24 * 3600));
-            assert_refused(register(with("eve", &code)).await, denied, "INVITATION_INVALID");
-        },
-    )
-    .await;
+#[test]
+fn invitations_are_limited_by_uses_and_expiry() {
+    each_with(Config { registration: Registration::Invite, ..config() }, |world| async move {
+        let with = |name: &str, code: &str| pb::RegisterUserRequest {
+            invitation_code: code.into(),
+            ..registration(name)
+        };
+        let denied = Code::PermissionDenied;
+        assert_refused(world.register(with("ada", "")).await, denied, "INVITATION_REQUIRED");
+        assert_refused(world.register(with("ada", "MADE-UP")).await, denied, "INVITATION_INVALID");
+        let code = invite(&world, 2).await;
+        assert!(world.register(with("ada", &code.to_lowercase())).await.is_ok());
+        let taken = world.register(with("ada", &code)).await;
+        assert_refused(taken, Code::AlreadyExists, "USERNAME_TAKEN");
+        let retried = pb::RegisterUserRequest { request_id: "1".into(), ..with("grace", &code) };
+        assert!(world.register(retried.clone()).await.is_ok());
+        assert_refused(world.register(with("eve", &code)).await, denied, "INVITATION_INVALID");
+        assert!(world.register(retried).await.is_ok(), "a retry does not count as a use");
+        let late = pb::RegisterUserRequest { request_id: "2".into(), ..with("eve", &code) };
+        assert_refused(world.register(late).await, denied, "INVITATION_INVALID");
+        let code = invite(&world, 1).await;
+        world.clock.advance(std::time::Duration::from_secs(8 * 24 * 3600));
+        assert_refused(world.register(with("eve", &code)).await, denied, "INVITATION_INVALID");
+    });
 }

@@ -3,22 +3,27 @@
 use access::testing::bearer;
 use proto::auth as pb;
 use rpc::status;
-use tonic::Code;
+use tonic::{Code, Status};
 
-use crate::world::{PASSWORD, World, assert_invalid, assert_refused, each};
+use crate::world::{PASSWORD, World, assert_invalid, assert_refused, each, open};
 
-async fn list(world: &World, token: &str, size: i32, page: &str) -> pb::ListSessionsResponse {
-    let request = pb::ListSessionsRequest { page_size: size, page_token: page.into() };
-    world.sessions().list_sessions(bearer(token, request)).await.unwrap().into_inner()
+async fn list(
+    world: &World,
+    token: &str,
+    page_size: i32,
+    page_token: &str,
+) -> Result<pb::ListSessionsResponse, Status> {
+    let request = pb::ListSessionsRequest { page_size, page_token: page_token.into() };
+    Ok(world.sessions().list_sessions(bearer(token, request)).await?.into_inner())
 }
 
-async fn log_out(world: &World, token: &str, id: &str) -> Result<(), tonic::Status> {
+async fn log_out(world: &World, token: &str, id: &str) -> Result<(), Status> {
     let request = pb::DeleteSessionRequest { session_id: id.into() };
     world.sessions().delete_session(bearer(token, request)).await.map(drop)
 }
 
-#[tokio::test]
-async fn a_new_session_and_its_token() {
+#[test]
+fn a_new_session_and_its_token() {
     each(|world| async move {
         let user = world.user("ada").await;
         let made = world.log_in("ada").await;
@@ -33,12 +38,11 @@ async fn a_new_session_and_its_token() {
         assert_eq!(principal.roles, ["player"]);
         assert_eq!(principal.authentication_methods, ["pwd"]);
         assert_eq!(principal.auth_epoch, 1);
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn unknown_users_and_wrong_passwords_are_indistinguishable() {
+#[test]
+fn unknown_users_and_wrong_passwords_are_indistinguishable() {
     each(|world| async move {
         world.user("ada").await;
         let mut answers = Vec::new();
@@ -61,12 +65,11 @@ async fn unknown_users_and_wrong_passwords_are_indistinguishable() {
         assert_invalid(world.try_log_in("", "").await, &["identifier", "password"]);
         assert_invalid(world.try_log_in(&"a".repeat(255), PASSWORD).await, &["identifier"]);
         assert_invalid(world.try_log_in("a\0b", PASSWORD).await, &["identifier"]);
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn log_out_takes_effect_immediately() {
+#[test]
+fn log_out_takes_effect_immediately() {
     each(|world| async move {
         world.user("ada").await;
         let (one, two) = (world.log_in("ada").await, world.log_in("ada").await);
@@ -78,12 +81,11 @@ async fn log_out_takes_effect_immediately() {
         assert_refused(again, Code::Unauthenticated, "TOKEN_REVOKED");
         let refreshed = world.refresh(&one.refresh_token).await;
         assert_refused(refreshed, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn a_session_can_end_another_one() {
+#[test]
+fn a_session_can_end_another_one() {
     each(|world| async move {
         world.user("ada").await;
         let (one, two) = (world.log_in("ada").await, world.log_in("ada").await);
@@ -93,12 +95,11 @@ async fn a_session_can_end_another_one() {
         let gone = log_out(&world, &one.access_token, &id).await;
         assert_refused(gone, Code::NotFound, "SESSION_NOT_FOUND");
         assert_invalid(log_out(&world, &one.access_token, "x").await, &["session_id"]);
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn sessions_of_other_users_are_not_found() {
+#[test]
+fn sessions_of_other_users_are_not_found() {
     each(|world| async move {
         let eve = world.player("eve").await;
         world.user("ada").await;
@@ -109,13 +110,12 @@ async fn sessions_of_other_users_are_not_found() {
         let seen = world.sessions().get_session(bearer(&eve, request)).await;
         assert_refused(seen, Code::NotFound, "SESSION_NOT_FOUND");
         assert!(world.validate(&ada.access_token).await.is_ok());
-        assert_eq!(list(&world, &eve, 0, "").await.sessions.len(), 1);
-    })
-    .await;
+        assert_eq!(list(&world, &eve, 0, "").await.unwrap().sessions.len(), 1);
+    });
 }
 
-#[tokio::test]
-async fn log_out_everywhere_can_keep_the_current_session() {
+#[test]
+fn log_out_everywhere_can_keep_the_current_session() {
     each(|world| async move {
         world.user("ada").await;
         let here = world.log_in("ada").await;
@@ -132,46 +132,35 @@ async fn log_out_everywhere_can_keep_the_current_session() {
         assert_eq!(world.validate(&here.access_token).await, Err(pb::Rejection::Revoked));
         assert!(world.refresh(&here.refresh_token).await.is_err());
         assert!(world.validate(&world.log_in("ada").await.access_token).await.is_ok());
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn sessions_are_paged() {
+#[test]
+fn sessions_are_paged() {
     each(|world| async move {
         let token = world.player("ada").await;
         for _ in 0..4 {
             world.log_in("ada").await;
         }
-        let first = list(&world, &token, 3, "").await;
+        let first = list(&world, &token, 3, "").await.unwrap();
         assert_eq!(first.sessions.len(), 3);
-        let second = list(&world, &token, 3, &first.next_page_token).await;
+        let second = list(&world, &token, 3, &first.next_page_token).await.unwrap();
         assert_eq!((second.sessions.len(), second.next_page_token.as_str()), (2, ""));
         let all = first.sessions.iter().chain(&second.sessions);
         let ids: Vec<&str> = all.map(|session| session.session_id.as_str()).collect();
         assert!(ids.windows(2).all(|pair| pair[0] > pair[1]), "newest first");
         assert!(second.sessions[1].current);
         let eve = world.player("eve").await;
-        for (token, page_size, page_token) in [
-            (&eve, 3, first.next_page_token.clone()),
-            (&token, 3, format!("{}x", first.next_page_token)),
-            (&token, 3, "garbage".into()),
-        ] {
-            let request = pb::ListSessionsRequest { page_size, page_token };
-            let refusal = world.sessions().list_sessions(bearer(token, request)).await;
-            assert_invalid(refusal, &["page_token"]);
+        let next = first.next_page_token.as_str();
+        for (token, page) in [(&eve, next), (&token, &format!("{next}x")), (&token, "garbage")] {
+            assert_invalid(list(&world, token, 3, page).await, &["page_token"]);
         }
-        let request = pb::ListSessionsRequest { page_size: -1, ..Default::default() };
-        assert_invalid(
-            world.sessions().list_sessions(bearer(&token, request)).await,
-            &["page_size"],
-        );
-    })
-    .await;
+        assert_invalid(list(&world, &token, -1, "").await, &["page_size"]);
+    });
 }
 
-#[tokio::test]
-async fn suspension_is_revealed_only_with_the_right_password() {
+#[test]
+fn suspension_is_revealed_only_with_the_right_password() {
     each(|world| async move {
         let (admin, token) = (world.admin().await, world.player("ada").await);
         let refresh = world.log_in("ada").await.refresh_token;
@@ -182,37 +171,27 @@ async fn suspension_is_revealed_only_with_the_right_password() {
         assert_refused(wrong, Code::Unauthenticated, "INVALID_CREDENTIALS");
         let right = world.try_log_in("ada", PASSWORD).await;
         assert_refused(right, Code::PermissionDenied, "USER_SUSPENDED");
-        assert_refused(
-            world.refresh(&refresh).await,
-            Code::Unauthenticated,
-            "INVALID_REFRESH_TOKEN",
-        );
-        let request = pb::ReinstateUserRequest { user_id: "ada".into() };
-        world.users().reinstate_user(bearer(&admin, request)).await.unwrap();
-        assert_eq!(
-            world.validate(&token).await,
-            Err(pb::Rejection::Revoked),
-            "reinstating does not restore tokens"
-        );
+        let refreshed = world.refresh(&refresh).await;
+        assert_refused(refreshed, Code::Unauthenticated, "INVALID_REFRESH_TOKEN");
+        world.reinstate(&admin, "ada").await;
+        // Reinstating does not restore tokens.
+        assert_eq!(world.validate(&token).await, Err(pb::Rejection::Revoked));
         assert!(world.refresh(&refresh).await.is_err());
         assert!(world.validate(&world.log_in("ada").await.access_token).await.is_ok());
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn sessions_and_revocations_survive_a_restart() {
+#[test]
+fn sessions_and_revocations_survive_a_restart() {
     each(|world| async move {
         world.user("ada").await;
         let (live, dead) = (world.log_in("ada").await, world.log_in("ada").await);
         log_out(&world, &dead.access_token, "current").await.unwrap();
         let again = world.db.reopen().await;
-        let config = auth::Config::default();
-        let (auth, channel) = crate::world::open(&config, &again, &world.clock).await;
+        let (auth, channel) = open(&again, &world.clock).await;
         let world = world.with(auth, channel);
         assert!(world.validate(&live.access_token).await.is_ok());
         assert_eq!(world.validate(&dead.access_token).await, Err(pb::Rejection::Revoked));
         assert!(world.refresh(&live.refresh_token).await.is_ok());
-    })
-    .await;
+    });
 }

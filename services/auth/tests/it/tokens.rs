@@ -5,12 +5,11 @@ use std::time::Duration;
 use access::testing::{Issuer, bearer};
 use proto::auth as pb;
 use service::Service as _;
-use tonic::Code;
 
-use crate::world::{assert_invalid, assert_refused, each, read};
+use crate::world::{assert_invalid, each, open, read};
 
-#[tokio::test]
-async fn each_rejection_reason() {
+#[test]
+fn each_rejection_reason() {
     each(|world| async move {
         let token = world.player("ada").await;
         let malformed = Err(pb::Rejection::Malformed);
@@ -40,12 +39,11 @@ async fn each_rejection_reason() {
         // The caller's own token, a service token, is still valid.
         assert_eq!(world.validate(&token).await, Err(pb::Rejection::Expired));
         assert_eq!(world.validate(&token).await, Err(pb::Rejection::Expired));
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn authoritative_validation_reads_the_database() {
+#[test]
+fn authoritative_validation_reads_the_database() {
     each(|world| async move {
         world.user("ada").await;
         let made = world.log_in("ada").await;
@@ -63,24 +61,22 @@ async fn authoritative_validation_reads_the_database() {
         assert_eq!(world.validate_as(ask.clone()).await, Err(pb::Rejection::Revoked));
         world.db.script("UPDATE users SET suspended_at = created_at").await;
         assert_eq!(world.validate_as(ask).await, Err(pb::Rejection::Suspended));
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn revocations_by_another_process_are_loaded() {
+#[test]
+fn revocations_by_another_process_are_loaded() {
     each(|world| async move {
         world.user("ada").await;
         let made = world.log_in("ada").await;
         let again = world.db.reopen().await;
-        let config = auth::Config::default();
-        let (auth, channel) = crate::world::open(&config, &again, &world.clock).await;
+        let (auth, channel) = open(&again, &world.clock).await;
         let tasks = runtime::Tasks::default();
         auth.start(&tasks, &bus::Bus::embedded(Vec::new()).unwrap()).unwrap();
         let other = world.with(auth, channel);
         assert!(other.validate(&made.access_token).await.is_ok());
         let first = other.db.clone();
-        let (_, here) = crate::world::open(&config, &first, &other.clock).await;
+        let (_, here) = open(&first, &other.clock).await;
         let request = pb::DeleteSessionRequest { session_id: "current".into() };
         let mut sessions = proto::auth::session_service_client::SessionServiceClient::new(here);
         sessions.delete_session(bearer(&made.access_token, request)).await.unwrap();
@@ -92,12 +88,11 @@ async fn revocations_by_another_process_are_loaded() {
         }
         tasks.shutdown().begin();
         assert!(tasks.finish(Duration::from_secs(10)).await.is_empty());
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn batches_are_validated_in_order() {
+#[test]
+fn batches_are_validated_in_order() {
     each(|world| async move {
         let token = world.player("ada").await;
         let one =
@@ -117,30 +112,11 @@ async fn batches_are_validated_in_order() {
         assert_invalid(refusal, &["requests[1].max_auth_age_seconds"]);
         let refusal = world.tokens().validate_token(bearer(&world.service, negative)).await;
         assert_invalid(refusal, &["max_auth_age_seconds"]);
-    })
-    .await;
+    });
 }
 
-#[tokio::test]
-async fn only_services_may_validate_tokens() {
-    each(|world| async move {
-        let (player, admin) = (world.player("ada").await, world.admin().await);
-        let ask = pb::ValidateTokenRequest { token: player.clone(), ..Default::default() };
-        let anonymous = world.tokens().validate_token(ask.clone()).await;
-        assert_refused(anonymous, Code::Unauthenticated, "TOKEN_MISSING");
-        for token in [&player, &admin] {
-            let refusal = world.tokens().validate_token(bearer(token, ask.clone())).await;
-            assert_refused(refusal, Code::PermissionDenied, "SERVICE_ONLY");
-            let request = pb::BatchValidateTokensRequest { requests: vec![ask.clone()] };
-            let refusal = world.tokens().batch_validate_tokens(bearer(token, request)).await;
-            assert_refused(refusal, Code::PermissionDenied, "SERVICE_ONLY");
-        }
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn published_keys_verify_tokens() {
+#[test]
+fn published_keys_verify_tokens() {
     each(|world| async move {
         let request = pb::GetJsonWebKeySetRequest {};
         let keys = world.tokens().get_json_web_key_set(request).await.unwrap().into_inner().keys;
@@ -151,6 +127,5 @@ async fn published_keys_verify_tokens() {
         let set = access::KeySet::new([key]);
         let token = world.player("ada").await;
         assert!(set.verify(&token, world.clock.now()).is_ok(), "verifiable with the published key");
-    })
-    .await;
+    });
 }

@@ -16,7 +16,7 @@ use proto::auth::token_service_client::TokenServiceClient;
 use proto::auth::user_service_client::UserServiceClient;
 use rpc::Channel;
 use service::testing::{self, Setup};
-use tonic::{Request, Response, Status};
+use tonic::{Request, Status};
 
 pub use service::testing::{assert_invalid, assert_refused};
 
@@ -43,25 +43,20 @@ impl Deref for World {
     }
 }
 
-/// Runs a test on every kind of database.
-pub async fn each<F, Fut>(test: F)
-where
-    F: Fn(World) -> Fut,
-    Fut: Future<Output = ()>,
-{
-    each_with(|_| {}, test).await;
+/// The configuration of [`each`].
+pub fn config() -> Config {
+    Config { reply_floor_milliseconds: 0, ..Config::default() }
 }
 
-/// Like [`each`], with a changed configuration.
-pub async fn each_with<F, Fut>(adjust: impl Fn(&mut Config), test: F)
-where
-    F: Fn(World) -> Fut,
-    Fut: Future<Output = ()>,
-{
-    let mut config = Config { reply_floor_milliseconds: 0, ..Config::default() };
-    adjust(&mut config);
+/// Runs a test on every kind of database.
+pub fn each<Fut: Future<Output = ()>>(test: impl Fn(World) -> Fut) {
+    each_with(config(), test);
+}
+
+pub fn each_with<Fut: Future<Output = ()>>(config: Config, test: impl Fn(World) -> Fut) {
     let clock = Clock::manual(Clock::system().now());
-    setup(&config, &clock).each(async |base| test(World::new(base).await).await).await;
+    let run = setup(&config, &clock).each(async |base| test(World::new(base).await).await);
+    tokio::runtime::Runtime::new().unwrap().block_on(run);
 }
 
 /// Auth verifies tokens itself.
@@ -70,9 +65,9 @@ fn setup(config: &Config, clock: &Clock) -> Setup<Auth> {
     setup.idle().layer(|auth: &Auth, _| Layer::new(Policy::of_agon(), auth.verifier()))
 }
 
-/// Another instance of the service.
-pub async fn open(config: &Config, db: &TestDb, clock: &Clock) -> (Auth, Channel) {
-    let running = setup(config, clock).run(db).await;
+/// Another instance of the service on a database.
+pub async fn open(db: &TestDb, clock: &Clock) -> (Auth, Channel) {
+    let running = setup(&Config::default(), clock).run(db).await;
     (running.service.clone(), running.channel.clone())
 }
 
@@ -132,23 +127,25 @@ impl World {
 
     /// Registers a user.
     pub async fn user(&self, name: &str) -> pb::User {
-        let request = registration(name);
-        let user = self.users().register_user(request).await.unwrap().into_inner().user;
-        user.expect("a user")
+        self.register(registration(name)).await.unwrap()
+    }
+
+    pub async fn register(&self, request: pb::RegisterUserRequest) -> Result<pb::User, Status> {
+        Ok(self.users().register_user(request).await?.into_inner().user.expect("a user"))
     }
 
     pub async fn log_in(&self, name: &str) -> pb::CreateSessionResponse {
-        self.try_log_in(name, PASSWORD).await.unwrap().into_inner()
+        self.try_log_in(name, PASSWORD).await.unwrap()
     }
 
     pub async fn try_log_in(
         &self,
         identifier: &str,
         password: &str,
-    ) -> Result<Response<pb::CreateSessionResponse>, Status> {
+    ) -> Result<pb::CreateSessionResponse, Status> {
         let request =
             pb::CreateSessionRequest { identifier: identifier.into(), password: password.into() };
-        self.sessions().create_session(request).await
+        Ok(self.sessions().create_session(request).await?.into_inner())
     }
 
     /// Registers a user and returns an access token.
@@ -159,8 +156,7 @@ impl World {
 
     /// An access token of the administrator.
     pub async fn admin(&self) -> String {
-        let session = self.try_log_in("admin", &self.admin_password).await.unwrap();
-        session.into_inner().access_token
+        self.try_log_in("admin", &self.admin_password).await.unwrap().access_token
     }
 
     pub async fn bind(
@@ -187,6 +183,11 @@ impl World {
         let request = pb::SuspendUserRequest { user_id: user_id.into(), reason: "spam".into() };
         let done = self.users().suspend_user(bearer(token, request)).await?;
         Ok(done.into_inner().user.expect("a user"))
+    }
+
+    pub async fn reinstate(&self, token: &str, user_id: &str) {
+        let request = pb::ReinstateUserRequest { user_id: user_id.into() };
+        self.users().reinstate_user(bearer(token, request)).await.unwrap();
     }
 
     /// The result of ValidateToken.
