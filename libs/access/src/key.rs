@@ -39,7 +39,6 @@ impl SigningKey {
         Self::from_seed(seed)
     }
 
-    /// The key with this seed.
     pub fn from_seed(seed: [u8; 32]) -> Self {
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).expect("any 32 bytes are a seed");
         let der = pair.to_pkcs8v1().expect("an Ed25519 key has a PKCS#8 form");
@@ -90,7 +89,6 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// A public key.
 #[derive(Clone, Debug)]
 pub struct PublicKey {
     bytes: [u8; 32],
@@ -99,7 +97,6 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// The key with these 32 bytes.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, KeyError> {
         // Every key is made here. The explicit choice still holds if another crate enables a second
         // backend of `jsonwebtoken`; an error only means that a provider is installed already.

@@ -10,7 +10,6 @@ pub enum Kind {
     /// A call without a credential.
     Anonymous,
     User,
-    /// A service account.
     Service,
 }
 

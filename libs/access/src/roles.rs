@@ -101,7 +101,6 @@ impl Role {
         }
     }
 
-    /// The permissions, sorted.
     pub fn permissions(self) -> &'static [&'static str] {
         match self {
             Self::Player => PLAYER,

@@ -36,14 +36,12 @@ impl Issuer {
         self.sign(&Claims { sid: session, roles: names, ..self.claims("user", id, name) })
     }
 
-    /// A token of a service.
     pub fn service(&self, name: &str) -> String {
         // The longest lifetime: a fixed credential must outlive its test.
         let exp = self.clock.now().timestamp() + token::MAX_LIFETIME;
         self.sign(&Claims { exp, ..self.claims("service", self.clock.new_id(), name) })
     }
 
-    /// A fixed credential with a service's token.
     pub fn credentials(&self, name: &str) -> Credentials {
         Credentials::fixed(&self.service(name))
     }

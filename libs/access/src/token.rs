@@ -40,7 +40,6 @@ pub enum Rejection {
     /// Not a valid token of this installation; also one that is not valid yet.
     Malformed,
     WrongAudience,
-    /// Its user is suspended.
     Suspended,
 }
 
@@ -234,7 +233,6 @@ impl KeySet {
         Self { keys: keys.into_iter().map(with_header).collect(), validation: validation(ISSUER) }
     }
 
-    /// The public keys.
     pub fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.keys.iter().map(|(_, key)| key)
     }

@@ -90,7 +90,6 @@ impl Verifier {
         self.0.cache.clear();
     }
 
-    /// The accepted keys.
     pub fn keys(&self) -> Arc<KeySet> {
         self.0.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -44,9 +44,7 @@ impl Local {
 /// id and the deadline of the current [`crate::Context`].
 #[derive(Clone)]
 pub enum Channel {
-    /// Services of this process.
     Local(Local),
-    /// Services of other processes.
     Remote(Remote),
     /// A channel for each proto package.
     Routed(Routes),

@@ -26,17 +26,14 @@ pub fn current() -> Option<Context> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
-/// The id of the current request.
 pub fn request_id() -> Option<Arc<str>> {
     CURRENT.try_with(|context| context.request_id.clone()).ok()
 }
 
-/// The deadline of the current request.
 pub fn deadline() -> Option<Instant> {
     CURRENT.try_with(|context| context.deadline).ok().flatten()
 }
 
-/// See the module's documentation.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// Identifies the request in every log line and in the response.
@@ -101,7 +98,6 @@ impl Context {
         }
     }
 
-    /// Runs `work` in this context and its span.
     pub async fn scope<F: Future>(self, work: F) -> F::Output {
         let (trace, span) = (self.trace.clone(), self.span.clone());
         CURRENT.scope(self, work.instrument(span).with_context(trace)).await

@@ -45,7 +45,6 @@ pub use trace::traceparent;
 /// `OUT_OF_RANGE` before they are read.
 pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
-/// Metadata keys.
 pub mod metadata {
     /// The caller's own credential: `Bearer <token>`.
     pub const AUTHORIZATION: &str = "authorization";

@@ -132,12 +132,10 @@ impl Remote {
     }
 }
 
-/// A failed attempt.
 enum Failure {
     /// All circuits are open.
     Open(Arc<str>, Duration),
     Failed(Cause, String),
-    /// The server's UNAVAILABLE response.
     Unavailable(Response<Body>),
 }
 

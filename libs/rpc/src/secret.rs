@@ -17,7 +17,6 @@ pub struct RootSecret([u8; 32]);
 pub struct SecretError;
 
 impl RootSecret {
-    /// Generates a secret from the system's random source.
     pub fn generate() -> Self {
         let mut bytes = [0; 32];
         rand::fill(&mut bytes).expect("the system has a random source");

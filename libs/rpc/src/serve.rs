@@ -24,7 +24,6 @@ use crate::tls::ServerTls;
 /// Drop clients that send no bytes, or do not finish the TLS handshake, within this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Limits of a listener.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// Open connections; further ones wait in the kernel's backlog.

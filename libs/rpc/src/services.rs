@@ -16,12 +16,10 @@ pub struct Services {
 }
 
 impl Services {
-    /// An empty set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a generated server.
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "builder method")]
     pub fn add<S>(mut self, service: S) -> Self
@@ -39,7 +37,6 @@ impl Services {
         self
     }
 
-    /// Adds all services of another set.
     #[must_use]
     pub fn merge(mut self, mut other: Self) -> Self {
         self.names.append(&mut other.names);
@@ -54,7 +51,6 @@ impl Services {
         self
     }
 
-    /// The full names of the services.
     pub fn names(&self) -> &[&'static str] {
         &self.names
     }

@@ -11,7 +11,6 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 /// The `ErrorInfo` domain of Agon's errors.
 pub const DOMAIN: &str = "agon";
 
-/// The reason of errors with field violations.
 pub const INVALID_FIELD: &str = "INVALID_FIELD";
 
 /// An error with a machine-readable reason (`UPPER_SNAKE`).

@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use layers::Tree;
 
-/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     Default,
@@ -48,7 +47,6 @@ pub enum Error {
     Value { origin: Source, key: String, reason: String },
 }
 
-/// The sources to read.
 #[derive(Debug, Default)]
 pub struct Sources {
     /// A file that must exist.
@@ -83,7 +81,6 @@ pub struct Loaded<T> {
 }
 
 impl<T> Loaded<T> {
-    /// The source of the value of `key`.
     pub fn source(&self, key: &str) -> Option<&Source> {
         self.entries.iter().find(|entry| entry.key == key).map(|entry| &entry.source)
     }

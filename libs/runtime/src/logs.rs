@@ -9,18 +9,17 @@ use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::field::{MakeVisitor as _, RecordFields, VisitOutput as _};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, dynamic_filter_fn};
 use tracing_subscriber::fmt::format::{DefaultFields, JsonFields, Writer};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::layer::Filter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::filter::{FilterExt as _, LevelFilter, dynamic_filter_fn};
-use tracing_subscriber::layer::Filter;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::telemetry::{self, Telemetry};
 
-/// The format of log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {

@@ -23,7 +23,6 @@ pub struct Metrics {
     exemplars: exemplars::Store,
 }
 
-/// A rendered exposition.
 pub struct Exposition {
     pub content_type: &'static str,
     pub text: String,

@@ -14,13 +14,11 @@ use crate::shutdown::Shutdown;
 /// The update interval of the components' metrics.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The state of a component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", content = "message", rename_all = "snake_case")]
 pub enum State {
     /// Not ready yet; the process is unready.
     Starting,
-    /// Available.
     Ready,
     /// Unavailable for the reason given; the process is still ready.
     Degraded(String),

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 pub struct Shutdown(CancellationToken);
 
 impl Shutdown {
-    /// A signal that has not begun.
     pub fn new() -> Self {
         Self::default()
     }

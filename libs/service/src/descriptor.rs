@@ -9,7 +9,6 @@ pub struct Descriptor {
     /// Role, database schema or file, service account, section of the configuration, and proto package
     /// (`agon.<name>.v1`).
     pub name: &'static str,
-    /// The service's tables.
     pub migrations: Migrations,
     /// Topics that this service produces; each topic has one producer.
     pub publishes: &'static [Topic],

@@ -46,7 +46,6 @@ pub trait Service: Clone + Send + Sync + Sized + 'static {
         context: Context,
     ) -> impl Future<Output = Result<Self, OpenError>> + Send;
 
-    /// Its gRPC services.
     fn routes(&self) -> Services;
 
     /// Starts its consumers and periodic work as tasks of the process.

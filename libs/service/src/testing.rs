@@ -60,7 +60,6 @@ impl<S: Service> Default for Setup<S> {
 }
 
 impl<S: Service> Setup<S> {
-    /// The defaults, with this configuration.
     pub fn new(config: S::Config) -> Self {
         Self { config, ..Self::default() }
     }
@@ -201,7 +200,6 @@ impl<S: Service> Setup<S> {
 pub struct World<S: Service> {
     /// What it was made of; [`World::restart`] and [`World::another`] use it again.
     pub setup: Setup<S>,
-    /// The service's database.
     pub db: TestDb,
     /// The databases of the services whose topics are consumed, by service.
     pub logs: BTreeMap<&'static str, TestDb>,

@@ -20,7 +20,6 @@ use crate::Error;
 pub trait Watched: Send + 'static {
     /// What the client sees.
     type View: Clone + PartialEq + Send;
-    /// The service's error.
     type Error: From<Error> + Send;
 
     /// Reads the durable state. `live` is true when this is the regular refresh and messages have arrived since the last
@@ -40,7 +39,6 @@ pub trait Watched: Send + 'static {
     fn is_final(view: &Self::View) -> bool;
 }
 
-/// A stream of views.
 pub type Views<W> =
     Pin<Box<dyn Stream<Item = Result<<W as Watched>::View, <W as Watched>::Error>> + Send>>;
 

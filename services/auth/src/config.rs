@@ -35,7 +35,6 @@ pub struct Config {
     pub refresh_grace_seconds: i64,
     /// Days after which the signing key is rotated.
     pub signing_key_days: i64,
-    /// Registrations per network and hour.
     pub registrations_per_hour: u32,
     /// Failed sign-ins per address and minute.
     pub failures_per_minute: u32,

@@ -142,7 +142,6 @@ impl Auth {
 }
 
 impl State {
-    /// The active signing key.
     fn signer(&self) -> Result<Arc<SigningKey>> {
         let signer = self.signer.read().unwrap_or_else(PoisonError::into_inner).clone();
         signer.ok_or_else(|| Error::internal("no active signing key"))

@@ -35,7 +35,6 @@ impl Tally {
         full.then(|| over - now)
     }
 
-    /// Counts an attempt.
     pub fn count(&mut self, rule: &Rule, now: DateTime<Utc>) {
         // With a backoff, the window starts after the block: otherwise a long block would reset the
         // count.

@@ -44,7 +44,6 @@ struct Entry {
     rule: Rule,
 }
 
-/// A counted attempt.
 #[must_use]
 pub struct Attempt {
     limits: Limits,

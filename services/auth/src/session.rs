@@ -27,7 +27,6 @@ db::record! {
         pub previous_hash: Option<Vec<u8>>,
         /// The current refresh token, sealed under its predecessor.
         pub sealed_token: Option<Vec<u8>>,
-        /// Time of the sign-in.
         pub created_at: DateTime<Utc>,
         /// Time of the last rotation of the refresh token.
         pub refreshed_at: DateTime<Utc>,

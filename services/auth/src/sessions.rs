@@ -255,7 +255,6 @@ impl State {
         Ok(())
     }
 
-    /// A session of the caller.
     pub async fn get_session(&self, caller: &Caller, reference: &str) -> Result<pb::Session> {
         let user = caller.user()?;
         let id = session_id(caller, reference)?;
@@ -280,7 +279,6 @@ impl State {
         Ok(pb::ListSessionsResponse { sessions: sessions.collect(), next_page_token: next })
     }
 
-    /// Ends a session of the caller.
     pub async fn log_out(&self, caller: &Caller, reference: &str) -> Result<()> {
         let user_id = caller.user()?.id;
         let id = session_id(caller, reference)?;

@@ -13,7 +13,6 @@ db::record! {
         pub kid: String,
         /// 32 bytes.
         pub public_key: Vec<u8>,
-        /// The wrapped seed.
         pub wrapped_key: Vec<u8>,
         /// Name of a [`State`].
         pub state: String,
@@ -59,7 +58,6 @@ impl State {
     }
 }
 
-/// Durations of the states.
 #[derive(Clone, Copy, Debug)]
 pub struct Times {
     pub active: Duration,
@@ -81,7 +79,6 @@ pub enum Step {
     Delete(String),
 }
 
-/// The next step that is due.
 pub fn next_step(keys: &[StoredKey], times: Times, now: DateTime<Utc>) -> Option<Step> {
     let in_state = |state| keys.iter().filter(move |key| State::of(&key.state) == state);
     let kids = |state| in_state(state).map(|key| key.kid.clone()).collect::<Vec<_>>();

@@ -159,7 +159,6 @@ impl State {
         self.revoke(tx, vec![Revocation { subject: user.id, below_epoch, suspended, until }]).await
     }
 
-    /// Revokes the tokens of sessions at the commit.
     pub async fn revoke_sessions(&self, tx: &mut Tx, sessions: &[Uuid]) -> Result<()> {
         let until = self.tokens_expired_at(tx.now());
         let (below_epoch, suspended) = (i64::MAX, false);

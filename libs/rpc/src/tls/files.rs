@@ -37,11 +37,9 @@ pub enum TlsError {
 const CERTIFICATES: &str = "a PEM file that begins with -----BEGIN CERTIFICATE-----";
 const KEY: &str = "a PEM file with -----BEGIN PRIVATE KEY-----, not encrypted";
 
-/// A certificate chain and its private key.
 pub(super) type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Tls {
-    /// The certificates in `ca`.
     pub(super) fn roots(&self) -> Result<Option<RootCertStore>, TlsError> {
         let Some(path) = &self.ca else { return Ok(None) };
         let mut roots = RootCertStore::empty();

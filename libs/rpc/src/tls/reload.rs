@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use super::files::{Stamp, Tls, TlsError};
 
-/// The minimum time between two checks of the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(super) struct Reload<T> {

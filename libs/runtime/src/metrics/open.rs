@@ -3,7 +3,6 @@
 
 use super::exemplars::Store;
 
-/// The media type of OpenMetrics.
 pub(super) const MEDIA: &str = "application/openmetrics-text";
 
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -42,7 +42,6 @@ pub async fn delete(tx: &mut Tx, kid: &str) -> Result<()> {
     tx.query("DELETE FROM signing_keys WHERE kid = $1").bind(kid).execute().await.map(drop)
 }
 
-/// Inserts a service account or replaces its key.
 pub async fn put_service(tx: &mut Tx, account: &ServiceAccount) -> Result<()> {
     tx.query(
         "INSERT INTO service_accounts (id, name, public_key, created_at) VALUES ($1, $2, $3, $4)

@@ -125,7 +125,6 @@ impl World {
         credentials.token().await.unwrap()
     }
 
-    /// Registers a user.
     pub async fn user(&self, name: &str) -> pb::User {
         self.register(registration(name)).await.unwrap()
     }
@@ -154,7 +153,6 @@ impl World {
         self.log_in(name).await.access_token
     }
 
-    /// An access token of the administrator.
     pub async fn admin(&self) -> String {
         self.try_log_in("admin", &self.admin_password).await.unwrap().access_token
     }
