@@ -146,7 +146,7 @@ impl Scope {
     }
 }
 
-/// Deletes the dead letter of `event`. Returns false if there is none.
+/// Deletes the dead letter of `event`. Returns false if it does not exist.
 pub(crate) async fn delete(tx: &mut Tx, consumer: &str, event: &Received) -> db::Result<bool> {
     let deleted = tx
         .query("DELETE FROM dead_letters WHERE consumer = $1 AND topic = $2 AND log_id = $3")

@@ -126,7 +126,7 @@ struct HeadersMut<'h>(&'h mut HeaderMap);
 
 impl Injector for HeadersMut<'_> {
     fn set(&mut self, key: &str, value: String) {
-        // The propagator sets an empty `tracestate` where there is none.
+        // The propagator sets an empty `tracestate` even for an absent one.
         if let Ok(name) = HeaderName::try_from(key)
             && let Ok(value) = HeaderValue::try_from(value)
             && !value.is_empty()

@@ -188,7 +188,7 @@ impl SpanExporter for Reporting {
                 tracing::warn!(url, %error, "collector unreachable, dropping spans");
             }
             Ok(()) if was_unreachable => {
-                tracing::info!(url = self.url, "collector reachable again")
+                tracing::info!(url = self.url, "collector reachable again");
             }
             _ => {}
         }

@@ -44,7 +44,7 @@ pub struct Template {
     pub segments: Vec<Segment>,
     /// The variables, in order.
     pub variables: Vec<Variable>,
-    /// The custom verb; empty if there is none.
+    /// The custom verb; empty if absent.
     pub verb: String,
 }
 
