@@ -19,7 +19,7 @@ pub const MAX_REQUEST_ID: usize = 128;
 /// Adds a violation when `request_id` is too long or contains a NUL character.
 pub fn check_request_id(violations: &mut Violations, request_id: &str) {
     let valid = request_id.len() <= MAX_REQUEST_ID && !request_id.contains('\0');
-    violations.check(valid, "request_id", "must be any text of at most 128 bytes");
+    violations.check(valid, "request_id", "must have at most 128 bytes, and no NUL character");
 }
 
 /// A request that is applied once. With an empty request id it is applied on every arrival.

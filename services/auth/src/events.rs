@@ -3,7 +3,7 @@
 use access::{Caller, Role};
 use bus::{Event, Received, Topic, outbox};
 use db::Tx;
-use prost::{Message, Name};
+use prost::Name;
 use proto::event as pb;
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ fn project(event: &Received, viewer: &Caller) -> Option<Received> {
     (public || own || viewer.has("auth.user.suspend")).then(|| event.clone())
 }
 
-fn append(tx: &mut Tx, user: &User, message: &(impl Message + Name)) {
+fn append(tx: &mut Tx, user: &User, message: &impl Name) {
     outbox::append(tx, Event::new(&USERS, user.id, user.version, message));
 }
 

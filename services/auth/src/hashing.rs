@@ -41,7 +41,7 @@ impl Hasher {
     pub async fn hash(&self, password: String) -> Result<String> {
         self.run(move || {
             let hash = argon2().hash_password(password.as_bytes());
-            hash.map(|hash| hash.to_string()).map_err(|error| Error::internal(error))
+            hash.map(|hash| hash.to_string()).map_err(Error::internal)
         })
         .await?
     }
@@ -67,13 +67,13 @@ impl Hasher {
         let busy = |_| Error::Busy { after: Duration::from_secs(1) };
         let _queued = self.waiting.clone().try_acquire_owned().map_err(busy)?;
         let permit = self.running.clone().acquire_owned().await;
-        let permit = permit.map_err(|error| Error::internal(error))?;
+        let permit = permit.map_err(Error::internal)?;
         let done = tokio::task::spawn_blocking(move || {
             // Held until the work ends, even if the caller is cancelled.
             let _permit = permit;
             work()
         });
-        done.await.map_err(|error| Error::internal(error))
+        done.await.map_err(Error::internal)
     }
 }
 

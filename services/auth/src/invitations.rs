@@ -20,7 +20,7 @@ impl State {
     ) -> Result<pb::CreateInvitationResponse> {
         let mut violations = Violations::default();
         let plain = request.note.chars().count() <= MAX_NOTE && !request.note.contains('\0');
-        violations.check(plain, "note", "must have at most 200 characters");
+        violations.check(plain, "note", "must have at most 200 characters, and no NUL");
         check_request_id(&mut violations, &request.request_id);
         let uses = use_count(request.use_count);
         let uses = uses.map_err(|what| violations.add("use_count", what)).unwrap_or_default();

@@ -71,7 +71,7 @@ impl State {
         let accepted = stored.iter().filter(|key| state(key).is_accepted());
         let accepted = accepted.map(|key| PublicKey::from_bytes(&key.public_key));
         let accepted: Vec<PublicKey> =
-            accepted.collect::<Result<_, _>>().map_err(|error| Error::internal(error))?;
+            accepted.collect::<Result<_, _>>().map_err(Error::internal)?;
         let known = self.verifier.keys();
         // Setting keys clears the cache of verified tokens, so set them only when they differ.
         if !known.keys().map(PublicKey::kid).eq(accepted.iter().map(PublicKey::kid)) {

@@ -186,7 +186,7 @@ impl State {
         let prefix = username::key(&request.username_prefix);
         let plain = prefix.len() <= username::MAX && !prefix.contains('\0');
         let mut violations = Violations::default();
-        violations.check(plain, "username_prefix", "must have at most 32 characters");
+        violations.check(plain, "username_prefix", "must have at most 32 characters, and no NUL");
         violations.into_result()?;
         let (size, token) = (request.page_size, &request.page_token);
         let page: Page<'_, String> =
@@ -284,7 +284,7 @@ impl State {
         let reason = suspension.unwrap_or_default();
         let mut violations = Violations::default();
         let valid = reason.chars().count() <= MAX_REASON && !reason.contains('\0');
-        violations.check(valid, "reason", "must have at most 1,000 characters");
+        violations.check(valid, "reason", "must have at most 1,000 characters, and no NUL");
         violations.into_result()?;
         let id = self.find_user(&self.db, caller, "user_id", reference).await?.id;
         let changing = self.db.transact(|mut tx| async move {
@@ -404,7 +404,7 @@ impl Auth {
             return Ok(None);
         }
         let admin = self.0.insert_admin(&mut tx, password, hash).await?;
-        keep(&admin).map_err(|error| Error::internal(error))?;
+        keep(&admin).map_err(Error::internal)?;
         tx.commit().await?;
         Ok(Some(admin))
     }

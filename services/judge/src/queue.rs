@@ -176,7 +176,7 @@ impl Queue {
         let Some(crashes) = self.0.db.transact(requeue).await? else { return Ok(false) };
         measure::requeued(failure.crashed);
         let job = lease.id;
-        tracing::warn!(%job, attempt = lease.attempt, crashes, worker, message, "job requeued");
+        tracing::warn!(%job, attempt = lease.attempt, crashes, worker, error = message, "job requeued");
         self.announce_jobs();
         Ok(true)
     }
@@ -206,7 +206,7 @@ async fn give_up(tx: &mut Tx, lease: Lease, message: String, worker: &str) -> db
     if complete(tx, lease, &Outcome::judge_error(message.as_str(), worker)).await? {
         tx.after_commit(move || {
             measure::gave_up();
-            tracing::error!(job = %lease.id, message, "gave up on job");
+            tracing::error!(job = %lease.id, error = message, "gave up on job");
         });
     }
     Ok(())

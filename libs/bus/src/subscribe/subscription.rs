@@ -131,7 +131,7 @@ impl Subscription {
             if *self.closing.borrow_and_update() {
                 let text = "the server is stopping; subscribe again with the last cursor";
                 let retry_after = Duration::from_secs(1);
-                return Err(status::retry(Code::Unavailable, "STOPPING", text, retry_after));
+                return Err(status::retry(Code::Unavailable, "SHUTTING_DOWN", text, retry_after));
             }
             if let Some(response) = self.ready.pop_front() {
                 self.heartbeat_due = Instant::now() + self.heartbeat;

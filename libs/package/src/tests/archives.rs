@@ -216,7 +216,7 @@ fn overlapping_entries_count_towards_the_size_limits() {
     let end = signature(&bomb, [5, 6]);
     let (entry, mut tail) = (bomb[directory..end].to_vec(), bomb[end..].to_vec());
     bomb.truncate(directory);
-    for name in b'0'..b'9' {
+    for name in b'0'..=b'8' {
         let mut entry = entry.clone();
         entry[46] = name;
         bomb.extend_from_slice(&entry);

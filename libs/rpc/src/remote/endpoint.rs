@@ -118,13 +118,13 @@ impl Endpoint {
     fn count_open(&self, state: &mut State) {
         let open = state.circuit.is_open();
         if open != std::mem::replace(&mut state.counted_open, open) {
-            let (target, address) = (self.target.url(), self.address);
+            let (peer, address) = (self.target.url(), self.address);
             if open {
                 self.open.increment(1);
-                tracing::warn!(%target, %address, "circuit opened");
+                tracing::warn!(%peer, %address, "circuit opened");
             } else {
                 self.open.decrement(1);
-                tracing::info!(%target, %address, "circuit closed");
+                tracing::info!(%peer, %address, "circuit closed");
             }
         }
     }

@@ -163,12 +163,12 @@ impl Pool {
         let (target, address) = (&endpoint.target, endpoint.address);
         match connection::open(target, address, self.tls.as_ref(), self.connect_timeout).await {
             Ok(sender) => {
-                tracing::debug!(target = target.url(), %address, "connected");
+                tracing::debug!(peer = target.url(), %address, "connected");
                 endpoint.connected(sender);
             }
             Err(why) => {
                 if endpoint.failed(Instant::now(), &self.rules, &why) {
-                    tracing::warn!(target = target.url(), %address, error = why, "connection failed");
+                    tracing::warn!(peer = target.url(), %address, error = why, "connection failed");
                 }
                 self.known().stale = true;
             }
@@ -213,7 +213,7 @@ impl Pool {
                 }
                 // Keep the previous addresses.
                 Err(why) => {
-                    tracing::warn!(target = target.url(), error = %why, "name lookup failed");
+                    tracing::warn!(peer = target.url(), error = %why, "name lookup failed");
                     error = Some(format!("{}: {why}", target.host).into());
                     endpoints.extend(old.cloned());
                 }

@@ -160,7 +160,7 @@ pub struct Import {
     /// A directory, .zip, .tar, .tar.gz or .tgz
     pub path: PathBuf,
     /// Slug or id of the problem that gets the new version [default: the package's name]
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     pub problem: String,
     /// Publish the version after verification
     #[arg(long)]
@@ -261,7 +261,7 @@ pub struct DlqList {
     #[command(flatten)]
     pub remote: Remote,
     /// Only dead letters of this consumer
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     pub consumer: String,
     #[command(flatten)]
     pub settings: Settings,

@@ -50,7 +50,7 @@ impl Manifest {
             match files.get(name) {
                 None => found.push(format!("{name} is missing")),
                 Some(found_entry) if found_entry != entry => {
-                    found.push(format!("{name} is damaged"))
+                    found.push(format!("{name} is damaged"));
                 }
                 Some(_) => {}
             }

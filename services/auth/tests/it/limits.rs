@@ -38,7 +38,7 @@ fn repeated_failures_have_to_wait() {
 
 #[test]
 fn failures_are_limited_by_address() {
-    each_with(Config { failures_per_minute: 3, ..config() }, |world| async move {
+    each_with(&Config { failures_per_minute: 3, ..config() }, |world| async move {
         world.user("ada").await;
         for n in 0..3 {
             assert!(log_in(&world, "192.0.2.1", &format!("guess{n}"), WRONG).await.is_err());
@@ -63,7 +63,7 @@ fn failures_are_limited_by_address() {
 fn registrations_are_limited_by_address() {
     let trusted_networks = vec!["198.51.100.0/24".into()];
     let config = Config { registrations_per_hour: 2, trusted_networks, ..config() };
-    each_with(config, |world| async move {
+    each_with(&config, |world| async move {
         let register = |address: &str, n: usize| {
             let request = world.from(address, registration(&format!("user{n}")));
             async { world.users().register_user(request).await }

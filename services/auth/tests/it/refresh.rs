@@ -75,7 +75,7 @@ fn reuse_after_use_of_the_successor_ends_the_session() {
 
 #[test]
 fn any_reuse_ends_the_session_without_grace_period() {
-    each_with(Config { refresh_grace_seconds: 0, ..config() }, |world| async move {
+    each_with(&Config { refresh_grace_seconds: 0, ..config() }, |world| async move {
         let first = start(&world).await.refresh_token;
         world.refresh(&first).await.unwrap();
         refused(world.refresh(&first).await, "REFRESH_TOKEN_REUSED");

@@ -118,7 +118,7 @@ fn a_retry_gets_the_same_response() {
 
 #[test]
 fn closed_registration_is_refused() {
-    each_with(Config { registration: Registration::Closed, ..config() }, |world| async move {
+    each_with(&Config { registration: Registration::Closed, ..config() }, |world| async move {
         let refusal = world.register(registration("ada")).await;
         assert_refused(refusal, Code::PermissionDenied, "REGISTRATION_CLOSED");
     });
@@ -132,7 +132,7 @@ async fn invite(world: &World, uses: i32) -> String {
 
 #[test]
 fn invitations_are_limited_by_uses_and_expiry() {
-    each_with(Config { registration: Registration::Invite, ..config() }, |world| async move {
+    each_with(&Config { registration: Registration::Invite, ..config() }, |world| async move {
         let with = |name: &str, code: &str| pb::RegisterUserRequest {
             invitation_code: code.into(),
             ..registration(name)

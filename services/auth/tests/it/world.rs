@@ -50,12 +50,12 @@ pub fn config() -> Config {
 
 /// Runs a test on every kind of database.
 pub fn each<Fut: Future<Output = ()>>(test: impl Fn(World) -> Fut) {
-    each_with(config(), test);
+    each_with(&config(), test);
 }
 
-pub fn each_with<Fut: Future<Output = ()>>(config: Config, test: impl Fn(World) -> Fut) {
+pub fn each_with<Fut: Future<Output = ()>>(config: &Config, test: impl Fn(World) -> Fut) {
     let clock = Clock::manual(Clock::system().now());
-    let run = setup(&config, &clock).each(async |base| test(World::new(base).await).await);
+    let run = setup(config, &clock).each(async |base| test(World::new(base).await).await);
     tokio::runtime::Runtime::new().unwrap().block_on(run);
 }
 

@@ -67,7 +67,7 @@ impl ProblemService for Problems {
             &message.page_token,
         )?;
         let filter = Filter { after: page.after.clone(), limit: page.limit(), ..filter };
-        let rows = store::problems::list(&self.db, &filter).await.map_err(Error::from)?;
+        let rows = store::problems::list(&self.db, &filter).await?;
         let (problems, next_page_token) = page.close(rows, |last| (last.slug.clone(), last.id));
         let problems = problems.into_iter().map(wire::problem).collect();
         Ok(Response::new(pb::ListProblemsResponse { problems, next_page_token }))

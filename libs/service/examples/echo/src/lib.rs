@@ -27,7 +27,7 @@ pub use error::Error;
 
 /// The generated code. A real service's is in `libs/proto`.
 pub mod proto {
-    #[expect(clippy::all, clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
+    #[expect(clippy::pedantic, clippy::allow_attributes, reason = "generated code")]
     mod generated {
         include!(concat!(env!("OUT_DIR"), "/all.rs"));
     }

@@ -92,7 +92,9 @@ async fn follow(client: &Client, submission: Submission) -> Result<Submission, F
         let phase = match now.state() {
             SubmissionState::Compiling => "compiling",
             SubmissionState::Running => "running",
-            _ => "queued",
+            // Over: its result follows.
+            SubmissionState::Done | SubmissionState::Aborted => return,
+            SubmissionState::Queued | SubmissionState::Unspecified => "queued",
         };
         progress.update(phase, count(now.done_count), count(now.test_count));
     };
