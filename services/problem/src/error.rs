@@ -109,6 +109,11 @@ impl From<Error> for Status {
     }
 }
 
+/// The package as a whole is the field `content` of the request.
+fn named(file: &str) -> &str {
+    if file.is_empty() { "content" } else { file }
+}
+
 /// Every violation names a file of the package; the reason distinguishes them from fields of the request.
 fn of_package(error: package::Error) -> Status {
     use tonic_types::{ErrorDetails, StatusExt};
@@ -118,10 +123,10 @@ fn of_package(error: package::Error) -> Status {
             let errors: Vec<_> =
                 findings.iter().filter(|f| f.severity == Severity::Error).take(50).collect();
             for finding in &errors {
-                details.add_bad_request_violation(&finding.file, finding.text());
+                details.add_bad_request_violation(named(&finding.file), finding.text());
             }
             let first = errors.first().map_or_else(String::new, |finding| {
-                format!(": {}: {}", finding.file, finding.text())
+                format!(": {}: {}", named(&finding.file), finding.text())
             });
             let more = match errors.len() {
                 0 | 1 => String::new(),
