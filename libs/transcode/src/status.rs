@@ -10,7 +10,7 @@ use crate::json::write::Defaults;
 use crate::plan::Plan;
 use crate::wire;
 
-const CODES: [&str; 17] = [
+pub(crate) const CODES: [&str; 17] = [
     "OK",
     "CANCELLED",
     "UNKNOWN",

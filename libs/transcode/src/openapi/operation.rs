@@ -1,23 +1,24 @@
 //! Converts a route to an OpenAPI operation.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::comments::Comments;
+use super::path::Path;
 use super::schema::{Schemas, is_required};
 use crate::plan::{Body, Plan, Route, access_level};
 use crate::shape::{Field, Form, Kind, Label, MessageId};
-use crate::template::Segment;
 
 /// Maximum nesting of messages in dotted query parameters.
 const QUERY_DEPTH: usize = 3;
 
-/// Returns the OpenAPI path and the operation.
+/// The operation of a route at a path.
 pub(super) fn operation(
     plan: &Plan,
     comments: &Comments,
     schemas: &mut Schemas<'_>,
     route: &Route,
-) -> (String, Value) {
+    path: &Path,
+) -> Value {
     let comment = comments.get(&route.rpc).unwrap_or_default();
     let service = route.rpc.rsplit('.').nth(1).unwrap_or_default();
     let method = route.rpc.rsplit('.').next().unwrap_or_default();
@@ -31,7 +32,7 @@ pub(super) fn operation(
         "tags": [service],
         "summary": summary(comment),
         "description": comment,
-        "parameters": parameters(plan, comments, schemas, route),
+        "parameters": parameters(plan, comments, schemas, route, path),
         "responses": responses(plan, schemas, route),
     });
     if let Some(body) = request_body(plan, schemas, route) {
@@ -40,7 +41,7 @@ pub(super) fn operation(
     if access_level(&plan.pool, &route.rpc).as_deref() == Some("LEVEL_NONE") {
         operation["security"] = json!([{}, {"bearer": []}]);
     }
-    (path(route), operation)
+    operation
 }
 
 fn summary(comment: &str) -> &str {
@@ -48,52 +49,33 @@ fn summary(comment: &str) -> &str {
     comment[..end].trim_end_matches('.')
 }
 
-/// The template in OpenAPI syntax. A variable of several segments becomes its literals and one
-/// parameter per wildcard.
-fn path(route: &Route) -> String {
-    let mut path = String::new();
-    let template = &route.template;
-    for (index, segment) in template.segments.iter().enumerate() {
-        path.push('/');
-        let variable = template.variables.iter().find(|v| (v.start..v.end).contains(&index));
-        match (segment, variable) {
-            (Segment::Literal(text), _) => path.push_str(text),
-            (_, Some(variable)) => path.push_str(&format!("{{{}}}", variable.field_path.join("."))),
-            (_, None) => path.push_str(&format!("{{segment{index}}}")),
-        }
-    }
-    if !template.verb.is_empty() {
-        path.push(':');
-        path.push_str(&template.verb);
-    }
-    if path.is_empty() { "/".into() } else { path }
-}
-
 fn parameters(
     plan: &Plan,
     comments: &Comments,
     schemas: &mut Schemas<'_>,
     route: &Route,
+    path: &Path,
 ) -> Vec<Value> {
     let mut all = Vec::new();
-    for (variable, target) in route.template.variables.iter().zip(&route.variables) {
-        let comment = leaf_comment(plan, comments, route.input, &variable.field_path);
-        all.push(json!({
-            "name": target.name,
-            "in": "path",
-            "required": true,
-            "description": comment,
-            "schema": schemas.kind(target.kind),
-        }));
-    }
-    for (index, segment) in route.template.segments.iter().enumerate() {
-        let bound = route.template.variables.iter().any(|v| (v.start..v.end).contains(&index));
-        if !bound && !matches!(segment, Segment::Literal(_)) {
-            let name = format!("segment{index}");
-            all.push(
-                json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}),
-            );
+    for parameter in &path.parameters {
+        let target = parameter.variable.map(|index| &route.variables[index]);
+        let (schema, description) = match (target, parameter.variable) {
+            (Some(target), Some(index)) if parameter.is_whole => {
+                let field_path = &route.template.variables[index].field_path;
+                let comment = leaf_comment(plan, comments, route.input, field_path);
+                (schemas.kind(target.kind), comment)
+            }
+            (Some(target), _) => {
+                (json!({"type": "string"}), Some(format!("A part of `{}`.", target.name)))
+            }
+            _ => (json!({"type": "string"}), None),
+        };
+        let mut value =
+            json!({"name": parameter.name, "in": "path", "required": true, "schema": schema});
+        if let Some(description) = description {
+            value["description"] = description.into();
         }
+        all.push(value);
     }
     if route.body != Body::All {
         query(plan, schemas, route, route.input, &mut Vec::new(), &mut Vec::new(), &mut all);
@@ -204,27 +186,39 @@ fn is_message_list(plan: &Plan, field: &Field) -> bool {
     of_objects && matches!(field.label, Label::Repeated { .. })
 }
 
+/// The request body. It is required if the request has no meaning without it.
 fn request_body(plan: &Plan, schemas: &mut Schemas<'_>, route: &Route) -> Option<Value> {
-    if route.upload.is_some() {
-        let file = json!({"type": "string", "contentMediaType": "application/octet-stream"});
-        let mut content = Map::new();
-        content.insert("*/*".into(), json!({}));
-        if route.client_streaming {
-            let form =
-                json!({"type": "object", "properties": {"file": file}, "required": ["file"]});
-            content.insert("multipart/form-data".into(), json!({"schema": form}));
-        }
-        return Some(json!({"required": true, "content": content}));
-    }
-    let schema = match route.body {
+    let message = plan.shapes.message(route.input);
+    let in_path: Vec<&[u32]> = route.variables.iter().map(|v| v.numbers.as_slice()).collect();
+    let is_partial = route.mask.is_some();
+    let (schema, required) = match route.body {
         Body::None => return None,
-        Body::All => schemas.message(route.input),
+        Body::All if route.upload.is_some() => (json!({}), true),
+        Body::All => {
+            let schema = schemas.body(route.input, &in_path, is_partial);
+            (schema, schemas.has_required(route.input, &in_path))
+        }
         Body::Field(index) => {
-            let message = plan.shapes.message(route.input);
-            schemas.field(&message.name, &message.fields[index])
+            let field = &message.fields[index];
+            let schema = schemas.body_field(&message.name, field, &in_path, is_partial);
+            (schema, is_required(plan, &message.name, &field.name))
         }
     };
-    Some(json!({"required": true, "content": {"application/json": {"schema": schema}}}))
+    let content = match route.upload {
+        Some(_) => upload(route),
+        None => json!({"application/json": {"schema": schema}}),
+    };
+    Some(json!({"required": required, "content": content}))
+}
+
+fn upload(route: &Route) -> Value {
+    let mut content = json!({"*/*": {}});
+    if route.client_streaming {
+        let file = json!({"type": "string", "contentMediaType": "application/octet-stream"});
+        let form = json!({"type": "object", "properties": {"file": file}, "required": ["file"]});
+        content["multipart/form-data"] = json!({"schema": form});
+    }
+    content
 }
 
 fn responses(plan: &Plan, schemas: &mut Schemas<'_>, route: &Route) -> Value {
@@ -250,50 +244,11 @@ fn responses(plan: &Plan, schemas: &mut Schemas<'_>, route: &Route) -> Value {
     };
     let mut responses = json!({
         "200": {"description": "OK", "content": content},
+        "4XX": {"$ref": "#/components/responses/Error"},
         "default": {"$ref": "#/components/responses/Error"},
     });
     if route.reply_etag.is_some() && route.method == "GET" {
         responses["304"] = json!({"description": "Not modified"});
     }
     responses
-}
-
-pub(super) fn error_response() -> Value {
-    let status = json!({
-        "allOf": [{"$ref": "#/components/schemas/google.rpc.Status"}],
-        "properties": {"status": {"type": "string", "description": "The name of the code."}},
-    });
-    let example = json!({
-        "code": 5,
-        "message": "problem not found",
-        "status": "NOT_FOUND",
-        "details": [{
-            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-            "reason": "PROBLEM_NOT_FOUND",
-            "domain": "agon",
-            "metadata": {},
-        }],
-    });
-    let problem = json!({
-        "type": "object",
-        "properties": {
-            "type": {"type": "string"},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string"},
-            "code": {"type": "string"},
-            "details": {"type": "array", "items": {"type": "object"}},
-        },
-    });
-    json!({
-        "description": "An error. `Accept: application/problem+json` selects RFC 9457 problem details.",
-        "headers": {
-            "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer"}},
-            "WWW-Authenticate": {"description": "Sent with 401.", "schema": {"type": "string"}},
-        },
-        "content": {
-            "application/json": {"schema": status, "example": example},
-            "application/problem+json": {"schema": problem},
-        },
-    })
 }

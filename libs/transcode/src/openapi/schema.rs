@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::comments::Comments;
+use super::errors;
 use crate::plan::{INPUT_ONLY, OUTPUT_ONLY, Plan, REQUIRED, field_behaviors};
 use crate::shape::{EnumId, Field, Form, Kind, Label, MessageId};
 
@@ -24,29 +25,28 @@ enum Pending {
 
 impl<'p> Schemas<'p> {
     pub fn new(plan: &'p Plan, comments: &'p Comments) -> Self {
-        let mut schemas = Schemas {
+        Schemas {
             plan,
             comments,
             done: BTreeMap::new(),
             pending: Vec::new(),
             seen: BTreeSet::new(),
-        };
-        let errors = ["Status", "ErrorInfo", "BadRequest", "RetryInfo"];
-        for id in errors.iter().filter_map(|name| plan.shapes.find(&format!("google.rpc.{name}"))) {
-            schemas.message(id);
         }
-        schemas
     }
 
-    /// All referenced schemas by name, including indirect references.
+    /// All referenced schemas by name, including indirect references, and those of errors.
     pub fn finish(mut self) -> BTreeMap<String, Value> {
         while let Some(pending) = self.pending.pop() {
             let (name, schema) = match pending {
-                Pending::Message(id) => self.object(id),
+                Pending::Message(id) => {
+                    (self.plan.shapes.message(id).name.clone(), self.object(id, &[], false))
+                }
                 Pending::Enum(id) => self.enumeration(id),
             };
             self.done.insert(name, schema);
         }
+        self.done.insert("Error".into(), errors::error());
+        self.done.insert("ErrorDetail".into(), errors::error_detail());
         self.done
     }
 
@@ -85,7 +85,8 @@ impl<'p> Schemas<'p> {
     pub fn kind(&mut self, kind: Kind) -> Value {
         match kind {
             Kind::Double | Kind::Float => {
-                json!({"oneOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]})
+                let special = ["NaN", "Infinity", "-Infinity"];
+                json!({"oneOf": [{"type": "number"}, {"type": "string", "enum": special}]})
             }
             Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => {
                 json!({"type": "integer", "format": "int32"})
@@ -111,9 +112,39 @@ impl<'p> Schemas<'p> {
         }
     }
 
+    /// The schema of a message in a request body: without the fields that the path sets (`in_path`,
+    /// as field numbers), and without required fields if the request is partial.
+    pub fn body(&mut self, id: MessageId, in_path: &[&[u32]], is_partial: bool) -> Value {
+        let plan = self.plan;
+        let message = plan.shapes.message(id);
+        // Clients omit output-only fields anyway.
+        let is_input = |path: &&[u32]| match path {
+            [number] => message.field_index(*number).is_none_or(|index| {
+                let field = &message.fields[index].name;
+                !field_behaviors(&plan.pool, &message.name, field).contains(&OUTPUT_ONLY)
+            }),
+            _ => true,
+        };
+        let differs =
+            in_path.iter().any(is_input) || (is_partial && self.has_required(id, in_path));
+        if message.form == Form::Object && differs {
+            self.object(id, in_path, is_partial)
+        } else {
+            self.message(id)
+        }
+    }
+
+    /// Whether the message has a required field that the path does not set.
+    pub fn has_required(&self, id: MessageId, in_path: &[&[u32]]) -> bool {
+        let message = self.plan.shapes.message(id);
+        message.fields.iter().any(|field| {
+            below(field, in_path).is_empty() && is_required(self.plan, &message.name, &field.name)
+        })
+    }
+
     /// The schema of a field with its comment.
     pub fn field(&mut self, message: &str, field: &Field) -> Value {
-        let mut schema = match (field.label, field.kind) {
+        let schema = match (field.label, field.kind) {
             (Label::Map, Kind::Message(entry)) => {
                 let value = self.plan.shapes.message(entry).fields.get(1).map(|field| field.kind);
                 let value = value.map(|kind| self.kind(kind));
@@ -122,6 +153,28 @@ impl<'p> Schemas<'p> {
             (Label::Repeated { .. }, kind) => json!({"type": "array", "items": self.kind(kind)}),
             (_, kind) => self.kind(kind),
         };
+        self.described(schema, message, field)
+    }
+
+    /// The schema of a request body that is one field of the request.
+    pub fn body_field(
+        &mut self,
+        message: &str,
+        field: &Field,
+        in_path: &[&[u32]],
+        is_partial: bool,
+    ) -> Value {
+        match field.kind {
+            Kind::Message(id) if field.is_single() => {
+                let schema = self.body(id, &below(field, in_path), is_partial);
+                self.described(schema, message, field)
+            }
+            _ => self.field(message, field),
+        }
+    }
+
+    /// Adds the comment and the behaviour of a field.
+    fn described(&self, mut schema: Value, message: &str, field: &Field) -> Value {
         let name = format!("{message}.{}", field.name);
         if let (Some(comment), Some(object)) = (self.comments.get(&name), schema.as_object_mut()) {
             object.insert("description".into(), comment.into());
@@ -138,14 +191,23 @@ impl<'p> Schemas<'p> {
         schema
     }
 
-    fn object(&mut self, id: MessageId) -> (String, Value) {
+    fn object(&mut self, id: MessageId, in_path: &[&[u32]], is_partial: bool) -> Value {
         let plan = self.plan;
         let message = plan.shapes.message(id);
         let mut properties = Map::new();
         let mut required = Vec::new();
         for field in &message.fields {
-            properties.insert(field.json.clone(), self.field(&message.name, field));
-            if is_required(plan, &message.name, &field.name) {
+            let below = below(field, in_path);
+            if below.iter().any(|path| path.is_empty()) {
+                continue;
+            }
+            let schema = if below.is_empty() {
+                self.field(&message.name, field)
+            } else {
+                self.body_field(&message.name, field, in_path, is_partial)
+            };
+            properties.insert(field.json.clone(), schema);
+            if !is_partial && below.is_empty() && is_required(plan, &message.name, &field.name) {
                 required.push(field.json.clone());
             }
         }
@@ -156,7 +218,7 @@ impl<'p> Schemas<'p> {
         if let Some(comment) = self.comments.get(&message.name) {
             schema["description"] = comment.into();
         }
-        (message.name.clone(), schema)
+        schema
     }
 
     fn enumeration(&mut self, id: EnumId) -> (String, Value) {
@@ -178,6 +240,12 @@ impl<'p> Schemas<'p> {
 /// Whether `google.api.field_behavior` marks the field as required.
 pub(super) fn is_required(plan: &Plan, message: &str, field: &str) -> bool {
     field_behaviors(&plan.pool, message, field).contains(&REQUIRED)
+}
+
+/// The rest of the paths of field numbers that begin with this field.
+fn below<'n>(field: &Field, paths: &[&'n [u32]]) -> Vec<&'n [u32]> {
+    let rest = |path: &&'n [u32]| path.strip_prefix(&[field.number]);
+    paths.iter().filter_map(rest).collect()
 }
 
 fn reference(name: &str) -> Value {

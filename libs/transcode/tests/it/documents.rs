@@ -143,14 +143,8 @@ fn openapi_document_describes_all_routes() {
     assert_eq!(get["summary"], "Gets a book");
     assert_eq!(get["operationId"], "LibraryService_GetBook");
     assert_eq!(get["security"][0], json!({}));
-    let update = &document["paths"]["/v1/books/{book.book_id}"]["patch"];
-    let names: Vec<&str> = update["parameters"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|p| p["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(names, ["book.book_id", "updateMask", "If-Match"]);
+    let update = &document["paths"]["/v1/books/{book_id}"]["patch"];
+    assert_eq!(names(&update["parameters"]), ["book_id", "updateMask", "If-Match"]);
     assert_eq!(
         document["components"]["schemas"]["agon.test.v1.Book"]["required"],
         json!(["title"])
@@ -170,4 +164,86 @@ fn openapi_document_describes_all_routes() {
         .collect();
     let unique: std::collections::HashSet<String> = ids.iter().map(|id| id.to_string()).collect();
     assert_eq!(unique.len(), ids.len());
+}
+
+fn names(parameters: &Value) -> Vec<&str> {
+    parameters.as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn templates_of_the_same_shape_are_one_path() {
+    let document = openapi(plan());
+    let paths = document["paths"].as_object().unwrap();
+    let methods: Vec<&String> = paths["/v1/books/{book_id}"].as_object().unwrap().keys().collect();
+    assert_eq!(methods, ["delete", "get", "patch"]);
+    let mut shapes = std::collections::HashSet::new();
+    for (path, item) in paths {
+        let shape: Vec<&str> = path.split(['{', '}']).step_by(2).collect();
+        assert!(shapes.insert(shape.join("{}")), "{path}");
+        for operation in item.as_object().unwrap().values() {
+            let all = names(&operation["parameters"]);
+            let in_path = all.iter().filter(|name| path.contains(&format!("{{{name}}}"))).count();
+            assert_eq!(in_path, path.matches('{').count(), "{path} {all:?}");
+        }
+    }
+    let shelf = &paths["/v1/shelves/{name}/books/{name_4}"]["get"]["parameters"];
+    assert_eq!(names(shelf)[..2], ["name", "name_4"]);
+}
+
+#[test]
+fn request_bodies_exclude_fields_of_the_path() {
+    let document = openapi(plan());
+    let body = |method: &str, path: &str| document["paths"][path][method]["requestBody"].clone();
+    let schema = |body: &Value| body["content"]["application/json"]["schema"].clone();
+
+    let lend = body("post", "/v1/books/{book_id}:lend");
+    assert_eq!(lend["required"], false);
+    let properties = schema(&lend)["properties"].clone();
+    assert_eq!(
+        properties.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["borrower", "requestId"]
+    );
+
+    // A PATCH may omit required fields.
+    let update = schema(&body("patch", "/v1/books/{book_id}"));
+    assert_eq!(update["required"], Value::Null);
+    assert!(update["properties"]["title"].is_object() && update["properties"]["bookId"].is_null());
+
+    let create = body("post", "/v1/books");
+    assert_eq!(create["required"], true);
+    assert_eq!(schema(&create)["$ref"], "#/components/schemas/agon.test.v1.Book");
+    assert_eq!(body("post", "/v1/echo")["required"], false);
+}
+
+#[test]
+fn errors_match_their_schema() {
+    let document = openapi(plan());
+    let schemas = &document["components"]["schemas"];
+    let info = [&[0x0a, 3][..], b"WHY", &[0x12, 4], b"agon"].concat();
+    let types = [
+        ("google.rpc.ErrorInfo", info),
+        ("google.rpc.RetryInfo", vec![0x0a, 2, 0x08, 3]),
+        ("google.rpc.BadRequest", vec![0x0a, 6, 0x0a, 1, b'f', 0x12, 1, b'd']),
+        ("unknown.Type", vec![1, 2, 3]),
+    ];
+    let mut encoded = Vec::new();
+    for (name, value) in types {
+        let any = prost_types::Any { type_url: format!("type.googleapis.com/{name}"), value };
+        prost::encoding::message::encode(3, &any, &mut encoded);
+    }
+    let error = status_json(plan(), 9, "m", &encoded);
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&error), keys(&schemas["Error"]["properties"]));
+    assert_eq!(error["details"].as_array().unwrap().len(), 4);
+    for detail in error["details"].as_array().unwrap() {
+        for key in keys(detail) {
+            assert!(schemas["ErrorDetail"]["properties"][&key].is_object(), "{detail}");
+        }
+    }
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            let target = &operation["responses"]["default"]["$ref"];
+            assert_eq!(target, "#/components/responses/Error");
+        }
+    }
 }
