@@ -105,6 +105,10 @@ impl Router {
                 return Found::Route(route, raw);
             }
             *decoded.last_mut().expect("a verb was split off the last segment") = whole;
+            // The verb belongs to this path, and is not part of an id.
+            if !methods.is_empty() {
+                return Found::OtherMethods(methods);
+            }
         }
         let mut search = Search { method, verb: "", methods: &mut methods };
         match search.walk(&self.root, &decoded) {
@@ -373,6 +377,29 @@ mod tests {
         let Found::OtherMethods(methods) = fixture.router.find("PATCH", "/v1/me") else { panic!() };
         assert_eq!(methods.into_iter().collect::<Vec<_>>(), ["DELETE", "GET", "POST"]);
         assert_eq!(fixture.router.find("GET", "/v2"), Found::Nothing);
+    }
+
+    #[test]
+    fn a_path_with_a_verb_has_the_methods_of_the_verb_only() {
+        let fixture = routes(&[
+            ("GET", "/v1/books/{id}"),
+            ("POST", "/v1/books/{id}:publish"),
+            ("GET", "/v1/books/{id}:watch"),
+            ("POST", "/v1/books:merge"),
+        ]);
+        let methods = |path| match fixture.router.find("DELETE", path) {
+            Found::OtherMethods(methods) => methods.into_iter().collect::<Vec<_>>().join(" "),
+            _ => String::new(),
+        };
+        assert_eq!(methods("/v1/books/1:publish"), "POST");
+        assert_eq!(methods("/v1/books/1:watch"), "GET");
+        assert_eq!(methods("/v1/books:merge"), "POST");
+        assert_eq!(methods("/v1/books/1:other"), "GET");
+        assert!(matches!(
+            fixture.router.find("GET", "/v1/books/1:publish"),
+            Found::OtherMethods(_)
+        ));
+        assert!(matches!(fixture.router.find("GET", "/v1/books/1:other"), Found::Route(0, _)));
     }
 
     #[test]

@@ -119,7 +119,8 @@ pub struct Enum {
     /// The values in the order of the file, including aliases.
     pub values: Vec<(String, i32)>,
     by_name: HashMap<String, i32>,
-    by_number: HashMap<i32, usize>,
+    /// Numbers and the indices of their first values, ascending.
+    by_number: Vec<(i32, usize)>,
 }
 
 impl Shapes {
@@ -195,6 +196,11 @@ impl Message {
     }
 
     pub fn field_index(&self, number: u32) -> Option<usize> {
+        // Most messages number their fields from 1 without gaps.
+        match self.by_number.get((number as usize).wrapping_sub(1)) {
+            Some((found, index)) if *found == number => return Some(*index),
+            _ => {}
+        }
         let at = self.by_number.binary_search_by_key(&number, |(number, _)| *number).ok()?;
         Some(self.by_number[at].1)
     }
@@ -222,10 +228,10 @@ impl Enum {
             .iter()
             .map(|value| (value.name().to_owned(), value.number()))
             .collect();
-        let mut by_number = HashMap::new();
-        for (index, (_, number)) in values.iter().enumerate() {
-            by_number.entry(*number).or_insert(index);
-        }
+        let numbers = values.iter().map(|(_, number)| *number);
+        let mut by_number: Vec<(i32, usize)> = numbers.zip(0..).collect();
+        by_number.sort_unstable();
+        by_number.dedup_by_key(|(number, _)| *number);
         Enum {
             name: reflected.full_name().to_owned(),
             is_null: reflected.full_name() == "google.protobuf.NullValue",
@@ -241,7 +247,8 @@ impl Enum {
 
     /// The first name of a number.
     pub fn name_of(&self, number: i32) -> Option<&str> {
-        self.by_number.get(&number).map(|index| self.values[*index].0.as_str())
+        let at = self.by_number.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        Some(self.values[self.by_number[at].1].0.as_str())
     }
 }
 

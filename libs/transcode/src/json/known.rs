@@ -62,12 +62,70 @@ fn rfc3339(text: &str) -> Option<Span> {
     Some(Span { seconds: time.seconds, nanos: time.nanos })
 }
 
-/// Formats a time; `None` if it is out of range.
-pub fn timestamp_text(span: Span) -> Option<String> {
+/// Appends a time as a JSON string; `None` if it is out of range. The fraction has 0, 3, 6 or 9 digits.
+pub fn put_timestamp(out: &mut Vec<u8>, span: Span) -> Option<()> {
     let Span { seconds, nanos } = span;
-    let valid =
-        (MIN_TIMESTAMP..=MAX_TIMESTAMP).contains(&seconds) && (0..1_000_000_000).contains(&nanos);
-    valid.then(|| prost_types::Timestamp { seconds, nanos }.to_string())
+    let nanos = u32::try_from(nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    if !(MIN_TIMESTAMP..=MAX_TIMESTAMP).contains(&seconds) {
+        return None;
+    }
+    let since_year_1 = u64::try_from(seconds - MIN_TIMESTAMP).ok()?;
+    let (year, month, day) = date(since_year_1 / 86_400);
+    let second = (since_year_1 % 86_400) as u32;
+    let mut text = *b"\"0000-00-00T00:00:00";
+    put_digits(&mut text[1..5], year);
+    put_digits(&mut text[6..8], month);
+    put_digits(&mut text[9..11], day);
+    put_digits(&mut text[12..14], second / 3600);
+    put_digits(&mut text[15..17], second / 60 % 60);
+    put_digits(&mut text[18..20], second % 60);
+    out.extend_from_slice(&text);
+    if nanos > 0 {
+        let mut fraction = *b".000000000";
+        put_digits(&mut fraction[1..], nanos);
+        let length = match nanos {
+            nanos if nanos % 1_000_000 == 0 => 4,
+            nanos if nanos % 1_000 == 0 => 7,
+            _ => 10,
+        };
+        out.extend_from_slice(&fraction[..length]);
+    }
+    out.extend_from_slice(b"Z\"");
+    Some(())
+}
+
+/// Writes a number with leading zeros.
+fn put_digits(text: &mut [u8], mut number: u32) {
+    for digit in text.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Year, month and day of the Gregorian calendar; `days` since 0001-01-01.
+fn date(days: u64) -> (u32, u32, u32) {
+    const DAYS_OF_400_YEARS: u64 = 146_097;
+    const DAYS_OF_100_YEARS: u64 = 36_524;
+    const DAYS_OF_4_YEARS: u64 = 1_461;
+    let (cycles, days) = (days / DAYS_OF_400_YEARS, days % DAYS_OF_400_YEARS);
+    // The last century of a cycle, and the last year of four, are a day longer.
+    let centuries = (days / DAYS_OF_100_YEARS).min(3);
+    let days = days - centuries * DAYS_OF_100_YEARS;
+    let (fours, days) = (days / DAYS_OF_4_YEARS, days % DAYS_OF_4_YEARS);
+    let years = (days / 365).min(3);
+    let year = 400 * cycles + 100 * centuries + 4 * fours + years + 1;
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let february = if leap { 29 } else { 28 };
+    let mut day = days - years * 365;
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if day < length {
+            break;
+        }
+        day -= length;
+        month += 1;
+    }
+    (year as u32, month, day as u32 + 1)
 }
 
 /// Reads a duration such as `1.5s`.
@@ -166,6 +224,13 @@ fn fraction(text: &str) -> Option<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn timestamp_text(span: Span) -> Option<String> {
+        let mut out = Vec::new();
+        put_timestamp(&mut out, span)?;
+        let text = String::from_utf8(out).unwrap();
+        Some(text.trim_matches('"').to_owned())
+    }
 
     #[test]
     fn timestamps_round_trip() {

@@ -1,7 +1,8 @@
 //! The wire format to proto JSON, without building a message.
 //!
 //! On the wire, fields have any order and may be repeated (messages merge, lists append, the last
-//! scalar wins), so a message is first indexed, then written in the order of its descriptor.
+//! scalar wins). Encoders write them in the order of the descriptor, once each, so that a message is
+//! converted while it is read ([`in_order`]). Any other message is first indexed.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,6 +15,8 @@ use crate::json::known::{self, Span};
 use crate::scalar::unzigzag;
 use crate::shape::{Field, Form, Kind, Label, Message, MessageId, Shapes};
 use crate::wire::{self, Malformed, Raw};
+
+mod in_order;
 
 const MAX_DEPTH: usize = 100;
 
@@ -33,6 +36,9 @@ pub struct Writer<'p> {
     defaults: Defaults,
     out: &'p mut Vec<u8>,
     depth: usize,
+    /// No message so far had its fields out of order. A second attempt for every message would take
+    /// exponential time in their depth.
+    in_order: bool,
 }
 
 /// The fields of an encoded message: field index and value, sorted by index.
@@ -47,7 +53,7 @@ impl From<Malformed> for ResponseError {
 impl<'p> Writer<'p> {
     /// Appends to `out`.
     pub fn new(shapes: &'p Shapes, defaults: Defaults, out: &'p mut Vec<u8>) -> Self {
-        Writer { shapes, defaults, out, depth: 0 }
+        Writer { shapes, defaults, out, depth: 0, in_order: true }
     }
 
     pub fn message(&mut self, id: MessageId, bytes: &[u8]) -> Result<(), ResponseError> {
@@ -71,26 +77,26 @@ impl<'p> Writer<'p> {
         match message.form {
             Form::Any => return self.any(bytes),
             Form::Object => return self.object(message, bytes, b'{'),
+            Form::Timestamp => {
+                return known::put_timestamp(self.out, span(bytes)?)
+                    .ok_or(ResponseError("timestamp out of range"));
+            }
+            Form::Duration => {
+                let text = known::duration_text(span(bytes)?)
+                    .ok_or(ResponseError("duration out of range"))?;
+                put_quoted(self.out, &text);
+                return Ok(());
+            }
             _ => {}
         }
         let index = index(message, bytes)?;
         match message.form {
-            Form::Timestamp => {
-                let text = known::timestamp_text(span(&index))
-                    .ok_or(ResponseError("timestamp out of range"))?;
-                put_quoted(self.out, &text);
-            }
-            Form::Duration => {
-                let text = known::duration_text(span(&index))
-                    .ok_or(ResponseError("duration out of range"))?;
-                put_quoted(self.out, &text);
-            }
             Form::FieldMask => put_quoted(self.out, &field_mask(&index)?),
             Form::Wrapper => return self.single(&message.fields[0], &index),
             Form::Struct => return self.map(&message.fields[0], &index),
             Form::ListValue => return self.list(&message.fields[0], &index),
             Form::Value => return self.value(message, &index),
-            Form::Object | Form::Any => {}
+            Form::Object | Form::Any | Form::Timestamp | Form::Duration => {}
         }
         Ok(())
     }
@@ -123,6 +129,14 @@ impl<'p> Writer<'p> {
 
     /// `open` is `{`, or `,` if the caller has started the object.
     fn object(&mut self, message: &Message, bytes: &[u8], open: u8) -> Result<(), ResponseError> {
+        if self.in_order {
+            let start = self.out.len();
+            if self.object_in_order(message, bytes, open)? {
+                return Ok(());
+            }
+            self.in_order = false;
+            self.out.truncate(start);
+        }
         let index = index(message, bytes)?;
         let mut rest = &index[..];
         let mut separator = open;
@@ -326,17 +340,18 @@ impl<'p> Writer<'p> {
                 let text = value.is_finite().then(|| serde_json::to_string(&value).ok()).flatten();
                 put_float(out, f64::from(value), text);
             }
-            (Kind::Int32, Raw::Varint(bits)) => put_display(out, bits as i32),
-            (Kind::Uint32, Raw::Varint(bits)) => put_display(out, bits as u32),
-            (Kind::Sint32, Raw::Varint(bits)) => put_display(out, unzigzag(bits) as i32),
-            (Kind::Int64, Raw::Varint(bits)) => put_quoted(out, &(bits as i64).to_string()),
-            (Kind::Uint64, Raw::Varint(bits)) => put_quoted(out, &bits.to_string()),
-            (Kind::Sint64, Raw::Varint(bits)) => put_quoted(out, &unzigzag(bits).to_string()),
-            (Kind::Fixed32, Raw::Fixed32(bits)) => put_display(out, bits),
-            (Kind::Sfixed32, Raw::Fixed32(bits)) => put_display(out, bits as i32),
-            (Kind::Fixed64, Raw::Fixed64(bits)) => put_quoted(out, &bits.to_string()),
-            (Kind::Sfixed64, Raw::Fixed64(bits)) => put_quoted(out, &(bits as i64).to_string()),
-            (Kind::Bool, Raw::Varint(bits)) => put_display(out, bits != 0),
+            (Kind::Int32, Raw::Varint(bits)) => put_integer(out, bits as i32),
+            (Kind::Uint32, Raw::Varint(bits)) => put_integer(out, bits as u32),
+            (Kind::Sint32, Raw::Varint(bits)) => put_integer(out, unzigzag(bits) as i32),
+            (Kind::Int64, Raw::Varint(bits)) => put_quoted_integer(out, bits as i64),
+            (Kind::Uint64, Raw::Varint(bits)) => put_quoted_integer(out, bits),
+            (Kind::Sint64, Raw::Varint(bits)) => put_quoted_integer(out, unzigzag(bits)),
+            (Kind::Fixed32, Raw::Fixed32(bits)) => put_integer(out, bits),
+            (Kind::Sfixed32, Raw::Fixed32(bits)) => put_integer(out, bits as i32),
+            (Kind::Fixed64, Raw::Fixed64(bits)) => put_quoted_integer(out, bits),
+            (Kind::Sfixed64, Raw::Fixed64(bits)) => put_quoted_integer(out, bits as i64),
+            (Kind::Bool, Raw::Varint(0)) => out.extend_from_slice(b"false"),
+            (Kind::Bool, Raw::Varint(_)) => out.extend_from_slice(b"true"),
             (Kind::String, Raw::Bytes(bytes)) => {
                 let text = std::str::from_utf8(bytes);
                 put_string(out, text.map_err(|_| ResponseError("text is not UTF-8"))?);
@@ -347,7 +362,7 @@ impl<'p> Writer<'p> {
                 match of.name_of(bits as i32) {
                     _ if of.is_null => out.extend_from_slice(b"null"),
                     Some(name) => put_quoted(out, name),
-                    None => put_display(out, bits as i32),
+                    None => put_integer(out, bits as i32),
                 }
             }
             _ => return Err(Malformed.into()),
@@ -390,12 +405,18 @@ fn merged<'w>(values: &[(usize, Raw<'w>)]) -> Result<Cow<'w, [u8]>, Malformed> {
     }
 }
 
-fn span(index: &Index<'_>) -> Span {
-    let number = |wanted: usize| match index.iter().rfind(|(field, _)| *field == wanted) {
-        Some((_, Raw::Varint(bits))) => *bits as i64,
-        _ => 0,
-    };
-    Span { seconds: number(0), nanos: number(1) as i32 }
+/// The content of a Timestamp or a Duration.
+fn span(bytes: &[u8]) -> Result<Span, Malformed> {
+    let mut span = Span { seconds: 0, nanos: 0 };
+    let mut reader = wire::Reader::new(bytes);
+    while let Some((number, raw)) = reader.field()? {
+        match (number, raw) {
+            (1, Raw::Varint(bits)) => span.seconds = bits as i64,
+            (2, Raw::Varint(bits)) => span.nanos = bits as i32,
+            _ => {}
+        }
+    }
+    Ok(span)
 }
 
 fn field_mask(index: &Index<'_>) -> Result<String, ResponseError> {
@@ -430,9 +451,12 @@ fn is_packable(kind: Kind) -> bool {
     !matches!(kind, Kind::String | Kind::Bytes | Kind::Message(_))
 }
 
-fn put_display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
-    use std::io::Write as _;
-    write!(out, "{value}").expect("writing to a vector does not fail");
+fn put_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+fn put_quoted_integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+    put_quoted(out, itoa::Buffer::new().format(value));
 }
 
 fn put_float(out: &mut Vec<u8>, value: f64, finite: Option<String>) {
@@ -452,5 +476,17 @@ fn put_quoted(out: &mut Vec<u8>, text: &str) {
 }
 
 fn put_string(out: &mut Vec<u8>, text: &str) {
+    if is_plain(text) {
+        return put_quoted(out, text);
+    }
     serde_json::to_writer(out, text).expect("writing a string to a vector does not fail");
+}
+
+/// Whether no character of a text needs an escape. Without branches within a chunk, so that the
+/// compiler can use vector instructions.
+fn is_plain(text: &str) -> bool {
+    let chunks = text.as_bytes().chunks(32);
+    let special =
+        |special, byte: &u8| special | (*byte < 0x20) | (*byte == b'"') | (*byte == b'\\');
+    chunks.map(|chunk| chunk.iter().fold(false, special)).all(|special| !special)
 }

@@ -75,6 +75,12 @@ proptest! {
         prop_assert!(oracle(&again) == read, "{}", json);
         let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
         prop_assert_eq!(keys(&written), keys(&expected));
+
+        // A default of the last field in front of the others: the same message, out of order.
+        let ordered = read.encode_to_vec();
+        let unordered = [&[0xe8, 0x19, 0][..], &ordered].concat();
+        let write = |wire: &[u8]| plan().wire_to_json(TYPE, wire, Defaults::Emit).unwrap();
+        prop_assert_eq!(String::from_utf8(write(&unordered)), String::from_utf8(write(&ordered)));
     }
 
     #[test]
@@ -82,6 +88,8 @@ proptest! {
         let _ = plan().json_to_wire(TYPE, &bytes);
         if let Ok(json) = plan().wire_to_json(TYPE, &bytes, Defaults::Emit) {
             prop_assert!(serde_json::from_slice::<serde_json::Value>(&json).is_ok());
+            let unordered = [&[0xe8, 0x19, 0][..], &bytes].concat();
+            prop_assert_eq!(plan().wire_to_json(TYPE, &unordered, Defaults::Emit), Ok(json));
         }
     }
 
