@@ -10,7 +10,7 @@ use crate::tree::{Dependency, Metadata, Package};
 
 /// The libraries that every service may use.
 const LIBRARIES: &[&str] =
-    &["access", "bus", "cache", "db", "ids", "package", "proto", "rpc", "runtime", "service"];
+    &["access", "bus", "cache", "db", "ids", "package", "proto", "rpc", "runtime", "service", "text"];
 
 fn is_service(package: &str) -> bool {
     ALL.iter().any(|service| service.name == package)
@@ -20,7 +20,8 @@ fn is_service(package: &str) -> bool {
 fn may_use(package: &str) -> Option<Vec<&'static str>> {
     let libraries_and = |more: &[&'static str]| [LIBRARIES, more].concat();
     Some(match package {
-        "ids" | "package" | "proto" | "transcode" | "sandbox" | "runtime" => vec![],
+        "ids" | "proto" | "transcode" | "sandbox" | "runtime" | "text" => vec![],
+        "package" => vec!["text"],
         "cache" | "db" => vec!["ids"],
         "rpc" => vec!["ids"],
         "access" => vec!["cache", "ids", "proto", "rpc"],
