@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -40,10 +41,12 @@ impl Tasks {
         &self.0.readiness
     }
 
-    pub fn spawn<F>(&self, name: &'static str, work: F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
+    pub fn spawn(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        self.spawn_boxed(name, Box::pin(work));
+    }
+
+    // Not generic, so that the task's code is compiled once.
+    fn spawn_boxed(&self, name: &'static str, work: BoxFuture<'static, ()>) {
         let inner = self.0.clone();
         lock(&inner.running).push(name);
         let watched = async move {
