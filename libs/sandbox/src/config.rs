@@ -21,7 +21,8 @@ pub struct Config {
     pub mounts: Vec<Mount>,
     /// Slot `n` runs programs as user and group `first_uid + n`.
     pub first_uid: u32,
-    /// The size of `/box`, of `/tmp` and of `/app`, each in bytes.
+    /// The size of `/box`, of `/tmp` and of `/app`, each in bytes. Files in `/box` and `/tmp` count against the memory
+    /// limit of a run too.
     pub disk_bytes: u64,
     /// The number of files and directories in `/box`, in `/tmp` and in `/app`, each.
     pub disk_files: u64,
@@ -39,7 +40,7 @@ impl Default for Config {
             root: None,
             mounts: Vec::new(),
             first_uid: 1_900_000,
-            disk_bytes: 512 << 20,
+            disk_bytes: 8 << 30,
             disk_files: 16_384,
             allow_degraded: BTreeSet::new(),
         }

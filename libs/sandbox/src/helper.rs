@@ -17,6 +17,7 @@ mod root;
 mod run;
 mod seccomp;
 mod server;
+mod stack;
 
 use rustix::fs::{Mode, OFlags};
 use std::{io, os::fd::OwnedFd};

@@ -12,8 +12,9 @@
 //!
 //! # Files
 //!
-//! A program sees `/box` (its working directory, writable, emptied between runs), `/tmp` (likewise) and `/app`
-//! (read-only for programs, kept until [`Slot::reset`]). Files that a run creates in `/box` can be read
+//! A program sees `/box` (the default working directory, writable, emptied between runs), `/tmp` (likewise) and `/app`
+//! (read-only for programs, kept until [`Slot::reset`]). The standard streams are pipes and private copies, which can
+//! be opened by `/dev/stdin` and the like and name no file of the host. Files that a run creates in `/box` can be read
 //! until the next [`Slot::put`] into `/box`, [`Slot::run`] or [`Slot::reset`].
 #![cfg(target_os = "linux")]
 #![expect(unsafe_code, reason = "namespaces, filters and clone3 have no safe wrappers")]

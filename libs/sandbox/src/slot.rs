@@ -151,7 +151,7 @@ fn into_request(spec: RunSpec) -> Result<(wire::Run, Vec<OwnedFd>), Error> {
         }
         Stdin::Path(path) => {
             fds.push(open(&path)?);
-            Source::Attached
+            Source::Copied
         }
     };
     let mut target = |output| match output {

@@ -56,6 +56,7 @@ pub enum Stdin {
     /// `/dev/null`.
     Null,
     Bytes(Vec<u8>),
+    /// A copy of a regular file of the host, so that the program learns nothing about the original.
     Path(PathBuf),
     /// A regular file inside the sandbox, such as `/box/input.txt`.
     File(String),
@@ -86,7 +87,8 @@ pub struct Limits {
     pub cpu: Duration,
     /// Elapsed time, without the time for which the program waited for a busy core.
     pub wall: Duration,
-    /// Bytes of memory, including files in `/box` and `/tmp` and kernel memory; also the stack limit.
+    /// Bytes of memory, including files in `/box` and `/tmp` and kernel memory; also the limit of the main stack. Other
+    /// threads have stacks of 8 MiB unless the program sets another size.
     pub memory: u64,
     /// Bytes of captured standard output and error together.
     pub output: u64,

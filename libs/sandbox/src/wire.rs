@@ -89,8 +89,10 @@ pub struct Run {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Source {
     Null,
-    /// The next attached descriptor.
+    /// The next attached descriptor, which no other program has.
     Attached,
+    /// A copy of the next attached descriptor, a regular file.
+    Copied,
     File(String),
 }
 

@@ -15,7 +15,7 @@ use std::{
     ffi::{CStr, CString},
     fs::File,
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::{Component, Path},
 };
 
@@ -105,14 +105,15 @@ fn regular(file: OwnedFd) -> Result<(OwnedFd, u64), RequestError> {
     Ok((file, u64::try_from(found.st_size).unwrap_or(0)))
 }
 
-/// Creates a file and its parent directories, with the content of another file.
+/// Creates a file and its parent directories, with the content of another file. See [`create`] for `owner`.
 pub fn put(
     container: &Container,
     path: &SandboxPath<'_>,
     content: OwnedFd,
     mode: u32,
+    owner: Option<u32>,
 ) -> Result<(), RequestError> {
-    let file = create(container, path, Mode::from(mode & 0o777), None)?;
+    let file = create(container, path, Mode::from(mode & 0o777), owner)?;
     io::copy(&mut File::from(content), &mut File::from(file)).map_err(|error| {
         Errno::from_io_error(&error).map_or(RequestError::Failed(error), RequestError::from)
     })?;
@@ -147,10 +148,19 @@ pub fn create(
     let (file, _) = regular(open(area, below, flags, mode)?)?;
     fchmod(&file, mode)?;
     if let Some(owner) = owner {
-        let (uid, gid) = (rustix::fs::Uid::from_raw(owner), rustix::fs::Gid::from_raw(owner));
-        fchown(&file, Some(uid), Some(gid)).ok();
+        give(file.as_fd(), owner);
     }
     Ok(file)
+}
+
+/// Makes a user the owner of a file or pipe, who can then open it again by `/proc/self/fd`.
+pub fn give(file: BorrowedFd<'_>, owner: u32) {
+    let (uid, gid) = (rustix::fs::Uid::from_raw(owner), rustix::fs::Gid::from_raw(owner));
+    fchown(file, Some(uid), Some(gid)).ok();
+}
+
+pub fn is_pipe(file: BorrowedFd<'_>) -> bool {
+    fstat(file).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Fifo)
 }
 
 pub fn open_for_reading(
@@ -172,10 +182,25 @@ pub fn get(
     if size > limit {
         return Err(RequestError::NoFile(format!("has {size} bytes, the limit is {limit}")));
     }
-    let mut copy = File::from(memfd_create("copy", MemfdFlags::CLOEXEC)?);
+    Ok(copy("copy", file, limit)?.into())
+}
+
+/// An anonymous file with at most `limit` bytes of another one, at offset 0.
+fn copy(name: &str, file: OwnedFd, limit: u64) -> io::Result<File> {
+    let mut copy = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
     io::copy(&mut io::Read::take(File::from(file), limit), &mut copy)?;
     io::Seek::seek(&mut copy, io::SeekFrom::Start(0))?;
-    Ok(copy.into())
+    Ok(copy)
+}
+
+/// Copies a regular file of the host for the standard input of one program. The program can open the copy again by
+/// `/dev/stdin`, and can neither change it nor learn the name of the original, which other programs read too.
+pub fn copy_input(proc_dir: BorrowedFd<'_>, input: OwnedFd) -> Result<OwnedFd, RequestError> {
+    let (input, _) = regular(input)?;
+    let copy = copy("stdin", input, u64::MAX)?;
+    fchmod(&copy, Mode::from(0o444))?;
+    let name = format!("self/fd/{}", copy.as_raw_fd());
+    Ok(rustix::fs::openat(proc_dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// The sorted paths of at most `limit` regular files below a directory.

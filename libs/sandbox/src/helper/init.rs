@@ -9,7 +9,7 @@
 
 use super::{
     process::{set_limit, spawn_borrowing},
-    seccomp,
+    seccomp, stack,
 };
 use crate::{
     Exit,
@@ -37,17 +37,24 @@ pub struct Context<'a> {
     /// The host's `/proc/sys/kernel/ns_last_pid`, if the kernel has it.
     pub last_pid: Option<BorrowedFd<'a>>,
     pub uid: u32,
+    /// The hard limit of the stack.
+    pub max_stack: u64,
 }
 
 #[derive(Debug)]
 pub struct Filters {
     init: Vec<libc::sock_filter>,
+    init_without_listener: Vec<libc::sock_filter>,
     program: Vec<libc::sock_filter>,
 }
 
 impl Filters {
     pub fn new() -> Filters {
-        Filters { init: seccomp::init_filter(), program: seccomp::program_filter() }
+        Filters {
+            init: seccomp::init_filter(true),
+            init_without_listener: seccomp::init_filter(false),
+            program: seccomp::program_filter(),
+        }
     }
 }
 
@@ -58,6 +65,8 @@ pub const CLONE_INTO_CGROUP: &[u8] = b"cgroup";
 /// From the init to agon-box.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Event {
+    /// The init waits for its first request. Attached: the listener of the filter, if it has one.
+    Ready,
     Started,
     /// The program has ended, and the init is ready for the next run.
     Ended(Exit),
@@ -100,10 +109,17 @@ fn prepare(context: &Context<'_>) -> io::Result<()> {
         context.last_pid.as_ref().map(AsRawFd::as_raw_fd),
     ]);
     set_no_new_privs(true)?;
-    if let Some(filters) = context.filters {
-        seccomp::install(&filters.init)?;
+    let listener = context.filters.map(install).transpose()?.flatten();
+    context.rules.map_or(Ok(()), super::landlock::restrict_self)?;
+    let listener = listener.as_ref().map(AsFd::as_fd);
+    wire::send(&context.socket, &Event::Ready, &[], listener.as_slice())
+}
+
+fn install(filters: &Filters) -> io::Result<Option<OwnedFd>> {
+    match seccomp::install_with_listener(&filters.init) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(_) => seccomp::install(&filters.init_without_listener).map(|()| None),
     }
-    context.rules.map_or(Ok(()), super::landlock::restrict_self)
 }
 
 /// Mounts `/proc` of this PID namespace, restricted to processes of the reader.
@@ -150,7 +166,7 @@ fn run(context: &Context<'_>) -> io::Result<Option<Exit>> {
     let tasks_files = if clone_into { &[] } else { entry };
     let cgroup = entry.first().filter(|_| clone_into).map(AsFd::as_fd);
     let filter = context.filters.map(|filters| filters.program.as_slice());
-    let mut program = Program::new(&run, stdio, tasks_files, filter, context.uid)?;
+    let mut program = Program::new(&run, stdio, tasks_files, filter, context)?;
     // SAFETY: `Program::start` only makes system calls, and writes only to the error of the program.
     let child = unsafe { spawn_borrowing(cgroup, start, &mut program) }?;
     drop(packet.fds);
@@ -208,7 +224,7 @@ struct Program<'a> {
     tasks_files: Vec<RawFd>,
     filter: Option<&'a [libc::sock_filter]>,
     uid: u32,
-    stack: u64,
+    stack: libc::rlimit,
     file_size: u64,
     open_files: u64,
     /// The error number, if the program could not be started.
@@ -222,7 +238,7 @@ impl<'a> Program<'a> {
         stdio: &[OwnedFd; 3],
         tasks_files: &[OwnedFd],
         filter: Option<&'a [libc::sock_filter]>,
-        uid: u32,
+        context: &Context<'_>,
     ) -> io::Result<Program<'a>> {
         let text = |text: &str| CString::new(text).map_err(io::Error::from);
         let mut strings = run.argv.iter().map(|part| text(part)).collect::<io::Result<Vec<_>>>()?;
@@ -239,8 +255,8 @@ impl<'a> Program<'a> {
             stdio: stdio.each_ref().map(AsRawFd::as_raw_fd),
             tasks_files: tasks_files.iter().map(AsRawFd::as_raw_fd).collect(),
             filter,
-            uid,
-            stack: run.limits.memory,
+            uid: context.uid,
+            stack: stack::initial(run.limits.memory, context.max_stack),
             file_size: run.limits.file_size,
             open_files: run.limits.open_files,
             error: None,
@@ -269,7 +285,8 @@ impl<'a> Program<'a> {
                 return error;
             }
             libc::setsid();
-            set_limit(Resource::Stack, self.stack);
+            // Not by `set_limit`, whose query would wait for an answer of agon-box.
+            libc::setrlimit(libc::RLIMIT_STACK, &raw const self.stack);
             set_limit(Resource::Fsize, self.file_size);
             set_limit(Resource::Nofile, self.open_files);
             for (target, fd) in (0..).zip(self.stdio) {

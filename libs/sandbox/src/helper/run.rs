@@ -9,6 +9,7 @@ use super::{
     output::{Collector, Sink},
     process::Child,
     server::{Init, Server},
+    stack,
 };
 use crate::{
     cgroup::{Entry, Group},
@@ -64,6 +65,8 @@ pub fn handle(
         limit: None,
         cancelled: false,
         init_socket: init.socket.as_fd(),
+        stack_queries: init.listener.as_ref().map(AsFd::as_fd),
+        stack: stack::initial(run.limits.memory, server.max_stack),
         proc_dir: server.host.proc_dir.as_fd(),
         exit: None,
         init_is_reusable: false,
@@ -115,6 +118,7 @@ fn start(server: &mut Server, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, R
     let stdin = match &run.stdin {
         Source::Null => null(OFlags::RDONLY)?,
         Source::Attached => attached()?,
+        Source::Copied => files::copy_input(server.host.proc_dir.as_fd(), attached()?)?,
         Source::File(path) => {
             files::open_for_reading(&server.container, &SandboxPath::parse(path)?)?
         }
@@ -122,7 +126,13 @@ fn start(server: &mut Server, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, R
     let mut open = |target: &Target| -> Result<(Collector, Option<OwnedFd>), RequestError> {
         let fd = match target {
             Target::Null => Some(null(OFlags::WRONLY)?),
-            Target::Attached => Some(attached()?),
+            Target::Attached => {
+                let fd = attached()?;
+                if files::is_pipe(fd.as_fd()) {
+                    files::give(fd.as_fd(), server.setup.uid);
+                }
+                Some(fd)
+            }
             Target::Stdout => None,
             Target::File(path) => {
                 let path = SandboxPath::parse(path)?;
@@ -131,6 +141,7 @@ fn start(server: &mut Server, run: &Run, fds: Vec<OwnedFd>) -> Result<Started, R
             }
             Target::Capture(limit) => {
                 let (collector, write) = Collector::pipe(*limit)?;
+                files::give(write.as_fd(), server.setup.uid);
                 return Ok((collector, Some(write)));
             }
         };
@@ -184,6 +195,10 @@ struct Monitor<'a> {
     limit: Option<Limit>,
     cancelled: bool,
     init_socket: BorrowedFd<'a>,
+    /// The listener for queries of the stack limit.
+    stack_queries: Option<BorrowedFd<'a>>,
+    /// The initial stack limit.
+    stack: libc::rlimit,
     /// The host's `/proc`.
     proc_dir: BorrowedFd<'a>,
     /// How the program ended, once the init has reported it.
@@ -222,6 +237,11 @@ impl Monitor<'_> {
             let events = self.wait(until, (now < paused_until).then_some(paused_until))?;
             if events.oom {
                 self.stop(Some(Limit::Memory));
+            }
+            // After the end, the listener has no query, and older kernels would wait for one.
+            let queried = events.stack_query && !events.ended;
+            if let Some(listener) = self.stack_queries.filter(|_| queried) {
+                stack::answer(listener, self.proc_dir, self.stack);
             }
             if events.parent {
                 self.read_parent();
@@ -292,9 +312,10 @@ impl Monitor<'_> {
         let oom = self.group.oom_event().filter(|_| !stopped);
         // Messages after a cancellation, such as a reset, are handled after the run.
         let parent = Some(self.parent).filter(|_| !stopped);
+        let queries = self.stack_queries.filter(|_| !stopped);
         let outputs = self.outputs.iter().filter_map(Collector::read_end);
         let outputs = outputs.filter(|_| output_paused_until.is_none());
-        let readable = init.into_iter().chain(oom).chain(parent).chain(outputs);
+        let readable = init.into_iter().chain(oom).chain(parent).chain(queries).chain(outputs);
         fds.extend(readable.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut fds, left.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -306,7 +327,8 @@ impl Monitor<'_> {
         let init = init.is_some() && next();
         let oom = oom.is_some() && next();
         let parent = parent.is_some() && next();
-        Ok(Events { ended, init, oom, parent, output: ready.any(|ready| ready) })
+        let stack_query = queries.is_some() && next();
+        Ok(Events { ended, init, oom, parent, stack_query, output: ready.any(|ready| ready) })
     }
 
     /// Stops the run if the parent cancels it or has closed the socket.
@@ -381,7 +403,7 @@ impl Monitor<'_> {
         let flags = RecvFlags::DONTWAIT;
         while let Ok(Some(packet)) = wire::receive::<Event>(self.init_socket, &mut buffer, flags) {
             match packet.head {
-                Event::Started => {}
+                Event::Ready | Event::Started => {}
                 Event::Ended(exit) => (self.exit, self.init_is_reusable) = (Some(exit), true),
                 Event::EndedLast(exit) => self.exit = Some(exit),
                 Event::Failed(reason) => return Err(io::Error::other(format!("init: {reason}"))),
@@ -405,7 +427,8 @@ fn state(proc_dir: BorrowedFd<'_>, task: u32) -> Option<u8> {
     text.rsplit_once(')')?.1.bytes().find(|byte| *byte != b' ')
 }
 
-fn read_small(proc_dir: BorrowedFd<'_>, name: &str) -> Option<String> {
+/// The first bytes of a file below the host's `/proc`.
+pub fn read_small(proc_dir: BorrowedFd<'_>, name: &str) -> Option<String> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     let file = openat(proc_dir, name, flags, Mode::empty()).ok()?;
     let mut buffer = [0; 512];
@@ -418,6 +441,7 @@ struct Events {
     init: bool,
     oom: bool,
     parent: bool,
+    stack_query: bool,
     output: bool,
 }
 

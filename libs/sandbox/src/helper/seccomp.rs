@@ -13,6 +13,7 @@
 
 use libc::{c_long, sock_filter};
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
 
 /// What the filter does with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,12 @@ enum Action {
     Kill,
     /// Fails with this error, which runtimes handle.
     Fail(i32),
+    /// Does nothing and reports success.
+    Pretend,
+    /// Forwards queries of the stack limit to the listener of the filter, if it has one.
+    StackQueries,
+    /// Pretends to set locks, and fails for other commands that act on the file for all its users.
+    OwnCommands,
     /// Allows sockets of the local family only.
     LocalSocket,
     /// Kills the process if it asks for new namespaces.
@@ -86,7 +93,13 @@ const FAILED: &[(c_long, i32)] = &[
     (libc::SYS_io_uring_register, libc::ENOSYS),
     (libc::SYS_userfaultfd, libc::EPERM),
     (libc::SYS_perf_event_open, libc::EACCES),
-    (libc::SYS_fanotify_init, libc::EPERM),
+    // Notifications and the page cache would tell programs what others do with files of the host. The errors are
+    // those of a kernel without these calls, for which runtimes are prepared.
+    (libc::SYS_fanotify_init, libc::ENOSYS),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_inotify_init, libc::ENOSYS),
+    (libc::SYS_inotify_init1, libc::ENOSYS),
+    (CACHESTAT, libc::ENOSYS),
     // System V and POSIX IPC objects outlive processes.
     (libc::SYS_shmget, libc::ENOSYS),
     (libc::SYS_shmat, libc::ENOSYS),
@@ -100,6 +113,32 @@ const FAILED: &[(c_long, i32)] = &[
     (libc::SYS_set_mempolicy, libc::EPERM),
     (libc::SYS_migrate_pages, libc::EPERM),
     (libc::SYS_move_pages, libc::EPERM),
+];
+
+/// `cachestat`, which the C library's bindings do not name yet.
+const CACHESTAT: c_long = 451;
+
+/// The commands of `fcntl` that set locks, as `flock` does. A filter cannot see which file a lock is for, and locks on
+/// files of the host would be seen by other slots and by the host. Compilers, databases and runtimes lock files that
+/// only they use, and fail without; so these calls succeed without effect. For the record locks of one process, this is
+/// exactly their meaning, because a process never excludes itself.
+const LOCKS: [i32; 4] = [libc::F_SETLK, libc::F_SETLKW, libc::F_OFD_SETLK, libc::F_OFD_SETLKW];
+
+/// The commands of `fcntl` that reveal or change what other users of a file see: locks, leases, delegations,
+/// notifications and write hints. They fail with `EINVAL`, the error of a file system without them.
+const SHARED_COMMANDS: [i32; 11] = [
+    libc::F_GETLK,
+    libc::F_OFD_GETLK,
+    libc::F_SETLEASE,
+    libc::F_GETLEASE,
+    libc::F_NOTIFY,
+    // F_GET_RW_HINT to F_SET_FILE_RW_HINT, F_GETDELEG and F_SETDELEG.
+    1035,
+    1036,
+    1037,
+    1038,
+    1039,
+    1040,
 ];
 
 #[cfg(target_arch = "x86_64")]
@@ -128,14 +167,19 @@ const AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
 const ANY_BIT: u32 = libc::BPF_JMP | libc::BPF_JSET | libc::BPF_K;
 const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
 
-/// The filter of the init, which programs inherit.
-pub fn init_filter() -> Vec<sock_filter> {
+/// The filter of the init, which programs inherit. Only with a listener, it forwards queries of the stack limit.
+pub fn init_filter(with_listener: bool) -> Vec<sock_filter> {
     let mut rules: Vec<(u32, Action)> =
         KILLED.iter().map(|call| (number(*call), Action::Kill)).collect();
     rules.extend(FAILED.iter().map(|(call, error)| (number(*call), Action::Fail(*error))));
     rules.push((number(libc::SYS_socket), Action::LocalSocket));
     rules.push((number(libc::SYS_socketpair), Action::LocalSocket));
     rules.push((number(libc::SYS_clone), Action::SameNamespaces));
+    rules.push((number(libc::SYS_flock), Action::Pretend));
+    if with_listener {
+        rules.push((number(libc::SYS_prlimit64), Action::StackQueries));
+    }
+    rules.push((number(libc::SYS_fcntl), Action::OwnCommands));
     // The memory cgroup does not count huge pages.
     let huge = [
         (libc::SYS_mmap, 3, libc::MAP_HUGETLB.cast_unsigned()),
@@ -173,15 +217,27 @@ pub fn program_filter() -> Vec<sock_filter> {
 
 /// Installs a filter for the calling process. Makes one system call and does not allocate.
 pub fn install(filter: &[sock_filter]) -> io::Result<()> {
+    set_filter(filter, 0).map(drop)
+}
+
+/// Installs a filter and returns its listener. Fails if the kernel has no listeners, or if another filter has one.
+pub fn install_with_listener(filter: &[sock_filter]) -> io::Result<OwnedFd> {
+    let fd = set_filter(filter, libc::SECCOMP_FILTER_FLAG_NEW_LISTENER)?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just opened the descriptor for this call.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn set_filter(filter: &[sock_filter], flags: libc::c_ulong) -> io::Result<c_long> {
     let program = libc::sock_fprog {
         len: u16::try_from(filter.len()).unwrap_or(u16::MAX),
         filter: filter.as_ptr().cast_mut(),
     };
     // SAFETY: the kernel copies the program during the call.
     let result = unsafe {
-        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, 0, &raw const program)
+        libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const program)
     };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    if result >= 0 { Ok(result) } else { Err(io::Error::last_os_error()) }
 }
 
 /// A binary search over sorted rules for the call number in the accumulator.
@@ -209,6 +265,31 @@ fn action_steps(action: Action) -> Vec<sock_filter> {
     match action {
         Action::Kill => vec![kill],
         Action::Fail(error) => vec![fail(error)],
+        Action::Pretend => vec![fail(0)],
+        Action::StackQueries => {
+            let upper_half = step(LOAD, FIRST_ARGUMENT + 8 * 2 + 4);
+            vec![
+                argument(1),
+                branch(EQUAL, libc::RLIMIT_STACK, 0, 5),
+                // Without a new limit.
+                argument(2),
+                branch(EQUAL, 0, 0, 3),
+                upper_half,
+                branch(EQUAL, 0, 0, 1),
+                step(RETURN, libc::SECCOMP_RET_USER_NOTIF),
+                allow,
+            ]
+        }
+        Action::OwnCommands => {
+            let mut steps = vec![argument(1)];
+            let results = LOCKS.map(|command| (command, 0)).into_iter();
+            let results = results.chain(SHARED_COMMANDS.map(|command| (command, libc::EINVAL)));
+            for (command, error) in results {
+                steps.extend([branch(EQUAL, command.cast_unsigned(), 0, 1), fail(error)]);
+            }
+            steps.push(allow);
+            steps
+        }
         Action::LocalSocket => {
             let local = libc::AF_UNIX.cast_unsigned();
             vec![argument(0), branch(EQUAL, local, 1, 0), fail(libc::EACCES), allow]
@@ -244,7 +325,7 @@ mod tests {
 
     /// The combined result of both filters: the lowest number as a signed integer, as in the kernel.
     fn evaluate(arch: u32, call: u32, argument: u32) -> u32 {
-        let results = [init_filter(), program_filter()]
+        let results = [init_filter(true), program_filter()]
             .map(|filter| interpret(&filter, arch, call, argument));
         results.into_iter().min_by_key(|result| result.cast_signed()).unwrap()
     }
@@ -288,6 +369,7 @@ mod tests {
             let expected = match failed {
                 Some((_, error)) => errno(*error),
                 None if call == libc::SYS_clone3 => errno(libc::ENOSYS),
+                None if call == libc::SYS_flock => errno(0),
                 None if KILLED.contains(&call) || call == libc::SYS_unshare => kill,
                 None => allow,
             };
@@ -295,6 +377,15 @@ mod tests {
         }
         for family in [libc::AF_INET, libc::AF_INET6, libc::AF_VSOCK, libc::AF_NETLINK] {
             check(libc::SYS_socket, family, errno(libc::EACCES));
+        }
+        for command in [libc::F_SETLK, libc::F_SETLKW, libc::F_OFD_SETLK, libc::F_OFD_SETLKW] {
+            check(libc::SYS_fcntl, command, errno(0));
+        }
+        for command in [libc::F_GETLK, libc::F_SETLEASE, libc::F_NOTIFY] {
+            check(libc::SYS_fcntl, command, errno(libc::EINVAL));
+        }
+        for command in [libc::F_DUPFD_CLOEXEC, libc::F_GETFL, libc::F_SETFD, libc::F_SETPIPE_SZ] {
+            check(libc::SYS_fcntl, command, allow);
         }
         check(libc::SYS_clone, libc::SIGCHLD | libc::CLONE_VM | libc::CLONE_THREAD, allow);
         check(libc::SYS_clone, libc::SIGCHLD | libc::CLONE_NEWUSER, kill);

@@ -3,9 +3,10 @@
 use super::{
     container::{Area, Container, Host},
     files::{self, RequestError, SandboxPath},
-    init, landlock, privileges,
+    init::{self, Event},
+    landlock, privileges,
     process::{Child, fork_init},
-    run,
+    run, stack,
 };
 use crate::{
     Feature,
@@ -57,11 +58,31 @@ pub fn main(socket: &OwnedFd) -> io::Result<()> {
 pub struct Init {
     pub child: Child,
     pub socket: OwnedFd,
+    /// The listener of the filter, once the init is ready.
+    pub listener: Option<OwnedFd>,
+    is_ready: bool,
     /// Keeps the mount namespace open until the reply is sent, because the kernel takes a while to destroy it.
     _mounts: Option<OwnedFd>,
 }
 
 impl Init {
+    /// Waits until the init has restricted itself, which it starts to do when it is created.
+    fn wait_until_ready(&mut self) -> io::Result<()> {
+        if self.is_ready {
+            return Ok(());
+        }
+        let mut buffer = [0; 4096];
+        let event = wire::receive::<Event>(&self.socket, &mut buffer, RecvFlags::empty())?;
+        match event.map(|packet| (packet.head, packet.fds)) {
+            Some((Event::Ready, fds)) => {
+                (self.is_ready, self.listener) = (true, fds.into_iter().next());
+                Ok(())
+            }
+            Some((Event::Failed(reason), _)) => Err(io::Error::other(format!("init: {reason}"))),
+            _ => Err(io::Error::other("the init exited unexpectedly")),
+        }
+    }
+
     /// Kills the init and all processes in its namespace.
     pub fn kill(self) {
         self.child.kill();
@@ -87,6 +108,8 @@ pub struct Server {
     bounds: Bounds,
     /// Whether a run may have left files in the container.
     dirty: bool,
+    /// The hard limit of the stack.
+    pub max_stack: u64,
 }
 
 impl Server {
@@ -117,6 +140,7 @@ impl Server {
             group: None,
             init: None,
             dirty: false,
+            max_stack: stack::maximum(),
         };
         server.rules = server.create_rules()?;
         if server.rules.is_none() {
@@ -185,12 +209,14 @@ impl Server {
 
     fn put(&mut self, path: &str, mode: u32, fds: Vec<OwnedFd>) -> Result<Reply, RequestError> {
         let path = SandboxPath::parse(path)?;
-        if path.area != Area::App {
+        // Programs may change the files in their writable directories.
+        let owner = (path.area != Area::App).then_some(self.setup.uid);
+        if owner.is_some() {
             self.wipe()?;
         }
         let missing = || RequestError::Invalid("the content is missing".into());
         let content = fds.into_iter().next().ok_or_else(missing)?;
-        files::put(&self.container, &path, content, mode)?;
+        files::put(&self.container, &path, content, mode, owner)?;
         Ok(Reply::Done)
     }
 
@@ -222,7 +248,12 @@ impl Server {
         self.prepare_init()?;
         let missing = || io::Error::other("no init or cgroup is prepared");
         self.group.as_mut().ok_or_else(missing)?.set_bounds(self.bounds)?;
-        Ok((self.init.take().ok_or_else(missing)?, self.group.take().ok_or_else(missing)?))
+        let mut init = self.init.take().ok_or_else(missing)?;
+        if let Err(error) = init.wait_until_ready() {
+            init.kill();
+            return Err(error);
+        }
+        Ok((init, self.group.take().ok_or_else(missing)?))
     }
 
     /// Prepares the next run. A failure is reported again, by the run.
@@ -278,11 +309,13 @@ impl Server {
                 rules: self.rules.as_ref().map(AsFd::as_fd),
                 last_pid: self.host.last_pid.as_ref().map(AsFd::as_fd),
                 uid: self.setup.uid,
+                max_stack: self.max_stack,
             })
         };
         let name = format!("{}/ns/mnt", child.pid.as_raw_nonzero());
         let mounts = openat(&self.host.proc_dir, name, OFlags::CLOEXEC, Mode::empty()).ok();
-        self.init = Some(Init { child, socket: own, _mounts: mounts });
+        self.init =
+            Some(Init { child, socket: own, listener: None, is_ready: false, _mounts: mounts });
         Ok(())
     }
 

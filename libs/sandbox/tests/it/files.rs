@@ -78,7 +78,11 @@ async fn box_and_tmp_are_emptied_between_runs_and_app_is_kept() {
     assert_eq!(text(&mut fixture, keeping).await, "secret\n".repeat(3));
     fixture.slot().put("/box/in/side/x", Content::Bytes(b"new\n".to_vec()), 0o644).await.unwrap();
     assert_eq!(
-        text(&mut fixture, sh("cd /box; find * /tmp; cat in/side/x; touch in/y")).await,
+        text(
+            &mut fixture,
+            sh("cd /box; find * /tmp; cat in/side/x; touch in/y; echo >> in/side/x; rm in/side/x")
+        )
+        .await,
         "in\nin/side\nin/side/x\n/tmp\nnew\n"
     );
     assert_eq!(text(&mut fixture, sh("ls /box; ls /app")).await, "rogue\n");
@@ -131,6 +135,29 @@ async fn standard_streams_of_each_kind() {
     let mut piped = String::new();
     read.read_to_string(&mut piped).unwrap();
     assert_eq!(piped, "piped\n");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn standard_streams_can_be_opened_by_path() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret-digest");
+    std::fs::write(&path, "one line\n").unwrap();
+    for stdin in [Stdin::Path(path), Stdin::Bytes(b"one line\n".to_vec())] {
+        let named = if matches!(stdin, Stdin::Path(_)) { "stdin" } else { "content" };
+        let mut spec = rogue_spec(&["streams"]);
+        spec.stdin = stdin;
+        let outcome = fixture.run(spec).await;
+        let expected = format!(
+            "0: /memfd:{named} (deleted)\n1: pipe:\n2: pipe:\none line\none line\none line\n\
+             map: o\nseek: ok\nchange the input: EACCES\nstd/se"
+        );
+        let text = outcome.stdout.into_text().unwrap();
+        // A memory file of the caller is sealed instead.
+        assert_eq!(text.replace("input: ok", "input: EACCES"), expected);
+        assert_eq!(outcome.stderr.into_text().unwrap(), "std");
+    }
     fixture.finish().await;
 }
 

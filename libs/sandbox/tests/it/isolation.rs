@@ -1,7 +1,7 @@
 //! Programs that try to access the network, the host, other processes or privileges.
 
-use crate::fixture::{Fixture, slow};
-use sandbox::{Exit, RunSpec, Violation};
+use crate::fixture::{Fixture, rogue_spec, slow};
+use sandbox::{Exit, Output, RunSpec, Stdin, Violation};
 use std::time::Duration;
 
 #[tokio::test]
@@ -118,6 +118,41 @@ async fn forbidden_calls_kill_the_program() {
         assert_eq!(outcome.exit, Exit::Signal(31), "{call}");
         assert!(outcome.stdout.is_empty());
     }
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn locks_and_watches_do_not_reach_files_of_the_host() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    let path = "/usr/bin/env";
+    let file = std::fs::File::open(path).unwrap();
+    file.lock().unwrap();
+    let outcome = fixture.rogue(&["locks", path], |_| {}).await;
+    file.unlock().unwrap();
+    let expected = "flock: ok\nrecord lock: ok\nopen file lock: ok\nquery: EINVAL\nlease: EINVAL\n\
+        directory notification: EINVAL\nwrite hint: EINVAL\ninotify: ENOSYS\nfanotify: ENOSYS\n";
+    assert_eq!(outcome.stdout.into_text().unwrap(), expected);
+    // The other way round, while a program has its locks.
+    let (mut ready, write) = std::io::pipe().unwrap();
+    let mut spec = rogue_spec(&["locks", path]);
+    (spec.stdin, spec.stdout) = (Stdin::Null, Output::Fd(write.into()));
+    spec.argv.push("hold".into());
+    let attempt = tokio::task::spawn_blocking(move || {
+        let mut text = [0; 4096];
+        let mut length = 0;
+        while !text[..length].ends_with(b"fanotify: ENOSYS\n") {
+            length += std::io::Read::read(&mut ready, &mut text[length..]).unwrap();
+        }
+        file.try_lock()
+    });
+    let run = fixture.slot().run(spec);
+    let held = tokio::time::timeout(Duration::from_secs(60), async {
+        tokio::select! {
+            _ = run => panic!("the program ended too early"),
+            locked = attempt => locked.unwrap(),
+        }
+    });
+    held.await.unwrap().expect("the host sees a lock of the program");
     fixture.finish().await;
 }
 

@@ -74,9 +74,12 @@ async fn python_standard_library_works() {
     let script = "import os, threading, tempfile, subprocess\n\
         t = threading.Thread(target=lambda: print(len(os.listdir('/proc/self/fd')) > 0)); t.start(); t.join()\n\
         print(tempfile.NamedTemporaryFile().write(b'abc'))\n\
-        print(subprocess.run(['echo', 'hi'], capture_output=True).stdout.decode().strip())\n";
+        print(subprocess.run(['echo', 'hi'], capture_output=True).stdout.decode().strip())\n\
+        import sqlite3; base = sqlite3.connect('/tmp/base')\n\
+        base.execute('create table t (x)'); base.execute('insert into t values (5)'); base.commit()\n\
+        print(base.execute('select x from t').fetchall())\n";
     let outcome = compile(&mut fixture, "a.py", script, &["/usr/bin/python3", "a.py"]).await;
-    assert_eq!(outcome.stdout.into_text().unwrap(), "True\n3\nhi\n");
+    assert_eq!(outcome.stdout.into_text().unwrap(), "True\n3\nhi\n[(5,)]\n");
     fixture.finish().await;
 }
 

@@ -158,12 +158,27 @@ async fn thread_and_descriptor_limits_are_exact() {
 #[tokio::test]
 async fn stack_is_limited_by_memory_only() {
     let Some(mut fixture) = Fixture::open().await else { return };
-    // The stack limit equals the memory limit.
     let outcome = fixture.rogue(&["deep", "100"], |limits| limits.memory = 192 << 20).await;
     assert!(outcome.is_success(), "{outcome:?}");
     assert!(outcome.memory_peak > 95 << 20);
     let outcome = fixture.rogue(&["deep", "1000"], |limits| limits.memory = 64 << 20).await;
     let overflowed = outcome.exit == Exit::Signal(11);
     assert!(outcome.limit == Some(Limit::Memory) || overflowed, "{outcome:?}");
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn threads_have_an_ordinary_stack() {
+    let Some(mut fixture) = Fixture::open().await else { return };
+    let outcome = fixture.rogue(&["stacks"], |_| {}).await;
+    let text = outcome.stdout.into_text().unwrap();
+    assert_eq!(text, "8 8 64\nraise: ok\n64 64 64\n");
+    let outcome = fixture.rogue(&["deep-thread", "7"], |_| {}).await;
+    assert!(outcome.is_success(), "{outcome:?}");
+    let outcome = fixture.rogue(&["deep-thread", "9"], |_| {}).await;
+    assert_eq!(outcome.exit, Exit::Signal(11));
+    // As with a new init, after one that was reused.
+    let outcome = fixture.rogue(&["stacks"], |limits| limits.memory = 8 << 20).await;
+    assert_eq!(outcome.stdout.into_text().unwrap(), "7 7 8\nraise: ok\n8 8 8\n");
     fixture.finish().await;
 }

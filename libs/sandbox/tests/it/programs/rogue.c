@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/ptrace.h>
@@ -55,6 +57,20 @@ static long deep(long depth) {
     volatile char frame[1000];
     frame[0] = (char)depth;
     return depth == 0 ? frame[0] : deep(depth - 1) + frame[0];
+}
+
+static void *deep_in_thread(void *depth) { return (void *)(deep(*(long *)depth) & 0); }
+
+// Prints the stack limits of the process and of new threads.
+static void print_stacks(void) {
+    pthread_attr_t attributes;
+    pthread_getattr_default_np(&attributes);
+    size_t size;
+    pthread_attr_getstacksize(&attributes, &size);
+    struct rlimit limit;
+    getrlimit(RLIMIT_STACK, &limit);
+    printf("%zu %lu %lu\n", size >> 20, limit.rlim_cur >> 20, limit.rlim_max >> 20);
+    fflush(stdout);
 }
 
 static void *sleep_briefly(void *unused) { usleep(200000); return unused; }
@@ -139,6 +155,45 @@ static void privileges(void) {
     printf("open files: %d\n", count);
 }
 
+// Opens the standard streams by their paths.
+static void streams(void) {
+    char name[32], link[256], text[64];
+    for (int i = 0; i < 3; i++) {
+        sprintf(name, "/proc/self/fd/%d", i);
+        ssize_t length = readlink(name, link, sizeof link - 1);
+        link[length < 0 ? 0 : length] = 0;
+        printf("%d: %.*s\n", i, (int)strcspn(link, "["), link);
+    }
+    const char *inputs[] = {"/dev/stdin", "/proc/self/fd/0", "/dev/fd/0"};
+    for (int i = 0; i < 3; i++) {
+        ssize_t length = read(open(inputs[i], O_RDONLY), text, sizeof text);
+        printf("%.*s", length < 0 ? 0 : (int)length, text);
+    }
+    char *mapped = mmap(0, 1, PROT_READ, MAP_SHARED, 0, 0);
+    printf("map: %c\n", mapped == MAP_FAILED ? '-' : mapped[0]);
+    attempt("seek", lseek(0, 1, SEEK_SET));
+    attempt("change the input", open("/dev/stdin", O_WRONLY));
+    const char *outputs[] = {"/dev/stdout", "/proc/self/fd/1", "/dev/stderr", "/dev/null"};
+    for (int i = 0; i < 4; i++)
+        write(open(outputs[i], O_WRONLY | O_CREAT | O_TRUNC, 0666), outputs[i] + 5, 3);
+}
+
+// Locks and watches a file.
+static void locks(const char *path) {
+    int file = open(path, O_RDONLY);
+    struct flock lock = {.l_type = F_RDLCK}, query = {.l_type = F_WRLCK};
+    attempt("flock", flock(file, LOCK_EX | LOCK_NB));
+    attempt("record lock", fcntl(file, F_SETLK, &lock));
+    attempt("open file lock", fcntl(file, F_OFD_SETLK, &lock));
+    attempt("query", fcntl(file, F_GETLK, &query));
+    attempt("lease", fcntl(file, F_SETLEASE, F_RDLCK));
+    attempt("directory notification", fcntl(file, F_NOTIFY, DN_ACCESS));
+    uint64_t hint = 0;
+    attempt("write hint", fcntl(file, F_GET_RW_HINT, &hint));
+    attempt("inotify", inotify_init1(0));
+    attempt("fanotify", syscall(SYS_fanotify_init, 0, 0));
+}
+
 static void forbidden(const char *what) {
     if (!strcmp(what, "ptrace")) ptrace(PTRACE_ATTACH, 1, 0, 0);
     if (!strcmp(what, "traceme")) ptrace(PTRACE_TRACEME, 0, 0, 0);
@@ -190,7 +245,26 @@ int main(int argc, char **argv) {
         for (int i = 0; i < count; i++) pthread_join(threads[i], 0);
         printf("%d\n", count);
     }
+    if (!strcmp(what, "deep-thread")) {
+        long depth = (long)(number * 1000);
+        pthread_t thread;
+        pthread_create(&thread, 0, deep_in_thread, &depth);
+        pthread_join(thread, 0);
+    }
+    if (!strcmp(what, "stacks")) {
+        print_stacks();
+        struct rlimit limit;
+        getrlimit(RLIMIT_STACK, &limit);
+        // As programs do that want a larger stack.
+        if (limit.rlim_cur < limit.rlim_max) {
+            limit.rlim_cur = limit.rlim_max;
+            attempt("raise", setrlimit(RLIMIT_STACK, &limit));
+            execv(argv[0], argv);
+        }
+    }
     if (!strcmp(what, "deep")) printf("%ld\n", deep((long)(number * 1000)) & 0);
+    if (!strcmp(what, "streams")) streams();
+    if (!strcmp(what, "locks")) { locks(argv[2]); if (argc > 3) pause(); }
     if (!strcmp(what, "sockets")) sockets();
     if (!strcmp(what, "open")) open_files(argc - 2, argv + 2);
     if (!strcmp(what, "links")) links();
