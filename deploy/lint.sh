@@ -3,6 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . deploy/engines/versions.env
+. deploy/tools.sh
 tools=$(pwd)/${CARGO_TARGET_DIR:-target}/tools
 case ${CARGO_TARGET_DIR:-} in /*) tools=$CARGO_TARGET_DIR/tools ;; esac
 
@@ -23,12 +24,13 @@ fi
 # Advisories need a download; the CI workflow checks them.
 step "$tools/bin/cargo-deny" --log-level error check bans licenses sources
 
-if ! "$tools/node_modules/.bin/buf" --version 2>/dev/null | grep -qxF "$BUF"; then
-  step npm install --silent --no-fund --no-audit --prefix "$tools" "@bufbuild/buf@$BUF"
-fi
+step npm_install buf "@bufbuild/buf@$BUF"
 step "$tools/node_modules/.bin/buf" lint
 if git rev-parse -q --verify "$(git describe --tags --abbrev=0 2>/dev/null)" >/dev/null; then
   step "$tools/node_modules/.bin/buf" breaking --against ".git#tag=$(git describe --tags --abbrev=0)"
 fi
+
+"${CARGO_TARGET_DIR:-target}/debug/xtask" openapi >"$tools/openapi.json"
+step deploy/openapi/check.sh lint "$tools" "$tools/openapi.json"
 
 step deploy/manifests.sh "$tools" "${CARGO_TARGET_DIR:-target}/debug/agon"

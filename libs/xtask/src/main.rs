@@ -41,6 +41,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Print the OpenAPI document
+    Openapi,
     /// List the existing files that the addition of each service changed
     Services,
     /// Check the wording of comments, Markdown and messages
@@ -74,9 +76,16 @@ fn run(command: &Command) -> Result<Vec<Finding>, tree::Error> {
         Command::Generate => generated::update_all(&tree, false),
         Command::Routes { check } => generated::routes()?.update(&tree, check),
         Command::Catalogue { check } => generated::catalogue().update(&tree, check),
+        Command::Openapi => openapi(),
         Command::Services => services(&tree),
         Command::Words => words::check(&tree),
     }
+}
+
+fn openapi() -> Result<Vec<Finding>, tree::Error> {
+    let plan = transcode::Plan::new(proto::DESCRIPTOR_SET)?;
+    println!("{:#}", transcode::openapi(&plan));
+    Ok(Vec::new())
 }
 
 fn services(tree: &tree::Tree) -> Result<Vec<Finding>, tree::Error> {

@@ -189,24 +189,26 @@ fn is_message_list(plan: &Plan, field: &Field) -> bool {
 /// The request body. It is required if the request has no meaning without it.
 fn request_body(plan: &Plan, schemas: &mut Schemas<'_>, route: &Route) -> Option<Value> {
     let message = plan.shapes.message(route.input);
+    let is_required_field = |index: usize| {
+        let field: &Field = &message.fields[index];
+        is_required(plan, &message.name, &field.name)
+    };
     let in_path: Vec<&[u32]> = route.variables.iter().map(|v| v.numbers.as_slice()).collect();
     let is_partial = route.mask.is_some();
-    let (schema, required) = match route.body {
+    let json = |schema: Value| json!({"application/json": {"schema": schema}});
+    let (required, content) = match route.body {
         Body::None => return None,
-        Body::All if route.upload.is_some() => (json!({}), true),
+        Body::All if route.upload.is_some() => (true, upload(route)),
+        Body::Field(index) if route.upload.is_some() => (is_required_field(index), upload(route)),
         Body::All => {
             let schema = schemas.body(route.input, &in_path, is_partial);
-            (schema, schemas.has_required(route.input, &in_path))
+            (schemas.has_required(route.input, &in_path), json(schema))
         }
         Body::Field(index) => {
             let field = &message.fields[index];
             let schema = schemas.body_field(&message.name, field, &in_path, is_partial);
-            (schema, is_required(plan, &message.name, &field.name))
+            (is_required_field(index), json(schema))
         }
-    };
-    let content = match route.upload {
-        Some(_) => upload(route),
-        None => json!({"application/json": {"schema": schema}}),
     };
     Some(json!({"required": required, "content": content}))
 }
