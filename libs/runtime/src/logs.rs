@@ -1,23 +1,22 @@
 //! Structured logs: readable text on a terminal, JSON otherwise.
 
+mod json;
+
 use std::fmt;
 use std::io::IsTerminal;
 
-use opentelemetry::trace::TraceContextExt as _;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
 use tracing_subscriber::field::{MakeVisitor as _, RecordFields, VisitOutput as _};
 use tracing_subscriber::filter::{FilterExt as _, LevelFilter, dynamic_filter_fn};
-use tracing_subscriber::fmt::format::{DefaultFields, JsonFields, Writer};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::fmt::FormatFields;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
 use tracing_subscriber::layer::Filter;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _};
 
+use self::json::{Json, Members};
 use crate::telemetry::{self, Telemetry};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +53,7 @@ pub fn install(
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let json = format == Format::Json || (format == Format::Auto && !terminal);
     let installed = if json {
-        let lines = lines.fmt_fields(JsonFields::new()).event_format(Json);
+        let lines = lines.fmt_fields(Members).event_format(Json);
         subscriber.with(lines.with_filter(evaluated_each_time(filter))).try_init()
     } else {
         let lines = lines.fmt_fields(TextFields).with_ansi(terminal).with_target(false);
@@ -108,105 +107,17 @@ impl Visit for WithoutExportFields<'_> {
     }
 }
 
-/// One flat object per line, so that log stores need no unpacking: time, level, target, message, the
-/// ids of the current trace and span, the fields of the spans and of the event.
-struct Json;
-
-impl<S> FormatEvent<S, JsonFields> for Json
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, JsonFields>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut line = Map::new();
-        let mut time = String::new();
-        let timer = tracing_subscriber::fmt::time::SystemTime;
-        tracing_subscriber::fmt::time::FormatTime::format_time(
-            &timer,
-            &mut Writer::new(&mut time),
-        )?;
-        line.insert("time".into(), time.into());
-        line.insert("level".into(), event.metadata().level().as_str().into());
-        line.insert("target".into(), event.metadata().target().into());
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
-            let extensions = span.extensions();
-            let fields = extensions.get::<FormattedFields<JsonFields>>();
-            let parsed = fields.and_then(|fields| serde_json::from_str(&fields.fields).ok());
-            if let Some(Value::Object(fields)) = parsed {
-                line.extend(fields.into_iter().filter(|(name, _)| !is_export_field(name)));
-            }
-        }
-        add_trace(&mut line);
-        event.record(&mut Fields(&mut line));
-        let text = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
-        writeln!(writer, "{text}")
-    }
-}
-
-/// Where spans are not exported, the span is the caller's.
-fn add_trace(line: &mut Map<String, Value>) {
-    opentelemetry::Context::map_current(|context| {
-        let span = context.span();
-        let ids = span.span_context();
-        if ids.is_valid() {
-            line.insert("trace_id".into(), ids.trace_id().to_string().into());
-            line.insert("span_id".into(), ids.span_id().to_string().into());
-        }
-    });
-}
-
-struct Fields<'a>(&'a mut Map<String, Value>);
-
-impl Fields<'_> {
-    /// Lines of libraries that use the `log` crate have their target and source file as fields.
-    fn add(&mut self, field: &Field, value: Value) {
-        match field.name() {
-            "log.target" => drop(self.0.insert("target".into(), value)),
-            name if name.starts_with("log.") => {}
-            name => drop(self.0.insert(name.into(), value)),
-        }
-    }
-}
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, format!("{value:?}").into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value.into());
-    }
-
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, value.into());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.add(field, value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, value.into());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
     use opentelemetry::trace::{
-        SpanContext, SpanId, TraceFlags, TraceId, TraceState, TracerProvider as _,
+        SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+        TracerProvider as _,
     };
     use opentelemetry_sdk::trace::SdkTracerProvider;
+    use serde_json::Value;
 
     use super::*;
 
@@ -228,7 +139,7 @@ mod tests {
         let sink = Sink::default();
         let writer = sink.clone();
         let lines = tracing_subscriber::fmt::layer()
-            .fmt_fields(JsonFields::new())
+            .fmt_fields(Members)
             .event_format(Json)
             .with_writer(move || writer.clone())
             .with_filter(evaluated_each_time(EnvFilter::new("info")));
@@ -236,6 +147,12 @@ mod tests {
         let subscriber = tracing_subscriber::registry().with(spans).with(lines);
         tracing::subscriber::with_default(subscriber, work);
         let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        for line in text.lines() {
+            let value: Value = serde_json::from_str(line).unwrap();
+            for key in value.as_object().unwrap().keys() {
+                assert_eq!(line.matches(&format!("\"{key}\":")).count(), 1, "{line}");
+            }
+        }
         serde_json::from_str(text.lines().last().unwrap()).unwrap()
     }
 
@@ -255,6 +172,28 @@ mod tests {
         assert!(line["time"].as_str().unwrap().ends_with('Z'));
         assert_eq!(line.get("otel.kind"), None);
         assert_eq!(line.get("trace_id"), None);
+    }
+
+    #[test]
+    fn json_keys_are_unique() {
+        let line = json(None, || {
+            let kept = "a \"quoted\" text\n";
+            let outer = tracing::info_span!("outer", request_id = "r1", kept).entered();
+            let late = tracing::field::Empty;
+            let inner = tracing::info_span!("inner", request_id = "r2", late);
+            inner.record("late", 1.5);
+            inner.record("late", 2.5);
+            inner.in_scope(
+                || tracing::warn!(target: "t", request_id = "r3", level = 7, "say \u{1f}"),
+            );
+            inner.in_scope(|| tracing::warn!(target: "t", nan = f64::NAN, "say \u{1f}"));
+            drop(outer);
+        });
+        assert_eq!(line["request_id"], "r2");
+        assert_eq!(line["kept"], "a \"quoted\" text\n");
+        assert_eq!(line["late"], 2.5);
+        assert_eq!((&line["level"], &line["target"]), (&"WARN".into(), &"t".into()));
+        assert_eq!((&line["message"], &line["nan"]), (&"say \u{1f}".into(), &Value::Null));
     }
 
     #[test]
