@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use ids::Clock;
 use tokio::sync::watch;
 
@@ -13,6 +14,7 @@ use crate::options::Location;
 use crate::postgres::{Announcements, Postgres};
 use crate::query::Target;
 use crate::sqlite::Sqlite;
+use crate::testing::plans::Plans;
 use crate::tx::Conn;
 use crate::{Error, Options, Query, Result, Sql, Tx, measure};
 
@@ -30,6 +32,8 @@ pub enum Engine {
 #[derive(Clone)]
 pub struct Db {
     shared: Arc<Shared>,
+    // Checks the plans of statements, in tests.
+    plans: Option<Arc<Plans>>,
 }
 
 struct Shared {
@@ -72,31 +76,32 @@ impl Db {
             full: AtomicBool::new(false),
             appended: watch::Sender::new(0),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), plans: None })
     }
 
     /// A read-only statement outside any transaction.
     pub fn query(&self, sql: impl Into<Sql>) -> Query<'_> {
         let sql = sql.into();
-        match &self.shared.backend {
+        let query = match &self.shared.backend {
             Backend::Postgres(pg) => Query::postgres(sql, Target::Pool(&pg.read)),
             Backend::Sqlite(file) => Query::sqlite(sql, Target::Pool(&file.read)),
-        }
+        };
+        query.check_plan(self.plans.as_ref())
     }
 
     /// Begins a write transaction. Waits for the writer (SQLite) or a connection (PostgreSQL), at most
     /// [`Options::acquire_timeout`].
-    pub async fn begin(&self) -> Result<Tx> {
-        let started = Instant::now();
-        let conn = match &self.shared.backend {
-            Backend::Postgres(pg) => {
-                pg.write.begin().await.map(Conn::Postgres).map_err(Error::from)
-            }
-            Backend::Sqlite(file) => file.begin().await.map(Conn::Sqlite),
-        };
-        measure::begin_waited(self.service(), started.elapsed());
-        let conn = conn.inspect_err(|error| measure::begin_failed(self.service(), error))?;
-        Ok(Tx::new(self.clone(), conn))
+    pub fn begin(&self) -> BoxFuture<'_, Result<Tx>> {
+        Box::pin(async move {
+            let started = Instant::now();
+            let conn = match &self.shared.backend {
+                Backend::Postgres(pg) => pg.write.begin().await.map(Conn::Postgres),
+                Backend::Sqlite(file) => file.begin().await.map(Conn::Sqlite),
+            };
+            measure::begin_waited(self.service(), started.elapsed());
+            let conn = conn.inspect_err(|error| measure::begin_failed(self.service(), error))?;
+            Ok(Tx::new(self.clone(), conn))
+        })
     }
 
     /// Runs `work` in a transaction: commits when it returns `Ok`, rolls back when it returns `Err`, and retries
@@ -202,6 +207,16 @@ impl Db {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
+    /// A number that increases with every write transaction, before its commit returns: a result that was read while
+    /// the number had a value holds as long as it still has this value. None on PostgreSQL, where other processes
+    /// write, too.
+    pub fn generation(&self) -> Option<u64> {
+        match &self.shared.backend {
+            Backend::Postgres(_) => None,
+            Backend::Sqlite(file) => Some(file.generation()),
+        }
+    }
+
     /// Changes when a commit of this process has appended to the event log.
     pub fn appended(&self) -> watch::Receiver<u64> {
         self.shared.appended.subscribe()
@@ -258,6 +273,15 @@ impl Db {
             Backend::Postgres(pg) => pg.close().await,
             Backend::Sqlite(file) => file.close().await,
         }
+    }
+
+    /// A handle that checks the plans of its statements.
+    pub(crate) fn with_plans(&self, plans: Arc<Plans>) -> Self {
+        Self { shared: self.shared.clone(), plans: Some(plans) }
+    }
+
+    pub(crate) fn plans(&self) -> Option<&Arc<Plans>> {
+        self.plans.as_ref()
     }
 
     pub(crate) fn backend(&self) -> &Backend {

@@ -26,6 +26,7 @@ pub mod promotion;
 mod query;
 mod record;
 pub mod requests;
+mod rows;
 pub mod snapshot;
 mod sql;
 mod sqlite;

@@ -18,8 +18,8 @@ impl Db {
         gauge!("agon_db_disk_full", "service" => service.clone()).set(full);
         match self.backend() {
             Backend::Postgres(pg) => {
-                pool(&service, "read", &pg.read);
-                pool(&service, "write", &pg.write);
+                pool(&service, "read", &pg.read.inner);
+                pool(&service, "write", &pg.write.inner);
             }
             Backend::Sqlite(file) => pool(&service, "read", &file.read),
         }

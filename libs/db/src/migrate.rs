@@ -59,6 +59,7 @@ const EVERY: Migrations = crate::migrations!(
     "0003_consumers",
     ("0004_outbox"),
     ("0005_relay"),
+    ("0006_dead_letters"),
 );
 
 /// The migrations of a service: its folder under `migrations/` and the names of the files without `.sql`. A name in

@@ -16,11 +16,12 @@ pub struct Options {
     pub service: String,
     /// The PostgreSQL schema; by default the name of the service.
     pub schema: Option<String>,
-    /// Size of the read-only pool, 4 by default.
+    /// Size of the read-only pool; by default 4 on SQLite, 2 on PostgreSQL.
     pub read_connections: u32,
-    /// Size of the write pool, 8 by default (PostgreSQL; SQLite has one writer).
+    /// Size of the write pool, 3 by default (PostgreSQL; SQLite has one writer).
     pub write_connections: u32,
-    /// The longest wait for a connection or the SQLite writer, 10 s by default.
+    /// The longest wait for a connection or the SQLite writer, 10 s by default. If PostgreSQL does not answer, the wait
+    /// ends after a second.
     pub acquire_timeout: Duration,
     /// The longest time of a statement, 30 s by default (PostgreSQL).
     pub statement_timeout: Duration,
@@ -47,12 +48,13 @@ pub enum Synchronous {
 impl Options {
     /// The defaults for the database of `service` at `url`.
     pub fn new(url: impl Into<String>, service: impl Into<String>) -> Self {
+        let url = url.into();
         Self {
-            url: url.into(),
+            read_connections: if url.starts_with("sqlite:") { 4 } else { 2 },
+            url,
             service: service.into(),
             schema: None,
-            read_connections: 4,
-            write_connections: 8,
+            write_connections: 3,
             acquire_timeout: Duration::from_secs(10),
             statement_timeout: Duration::from_secs(30),
             synchronous: Synchronous::Full,

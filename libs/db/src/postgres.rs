@@ -1,5 +1,7 @@
 //! A PostgreSQL schema: a read-only pool and a write pool.
 
+mod pool;
+
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -7,16 +9,17 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 
 use crate::{Error, Options, Result};
+use pool::Server;
+
+pub(crate) use pool::Pool;
 
 pub(crate) struct Postgres {
-    pub(crate) read: PgPool,
-    pub(crate) write: PgPool,
+    pub(crate) read: Pool,
+    pub(crate) write: Pool,
     pub(crate) schema: String,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The timeout of the extra attempt that finds the cause of a timeout.
-const DIAGNOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Postgres {
     pub(crate) async fn open(url: &str, schema: String, options: &Options) -> Result<Self> {
@@ -34,47 +37,31 @@ impl Postgres {
                 ("idle_in_transaction_session_timeout", "60000"),
             ]);
         let address = describe(&base, &schema);
-        let read = base.clone().options([("default_transaction_read_only", "on")]);
-        let pool = |connect: PgConnectOptions, max: u32| {
-            PgPoolOptions::new()
-                .max_connections(max.max(1))
-                .acquire_timeout(options.acquire_timeout)
-                // Test only idle connections; a busy one is known to work.
-                .test_before_acquire(false)
-                .before_acquire(|connection, meta| {
-                    Box::pin(async move {
-                        if meta.idle_for > Duration::from_secs(1) {
-                            sqlx::Connection::ping(connection).await?;
-                        }
-                        Ok(true)
-                    })
-                })
-                .connect_lazy_with(connect)
-        };
-        let read = pool(read, options.read_connections);
-        let write = pool(base.clone(), options.write_connections);
-        match tokio::time::timeout(CONNECT_TIMEOUT, write.acquire()).await {
+        let server = Server::new(base.clone());
+        let read_only = base.clone().options([("default_transaction_read_only", "on")]);
+        let read = Pool::new(server.clone(), read_only, options.read_connections, options);
+        let write = Pool::new(server.clone(), base, options.write_connections, options);
+        let failed = |why| Error::Unavailable(format!("cannot connect to {address}: {why}"));
+        // A server that starts may take some seconds.
+        match tokio::time::timeout(CONNECT_TIMEOUT, write.inner.acquire()).await {
             Ok(Ok(_)) => Ok(Self { read, write, schema }),
-            Ok(Err(e)) => Err(Error::Unavailable(format!("cannot connect to {address}: {e}"))),
+            Ok(Err(error)) => Err(failed(error.to_string())),
             // The pool retries until the timeout and does not report the cause.
             Err(_) => {
-                let attempt = tokio::time::timeout(DIAGNOSE_TIMEOUT, base.connect()).await;
-                let cause = match attempt {
-                    Ok(Err(e)) => e.to_string(),
-                    _ => format!("no response within {} s", CONNECT_TIMEOUT.as_secs()),
-                };
-                Err(Error::Unavailable(format!("cannot connect to {address}: {cause}")))
+                let none = || format!("no response within {} s", CONNECT_TIMEOUT.as_secs());
+                let cause = server.attempt().await.err().map(|error| error.to_string());
+                Err(failed(cause.unwrap_or_else(none)))
             }
         }
     }
 
     pub(crate) async fn announce(&self, name: &str) -> Result<()> {
         let notify = sqlx::query("SELECT pg_notify($1, '')").bind(self.channel(name));
-        notify.execute(&self.write).await.map(drop).map_err(Error::from)
+        notify.execute(&mut *self.write.acquire().await?).await.map(drop).map_err(Error::from)
     }
 
     pub(crate) async fn announcements(&self, name: &str) -> Result<Announcements> {
-        let options = (*self.read.connect_options()).clone();
+        let options = (*self.read.inner.connect_options()).clone();
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(&self.channel(name)).await?;
@@ -86,7 +73,7 @@ impl Postgres {
     }
 
     pub(crate) async fn close(&self) {
-        tokio::join!(self.read.close(), self.write.close());
+        tokio::join!(self.read.inner.close(), self.write.inner.close());
     }
 }
 

@@ -2,11 +2,16 @@
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use sqlx::postgres::{PgArguments, PgConnection, PgHasArrayType, PgPool, PgRow, Postgres};
+use futures_util::future::BoxFuture;
+use sqlx::postgres::{PgArguments, PgConnection, PgHasArrayType, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqlitePool, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe};
 
+use crate::postgres::Pool;
+use crate::rows;
+use crate::testing::plans::Plans;
 use crate::tx::Failure;
 use crate::{Error, Record, Result, Sql, Value, Values};
 
@@ -27,34 +32,33 @@ pub struct Query<'c> {
     sql: Cow<'static, str>,
     // The error of a value that could not be encoded; returned when the query runs.
     error: Option<Error>,
+    plans: Option<Arc<Plans>>,
     inner: Inner<'c>,
 }
 
 enum Inner<'c> {
-    Postgres(Prepared<'c, PgPool, PgConnection, PgArguments>),
+    Postgres(Prepared<'c, Pool, PgConnection, PgArguments>),
     Sqlite(Prepared<'c, SqlitePool, SqliteConnection, SqliteArguments>),
 }
 
 /// Runs one sqlx method on whichever database and executor the query holds.
 macro_rules! run {
-    ($query:ident.$method:ident() $(as $T:ty)?, $map:expr) => {{
-        let sql = AssertSqlSafe($query.checked()?);
+    ($query:ident.$method:ident(), $map:expr) => {{
+        let sql = AssertSqlSafe($query.checked().await?);
         match $query.inner {
             Inner::Postgres(p) => {
-                let query = sqlx::query_with::<Postgres, _>(sql, p.args)
-                    $(.try_map(|row: PgRow| <$T>::from_row(&row)))?;
-                run!(@on p.on, query.$method(), $map)
+                let query = sqlx::query_with::<Postgres, _>(sql, p.args);
+                run!(@on p.on, query.$method(), $map, pool => &mut *pool.acquire().await?)
             }
             Inner::Sqlite(p) => {
-                let query = sqlx::query_with::<Sqlite, _>(sql, p.args)
-                    $(.try_map(|row: SqliteRow| <$T>::from_row(&row)))?;
-                run!(@on p.on, query.$method(), $map)
+                let query = sqlx::query_with::<Sqlite, _>(sql, p.args);
+                run!(@on p.on, query.$method(), $map, pool => pool)
             }
         }
     }};
-    (@on $on:expr, $query:ident.$method:ident(), $map:expr) => {
+    (@on $on:expr, $query:ident.$method:ident(), $map:expr, $pool:ident => $executor:expr) => {
         match $on {
-            Target::Pool(pool) => $query.$method(pool).await.map($map).map_err(Error::from),
+            Target::Pool($pool) => $query.$method($executor).await.map($map).map_err(Error::from),
             Target::Conn(conn, failure) => {
                 let result = $query.$method(conn).await.map($map).map_err(Error::from);
                 failure.note(&result);
@@ -64,15 +68,42 @@ macro_rules! run {
     };
 }
 
+enum Rows {
+    Postgres(Vec<PgRow>),
+    Sqlite(Vec<SqliteRow>),
+}
+
+impl Rows {
+    fn read<T: Record>(self) -> Result<Vec<T>> {
+        let records: sqlx::Result<_> = match self {
+            Self::Postgres(rows) => rows.iter().map(T::from_row).collect(),
+            Self::Sqlite(rows) => rows.iter().map(T::from_row).collect(),
+        };
+        records.map_err(Error::from)
+    }
+}
+
+impl From<Option<PgRow>> for Rows {
+    fn from(row: Option<PgRow>) -> Self {
+        Self::Postgres(row.into_iter().collect())
+    }
+}
+
+impl From<Option<SqliteRow>> for Rows {
+    fn from(row: Option<SqliteRow>) -> Self {
+        Self::Sqlite(row.into_iter().collect())
+    }
+}
+
 impl<'c> Query<'c> {
-    pub(crate) fn postgres(sql: Sql, on: Target<'c, PgPool, PgConnection>) -> Self {
+    pub(crate) fn postgres(sql: Sql, on: Target<'c, Pool, PgConnection>) -> Self {
         let inner = Inner::Postgres(Prepared { on, args: PgArguments::default() });
-        Self { sql: sql.postgres.into(), error: None, inner }
+        Self { sql: sql.postgres.into(), error: None, plans: None, inner }
     }
 
     pub(crate) fn sqlite(sql: Sql, on: Target<'c, SqlitePool, SqliteConnection>) -> Self {
         let inner = Inner::Sqlite(Prepared { on, args: SqliteArguments::default() });
-        Self { sql: sql.sqlite.into(), error: None, inner }
+        Self { sql: sql.sqlite.into(), error: None, plans: None, inner }
     }
 
     /// Binds the next `$n`.
@@ -193,31 +224,72 @@ impl<'c> Query<'c> {
         self
     }
 
-    fn checked(&mut self) -> Result<Cow<'static, str>> {
-        match self.error.take() {
-            Some(error) => Err(error),
-            None => Ok(std::mem::take(&mut self.sql)),
+    /// Checks the plan before the query runs.
+    pub(crate) fn check_plan(mut self, plans: Option<&Arc<Plans>>) -> Self {
+        self.plans = plans.cloned();
+        self
+    }
+
+    async fn checked(&mut self) -> Result<Cow<'static, str>> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
         }
+        if let Some(plans) = &self.plans {
+            Box::pin(plans.check(&self.sql)).await?;
+        }
+        Ok(std::mem::take(&mut self.sql))
     }
 
     /// Runs the statement and returns the number of changed rows.
-    pub async fn execute(mut self) -> Result<u64> {
-        run!(self.execute(), |result| result.rows_affected())
+    pub fn execute(mut self) -> BoxFuture<'c, Result<u64>> {
+        Box::pin(async move { run!(self.execute(), |result| result.rows_affected()) })
     }
 
     /// The first row; [`Error::NotFound`] without one.
-    pub async fn fetch_one<T: Record>(mut self) -> Result<T> {
-        run!(self.fetch_one() as T, Into::into)
+    pub async fn fetch_one<T: Record>(self) -> Result<T> {
+        self.fetch_optional().await?.ok_or(Error::NotFound)
     }
 
     /// The first row; None without one.
-    pub async fn fetch_optional<T: Record>(mut self) -> Result<Option<T>> {
-        run!(self.fetch_optional() as T, Into::into)
+    pub async fn fetch_optional<T: Record>(self) -> Result<Option<T>> {
+        Ok(self.first_row().await?.read()?.pop())
     }
 
     /// Every row, in memory.
-    pub async fn fetch_all<T: Record>(mut self) -> Result<Vec<T>> {
-        run!(self.fetch_all() as T, Into::into)
+    pub async fn fetch_all<T: Record>(self) -> Result<Vec<T>> {
+        self.rows().await?.read()
+    }
+
+    // The driver's code is compiled in this crate only, because these functions are not generic and box their futures.
+
+    fn first_row(mut self) -> BoxFuture<'c, Result<Rows>> {
+        Box::pin(async move { run!(self.fetch_optional(), Rows::from) })
+    }
+
+    fn rows(mut self) -> BoxFuture<'c, Result<Rows>> {
+        Box::pin(async move {
+            let sql = AssertSqlSafe(self.checked().await?);
+            match self.inner {
+                Inner::Postgres(p) => {
+                    let query = sqlx::query_with::<Postgres, _>(sql, p.args);
+                    run!(@on p.on, query.fetch_all(), Rows::Postgres, pool => &mut *pool.acquire().await?)
+                }
+                Inner::Sqlite(p) => {
+                    let query = sqlx::query_with::<Sqlite, _>(sql, p.args);
+                    match p.on {
+                        Target::Pool(pool) => {
+                            Ok(Rows::Sqlite(rows::collect(query.fetch(pool)).await?))
+                        }
+                        Target::Conn(conn, failure) => {
+                            let rows = rows::collect(query.fetch(conn)).await;
+                            let result = rows.map(Rows::Sqlite).map_err(Error::from);
+                            failure.note(&result);
+                            result
+                        }
+                    }
+                }
+            }
+        })
     }
 
     /// The first column of the first row; [`Error::NotFound`] when there is no row.

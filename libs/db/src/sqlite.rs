@@ -4,8 +4,10 @@
 //! which the driver's own transaction fails to roll back and every later one on that connection fails. Here a failed
 //! transaction is rolled back explicitly, and the connection is replaced unless the statement itself was at fault.
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::sqlite::{
@@ -21,6 +23,8 @@ use crate::{Error, Options, Result};
 pub(crate) struct Sqlite {
     pub(crate) read: SqlitePool,
     writer: Arc<Mutex<Writer>>,
+    // See `Db::generation`.
+    generation: Arc<AtomicU64>,
     acquire_timeout: Duration,
 }
 
@@ -33,7 +37,34 @@ struct Writer {
 
 /// Exclusive use of the writer, inside BEGIN IMMEDIATE.
 pub(crate) struct WriteGuard {
-    writer: Option<OwnedMutexGuard<Writer>>,
+    writer: Option<Held>,
+}
+
+/// The writer of a transaction. It is released after the transaction has ended, also if a caller was cancelled during
+/// the commit; so it is where the generation increases.
+struct Held {
+    writer: OwnedMutexGuard<Writer>,
+    generation: Arc<AtomicU64>,
+}
+
+impl Deref for Held {
+    type Target = Writer;
+
+    fn deref(&self) -> &Writer {
+        &self.writer
+    }
+}
+
+impl DerefMut for Held {
+    fn deref_mut(&mut self) -> &mut Writer {
+        &mut self.writer
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.generation.fetch_add(1, Ordering::Release);
+    }
 }
 
 impl Sqlite {
@@ -45,6 +76,8 @@ impl Sqlite {
             .filename(path)
             .busy_timeout(Duration::from_secs(5))
             .statement_cache_capacity(256)
+            // A page of rows is produced without waiting for its reader.
+            .row_buffer_size(1024)
             .pragma("temp_store", "memory")
             .pragma("journal_size_limit", "67108864")
             .disable_statement_logging();
@@ -69,7 +102,12 @@ impl Sqlite {
             .max_lifetime(None)
             .connect_lazy_with(connect.pragma("query_only", "on"));
         let writer = Arc::new(Mutex::new(writer));
-        Ok(Self { read, writer, acquire_timeout: options.acquire_timeout })
+        let generation = Arc::default();
+        Ok(Self { read, writer, generation, acquire_timeout: options.acquire_timeout })
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
     }
 
     /// Waits for the writer, in the order of the calls.
@@ -78,6 +116,7 @@ impl Sqlite {
         let writer = locked.await.map_err(|_| {
             Error::Unavailable("timed out waiting to write to the SQLite file".into())
         })?;
+        let writer = Held { writer, generation: self.generation.clone() };
         let mut guard = WriteGuard { writer: Some(writer) };
         let connection = guard.writer()?.connect().await?;
         // A cancelled caller may have left its transaction open.

@@ -5,6 +5,8 @@
 //! - `AGON_TEST_POSTGRES`: URL of a database in which tests may create and drop schemas.
 //! - `AGON_TEST_REQUIRE_ENGINES=1`: fail instead of skip when that is not set.
 
+pub(crate) mod plans;
+
 use std::future::Future;
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use ids::Clock;
 use sqlx::{Connection, Executor};
 
 use crate::{Db, Migrations, Options, Synchronous};
+use plans::Plans;
 
 /// A kind of database to test on.
 #[derive(Clone, Debug)]
@@ -30,6 +33,7 @@ pub enum Kind {
 #[derive(Clone)]
 pub struct TestDb {
     db: Db,
+    plans: Arc<Plans>,
     options: Options,
     // Dropped after `db`.
     storage: Arc<Storage>,
@@ -112,11 +116,16 @@ impl Kind {
         adjust(&mut options);
         let db = Db::open(&options).await.expect("opening a database for a test");
         db.migrate(migrations).await.expect("migrating a database for a test");
-        TestDb { db, options, storage }
+        TestDb::new(db, options, storage)
     }
 }
 
 impl TestDb {
+    fn new(db: Db, options: Options, storage: Arc<Storage>) -> TestDb {
+        let plans = Arc::new(Plans::new(db.clone()));
+        TestDb { db, plans, options, storage }
+    }
+
     pub fn db(&self) -> Db {
         self.db.clone()
     }
@@ -124,7 +133,13 @@ impl TestDb {
     /// Opens the same database again, as another process or a restart does.
     pub async fn reopen(&self) -> TestDb {
         let db = Db::open(&self.options).await.expect("opening a test's database again");
-        TestDb { db, options: self.options.clone(), storage: self.storage.clone() }
+        TestDb::new(db, self.options.clone(), self.storage.clone())
+    }
+
+    /// A handle for the service under test: a statement that reads more of a table than it returns fails, and with it
+    /// the test. Statements that must do so contain the reason as a comment, `/* scans: … */`.
+    pub fn checked(&self) -> Db {
+        self.db.with_plans(self.plans.clone())
     }
 
     pub fn options(&self) -> &Options {
@@ -144,6 +159,12 @@ impl Deref for TestDb {
 
     fn deref(&self) -> &Db {
         &self.db
+    }
+}
+
+impl Drop for TestDb {
+    fn drop(&mut self) {
+        self.plans.assert_good();
     }
 }
 

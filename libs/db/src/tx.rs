@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use ids::{Clock, Uuid};
 use sha2::{Digest, Sha256};
 use sqlx::{AssertSqlSafe, Transaction};
@@ -84,13 +85,14 @@ impl Tx {
 
     pub fn query(&mut self, sql: impl Into<Sql>) -> Query<'_> {
         let sql = sql.into();
-        match &mut self.conn {
+        let query = match &mut self.conn {
             Conn::Postgres(tx) => Query::postgres(sql, Target::Conn(&mut *tx, &mut self.failure)),
             Conn::Sqlite(guard) => match guard.connection() {
                 Some(conn) => Query::sqlite(sql, Target::Conn(conn, &mut self.failure)),
                 None => self.db.query(sql).fail(Error::Aborted),
             },
-        }
+        };
+        query.check_plan(self.db.plans())
     }
 
     /// Acquires the lock `name` of this service's database until the end of the transaction. Does nothing on SQLite,
@@ -135,44 +137,48 @@ impl Tx {
 
     /// Commits. After an error nothing was committed, except when the connection broke during the commit: then the
     /// outcome is unknown, and request ids make a retry safe.
-    pub async fn commit(mut self) -> Result<()> {
-        if let Err(error) = self.write_stages().await {
-            self.rollback().await;
-            return Err(error);
-        }
-        if self.failure != Failure::None {
-            self.rollback().await;
-            return Err(Error::Aborted);
-        }
-        let hooks = std::mem::take(&mut self.after_commit);
-        let db = self.db.clone();
-        let result = match self.conn {
-            Conn::Postgres(tx) => tx.commit().await.map_err(Error::from),
-            Conn::Sqlite(guard) => guard.commit().await,
-        };
-        match &result {
-            Ok(()) => db.note_full(false),
-            Err(Error::Full(_)) => db.note_full(true),
-            Err(_) => {}
-        }
-        result?;
-        for hook in hooks {
-            hook();
-        }
-        Ok(())
+    pub fn commit(mut self) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
+            if let Err(error) = self.write_stages().await {
+                self.rollback().await;
+                return Err(error);
+            }
+            if self.failure != Failure::None {
+                self.rollback().await;
+                return Err(Error::Aborted);
+            }
+            let hooks = std::mem::take(&mut self.after_commit);
+            let db = self.db.clone();
+            let result = match self.conn {
+                Conn::Postgres(tx) => tx.commit().await.map_err(Error::from),
+                Conn::Sqlite(guard) => guard.commit().await,
+            };
+            match &result {
+                Ok(()) => db.note_full(false),
+                Err(Error::Full(_)) => db.note_full(true),
+                Err(_) => {}
+            }
+            result?;
+            for hook in hooks {
+                hook();
+            }
+            Ok(())
+        })
     }
 
     /// Rolls back, and waits for it. Dropping the transaction rolls back in the background.
-    pub async fn rollback(self) {
-        let keep_connection = !matches!(self.failure, Failure::Connection | Failure::Full);
-        if self.failure == Failure::Full {
-            self.db.note_full(true);
-        }
-        match self.conn {
-            // When this fails, the connection is broken, and the server rolls back.
-            Conn::Postgres(tx) => drop(tx.rollback().await),
-            Conn::Sqlite(guard) => guard.rollback(keep_connection).await,
-        }
+    pub fn rollback(self) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let keep_connection = !matches!(self.failure, Failure::Connection | Failure::Full);
+            if self.failure == Failure::Full {
+                self.db.note_full(true);
+            }
+            match self.conn {
+                // When this fails, the connection is broken, and the server rolls back.
+                Conn::Postgres(tx) => drop(tx.rollback().await),
+                Conn::Sqlite(guard) => guard.rollback(keep_connection).await,
+            }
+        })
     }
 
     /// Commits when `result` is Ok, otherwise rolls back and returns its error.

@@ -176,9 +176,9 @@ impl<S: Service> Setup<S> {
             peers: Peers::new(S::DESCRIPTOR.calls.iter().map(peer)),
             data_dir: directory.path().to_owned(),
             shutdown: tasks.shutdown().clone(),
-            ..context(db.db(), cache.clone())
+            ..context(db.checked(), cache.clone())
         };
-        let mut topics = vec![(S::DESCRIPTOR.publishes, db.db())];
+        let mut topics = vec![(S::DESCRIPTOR.publishes, db.checked())];
         for topic in self.topics {
             topics.push((std::slice::from_ref(topic), logs[topic.producer].db()));
         }

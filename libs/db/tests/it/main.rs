@@ -4,6 +4,8 @@
 mod lease;
 mod migrate;
 mod migrate_down;
+mod outage;
+mod plans;
 mod promotion;
 mod requests;
 mod snapshot;

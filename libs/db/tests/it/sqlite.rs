@@ -102,3 +102,32 @@ async fn closed_database_is_unavailable() {
     assert!(matches!(db.begin().await.err(), Some(Error::Unavailable(_))));
     assert!(db.query("SELECT 1").fetch_scalar::<i64>().await.is_err());
 }
+
+#[tokio::test]
+async fn large_results_are_complete_and_in_order() {
+    let db = Kind::Sqlite.create(&MIGRATIONS).await;
+    let numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000) SELECT i FROM n";
+    let rows: Vec<(i64,)> = db.query(numbers).fetch_all().await.unwrap();
+    assert!(rows.into_iter().map(|(n,)| n).eq(1..=5000));
+    let fails = "WITH RECURSIVE n(i) AS (SELECT -60 UNION ALL SELECT i + 1 FROM n WHERE i < 9)
+                 SELECT abs(CASE i WHEN 0 THEN -9223372036854775808 ELSE i END) FROM n";
+    assert!(db.query(fails).fetch_all::<(i64,)>().await.is_err());
+}
+
+#[tokio::test]
+async fn generation_increases_before_a_commit_returns() {
+    let db = Kind::Sqlite.create(&MIGRATIONS).await;
+    let before = db.generation().unwrap();
+    assert_eq!(db.generation(), Some(before));
+    let tx = db.begin().await.unwrap();
+    assert_eq!(db.generation(), Some(before));
+    tx.commit().await.unwrap();
+    let after = db.generation().unwrap();
+    assert!(after > before);
+    // A cancelled commit may have taken effect.
+    let mut tx = db.begin().await.unwrap();
+    tx.query("INSERT INTO counters VALUES ('a', 1)").execute().await.unwrap();
+    drop(tokio::time::timeout(Duration::ZERO, tx.commit()).await);
+    db.begin().await.unwrap().commit().await.unwrap();
+    assert!(db.generation().unwrap() > after + 1);
+}
