@@ -67,7 +67,7 @@ impl Deref for Challenge {
 impl Service for Challenge {
     const DESCRIPTOR: Descriptor = Descriptor {
         name: "challenge",
-        migrations: db::migrations!("challenge", "0001_submissions"),
+        migrations: db::migrations!("challenge", "0001_submissions", "0002_list_indexes"),
         publishes: &[events::SUBMISSION],
         consumes: &[events::JUDGEMENTS],
         calls: &["auth", "problem", "judge"],

@@ -17,22 +17,21 @@ impl Limit {
         Self { count, window: TimeDelta::hours(1) }
     }
 
-    /// Submissions before this time do not count.
-    pub fn since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now - self.window
+    /// The ordinal of the submission that decides whether one with this ordinal (from 1) is allowed: the oldest of the
+    /// last `count`. `None` if there is none, which allows it.
+    pub fn decisive(&self, ordinal: i64) -> Option<i64> {
+        let decisive = ordinal - i64::from(self.count);
+        (self.count > 0 && decisive > 0).then_some(decisive)
     }
 
-    /// Whether one more submission is allowed now, given the times of the latest `count` submissions, newest first. The
-    /// error is the time to wait.
+    /// Whether one more submission is allowed now, given the time of the decisive one. The error is the time to wait.
     pub fn check(
         &self,
-        newest_first: &[DateTime<Utc>],
+        decisive: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> Result<(), Duration> {
-        let Some(last) = (self.count as usize).checked_sub(1) else { return Ok(()) };
-        // A submission is allowed once the oldest of the last `count` has left the window.
-        let Some(oldest) = newest_first.get(last) else { return Ok(()) };
-        let wait = *oldest + self.window - now;
+        let Some(oldest) = decisive else { return Ok(()) };
+        let wait = oldest + self.window - now;
         if wait <= TimeDelta::zero() { Ok(()) } else { Err(wait.to_std().unwrap_or_default()) }
     }
 }
@@ -48,17 +47,15 @@ mod tests {
     #[test]
     fn the_next_submission_is_allowed_when_the_oldest_leaves_the_window() {
         let limit = Limit::hourly(3);
-        assert_eq!(limit.check(&[], at(0)), Ok(()));
-        assert_eq!(limit.check(&[at(20), at(10)], at(21)), Ok(()));
-        let full = [at(20), at(10), at(0)];
-        assert_eq!(limit.check(&full, at(21)), Err(Duration::from_secs(39 * 60)));
-        assert_eq!(limit.check(&full, at(60)), Ok(()));
-        let more = [at(30), at(20), at(10), at(0)];
-        assert_eq!(limit.check(&more, at(60)), Err(Duration::from_secs(600)));
+        assert_eq!([1, 3, 4, 9].map(|n| limit.decisive(n)), [None, None, Some(1), Some(6)]);
+        assert_eq!(limit.check(None, at(0)), Ok(()));
+        assert_eq!(limit.check(Some(at(0)), at(21)), Err(Duration::from_secs(39 * 60)));
+        assert_eq!(limit.check(Some(at(0)), at(60)), Ok(()));
+        assert_eq!(limit.check(Some(at(10)), at(60)), Err(Duration::from_secs(600)));
     }
 
     #[test]
     fn zero_means_no_limit() {
-        assert_eq!(Limit::hourly(0).check(&[at(0); 9], at(0)), Ok(()));
+        assert_eq!(Limit::hourly(0).decisive(9), None);
     }
 }

@@ -69,12 +69,12 @@ impl Challenge {
     pub async fn check_stale_once(&self) -> Result<Found, Error> {
         let age = TimeDelta::from_std(self.config.stale_after()).unwrap_or(TimeDelta::MAX);
         let before = self.clock.now() - age;
-        let (mut found, mut after) = (Found::default(), Uuid::nil());
+        let (mut found, mut after) = (Found::default(), (DateTime::UNIX_EPOCH, Uuid::nil()));
         loop {
             let batch = store::stale(&self.db, before, after, BATCH).await?;
             let Some(last) = batch.last() else { return Ok(found) };
             after = *last;
-            for id in batch {
+            for (_, id) in batch {
                 match self.ask_judge(id, before).await {
                     Ok(Answer::Waiting) => found.waiting += 1,
                     Ok(Answer::Requested) => found.requested += 1,

@@ -71,40 +71,35 @@ fn clamp(number: i64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// Serialises the submissions of a user until the end of the transaction.
-pub async fn lock_submitter(tx: &mut Tx, user_id: Uuid) -> db::Result<()> {
+/// Serialises the submissions of a user until the end of the transaction. Returns the ordinal of the next one, from 1.
+pub async fn lock_submitter(tx: &mut Tx, user_id: Uuid) -> db::Result<i64> {
     let upsert = tx.query(
         "INSERT INTO submitters (user_id, submission_count) VALUES ($1, 1)
-         ON CONFLICT (user_id) DO UPDATE SET submission_count = submitters.submission_count + 1",
+         ON CONFLICT (user_id) DO UPDATE SET submission_count = submitters.submission_count + 1
+         RETURNING submission_count",
     );
-    upsert.bind(user_id).execute().await.map(drop)
+    upsert.bind(user_id).fetch_scalar().await
 }
 
-/// The times of a user's submissions after `since`, newest first.
-pub async fn recent_times(
+/// When a user made the submission with this ordinal.
+pub async fn time_of(
     read: impl Read<'_>,
     user_id: Uuid,
-    since: DateTime<Utc>,
-    limit: u32,
-) -> db::Result<Vec<DateTime<Utc>>> {
-    let times: Vec<(DateTime<Utc>,)> = read
-        .query(
-            "SELECT created_at FROM submissions WHERE user_id = $1 AND created_at > $2
-             ORDER BY created_at DESC LIMIT $3",
-        )
+    ordinal: i64,
+) -> db::Result<Option<DateTime<Utc>>> {
+    read.query("SELECT created_at FROM submissions WHERE user_id = $1 AND user_ordinal = $2")
         .bind(user_id)
-        .bind(since)
-        .bind(i64::from(limit))
-        .fetch_all()
-        .await?;
-    Ok(times.into_iter().map(|(time,)| time).collect())
+        .bind(ordinal)
+        .fetch_scalar_optional()
+        .await
 }
 
-pub async fn insert(tx: &mut Tx, new: &Submission, source: &str) -> db::Result<()> {
+/// Inserts a submission; `ordinal` is its number among those of its user.
+pub async fn insert(tx: &mut Tx, new: &Submission, ordinal: i64, source: &str) -> db::Result<()> {
     tx.query(
         "INSERT INTO submissions (submission_id, version, user_id, problem_id, problem_version,
-           language, source_size, created_at, requested_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)",
+           language, source_size, created_at, requested_at, user_ordinal)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)",
     )
     .bind(new.id)
     .bind(new.version)
@@ -114,6 +109,7 @@ pub async fn insert(tx: &mut Tx, new: &Submission, source: &str) -> db::Result<(
     .bind(new.language.as_str())
     .bind(new.source_size)
     .bind(new.created_at)
+    .bind(ordinal)
     .execute()
     .await?;
     let source = tx
@@ -231,25 +227,24 @@ pub async fn request_again(
     row.map(Row::into_submission).transpose()
 }
 
-/// Submissions without a verdict that were last requested before `before`, in the order of ids, starting after `after`.
+/// Submissions without a verdict that were last requested before `before`, and when: in this order, starting after
+/// `after`.
 pub async fn stale(
     read: impl Read<'_>,
     before: DateTime<Utc>,
-    after: Uuid,
+    after: (DateTime<Utc>, Uuid),
     limit: i64,
-) -> db::Result<Vec<Uuid>> {
-    let rows: Vec<(Uuid,)> = read
-        .query(
-            "SELECT submission_id FROM submissions
-             WHERE verdict IS NULL AND requested_at < $1 AND submission_id > $2
-             ORDER BY submission_id LIMIT $3",
-        )
-        .bind(before)
-        .bind(after)
-        .bind(limit)
-        .fetch_all()
-        .await?;
-    Ok(rows.into_iter().map(|(id,)| id).collect())
+) -> db::Result<Vec<(DateTime<Utc>, Uuid)>> {
+    read.query(
+        "SELECT requested_at, submission_id FROM submissions
+         WHERE verdict IS NULL AND requested_at < $1 AND (requested_at, submission_id) > ($2, $3)
+         ORDER BY requested_at, submission_id LIMIT $4",
+    )
+    .bind(before)
+    .bind_all(after)
+    .bind(limit)
+    .fetch_all()
+    .await
 }
 
 pub async fn waiting_count(read: impl Read<'_>) -> db::Result<i64> {

@@ -78,17 +78,19 @@ impl Challenge {
         caller: &Caller,
         request: &CreateSubmissionRequest,
     ) -> Result<(Uuid, i64), Error> {
-        let (problem, offered) = tokio::join!(
+        let (problem, language) = tokio::join!(
             self.peers.problem(caller, &request.problem_id),
-            self.peers.languages.offer(&request.language),
+            self.peers.languages.check(&request.language),
         );
         let problem = problem?;
         if problem.published_version == 0 {
             return Err(Error::NotPublished);
         }
         let mut violations = Violations::default();
-        let text = "is not available; use a language_id from ListLanguages";
-        violations.check(offered, "language", text);
+        if let Err(offered) = language {
+            let text = format!("must be one of {}, got {:?}", offered.join(", "), request.language);
+            violations.add("language", text);
+        }
         let limit = problem.limits.map_or(0, |limits| limits.source_limit_bytes);
         if let Ok(limit @ 1..) = usize::try_from(limit) {
             request::check_size(&mut violations, &request.source, limit);
@@ -105,13 +107,15 @@ impl Challenge {
         new: &Submission,
     ) -> Result<CreateSubmissionResponse, Error> {
         let now = new.created_at;
-        store::lock_submitter(tx, new.user_id).await?;
+        let ordinal = store::lock_submitter(tx, new.user_id).await?;
         let limit = Limit::hourly(self.config.submissions_per_hour);
-        let recent = store::recent_times(&mut *tx, new.user_id, limit.since(now), limit.count);
-        limit
-            .check(&recent.await?, now)
-            .map_err(|retry_after| Error::TooMany { count: limit.count, retry_after })?;
-        store::insert(tx, new, source).await?;
+        if let Some(decisive) = limit.decisive(ordinal) {
+            let time = store::time_of(&mut *tx, new.user_id, decisive).await?;
+            limit
+                .check(time, now)
+                .map_err(|retry_after| Error::TooMany { count: limit.count, retry_after })?;
+        }
+        store::insert(tx, new, ordinal, source).await?;
         events::submission_created(tx, new);
         let view = View::of_pending(new.clone(), &Judging::default());
         Ok(CreateSubmissionResponse { submission: Some(wire::submission(view)) })

@@ -1,0 +1,17 @@
+DROP INDEX submissions_by_user_and_ordinal;
+CREATE INDEX submissions_by_user_and_time ON submissions (user_id, created_at);
+ALTER TABLE submissions DROP COLUMN user_ordinal;
+DROP INDEX submissions_waiting;
+CREATE INDEX submissions_without_verdict ON submissions (requested_at) WHERE verdict IS NULL;
+DROP INDEX submissions_by_user_problem_verdict_and_language;
+DROP INDEX submissions_by_user_problem_and_verdict;
+DROP INDEX submissions_by_problem_verdict_and_language;
+DROP INDEX submissions_by_problem_and_verdict;
+DROP INDEX submissions_by_user_verdict_and_language;
+DROP INDEX submissions_by_user_and_verdict;
+DROP INDEX submissions_by_verdict_and_language;
+DROP INDEX submissions_by_verdict;
+DROP INDEX submissions_by_user_problem_and_language;
+DROP INDEX submissions_by_problem_and_language;
+DROP INDEX submissions_by_user_and_language;
+DROP INDEX submissions_by_language;
