@@ -24,6 +24,7 @@ mod tests {
         let request = crate::auth::CreateSessionRequest {
             identifier: "ada".into(),
             password: "correct horse".into(),
+            ..Default::default()
         };
         let text = format!("{request:?}");
         assert!(text.contains("ada") && text.contains("[redacted]"), "{text}");

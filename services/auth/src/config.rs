@@ -23,7 +23,9 @@ pub struct Config {
     pub registration: Registration,
     /// Minimum length of new passwords, in characters; 8 to 64.
     pub password_min_length: usize,
-    /// Concurrent password hashes, each of which uses a core and 19 MiB; 0 = one per core.
+    /// Concurrent password hashes, each of which uses a core and 19 MiB; 0 = one per core. The memory
+    /// is allocated at the first hashes and reused, so that it does not grow with the number of
+    /// sign-ins.
     pub hash_threads: usize,
     /// Password hashes that may wait; further ones are refused with RetryInfo.
     pub hash_queue: usize,
@@ -36,10 +38,14 @@ pub struct Config {
     /// Days after which the signing key is rotated.
     pub signing_key_days: i64,
     pub registrations_per_hour: u32,
-    /// Failed sign-ins per address and minute.
+    /// Failed sign-ins per address (an IPv4 address, or an IPv6 /64) and minute; as many wrong
+    /// one-time codes. Successes do not count.
     pub failures_per_minute: u32,
-    /// Failed sign-ins per identifier and hour, from all addresses.
+    /// Failed sign-ins per identifier and hour, from all networks. After more, sign-ins from devices
+    /// and addresses that the account has not used before are delayed.
     pub failures_per_identifier: u32,
+    /// That delay, in milliseconds; at most 10,000.
+    pub suspicion_delay_milliseconds: u64,
     /// Networks such as `10.0.0.0/8` in which many people share an address (contest labs):
     /// registrations are not counted, and `failures_per_minute` is ten times as high. Always
     /// contains loopback.
@@ -62,6 +68,7 @@ impl Default for Config {
             registrations_per_hour: 20,
             failures_per_minute: 60,
             failures_per_identifier: 10,
+            suspicion_delay_milliseconds: 2000,
             trusted_networks: Vec::new(),
             reply_floor_milliseconds: 100,
         }
@@ -81,6 +88,8 @@ impl Config {
         within("session_idle_days", self.session_idle_days, 1, 3650)?;
         within("refresh_grace_seconds", self.refresh_grace_seconds, 0, 300)?;
         within("signing_key_days", self.signing_key_days, 1, 3650)?;
+        let delay = i64::try_from(self.suspicion_delay_milliseconds).unwrap_or(i64::MAX);
+        within("suspicion_delay_milliseconds", delay, 0, 10_000)?;
         for network in &self.trusted_networks {
             if parse_network(network).is_none() {
                 return Err(format!(
@@ -130,6 +139,7 @@ mod tests {
         };
         bad(|c| c.password_min_length = 7, "password_min_length");
         bad(|c| c.access_token_seconds = 1, "access_token_seconds");
+        bad(|c| c.suspicion_delay_milliseconds = 10_001, "suspicion_delay_milliseconds");
         bad(|c| c.trusted_networks = vec!["10.0.0.0/33".into()], "trusted_networks");
         bad(|c| c.trusted_networks = vec!["home".into()], "trusted_networks");
         assert_eq!(Config::default().check(), Ok(()));

@@ -18,8 +18,11 @@ pub enum Error {
     #[error("the invitation code is unknown, used up or expired")]
     InvitationInvalid,
     /// Unknown user or wrong password; the client must not learn which.
-    #[error("the identifier or the password is wrong")]
+    #[error("the username, the e-mail address or the password is wrong")]
     InvalidCredentials,
+    /// Of a signed-in user.
+    #[error("the old password is wrong")]
+    WrongPassword,
     /// Of a password reset.
     #[error("the code is unknown, used or expired")]
     InvalidCode,
@@ -94,7 +97,9 @@ impl From<Error> for Status {
             Error::InvitationInvalid => (PermissionDenied, "INVITATION_INVALID"),
             Error::UserSuspended => (PermissionDenied, "USER_SUSPENDED"),
             Error::GrantExceedsOwn => (PermissionDenied, "GRANT_EXCEEDS_OWN"),
-            Error::InvalidCredentials => (Unauthenticated, "INVALID_CREDENTIALS"),
+            Error::InvalidCredentials | Error::WrongPassword => {
+                (Unauthenticated, "INVALID_CREDENTIALS")
+            }
             Error::InvalidCode => (Unauthenticated, "INVALID_CODE"),
             Error::InvalidRefreshToken => (Unauthenticated, "INVALID_REFRESH_TOKEN"),
             Error::RefreshTokenReused => (Unauthenticated, "REFRESH_TOKEN_REUSED"),

@@ -1,10 +1,13 @@
 //! Password hashes: argon2id, in a pool with bounded memory and a bounded queue.
+//!
+//! Each running hash uses 19 MiB. This memory is allocated once per thread of the pool, at first use,
+//! and reused: allocations of this size on many threads would stay in the heaps of these threads.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use argon2::password_hash::phc::PasswordHash;
-use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
+use argon2::password_hash::phc::{Output, ParamsString, PasswordHash, Salt};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
@@ -13,6 +16,9 @@ use crate::error::{Error, Result};
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+
+/// Length of a hash, in bytes.
+const OUTPUT: usize = 32;
 
 /// The hash of an unknown password with the usual parameters. Verifying it makes a sign-in as an
 /// unknown user take as long as one with a wrong password.
@@ -24,38 +30,34 @@ const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$\
 pub struct Hasher {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
+    memory: Arc<Memory>,
 }
 
 impl Hasher {
-    /// At most `threads` hashes at a time and `queue` waiting ones; further ones fail with
-    /// [`Error::Busy`].
+    /// At most `threads` hashes at a time, each with 19 MiB, and `queue` waiting ones; further ones
+    /// fail with [`Error::Busy`].
     pub fn new(threads: usize, queue: usize) -> Self {
         let (threads, queue) = (threads.max(1), queue.max(1));
         Self {
             running: Arc::new(Semaphore::new(threads)),
             waiting: Arc::new(Semaphore::new(threads + queue)),
+            memory: Arc::default(),
         }
     }
 
     /// The PHC string for a normalised password.
     pub async fn hash(&self, password: String) -> Result<String> {
-        self.run(move || {
-            let hash = argon2().hash_password(password.as_bytes());
-            hash.map(|hash| hash.to_string()).map_err(Error::internal)
-        })
-        .await?
+        let hash = move |memory: &Memory| memory.hash(&password);
+        self.run(hash).await?.map_err(Error::internal)
     }
 
     /// Whether the normalised password matches the hash.
     pub async fn verify(&self, password: String, hash: String) -> Result<bool> {
-        self.run(move || match PasswordHash::new(&hash) {
-            Ok(hash) => argon2().verify_password(password.as_bytes(), &hash).is_ok(),
-            Err(error) => {
-                tracing::error!(%error, "invalid stored password hash");
-                false
-            }
-        })
-        .await
+        let verify = move |memory: &Memory| memory.matches(&password, &hash);
+        Ok(self.run(verify).await?.unwrap_or_else(|error| {
+            tracing::error!(%error, "invalid stored password hash");
+            false
+        }))
     }
 
     /// Takes as long as [`Hasher::verify`].
@@ -63,17 +65,71 @@ impl Hasher {
         self.verify(password, DUMMY_HASH.to_owned()).await.map(drop)
     }
 
-    async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Memory) -> T + Send + 'static,
+    ) -> Result<T> {
         let busy = |_| Error::Busy { after: Duration::from_secs(1) };
         let _queued = self.waiting.clone().try_acquire_owned().map_err(busy)?;
         let permit = self.running.clone().acquire_owned().await;
         let permit = permit.map_err(Error::internal)?;
+        let memory = self.memory.clone();
         let done = tokio::task::spawn_blocking(move || {
             // Held until the work ends, even if the caller is cancelled.
             let _permit = permit;
-            work()
+            work(&memory)
         });
         done.await.map_err(Error::internal)
+    }
+}
+
+/// The memory of the hashes that do not run at the moment.
+#[derive(Default)]
+struct Memory(Mutex<Vec<Box<[Block]>>>);
+
+impl Memory {
+    fn hash(&self, password: &str) -> argon2::password_hash::Result<String> {
+        let (argon2, salt) = (argon2(), Salt::generate());
+        let hash = PasswordHash {
+            algorithm: Algorithm::Argon2id.ident(),
+            version: Some(Version::V0x13.into()),
+            params: ParamsString::try_from(argon2.params())?,
+            salt: Some(salt),
+            hash: Some(self.compute(&argon2, password, &salt, OUTPUT)?),
+        };
+        Ok(hash.to_string())
+    }
+
+    fn matches(&self, password: &str, hash: &str) -> argon2::password_hash::Result<bool> {
+        let stored = PasswordHash::new(hash)?;
+        let (Some(salt), Some(expected)) = (&stored.salt, &stored.hash) else { return Ok(false) };
+        let version = stored.version.map(Version::try_from).transpose()?.unwrap_or_default();
+        let algorithm = Algorithm::try_from(stored.algorithm.as_str())?;
+        let argon2 = Argon2::new(algorithm, version, Params::try_from(&stored)?);
+        // The comparison takes constant time.
+        Ok(self.compute(&argon2, password, salt, expected.len())? == *expected)
+    }
+
+    fn compute(
+        &self,
+        argon2: &Argon2<'_>,
+        password: &str,
+        salt: &[u8],
+        length: usize,
+    ) -> argon2::password_hash::Result<Output> {
+        let pool = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = pool().pop();
+        let mut blocks = free.unwrap_or_else(|| vec![Block::new(); MEMORY_KIB as usize].into());
+        let (password, mut out) = (password.as_bytes(), vec![0; length]);
+        let computed = if argon2.params().block_count() <= blocks.len() {
+            argon2.hash_password_into_with_memory(password, salt, &mut out, &mut *blocks)
+        } else {
+            // A hash of another version of this program, which needs more memory.
+            argon2.hash_password_into(password, salt, &mut out)
+        };
+        pool().push(blocks);
+        computed?;
+        Ok(Output::new(&out)?)
     }
 }
 
@@ -91,6 +147,8 @@ fn argon2() -> Argon2<'static> {
 
 #[cfg(test)]
 mod tests {
+    use argon2::PasswordHasher as _;
+
     use super::*;
 
     #[tokio::test]
@@ -102,6 +160,19 @@ mod tests {
         assert!(hasher.verify("correct horse".into(), hash.clone()).await.unwrap());
         assert!(!hasher.verify("wrong horse".into(), hash).await.unwrap());
         assert!(!hasher.verify("x".into(), "garbage".into()).await.unwrap());
+        assert_eq!(hasher.memory.0.lock().unwrap().len(), 1, "one hash at a time");
+    }
+
+    #[tokio::test]
+    async fn hashes_with_other_parameters_verify() {
+        let hasher = Hasher::new(1, 4);
+        for kib in [64, 2 * MEMORY_KIB] {
+            let params = Params::new(kib, 1, 1, Some(16)).unwrap();
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+            let hash = argon2.hash_password(b"correct horse").unwrap().to_string();
+            assert!(hasher.verify("correct horse".into(), hash.clone()).await.unwrap(), "{hash}");
+            assert!(!hasher.verify("wrong horse".into(), hash).await.unwrap());
+        }
     }
 
     #[test]

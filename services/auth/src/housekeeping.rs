@@ -46,7 +46,7 @@ impl State {
         let purging = self.db.transact(|mut tx| async move {
             let before = now - Days::days(RETENTION_DAYS);
             store::sessions::purge(&mut tx, before).await?;
-            store::invitations::purge(&mut tx, before).await?;
+            store::invitations::purge(&mut tx, before, now).await?;
             store::keys::purge_assertions(&mut tx, now).await?;
             store::revocations::purge(&mut tx, now).await
         });

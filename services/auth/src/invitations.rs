@@ -19,8 +19,9 @@ impl State {
         request: pb::CreateInvitationRequest,
     ) -> Result<pb::CreateInvitationResponse> {
         let mut violations = Violations::default();
-        let plain = request.note.chars().count() <= MAX_NOTE && !request.note.contains('\0');
-        violations.check(plain, "note", "must have at most 200 characters, and no NUL");
+        if let Err(refusal) = text::check_lines(&request.note, MAX_NOTE) {
+            violations.add("note", refusal.to_string());
+        }
         check_request_id(&mut violations, &request.request_id);
         let uses = use_count(request.use_count);
         let uses = uses.map_err(|what| violations.add("use_count", what)).unwrap_or_default();
@@ -45,6 +46,7 @@ impl State {
                 expires_at,
             };
             let hash = secret::code_hash(&self.secrets.invitation_code(invitation.id));
+            let hash = hash.expect("an invitation code is a code");
             store::invitations::insert(&mut tx, &invitation, &hash).await?;
             audit_event(&mut tx, "invitation.made", caller, invitation.id, serde_json::json!({}));
             Ok::<_, Error>(invitation.to_proto())

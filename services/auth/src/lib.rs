@@ -18,6 +18,7 @@ mod binding;
 mod bindings;
 mod config;
 mod country;
+mod device;
 mod email;
 mod error;
 mod events;
@@ -27,9 +28,11 @@ mod invitation;
 mod invitations;
 mod limit;
 mod limits;
+mod network;
 mod password;
 mod passwords;
 mod refresh;
+mod reserved;
 mod rpc;
 mod secret;
 mod service_account;
@@ -81,7 +84,13 @@ pub(crate) struct State {
 impl Service for Auth {
     const DESCRIPTOR: Descriptor = Descriptor {
         name: "auth",
-        migrations: db::migrations!("auth", "0001_accounts", "0002_tokens"),
+        migrations: db::migrations!(
+            "auth",
+            "0001_accounts",
+            "0002_tokens",
+            ("0003_list_indexes"),
+            "0004_known_addresses"
+        ),
         publishes: events::TOPICS,
         consumes: &[],
         calls: &[],

@@ -1,24 +1,30 @@
 //! Limits on sign-ins and registrations, in the memory of this process.
 //!
-//! An attempt is counted before its secret is checked, and removed from the count when the secret was
-//! right. Concurrent guesses cannot pass the limit, and many people who sign in correctly from one
-//! address never reach it.
+//! Only failures count. Failures to sign in to an account count together where they come from one
+//! network; devices and addresses from which the account was used before have budgets of their own.
+//! So nobody can lock an account for its owner. No more attempts are checked at a time than may still
+//! fail; further ones wait for their results. So concurrent guesses cannot pass a limit, and
+//! concurrent correct ones are not refused.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cache::{Cache, Rate};
 use chrono::{DateTime, Duration, Utc};
-use ids::Clock;
+use ids::{Clock, Uuid};
+use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::limit::{Rule, Tally};
-use crate::secret::sha256;
+use crate::limit::{Key, Rule, Tallies};
+use crate::network::{network, region, subscriber};
+use crate::secret::{random, sha256};
 
-/// Maximum number of counted keys. At the limit, expired ones are dropped.
+/// Maximum number of tallies of each kind.
 const MAX_KEYS: usize = 100_000;
+/// Maximum number of attempts with one budget that wait for the results of others.
+const MAX_WAITING: u32 = 64;
 
 /// See the module documentation. Cheap to clone.
 #[derive(Clone)]
@@ -28,77 +34,182 @@ struct Inner {
     clock: Clock,
     cache: Cache,
     config: Config,
-    pair: Rule,
-    identifier: Rule,
-    tallies: Mutex<HashMap<Key, Entry>>,
+    budget: Rule,
+    suspicion: Rule,
+    /// Makes keys unpredictable, so that clients cannot choose with whom they share a tally.
+    salt: [u8; 16],
+    counts: Mutex<Counts>,
+    /// Woken when an attempt ends.
+    ended: Notify,
 }
 
-type Key = [u8; 16];
-
-/// The shared key for all that exceed `MAX_KEYS`.
-const OVERFLOW: Key = [0; 16];
-
-#[derive(Clone, Copy)]
-struct Entry {
-    tally: Tally,
-    rule: Rule,
+struct Counts {
+    /// Failures by identifier and network.
+    strangers: Tallies,
+    /// Failures by known device or address of an account.
+    known: Tallies,
+    /// Failures by identifier, from everywhere.
+    identifiers: Tallies,
+    /// Failed sign-ins by subscriber.
+    sign_ins: Tallies,
+    /// Wrong one-time codes by subscriber.
+    codes: Tallies,
+    /// Attempts by budget.
+    attempts: HashMap<Key, Attempts>,
 }
 
+#[derive(Clone, Copy, Default)]
+struct Attempts {
+    running: u32,
+    waiting: u32,
+}
+
+/// From where an account is signed in to.
+#[derive(Clone, Copy, Debug)]
+pub enum Origin {
+    /// A device that has signed in to the account before, or a session of it.
+    Device(Uuid),
+    /// An address from which the account (an id) was used before.
+    Known(Uuid, IpAddr),
+    /// Any other address; `None` inside this process.
+    Stranger(Option<IpAddr>),
+}
+
+/// An attempt to sign in that was admitted. Dropped without a result, it does not count.
 #[must_use]
 pub struct Attempt {
     limits: Limits,
-    pair: Key,
+    budget: Key,
+    group: Key,
     identifier: Key,
+    origin: Origin,
     address: Option<IpAddr>,
+}
+
+enum Admission {
+    Now,
+    /// The running attempts may use up the budget.
+    AfterOthers,
+    Never(Error),
 }
 
 impl Limits {
     pub fn new(config: &Config, cache: Cache, clock: Clock) -> Self {
+        Self::with(config, cache, clock, MAX_KEYS)
+    }
+
+    fn with(config: &Config, cache: Cache, clock: Clock, max: usize) -> Self {
         let quarter = Duration::minutes(15);
-        let pair = Rule { allowed: 5, window: quarter, backoff: Some(Duration::seconds(30)) };
-        let allowed = config.failures_per_identifier;
-        let identifier = Rule { allowed, window: Duration::hours(1), backoff: None };
-        let (config, tallies) = (config.clone(), Mutex::default());
-        Self(Arc::new(Inner { clock, cache, config, pair, identifier, tallies }))
+        let budget = Rule { allowed: 5, window: quarter, backoff: Some(Duration::seconds(30)) };
+        // Suspicion needs one more.
+        let allowed = config.failures_per_identifier.saturating_add(1);
+        let suspicion = Rule { allowed, window: Duration::hours(1), backoff: None };
+        let tallies = || Tallies::new(max);
+        let counts = Mutex::new(Counts {
+            strangers: tallies(),
+            known: tallies(),
+            identifiers: tallies(),
+            sign_ins: tallies(),
+            codes: tallies(),
+            attempts: HashMap::new(),
+        });
+        let (config, salt, ended) = (config.clone(), random(), Notify::new());
+        Self(Arc::new(Inner { clock, cache, config, budget, suspicion, salt, counts, ended }))
     }
 
-    /// Counts an attempt to sign in as `identifier`; an error when it has to wait.
-    pub fn attempt(&self, identifier: &str, address: Option<IpAddr>) -> Result<Attempt> {
-        let network = address.map(network).unwrap_or_default();
-        let attempt = Attempt {
-            limits: self.clone(),
-            pair: key(&["pair", identifier, &network]),
-            identifier: key(&["identifier", identifier]),
-            address,
-        };
+    /// Admits an attempt to sign in as `identifier` from an address; an error when it has to wait for
+    /// longer than other attempts run.
+    pub async fn attempt(
+        &self,
+        identifier: &str,
+        origin: Origin,
+        address: Option<IpAddr>,
+    ) -> Result<Attempt> {
+        let (budget, group) = self.budget(identifier, origin);
+        let identifier = self.key(&["identifier", identifier]);
+        let attempt =
+            || Attempt { limits: self.clone(), budget, group, identifier, origin, address };
+        let mut waiting = None;
+        loop {
+            let ended = self.0.ended.notified();
+            let mut ended = std::pin::pin!(ended);
+            // From here on, no wake-up is missed.
+            ended.as_mut().enable();
+            match self.admit(budget, group, origin, address, waiting.is_some()) {
+                Admission::Now => return Ok(attempt()),
+                Admission::Never(error) => return Err(error),
+                Admission::AfterOthers => {
+                    waiting.get_or_insert_with(|| Waiting::new(self, budget));
+                }
+            }
+            ended.await;
+        }
+    }
+
+    /// The budget of an attempt, and the group that shares a tally when there are too many.
+    fn budget(&self, identifier: &str, origin: Origin) -> (Key, Key) {
+        match origin {
+            Origin::Device(id) => {
+                let key = self.key(&["device", &id.to_string()]);
+                (key, key)
+            }
+            Origin::Known(account, address) => {
+                let account = account.to_string();
+                let key = self.key(&["known", &account, &subscriber(address)]);
+                (key, self.key(&["account", &account]))
+            }
+            Origin::Stranger(address) => {
+                let network = address.map(network).unwrap_or_default();
+                (self.key(&["stranger", identifier, &network]), self.region(address))
+            }
+        }
+    }
+
+    fn admit(
+        &self,
+        budget: Key,
+        group: Key,
+        origin: Origin,
+        address: Option<IpAddr>,
+        is_waiting: bool,
+    ) -> Admission {
         let now = self.0.clock.now();
-        let mut tallies = self.lock();
-        let rules = [(attempt.pair, self.0.pair), (attempt.identifier, self.0.identifier)];
-        let address = self.address_rule(address).map(|(key, rule)| wait(&tallies, key, &rule, now));
-        let waits = rules.iter().map(|(key, rule)| wait(&tallies, *key, rule, now));
-        if let Some(longest) = waits.chain(address).flatten().max() {
-            return Err(too_many(longest));
+        let mut counts = self.lock();
+        // The address of a known device may be shared with others, whose failures are not its own.
+        let of_address = match origin {
+            Origin::Device(_) => None,
+            _ => self.address_wait(&counts.sign_ins, address, now),
+        };
+        let tally = counts.budgets(origin).get(budget, group);
+        let wait = tally.and_then(|tally| tally.wait(&self.0.budget, now)).max(of_address);
+        if let Some(wait) = wait {
+            return Admission::Never(too_many(wait));
         }
-        for (key, rule) in rules {
-            count(&mut tallies, key, rule, now);
+        let free = tally.map_or(self.0.budget.allowed, |tally| tally.free(&self.0.budget, now));
+        let attempts = counts.attempts.entry(budget).or_default();
+        if attempts.running < free {
+            attempts.running += 1;
+            return Admission::Now;
         }
-        Ok(attempt)
+        if !is_waiting && attempts.waiting >= MAX_WAITING {
+            return Admission::Never(Error::Busy { after: std::time::Duration::from_secs(1) });
+        }
+        Admission::AfterOthers
     }
 
-    /// An error when the address has to wait; for secrets without an identifier.
-    pub fn check_address(&self, address: Option<IpAddr>) -> Result<()> {
-        let Some((key, rule)) = self.address_rule(address) else { return Ok(()) };
-        match wait(&self.lock(), key, &rule, self.0.clock.now()) {
+    /// An error when the address sent too many wrong one-time codes.
+    pub fn check_codes(&self, address: Option<IpAddr>) -> Result<()> {
+        match self.address_wait(&self.lock().codes, address, self.0.clock.now()) {
             Some(wait) => Err(too_many(wait)),
             None => Ok(()),
         }
     }
 
-    /// Counts a wrong secret from an address.
-    pub fn failed(&self, address: Option<IpAddr>) {
-        if let Some((key, rule)) = self.address_rule(address) {
-            count(&mut self.lock(), key, rule, self.0.clock.now());
-        }
+    /// Counts a wrong one-time code from an address.
+    pub fn wrong_code(&self, address: Option<IpAddr>) {
+        let Some((key, rule)) = self.address_rule(address) else { return };
+        let group = self.region(address);
+        self.lock().codes.count(key, group, &rule, self.0.clock.now());
     }
 
     /// Counts a registration from an address.
@@ -108,12 +219,22 @@ impl Limits {
         };
         let hour = std::time::Duration::from_secs(3600);
         let rate = Rate::new(self.0.config.registrations_per_hour, hour);
-        let decision =
-            self.0.cache.rate(&format!("auth/register/{}", network(address)), rate).await;
+        let key = format!("auth/register/{}", subscriber(address));
+        let decision = self.0.cache.rate(&key, rate).await;
         if decision.allowed {
             return Ok(());
         }
         Err(Error::TooManyAttempts { after: decision.retry_after })
+    }
+
+    fn address_wait(
+        &self,
+        tallies: &Tallies,
+        address: Option<IpAddr>,
+        now: DateTime<Utc>,
+    ) -> Option<Duration> {
+        let (key, rule) = self.address_rule(address)?;
+        tallies.get(key, self.region(address))?.wait(&rule, now)
     }
 
     /// The limit of an address; `None` for calls inside the process.
@@ -122,37 +243,103 @@ impl Limits {
         let factor = if self.0.config.trusts(address) { 10 } else { 1 };
         let allowed = self.0.config.failures_per_minute.saturating_mul(factor);
         let rule = Rule { allowed, window: Duration::minutes(1), backoff: None };
-        Some((key(&["address", &network(address)]), rule))
+        Some((self.key(&["address", &subscriber(address)]), rule))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Entry>> {
-        self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+    fn region(&self, address: Option<IpAddr>) -> Key {
+        self.key(&["region", &address.map(region).unwrap_or_default()])
+    }
+
+    fn key(&self, parts: &[&str]) -> Key {
+        let mut text = self.0.salt.to_vec();
+        text.extend_from_slice(parts.join("\u{0}").as_bytes());
+        *sha256(&text).first_chunk().expect("SHA-256 has 32 bytes")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
+        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    fn budgets(&self, origin: Origin) -> &Tallies {
+        match origin {
+            Origin::Device(_) | Origin::Known(..) => &self.known,
+            Origin::Stranger(_) => &self.strangers,
+        }
+    }
+
+    fn budgets_mut(&mut self, origin: Origin) -> &mut Tallies {
+        match origin {
+            Origin::Device(_) | Origin::Known(..) => &mut self.known,
+            Origin::Stranger(_) => &mut self.strangers,
+        }
+    }
+
+    fn change(&mut self, budget: Key, change: impl FnOnce(&mut Attempts)) {
+        let attempts = self.attempts.entry(budget).or_default();
+        change(attempts);
+        if attempts.running == 0 && attempts.waiting == 0 {
+            self.attempts.remove(&budget);
+        }
     }
 }
 
 impl Attempt {
-    /// The secret was right: removes the attempt, and earlier failures from the same network.
+    /// How long the check has to be delayed because the account is being guessed from many networks.
+    /// The owner's known devices and addresses are not delayed.
+    pub fn delay(&self) -> std::time::Duration {
+        let Inner { clock, config, suspicion, .. } = &*self.limits.0;
+        let known = !matches!(self.origin, Origin::Stranger(_));
+        let counts = self.limits.lock();
+        let tally = counts.identifiers.get(self.identifier, self.identifier);
+        let suspicious = tally.is_some_and(|tally| tally.wait(suspicion, clock.now()).is_some());
+        let delay = if suspicious && !known { config.suspicion_delay_milliseconds } else { 0 };
+        std::time::Duration::from_millis(delay)
+    }
+
+    /// The secret was right: removes earlier failures with the same budget.
     pub fn succeeded(self) {
-        let mut tallies = self.limits.lock();
-        tallies.remove(&self.pair);
-        if let Some(entry) = tallies.get_mut(&self.identifier) {
-            entry.tally.refund();
-        }
+        self.limits.lock().budgets_mut(self.origin).remove(self.budget);
     }
 
-    /// The secret was wrong: counts against the address too.
+    /// The secret was wrong.
     pub fn failed(self) {
-        self.limits.failed(self.address);
-    }
-
-    /// The secret was not checked: removes the attempt.
-    pub fn abandoned(self) {
-        let mut tallies = self.limits.lock();
-        for key in [self.pair, self.identifier] {
-            if let Some(entry) = tallies.get_mut(&key) {
-                entry.tally.refund();
-            }
+        let limits = &self.limits;
+        let Inner { clock, budget, suspicion, .. } = &*limits.0;
+        let now = clock.now();
+        let mut counts = limits.lock();
+        counts.budgets_mut(self.origin).count(self.budget, self.group, budget, now);
+        counts.identifiers.count(self.identifier, self.identifier, suspicion, now);
+        if let Some((key, rule)) = limits.address_rule(self.address) {
+            counts.sign_ins.count(key, limits.region(self.address), &rule, now);
         }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.limits.lock().change(self.budget, |attempts| attempts.running -= 1);
+        self.limits.0.ended.notify_waiters();
+    }
+}
+
+/// An attempt that waits for the results of others.
+struct Waiting<'l> {
+    limits: &'l Limits,
+    budget: Key,
+}
+
+impl<'l> Waiting<'l> {
+    fn new(limits: &'l Limits, budget: Key) -> Self {
+        limits.lock().change(budget, |attempts| attempts.waiting += 1);
+        Self { limits, budget }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.limits.lock().change(self.budget, |attempts| attempts.waiting -= 1);
     }
 }
 
@@ -162,132 +349,5 @@ fn too_many(wait: Duration) -> Error {
     Error::TooManyAttempts { after }
 }
 
-fn wait(
-    tallies: &HashMap<Key, Entry>,
-    key: Key,
-    rule: &Rule,
-    now: DateTime<Utc>,
-) -> Option<Duration> {
-    let entry = tallies.get(&key).or_else(|| tallies.get(&OVERFLOW))?;
-    entry.tally.wait(rule, now)
-}
-
-fn count(tallies: &mut HashMap<Key, Entry>, key: Key, rule: Rule, now: DateTime<Utc>) {
-    if tallies.len() >= MAX_KEYS {
-        tallies.retain(|_, entry| !entry.tally.is_over(&entry.rule, now));
-    }
-    // Still full: identifiers are being made up. New ones share one tally, which soon reaches its
-    // limit.
-    let key = if tallies.len() >= MAX_KEYS && !tallies.contains_key(&key) { OVERFLOW } else { key };
-    let entry = tallies.entry(key).or_insert(Entry { tally: Tally::new(now), rule });
-    entry.tally.count(&rule, now);
-}
-
-fn key(parts: &[&str]) -> Key {
-    let digest = sha256(parts.join("\u{0}").as_bytes());
-    *digest.first_chunk().expect("SHA-256 has 32 bytes")
-}
-
-/// The network of one subscriber: an IPv4 address or an IPv6 /64.
-fn network(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}")
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn limits() -> (Limits, Clock) {
-        let clock = Clock::manual(DateTime::from_timestamp(1_800_000_000, 0).unwrap());
-        let cache = Cache::memory(clock.clone());
-        (Limits::new(&Config::default(), cache, clock.clone()), clock)
-    }
-
-    fn from(text: &str) -> Option<IpAddr> {
-        text.parse().ok()
-    }
-
-    #[test]
-    fn identifier_and_network_wait_after_five_failures() {
-        let (limits, clock) = limits();
-        for _ in 0..5 {
-            limits.attempt("ada", from("192.0.2.1")).unwrap().failed();
-        }
-        assert!(limits.attempt("ada", from("192.0.2.1")).is_err());
-        limits.attempt("ada", from("192.0.2.2")).unwrap().abandoned();
-        limits.attempt("eve", from("192.0.2.1")).unwrap().abandoned();
-        clock.advance(std::time::Duration::from_secs(31));
-        limits.attempt("ada", from("192.0.2.1")).unwrap().succeeded();
-        for _ in 0..4 {
-            limits.attempt("ada", from("192.0.2.1")).unwrap().failed();
-        }
-    }
-
-    #[test]
-    fn an_identifier_waits_after_ten_failures_from_all_networks() {
-        let (limits, _) = limits();
-        for n in 0..10 {
-            limits.attempt("ada", from(&format!("192.0.2.{n}"))).unwrap().failed();
-        }
-        assert!(limits.attempt("ada", from("192.0.2.99")).is_err());
-    }
-
-    #[test]
-    fn concurrent_guesses_are_counted() {
-        let (limits, _) = limits();
-        let running: Vec<_> =
-            (0..20).filter_map(|_| limits.attempt("ada", from("192.0.2.1")).ok()).collect();
-        assert_eq!(running.len(), 5);
-    }
-
-    #[test]
-    fn successes_from_one_address_are_not_limited() {
-        let (limits, _) = limits();
-        let running: Vec<_> = (0..500)
-            .map(|n| limits.attempt(&format!("player{n}"), from("192.0.2.1")).unwrap())
-            .collect();
-        running.into_iter().for_each(Attempt::succeeded);
-        for n in 0..60 {
-            limits.attempt(&format!("other{n}"), from("192.0.2.1")).unwrap().failed();
-        }
-        assert!(limits.attempt("another", from("192.0.2.1")).is_err());
-        assert!(limits.check_address(from("192.0.2.1")).is_err());
-        // Loopback is trusted: ten times the limit.
-        for n in 0..600 {
-            limits.attempt(&format!("other{n}"), from("::1")).unwrap().failed();
-        }
-        assert!(limits.attempt("another", from("::1")).is_err());
-    }
-
-    #[tokio::test]
-    async fn registrations_are_limited_by_network() {
-        let (limits, _) = limits();
-        for _ in 0..20 {
-            limits.register(from("2001:db8::1")).await.unwrap();
-        }
-        assert!(limits.register(from("2001:db8::2")).await.is_err(), "one network of 64 bits");
-        assert!(limits.register(from("2001:db8:1::2")).await.is_ok());
-        for _ in 0..100 {
-            limits.register(from("127.0.0.1")).await.unwrap();
-            limits.register(None).await.unwrap();
-        }
-    }
-
-    #[test]
-    fn memory_is_bounded() {
-        let (limits, _) = limits();
-        for n in 0..MAX_KEYS {
-            if let Ok(attempt) = limits.attempt(&format!("made-up-{n}"), None) {
-                attempt.failed();
-            }
-        }
-        assert!(limits.lock().len() <= MAX_KEYS + 1);
-        assert!(limits.attempt("yet another", None).is_err(), "the overflow shares a tally");
-    }
-}
+mod tests;

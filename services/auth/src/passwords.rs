@@ -8,6 +8,7 @@ use proto::event::SessionEndReason;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::limits::Origin;
 use crate::user::User;
 use crate::users::audit_event;
 use crate::{State, events, password, secret, store};
@@ -34,19 +35,17 @@ impl State {
         }
         let user = store::users::get(&self.db, own.id).await?.ok_or(Error::UserNotFound)?;
         let new = self.check_password(&user, &request.new_password)?;
-        // A stolen access token must not allow guessing the password.
-        let attempt = self.limits.attempt(&format!("user/{}", user.id), caller.address)?;
+        // A stolen access token must not allow guessing the password, nor hinder other sessions.
+        let origin = Origin::Device(own.session_id);
+        let attempt = self.limits.attempt(&user.username_key, origin, caller.address).await?;
         let old = password::normalise(&request.old_password).unwrap_or_default();
         match self.hasher.verify(old, user.password_hash.clone()).await {
             Ok(true) => attempt.succeeded(),
             Ok(false) => {
                 attempt.failed();
-                return Err(Error::InvalidCredentials);
+                return Err(Error::WrongPassword);
             }
-            Err(error) => {
-                attempt.abandoned();
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         }
         let hash = self.hasher.hash(new).await?;
         let (hash, old_hash) = (hash.as_str(), user.password_hash.as_str());
@@ -54,7 +53,7 @@ impl State {
             let user = store::users::lock(&mut tx, own.id).await?.ok_or(Error::UserNotFound)?;
             // A concurrent change invalidates the check of the old password.
             if user.password_hash != old_hash {
-                return Err(Error::InvalidCredentials);
+                return Err(Error::WrongPassword);
             }
             self.set_password(&mut tx, caller, user, hash, Some(own.session_id)).await
         });
@@ -95,7 +94,7 @@ impl State {
         let caller = caller.unwrap_or(&anonymous);
         let id = self.find_user(&self.db, caller, "user_id", reference).await?.id;
         let code = secret::new_code();
-        let hash = secret::code_hash(&code);
+        let hash = secret::code_hash(&code).expect("a new code is a code");
         let hash = hash.as_slice();
         let making = self.db.transact(|mut tx| async move {
             let now = tx.now();
@@ -116,15 +115,15 @@ impl State {
         if request.code.is_empty() || request.code.len() > 64 {
             return Err(Error::field("code", "must be a password reset code"));
         }
-        self.limits.check_address(caller.address)?;
-        let code_hash = secret::code_hash(&request.code);
+        let code_hash = secret::code_hash(&request.code).ok_or(Error::InvalidCode)?;
+        self.limits.check_codes(caller.address)?;
         let owner = store::users::reset_of(&self.db, &code_hash, self.clock.now()).await?;
         let user = match owner {
             Some(id) => store::users::get(&self.db, id).await?,
             None => None,
         };
         let Some(user) = user else {
-            self.limits.failed(caller.address);
+            self.limits.wrong_code(caller.address);
             return Err(Error::InvalidCode);
         };
         let new = self.check_password(&user, &request.new_password)?;

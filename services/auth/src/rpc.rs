@@ -116,13 +116,15 @@ impl SessionService for Server {
         let outcome = if done.is_ok() { "ok" } else { "refused" };
         metrics::counter!("agon_auth_logins_total", "outcome" => outcome).increment(1);
         reply(done, |issued| {
-            let Issued { session, access_token, expires_in, refresh_token } = issued;
+            let (Issued { session, access_token, expires_in, refresh_token }, device_token) =
+                issued;
             pb::CreateSessionResponse {
                 session: Some(session.to_proto(session.id)),
                 access_token,
                 token_type: "Bearer".to_owned(),
                 expires_in,
                 refresh_token,
+                device_token,
             }
         })
     }
@@ -306,8 +308,7 @@ impl TokenService for Server {
         &self,
         request: Request<pb::ExchangeServiceAssertionRequest>,
     ) -> Answer<pb::ExchangeServiceAssertionResponse> {
-        let (caller, request) = split(request);
-        reply(self.0.exchange(&caller, &request.assertion).await, |answer| answer)
+        reply(self.0.exchange(&request.into_inner().assertion).await, |answer| answer)
     }
 
     async fn get_json_web_key_set(

@@ -19,6 +19,8 @@ pub struct Secrets {
     pub wrapping: [u8; 32],
     /// Authenticates refresh tokens.
     pub refresh: hmac::Key,
+    /// Authenticates device tokens.
+    pub device: hmac::Key,
     /// Derives invitation codes from ids.
     pub invitation: hmac::Key,
 }
@@ -29,6 +31,7 @@ impl Secrets {
         Self {
             wrapping: root.derive("auth/signing-key-wrapping"),
             refresh: mac("auth/refresh-token"),
+            device: mac("auth/device-token"),
             invitation: mac("auth/invitation-code"),
         }
     }
@@ -55,19 +58,20 @@ pub fn new_code() -> String {
     code_of(&random::<CODE>())
 }
 
-/// The hash under which a code is stored. Ignores case, spaces, hyphens and look-alike letters.
-pub fn code_hash(typed: &str) -> Vec<u8> {
-    let plain: String = typed
-        .chars()
-        .filter(|c| !c.is_whitespace() && *c != '-')
-        .take(64)
-        .map(|c| match c.to_ascii_uppercase() {
+/// The hash under which a code is stored; `None` for a text that cannot be a code. Ignores case,
+/// spaces, hyphens and look-alike letters.
+pub fn code_hash(typed: &str) -> Option<Vec<u8>> {
+    let typed = typed.chars().filter(|c| !c.is_whitespace() && *c != '-');
+    let mut plain = String::with_capacity(CODE);
+    for c in typed.take(CODE + 1) {
+        plain.push(match c.to_ascii_uppercase() {
             'O' => '0',
             'I' | 'L' => '1',
-            c => c,
-        })
-        .collect();
-    sha256(plain.as_bytes())
+            c if u8::try_from(c).is_ok_and(|c| ALPHABET.contains(&c)) => c,
+            _ => return None,
+        });
+    }
+    (plain.len() == CODE).then(|| sha256(plain.as_bytes()))
 }
 
 /// Five bits of each of the first 20 bytes, in groups of five.
@@ -123,9 +127,13 @@ mod tests {
     fn codes_ignore_case_and_separators() {
         let code = new_code();
         assert_eq!(code.len(), 23);
+        assert!(code_hash(&code).is_some());
         assert_eq!(code_hash(&code), code_hash(&format!(" {} ", code.to_lowercase())));
         assert_eq!(code_hash(&code), code_hash(&code.replace('-', "").replace('0', "o")));
         assert_ne!(code_hash(&code), code_hash(&new_code()));
+        for bad in ["", "x", &code[1..], &format!("{code}0"), &format!("{}U", &code[1..]), "ü"] {
+            assert_eq!(code_hash(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -19,6 +19,8 @@ db::record! {
         pub client: String,
         /// Client address of the sign-in or the last refresh.
         pub address: String,
+        /// The subscriber of the address (see `network`); empty if unknown.
+        pub subscriber: String,
         /// Authentication methods (RFC 8176), separated by spaces.
         pub methods: String,
         /// SHA-256 of the current refresh token.

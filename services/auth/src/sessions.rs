@@ -12,7 +12,10 @@ use rpc::Violations;
 use service::Page;
 use uuid::Uuid;
 
+use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::limits::Origin;
+use crate::network::subscriber;
 use crate::refresh::{Decision, RefreshToken, StoredTokens, decide};
 use crate::session::{Session, client_name};
 use crate::user::User;
@@ -32,12 +35,13 @@ pub struct Issued {
 }
 
 impl State {
+    /// Returns the tokens of a new session, and the token of the device.
     pub async fn log_in(
         &self,
         caller: &Caller,
         client: &str,
         request: pb::CreateSessionRequest,
-    ) -> Result<Issued> {
+    ) -> Result<(Issued, String)> {
         let mut violations = Violations::default();
         let (identifier, secret) = (request.identifier.trim(), request.password);
         let length = 1..=MAX_IDENTIFIER;
@@ -46,32 +50,54 @@ impl State {
         violations.check(!secret.is_empty(), "password", "is missing");
         violations.into_result()?;
         let started = Instant::now();
-        let attempt = self.limits.attempt(&identifier.to_lowercase(), caller.address)?;
-        match self.authenticate(identifier, &secret).await {
-            Ok(Some(user)) => {
-                attempt.succeeded();
-                self.sign_in(caller, client, user, secret).await
-            }
-            Ok(None) => {
-                attempt.failed();
-                let minimum = StdDuration::from_millis(self.config.reply_floor_milliseconds);
-                tokio::time::sleep(minimum.saturating_sub(started.elapsed())).await;
-                Err(Error::InvalidCredentials)
-            }
-            Err(error) => {
-                attempt.abandoned();
-                Err(error)
-            }
-        }
-    }
-
-    /// The user with this identifier and password. Takes the same time for unknown users.
-    async fn authenticate(&self, identifier: &str, secret: &str) -> Result<Option<User>> {
         let user = if identifier.contains('@') {
             store::users::by_email(&self.db, &email::key(identifier)).await?
         } else {
             store::users::by_username(&self.db, &username::key(identifier)).await?
         };
+        let device = user.as_ref().and_then(|user| self.device(user, &request.device_token));
+        let origin = self.origin(user.as_ref(), device, caller.address).await?;
+        let attempt =
+            self.limits.attempt(&identifier.to_lowercase(), origin, caller.address).await?;
+        // Before the check, so that the time of the answer does not reveal its result.
+        tokio::time::sleep(attempt.delay()).await;
+        let Some(user) = self.authenticate(user, &secret).await? else {
+            attempt.failed();
+            let minimum = StdDuration::from_millis(self.config.reply_floor_milliseconds);
+            tokio::time::sleep(minimum.saturating_sub(started.elapsed())).await;
+            return Err(Error::InvalidCredentials);
+        };
+        attempt.succeeded();
+        let device = device.unwrap_or_else(|| Device::new(user.id));
+        let issued = self.sign_in(caller, client, user, secret).await?;
+        Ok((issued, device.token(&self.secrets.device)))
+    }
+
+    /// The device of this user that a token names. Other tokens are ignored: a device may be used for
+    /// several accounts.
+    fn device(&self, user: &User, token: &str) -> Option<Device> {
+        let device = Device::parse(&self.secrets.device, token);
+        device.filter(|device| device.user_id == user.id)
+    }
+
+    async fn origin(
+        &self,
+        user: Option<&User>,
+        device: Option<Device>,
+        address: Option<IpAddr>,
+    ) -> Result<Origin> {
+        if let Some(device) = device {
+            return Ok(Origin::Device(device.id));
+        }
+        let Some(address) = address else { return Ok(Origin::Stranger(None)) };
+        // Unknown users cost the same query.
+        let id = user.map_or_else(Uuid::nil, |user| user.id);
+        let known = store::sessions::used_from(&self.db, id, &subscriber(address)).await?;
+        Ok(if known { Origin::Known(id, address) } else { Origin::Stranger(Some(address)) })
+    }
+
+    /// The user, if the password is right. Takes the same time for unknown users.
+    async fn authenticate(&self, user: Option<User>, secret: &str) -> Result<Option<User>> {
         // An impossible password is hashed as the empty one, which no user has, to take the same
         // time.
         let normal = password::normalise(secret);
@@ -132,6 +158,7 @@ impl State {
             user_id,
             client: client_name(client),
             address: address.map(|address| address.to_string()).unwrap_or_default(),
+            subscriber: address.map(subscriber).unwrap_or_default(),
             methods: "pwd".to_owned(),
             token_hash: token.hash(),
             previous_hash: None,
@@ -172,12 +199,9 @@ impl State {
         if text.is_empty() {
             return Err(Error::field("refresh_token", "is missing"));
         }
-        self.limits.check_address(caller.address)?;
-        let Some(token) = RefreshToken::parse(&self.secrets.refresh, text) else {
-            self.limits.failed(caller.address);
-            return Err(Error::InvalidRefreshToken);
-        };
-        let token = &token;
+        // Not counted: a token with a valid MAC cannot be guessed.
+        let token = RefreshToken::parse(&self.secrets.refresh, text);
+        let token = &token.ok_or(Error::InvalidRefreshToken)?;
         let refreshing =
             self.db.transact(|mut tx| async move { self.refresh_in(&mut tx, caller, token).await });
         refreshing.await?.ok_or(Error::RefreshTokenReused)
@@ -231,6 +255,7 @@ impl State {
         session.token_hash = successor.hash();
         session.sealed_token = Some(successor.seal_under(token));
         session.address = caller.address.map(|a| a.to_string()).unwrap_or_default();
+        session.subscriber = caller.address.map(subscriber).unwrap_or_default();
         session.refreshed_at = now;
         session.expires_at = self.session_end(now);
         store::sessions::rotate(tx, session).await?;

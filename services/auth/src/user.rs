@@ -6,6 +6,7 @@ use proto::auth as pb;
 use rpc::Violations;
 use uuid::Uuid;
 
+use crate::reserved::claims_role;
 use crate::{country, email};
 
 /// Maximum length of a display name, in code points.
@@ -67,7 +68,7 @@ impl User {
             display_name: self.display_name.clone(),
             country: self.country.clone(),
             email: if private { self.email.clone() } else { String::new() },
-            roles: role_names(roles),
+            roles: if private { role_names(roles) } else { Vec::new() },
             state: state.into(),
             create_time: Some(timestamp(self.created_at)),
             update_time: Some(timestamp(self.updated_at)),
@@ -97,15 +98,20 @@ pub fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.timestamp(), nanos }
 }
 
-/// Checks the fields of a profile; `prefix` is the path of the profile in the request.
+/// Checks the fields of a profile; `prefix` is the path of the profile in the request. Only
+/// administrators may give names that claim a role.
 pub fn check_profile(
     violations: &mut Violations,
     prefix: &str,
+    may_claim_role: bool,
     display_name: &str,
     country_code: &str,
     address: &str,
 ) {
-    if let Err(what) = check_display_name(display_name) {
+    if let Err(refusal) = text::check_line(display_name, MAX_DISPLAY_NAME) {
+        violations.add(format!("{prefix}display_name"), refusal.to_string());
+    } else if !may_claim_role && claims_role(display_name) {
+        let what = "must not be, or look like, the name of a role such as admin or support";
         violations.add(format!("{prefix}display_name"), what);
     }
     if let Err(what) = country::check(country_code) {
@@ -116,25 +122,6 @@ pub fn check_profile(
     {
         violations.add(format!("{prefix}email"), what);
     }
-}
-
-fn check_display_name(name: &str) -> Result<(), &'static str> {
-    if name.chars().count() > MAX_DISPLAY_NAME {
-        return Err("must have at most 64 characters");
-    }
-    // Invisible characters would let one name look like another.
-    let invisible = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-                | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    if name.chars().any(invisible) {
-        return Err("must not contain control or invisible characters");
-    }
-    if name != name.trim() {
-        return Err("must not start or end with a space");
-    }
-    Ok(())
 }
 
 /// The fields of a profile that an update changes.
@@ -178,13 +165,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn invisible_characters_are_refused_in_display_names() {
+    fn display_names_are_visible_and_claim_no_role() {
+        let valid = |may_claim_role, name: &str| {
+            let mut violations = Violations::default();
+            check_profile(&mut violations, "", may_claim_role, name, "", "");
+            violations.into_result().is_ok()
+        };
         for good in ["", "Ada Lovelace", "王小明", "Zoë 🎲"] {
-            assert_eq!(check_display_name(good), Ok(()), "{good}");
+            assert!(valid(false, good), "{good}");
         }
-        for bad in [" Ada", "Ada\n", "a\u{202e}b", "a\u{200b}", &"x".repeat(65)] {
-            assert!(check_display_name(bad).is_err(), "{bad:?}");
+        for bad in [" Ada", "Ada\n", "a\u{202e}b", "a\u{200b}", "\u{3164}", &"x".repeat(65)] {
+            assert!(!valid(true, bad), "{bad:?}");
         }
+        assert!(!valid(false, "Аgon Support") && valid(true, "Agon Support"));
     }
 
     #[test]

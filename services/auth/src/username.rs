@@ -3,15 +3,19 @@
 pub const MIN: usize = 3;
 pub const MAX: usize = 32;
 
+use crate::reserved::claims_role;
+
 /// Names with another meaning where a username is accepted.
-const RESERVED: &[&str] =
-    &["admin", "agon", "anonymous", "current", "null", "root", "service", "system", "undefined"];
+const RESERVED: &[&str] = &["anonymous", "current", "null", "service", "undefined"];
 
 /// Checks a new username. The error states the rule.
 pub fn check(name: &str) -> Result<(), &'static str> {
     check_form(name)?;
     if RESERVED.contains(&key(name).as_str()) {
         return Err("must not be a reserved name");
+    }
+    if claims_role(name) {
+        return Err("must not be, or look like, the name of a role such as admin or support");
     }
     Ok(())
 }
@@ -66,6 +70,7 @@ mod tests {
             "adä",
             "ada@example",
             "Admin",
+            "adm1nistrator",
             "current",
             "a192f0c123457abc8def0123456789ab",
         ] {

@@ -18,6 +18,8 @@ use crate::{Auth, State, email, events, password, secret, store, username};
 const MAX_REFERENCE: usize = 64;
 const MAX_REASON: usize = 1000;
 const FIRST_ADMIN: &str = "admin";
+/// The permission over other users' profiles.
+const UPDATE: &str = "auth.user.update";
 
 /// The administrator of a new installation.
 #[derive(Clone)]
@@ -39,9 +41,9 @@ impl State {
         if self.config.registration == Registration::Closed {
             return Err(Error::RegistrationClosed);
         }
-        let password = self.check_registration(&request)?;
-        self.limits.register(caller.address).await?;
+        let password = self.check_registration(caller, &request)?;
         let code_hash = self.check_invitation(caller, &request).await?;
+        self.limits.register(caller.address).await?;
         let key = username::key(&request.username);
         let once = registration(&request, &key);
         // Look up the name before the expensive hash; usernames are public. A retry takes this
@@ -63,20 +65,25 @@ impl State {
                 self.replay_registration(once, winner, password).await
             }
             Err(Error::InvitationInvalid) => {
-                self.limits.failed(caller.address);
+                self.limits.wrong_code(caller.address);
                 Err(Error::InvitationInvalid)
             }
             other => other,
         }
     }
 
-    fn check_registration(&self, request: &pb::RegisterUserRequest) -> Result<String> {
+    fn check_registration(
+        &self,
+        caller: &Caller,
+        request: &pb::RegisterUserRequest,
+    ) -> Result<String> {
         let mut violations = Violations::default();
         if let Err(what) = username::check(&request.username) {
             violations.add("username", what);
         }
         let (display_name, address) = (&request.display_name, &request.email);
-        check_profile(&mut violations, "", display_name, &request.country, address);
+        let is_admin = caller.has(UPDATE);
+        check_profile(&mut violations, "", is_admin, display_name, &request.country, address);
         check_request_id(&mut violations, &request.request_id);
         violations.check(request.invitation_code.len() <= 64, "invitation_code", "is too long");
         let context = [request.username.as_str(), address, display_name];
@@ -98,12 +105,12 @@ impl State {
         if request.invitation_code.is_empty() {
             return Err(Error::InvitationRequired);
         }
-        self.limits.check_address(caller.address)?;
-        let hash = secret::code_hash(&request.invitation_code);
+        let hash = secret::code_hash(&request.invitation_code).ok_or(Error::InvitationInvalid)?;
+        self.limits.check_codes(caller.address)?;
         let known = store::invitations::is_usable(&self.db, &hash, self.clock.now()).await?;
         // A retry may have used up the code itself; the transaction decides.
         if !known && request.request_id.is_empty() {
-            self.limits.failed(caller.address);
+            self.limits.wrong_code(caller.address);
             return Err(Error::InvitationInvalid);
         }
         Ok(Some(hash))
@@ -174,8 +181,9 @@ impl State {
     /// A user, with private fields only if the caller may see them.
     pub async fn get_user(&self, caller: &Caller, reference: &str) -> Result<pb::User> {
         let user = self.find_user(&self.db, caller, "user_id", reference).await?;
-        let roles = self.roles_of(&self.db, user.id).await?;
-        Ok(user.to_proto(&roles, sees_private(caller, user.id)))
+        let private = sees_private(caller, user.id);
+        let roles = if private { self.roles_of(&self.db, user.id).await? } else { Vec::new() };
+        Ok(user.to_proto(&roles, private))
     }
 
     pub async fn list_users(
@@ -194,8 +202,12 @@ impl State {
         let after = page.after.clone().unwrap_or_default();
         let users = store::users::page(&self.db, &prefix, &after, page.limit()).await?;
         let (users, next) = page.close(users, |last| last.username_key.clone());
-        let ids: Vec<Uuid> = users.iter().map(|user| user.id).collect();
-        let bound = store::bindings::global_roles(&self.db, &ids).await?;
+        let ids = users.iter().map(|user| user.id);
+        let ids: Vec<Uuid> = ids.filter(|id| sees_private(caller, *id)).collect();
+        let bound = match ids.as_slice() {
+            [] => Vec::new(),
+            ids => store::bindings::global_roles(&self.db, ids).await?,
+        };
         let users = users.iter().map(|user| {
             let of_user = bound.iter().filter(|(id, _)| *id == user.id);
             let roles = global_roles(of_user.map(|(_, role)| role.as_str()));
@@ -216,7 +228,7 @@ impl State {
             || ids::parse(reference) == Some(own.id)
             || username::key(reference) == username::key(&own.name);
         if !is_own && !reference.is_empty() {
-            caller.require("auth.user.update")?;
+            caller.require(UPDATE)?;
         }
         let mut violations = Violations::default();
         let paths = request.update_mask.unwrap_or_default().paths;
@@ -226,7 +238,8 @@ impl State {
         let display_name = text(mask.display_name, &wanted.display_name);
         let country = text(mask.country, &wanted.country);
         let address = text(mask.email, &wanted.email);
-        check_profile(&mut violations, "user.", &display_name, &country, &address);
+        let is_admin = caller.has(UPDATE);
+        check_profile(&mut violations, "user.", is_admin, &display_name, &country, &address);
         violations.into_result()?;
         let id = self.find_user(&self.db, caller, "user.user_id", reference).await?.id;
         let wanted = &wanted;
@@ -283,8 +296,9 @@ impl State {
     ) -> Result<pb::User> {
         let reason = suspension.unwrap_or_default();
         let mut violations = Violations::default();
-        let valid = reason.chars().count() <= MAX_REASON && !reason.contains('\0');
-        violations.check(valid, "reason", "must have at most 1,000 characters, and no NUL");
+        if let Err(refusal) = text::check_lines(reason, MAX_REASON) {
+            violations.add("reason", refusal.to_string());
+        }
         violations.into_result()?;
         let id = self.find_user(&self.db, caller, "user_id", reference).await?.id;
         let changing = self.db.transact(|mut tx| async move {
@@ -425,7 +439,7 @@ fn registration<'a>(request: &'a pb::RegisterUserRequest, key: &str) -> Idempote
 
 fn sees_private(caller: &Caller, id: Uuid) -> bool {
     let acting = caller.acting();
-    (acting.is_user() && acting.id == id) || caller.has("auth.user.update")
+    (acting.is_user() && acting.id == id) || caller.has(UPDATE)
 }
 
 /// Adds a security event to the audit log at the commit.

@@ -56,7 +56,7 @@ pub async fn delete(tx: &mut Tx, id: Uuid) -> Result<bool> {
     Ok(deleted.execute().await? == 1)
 }
 
-/// The usable invitations before an id, newest first.
+/// The usable invitations before an id, newest first. Those that expired since the last [`purge`] are passed over.
 pub async fn page(
     read: impl Read<'_>,
     before: Uuid,
@@ -66,6 +66,7 @@ pub async fn page(
     read.query(
         "SELECT * FROM invitations
          WHERE id < $1 AND remaining_use_count > 0 AND expires_at > $2
+           /* scans: those that have expired lately */
          ORDER BY id DESC LIMIT $3",
     )
     .bind(before)
@@ -75,8 +76,15 @@ pub async fn page(
     .await
 }
 
-/// Deletes invitations and password resets that expired before a time.
-pub async fn purge(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64> {
+/// Deletes invitations and password resets that expired before a time, and makes those unusable that have expired.
+pub async fn purge(tx: &mut Tx, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
+    tx.query(
+        "UPDATE invitations SET remaining_use_count = 0
+         WHERE expires_at < $1 AND remaining_use_count > 0",
+    )
+    .bind(now)
+    .execute()
+    .await?;
     let resets = tx.query("DELETE FROM password_resets WHERE expires_at < $1").bind(before);
     let resets = resets.execute().await?;
     let invitations = tx.query("DELETE FROM invitations WHERE expires_at < $1").bind(before);

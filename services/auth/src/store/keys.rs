@@ -25,7 +25,9 @@ pub async fn insert(tx: &mut Tx, key: &StoredKey) -> Result<()> {
 
 /// All signing keys, oldest first.
 pub async fn all(read: impl Read<'_>) -> Result<Vec<StoredKey>> {
-    read.query("SELECT * FROM signing_keys ORDER BY created_at, kid").fetch_all().await
+    read.query("SELECT * FROM signing_keys /* scans: a few keys */ ORDER BY created_at, kid")
+        .fetch_all()
+        .await
 }
 
 pub async fn set_state(tx: &mut Tx, kid: &str, state: &str, now: DateTime<Utc>) -> Result<()> {
@@ -58,7 +60,9 @@ pub async fn put_service(tx: &mut Tx, account: &ServiceAccount) -> Result<()> {
 
 /// All service accounts, by name.
 pub async fn services(read: impl Read<'_>) -> Result<Vec<ServiceAccount>> {
-    read.query("SELECT * FROM service_accounts ORDER BY name").fetch_all().await
+    read.query("SELECT * FROM service_accounts /* scans: one per service */ ORDER BY name")
+        .fetch_all()
+        .await
 }
 
 /// Records the use of an assertion; false when it was used before.

@@ -35,7 +35,7 @@ pub async fn since(
     let rows: Vec<(Uuid, i64, bool, DateTime<Utc>)> = read
         .query(
             "SELECT subject, below_epoch, suspended, expires_at FROM revocations
-             WHERE revoked_at > $1 AND expires_at > $2",
+             WHERE revoked_at > $1 AND expires_at > $2 /* scans: those until the purge */",
         )
         .bind(after)
         .bind(now)

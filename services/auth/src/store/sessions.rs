@@ -8,14 +8,15 @@ use crate::session::Session;
 
 pub async fn insert(tx: &mut Tx, session: &Session) -> Result<()> {
     tx.query(
-        "INSERT INTO sessions (id, user_id, client, address, methods, token_hash, created_at,
-                               refreshed_at, expires_at, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO sessions (id, user_id, client, address, subscriber, methods, token_hash,
+                               created_at, refreshed_at, expires_at, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(session.id)
     .bind(session.user_id)
     .bind(session.client.as_str())
     .bind(session.address.as_str())
+    .bind(session.subscriber.as_str())
     .bind(session.methods.as_str())
     .bind(session.token_hash.as_slice())
     .bind(session.created_at)
@@ -44,7 +45,7 @@ pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<Option<Session>> {
 pub async fn rotate(tx: &mut Tx, session: &Session) -> Result<()> {
     tx.query(
         "UPDATE sessions SET token_hash = $2, previous_hash = $3, sealed_token = $4, address = $5,
-                refreshed_at = $6, expires_at = $7
+                refreshed_at = $6, expires_at = $7, subscriber = $8
          WHERE id = $1",
     )
     .bind(session.id)
@@ -54,9 +55,21 @@ pub async fn rotate(tx: &mut Tx, session: &Session) -> Result<()> {
     .bind(session.address.as_str())
     .bind(session.refreshed_at)
     .bind(session.expires_at)
+    .bind(session.subscriber.as_str())
     .execute()
     .await
     .map(drop)
+}
+
+/// Whether a session of the user, live or not, was last used from a subscriber.
+pub async fn used_from(read: impl Read<'_>, user_id: Uuid, subscriber: &str) -> Result<bool> {
+    let found: Option<Uuid> = read
+        .query("SELECT id FROM sessions WHERE user_id = $1 AND subscriber = $2 LIMIT 1")
+        .bind(user_id)
+        .bind(subscriber)
+        .fetch_scalar_optional()
+        .await?;
+    Ok(found.is_some())
 }
 
 /// False when the session has ended already.
@@ -100,6 +113,7 @@ pub async fn page(
     read.query(
         "SELECT * FROM sessions
          WHERE user_id = $1 AND id < $2 AND ended_at IS NULL AND expires_at > $3
+           /* scans: those of one user that have expired, until the purge */
          ORDER BY id DESC LIMIT $4",
     )
     .bind(user_id)
@@ -112,8 +126,8 @@ pub async fn page(
 
 /// Deletes sessions that ended or expired before a time.
 pub async fn purge(tx: &mut Tx, before: DateTime<Utc>) -> Result<u64> {
-    tx.query("DELETE FROM sessions WHERE expires_at < $1 OR ended_at < $1")
-        .bind(before)
-        .execute()
-        .await
+    let expired = tx.query("DELETE FROM sessions WHERE expires_at < $1").bind(before);
+    let expired = expired.execute().await?;
+    let ended = tx.query("DELETE FROM sessions WHERE ended_at < $1").bind(before);
+    Ok(expired + ended.execute().await?)
 }

@@ -52,19 +52,17 @@ pub async fn by_email(read: impl Read<'_>, key: &str) -> Result<Option<User>> {
     .await
 }
 
-/// The users after a username key, in order.
+/// The users whose username key has a prefix, after a key with the prefix (empty: from the first), in order.
 pub async fn page(read: impl Read<'_>, prefix: &str, after: &str, limit: i64) -> Result<Vec<User>> {
-    // Not a range of keys: its bounds would depend on the collation of the database.
-    read.query(
-        "SELECT * FROM users
-         WHERE username_key > $1 AND substr(username_key, 1, length($2)) = $2
-         ORDER BY username_key LIMIT $3",
-    )
-    .bind(after)
-    .bind(prefix)
-    .bind(limit)
-    .fetch_all()
-    .await
+    let query = read.query("SELECT * FROM users WHERE username_key ");
+    let query = match after {
+        "" => query.push(">= ").push_bind(prefix),
+        after => query.push("> ").push_bind(after),
+    };
+    // The column is in the order of bytes on both databases, in which this character comes last.
+    let end = format!("{prefix}\u{10ffff}");
+    let query = query.push(" AND username_key < ").push_bind(end);
+    query.push(" ORDER BY username_key LIMIT ").push_bind(limit).fetch_all().await
 }
 
 /// Locks a user's row and increases its version.

@@ -7,6 +7,7 @@ mod invitations;
 mod keys;
 mod levels;
 mod limits;
+mod memory;
 mod passwords;
 mod profiles;
 mod races;

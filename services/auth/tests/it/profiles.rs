@@ -2,9 +2,9 @@
 
 use access::testing::bearer;
 use proto::auth as pb;
-use tonic::{Code, Status};
+use tonic::{Code, IntoRequest as _, Status};
 
-use crate::world::{World, assert_invalid, assert_refused, each};
+use crate::world::{World, assert_invalid, assert_refused, each, registration};
 
 async fn update(
     world: &World,
@@ -123,6 +123,53 @@ fn user_references_are_resolved() {
 }
 
 #[test]
+fn roles_are_shown_to_the_user_and_administrators_only() {
+    each(|world| async move {
+        let (admin, ada) = (world.admin().await, world.player("ada").await);
+        let roles_of = async |token: &str, user_id: &str| {
+            let request = pb::GetUserRequest { user_id: user_id.into() };
+            let request =
+                if token.is_empty() { request.into_request() } else { bearer(token, request) };
+            let answer = world.users().get_user(request).await.unwrap();
+            answer.into_inner().user.unwrap().roles
+        };
+        for token in ["", ada.as_str(), world.service.as_str()] {
+            assert!(roles_of(token, "admin").await.is_empty());
+        }
+        assert_eq!(roles_of(&ada, "me").await, ["player"]);
+        assert_eq!(roles_of(&admin, "admin").await, ["admin", "player"]);
+        assert_eq!(roles_of(&admin, "ada").await, ["player"]);
+        for (token, expected) in [(&ada, [0, 1]), (&admin, [2, 1])] {
+            let request = bearer(token, pb::ListUsersRequest::default());
+            let users = world.users().list_users(request).await.unwrap().into_inner().users;
+            let mut counts: Vec<_> =
+                users.iter().map(|user| (user.username.as_str(), user.roles.len())).collect();
+            counts.sort_unstable();
+            assert_eq!(counts, [("ada", expected[1]), ("admin", expected[0])]);
+        }
+    });
+}
+
+#[test]
+fn names_that_deceive_are_refused() {
+    each(|world| async move {
+        for username in ["administrator", "Moderator", "supp0rt", "agon-staff", "sys_tem"] {
+            assert_invalid(world.register(registration(username)).await, &["username"]);
+        }
+        for name in ["\u{3164}", "Ada\u{202e}", "Ada\u{2028}", "Ada\u{e0041}", "Agon Ѕupport"] {
+            let request =
+                pb::RegisterUserRequest { display_name: name.into(), ..registration("ada") };
+            assert_invalid(world.register(request).await, &["display_name"]);
+        }
+        let (admin, token) = (world.admin().await, world.player("ada").await);
+        let staff = pb::User { display_name: "Agon Support".into(), ..me() };
+        let refusal = update(&world, &token, staff.clone(), &[]).await;
+        assert_invalid(refusal, &["user.display_name"]);
+        assert!(update(&world, &admin, staff, &[]).await.is_ok());
+    });
+}
+
+#[test]
 fn users_are_filtered_and_paged() {
     each(|world| async move {
         for name in ["grace", "Ada", "adele", "eve"] {
@@ -141,7 +188,7 @@ fn users_are_filtered_and_paged() {
         };
         let first = list(3, "", "").await.unwrap();
         assert_eq!(names(&first), ["Ada", "adele", "admin"]);
-        assert_eq!(first.users[2].roles, ["admin", "player"]);
+        assert!(first.users.iter().all(|user| user.roles.is_empty()), "{first:?}");
         let second = list(3, &first.next_page_token, "").await.unwrap();
         assert_eq!(
             (names(&second).join(" ").as_str(), &*second.next_page_token),

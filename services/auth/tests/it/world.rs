@@ -142,8 +142,7 @@ impl World {
         identifier: &str,
         password: &str,
     ) -> Result<pb::CreateSessionResponse, Status> {
-        let request =
-            pb::CreateSessionRequest { identifier: identifier.into(), password: password.into() };
+        let request = session_request(identifier, password);
         Ok(self.sessions().create_session(request).await?.into_inner())
     }
 
@@ -216,6 +215,14 @@ pub fn read(answer: pb::ValidateTokenResponse) -> Result<pb::Principal, pb::Reje
     match answer.result.expect("a principal or a rejection") {
         pb::validate_token_response::Result::Principal(principal) => Ok(principal),
         pb::validate_token_response::Result::Rejection(reason) => Err(reason.try_into().unwrap()),
+    }
+}
+
+pub fn session_request(identifier: &str, password: &str) -> pb::CreateSessionRequest {
+    pb::CreateSessionRequest {
+        identifier: identifier.into(),
+        password: password.into(),
+        ..Default::default()
     }
 }
 

@@ -1,0 +1,2 @@
+DROP INDEX sessions_of_subscriber;
+ALTER TABLE sessions DROP COLUMN subscriber;

@@ -1,0 +1,12 @@
+DROP INDEX revocations_expiry;
+DROP INDEX used_assertions_expiry;
+DROP INDEX password_resets_expiry;
+DROP INDEX invitations_open_expiry;
+DROP INDEX invitations_expiry;
+DROP INDEX sessions_ended;
+DROP INDEX invitations_usable;
+DROP INDEX role_bindings_by_user_and_role;
+DROP INDEX role_bindings_by_role;
+DROP INDEX role_bindings_by_user;
+DROP INDEX sessions_live;
+ALTER TABLE users ALTER COLUMN username_key TYPE TEXT COLLATE "default";
