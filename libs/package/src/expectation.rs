@@ -111,7 +111,7 @@ impl Requirement {
         self.time_limit != UseForTimeLimit::No && self.required_classes() == Some(&[Class::Tle])
     }
 
-    fn mismatch(&self, runs: &[Run]) -> Option<String> {
+    fn mismatch(&self, runs: &[Run]) -> Option<Mismatch> {
         let mut seen = false;
         for run in runs.iter().filter(|run| self.covers(&run.test)) {
             let Some(class) = run.class else { continue };
@@ -120,35 +120,108 @@ impl Requirement {
                 let permitted =
                     self.permitted.as_deref().unwrap_or(&[Class::Ac, Class::Wa, Class::Rte]);
                 let (name, expected) = (class.name(), join_names(permitted));
-                return Some(format!("test {}: {name}, expected {expected}", run.test));
+                let message = format!("test {}: {name}, expected {expected}", run.test);
+                return Some(Mismatch { class: Some(class), message });
             }
         }
         let required = self.required_classes().filter(|_| !seen)?;
         let tests = self.tests.as_ref().map_or(String::new(), |tests| format!(" of {tests}"));
-        Some(format!("expected {} on at least one test{tests}", join_names(required)))
+        let message = format!("expected {} on at least one test{tests}", join_names(required));
+        Some(Mismatch { class: None, message })
     }
+}
+
+/// How the runs of a solution differ from a requirement.
+struct Mismatch {
+    /// The verdict that is not permitted; absent if a required verdict is missing.
+    class: Option<Class>,
+    message: String,
 }
 
 fn join_names(classes: &[Class]) -> String {
     classes.iter().map(|class| class.name()).collect::<Vec<_>>().join(" or ")
 }
 
+/// Whether a run has a verdict that is not permitted under any time limit. Under a lower limit its verdict could become
+/// TLE.
+pub fn is_certain_mismatch(requirements: &[Requirement], runs: &[Run]) -> bool {
+    let wrong = |rule: &Requirement| {
+        let mut covered = runs.iter().filter(|run| rule.covers(&run.test));
+        covered.any(|run| run.class.is_some_and(|class| !rule.permits(class)))
+    };
+    requirements.iter().any(|rule| !rule.permits(Class::Tle) && wrong(rule))
+}
+
+/// What the judge must know to end the runs of a solution early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// The indices of the tests that a requirement covers; absent = all tests.
+    pub tests: Option<Vec<usize>>,
+    /// Any other verdict fails the solution; empty = none does for certain.
+    pub permitted: Vec<Class>,
+    /// One test with one of these meets the requirement; empty = all tests must run.
+    pub decisive: Vec<Class>,
+}
+
+/// The decision about each requirement on these tests. Only solutions that must exceed the time limit end when they
+/// meet their requirements: the runs of others can determine the time limit.
+pub fn decisions(requirements: &[Requirement], tests: &[&str]) -> Vec<Decision> {
+    let all = [Class::Ac, Class::Wa, Class::Tle, Class::Rte];
+    let decision = |rule: &Requirement| Decision {
+        tests: rule.tests.is_some().then(|| {
+            let covered = tests.iter().enumerate().filter(|(_, test)| rule.covers(test));
+            covered.map(|(index, _)| index).collect()
+        }),
+        // As in `is_certain_mismatch`.
+        permitted: match rule.permits(Class::Tle) {
+            true => Vec::new(),
+            false => all.into_iter().filter(|class| rule.permits(*class)).collect(),
+        },
+        decisive: if rule.is_upper_bound() { vec![Class::Tle] } else { Vec::new() },
+    };
+    requirements.iter().map(decision).collect()
+}
+
 /// The first difference between the expected and actual verdicts of a solution, as a message.
 pub fn mismatch(requirements: &[Requirement], runs: &[Run]) -> Option<String> {
+    first_mismatch(requirements, runs).map(|mismatch| mismatch.message)
+}
+
+fn first_mismatch(requirements: &[Requirement], runs: &[Run]) -> Option<Mismatch> {
     requirements.iter().find_map(|requirement| requirement.mismatch(runs))
 }
 
-/// The acceptable overall verdicts of a solution, for display.
+/// The overall verdict of a solution, for display: the one that is not permitted if there is one, otherwise the first
+/// expected one, otherwise the first that is not accepted.
+pub fn overall(requirements: &[Requirement], runs: &[Run]) -> Class {
+    let mut classes: Vec<Class> = runs.iter().filter_map(|run| run.class).collect();
+    // Stable: verdicts other than AC first, in the order of the tests.
+    classes.sort_by_key(|class| *class == Class::Ac);
+    let expected = expected(requirements);
+    let shown = match first_mismatch(requirements, runs) {
+        Some(mismatch) => mismatch.class,
+        None => classes.iter().copied().find(|class| expected.contains(class)),
+    };
+    shown.or(classes.first().copied()).unwrap_or(Class::Ac)
+}
+
+/// The acceptable overall verdicts of a solution, for display. If no verdict on one test satisfies all requirements,
+/// these are the verdicts that satisfy one of them.
 pub fn expected(requirements: &[Requirement]) -> Vec<Class> {
     let all = [Class::Ac, Class::Wa, Class::Tle, Class::Rte];
-    let whole = |requirement: &&Requirement| requirement.tests.is_none();
-    let fits = |class: &Class| {
-        requirements.iter().filter(whole).all(|requirement| {
-            let satisfies = requirement.required_classes().is_none_or(|set| set.contains(class));
-            requirement.permits(*class) && satisfies
-        })
+    let whole: Vec<&Requirement> = requirements.iter().filter(|r| r.tests.is_none()).collect();
+    let permitted = all.into_iter().filter(|class| whole.iter().all(|rule| rule.permits(*class)));
+    let permitted: Vec<Class> = permitted.collect();
+    let required: Vec<&[Class]> = whole.iter().filter_map(|rule| rule.required_classes()).collect();
+    let of = |fits: &dyn Fn(&Class) -> bool| -> Vec<Class> {
+        permitted.iter().copied().filter(fits).collect()
     };
-    all.into_iter().filter(fits).collect()
+    let all_satisfied = of(&|class| required.iter().all(|set| set.contains(class)));
+    let narrowest = |set: &&[Class]| of(&|class| set.contains(class)) == all_satisfied;
+    if required.is_empty() || required.iter().any(narrowest) {
+        return all_satisfied;
+    }
+    of(&|class| required.iter().any(|set| set.contains(class)))
 }
 
 /// Whether all tests must run, even after one that is not accepted.

@@ -56,6 +56,12 @@ fn author(event: &Received) -> Option<Uuid> {
 pub struct Judgements(pub Challenge);
 
 impl bus::Handler for Judgements {
+    fn handles(&self, event: &Received) -> bool {
+        // One that cannot be decoded becomes a dead letter.
+        let is_submission = |judged: JudgementCompleted| !judged.submission_id.is_empty();
+        event.is::<JudgementCompleted>() && event.decode().map_or(true, is_submission)
+    }
+
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
         // A later version of the judge may publish more types on the topic.
         if !event.is::<JudgementCompleted>() {
@@ -67,7 +73,7 @@ impl bus::Handler for Judgements {
             return Ok(());
         }
         let Some((id, outcome)) = wire::outcome_of_event(&judged, tx.now()) else {
-            return Err(Fault::permanent("the judgement has an unknown id or verdict"));
+            return Err(Fault::undecodable("the judgement has an unknown id or verdict"));
         };
         match self.0.judge(tx, id, &outcome).await {
             Ok(true) => Ok(()),

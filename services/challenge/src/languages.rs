@@ -44,17 +44,17 @@ impl Languages {
         Self(Arc::new(Inner { client, known: RwLock::default(), fetching: Mutex::default() }))
     }
 
-    /// Whether a submission in this language can be judged.
+    /// Checks that a submission in this language can be judged; otherwise returns the ids of the languages that can.
     ///
-    /// True when the judge is unavailable or has no worker: then submissions are accepted and wait for a worker.
-    pub async fn offer(&self, language: &str) -> bool {
+    /// Succeeds when the judge is unavailable or has no worker: then submissions are accepted and wait for a worker.
+    pub async fn check(&self, language: &str) -> Result<(), Arc<[String]>> {
         if let Some(known) = self.known(MAX_AGE_TO_ACCEPT)
             && known.has(language)
         {
-            return true;
+            return Ok(());
         }
         let known = self.current().await;
-        known.ids.is_empty() || known.has(language)
+        if known.ids.is_empty() || known.has(language) { Ok(()) } else { Err(known.ids) }
     }
 
     fn known(&self, age: Duration) -> Option<Known> {

@@ -3,7 +3,9 @@
 
 use bus::{Consumes, Event, Fault, Received, Topic};
 use db::Tx;
-use proto::event::{JudgedTest, JudgementCompleted, SubmissionCreated, VerificationRequested};
+use proto::event::{
+    JudgedTest, JudgementCompleted, SubmissionCreated, VerificationCanceled, VerificationRequested,
+};
 use uuid::Uuid;
 
 use crate::judgement::{JudgementRequest, Outcome, Subject};
@@ -45,14 +47,24 @@ pub fn completed(tx: &mut Tx, id: Uuid, key: &Key, outcome: &Outcome) {
     bus::outbox::append(tx, Event::new(&JUDGEMENT, subject.id(), key.ordinal, &message));
 }
 
-/// Adds a job to the queue for each event that requests a judgement.
+/// Adds a job to the queue for each event that requests a judgement, and aborts those that are not needed any more.
 pub struct Requests(pub Queue);
 
 impl bus::Handler for Requests {
+    fn handles(&self, event: &Received) -> bool {
+        event.is::<SubmissionCreated>()
+            || event.is::<VerificationRequested>()
+            || event.is::<VerificationCanceled>()
+    }
+
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
         // The topics also carry events that the judge ignores.
         if event.is::<SubmissionCreated>() || event.is::<VerificationRequested>() {
             self.0.enqueue(tx, &request_of(event)?).await?;
+        } else if event.is::<VerificationCanceled>() {
+            let canceled: VerificationCanceled = event.decode()?;
+            let verification = id("verification_id", &canceled.verification_id)?;
+            self.0.abort(tx, verification).await?;
         }
         Ok(())
     }
@@ -84,7 +96,7 @@ fn request_of(event: &Received) -> Result<JudgementRequest, Fault> {
 }
 
 fn id(field: &str, text: &str) -> Result<Uuid, Fault> {
-    ids::parse(text).ok_or_else(|| Fault::permanent(format!("{field} {text:?} must be a UUID")))
+    ids::parse(text).ok_or_else(|| Fault::undecodable(format!("{field} {text:?} must be a UUID")))
 }
 
 #[cfg(test)]
@@ -109,6 +121,6 @@ mod tests {
         assert_eq!((request.version, request.owner), (7, Some(user)));
         let bad = SubmissionCreated { user_id: "invalid".into(), ..created };
         let event = Event::new(&SUBMISSION, Uuid::from_u128(1), 1, &bad);
-        assert!(matches!(request_of(&Received::testing(&event)), Err(Fault::Permanent(_))));
+        assert!(matches!(request_of(&Received::testing(&event)), Err(Fault::Undecodable(_))));
     }
 }

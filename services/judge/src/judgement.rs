@@ -65,8 +65,23 @@ impl Priority {
         100 + pending.clamp(0, 50)
     }
 
-    /// A check of an import, which takes long.
+    /// A check of an import for a problem that has this many other pending checks: the first check of a small import
+    /// precedes later ones of a large import.
+    pub fn verification(pending: i64) -> i64 {
+        Self::VERIFICATION + pending.clamp(0, 50)
+    }
+
+    /// The lowest value of a verification. Workers run jobs with a lower value first.
     pub const VERIFICATION: i64 = 200;
+}
+
+/// Which jobs a worker can take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capacity {
+    /// A slot is free.
+    Any,
+    /// All slots are busy, but some with verifications, which submissions preempt.
+    Submissions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,5 +159,6 @@ mod tests {
     fn first_submission_precedes_the_tenth_of_another_user() {
         assert!(Priority::practice(0) < Priority::practice(9));
         assert!(Priority::practice(1000) < Priority::VERIFICATION);
+        assert!(Priority::verification(0) < Priority::verification(9));
     }
 }

@@ -13,27 +13,49 @@ use crate::store::{self, Row};
 /// The latest judgement of a subject, with its progress while it runs.
 pub async fn get(db: &Db, queue: &Queue, subject: Subject) -> Result<pb::Judgement, Error> {
     let row = store::latest(db, subject).await?.ok_or(Error::NotFound)?;
-    let live = match row.state.as_str() {
+    let live = live(queue, &row).await;
+    wire(row, live)
+}
+
+/// The judgements of verifications, without tests and compiler output.
+pub async fn of_verifications(
+    db: &Db,
+    queue: &Queue,
+    ids: &[Uuid],
+) -> Result<Vec<pb::Judgement>, Error> {
+    let mut judgements = Vec::new();
+    for row in store::of_verifications(db, ids).await? {
+        let live = live(queue, &row).await;
+        let judgement = wire(row, live)?;
+        let (tests, compile_output) = (Vec::new(), String::new());
+        judgements.push(pb::Judgement { tests, compile_output, ..judgement });
+    }
+    Ok(judgements)
+}
+
+async fn live(queue: &Queue, row: &Row) -> Option<Live> {
+    match row.state.as_str() {
         "leased" => queue.live(Lease { id: row.id, attempt: row.attempt }).await,
         _ => None,
-    };
-    wire(row, live)
+    }
 }
 
 fn wire(row: Row, live: Option<Live>) -> Result<pb::Judgement, Error> {
     let stored = pb::Judgement::decode(row.tests.as_slice());
     let stored = stored.map_err(Error::stored)?;
     let state = match (row.state.as_str(), &live) {
+        ("done", _) if row.verdict.is_empty() => pb::JudgementState::Aborted,
         ("done", _) => pb::JudgementState::Done,
         ("leased", Some(live)) => live.state,
         _ => pb::JudgementState::Queued,
     };
     let verdict = pb::Verdict::from_str_name(&row.verdict).unwrap_or_default();
     let count = i32::try_from(row.test_count).unwrap_or(i32::MAX);
-    let (tests, test_count) = match live {
+    let (tests, test_count): (Vec<_>, i32) = match live {
         Some(live) => (live.tests.into_values().collect(), live.test_count),
         None => (stored.tests, count),
     };
+    let done_count = i32::try_from(tests.len()).unwrap_or(i32::MAX);
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     Ok(pb::Judgement {
         judgement_id: row.id.to_string(),
@@ -45,6 +67,7 @@ fn wire(row: Row, live: Option<Live>) -> Result<pb::Judgement, Error> {
         memory_bytes: row.memory_bytes,
         tests,
         test_count,
+        done_count,
         compile_output: row.compile_output,
         message: row.message,
         isolation: row.isolation,

@@ -2,14 +2,14 @@
 //!
 //! Owns: the job queue and its leases, workers, languages, the verdict rules, the default checker, and every
 //! judgement with its test results. `SubmissionCreated` adds a job for a submission, `VerificationRequested` for a
-//! check of an import; `JudgementCompleted` reports the result.
+//! check of an import, which `VerificationCanceled` aborts; `JudgementCompleted` reports the result.
 //!
 //! Must not know: visibility of results, standings, points; how programs are isolated (`libs/sandbox`).
 //! It gets tests from the problem service by content hash, and programs from the challenge service.
 //!
 //! Invariants: a judgement completes once, together with its event, by the attempt that holds the lease; a verdict
 //! depends on the program and the problem version only, never on the number of parallel runs; code and input from
-//! outside run in the sandbox only.
+//! outside run in the sandbox only; a submission never waits for a verification.
 //!
 //! The queue ([`Judge`]) and the workers ([`Worker`]) communicate only by `agon.judge.v1.WorkerService`, also within
 //! one process. There can be several of both. Instances of the queue share state through their database.
@@ -67,7 +67,13 @@ impl Deref for Judge {
 impl Service for Judge {
     const DESCRIPTOR: Descriptor = Descriptor {
         name: "judge",
-        migrations: db::migrations!("judge", "0001_judgements", "0002_workers"),
+        migrations: db::migrations!(
+            "judge",
+            "0001_judgements",
+            "0002_workers",
+            "0003_open_jobs",
+            "0004_pending_verifications"
+        ),
         publishes: &[events::JUDGEMENT],
         consumes: &[events::REQUESTS],
         calls: &[],

@@ -93,6 +93,11 @@ pub fn gave_up() {
     counter!(GAVE_UP).increment(1);
 }
 
+/// Counts a verification whose result is not needed any more.
+pub fn aborted() {
+    counter!("agon_judge_verifications_aborted_total").increment(1);
+}
+
 /// Sets the number of connected workers.
 #[expect(clippy::cast_precision_loss, reason = "a gauge")]
 pub fn workers(count: usize) {

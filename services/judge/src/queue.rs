@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::config::Config;
 use crate::events;
-use crate::judgement::{JudgementRequest, Lease, Outcome, Priority, Subject};
+use crate::judgement::{Capacity, JudgementRequest, Lease, Outcome, Priority, Subject};
 use crate::measure;
 use crate::store::{self, Job};
 
@@ -64,7 +64,8 @@ struct State {
 /// A connected worker.
 struct Connection {
     hello: pb::WorkerHello,
-    /// The number of jobs that the worker requests.
+    /// The number of jobs that the worker requests: its slots without its jobs. Negative if it has more jobs than
+    /// slots.
     ready: i64,
     jobs: HashMap<Uuid, RunningJob>,
     sender: mpsc::UnboundedSender<pb::WorkResponse>,
@@ -72,6 +73,20 @@ struct Connection {
 }
 
 impl Connection {
+    /// Which jobs the worker can take.
+    fn capacity(&self) -> Option<Capacity> {
+        match self.ready {
+            1.. => Some(Capacity::Any),
+            ready if ready + self.verification_count() > 0 => Some(Capacity::Submissions),
+            _ => None,
+        }
+    }
+
+    fn verification_count(&self) -> i64 {
+        let is_verification = |job: &&RunningJob| matches!(job.subject, Subject::Verification(_));
+        i64::try_from(self.jobs.values().filter(is_verification).count()).unwrap_or(i64::MAX)
+    }
+
     /// Removes an attempt. Returns false if the worker does not hold it.
     fn forget(&mut self, lease: Lease) -> bool {
         let held = self.jobs.get(&lease.id).is_some_and(|job| job.attempt == lease.attempt);
@@ -117,12 +132,18 @@ impl Queue {
     pub async fn enqueue(&self, tx: &mut Tx, request: &JudgementRequest) -> db::Result<()> {
         let priority = match request.owner {
             Some(owner) => Priority::practice(store::pending_of(&mut *tx, owner).await?),
-            None => Priority::VERIFICATION,
+            None => {
+                let pending = store::pending_of_problem(&mut *tx, request.problem_id).await?;
+                Priority::verification(pending)
+            }
         };
         let Some(id) = store::enqueue(tx, request, priority).await? else { return Ok(()) };
         // Lease a job to an idle worker in this transaction, which saves a second one.
         let mut leased = None;
-        if let Some(demand) = self.next_demand(&BTreeSet::new()) {
+        let demand = self.next_demand(&BTreeSet::new());
+        let is_submission = request.owner.is_some();
+        let demand = demand.filter(|it| is_submission || it.capacity() == Capacity::Any);
+        if let Some(demand) = demand {
             leased = self.lease(tx, &demand).await?.map(|job| (demand, job));
         }
         let queue = self.clone();
@@ -135,6 +156,19 @@ impl Queue {
                 true => queue.announce_jobs(),
                 false => queue.0.wake.notify_one(),
             }
+        });
+        Ok(())
+    }
+
+    /// Aborts a verification whose result is not needed any more. Workers of other instances learn it with the next
+    /// heartbeat.
+    pub async fn abort(&self, tx: &mut Tx, verification: Uuid) -> db::Result<()> {
+        let Some(lease) = store::abort(tx, verification).await? else { return Ok(()) };
+        let queue = self.clone();
+        tx.after_commit(move || {
+            measure::aborted();
+            tracing::debug!(job = %lease.id, "job aborted");
+            queue.cancel(lease);
         });
         Ok(())
     }

@@ -6,11 +6,15 @@ use proto::judge::judgement_service_server::JudgementService;
 use proto::judge::language_service_server::LanguageService;
 use proto::judge::worker_service_server::WorkerService;
 use tonic::{Request, Response, Status, Streaming, async_trait};
+use uuid::Uuid;
 
 use crate::Judge;
 use crate::error::Error;
 use crate::judgement::Subject;
 use crate::{judgements, queue};
+
+/// The maximum number of judgements of a request.
+const MAX_BATCH: usize = 1000;
 
 #[async_trait]
 impl JudgementService for Judge {
@@ -21,6 +25,15 @@ impl JudgementService for Judge {
         let subject = subject(request.into_inner().subject)?;
         let judgement = judgements::get(&self.db, &self.queue, subject).await?;
         Ok(Response::new(pb::GetJudgementResponse { judgement: Some(judgement) }))
+    }
+
+    async fn batch_get_judgements(
+        &self,
+        request: Request<pb::BatchGetJudgementsRequest>,
+    ) -> Result<Response<pb::BatchGetJudgementsResponse>, Status> {
+        let ids = verifications(&request.get_ref().verification_ids)?;
+        let judgements = judgements::of_verifications(&self.db, &self.queue, &ids).await?;
+        Ok(Response::new(pb::BatchGetJudgementsResponse { judgements }))
     }
 
     async fn list_workers(
@@ -60,6 +73,17 @@ impl WorkerService for Judge {
         let requests = Box::pin(request.into_inner());
         Ok(Response::new(queue::serve(self.queue.clone(), requests)))
     }
+}
+
+fn verifications(ids: &[String]) -> Result<Vec<Uuid>, Error> {
+    const FIELD: &str = "verification_ids";
+    if ids.len() > MAX_BATCH {
+        return Err(Error::invalid(FIELD, format!("must be at most {MAX_BATCH} ids")));
+    }
+    let read = |text: &String| {
+        ids::parse(text).ok_or_else(|| Error::invalid(FIELD, "must be UUIDs in lower case"))
+    };
+    ids.iter().map(read).collect()
 }
 
 fn subject(requested: Option<RequestedSubject>) -> Result<Subject, Error> {

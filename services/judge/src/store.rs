@@ -8,7 +8,7 @@ use prost::Message;
 use proto::judge as pb;
 use uuid::Uuid;
 
-use crate::judgement::{JudgementRequest, Lease, Outcome, Subject, bounded};
+use crate::judgement::{Capacity, JudgementRequest, Lease, Outcome, Priority, Subject, bounded};
 
 db::record! {
     #[derive(Clone, Debug)]
@@ -106,15 +106,28 @@ pub async fn pending_of(read: impl Read<'_>, owner: Uuid) -> Result<i64> {
     read.query(query).bind(owner).fetch_scalar().await
 }
 
+/// The number of verifications of a problem that are not done.
+pub async fn pending_of_problem(read: impl Read<'_>, problem: Uuid) -> Result<i64> {
+    // The index `judgements_pending_by_problem` has this condition.
+    let query = "SELECT count(*) FROM judgements
+                 WHERE problem_id = $1 AND verification_id IS NOT NULL AND state <> 'done'";
+    read.query(query).bind(problem).fetch_scalar().await
+}
+
 /// Leases the first due job in one of these languages to a worker. Does nothing if `stream` is not the newest
 /// stream of the worker.
 pub async fn lease(
     tx: &mut Tx,
     (worker, stream): (&str, Uuid),
     languages: &[String],
+    capacity: Capacity,
     until: DateTime<Utc>,
 ) -> Result<Option<Job>> {
     let now = tx.now();
+    let below = match capacity {
+        Capacity::Any => i64::MAX,
+        Capacity::Submissions => Priority::VERIFICATION,
+    };
     // Skip jobs that another instance is leasing.
     let last = match tx.engine() {
         Engine::Postgres => ") ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED)",
@@ -123,11 +136,11 @@ pub async fn lease(
     let query = tx.query(
         "UPDATE judgements SET state = 'leased', attempt = attempt + 1, worker = $1, due_at = $2
          WHERE state = 'queued' AND id =
-             (SELECT id FROM judgements WHERE state = 'queued' AND due_at <= $3
+             (SELECT id FROM judgements WHERE state = 'queued' AND due_at <= $3 AND priority < $5
               AND EXISTS (SELECT 1 FROM workers WHERE name = $1 AND stream = $4)
               AND language IN (''",
     );
-    let query = query.bind(worker).bind(until).bind(now).bind(stream);
+    let query = query.bind(worker).bind(until).bind(now).bind(stream).bind(below);
     let query = languages.iter().fold(query, |query, id| query.push(", ").push_bind(id.as_str()));
     let query = query.push(last).push(
         " RETURNING id, attempt, submission_id, verification_id, problem_id, problem_version,
@@ -262,8 +275,9 @@ pub async fn requeue_undelivered(tx: &mut Tx, worker: &str, held: &[Lease]) -> R
 pub async fn is_due(read: impl Read<'_>, now: DateTime<Utc>) -> Result<bool> {
     let found: Option<i32> = read
         .query(
-            "SELECT 1 FROM judgements
-             WHERE state IN ('queued', 'leased') AND due_at <= $1 LIMIT 1",
+            "SELECT 1
+             WHERE EXISTS (SELECT 1 FROM judgements WHERE state = 'queued' AND due_at <= $1)
+                OR EXISTS (SELECT 1 FROM judgements WHERE state = 'leased' AND due_at <= $1)",
         )
         .bind(now)
         .fetch_scalar_optional()
@@ -283,22 +297,42 @@ pub async fn expire(tx: &mut Tx) -> Result<Vec<Lost>> {
     .await
 }
 
+const SELECT: &str = "SELECT id, submission_id, verification_id, state, attempt, worker, verdict,
+         cpu_time_us, memory_bytes, test_count, tests, compile_output, message, isolation,
+         created_at, done_at
+     FROM judgements ";
+
 pub async fn latest(read: impl Read<'_>, subject: Subject) -> Result<Option<Row>> {
     let column = match subject {
-        Subject::Submission(_) => "submission_id = ",
-        Subject::Verification(_) => "verification_id = ",
+        Subject::Submission(_) => "WHERE submission_id = ",
+        Subject::Verification(_) => "WHERE verification_id = ",
     };
-    read.query(
-        "SELECT id, submission_id, verification_id, state, attempt, worker, verdict, cpu_time_us,
-                memory_bytes, test_count, tests, compile_output, message, isolation, created_at,
-                done_at
-         FROM judgements WHERE ",
-    )
-    .push(column)
-    .push_bind(subject.id())
-    .push(" ORDER BY ordinal DESC LIMIT 1")
-    .fetch_optional()
-    .await
+    read.query(SELECT)
+        .push(column)
+        .push_bind(subject.id())
+        .push(" ORDER BY ordinal DESC LIMIT 1")
+        .fetch_optional()
+        .await
+}
+
+/// The newest judgements of verifications.
+pub async fn of_verifications(read: impl Read<'_>, ids: &[Uuid]) -> Result<Vec<Row>> {
+    read.query(SELECT).push("WHERE verification_id").push_in(ids.iter().copied()).fetch_all().await
+}
+
+/// Completes the judgement of a verification without a verdict, unless it is done. Returns its attempt.
+pub async fn abort(tx: &mut Tx, verification: Uuid) -> Result<Option<Lease>> {
+    let now = tx.now();
+    let aborted: Option<(Uuid, i64)> = tx
+        .query(
+            "UPDATE judgements SET state = 'done', done_at = $1
+             WHERE verification_id = $2 AND state <> 'done' RETURNING id, attempt",
+        )
+        .bind(now)
+        .bind(verification)
+        .fetch_optional()
+        .await?;
+    Ok(aborted.map(|(id, attempt)| Lease { id, attempt }))
 }
 
 pub async fn subject(read: impl Read<'_>, id: Uuid) -> Result<Option<Subject>> {
@@ -314,10 +348,9 @@ pub async fn subject(read: impl Read<'_>, id: Uuid) -> Result<Option<Subject>> {
 pub async fn counts(read: impl Read<'_>) -> Result<(i64, i64, Option<DateTime<Utc>>)> {
     let (queued, leased, oldest): (i64, i64, Option<DateTime<Utc>>) = read
         .query(
-            "SELECT count(*) FILTER (WHERE state = 'queued'),
-                    count(*) FILTER (WHERE state = 'leased'),
-                    min(created_at) FILTER (WHERE state = 'queued')
-             FROM judgements WHERE state IN ('queued', 'leased')",
+            "SELECT (SELECT count(*) FROM judgements WHERE state = 'queued'),
+                    (SELECT count(*) FROM judgements WHERE state = 'leased'),
+                    (SELECT min(created_at) FROM judgements WHERE state = 'queued')",
         )
         .fetch_one()
         .await?;

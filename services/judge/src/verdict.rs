@@ -3,6 +3,7 @@
 //! Pure. The verdict of a submission depends only on the verdicts of its tests, never on their order of completion
 //! or on the number of parallel runs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proto::Verdict;
@@ -63,67 +64,133 @@ pub fn wall_limit(time_limit: Duration) -> Duration {
     (time_limit * 3).max(time_limit + Duration::from_secs(2))
 }
 
+/// When the runs of a program end before its last test.
+#[derive(Clone, Debug)]
+pub enum Stop {
+    /// At the first of this number of leading tests that is not accepted.
+    FirstFailure(usize),
+    /// When it is certain whether a jury solution meets its expectations.
+    Decided(Vec<Expectation>),
+}
+
+/// The expected verdicts of a jury solution on some or all tests.
+#[derive(Clone, Debug, Default)]
+pub struct Expectation {
+    /// Empty means all tests.
+    pub tests: BTreeSet<usize>,
+    /// Any other verdict fails the expectation. Empty means that all are permitted.
+    pub permitted: Vec<Verdict>,
+    /// One test with one of these verdicts makes further tests unnecessary. Empty means that all tests are needed.
+    pub decisive: Vec<Verdict>,
+}
+
+impl Expectation {
+    fn covers(&self, index: usize) -> bool {
+        self.tests.is_empty() || self.tests.contains(&index)
+    }
+}
+
+impl Stop {
+    /// The lowest test after which no other is needed, given the verdicts of finished tests.
+    fn last(&self, verdicts: &[Option<Verdict>]) -> Option<usize> {
+        let done = verdicts.iter().enumerate().filter_map(|(at, verdict)| Some((at, (*verdict)?)));
+        match self {
+            Stop::FirstFailure(count) => {
+                let mut done = done.take_while(|(index, _)| index < count);
+                done.find(|(_, verdict)| *verdict != Verdict::Accepted).map(|(index, _)| index)
+            }
+            Stop::Decided(expectations) => {
+                let mut met = vec![false; expectations.len()];
+                for (index, verdict) in done {
+                    for (expectation, met) in expectations.iter().zip(&mut met) {
+                        if !expectation.covers(index) {
+                            continue;
+                        }
+                        let permitted = &expectation.permitted;
+                        if !permitted.is_empty() && !permitted.contains(&verdict) {
+                            return Some(index);
+                        }
+                        *met |= expectation.decisive.contains(&verdict);
+                    }
+                    if !met.is_empty() && met.iter().all(|met| *met) {
+                        return Some(index);
+                    }
+                }
+                None
+            }
+        }
+    }
+}
+
 /// Decides which tests to run, given the verdicts of finished ones.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    count: usize,
+    stop: Stop,
     next: usize,
-    /// The lowest index of a test that is not accepted.
-    failed: Option<usize>,
-    run_all: bool,
+    /// Aborted tests to run again.
+    aborted: BTreeSet<usize>,
+    verdicts: Vec<Option<Verdict>>,
+    /// The last test that is needed, as far as known.
+    last: usize,
 }
 
 impl Schedule {
-    /// Runs all `count` tests if `run_all`, otherwise those up to the first failure.
-    pub fn new(count: usize, run_all: bool) -> Self {
-        Schedule { count, next: 0, failed: None, run_all }
+    pub fn new(count: usize, stop: Stop) -> Self {
+        let (next, aborted, verdicts) = (0, BTreeSet::new(), vec![None; count]);
+        Schedule { stop, next, aborted, verdicts, last: usize::MAX }
     }
 
     /// Returns the next test to run.
     pub fn start(&mut self) -> Option<usize> {
-        let index = self.next;
-        (index < self.count && self.is_wanted(index)).then(|| {
+        let index = self.peek()?;
+        if !self.aborted.remove(&index) {
             self.next += 1;
-            index
-        })
+        }
+        Some(index)
     }
 
     /// Whether a test is left to start.
     pub fn has_more(&self) -> bool {
-        self.next < self.count && self.is_wanted(self.next)
+        self.peek().is_some()
+    }
+
+    fn peek(&self) -> Option<usize> {
+        let fresh = (self.next < self.verdicts.len()).then_some(self.next);
+        let index = self.aborted.first().copied().or(fresh)?;
+        self.is_wanted(index).then_some(index)
+    }
+
+    /// Runs a test again that was started and aborted.
+    pub fn repeat(&mut self, index: usize) {
+        self.aborted.insert(index);
     }
 
     /// Records the verdict of a test.
     pub fn done(&mut self, index: usize, verdict: Verdict) {
-        if verdict != Verdict::Accepted {
-            self.failed = Some(self.failed.map_or(index, |failed| failed.min(index)));
-        }
+        self.verdicts[index] = Some(verdict);
+        self.last = self.stop.last(&self.verdicts).unwrap_or(usize::MAX);
     }
 
     /// Whether the verdict of a test can still affect the result.
     pub fn is_wanted(&self, index: usize) -> bool {
-        self.run_all || self.failed.is_none_or(|failed| index <= failed)
+        index <= self.last
+    }
+
+    /// The last test that is needed, as far as known.
+    pub fn last(&self) -> usize {
+        self.last
+    }
+
+    /// The number of leading tests whose results count. Results of later ones are discarded.
+    pub fn needed_count(&self) -> usize {
+        self.verdicts.len().min(self.last.saturating_add(1))
     }
 }
 
-/// The verdict of a submission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Total {
-    /// The verdict of the first test that is not accepted, or accepted.
-    pub verdict: Verdict,
-    /// The number of leading tests that count; results of later ones are discarded.
-    pub counted: usize,
-}
-
-/// Combines the verdicts of tests, by index. With `run_all` every test counts.
-pub fn total(verdicts: &[Verdict], run_all: bool) -> Total {
-    let failed = verdicts.iter().position(|&verdict| verdict != Verdict::Accepted);
-    let verdict = failed.map_or(Verdict::Accepted, |index| verdicts[index]);
-    let counted = match failed {
-        Some(index) if !run_all => index + 1,
-        _ => verdicts.len(),
-    };
-    Total { verdict, counted }
+/// The verdict of a submission: that of the first test that is not accepted, or accepted.
+pub fn total(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
+    let failed = verdicts.into_iter().find(|verdict| *verdict != Verdict::Accepted);
+    failed.unwrap_or(Verdict::Accepted)
 }
 
 #[cfg(test)]
@@ -204,18 +271,86 @@ mod tests {
         ]
     }
 
+    fn set(verdicts: &[Verdict]) -> Vec<Verdict> {
+        verdicts.to_vec()
+    }
+
+    #[track_caller]
+    fn check_stop(stop: &Stop, verdicts: &[Option<Verdict>], last: Option<usize>) {
+        assert_eq!(stop.last(verdicts), last, "{stop:?} {verdicts:?}");
+    }
+
+    #[test]
+    fn expectations_end_the_runs_as_soon_as_they_are_decided() {
+        use Verdict::{Accepted, RuntimeError, TimeLimitExceeded, WrongAnswer};
+        let (ac, wa, tle) = (Some(Accepted), Some(WrongAnswer), Some(TimeLimitExceeded));
+        let slow = Expectation {
+            permitted: set(&[Accepted, TimeLimitExceeded]),
+            decisive: set(&[TimeLimitExceeded]),
+            ..Expectation::default()
+        };
+        let stop = Stop::Decided(vec![slow.clone()]);
+        check_stop(&stop, &[ac, ac, None], None);
+        check_stop(&stop, &[ac, tle, None], Some(1));
+        // Not permitted: it fails for certain. A lower test can still be the first to decide.
+        check_stop(&stop, &[None, None, wa], Some(2));
+        check_stop(&stop, &[tle, None, wa], Some(0));
+        let last_test = Expectation { tests: [2].into(), ..slow.clone() };
+        let both = Stop::Decided(vec![slow, last_test]);
+        check_stop(&both, &[tle, tle, None], None);
+        check_stop(&both, &[tle, wa, None], Some(1));
+        check_stop(&both, &[ac, ac, tle], Some(2));
+        // A wrong solution runs all tests, because its times count.
+        let wrong =
+            Expectation { permitted: set(&[Accepted, WrongAnswer]), ..Expectation::default() };
+        let stop = Stop::Decided(vec![wrong]);
+        check_stop(&stop, &[wa, wa, ac], None);
+        check_stop(&stop, &[wa, Some(RuntimeError), None], Some(1));
+        check_stop(&Stop::Decided(Vec::new()), &[wa, tle, wa], None);
+        // A failed invalid input does not end the runs of a validator.
+        check_stop(&Stop::FirstFailure(2), &[ac, ac, wa], None);
+        check_stop(&Stop::FirstFailure(2), &[None, wa, wa], Some(1));
+    }
+
+    #[test]
+    fn aborted_test_runs_again_unless_it_is_unneeded() {
+        let mut schedule = Schedule::new(3, Stop::FirstFailure(3));
+        assert_eq!([schedule.start(), schedule.start()], [Some(0), Some(1)]);
+        schedule.repeat(0);
+        schedule.repeat(1);
+        assert_eq!(schedule.start(), Some(0));
+        schedule.done(0, Verdict::WrongAnswer);
+        assert!(!schedule.has_more() && schedule.needed_count() == 1);
+    }
+
+    fn stop() -> impl Strategy<Value = Stop> {
+        let expectation = prop_oneof![Just(Verdict::WrongAnswer), Just(Verdict::TimeLimitExceeded)];
+        let expectation = expectation.prop_map(|verdict| Expectation {
+            permitted: vec![Verdict::Accepted, verdict],
+            decisive: [Verdict::TimeLimitExceeded]
+                .into_iter()
+                .filter(|it| *it == verdict)
+                .collect(),
+            ..Expectation::default()
+        });
+        prop_oneof![
+            (0..20usize).prop_map(Stop::FirstFailure),
+            prop::collection::vec(expectation, 0..3).prop_map(Stop::Decided),
+        ]
+    }
+
     proptest! {
         #[test]
-        fn verdict_is_independent_of_parallelism_and_order(
+        fn verdict_is_independent_of_parallelism_order_and_aborted_runs(
             verdicts in prop::collection::vec(verdict(), 1..20),
             slots in 1..5usize,
-            picks in prop::collection::vec(any::<prop::sample::Index>(), 100),
-            run_all in any::<bool>(),
+            picks in prop::collection::vec((any::<prop::sample::Index>(), prop::bool::weighted(0.2)), 200),
+            stop in stop(),
         ) {
-            let mut schedule = Schedule::new(verdicts.len(), run_all);
+            let mut schedule = Schedule::new(verdicts.len(), stop.clone());
             let mut running = Vec::new();
-            let mut found = vec![Verdict::Skipped; verdicts.len()];
-            for pick in picks {
+            let mut found = vec![None; verdicts.len()];
+            for (pick, aborted) in picks {
                 while running.len() < slots && let Some(index) = schedule.start() {
                     running.push(index);
                 }
@@ -223,15 +358,18 @@ mod tests {
                     break;
                 }
                 let index = running.swap_remove(pick.index(running.len()));
-                if schedule.is_wanted(index) {
+                if aborted {
+                    schedule.repeat(index);
+                } else if schedule.is_wanted(index) {
                     schedule.done(index, verdicts[index]);
-                    found[index] = verdicts[index];
+                    found[index] = Some(verdicts[index]);
                 }
             }
             prop_assert!(!schedule.has_more() && running.is_empty());
-            let (expected, got) = (total(&verdicts, run_all), total(&found, run_all));
-            prop_assert_eq!(got, expected);
-            prop_assert_eq!(&found[..got.counted], &verdicts[..got.counted]);
+            let all: Vec<_> = verdicts.iter().copied().map(Some).collect();
+            let expected = stop.last(&all).map_or(all.len(), |last| last + 1);
+            prop_assert_eq!(schedule.needed_count(), expected);
+            prop_assert_eq!(&found[..expected], &all[..expected]);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! It accesses the queue, the problem service and the challenge service by gRPC only. Its process needs no database,
 //! cache or event bus.
 
+mod admission;
 mod artefacts;
 mod cases;
 mod compile;
@@ -20,14 +21,12 @@ mod slots;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use access::Authorised;
 use runtime::{Component, Shutdown, Tasks};
 use sandbox::{Outcome, RunSpec, Sandbox, Slot};
 use service::OpenError;
-use tokio::sync::{RwLock, Semaphore};
 
 use crate::config::Config;
 use crate::languages::{self, Languages};
@@ -69,12 +68,7 @@ pub(crate) struct Engine {
     name: String,
     sandbox: Sandbox,
     isolation: String,
-    /// One permit per slot. The holder of a permit gets a slot without waiting.
-    slots: Arc<Semaphore>,
-    /// The number of jobs that wait for their first slot.
-    waiting: AtomicUsize,
-    /// Read-locked by normal runs, write-locked by runs that must not run in parallel with others.
-    exclusive: RwLock<()>,
+    admission: admission::Admission,
     busy: Busy,
     peers: peers::Peers,
     objects: objects::Objects,
@@ -172,10 +166,8 @@ impl Worker {
         Ok(Engine {
             name,
             isolation: sandbox.report().level.to_string(),
-            slots: Arc::new(Semaphore::new(sandbox.slots())),
+            admission: admission::Admission::new(sandbox.slots()),
             sandbox,
-            waiting: AtomicUsize::new(0),
-            exclusive: RwLock::new(()),
             busy: Busy::default(),
             peers: peers::Peers::new(problem, challenge),
             objects,

@@ -42,6 +42,8 @@ pub enum State {
     Waiting,
     Requested,
     Done,
+    /// Not finished: another check failed first, or the import was canceled.
+    Canceled,
 }
 
 impl State {
@@ -50,15 +52,16 @@ impl State {
         match self {
             Self::Waiting => "waiting",
             Self::Requested => "requested",
-            Self::Done => "done",
+            Self::Done | Self::Canceled => "done",
         }
     }
 
-    /// From the name in the database.
-    pub fn of(name: &str) -> Self {
-        match name {
-            "waiting" => Self::Waiting,
-            "requested" => Self::Requested,
+    /// From the name in the database and the actual result, which a canceled check lacks.
+    pub fn of(name: &str, actual: &str) -> Self {
+        match (name, actual) {
+            ("waiting", _) => Self::Waiting,
+            ("requested", _) => Self::Requested,
+            (_, "") => Self::Canceled,
             _ => Self::Done,
         }
     }
@@ -195,7 +198,10 @@ impl Check {
             for run in self.runs.iter_mut().filter(|run| run.class == Some(Class::Tle)) {
                 run.time_us = run.time_us.max(self.limit_us);
             }
-            self.passed = true;
+            // Provisional, until the time limit is known.
+            let requirements = &self.spec.requirements;
+            self.actual = expectation::overall(requirements, &self.runs).name().to_owned();
+            self.passed = expectation::mismatch(requirements, &self.runs).is_none();
             return;
         }
         let required = if self.kind == Kind::Outputs {
@@ -216,9 +222,20 @@ impl Check {
         }
     }
 
-    /// Decides whether a solution passes, once the time limit is known.
+    /// Whether a finished check has failed, whatever the results of others; for solutions also whatever the time limit
+    /// will be, unless it is known.
+    pub fn has_failed(&self, limit_is_known: bool) -> bool {
+        let is_certain = limit_is_known
+            || self.kind != Kind::Solution
+            || matches!(self.actual.as_str(), "CE" | "JE")
+            || expectation::is_certain_mismatch(&self.spec.requirements, &self.runs);
+        self.state == State::Done && !self.passed && is_certain
+    }
+
+    /// Decides whether a solution passes, once the time limit is known. Repeatable.
     pub fn settle(&mut self, limit_us: i64) {
-        if self.kind != Kind::Solution || matches!(self.actual.as_str(), "CE" | "JE") {
+        let has_runs = self.state == State::Done && !matches!(self.actual.as_str(), "CE" | "JE");
+        if self.kind != Kind::Solution || !has_runs {
             return;
         }
         for run in &mut self.runs {
@@ -227,15 +244,34 @@ impl Check {
                 run.class = Some(Class::Tle);
             }
         }
-        let first = self.runs.iter().filter_map(|run| run.class).find(|class| *class != Class::Ac);
-        self.actual = first.unwrap_or(Class::Ac).name().to_owned();
-        let mismatch = expectation::mismatch(&self.spec.requirements, &self.runs);
+        self.compare();
+    }
+
+    /// Compares the runs of a solution with the requirements.
+    pub fn compare(&mut self) {
+        let requirements = &self.spec.requirements;
+        self.actual = expectation::overall(requirements, &self.runs).name().to_owned();
+        let mismatch = expectation::mismatch(requirements, &self.runs);
         self.passed = mismatch.is_none();
-        if let Some(mismatch) = mismatch {
+        if let Some(mismatch) = mismatch.filter(|text| !self.message.starts_with(text.as_str())) {
             self.message = match self.message.as_str() {
                 "" => mismatch,
                 details => format!("{mismatch}\n{details}"),
             };
+        }
+    }
+
+    /// The number of runs that have a result.
+    pub fn done_count(&self) -> usize {
+        self.runs.iter().filter(|run| run.class.is_some()).count()
+    }
+
+    /// The number of runs of a check; `test_count` is that of the version.
+    pub fn run_count(&self, test_count: usize) -> usize {
+        match self.kind {
+            Kind::Solution => test_count,
+            Kind::Outputs => self.spec.outputs.len(),
+            Kind::InputValidator => self.spec.inputs.len() + self.spec.invalid_inputs.len(),
         }
     }
 

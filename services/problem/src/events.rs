@@ -26,10 +26,10 @@ pub const PROBLEM: Topic = Topic::new("agon.problem.v1", "problem")
     ])
     .projection(project);
 
-/// Requested checks of packages, for the judge.
+/// Requested and canceled checks of packages, for the judge.
 pub const VERIFICATION: Topic = Topic::new("agon.verification.v1", "problem")
     .key("verification_id")
-    .types(&["agon.event.v1.VerificationRequested"]);
+    .types(&["agon.event.v1.VerificationRequested", "agon.event.v1.VerificationCanceled"]);
 
 pub const JUDGEMENTS: Consumes = Consumes { consumer: "problem", topics: &["agon.judgement.v1"] };
 
@@ -82,6 +82,12 @@ pub fn verification_requested(tx: &mut Tx, problem: Uuid, version: i64, check: &
     bus::outbox::append(tx, Event::new(&VERIFICATION, check.id, 1, &message));
 }
 
+/// After [`verification_requested`].
+pub fn verification_canceled(tx: &mut Tx, check: &Check) {
+    let message = pb::VerificationCanceled { verification_id: check.id.to_string() };
+    bus::outbox::append(tx, Event::new(&VERIFICATION, check.id, 2, &message));
+}
+
 /// Events of public problems are public; others require the permission to read all problems.
 fn project(event: &Received, caller: &Caller) -> Option<Received> {
     let public = if event.is::<pb::ProblemPublished>() {
@@ -102,6 +108,12 @@ fn project(event: &Received, caller: &Caller) -> Option<Received> {
 pub struct Judgements(pub Problems);
 
 impl bus::Handler for Judgements {
+    fn handles(&self, event: &Received) -> bool {
+        // One that cannot be decoded becomes a dead letter.
+        let is_verification = |judged: pb::JudgementCompleted| !judged.verification_id.is_empty();
+        event.is::<pb::JudgementCompleted>() && event.decode().map_or(true, is_verification)
+    }
+
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
         // Ignore other message types of the topic.
         if !event.is::<pb::JudgementCompleted>() {

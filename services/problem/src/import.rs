@@ -1,6 +1,11 @@
 //! An import with its checks. Pure.
 
-use crate::check::Check;
+use std::collections::BTreeMap;
+
+use prost_types::Timestamp;
+use uuid::Uuid;
+
+use crate::check::{Check, State};
 use crate::progress::TimeLimit;
 use crate::store::imports::Import;
 use crate::version::Manifest;
@@ -9,14 +14,36 @@ use crate::version::Manifest;
 pub struct Report {
     pub import: Import,
     pub slug: String,
+    /// Of the version.
+    pub test_count: usize,
     /// In the order of their positions.
     pub checks: Vec<Check>,
+    /// The progress of requested checks, by id, as far as the judge reports it.
+    pub progress: BTreeMap<Uuid, Progress>,
 }
 
-/// Reports of the same revision have the same content.
+/// The progress of a check that the judge has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether it is compiled or run; otherwise it waits.
+    pub running: bool,
+    pub done_count: i32,
+    pub queued_at: Option<Timestamp>,
+}
+
+/// Reports of the same revision and progress have the same content.
 impl PartialEq for Report {
     fn eq(&self, other: &Self) -> bool {
-        (self.import.id, self.import.revision) == (other.import.id, other.import.revision)
+        let key = |report: &Self| (report.import.id, report.import.revision);
+        key(self) == key(other) && self.progress == other.progress
+    }
+}
+
+impl Report {
+    /// The ids of the checks that the judge has.
+    pub fn requested(&self) -> impl Iterator<Item = Uuid> {
+        let requested = self.checks.iter().filter(|check| check.state == State::Requested);
+        requested.map(|check| check.id)
     }
 }
 

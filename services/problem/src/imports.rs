@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use db::Tx;
-use package::{Blob, Finding, Package};
+use package::{Blob, Finding, Package, Severity};
 use proto::problem as pb;
 use service::Idempotent;
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use crate::import::{Report, time_limit};
 use crate::problem::{self, Problem};
 use crate::problems::free_slug;
 use crate::progress::{self, Next};
+use crate::samples::VerifiedPackage;
 use crate::store::{self, imports::Import, versions::Version};
 use crate::upload::Upload;
 use crate::version::{self, Manifest};
@@ -32,6 +33,8 @@ pub struct Options {
     pub publish: bool,
     /// Makes retries idempotent; may be empty.
     pub request_id: String,
+    /// The results of an earlier verification, and where it ran.
+    pub verified: Option<(String, VerifiedPackage)>,
 }
 
 /// The problem that gets the version.
@@ -126,20 +129,34 @@ impl Problems {
             return Ok(response);
         }
         let problem = self.problem_for(tx, prepared).await?;
-        let import = new_import(tx, &problem, prepared)?;
+        let mut import = new_import(tx, &problem, prepared)?;
         let mut checks = new_checks(tx, import.id, prepared);
+        let environment = adopt(prepared, &mut checks);
         self.save_version(tx, &problem, &import, prepared).await?;
         store::imports::insert(tx, &import).await?;
         let declared_us = prepared.upload.package.metadata.limits.time_us;
         let time = time_limit(declared_us, &prepared.manifest, self.config.max_limits().time_us);
-        let next = progress::next(&mut checks, time);
-        if let Next::Request { checks: requested, .. } = &next {
-            request_checks(tx, &problem, import.version, &mut checks, requested);
+        match progress::next(&mut checks, time) {
+            Next::Wait => {}
+            Next::Request { checks: requested, .. } => {
+                request_checks(tx, &problem, import.version, &mut checks, &requested);
+            }
+            Next::Done { inferred_us, passed, mut findings } => {
+                if let Some(limit) = inferred_us {
+                    store::versions::set_time_limit(tx, problem.id, import.version, limit).await?;
+                }
+                findings.extend(environment.map(verified_elsewhere));
+                self.finish(tx, &import, &prepared.manifest, passed, findings).await?;
+                let finished = store::imports::get(&mut *tx, import.id).await?;
+                import = finished.ok_or(Error::NotFound("import"))?;
+            }
         }
         for check in &checks {
             store::imports::insert_check(tx, check).await?;
         }
-        let report = Report { import, slug: problem.slug, checks };
+        let test_count = prepared.manifest.tests.len();
+        let progress = BTreeMap::new();
+        let report = Report { import, slug: problem.slug, test_count, checks, progress };
         let response = pb::ImportProblemResponse { problem_import: Some(wire::import(&report)?) };
         once.store(tx, &response).await?;
         Ok(response)
@@ -231,8 +248,18 @@ impl Problems {
         if !visible {
             return Err(Error::NotFound("import"));
         }
-        let checks = store::imports::checks(&self.db, id).await?;
-        Ok(Report { import, slug: problem.slug, checks })
+        let mut report = self.load(import, problem.slug).await?;
+        let requested: Vec<Uuid> = report.requested().collect();
+        report.progress = self.peers.progress(&requested).await;
+        Ok(report)
+    }
+
+    async fn load(&self, import: Import, slug: String) -> Result<Report> {
+        let checks = store::imports::checks(&self.db, import.id).await?;
+        let (problem, version) = (import.problem_id, import.version);
+        let count = store::versions::test_count(&self.db, problem, version).await?;
+        let test_count = usize::try_from(count).unwrap_or_default();
+        Ok(Report { import, slug, test_count, checks, progress: BTreeMap::new() })
     }
 
     /// The imports of a user, newest first, and whether there are more.
@@ -247,8 +274,14 @@ impl Problems {
         for import in imports {
             let problem = store::problems::by_id(&self.db, import.problem_id).await?;
             let slug = problem.map(|problem| problem.slug).unwrap_or_default();
-            let checks = store::imports::checks(&self.db, import.id).await?;
-            reports.push(Report { import, slug, checks });
+            reports.push(self.load(import, slug).await?);
+        }
+        let requested: Vec<Uuid> = reports.iter().flat_map(Report::requested).collect();
+        let progress = self.peers.progress(&requested).await;
+        for report in &mut reports {
+            let requested: Vec<Uuid> = report.requested().collect();
+            let known = requested.into_iter().filter_map(|id| Some((id, *progress.get(&id)?)));
+            report.progress = known.collect();
         }
         Ok(reports)
     }
@@ -268,6 +301,20 @@ pub(crate) fn request_checks(
         check.limit_us = *limit_us;
         events::verification_requested(tx, problem.id, version, check);
     }
+}
+
+/// Completes the checks with the results of an earlier verification, and returns where it ran.
+fn adopt(prepared: &Prepared, checks: &mut [Check]) -> Option<String> {
+    let (environment, package) = prepared.options.verified.as_ref()?;
+    let adopted = package.complete(&prepared.upload.digest, &prepared.manifest, checks);
+    adopted.then(|| environment.clone())
+}
+
+fn verified_elsewhere(environment: String) -> Finding {
+    let text = format!(
+        "verified when this release was made, with {environment}; import the package again to verify it on this server"
+    );
+    Finding::new(Severity::Info, "", text)
 }
 
 fn slug_for(package: &Package, id: Uuid) -> String {
@@ -295,6 +342,7 @@ fn new_import(tx: &Tx, problem: &Problem, prepared: &Prepared) -> Result<Import>
         state: "verifying".to_owned(),
         publish: prepared.options.publish,
         findings: serde_json::to_string(&findings)?,
+        canceled: false,
         revision: 1,
         created_at: tx.now(),
         done_at: None,
@@ -337,6 +385,7 @@ fn blobs(package: &Package) -> BTreeMap<String, Blob> {
         .chain(outputs)
         .chain(data.invalid_inputs.iter().map(|invalid| &invalid.input))
         .chain(programs.flat_map(|program| program.sources.iter().map(|source| &source.blob)))
+        .chain(package.unverified.iter().flat_map(|one| &one.sources).map(|source| &source.blob))
         .chain(package.attachments.iter().map(|attachment| &attachment.blob))
         .chain(package.statements.iter().filter_map(|statement| statement.pdf.as_ref()));
     all.map(|blob| (blob.digest.clone(), blob.clone())).collect()

@@ -24,6 +24,7 @@ mod peers;
 mod problem;
 mod problems;
 mod progress;
+mod read_cache;
 mod rpc;
 mod samples;
 mod store;
@@ -55,7 +56,7 @@ pub use config::{Config, ObjectsConfig};
 pub use error::Error;
 pub use housekeeping::Removed;
 pub use objects::transfer;
-pub use samples::samples;
+pub use samples::{Verified, VerifiedCheck, VerifiedPackage, samples};
 
 /// The digests of all objects that a version references.
 pub async fn referenced_objects(db: &Db) -> Result<Vec<String>, Error> {
@@ -75,6 +76,7 @@ pub struct Inner {
     objects: objects::Objects,
     scratch: PathBuf,
     peers: peers::Peers,
+    read_cache: read_cache::ReadCache,
     readers: Semaphore,
     shutdown: Shutdown,
 }
@@ -90,7 +92,12 @@ impl Deref for Problems {
 impl Service for Problems {
     const DESCRIPTOR: Descriptor = Descriptor {
         name: "problem",
-        migrations: db::migrations!("problem", "0001_problems"),
+        migrations: db::migrations!(
+            "problem",
+            "0001_problems",
+            ("0002_list_indexes"),
+            "0003_canceled_imports"
+        ),
         publishes: &[events::PROBLEM, events::VERIFICATION],
         consumes: &[events::JUDGEMENTS],
         calls: &["auth", "judge"],
@@ -119,6 +126,7 @@ impl Service for Problems {
             objects,
             scratch,
             peers,
+            read_cache: read_cache::ReadCache::default(),
             readers,
             shutdown,
         })))

@@ -9,7 +9,8 @@ use proto::auth::access_service_client::AccessServiceClient;
 use proto::judge::judgement_service_client::JudgementServiceClient;
 use proto::judge::language_service_client::LanguageServiceClient;
 use proto::judge::{
-    GetJudgementRequest, Judgement, ListLanguagesRequest, Verdict, get_judgement_request::Subject,
+    BatchGetJudgementsRequest, GetJudgementRequest, Judgement, JudgementState,
+    ListLanguagesRequest, Verdict, get_judgement_request::Subject,
 };
 use service::OpenError;
 use tonic::{Code, Request};
@@ -17,8 +18,11 @@ use uuid::Uuid;
 
 use crate::check::TimeFactor;
 use crate::error::Result;
+use crate::import::Progress;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// The maximum of BatchGetJudgements.
+const MAX_BATCH: usize = 1000;
 /// Characters of a judge message that are stored.
 const MAX_MESSAGE: usize = 4000;
 
@@ -57,14 +61,26 @@ impl Peers {
         }
     }
 
-    /// Time factors by language; empty if the judge is unavailable.
-    pub async fn time_factors(&self) -> BTreeMap<String, TimeFactor> {
+    /// Empty if the judge is unavailable.
+    async fn list_languages(&self) -> Vec<proto::judge::Language> {
         let mut request = Request::new(ListLanguagesRequest {});
         request.set_timeout(TIMEOUT);
-        let Ok(response) = self.languages.clone().list_languages(request).await else {
-            return BTreeMap::new();
-        };
-        let languages = response.into_inner().languages.into_iter();
+        let response = self.languages.clone().list_languages(request).await;
+        response.map(|response| response.into_inner().languages).unwrap_or_default()
+    }
+
+    /// The languages that the judge offers; its built-in ones if it is unavailable.
+    pub async fn languages(&self) -> package::Languages {
+        let languages = self.list_languages().await;
+        if languages.is_empty() {
+            return package::Languages::built_in();
+        }
+        package::Languages::offered(languages.into_iter().map(|language| language.language_id))
+    }
+
+    /// Time factors by language; empty if the judge is unavailable.
+    pub async fn time_factors(&self) -> BTreeMap<String, TimeFactor> {
+        let languages = self.list_languages().await.into_iter();
         let time_factor = |language: proto::judge::Language| {
             let extra = language.extra_time.unwrap_or_default();
             let extra_us = extra.seconds * 1_000_000 + i64::from(extra.nanos) / 1000;
@@ -74,6 +90,29 @@ impl Peers {
             (!is_default).then_some((language.language_id, TimeFactor { factor, extra_us }))
         };
         languages.filter_map(time_factor).collect()
+    }
+
+    /// The progress of checks, by id; empty if the judge is unavailable. Checks that the judge does not know yet are
+    /// missing.
+    pub async fn progress(&self, checks: &[Uuid]) -> BTreeMap<Uuid, Progress> {
+        if checks.is_empty() {
+            return BTreeMap::new();
+        }
+        let verification_ids = checks.iter().take(MAX_BATCH).map(Uuid::to_string).collect();
+        let mut request = Request::new(BatchGetJudgementsRequest { verification_ids });
+        request.set_timeout(TIMEOUT);
+        let response = self.judgements.clone().batch_get_judgements(request).await;
+        let judgements = response.map(|response| response.into_inner().judgements);
+        let progress = |judgement: Judgement| {
+            let running = [JudgementState::Compiling, JudgementState::Running];
+            let progress = Progress {
+                running: running.contains(&judgement.state()),
+                done_count: judgement.done_count,
+                queued_at: judgement.create_time,
+            };
+            Some((ids::parse(&judgement.verification_id)?, progress))
+        };
+        judgements.unwrap_or_default().into_iter().filter_map(progress).collect()
     }
 
     /// Explains an unexpected verdict: messages of judge, compiler and first failed test. Empty if the judge is

@@ -38,8 +38,15 @@ pub enum Next {
     },
 }
 
-/// Decides the next step; settles the solutions when all checks are complete.
+/// Decides the next step; settles finished solutions when the time limit is known. The first failed check ends the
+/// import.
 pub fn next(checks: &mut [Check], time: TimeLimit) -> Next {
+    if let Some(limit) = time.limit_us {
+        checks.iter_mut().for_each(|check| check.settle(limit));
+    }
+    if let Some(findings) = stop_at_failure(checks, time) {
+        return Next::Done { inferred_us: None, passed: false, findings };
+    }
     if checks.iter().any(|check| check.state == State::Requested) {
         return Next::Wait;
     }
@@ -66,6 +73,28 @@ pub fn next(checks: &mut [Check], time: TimeLimit) -> Next {
             Next::Request { inferred_us: None, checks }
         }
     }
+}
+
+/// The findings if a check has failed and others are not finished.
+fn stop_at_failure(checks: &mut [Check], time: TimeLimit) -> Option<Vec<Finding>> {
+    let unfinished = checks.iter().filter(|check| check.state != State::Done).count();
+    if unfinished == 0 {
+        return None;
+    }
+    let mut findings = Vec::new();
+    match time.limit_us {
+        Some(limit) => check_margins(checks, limit, time, &mut findings),
+        None => findings.extend(above_maximum(checks, time)),
+    }
+    let limit_is_known = time.limit_us.is_some();
+    let mut failed = checks.iter_mut().filter(|check| check.has_failed(limit_is_known)).peekable();
+    if failed.peek().is_none() && findings.is_empty() {
+        return None;
+    }
+    failed.filter(|check| check.kind == Kind::Solution).for_each(Check::compare);
+    let text = format!("stopped at the first failure; {unfinished} checks were not finished");
+    findings.push(Finding::new(Severity::Info, "", text));
+    Some(findings)
 }
 
 /// Whether a check is independent of the time limit, or needed to infer it.
@@ -97,8 +126,8 @@ fn request_waiting(
     Next::Request { inferred_us, checks }
 }
 
-/// Infers the time limit from the runs of jury solutions.
-fn infer_limit(checks: &[Check], time: TimeLimit) -> Result<i64, Finding> {
+/// The slowest run that must finish within the time limit, with its solution.
+fn slowest(checks: &[Check]) -> Option<(i64, &str)> {
     let mut slowest: Option<(i64, &str)> = None;
     for check in checks.iter().filter(|c| c.kind == Kind::Solution && c.is_lower_bound()) {
         let needed = expectation::lower_bound_us(&check.spec.requirements, &check.runs);
@@ -106,19 +135,28 @@ fn infer_limit(checks: &[Check], time: TimeLimit) -> Result<i64, Finding> {
             slowest = Some((needed, &check.file));
         }
     }
-    let Some((slowest, file)) = slowest else {
+    slowest
+}
+
+/// The finding if a solution is too slow for the maximum time limit.
+fn above_maximum(checks: &[Check], time: TimeLimit) -> Option<Finding> {
+    let (slowest, file) = slowest(checks)?;
+    if time.margins.infer_limit(slowest) <= time.max_us {
+        return None;
+    }
+    let (seconds, max) = (slowest / 1_000_000, time.max_us / 1_000_000);
+    let message =
+        format!("takes {seconds} s; the inferred time limit would exceed the maximum ({max} s)");
+    Some(Finding::new(Severity::Error, file, message))
+}
+
+/// Infers the time limit from the runs of jury solutions.
+fn infer_limit(checks: &[Check], time: TimeLimit) -> Result<i64, Finding> {
+    let Some((slowest, _)) = slowest(checks) else {
         let message = "cannot infer a time limit: no solution that must finish within it has run";
         return Err(Finding::new(Severity::Error, "submissions", message));
     };
-    let limit = time.margins.infer_limit(slowest);
-    if limit > time.max_us {
-        let (seconds, max) = (slowest / 1_000_000, time.max_us / 1_000_000);
-        let message = format!(
-            "takes {seconds} s; the inferred time limit would exceed the maximum ({max} s)"
-        );
-        return Err(Finding::new(Severity::Error, file, message));
-    }
-    Ok(limit)
+    above_maximum(checks, time).map_or_else(|| Ok(time.margins.infer_limit(slowest)), Err)
 }
 
 fn fail(finding: Finding) -> Next {

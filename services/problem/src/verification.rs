@@ -12,12 +12,13 @@ use crate::Problems;
 use crate::check::{Check, JudgeResult, Kind, State};
 use crate::error::{Error, Result};
 use crate::events;
-use crate::import::time_limit;
+use crate::import::{Report, time_limit};
 use crate::imports::request_checks;
 use crate::problem::Visibility;
 use crate::progress::{self, Next};
 use crate::store::{self, imports::Import};
 use crate::version::Manifest;
+use crate::viewer::Viewer;
 use crate::watch;
 
 impl Problems {
@@ -55,6 +56,35 @@ impl Problems {
         Ok(())
     }
 
+    /// Cancels an import that the viewer may see.
+    pub async fn cancel(&self, viewer: &Viewer, id: &str) -> Result<Report> {
+        let import = self.report(viewer, id).await?.import.id;
+        let cancel = |mut tx: db::TxGuard| async move { self.cancel_in(&mut tx, import).await };
+        self.db.transact(cancel).await?;
+        self.report(viewer, id).await
+    }
+
+    async fn cancel_in(&self, tx: &mut Tx, id: Uuid) -> Result<()> {
+        let import = store::imports::lock(tx, id).await?.ok_or(Error::NotFound("import"))?;
+        if import.canceled {
+            return Ok(());
+        }
+        if import.state != "verifying" {
+            return Err(Error::Precondition("IMPORT_DONE", "the import has already finished"));
+        }
+        let mut checks = store::imports::checks(&mut *tx, id).await?;
+        cancel_unfinished(tx, &mut checks);
+        for check in &checks {
+            store::imports::save_check(tx, check).await?;
+        }
+        store::versions::set_state(tx, import.problem_id, import.version, "rejected").await?;
+        let now = tx.now();
+        store::imports::cancel(tx, id, now).await?;
+        let cache = self.cache.clone();
+        tx.after_commit(move || watch::notify(&cache, id));
+        Ok(())
+    }
+
     async fn advance(
         &self,
         tx: &mut Tx,
@@ -82,13 +112,14 @@ impl Problems {
                 request_checks(tx, &problem, import.version, checks, &requested);
             }
             Next::Done { passed, findings, .. } => {
+                cancel_unfinished(tx, checks);
                 self.finish(tx, import, manifest, passed, findings).await?;
             }
         }
         Ok(())
     }
 
-    async fn finish(
+    pub(crate) async fn finish(
         &self,
         tx: &mut Tx,
         import: &Import,
@@ -108,8 +139,20 @@ impl Problems {
     }
 }
 
+/// Cancels the checks whose results are not needed any more.
+fn cancel_unfinished(tx: &mut Tx, checks: &mut [Check]) {
+    for check in checks {
+        match check.state {
+            State::Requested => events::verification_canceled(tx, check),
+            State::Waiting => {}
+            State::Done | State::Canceled => continue,
+        }
+        check.state = State::Canceled;
+    }
+}
+
 /// Publishes a verified version and makes its problem public; returns a warning if it does not.
-async fn publish(
+pub(crate) async fn publish(
     tx: &mut Tx,
     problem: Uuid,
     version: i64,
@@ -171,7 +214,7 @@ fn result_of(check: &Check, manifest: &Manifest, judged: &JudgementCompleted) ->
 }
 
 /// The verdict of the package format; `None` for tests that did not run.
-fn class_of(verdict: Verdict) -> Option<Class> {
+pub(crate) fn class_of(verdict: Verdict) -> Option<Class> {
     use Verdict as V;
     Some(match verdict {
         V::Accepted => Class::Ac,

@@ -1,7 +1,9 @@
 //! Conversions between domain values and messages.
 
 use chrono::{DateTime, Utc};
+use package::expectation::{Class, Decision};
 use package::{Checker, Finding, Limits, Sample, Severity};
+use proto::Verdict;
 use proto::problem as pb;
 
 use crate::check::{self, Check};
@@ -10,6 +12,7 @@ use crate::import::Report;
 use crate::problem::{Problem, Visibility};
 use crate::store::imports::Import;
 use crate::store::versions::{Statement, Version};
+use crate::verification;
 use crate::version::{Attachment, Manifest, Object, Summary};
 
 fn time(time: DateTime<Utc>) -> prost_types::Timestamp {
@@ -84,8 +87,9 @@ fn limits(time_limit_us: Option<i64>, limits: &Limits) -> pb::Limits {
         memory_limit_bytes: limits.memory,
         output_limit_bytes: limits.output,
         source_limit_bytes: limits.code,
-        compile_time_limit: Some(micros(limits.compile_us)),
-        compile_memory_limit_bytes: limits.compile_memory,
+        compile_time_limit: limits.compile_us.map(micros),
+        compile_memory_limit_bytes: limits.compile_memory.unwrap_or(0),
+        file_writing: limits.file_writing,
     }
 }
 
@@ -128,8 +132,9 @@ pub fn statement(statement: Statement, samples: Vec<Sample>) -> pb::Statement {
 }
 
 pub fn import(report: &Report) -> Result<pb::ProblemImport> {
-    let Report { import, slug, checks } = report;
+    let Report { import, slug, checks, .. } = report;
     let state = match import.state.as_str() {
+        _ if import.canceled => pb::ImportState::Canceled,
         "succeeded" => pb::ImportState::Succeeded,
         "failed" => pb::ImportState::Failed,
         _ => pb::ImportState::Verifying,
@@ -144,7 +149,7 @@ pub fn import(report: &Report) -> Result<pb::ProblemImport> {
         done_count: count(done),
         check_count: count(checks.len()),
         findings: import.findings()?.iter().map(finding).collect(),
-        checks: checks.iter().map(import_check).collect(),
+        checks: checks.iter().map(|check| import_check(report, check)).collect(),
         publish: import.publish,
         create_time: Some(time(import.created_at)),
         done_time: import.done_at.map(time),
@@ -164,7 +169,17 @@ fn finding(finding: &Finding) -> pb::ImportFinding {
     }
 }
 
-fn import_check(check: &Check) -> pb::ImportCheck {
+fn import_check(report: &Report, check: &Check) -> pb::ImportCheck {
+    let progress = report.progress.get(&check.id);
+    let state = match check.state {
+        check::State::Waiting => pb::ImportCheckState::Waiting,
+        check::State::Requested if progress.is_some_and(|progress| progress.running) => {
+            pb::ImportCheckState::Running
+        }
+        check::State::Requested => pb::ImportCheckState::Queued,
+        check::State::Done => pb::ImportCheckState::Done,
+        check::State::Canceled => pb::ImportCheckState::Canceled,
+    };
     let kind = match check.kind {
         check::Kind::Solution => pb::ImportCheckKind::Solution,
         check::Kind::InputValidator => pb::ImportCheckKind::InputValidator,
@@ -179,6 +194,10 @@ fn import_check(check: &Check) -> pb::ImportCheck {
         cpu_time_us: check.cpu_time_us,
         memory_bytes: check.memory_bytes,
         message: check.message.clone(),
+        state: state.into(),
+        done_count: progress.map_or(count(check.done_count()), |progress| progress.done_count),
+        run_count: count(check.run_count(report.test_count)),
+        queue_time: progress.and_then(|progress| progress.queued_at),
     }
 }
 
@@ -259,5 +278,27 @@ pub fn verification(check: &Check, import: &Import, manifest: &Manifest) -> pb::
         run_all_tests: package::expectation::needs_all_tests(&spec.requirements),
         memory_limit_bytes,
         outputs: spec.outputs.iter().enumerate().map(output).collect(),
+        expectations: expectations(check, manifest),
     }
+}
+
+/// When the judge can end the runs of a solution.
+fn expectations(check: &Check, manifest: &Manifest) -> Vec<pb::Expectation> {
+    let names = check.test_names(manifest);
+    let codes = |classes: &[Class]| {
+        let verdicts = Verdict::ALL.into_iter().filter(|verdict| {
+            verification::class_of((*verdict).into()).is_some_and(|class| classes.contains(&class))
+        });
+        verdicts.map(|verdict| verdict.code().to_owned()).collect()
+    };
+    let decisions = package::expectation::decisions(&check.spec.requirements, &names);
+    // A requirement without tests is decided by its absence, which an empty list cannot express.
+    let decisions =
+        decisions.into_iter().filter(|it| it.tests.as_ref().is_none_or(|t| !t.is_empty()));
+    let expectation = |decision: Decision| pb::Expectation {
+        tests: decision.tests.unwrap_or_default().into_iter().map(count).collect(),
+        permitted: codes(&decision.permitted),
+        decisive: codes(&decision.decisive),
+    };
+    decisions.map(expectation).collect()
 }

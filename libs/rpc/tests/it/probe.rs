@@ -64,6 +64,14 @@ impl ImportService for Probe {
         Ok(Response::new(ListProblemImportsResponse::default()))
     }
 
+    async fn cancel_problem_import(
+        &self,
+        request: Request<CancelProblemImportRequest>,
+    ) -> Result<Response<CancelProblemImportResponse>, Status> {
+        let problem_import = Some(import(request.into_inner().problem_import_id));
+        Ok(Response::new(CancelProblemImportResponse { problem_import }))
+    }
+
     type WatchProblemImportStream = Watch;
 
     async fn watch_problem_import(
@@ -92,7 +100,7 @@ pub struct Server {
     pub health: Health,
     pub local: Local,
     pub stop: Option<oneshot::Sender<()>>,
-    pub ended: JoinHandle<std::io::Result<()>>,
+    pub ended: JoinHandle<()>,
 }
 
 pub type Client = ImportServiceClient<Channel>;

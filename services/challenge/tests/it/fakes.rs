@@ -99,6 +99,8 @@ impl JudgementService for Fakes {
     }
 
     service::unimplemented_rpcs! {
+        batch_get_judgements(proto::judge::BatchGetJudgementsRequest)
+            -> proto::judge::BatchGetJudgementsResponse;
         list_workers(ListWorkersRequest) -> ListWorkersResponse;
         get_queue(GetQueueRequest) -> GetQueueResponse;
     }

@@ -99,8 +99,8 @@ impl Session {
                             return Some(Err(error.into()));
                         }
                     }
-                    // The connection is broken.
-                    Err(_) => return None,
+                    // A message that cannot be decoded, or a broken connection.
+                    Err(status) => return Some(Err(status)),
                 },
             }
         }
@@ -131,7 +131,7 @@ impl Session {
             Message::Ready(ready) => {
                 self.started = true;
                 if let Some(connection) = queue.state().connections.get_mut(&id) {
-                    connection.ready += i64::from(ready.job_count.clamp(0, 4096));
+                    connection.ready += i64::from(ready.job_count.clamp(-4096, 4096));
                 }
                 queue.0.wake.notify_one();
                 Ok(())

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::notify::{JobNotifier, sleep_until};
 use super::{Queue, RunningJob, give_up, workers};
-use crate::judgement::{Lease, Subject};
+use crate::judgement::{Capacity, Lease, Subject};
 use crate::measure;
 use crate::store::{self, Job};
 
@@ -111,23 +111,24 @@ impl Queue {
         Ok(())
     }
 
-    /// Reserves one requested job of the worker that requests the most, except for the `idle` streams.
+    /// Reserves a job for the worker with the most free slots, except for the `idle` streams.
     pub(super) fn next_demand(&self, idle: &BTreeSet<Uuid>) -> Option<Demand> {
         let mut state = self.state();
-        let ready = state.connections.iter_mut();
-        let ready = ready.filter(|(id, worker)| worker.ready > 0 && !idle.contains(id));
-        let (id, connection) = ready.max_by_key(|(_, worker)| worker.ready)?;
+        let ready = state.connections.iter_mut().filter(|(id, _)| !idle.contains(id));
+        let ready = ready.filter_map(|(id, worker)| Some((id, worker.capacity()?, worker)));
+        let (id, capacity, connection) = ready.max_by_key(|(_, _, worker)| worker.ready)?;
         connection.ready -= 1;
         let hello = &connection.hello;
         let languages = hello.languages.iter().map(|l| l.language_id.clone()).collect();
-        let worker = hello.worker_id.clone();
-        Some(Demand { queue: self.clone(), stream: *id, worker, languages, satisfied: false })
+        let (queue, worker) = (self.clone(), hello.worker_id.clone());
+        Some(Demand { queue, stream: *id, worker, languages, capacity, satisfied: false })
     }
 
-    /// Leases the first job in the languages of a worker to it.
+    /// Leases the first job that a worker can take to it.
     pub(super) async fn lease(&self, tx: &mut Tx, demand: &Demand) -> db::Result<Option<Job>> {
         let until = tx.now() + self.0.config.lease();
-        store::lease(tx, (&demand.worker, demand.stream), &demand.languages, until).await
+        let worker = (demand.worker.as_str(), demand.stream);
+        store::lease(tx, worker, &demand.languages, demand.capacity, until).await
     }
 
     async fn deliver(&self, stream: Uuid, job: Job) -> db::Result<()> {
@@ -169,10 +170,15 @@ pub(super) struct Demand {
     stream: Uuid,
     worker: String,
     languages: Vec<String>,
+    capacity: Capacity,
     satisfied: bool,
 }
 
 impl Demand {
+    pub fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
     /// Marks the request as satisfied. Returns the stream to send the job on.
     pub fn satisfy(mut self) -> Uuid {
         self.satisfied = true;

@@ -100,8 +100,8 @@ impl Session {
         for message in self.unacknowledged.values() {
             send(requests, message.clone());
         }
-        let free = self.engine.sandbox.slots().saturating_sub(self.running.len());
-        ready(requests, free);
+        let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        ready(requests, count(self.engine.sandbox.slots()) - count(self.running.len()));
     }
 
     fn hello(&mut self) -> pb::WorkerHello {
@@ -256,8 +256,7 @@ fn send(requests: &Requests, message: Message) {
     requests.send(pb::WorkRequest { message: Some(message) }).ok();
 }
 
-fn ready(requests: &Requests, count: usize) {
-    let job_count = i32::try_from(count).unwrap_or(i32::MAX);
+fn ready(requests: &Requests, job_count: i32) {
     send(requests, Message::Ready(pb::WorkerReady { job_count }));
 }
 

@@ -11,13 +11,14 @@ use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use super::Engine;
+use super::admission::Class;
 use super::artefacts::Program;
 use super::cases::{self, Plan};
 use super::compile::{self, Compiled};
 use super::failure::Failure;
 use super::offer::Offered;
 use super::run::{CaseResult, Runner};
-use super::slots;
+use super::slots::{self, LeasedSlot};
 use crate::checker::Finding;
 use crate::languages::{Files, guess};
 use crate::{measure, verdict};
@@ -48,13 +49,18 @@ impl Reporter {
         Reporter { lease, sender, test_count: zero(), done_count: zero() }
     }
 
+    /// Reports that the job waits for a slot.
+    pub fn waiting(&self) {
+        self.send(pb::JudgementState::Queued, Vec::new());
+    }
+
     fn compiling(&self, plan: &Plan) {
         let count = i32::try_from(plan.cases.len()).unwrap_or(i32::MAX);
         self.test_count.store(count, Ordering::Relaxed);
         self.send(pb::JudgementState::Compiling, Vec::new());
     }
 
-    fn running(&self) {
+    pub fn running(&self) {
         self.send(pb::JudgementState::Running, Vec::new());
     }
 
@@ -152,7 +158,8 @@ async fn submission(
         .ok_or_else(|| Failure::Internal("the problem has no time limit".into()))?;
     let offered = offered(engine, &job.language)?;
     let files = Files::single(&offered.language, source.into_bytes());
-    program(engine, &offered, &files, &plan, reporter, new_program).await
+    let work = Work { engine, reporter, class: Class::Player };
+    work.program(&offered, &files, &plan, new_program).await
 }
 
 async fn verification(
@@ -192,7 +199,10 @@ async fn verification(
     };
     let offered = offered(engine, language)?;
     match Files::many(&offered.language, files, &request.entry_point) {
-        Ok(files) => program(engine, &offered, &files, &plan, reporter, new_program).await,
+        Ok(files) => {
+            let work = Work { engine, reporter, class: Class::Background };
+            work.program(&offered, &files, &plan, new_program).await
+        }
         Err(reason) => Ok(compile_error(&plan, reason)),
     }
 }
@@ -208,7 +218,7 @@ async fn solution_plan(engine: &Engine, request: &Verification) -> Result<Plan, 
     }
     let plan = cases::solution(&engine.config, &data)
         .ok_or_else(|| Failure::Internal("the problem version has no time limit".into()))?;
-    Ok(Plan { run_all: request.run_all_tests, ..plan })
+    Ok(Plan { stop: cases::stop_of(request, plan.cases.len()), ..plan })
 }
 
 fn offered(engine: &Engine, language: &str) -> Result<Arc<Offered>, Failure> {
@@ -216,42 +226,66 @@ fn offered(engine: &Engine, language: &str) -> Result<Arc<Offered>, Failure> {
     engine.offer.get(language).ok_or_else(missing)
 }
 
-/// Compiles a program and runs its cases.
-async fn program(
-    engine: &Engine,
-    offered: &Offered,
-    files: &Files,
-    plan: &Plan,
-    reporter: &Reporter,
-    new_program: &mut NewProgram,
-) -> Result<pb::Judgement, Failure> {
-    if plan.cases.is_empty() {
-        return Err(Failure::Internal("the problem has no tests".into()));
-    }
-    reporter.compiling(plan);
-    let waiting = tracing::info_span!("wait for a slot", otel.kind = "internal");
-    let mut slot = slots::first_slot(engine).instrument(waiting).await?;
-    let compiling_since = std::time::Instant::now();
-    let compiling = compile::compile(engine, &mut slot.slot, offered, files, plan.compile)
-        .instrument(tracing::info_span!("compile", otel.kind = "internal"));
-    let compiled = tokio::select! {
-        compiled = compiling => compiled?,
-        never = prefetch(engine, plan) => match never {},
-    };
-    let (program, output) = match compiled {
-        Compiled::Error(reason) => return Ok(compile_error(plan, reason)),
-        Compiled::Ready { program, output, key } => {
-            *new_program = Some((key, program.clone()));
-            (program, output)
+/// The compiling and running of a program.
+struct Work<'a> {
+    engine: &'a Engine,
+    reporter: &'a Reporter,
+    class: Class,
+}
+
+impl Work<'_> {
+    /// Compiles a program and runs its cases.
+    async fn program(
+        &self,
+        offered: &Offered,
+        files: &Files,
+        plan: &Plan,
+        new_program: &mut NewProgram,
+    ) -> Result<pb::Judgement, Failure> {
+        if plan.cases.is_empty() {
+            return Err(Failure::Internal("the problem has no tests".into()));
         }
-    };
-    tracing::debug!(took = ?compiling_since.elapsed(), "compiled");
-    reporter.running();
-    let runner = Runner::new(engine, offered, files, plan);
-    let running = slots::run(&runner, engine, &program, plan, slot, reporter);
-    let tests = tracing::info_span!("run tests", otel.kind = "internal");
-    let results = running.instrument(tests).await?;
-    Ok(pb::Judgement { compile_output: output, ..summary(plan, results) })
+        let since = std::time::Instant::now();
+        let (slot, compiled) = self.compile(offered, files, plan).await?;
+        let (program, output) = match compiled {
+            Compiled::Error(reason) => return Ok(compile_error(plan, reason)),
+            Compiled::Ready { program, output, key } => {
+                *new_program = Some((key, program.clone()));
+                (program, output)
+            }
+        };
+        tracing::debug!(took = ?since.elapsed(), "compiled");
+        self.reporter.running();
+        let runner = Runner::new(self.engine, offered, files, &program, plan, self.class);
+        let running = slots::run(&runner, self.engine, &program, plan, slot, self.reporter);
+        let tests = tracing::info_span!("run tests", otel.kind = "internal");
+        let results = running.instrument(tests).await?;
+        Ok(pb::Judgement { compile_output: output, ..summary(plan, results) })
+    }
+
+    /// Waits for a slot and compiles in it. Starts again when a player needs the slot.
+    async fn compile(
+        &self,
+        offered: &Offered,
+        files: &Files,
+        plan: &Plan,
+    ) -> Result<(LeasedSlot, Compiled), Failure> {
+        let Work { engine, class, .. } = *self;
+        loop {
+            let waiting = tracing::info_span!("wait for a slot", otel.kind = "internal");
+            let mut slot = slots::first_slot(engine, class).instrument(waiting).await?;
+            self.reporter.compiling(plan);
+            let compiling =
+                compile::compile(engine, &mut slot.slot, offered, files, plan.compile, class)
+                    .instrument(tracing::info_span!("compile", otel.kind = "internal"));
+            tokio::select! {
+                compiled = compiling => return Ok((slot, compiled?)),
+                never = prefetch(engine, plan) => match never {},
+                () = engine.admission.preempted(class) => {}
+            }
+            self.reporter.waiting();
+        }
+    }
 }
 
 /// Downloads test data while the compiler runs, and never returns. Errors are ignored here: the run that needs the
@@ -281,20 +315,16 @@ fn compile_error(plan: &Plan, reason: String) -> pb::Judgement {
     }
 }
 
-fn summary(plan: &Plan, results: Vec<Option<CaseResult>>) -> pb::Judgement {
-    let verdict = |result: &Option<CaseResult>| result.as_ref().map_or(Verdict::Skipped, |r| r.0);
-    let verdicts: Vec<Verdict> = results.iter().map(verdict).collect();
-    let total = verdict::total(&verdicts[..plan.deciding_count], plan.run_all);
-    let counted = if plan.run_all { results.len() } else { total.counted };
-    let test_count = i32::try_from(results.len()).unwrap_or(i32::MAX);
-    let tests = results.into_iter().take(counted).flatten();
-    let tests: Vec<_> = tests.map(|(_, test)| test).collect();
+/// Sums up the results of the cases that were needed.
+fn summary(plan: &Plan, results: Vec<CaseResult>) -> pb::Judgement {
+    let verdict = verdict::total(results.iter().take(plan.deciding_count).map(|result| result.0));
+    let tests: Vec<_> = results.into_iter().map(|(_, test)| test).collect();
     pb::Judgement {
-        verdict: total.verdict.into(),
+        verdict: verdict.into(),
         cpu_time_us: tests.iter().map(|test| test.cpu_time_us).max().unwrap_or(0),
         memory_bytes: tests.iter().map(|test| test.memory_bytes).max().unwrap_or(0),
         tests,
-        test_count,
+        test_count: i32::try_from(plan.cases.len()).unwrap_or(i32::MAX),
         ..pb::Judgement::default()
     }
 }
@@ -325,7 +355,7 @@ async fn outputs(engine: &Engine, checks: &[OutputCheck]) -> Result<pb::Judgemen
         tests.push(pb::TestResult { index, verdict, message, ..pb::TestResult::default() });
     }
     Ok(pb::Judgement {
-        verdict: verdict::total(&verdicts, true).verdict.into(),
+        verdict: verdict::total(verdicts).into(),
         test_count: i32::try_from(tests.len()).unwrap_or(i32::MAX),
         tests,
         ..pb::Judgement::default()

@@ -7,11 +7,12 @@ use runtime::Shutdown;
 use sandbox::{Content, RunSpec};
 
 use super::Engine;
+use super::admission::Class;
 use super::compile::{self, Budget, Compiled};
 use super::failure::Failure;
 use super::offer::Offered;
-use super::slots;
-use crate::languages::{Commands, Files};
+use super::slots::{self, LeasedSlot};
+use crate::languages::{Commands, Files, Precompile};
 
 /// The size limit of a precompiled header.
 const MAX_HEADER_SIZE: u64 = 512 << 20;
@@ -33,8 +34,8 @@ pub(super) async fn probe_all(engine: &Engine, shutdown: &Shutdown) {
             }
         }
         engine.offer.complete();
-        for offered in engine.offer.without_headers() {
-            if let Err(error) = precompile(engine, &offered).await {
+        for offered in engine.offer.with_headers() {
+            if let Err(error) = precompile_when_idle(engine, &offered).await {
                 tracing::warn!(language = offered.id, %error, "cannot precompile headers");
             }
         }
@@ -44,11 +45,11 @@ pub(super) async fn probe_all(engine: &Engine, shutdown: &Shutdown) {
 
 async fn probe(engine: &Engine, offered: &Offered) -> Result<String, Failure> {
     let hello = Files::single(&offered.language, offered.language.hello.clone().into_bytes());
-    let commands =
-        Commands { language: &offered.language, toolchain: &offered.toolchain, files: &hello };
-    let mut leased = slots::first_slot(engine).await?;
+    let Offered { language, toolchain, .. } = offered;
+    let commands = Commands { language, toolchain, files: &hello, class: "" };
+    let mut leased = slots::first_slot(engine, Class::Player).await?;
     let budget = Budget::configured(&engine.config);
-    let mut spec = RunSpec::new(commands.fill(&offered.language.version, 0, false));
+    let mut spec = RunSpec::new(commands.fill(&language.version, 0, false));
     configure(&mut spec, offered, budget);
     let outcome = leased.slot.run(spec).await?;
     if !outcome.is_success() {
@@ -56,14 +57,19 @@ async fn probe(engine: &Engine, offered: &Offered) -> Result<String, Failure> {
     }
     let version = text(outcome.stdout)?;
     let version = version.lines().next().unwrap_or_default().trim().to_owned();
-    let compiled = compile::compile(engine, &mut leased.slot, offered, &hello, budget).await?;
+    let compiled = {
+        let slot = &mut leased.slot;
+        compile::compile(engine, slot, offered, &hello, budget, Class::Player).await?
+    };
     let program = match compiled {
         Compiled::Ready { program, .. } => program,
         Compiled::Error(reason) => return Err(Failure::Internal(reason)),
     };
     slots::install(&mut leased.slot, &program).await?;
-    let limits = offered.language.limits(Duration::from_secs(10), 256 << 20);
-    let mut spec = RunSpec::new(commands.fill(&offered.language.run, limits.memory, false));
+    let limits = language.limits(Duration::from_secs(10), 256 << 20);
+    let commands = Commands { class: &program.class, ..commands };
+    let mut spec = RunSpec::new(commands.fill(&language.run, limits.memory, false));
+    spec.cwd = hello.directory(language);
     configure(&mut spec, offered, budget);
     spec.limits.memory = limits.memory_with_runtime;
     let outcome = leased.slot.run(spec).await?;
@@ -78,13 +84,37 @@ async fn probe(engine: &Engine, offered: &Offered) -> Result<String, Failure> {
     Ok(version)
 }
 
-async fn precompile(engine: &Engine, offered: &Offered) -> Result<(), Failure> {
+/// Precompiles missing headers. Starts a header again when a player needs the slot.
+async fn precompile_when_idle(engine: &Engine, offered: &Offered) -> Result<(), Failure> {
     let Some(precompile) = &offered.language.precompile else { return Ok(()) };
-    let source = precompile.source.clone().into_bytes();
+    let directory = engine.offer.header_directory(&offered.toolchain);
+    let is_missing = |header: &&String| !directory.join(Precompile::file(header)).exists();
+    let mut missing = precompile.headers.iter().filter(is_missing);
+    let mut next = missing.next();
+    while let Some(header) = next {
+        let mut leased = slots::first_slot(engine, Class::Background).await?;
+        tokio::select! {
+            done = precompile_header(engine, offered, header, &mut leased) => {
+                done?;
+                next = missing.next();
+            }
+            () = engine.admission.preempted(Class::Background) => {}
+        }
+    }
+    Ok(())
+}
+
+async fn precompile_header(
+    engine: &Engine,
+    offered: &Offered,
+    header: &str,
+    leased: &mut LeasedSlot,
+) -> Result<(), Failure> {
+    let Some(precompile) = &offered.language.precompile else { return Ok(()) };
+    let source = format!("#include <{header}>\n").into_bytes();
     let files = Files::single(&offered.language, source.clone());
-    let commands =
-        Commands { language: &offered.language, toolchain: &offered.toolchain, files: &files };
-    let mut leased = slots::first_slot(engine).await?;
+    let Offered { language, toolchain, .. } = offered;
+    let commands = Commands { language, toolchain, files: &files, class: "" };
     let path = format!("/box/src/{}", files.main);
     leased.slot.put(&path, Content::Bytes(source), 0o644).await?;
     let mut spec = RunSpec::new(commands.fill(&precompile.command, 0, false));
@@ -95,15 +125,15 @@ async fn precompile(engine: &Engine, offered: &Offered) -> Result<(), Failure> {
     if !outcome.is_success() {
         return Err(Failure::Internal(text(outcome.stderr)?));
     }
-    let mut header = leased.slot.get("/box/header.gch", MAX_HEADER_SIZE).await?;
+    let mut compiled = leased.slot.get("/box/header.gch", MAX_HEADER_SIZE).await?;
     let directory = engine.offer.header_directory(&offered.toolchain);
-    let target = directory.join(&precompile.file);
+    let target = directory.join(Precompile::file(header));
     let copied = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
         let staged = target.with_extension("draft");
-        std::io::copy(&mut header, &mut fs::File::create(&staged)?)?;
+        std::io::copy(&mut compiled, &mut fs::File::create(&staged)?)?;
         fs::rename(staged, target)
     });
     copied
@@ -111,7 +141,7 @@ async fn precompile(engine: &Engine, offered: &Offered) -> Result<(), Failure> {
         .unwrap_or_else(|error| Err(std::io::Error::other(error)))
         .map_err(|error| Failure::from_io("precompiled header", &error))?;
     engine.offer.add(Offered { precompiled: Some(directory), ..offered.clone() });
-    tracing::info!(language = offered.id, "headers precompiled");
+    tracing::info!(language = offered.id, header, "header precompiled");
     Ok(())
 }
 

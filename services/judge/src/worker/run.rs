@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use proto::Verdict;
 use proto::judge as pb;
-use sandbox::{Capture, Exit, Limits, Outcome, Output, RunSpec, Slot, Stdin};
+use sandbox::{Capture, Content, Exit, Limits, Outcome, Output, RunSpec, Slot, Stdin};
 
 use super::Engine;
+use super::admission::Class;
+use super::artefacts::Program;
 use super::cases::{Case, Expected, Plan};
 use super::failure::Failure;
 use super::offer::Offered;
@@ -33,19 +35,33 @@ pub(super) struct Runner<'a> {
     engine: &'a Engine,
     offered: &'a Offered,
     plan: &'a Plan,
+    class: Class,
+    files: &'a Files,
     command: Vec<String>,
     limits: languages::Limits,
     repeats: AtomicU32,
 }
 
 impl<'a> Runner<'a> {
-    pub fn new(engine: &'a Engine, offered: &'a Offered, files: &Files, plan: &'a Plan) -> Self {
+    pub fn new(
+        engine: &'a Engine,
+        offered: &'a Offered,
+        files: &'a Files,
+        program: &Program,
+        plan: &'a Plan,
+        class: Class,
+    ) -> Self {
         let Offered { language, toolchain, .. } = offered;
         let limits = language.limits(plan.time, plan.memory);
-        let commands = Commands { language, toolchain, files };
+        let commands = Commands { language, toolchain, files, class: &program.class };
         let mut command = commands.fill(&language.run, limits.memory, false);
         command.extend(plan.arguments.iter().cloned());
-        Runner { engine, offered, plan, command, limits, repeats: AtomicU32::new(0) }
+        let repeats = AtomicU32::new(0);
+        Runner { engine, offered, plan, class, files, command, limits, repeats }
+    }
+
+    pub fn class(&self) -> Class {
+        self.class
     }
 
     /// Runs a case in a slot that contains the program.
@@ -58,9 +74,8 @@ impl<'a> Runner<'a> {
                 self.judge_output(case, outcome, answer.path(), checker).await
             }
             Expected::Accepted | Expected::Rejected => {
-                let _shared = self.engine.exclusive.read().await;
-                let spec = self.spec(input.path(), self.limits.time);
-                let outcome = self.engine.run(slot, "validate", spec).await?;
+                let _shared = self.engine.admission.shared(self.class).await;
+                let outcome = self.run(slot, "validate", input.path(), self.limits.time).await?;
                 self.judge_validation(case, outcome)
             }
         }
@@ -70,8 +85,8 @@ impl<'a> Runner<'a> {
     async fn run_measured(&self, slot: &mut Slot, input: PathBuf) -> Result<Outcome, Failure> {
         let limit = verdict::extended_limit(self.limits.time);
         let outcome = {
-            let _shared = self.engine.exclusive.read().await;
-            self.engine.run(slot, "test", self.spec(input.clone(), limit)).await?
+            let _shared = self.engine.admission.shared(self.class).await;
+            self.run(slot, "test", input.clone(), limit).await?
         };
         let decided_by_time = outcome.limit.is_none() && outcome.violation.is_none();
         if !decided_by_time
@@ -80,14 +95,34 @@ impl<'a> Runner<'a> {
         {
             return Ok(outcome);
         }
-        let _exclusive = self.engine.exclusive.write().await;
-        let again = self.engine.run(slot, "test", self.spec(input, limit)).await?;
+        let _exclusive = self.engine.admission.exclusive(self.class).await;
+        let again = self.run(slot, "test", input, limit).await?;
         Ok(if again.cpu_time < outcome.cpu_time { again } else { outcome })
+    }
+
+    async fn run(
+        &self,
+        slot: &mut Slot,
+        kind: &'static str,
+        input: PathBuf,
+        cpu: Duration,
+    ) -> Result<Outcome, Failure> {
+        if self.plan.file_writing && self.files.are_several() {
+            for (path, content) in &self.files.files {
+                let content = Content::Bytes(content.clone());
+                slot.put(&format!("/box/{path}"), content, 0o644).await?;
+            }
+        }
+        Ok(self.engine.run(slot, kind, self.spec(input, cpu)).await?)
     }
 
     fn spec(&self, input: PathBuf, cpu: Duration) -> RunSpec {
         let language = &self.offered.language;
         let mut spec = RunSpec::new(self.command.iter().cloned());
+        spec.cwd = match self.plan.file_writing {
+            true => "/box".to_owned(),
+            false => self.files.directory(language),
+        };
         spec.env.push(("ONLINE_JUDGE".into(), "1".into()));
         spec.env.extend(language.env.clone());
         spec.stdin = Stdin::Path(input);

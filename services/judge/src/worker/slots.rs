@@ -1,18 +1,18 @@
 //! Runs the cases of a program in parallel, on its first slot and on idle ones.
 //!
-//! A job waits for its first slot in the order of arrival. It takes more slots only while no other job waits for one,
-//! and returns them when another job starts to wait.
+//! A job waits for its first slot in the order of arrival, players' jobs first. It takes more slots only while no other
+//! job waits for one, and returns them when another job starts to wait. A run of a verification is aborted when a player
+//! needs its slot, and repeated later; its finished runs are kept.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use proto::Verdict;
 use sandbox::Slot;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::Engine;
+use super::admission::Class;
 use super::artefacts::Program;
 use super::cases::Plan;
 use super::failure::Failure;
@@ -28,11 +28,8 @@ pub(super) struct LeasedSlot {
     _permit: OwnedSemaphorePermit,
 }
 
-pub(super) async fn first_slot(engine: &Engine) -> Result<LeasedSlot, Failure> {
-    engine.waiting.fetch_add(1, Ordering::Relaxed);
-    let permit = engine.slots.clone().acquire_owned().await;
-    engine.waiting.fetch_sub(1, Ordering::Relaxed);
-    let permit = permit.map_err(|_| Failure::Unavailable("the worker is shutting down".into()))?;
+pub(super) async fn first_slot(engine: &Engine, class: Class) -> Result<LeasedSlot, Failure> {
+    let permit = engine.admission.slot(class).await?;
     lease(engine, permit).await
 }
 
@@ -55,7 +52,16 @@ enum Source {
     Permit(OwnedSemaphorePermit),
 }
 
-/// Runs the cases and returns the results by index. The result is `None` for a case that was not needed.
+/// How a run ended.
+enum Ended {
+    Done(Box<LeasedSlot>, CaseResult),
+    /// A run of a lower index made it unnecessary.
+    Unneeded(Box<LeasedSlot>),
+    /// A player needed its slot.
+    Preempted,
+}
+
+/// Runs the cases that are needed and returns their results, by index.
 pub(super) async fn run(
     runner: &Runner<'_>,
     engine: &Engine,
@@ -63,11 +69,12 @@ pub(super) async fn run(
     plan: &Plan,
     first: LeasedSlot,
     reporter: &Reporter,
-) -> Result<Vec<Option<CaseResult>>, Failure> {
-    let mut schedule = Schedule::new(plan.cases.len(), plan.run_all);
+) -> Result<Vec<CaseResult>, Failure> {
+    let class = runner.class();
+    let mut schedule = Schedule::new(plan.cases.len(), plan.stop.clone());
     let mut results = vec![None; plan.cases.len()];
-    // The lowest failed index. Runs of higher indices are aborted.
-    let (lowest, failures) = watch::channel(usize::MAX);
+    // The last index that is needed. Runs of higher indices are aborted.
+    let (last, needed) = watch::channel(usize::MAX);
     let run_case = async |source: Source, index: usize| {
         let mut slot = match source {
             Source::Leased(slot) => slot,
@@ -77,43 +84,64 @@ pub(super) async fn run(
             install(&mut slot.slot, program).await?;
             slot.installed = true;
         }
-        let mut failures = failures.clone();
+        let mut needed = needed.clone();
         let unneeded = async {
-            let unneeded = |lowest: &usize| !plan.run_all && *lowest < index;
-            if failures.wait_for(unneeded).await.is_err() {
+            if needed.wait_for(|last| *last < index).await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
         let result = tokio::select! {
             result = runner.case(&mut slot.slot, &plan.cases[index]) => Some(result?),
             () = unneeded => None,
+            () = engine.admission.preempted(class) => return Ok((index, Ended::Preempted)),
         };
-        Ok::<_, Failure>((slot, index, result))
+        Ok::<_, Failure>((
+            index,
+            match result {
+                Some(result) => Ended::Done(slot, result),
+                None => Ended::Unneeded(slot),
+            },
+        ))
     };
     let mut free_slots = VecDeque::from([Source::Leased(Box::new(first))]);
     let mut runs = FuturesUnordered::new();
     loop {
         while schedule.has_more() {
-            let idle = || engine.slots.clone().try_acquire_owned().ok().map(Source::Permit);
-            let Some(source) = free_slots.pop_front().or_else(idle) else { break };
+            let idle = || engine.admission.idle_slot(class).map(Source::Permit);
+            let source = match free_slots.pop_front().or_else(idle) {
+                Some(source) => source,
+                None if runs.is_empty() => {
+                    reporter.waiting();
+                    let slot = first_slot(engine, class).await?;
+                    reporter.running();
+                    Source::Leased(Box::new(slot))
+                }
+                None => break,
+            };
             let Some(index) = schedule.start() else { break };
             runs.push(run_case(source, index));
         }
-        let Some(done) = runs.next().await else { return Ok(results) };
-        let (slot, index, result) = done?;
-        if let Some((verdict, result)) = result
-            && schedule.is_wanted(index)
-        {
-            schedule.done(index, verdict);
-            if verdict != Verdict::Accepted {
-                lowest.send_modify(|lowest| *lowest = (*lowest).min(index));
+        let Some(ended) = runs.next().await else { break };
+        let slot = match ended? {
+            (index, Ended::Preempted) => {
+                schedule.repeat(index);
+                continue;
             }
-            reporter.test(&result);
-            results[index] = Some((verdict, result));
-        }
-        let must_yield = engine.waiting.load(Ordering::Relaxed) > 0 && !runs.is_empty();
-        if !must_yield {
+            (_, Ended::Unneeded(slot)) => slot,
+            (index, Ended::Done(slot, (verdict, result))) => {
+                if schedule.is_wanted(index) {
+                    schedule.done(index, verdict);
+                    last.send_replace(schedule.last());
+                    reporter.test(&result);
+                    results[index] = Some((verdict, result));
+                }
+                slot
+            }
+        };
+        // Without another case the slot is for other jobs.
+        if schedule.has_more() && !engine.admission.must_release(class, !runs.is_empty()) {
             free_slots.push_back(Source::Leased(slot));
         }
     }
+    Ok(results.into_iter().take(schedule.needed_count()).flatten().collect())
 }

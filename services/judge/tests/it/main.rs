@@ -4,6 +4,8 @@ mod fake_worker;
 mod fakes;
 mod instances;
 mod parallel;
+mod priorities;
+mod program_files;
 mod programs;
 mod queue;
 mod stability;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use access::testing::bearer;
+use bytes::Bytes;
 use db::testing::{eventually, kinds};
 use futures_util::FutureExt;
 use proto::judge as pb;
@@ -11,6 +12,7 @@ use proto::judge::work_request::Message as Request;
 use proto::judge::work_response::Message as Response;
 use proto::judge::{JudgementState, Verdict};
 use tokio::sync::mpsc::unbounded_channel;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Code;
 
@@ -18,7 +20,7 @@ use crate::fake_worker::{FakeWorker, id, lease};
 use crate::world::World;
 
 /// Runs a test on every database.
-async fn each(test: impl AsyncFn(World)) {
+pub async fn each(test: impl AsyncFn(World)) {
     for kind in kinds() {
         let _guard = db::testing::PrintOnPanic(&kind);
         test(World::queue_only(&kind).await).await;
@@ -51,6 +53,20 @@ async fn result_of_a_job_is_stored_and_published() {
         assert_eq!((events[0].verdict, events[0].tests.len()), (done.verdict, 1));
     })
     .await;
+}
+
+#[tokio::test]
+async fn undecodable_message_ends_the_stream_with_an_error() {
+    let world = World::queue_only(&kinds()[0]).await;
+    let message = Bytes::from_static(b"\x0a\x7f");
+    let requests = tokio_stream::once(message).chain(tokio_stream::pending());
+    let mut grpc = tonic::client::Grpc::new(world.as_service());
+    grpc.ready().await.unwrap();
+    let path = "/agon.judge.v1.WorkerService/Work".parse().unwrap();
+    let answer = grpc.streaming(tonic::Request::new(requests), path, rpc::RawCodec).await.unwrap();
+    let status = answer.into_inner().message().await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(rpc::status::reason(&status).as_deref(), Some("MALFORMED_REQUEST"));
 }
 
 #[tokio::test]

@@ -39,12 +39,17 @@ async fn input_validator_accepts_and_rejects_inputs() {
         judgement.tests.iter().map(|test| test.verdict()).collect()
     };
     assert_eq!(verdicts(&judgement), [Verdict::Accepted; 4]);
+    // Nothing runs after the first refused input.
     let judgement = world.verify(validator(&["1", "11", "x"], &["5"])).await;
     assert_eq!(judgement.verdict(), Verdict::WrongAnswer);
-    let wrong = Verdict::WrongAnswer;
-    assert_eq!(verdicts(&judgement), [Verdict::Accepted, wrong, wrong, wrong]);
+    assert_eq!(verdicts(&judgement), [Verdict::Accepted, Verdict::WrongAnswer]);
+    assert_eq!((judgement.test_count, judgement.done_count), (4, 2));
     assert_eq!(judgement.tests[1].message, "exited with code 43\nstrict");
-    assert!(judgement.tests[2].message.contains("ValueError"), "{judgement:#?}");
+    let judgement = world.verify(validator(&["x"], &[])).await;
+    assert!(judgement.tests[0].message.contains("ValueError"), "{judgement:#?}");
+    // Refused invalid inputs are not failures.
+    let judgement = world.verify(validator(&["1"], &["5", "11"])).await;
+    assert_eq!(verdicts(&judgement), [Verdict::Accepted, Verdict::WrongAnswer, Verdict::Accepted]);
     // Accepting invalid inputs does not affect the verdict.
     let judgement = world.verify(validator(&["1"], &["5"])).await;
     assert_eq!(judgement.verdict(), Verdict::Accepted);
@@ -69,6 +74,17 @@ async fn jury_solution_runs_all_tests() {
     let verdicts: Vec<_> = judgement.tests.iter().map(|test| test.verdict()).collect();
     let expected = [Verdict::WrongAnswer, Verdict::WrongAnswer, Verdict::TimeLimitExceeded];
     assert_eq!(verdicts, expected);
+    // A solution that must exceed the limit stops at the first test that shows it.
+    let slow = |decisive: &[&str]| pb::Expectation {
+        decisive: decisive.iter().map(|code| (*code).to_owned()).collect(),
+        ..pb::Expectation::default()
+    };
+    let endless = "int main(){volatile unsigned x=0;for(;;)x=x+1;}";
+    let expectations = vec![slow(&["TLE", "ILE"])];
+    let judgement =
+        world.verify(pb::Verification { expectations, ..solution("slow.cc", endless) }).await;
+    assert_eq!(judgement.verdict(), Verdict::TimeLimitExceeded);
+    assert_eq!((judgement.tests.len(), judgement.test_count), (1, 3));
     let right = "import java.util.*; public class add { public static void main(String[] x) { Scanner s = new Scanner(System.in); System.out.println(s.nextInt() + s.nextInt()); } }";
     let slower = pb::Verification { time_limit_us: 3_000_000, ..solution("add.java", right) };
     let judgement = world.verify(slower).await;

@@ -14,7 +14,9 @@ use db::testing::Kind;
 use ids::{Clock, Uuid};
 use judge::{Config, Judge, Worker, worker};
 use prost::Message;
-use proto::event::{JudgementCompleted, SubmissionCreated, VerificationRequested};
+use proto::event::{
+    JudgementCompleted, SubmissionCreated, VerificationCanceled, VerificationRequested,
+};
 use proto::judge::get_judgement_request::Subject;
 use proto::judge::judgement_service_client::JudgementServiceClient;
 use proto::judge::language_service_client::LanguageServiceClient;
@@ -34,7 +36,7 @@ const SUBMISSION: Topic = Topic::new("agon.submission.v1", "challenge")
     .types(&["agon.event.v1.SubmissionCreated"]);
 const VERIFICATION: Topic = Topic::new("agon.verification.v1", "problem")
     .key("verification_id")
-    .types(&["agon.event.v1.VerificationRequested"]);
+    .types(&["agon.event.v1.VerificationRequested", "agon.event.v1.VerificationCanceled"]);
 
 /// A judge with its databases, peers and background tasks.
 pub struct World {
@@ -70,6 +72,7 @@ pub struct Problem<'a> {
     pub memory_mib: i64,
     pub output: i64,
     pub checker: pb::Checker,
+    pub file_writing: bool,
     /// Input, answer, and whether it is a sample.
     pub tests: Vec<(&'a str, &'a str, bool)>,
 }
@@ -81,6 +84,7 @@ impl Default for Problem<'_> {
             memory_mib: 256,
             output: 8 << 20,
             checker: pb::Checker::default(),
+            file_writing: false,
             tests: vec![("1 2\n", "3\n", true), ("5 7\n", "12\n", false), ("-1 1\n", "0\n", false)],
         }
     }
@@ -217,6 +221,7 @@ impl World {
                 time_limit: problem.time.try_into().ok(),
                 memory_limit_bytes: problem.memory_mib << 20,
                 output_limit_bytes: problem.output,
+                file_writing: problem.file_writing,
                 ..pb::Limits::default()
             }),
             checker: Some(problem.checker),
@@ -247,6 +252,38 @@ impl World {
 
     /// Requests a check of an import and waits for its judgement.
     pub async fn verify(&self, verification: pb::Verification) -> Judgement {
+        let id = self.start_verification(verification).await;
+        self.verified(id).await
+    }
+
+    pub async fn verified(&self, verification: Uuid) -> Judgement {
+        self.done(Subject::VerificationId(verification.to_string())).await
+    }
+
+    pub async fn verification(&self, id: Uuid) -> Result<Judgement, Status> {
+        self.get(Subject::VerificationId(id.to_string())).await
+    }
+
+    /// Publishes the event of a check of an import. Returns its id.
+    pub async fn request_verification(&self, problem: Uuid) -> Uuid {
+        let id = Clock::system().new_id();
+        let event = VerificationRequested {
+            verification_id: id.to_string(),
+            problem_id: problem.to_string(),
+            version: 1,
+            language: String::new(),
+        };
+        self.base.publish(&VERIFICATION, id, &event).await;
+        id
+    }
+
+    pub async fn cancel_verification(&self, id: Uuid) {
+        let event = VerificationCanceled { verification_id: id.to_string() };
+        self.base.publish(&VERIFICATION, id, &event).await;
+    }
+
+    /// Requests a check of an import. Returns its id.
+    pub async fn start_verification(&self, verification: pb::Verification) -> Uuid {
         let id = Clock::system().new_id();
         let problem_id = match verification.problem_id.as_str() {
             "" => Clock::system().new_id().to_string(),
@@ -266,7 +303,7 @@ impl World {
             language: String::new(),
         };
         self.base.publish(&VERIFICATION, id, &event).await;
-        self.done(Subject::VerificationId(id.to_string())).await
+        id
     }
 
     /// Submits a program and waits for its judgement.

@@ -164,3 +164,43 @@ fn invalid_inputs_must_be_refused_by_one_validator() {
     checks[1].runs[0].class = Some(Wa);
     assert!(matches!(next(&mut checks, time(Some(1_000_000))), Next::Done { passed: false, .. }));
 }
+
+#[test]
+fn first_failure_ends_the_import() {
+    let limit = Some(2_000_000);
+    let fails = |checks: &mut [Check], time: TimeLimit| {
+        let next = next(checks, time);
+        let Next::Done { passed: false, findings, inferred_us: None } = next else {
+            panic!("{next:?}")
+        };
+        assert!(findings.last().unwrap().message.contains("1 checks were not finished"));
+        findings
+    };
+    // A validator that does not compile.
+    let mut checks = [validator(), accepted()];
+    checks[1].state = State::Requested;
+    let (runs, verdict) = (Vec::new(), "CE");
+    checks[0].complete(JudgeResult { verdict, runs, cpu_time_us: 0, memory_bytes: 0 });
+    assert_eq!(fails(&mut checks, time(limit)).len(), 1);
+    // A wrong jury solution, whether the time limit is known or not.
+    for limit in [limit, None] {
+        let mut checks = [accepted(), validator()];
+        complete(&mut checks[0], MAX, Wa, 10);
+        assert_eq!(fails(&mut checks, time(limit)).len(), 1);
+        assert_eq!(checks[0].message, "test secret/1: WA, expected AC");
+    }
+    // A solution too close to the limit.
+    let mut checks = [accepted(), validator()];
+    complete(&mut checks[0], 2_000_000, Ac, 1_200_000);
+    assert!(fails(&mut checks, time(limit))[0].message.contains("at least 2 times"));
+    // One too slow for any limit.
+    let mut checks = [accepted(), validator()];
+    complete(&mut checks[0], MAX, Ac, MAX - 1);
+    assert!(fails(&mut checks, time(None))[0].message.contains("exceed the maximum"));
+    // The verdict of a run can still become TLE.
+    let wrong = || check(Kind::Solution, "wrong", &[Wa, Tle], &[Wa]);
+    let mut checks = [wrong(), accepted()];
+    complete(&mut checks[0], MAX, Ac, 5_000_000);
+    checks[1].state = State::Requested;
+    assert_eq!(next(&mut checks, time(None)), Next::Wait);
+}

@@ -42,7 +42,7 @@ impl ImportService for Problems {
         let first = stream::iter(content.map(|content| Ok(content.data)));
         let rest = messages.map(|message| Ok(message?.content.unwrap_or_default().data));
         let upload = self.receive(first.chain(rest)).await?;
-        let options = Options { problem: problem_id, publish, request_id };
+        let options = Options { problem: problem_id, publish, request_id, verified: None };
         Ok(Response::new(self.import(user, options, target, upload).await?))
     }
 
@@ -74,6 +74,16 @@ impl ImportService for Problems {
         let (reports, next_page_token) = page.close(rows, order);
         let problem_imports = reports.iter().map(wire::import).collect::<UseCaseResult<_>>()?;
         Ok(Response::new(pb::ListProblemImportsResponse { problem_imports, next_page_token }))
+    }
+
+    async fn cancel_problem_import(
+        &self,
+        request: Request<pb::CancelProblemImportRequest>,
+    ) -> Result<Response<pb::CancelProblemImportResponse>, Status> {
+        let viewer = Viewer::of(Caller::of(&request));
+        let report = self.cancel(&viewer, &request.get_ref().problem_import_id).await?;
+        let problem_import = Some(wire::import(&report)?);
+        Ok(Response::new(pb::CancelProblemImportResponse { problem_import }))
     }
 
     type WatchProblemImportStream = ImportStream;

@@ -23,6 +23,8 @@ db::record! {
         pub publish: bool,
         /// [`Finding`]s as JSON.
         pub findings: String,
+        /// A `failed` import that was canceled.
+        pub canceled: bool,
         /// Increases with every change.
         pub revision: i64,
         pub created_at: DateTime<Utc>,
@@ -36,14 +38,14 @@ impl Import {
     }
 }
 
-const SELECT: &str = "SELECT id, problem_id, version, user_id, state, publish, findings, revision,
-        created_at, done_at FROM imports ";
+const SELECT: &str = "SELECT id, problem_id, version, user_id, state, publish, findings, canceled,
+        revision, created_at, done_at FROM imports ";
 
 pub async fn insert(tx: &mut Tx, import: &Import) -> Result<()> {
     tx.query(
-        "INSERT INTO imports (id, problem_id, version, user_id, state, publish, findings, revision,
-            created_at, done_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO imports (id, problem_id, version, user_id, state, publish, findings,
+            canceled, revision, created_at, done_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
     )
     .bind(import.id)
     .bind(import.problem_id)
@@ -52,6 +54,7 @@ pub async fn insert(tx: &mut Tx, import: &Import) -> Result<()> {
     .bind(import.state.as_str())
     .bind(import.publish)
     .bind(import.findings.as_str())
+    .bind(import.canceled)
     .bind(import.revision)
     .bind(import.created_at)
     .bind(import.done_at)
@@ -103,6 +106,15 @@ pub async fn finish(
     Ok(())
 }
 
+pub async fn cancel(tx: &mut Tx, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+    tx.query("UPDATE imports SET state = 'failed', canceled = TRUE, done_at = $2 WHERE id = $1")
+        .bind(id)
+        .bind(now)
+        .execute()
+        .await?;
+    Ok(())
+}
+
 db::record! {
     struct Row {
         id: Uuid,
@@ -131,7 +143,7 @@ impl Row {
             kind: Kind::of(&self.kind),
             file: self.file,
             spec: serde_json::from_str(&self.spec)?,
-            state: State::of(&self.state),
+            state: State::of(&self.state, &self.actual),
             limit_us: self.limit_us,
             runs: serde_json::from_str(&self.runs)?,
             actual: self.actual,

@@ -68,6 +68,12 @@ pub async fn get(db: impl Read<'_>, problem: Uuid, version: i64) -> Result<Optio
     Ok(query.push(" AND version = ").push_bind(version).fetch_optional().await?)
 }
 
+pub async fn test_count(db: impl Read<'_>, problem: Uuid, version: i64) -> Result<i64> {
+    let query = db.query("SELECT test_count FROM versions WHERE problem_id = $1 AND version = $2");
+    let count = query.bind(problem).bind(version).fetch_scalar_optional().await?;
+    Ok(count.unwrap_or_default())
+}
+
 pub async fn newest_verified(db: impl Read<'_>, problem: Uuid) -> Result<Option<Version>> {
     let query = db.query(SELECT).push("WHERE state = 'verified' AND problem_id = ");
     let query = query.push_bind(problem).push(" ORDER BY version DESC LIMIT 1");

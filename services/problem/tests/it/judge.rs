@@ -15,6 +15,7 @@ use proto::auth::access_service_server::AccessServiceServer;
 use proto::event::{JudgedTest, JudgementCompleted, Verdict, VerificationRequested};
 use proto::judge as judge_pb;
 use proto::judge::judgement_service_server::JudgementServiceServer;
+use proto::judge::language_service_server::LanguageServiceServer;
 use proto::problem as pb;
 use proto::problem::judge_data_service_client::JudgeDataServiceClient;
 use rpc::Services;
@@ -140,12 +141,15 @@ pub fn run(bus: &Bus, db: &TestDb, problem: Client, shutdown: &Shutdown) {
 pub struct FakePeers {
     /// `user permission resource`.
     pub grants: Arc<Mutex<HashSet<String>>>,
+    /// Ids of the languages that the judge offers; empty = it is unavailable.
+    pub languages: Arc<Mutex<Vec<String>>>,
 }
 
 impl FakePeers {
     pub fn services(&self) -> Services {
         Services::new()
             .add(JudgementServiceServer::new(self.clone()))
+            .add(LanguageServiceServer::new(self.clone()))
             .add(AccessServiceServer::new(self.clone()))
     }
 }
@@ -163,9 +167,41 @@ impl judge_pb::judgement_service_server::JudgementService for FakePeers {
         };
         Ok(Response::new(judge_pb::GetJudgementResponse { judgement: Some(judgement) }))
     }
+    async fn batch_get_judgements(
+        &self,
+        request: Request<judge_pb::BatchGetJudgementsRequest>,
+    ) -> Result<Response<judge_pb::BatchGetJudgementsResponse>, Status> {
+        let ids = request.into_inner().verification_ids;
+        let running = |verification_id: String| judge_pb::Judgement {
+            verification_id,
+            state: judge_pb::JudgementState::Running.into(),
+            done_count: 1,
+            create_time: Some(prost_types::Timestamp { seconds: 100, nanos: 0 }),
+            ..judge_pb::Judgement::default()
+        };
+        // The judge has not got the other requests yet.
+        let judgements = ids.into_iter().take(1).map(running).collect();
+        Ok(Response::new(judge_pb::BatchGetJudgementsResponse { judgements }))
+    }
     service::unimplemented_rpcs! {
         list_workers(judge_pb::ListWorkersRequest) -> judge_pb::ListWorkersResponse;
         get_queue(judge_pb::GetQueueRequest) -> judge_pb::GetQueueResponse;
+    }
+}
+
+#[tonic::async_trait]
+impl judge_pb::language_service_server::LanguageService for FakePeers {
+    async fn list_languages(
+        &self,
+        _: Request<judge_pb::ListLanguagesRequest>,
+    ) -> Result<Response<judge_pb::ListLanguagesResponse>, Status> {
+        let ids = self.languages.lock().unwrap().clone();
+        if ids.is_empty() {
+            return Err(Status::unavailable("no judge"));
+        }
+        let language = |language_id| judge_pb::Language { language_id, ..Default::default() };
+        let languages = ids.into_iter().map(language).collect();
+        Ok(Response::new(judge_pb::ListLanguagesResponse { languages }))
     }
 }
 

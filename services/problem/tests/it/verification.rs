@@ -1,12 +1,12 @@
 //! Verification of imported packages.
 
 use proto::event::{JudgementCompleted, Verdict};
-use proto::problem::{self as pb, ImportState, Severity, VersionState};
+use proto::problem::{self as pb, ImportCheckState, ImportState, Severity, VersionState};
 use tonic::Code;
 
 use crate::judge;
 use crate::package::Files;
-use crate::world::{World, assert_refused, each};
+use crate::world::{World, assert_refused, each, inner};
 
 async fn version(world: &World, import: &pb::ProblemImport) -> pb::ProblemVersion {
     let user = world.user("admin", &[access::Role::Admin]);
@@ -129,6 +129,127 @@ async fn validators_and_outputs_are_checked() {
     .await;
 }
 
+/// The ids of the checks of an import, in order.
+async fn check_ids(world: &World, import: &pb::ProblemImport) -> Vec<ids::Uuid> {
+    let id = ids::parse(&import.problem_import_id).unwrap();
+    let query = world.db.query("SELECT id FROM checks WHERE import_id = $1 ORDER BY position");
+    let ids: Vec<(ids::Uuid,)> = query.bind(id).fetch_all().await.unwrap();
+    ids.into_iter().map(|(id,)| id).collect()
+}
+
+/// The ids of the checks that the judge was told to cancel, sorted.
+async fn canceled(world: &World) -> Vec<ids::Uuid> {
+    let query = "SELECT aggregate_id FROM event_log
+                 WHERE type = 'agon.event.v1.VerificationCanceled' ORDER BY aggregate_id";
+    let ids: Vec<(ids::Uuid,)> = world.db.query(query).fetch_all().await.unwrap();
+    ids.into_iter().map(|(id,)| id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_failure_cancels_the_other_checks() {
+    each(|world| async move {
+        let setter = world.setter();
+        let import = world.import(&setter, &Files::valid(), true).await;
+        let ids = check_ids(&world, &import).await;
+        // The validator does not compile.
+        let judged = JudgementCompleted {
+            verification_id: ids[0].to_string(),
+            verdict: Verdict::CompileError.into(),
+            ..JudgementCompleted::default()
+        };
+        let mut tx = world.logs["judge"].begin().await.unwrap();
+        judge::complete(&mut tx, &judged);
+        tx.commit().await.unwrap();
+        let import = world.finished(&setter, &import.problem_import_id).await;
+        assert_eq!(import.state(), ImportState::Failed);
+        let states: Vec<_> = import.checks.iter().map(|check| check.state()).collect();
+        let canceled_state = ImportCheckState::Canceled;
+        assert_eq!(states, [ImportCheckState::Done, canceled_state, canceled_state]);
+        assert!(import.findings[0].message.contains("2 checks were not finished"), "{import:?}");
+        assert_eq!(canceled(&world).await, ids[1..]);
+        assert_eq!(version(&world, &import).await.state(), VersionState::Rejected);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn import_is_canceled_by_its_setter() {
+    each(|world| async move {
+        let setter = world.setter();
+        let cancel = async |user, id: &str| {
+            let message = pb::CancelProblemImportRequest { problem_import_id: id.to_owned() };
+            let answer = world.imports_of(user).cancel_problem_import(message).await;
+            inner(answer).map(|answer| answer.problem_import.unwrap())
+        };
+        let import = world.import(&setter, &Files::valid(), true).await;
+        let id = import.problem_import_id.as_str();
+        let other = world.user("other", &[access::Role::Setter]);
+        assert_refused(cancel(&other, id).await, Code::NotFound, "IMPORT_NOT_FOUND");
+        // Again without effect.
+        for _ in 0..2 {
+            let import = cancel(&setter, id).await.unwrap();
+            assert_eq!(import.state(), ImportState::Canceled);
+            assert!(import.done_time.is_some());
+            let canceled = |check: &pb::ImportCheck| check.state() == ImportCheckState::Canceled;
+            assert!(import.checks.iter().all(canceled), "{import:?}");
+        }
+        assert_eq!(canceled(&world).await, check_ids(&world, &import).await);
+        assert_eq!(version(&world, &import).await.state(), VersionState::Rejected);
+        // Late results are ignored.
+        world.judge();
+        let done = world.verified(&setter, &Files::valid(), true).await;
+        assert_eq!(done.state(), ImportState::Succeeded);
+        assert_eq!(world.finished(&setter, id).await.state(), ImportState::Canceled);
+        let refused = cancel(&setter, &done.problem_import_id).await;
+        assert_refused(refused, Code::FailedPrecondition, "IMPORT_DONE");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn import_shows_the_progress_of_its_checks() {
+    each(|world| async move {
+        let setter = world.setter();
+        let import = world.import(&setter, &Files::valid(), true).await;
+        let message =
+            pb::GetProblemImportRequest { problem_import_id: import.problem_import_id.clone() };
+        let answer = world.imports_of(&setter).get_problem_import(message).await;
+        let import = inner(answer).unwrap().problem_import.unwrap();
+        let [validator, accepted, _] = import.checks.as_slice() else { panic!("{import:?}") };
+        assert_eq!(validator.state(), ImportCheckState::Running);
+        assert_eq!((validator.done_count, validator.run_count), (1, 2));
+        assert_eq!(validator.queue_time.map(|time| time.seconds), Some(100));
+        assert_eq!(accepted.state(), ImportCheckState::Queued);
+        assert_eq!((accepted.done_count, accepted.run_count), (0, 2));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn judge_is_told_when_a_solution_is_decided() {
+    each(|world| async move {
+        let setter = world.setter();
+        let files = Files::valid().with("submissions/time_limit_exceeded/s.py", "# TLE\n");
+        let import = world.import(&setter, &files, true).await;
+        let mut decisive = Vec::new();
+        for id in check_ids(&world, &import).await {
+            let message = pb::GetVerificationRequest { verification_id: id.to_string() };
+            let found = world.judge_data().get_verification(message).await.unwrap().into_inner();
+            let verification = found.verification.unwrap();
+            let file = verification.sources[0].path.clone();
+            let expectations = verification.expectations.iter();
+            decisive.push((file, expectations.map(|it| it.decisive.join(" ")).collect::<Vec<_>>()));
+        }
+        let of = |file: &str| {
+            let found = decisive.iter().find(|(path, _)| path.ends_with(file));
+            found.map(|(_, decisive)| decisive.join(",")).unwrap()
+        };
+        assert_eq!(of("s.py"), "TLE ILE");
+        assert_eq!([of("a.py"), of("w.py"), of("check.py")], ["", "", ""]);
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn import_continues_after_restarts() {
     each(|world| async move {
@@ -186,7 +307,9 @@ async fn sample_problems_are_imported_once() {
         assert_eq!(world.running.service.import_samples(admin.id).await.unwrap(), 3);
         assert_eq!(world.running.service.import_samples(admin.id).await.unwrap(), 0);
         for (slug, _) in problem::samples() {
-            let problem = world.get(Some(&admin.token), slug).await.unwrap();
+            // Published at once: it was verified when the release was made.
+            let problem = world.get(None, slug).await.unwrap();
+            assert_eq!(problem.published_version, 1);
             let message = pb::GetStatementRequest { problem_id: slug.into(), ..Default::default() };
             let answer = world.problems_of(&admin).get_statement(message).await.unwrap();
             let statement = answer.into_inner().statement.unwrap();

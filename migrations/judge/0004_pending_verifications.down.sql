@@ -1,0 +1,1 @@
+DROP INDEX judgements_pending_by_problem;
