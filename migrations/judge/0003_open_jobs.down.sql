@@ -1,0 +1,2 @@
+DROP INDEX judgements_queued_age;
+DROP INDEX judgements_queued_due;
