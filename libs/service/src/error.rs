@@ -64,9 +64,13 @@ impl From<prost::DecodeError> for Error {
     }
 }
 
-/// Maps the status of a call to `service` that could not be answered.
+/// Maps the status of a call to `service` that could not be answered. Where the deadline of the current
+/// request has passed, the peer is not to blame.
 pub fn peer(service: &'static str) -> impl Fn(Status) -> Error {
-    move |status| Error::Peer { service, status: Box::new(status) }
+    move |status| match rpc::deadline_status() {
+        Some(late) => late.into(),
+        None => Error::Peer { service, status: Box::new(status) },
+    }
 }
 
 impl From<Error> for Status {
@@ -193,6 +197,21 @@ mod tests {
         check(Error::stored("x"), Code::Internal, "INTERNAL");
         check(Error::invalid("name", "is empty"), Code::InvalidArgument, "INVALID_FIELD");
         check(peer("auth")(Status::cancelled("x")), Code::Unavailable, "PEER_UNAVAILABLE");
+    }
+
+    #[tokio::test]
+    async fn a_passed_deadline_of_the_caller_is_not_a_failure_of_the_peer() {
+        let late = || Status::deadline_exceeded("x");
+        check(peer("auth")(late()), Code::Unavailable, "PEER_UNAVAILABLE");
+        let within = async |limit| {
+            let mut context = rpc::Context::continuing(None);
+            context.deadline = std::time::Instant::now().checked_add(limit);
+            context.scope(async { peer("auth")(late()) }).await
+        };
+        // The deadline of the call to the peer passed, but not that of the request.
+        let own = within(Duration::from_secs(60)).await;
+        check(own, Code::Unavailable, "PEER_UNAVAILABLE");
+        check(within(Duration::ZERO).await, Code::DeadlineExceeded, "DEADLINE_EXCEEDED");
     }
 
     #[test]

@@ -23,6 +23,11 @@ impl Failure {
         Self { message: message.into(), code: 2 }
     }
 
+    /// Exit code 65 instead of 1, for commands in which 1 has another meaning.
+    pub fn refused(self) -> Self {
+        Self { code: if self.code == 1 { 65 } else { self.code }, ..self }
+    }
+
     /// The server is unreachable or overloaded: exit code 69.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: 69 }
@@ -65,6 +70,11 @@ impl From<runtime::config::Error> for Failure {
     }
 }
 
+fn is_about_token(status: &Status) -> bool {
+    let reason = rpc::status::reason(status).unwrap_or_default();
+    reason.starts_with("TOKEN_") || reason.contains("REFRESH_TOKEN")
+}
+
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         let text = status.message();
@@ -72,7 +82,10 @@ impl From<Status> for Failure {
             Code::Unavailable if rpc::status::reason(&status).is_none() => {
                 "cannot reach the server; is `agon serve` running? (--server selects another address)".into()
             }
-            Code::Unauthenticated => format!("{text} (log in with `agon login`)"),
+            // Of a stored token; the other reasons are about what `agon login` sent.
+            Code::Unauthenticated if is_about_token(&status) => {
+                format!("{text} (run `agon login`)")
+            }
             Code::Unknown if text.is_empty() => "the server gave no reason".into(),
             _ => match rpc::status::retry_after(&status) {
                 Some(after) => format!("{text} (retry in {} s)", after.as_secs().max(1)),

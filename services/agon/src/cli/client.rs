@@ -21,8 +21,9 @@ pub type SignedIn = InterceptedService<Channel, Bearer>;
 /// Seconds before expiry at which an access token is refreshed.
 const REFRESH_MARGIN: i64 = 30;
 
+/// Anonymous without a token.
 #[derive(Clone)]
-pub struct Bearer(MetadataValue<Ascii>);
+pub struct Bearer(Option<MetadataValue<Ascii>>);
 
 impl Bearer {
     fn new(token: &str) -> Result<Self, Failure> {
@@ -30,13 +31,15 @@ impl Bearer {
         let mut value: MetadataValue<Ascii> =
             value.map_err(|_| Failure::denied("the stored token is invalid; log in again"))?;
         value.set_sensitive(true);
-        Ok(Self(value))
+        Ok(Self(Some(value)))
     }
 }
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert(rpc::metadata::AUTHORIZATION, self.0.clone());
+        if let Some(value) = &self.0 {
+            request.metadata_mut().insert(rpc::metadata::AUTHORIZATION, value.clone());
+        }
         Ok(request)
     }
 }
@@ -66,9 +69,18 @@ pub async fn signed_in(server: &str) -> Result<SignedIn, Failure> {
         access_token: fresh.access_token,
         expires_at: now + i64::from(fresh.expires_in),
         refresh_token: fresh.refresh_token,
+        device_token: stored.device_token,
     };
     credentials.put(server, stored)?;
     Ok(InterceptedService::new(channel, bearer))
+}
+
+/// Like [`signed_in`], but anonymous without a stored session.
+pub async fn maybe_signed_in(server: &str) -> Result<SignedIn, Failure> {
+    match Credentials::load()?.get(server) {
+        Some(_) => signed_in(server).await,
+        None => Ok(InterceptedService::new(connect(server)?, Bearer(None))),
+    }
 }
 
 /// Retries of a broken watch in a row.

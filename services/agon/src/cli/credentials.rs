@@ -15,6 +15,9 @@ pub struct Stored {
     /// Expiry of the access token, in seconds since 1970.
     pub expires_at: i64,
     pub refresh_token: String,
+    /// Identifies this device to the server at log-ins.
+    #[serde(default)]
+    pub device_token: String,
 }
 
 #[derive(Default, Serialize, Deserialize)]

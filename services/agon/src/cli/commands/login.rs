@@ -25,7 +25,9 @@ pub async fn run(arguments: Login) -> Result<ExitCode, Failure> {
     };
     let server = arguments.remote.server;
     let mut sessions = SessionServiceClient::new(client::connect(&server)?);
-    let request = CreateSessionRequest { identifier: identifier.clone(), password };
+    let known = Credentials::load()?.get(&server).map(|stored| stored.device_token.clone());
+    let device_token = known.unwrap_or_default();
+    let request = CreateSessionRequest { identifier: identifier.clone(), password, device_token };
     let answer = sessions.create_session(request).await?.into_inner();
     store(&server, &identifier, answer)?;
     print_line!("Logged in at {server} as {identifier}.");
@@ -40,6 +42,7 @@ fn store(server: &str, username: &str, answer: CreateSessionResponse) -> Result<
         access_token: answer.access_token,
         expires_at: now + i64::from(answer.expires_in),
         refresh_token: answer.refresh_token,
+        device_token: answer.device_token,
     };
     Credentials::load()?.put(server, stored)
 }
