@@ -1,5 +1,8 @@
 //! The content of versions: statements, attachments, judging data.
 
+use std::sync::Arc;
+
+use package::Sample;
 use uuid::Uuid;
 
 use crate::Problems;
@@ -7,6 +10,7 @@ use crate::check::Check;
 use crate::error::{Error, Result};
 use crate::objects::{Chunks, is_digest};
 use crate::problem::Problem;
+use crate::read_cache::Content;
 use crate::store::{self, imports::Import, versions::Statement, versions::Version};
 use crate::version::{Attachment, Manifest};
 use crate::viewer::{self, Viewer};
@@ -18,15 +22,12 @@ impl Problems {
         &self,
         viewer: &Viewer,
         problem: &Problem,
-    ) -> Result<Option<(Version, Manifest)>> {
+    ) -> Result<Option<Arc<Content>>> {
         let number = match problem.published_version {
             0 if self.may(viewer, problem, viewer::UPDATE).await? => problem.last_version,
             number => number,
         };
-        let version = store::versions::get(&self.db, problem.id, number).await?;
-        let Some(version) = version else { return Ok(None) };
-        let manifest = version.manifest()?;
-        Ok(Some((version, manifest)))
+        self.read_cache.version(&self.db, problem, number).await
     }
 
     /// The statement in `language`, or if that is empty, in the best match for the `accept-language` header `accepted`.
@@ -36,18 +37,20 @@ impl Problems {
         name: &str,
         language: &str,
         accepted: &str,
-    ) -> Result<(Statement, Manifest)> {
+    ) -> Result<(Statement, Vec<Sample>)> {
         let problem = self.find(viewer, name).await?;
         let found = self.visible_version(viewer, &problem).await?;
-        let (version, manifest) = found.ok_or(Error::NotFound("statement"))?;
+        let content = found.ok_or(Error::NotFound("statement"))?;
+        let Content { version, manifest } = &*content;
         let language = match language {
             "" => choose(&manifest.languages, accepted),
             wanted => manifest.languages.iter().find(|have| have.eq_ignore_ascii_case(wanted)),
         };
         let language = language.ok_or(Error::NotFound("statement"))?;
-        let (id, number) = (problem.id, version.version);
-        let statement = store::versions::statement(&self.db, id, number, language).await?;
-        Ok((statement.ok_or(Error::NotFound("statement"))?, manifest))
+        let number = version.version;
+        let statement = self.read_cache.statement(&self.db, &problem, number, language).await?;
+        let statement = statement.ok_or(Error::NotFound("statement"))?;
+        Ok((Statement::clone(&statement), manifest.samples.clone()))
     }
 
     pub async fn attachment(
@@ -58,8 +61,9 @@ impl Problems {
     ) -> Result<(Attachment, Chunks)> {
         let problem = self.find(viewer, name).await?;
         let found = self.visible_version(viewer, &problem).await?;
-        let (_, manifest) = found.ok_or(Error::NotFound("attachment"))?;
-        let found = manifest.attachments.into_iter().find(|attachment| attachment.name == file);
+        let content = found.ok_or(Error::NotFound("attachment"))?;
+        let attachments = &content.manifest.attachments;
+        let found = attachments.iter().find(|attachment| attachment.name == file).cloned();
         let attachment = found.ok_or(Error::NotFound("attachment"))?;
         let chunks = self.objects.get(&attachment.object.digest).await?;
         Ok((attachment, chunks))

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::Problems;
 use crate::error::{Error, Result};
 use crate::problem::Problem;
-use crate::store;
+use crate::read_cache::Request;
 
 pub const UPDATE: &str = "problem.problem.update";
 pub const DELETE: &str = "problem.problem.delete";
@@ -82,18 +82,16 @@ impl Problems {
 
     /// Finds a visible problem by id or slug.
     pub async fn find(&self, viewer: &Viewer, name: &str) -> Result<Problem> {
-        let found = match ids::parse(name) {
-            Some(id) => store::problems::by_id(&self.db, id).await?,
-            None if ids::slug::check(name).is_ok() => {
-                store::problems::by_slug(&self.db, name).await?
-            }
+        let request = match ids::parse(name) {
+            Some(id) => Request::Id(id),
+            None if ids::slug::check(name).is_ok() => Request::Slug(name.to_owned()),
             None if name.is_empty() => {
                 return Err(Error::invalid("problem_id", "is empty; must be an id or a slug"));
             }
-            None => None,
+            None => return Err(Error::NotFound("problem")),
         };
-        match found {
-            Some(problem) if self.sees(viewer, &problem).await? => Ok(problem),
+        match self.read_cache.find(&self.db, request).await? {
+            Some(problem) if self.sees(viewer, &problem).await? => Ok(Problem::clone(&problem)),
             _ => Err(Error::NotFound("problem")),
         }
     }

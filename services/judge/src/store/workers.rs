@@ -57,14 +57,18 @@ pub async fn remove(tx: &mut Tx, name: &str) -> Result<()> {
 
 /// Removes the workers that were last seen before `since`.
 pub async fn remove_stale(tx: &mut Tx, since: DateTime<Utc>) -> Result<()> {
-    tx.query("DELETE FROM workers WHERE seen_at < $1").bind(since).execute().await.map(drop)
+    tx.query("DELETE FROM workers WHERE seen_at < $1 /* scans: the workers */")
+        .bind(since)
+        .execute()
+        .await
+        .map(drop)
 }
 
 /// The names of all workers, including removed ones that hold leases.
 pub async fn names(read: impl Read<'_>) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = read
         .query(
-            "SELECT name FROM workers
+            "SELECT name FROM workers /* scans: the workers */
              UNION SELECT worker FROM judgements WHERE state = 'leased'",
         )
         .fetch_all()
@@ -78,7 +82,7 @@ pub async fn live(read: impl Read<'_>, since: DateTime<Utc>) -> Result<Vec<Worke
         "SELECT name, stream, hello, seen_at,
                 (SELECT count(*) FROM judgements
                  WHERE state = 'leased' AND worker = workers.name) AS busy_count
-         FROM workers WHERE seen_at >= $1",
+         FROM workers WHERE seen_at >= $1 /* scans: the workers */",
     )
     .bind(since)
     .fetch_all()
@@ -87,8 +91,10 @@ pub async fn live(read: impl Read<'_>, since: DateTime<Utc>) -> Result<Vec<Worke
 
 /// The encoded definitions of the languages that workers offer or last offered.
 pub async fn languages(read: impl Read<'_>) -> Result<Vec<Vec<u8>>> {
-    let rows: Vec<(Vec<u8>,)> =
-        read.query("SELECT definition FROM languages ORDER BY id").fetch_all().await?;
+    let rows: Vec<(Vec<u8>,)> = read
+        .query("SELECT definition FROM languages /* scans: all are needed */ ORDER BY id")
+        .fetch_all()
+        .await?;
     Ok(rows.into_iter().map(|(definition,)| definition).collect())
 }
 

@@ -67,9 +67,10 @@ impl ProblemService for Problems {
             &message.page_token,
         )?;
         let filter = Filter { after: page.after.clone(), limit: page.limit(), ..filter };
-        let rows = store::problems::list(&self.db, &filter).await?;
+        let rows = self.read_cache.list(&self.db, filter).await?.to_vec();
         let (problems, next_page_token) = page.close(rows, |last| (last.slug.clone(), last.id));
-        let problems = problems.into_iter().map(wire::problem).collect();
+        let problems = problems.iter().map(|problem| wire::problem(Problem::clone(problem)));
+        let problems = problems.collect();
         Ok(Response::new(pb::ListProblemsResponse { problems, next_page_token }))
     }
 
@@ -156,7 +157,7 @@ impl ProblemService for Problems {
         let accepted = request.metadata().get("accept-language").and_then(|v| v.to_str().ok());
         let pb::GetStatementRequest { problem_id, language } = request.get_ref();
         let found = self.statement(&viewer, problem_id, language, accepted.unwrap_or("")).await?;
-        let statement = Some(wire::statement(found.0, found.1.samples));
+        let statement = Some(wire::statement(found.0, found.1));
         Ok(Response::new(pb::GetStatementResponse { statement }))
     }
 

@@ -58,7 +58,9 @@ pub async fn add_references(
 
 /// All referenced objects, sorted.
 pub async fn referenced(db: &Db) -> Result<Vec<String>> {
-    let query = db.query("SELECT DISTINCT digest FROM object_refs ORDER BY digest");
+    let query = db.query(
+        "SELECT DISTINCT digest FROM object_refs /* scans: for a promotion */ ORDER BY digest",
+    );
     let rows: Vec<(String,)> = query.fetch_all().await?;
     Ok(rows.into_iter().map(|(digest,)| digest).collect())
 }

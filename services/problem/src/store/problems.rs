@@ -1,14 +1,15 @@
 //! Problems and their tags.
 
 use chrono::{DateTime, Utc};
-use db::{Query, Read, Tx};
+use db::{Db, Read, Tx};
 use uuid::Uuid;
 
 use crate::error::Result;
 use crate::problem::{Problem, Visibility};
 
 db::record! {
-    struct Row {
+    #[doc(hidden)]
+    pub struct Row {
         id: Uuid,
         slug: String,
         title: String,
@@ -29,11 +30,62 @@ db::record! {
     }
 }
 
-const SELECT: &str = "SELECT p.id, p.slug, p.title, p.visibility, p.tags, p.difficulty, p.owner_id,
+/// The columns of a [`Row`].
+const ROW: &str = "SELECT p.id, p.slug, p.title, p.visibility, p.tags, p.difficulty, p.owner_id,
         p.authors, p.package_id, p.published_version, p.last_version, p.version, p.created_at,
         p.updated_at, p.deleted_at, v.time_limit_us, v.summary
     FROM problems p
     LEFT JOIN versions v ON v.problem_id = p.id AND v.version = p.published_version ";
+
+/// The columns of a [`Key`].
+const KEY: &str = "SELECT p.id, p.version, p.slug FROM problems p ";
+
+db::record! {
+    /// A state of a problem, which never changes: each change has its own version.
+    #[derive(Clone, Debug)]
+    pub struct Key {
+        pub id: Uuid,
+        pub version: i64,
+        pub slug: String,
+    }
+}
+
+/// What of the problems a query reads: the whole problems, or only their keys.
+pub trait Columns: Sized {
+    const SELECT: &str;
+    type Row: db::Record;
+
+    fn read(row: Self::Row) -> Result<Self>;
+
+    /// The order of lists.
+    fn place(&self) -> (&str, Uuid);
+}
+
+impl Columns for Problem {
+    const SELECT: &str = ROW;
+    type Row = Row;
+
+    fn read(row: Row) -> Result<Self> {
+        row.into_problem()
+    }
+
+    fn place(&self) -> (&str, Uuid) {
+        (&self.slug, self.id)
+    }
+}
+
+impl Columns for Key {
+    const SELECT: &str = KEY;
+    type Row = Key;
+
+    fn read(row: Key) -> Result<Self> {
+        Ok(row)
+    }
+
+    fn place(&self) -> (&str, Uuid) {
+        (&self.slug, self.id)
+    }
+}
 
 impl Row {
     fn into_problem(self) -> Result<Problem> {
@@ -63,20 +115,29 @@ impl Row {
 
 /// Includes deleted problems.
 pub async fn by_id(db: impl Read<'_>, id: Uuid) -> Result<Option<Problem>> {
-    let row = db.query(SELECT).push("WHERE id = ").push_bind(id).fetch_optional::<Row>().await?;
-    row.map(Row::into_problem).transpose()
+    columns_by_id(db, id).await
 }
 
 /// Excludes deleted problems.
 pub async fn by_slug(db: impl Read<'_>, slug: &str) -> Result<Option<Problem>> {
-    let query = db.query(SELECT).push("WHERE deleted_at IS NULL AND slug = ").push_bind(slug);
-    query.fetch_optional::<Row>().await?.map(Row::into_problem).transpose()
+    columns_by_slug(db, slug).await
+}
+
+pub async fn columns_by_id<C: Columns>(db: impl Read<'_>, id: Uuid) -> Result<Option<C>> {
+    let query = db.query(C::SELECT).push("WHERE p.id = ").push_bind(id);
+    query.fetch_optional().await?.map(C::read).transpose()
+}
+
+pub async fn columns_by_slug<C: Columns>(db: impl Read<'_>, slug: &str) -> Result<Option<C>> {
+    let query = db.query(C::SELECT).push("WHERE p.deleted_at IS NULL AND p.slug = ");
+    query.push_bind(slug).fetch_optional().await?.map(C::read).transpose()
 }
 
 /// The problem of an owner that was created from the package with this uuid.
 pub async fn by_package(db: impl Read<'_>, owner: Uuid, package: &str) -> Result<Option<Problem>> {
-    let query = db.query(SELECT).push("WHERE deleted_at IS NULL AND owner_id = ").push_bind(owner);
-    let query = query.push(" AND package_id = ").push_bind(package).push(" ORDER BY id LIMIT 1");
+    let query = db.query(ROW).push("WHERE deleted_at IS NULL AND owner_id = ").push_bind(owner);
+    let query = query.push(" AND package_id = ").push_bind(package);
+    let query = query.push(" ORDER BY id LIMIT 1 /* scans: those of one owner and package */");
     query.fetch_optional::<Row>().await?.map(Row::into_problem).transpose()
 }
 
@@ -174,7 +235,7 @@ async fn set_tags(tx: &mut Tx, problem: &Problem) -> Result<()> {
     Ok(())
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     /// The caller, whose own problems are always included.
     pub viewer: Option<Uuid>,
@@ -199,52 +260,70 @@ pub struct Filter {
 }
 
 /// The problems that match the filter, ordered by slug.
-pub async fn list(db: impl Read<'_>, filter: &Filter) -> Result<Vec<Problem>> {
-    let mut query = db.query(SELECT).push("WHERE ");
-    query = push_visible(query, filter);
+pub async fn list<C: Columns>(db: &Db, filter: &Filter) -> Result<Vec<C>> {
+    let mut found = page(db, filter, visible(filter)).await?;
+    if let Some(viewer) = filter.viewer.filter(|_| sees_more_of_own(filter)) {
+        // A second query: one for both would pass over the drafts of all others.
+        let own = Filter { owner: Some(viewer), ..filter.clone() };
+        if filter.owner.is_none_or(|owner| owner == viewer) {
+            let condition = if filter.deleted { "TRUE" } else { "p.deleted_at IS NULL" };
+            found.extend(page(db, &own, condition).await?);
+            found.sort_by(|a: &C, b| a.place().cmp(&b.place()));
+            found.dedup_by(|a, b| a.place() == b.place());
+            found.truncate(usize::try_from(filter.limit).unwrap_or(usize::MAX));
+        }
+    }
+    Ok(found)
+}
+
+/// The condition of what the viewer sees of the problems of all owners; each has an index in the order of lists.
+fn visible(filter: &Filter) -> &'static str {
+    match filter {
+        Filter { all: false, .. } => {
+            "p.deleted_at IS NULL AND p.visibility = 'public' AND p.published_version > 0"
+        }
+        Filter { deleted: true, edits_all: true, .. } => "TRUE",
+        _ => "p.deleted_at IS NULL",
+    }
+}
+
+/// Whether the viewer sees own problems that do not meet the condition of [`visible`].
+fn sees_more_of_own(filter: &Filter) -> bool {
+    !filter.all || filter.deleted && !filter.edits_all
+}
+
+/// A page of the problems that meet a condition and match the filter.
+async fn page<C: Columns>(db: &Db, filter: &Filter, condition: &'static str) -> Result<Vec<C>> {
+    let mut query = db.query(C::SELECT).push("WHERE ").push(condition);
     if let Some(owner) = filter.owner {
-        query = query.push(" AND owner_id = ").push_bind(owner);
+        query = query.push(" AND p.owner_id = ").push_bind(owner);
     }
     for tag in &filter.tags {
         query = query
-            .push(" AND id IN (SELECT problem_id FROM problem_tags WHERE tag = ")
+            .push(" AND p.id IN (SELECT problem_id FROM problem_tags WHERE tag = ")
             .push_bind(tag.clone())
             .push(")");
     }
     if filter.min_difficulty > 0 {
-        query = query.push(" AND difficulty >= ").push_bind(filter.min_difficulty);
+        query = query.push(" AND p.difficulty >= ").push_bind(filter.min_difficulty);
     }
     if filter.max_difficulty > 0 {
-        query = query.push(" AND difficulty BETWEEN 1 AND ").push_bind(filter.max_difficulty);
+        query = query.push(" AND p.difficulty BETWEEN 1 AND ").push_bind(filter.max_difficulty);
     }
     if !filter.text.is_empty() {
         let pattern = db::like_contains(&filter.text);
-        query = query.push(" AND search LIKE ").push_bind(pattern).push(" ESCAPE '\\'");
+        query = query.push(" AND p.search LIKE ").push_bind(pattern).push(" ESCAPE '\\'");
+    }
+    let levels = filter.min_difficulty > 0 || filter.max_difficulty > 0;
+    if filter.owner.is_some() || !filter.tags.is_empty() || levels || !filter.text.is_empty() {
+        query = query.push(" /* scans: the problems, which people write one by one */");
     }
     if let Some((slug, id)) = filter.after.clone() {
-        query =
-            query.push(" AND (slug, id) > (").push_bind(slug).push(", ").push_bind(id).push(")");
+        query = query.push(" AND (p.slug, p.id) > (").push_bind(slug).push(", ");
+        query = query.push_bind(id).push(")");
     }
-    query = query.push(" ORDER BY slug, id LIMIT ").push_bind(filter.limit);
-    query.fetch_all::<Row>().await?.into_iter().map(Row::into_problem).collect()
-}
-
-fn push_visible<'c>(mut query: Query<'c>, filter: &Filter) -> Query<'c> {
-    query = match (filter.deleted, filter.edits_all, filter.viewer) {
-        (true, true, _) => query.push("1 = 1"),
-        (true, false, Some(viewer)) => {
-            query.push("(deleted_at IS NULL OR owner_id = ").push_bind(viewer).push(")")
-        }
-        _ => query.push("deleted_at IS NULL"),
-    };
-    if filter.all {
-        return query;
-    }
-    query = query.push(" AND ((visibility = 'public' AND published_version > 0)");
-    if let Some(viewer) = filter.viewer {
-        query = query.push(" OR owner_id = ").push_bind(viewer);
-    }
-    query.push(")")
+    query = query.push(" ORDER BY p.slug, p.id LIMIT ").push_bind(filter.limit);
+    query.fetch_all().await?.into_iter().map(C::read).collect()
 }
 
 /// Up to 100 problems that were deleted before `time`.

@@ -321,3 +321,82 @@ async fn statements_and_attachments_are_served() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_never_show_an_old_state() {
+    each(|world| async move {
+        world.judge();
+        let setter = world.setter();
+        world.verified(&setter, &Files::valid(), true).await;
+        let all = pb::ListProblemsRequest::default();
+        let slugs = list(&world, None, all.clone()).await.unwrap();
+        let [slug] = slugs.as_slice() else { panic!("one public problem, got {slugs:?}") };
+        let problem = || async {
+            let message = pb::GetProblemRequest { problem_id: slug.clone() };
+            Ok::<_, Status>(
+                world.problems().get_problem(message).await?.into_inner().problem.unwrap(),
+            )
+        };
+        let statement = || async {
+            let message =
+                pb::GetStatementRequest { problem_id: slug.clone(), ..Default::default() };
+            world.problems().get_statement(message).await.map(drop)
+        };
+        for round in 0..3 {
+            // Twice, so that the second answers come from memory.
+            for _ in 0..2 {
+                assert_eq!(list(&world, None, all.clone()).await.unwrap(), [slug.clone()]);
+                statement().await.unwrap();
+                problem().await.unwrap();
+            }
+            let mut change = pb::Problem { problem_id: slug.clone(), ..Default::default() };
+            change.title = format!("Title {round}");
+            update(&world, &setter, change.clone(), &["title"]).await.unwrap();
+            assert_eq!(problem().await.unwrap().title, change.title);
+            change.set_visibility(Visibility::Private);
+            update(&world, &setter, change.clone(), &["visibility"]).await.unwrap();
+            assert!(list(&world, None, all.clone()).await.unwrap().is_empty());
+            assert_eq!(problem().await.unwrap_err().code(), Code::NotFound);
+            assert_eq!(statement().await.unwrap_err().code(), Code::NotFound);
+            change.set_visibility(Visibility::Public);
+            update(&world, &setter, change, &["visibility"]).await.unwrap();
+        }
+    })
+    .await;
+}
+
+/// Own problems are read apart from those of others.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_merge_own_and_public_problems() {
+    each(|world| async move {
+        world.judge();
+        let (ada, bob) = (world.user("ada", &[Role::Setter]), world.user("bob", &[Role::Setter]));
+        world.verified(&ada, &Files::valid(), true).await;
+        let public = list(&world, None, pb::ListProblemsRequest::default()).await.unwrap();
+        for slug in ["aaa", "mmm", "zzz"] {
+            world.create(&ada, slug).await.unwrap();
+            world.create(&bob, &format!("{slug}-of-bob")).await.unwrap();
+        }
+        for (user, own) in
+            [(&ada, ["aaa", "mmm", "zzz"]), (&bob, ["aaa-of-bob", "mmm-of-bob", "zzz-of-bob"])]
+        {
+            let mut expected: Vec<String> = own.map(str::to_owned).to_vec();
+            expected.extend(public.clone());
+            expected.sort();
+            let (mut seen, mut page_token) = (Vec::new(), String::new());
+            loop {
+                let message =
+                    pb::ListProblemsRequest { page_size: 1, page_token, ..Default::default() };
+                let answer = world.problems_of(user).list_problems(message).await.unwrap();
+                let page = answer.into_inner();
+                seen.extend(page.problems.into_iter().map(|problem| problem.slug));
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(seen, expected);
+        }
+    })
+    .await;
+}
