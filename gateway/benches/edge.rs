@@ -34,7 +34,9 @@ fn get(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let library = Library(std::sync::Arc::default());
     let plan = Plan::new(library::descriptors()).unwrap();
-    let gateway = Gateway::open(Config::default(), plan, library.clone()).unwrap();
+    let gateway =
+        Gateway::open(Config::default(), plan, library.clone(), rpc::Trusted::default(), None)
+            .unwrap();
     let mut group = criterion.benchmark_group("get");
     let router = gateway.router();
     group.bench_function("rest", |b| b.to_async(&runtime).iter(|| get_by_rest(router.clone())));

@@ -1,14 +1,15 @@
 //! Reads request bodies with limits on their size, their time and their size after decompression.
 
 use std::io::Read as _;
-use std::time::Duration;
+use std::net::IpAddr;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
-use flate2::read::{GzDecoder, ZlibDecoder};
-use futures_util::StreamExt as _;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use futures_util::{FutureExt as _, StreamExt as _};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, StatusCode};
+use rpc::Reading;
 
 use crate::failure::Failure;
 use crate::headers;
@@ -18,35 +19,52 @@ pub async fn read(
     headers: &HeaderMap,
     body: Body,
     limit: u64,
-    timeout: Duration,
+    reading: &Reading,
+    client: Option<IpAddr>,
 ) -> Result<Bytes, Failure> {
     check_length(headers, limit)?;
-    let read = read_all(body, limit);
-    let late = |_| Failure::timed_out("the body did not arrive in time");
-    let bytes = tokio::time::timeout(timeout, read).await.map_err(late)??;
+    let bytes = read_all(body, limit, reading, client).await?;
     decompress(headers, bytes, limit)
 }
 
-async fn read_all(body: Body, limit: u64) -> Result<Bytes, Failure> {
+async fn read_all(
+    body: Body,
+    limit: u64,
+    reading: &Reading,
+    client: Option<IpAddr>,
+) -> Result<Bytes, Failure> {
     let mut chunks = body.into_data_stream();
-    let mut whole = BytesMut::new();
-    let mut first = None;
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| incomplete())?;
-        if (whole.len() + chunk.len() + first.as_ref().map_or(0, Bytes::len)) as u64 > limit {
+    let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+    let mut reader = None;
+    loop {
+        let received = first.len() + whole.len();
+        // Most bodies arrive with the headers and need no share of the memory.
+        let next = match chunks.next().now_or_never() {
+            Some(next) => next,
+            None => {
+                let reader = match &mut reader {
+                    Some(reader) => reader,
+                    empty => empty.insert(reading.begin(client, received)?),
+                };
+                reader.wait(chunks.next()).await?
+            }
+        };
+        let Some(chunk) = next.transpose().map_err(|_| incomplete())? else { break };
+        if (received + chunk.len()) as u64 > limit {
             return Err(Failure::too_large(limit));
         }
+        if let Some(reader) = &mut reader {
+            reader.received(chunk.len())?;
+        }
         // Most bodies arrive in one chunk, which is not copied.
-        match first.take() {
-            None if whole.is_empty() => first = Some(chunk),
-            None => whole.extend_from_slice(&chunk),
-            Some(earlier) => {
-                whole.extend_from_slice(&earlier);
-                whole.extend_from_slice(&chunk);
-            }
+        if received == 0 {
+            first = chunk;
+        } else {
+            whole.extend_from_slice(&std::mem::take(&mut first));
+            whole.extend_from_slice(&chunk);
         }
     }
-    Ok(first.unwrap_or_else(|| whole.freeze()))
+    Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
 pub fn incomplete() -> Failure {
@@ -85,7 +103,10 @@ fn decompress(headers: &HeaderMap, bytes: Bytes, limit: u64) -> Result<Bytes, Fa
     // Read one byte past the limit to detect a body that exceeds it.
     let result = match encoding.to_ascii_lowercase().as_str() {
         "identity" | "" => return Ok(bytes),
-        "gzip" | "x-gzip" => GzDecoder::new(&*bytes).take(limit + 1).read_to_end(&mut inflated),
+        // A gzip body is one or more members (RFC 1952, section 2.2).
+        "gzip" | "x-gzip" => {
+            MultiGzDecoder::new(&*bytes).take(limit + 1).read_to_end(&mut inflated)
+        }
         "deflate" => ZlibDecoder::new(&*bytes).take(limit + 1).read_to_end(&mut inflated),
         _ => return Err(unsupported_encoding("gzip, deflate")),
     };

@@ -1,5 +1,6 @@
 //! One call to a service: from an HTTP request to a gRPC request, and from its response back.
 
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub struct Call<'r> {
     pub parts: &'r Parts,
     pub segments: Vec<&'r str>,
     pub metadata: MetadataMap,
+    /// The client's address.
+    pub client: Option<IpAddr>,
 }
 
 impl Call<'_> {
@@ -66,16 +69,12 @@ impl Call<'_> {
         config.body_bytes_of.get(&self.route().rpc).copied().unwrap_or(default)
     }
 
-    fn body_timeout(&self) -> Duration {
-        Duration::from_secs(self.edge.config.body_seconds)
-    }
-
     async fn unary(self, body: Body) -> Result<Response, Failure> {
-        let _permit = permit(&self.edge.unary)?;
         if self.route().download.is_none() {
             accept::json(&self.parts.headers)?;
         }
         let message = self.message(body).await?;
+        let _permit = permit(&self.edge.unary)?;
         let deadline = self.deadline(false);
         let request = self.request(message, deadline);
         let mut grpc = self.grpc().await?;
@@ -91,7 +90,7 @@ impl Call<'_> {
             Some(_) => accept::content_type(headers)?.unwrap_or_default().to_owned(),
             None => String::new(),
         };
-        let body = body::read(headers, body, self.limit(), self.body_timeout()).await?;
+        let body = body::read(headers, body, self.limit(), &self.edge.reading, self.client).await?;
         if self.route().upload.is_none() && !body.is_empty() {
             accept::json_body(headers)?;
         }
@@ -163,12 +162,12 @@ impl Call<'_> {
     }
 
     async fn stream(self, body: Body) -> Result<Response, Failure> {
-        let permit = permit(&self.edge.streams)?;
         let form = match self.route().download {
             Some(_) => None,
             None => Some(accept::stream(&self.parts.headers)?),
         };
         let message = self.message(body).await?;
+        let permit = permit(&self.edge.streams)?;
         let deadline = self.deadline(true);
         let request = self.request(message, deadline);
         let mut grpc = self.grpc().await?;
@@ -176,7 +175,7 @@ impl Call<'_> {
         let response = within(deadline, response).await.map_err(with_headers)?;
         let (metadata, mut messages, _) = response.into_parts();
         let headers = headers::response_headers(metadata);
-        let heartbeat = Duration::from_secs(self.edge.config.heartbeat_seconds.max(1));
+        let heartbeat = Duration::from_secs(self.edge.config.heartbeat_seconds);
         let Some(form) = form else { return self.download(messages, permit, headers).await };
         let first = crate::stream::first(&mut messages).await?;
         let media = HeaderValue::from_static(form.media_type());
@@ -222,7 +221,6 @@ impl Call<'_> {
     }
 
     async fn upload(self, body: Body) -> Result<Response, Failure> {
-        let _permit = permit(&self.edge.streams)?;
         let headers = &self.parts.headers;
         accept::json(headers)?;
         body::check_identity(headers)?;
@@ -230,7 +228,7 @@ impl Call<'_> {
         body::check_length(headers, limit)?;
         let content_type = accept::content_type(headers)?.unwrap_or_default();
         let mut query = self.parts.uri.query().unwrap_or_default().to_owned();
-        let mut chunks = upload::chunks(body, limit, self.body_timeout());
+        let mut chunks = upload::chunks(body, limit, self.edge.config.pace());
         let mut media = content_type.to_owned();
         if let Some(boundary) = multipart::boundary(content_type) {
             let form = multipart::open(boundary, chunks).await?;
@@ -243,6 +241,7 @@ impl Call<'_> {
             return Err(accept::unsupported("the raw file or multipart/form-data"));
         }
         let first = self.bind(&query, b"", &media)?;
+        let _permit = permit(&self.edge.streams)?;
         let (messages, failure) =
             upload::messages(self.edge.plan.clone(), self.route, first, chunks);
         let deadline = self.deadline(true);
@@ -258,7 +257,8 @@ impl Call<'_> {
     }
 }
 
-/// Fails at once when no permit is free: a queue would only hide the overload.
+/// Taken when the request is complete, so that a client that does not send it holds none. Fails at
+/// once when no permit is free: a queue would only hide the overload.
 fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
     semaphore.clone().try_acquire_owned().map_err(|_| Failure::overloaded())
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use rpc::Pace;
 use serde::{Deserialize, Serialize};
 
 /// The configuration of the REST gateway.
@@ -25,14 +26,21 @@ pub struct Config {
     pub header_bytes: usize,
     /// Maximum number of open connections; further ones wait.
     pub connections: usize,
+    /// Maximum number of open connections of an address; further ones are closed. Loopback,
+    /// `trusted_proxies` and `auth.trusted_networks` have no limit.
+    pub connections_per_address: usize,
+    /// Maximum size of all bodies that are still arriving, in bytes; one address may use an eighth.
+    pub reading_bytes: usize,
     /// Maximum number of concurrent unary requests; further ones get 503.
     pub in_flight: usize,
     /// Maximum number of concurrent streams, uploads and downloads; further ones get 503.
     pub streams: usize,
     /// Timeout for the request headers, in seconds.
     pub header_seconds: u64,
-    /// Timeout for a JSON body, and for a pause within an upload, in seconds.
+    /// Longest time to wait for the next part of a body, in seconds.
     pub body_seconds: u64,
+    /// Minimum rate at which a body must arrive in the long run, in bytes per second.
+    pub body_bytes_per_second: u32,
     /// Default deadline of a call, in seconds.
     pub deadline_seconds: u64,
     /// Maximum deadline that a client may request, in seconds.
@@ -59,10 +67,13 @@ impl Default for Config {
             uri_bytes: 8 * 1024,
             header_bytes: 16 * 1024,
             connections: 10_000,
+            connections_per_address: 256,
+            reading_bytes: 256 * 1024 * 1024,
             in_flight: 1024,
             streams: 4096,
             header_seconds: 10,
-            body_seconds: 30,
+            body_seconds: 10,
+            body_bytes_per_second: 4096,
             deadline_seconds: 15,
             max_deadline_seconds: 60,
             stream_seconds: 3600,
@@ -95,6 +106,9 @@ impl Config {
             ("in_flight", self.in_flight),
             ("streams", self.streams),
             ("connections", self.connections),
+            ("connections_per_address", self.connections_per_address),
+            ("reading_bytes", self.reading_bytes),
+            ("body_bytes_per_second", self.body_bytes_per_second as usize),
             ("uri_bytes", self.uri_bytes),
             ("header_bytes", self.header_bytes),
         ];
@@ -104,13 +118,21 @@ impl Config {
         }
     }
 
+    pub(crate) fn header_timeout(&self) -> Duration {
+        Duration::from_secs(self.header_seconds)
+    }
+
+    pub(crate) fn pace(&self) -> Pace {
+        Pace { pause: Duration::from_secs(self.body_seconds), rate: self.body_bytes_per_second }
+    }
+
     /// The deadline of a call: the requested one, limited by the configured maximum.
     pub(crate) fn deadline(&self, requested: Option<Duration>, stream: bool) -> Duration {
         let max = if stream { self.stream_seconds } else { self.max_deadline_seconds };
         let default = if stream { self.stream_seconds } else { self.deadline_seconds };
         requested
             .unwrap_or(Duration::from_secs(default))
-            .clamp(Duration::from_millis(1), Duration::from_secs(max.max(1)))
+            .clamp(Duration::from_millis(1), Duration::from_secs(max))
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
@@ -14,6 +16,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
+use rpc::{Reading, Trusted};
 use tokio::sync::Semaphore;
 use transcode::{Found, Plan};
 
@@ -28,6 +31,9 @@ use crate::{Upstream, accept, cors, etag};
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub IpAddr);
 
+/// The methods of all routes.
+const EVERY_METHOD: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT";
+
 /// The state shared by all requests.
 pub struct Edge {
     pub config: Config,
@@ -36,6 +42,9 @@ pub struct Edge {
     pub pages: Pages,
     pub unary: Arc<Semaphore>,
     pub streams: Arc<Semaphore>,
+    pub reading: Reading,
+    /// Addresses whose number of connections is not limited.
+    pub trusted: Trusted,
 }
 
 pub async fn handle(State(edge): State<Arc<Edge>>, request: Request) -> Response {
@@ -66,11 +75,12 @@ impl Edge {
         self.check_head(parts)?;
         let path = parts.uri.path();
         if parts.method == Method::OPTIONS {
-            let allow = self.allow(path)?;
+            // `*` means the server as a whole (RFC 9110, section 9.3.7).
+            let allow = if path == "*" { EVERY_METHOD.to_owned() } else { self.allow(path)? };
             record.template = "OPTIONS".into();
             return Ok(cors::options(&parts.headers, &allow, &self.config.cors_origins));
         }
-        if Pages::has(path) {
+        if self.pages.has(path) {
             record.template = path.to_owned().into();
             return self.page(parts, path);
         }
@@ -80,26 +90,64 @@ impl Edge {
         let trusted = &self.config.trusted_proxies;
         let client = headers::client_address(address, &parts.headers, trusted);
         let metadata = headers::request_metadata(&parts.headers, context, client)?;
-        let call = Call { edge: self.clone(), route, parts, segments, metadata };
+        let call = Call { edge: self.clone(), route, parts, segments, metadata, client };
         call.run(body).await
     }
 
-    /// Checks the limits that the HTTP library does not enforce exactly.
+    /// Checks what the HTTP library does not check, or not exactly.
     fn check_head(&self, parts: &Parts) -> Result<(), Failure> {
+        headers::check_host(parts)?;
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         if target > self.config.uri_bytes {
-            let message = format!("the URI is longer than {} bytes", self.config.uri_bytes);
-            return Err(Failure::client(StatusCode::URI_TOO_LONG, "URI_TOO_LONG", message));
+            return Err(self.uri_too_long());
         }
         let header = |(name, value): (&http::HeaderName, &HeaderValue)| {
             name.as_str().len() + value.len() + 4
         };
         if parts.headers.iter().map(header).sum::<usize>() > self.config.header_bytes {
-            let http = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
-            let message = format!("the headers are larger than {} bytes", self.config.header_bytes);
-            return Err(Failure::client(http, "HEADERS_TOO_LARGE", message));
+            return Err(self.headers_too_large());
         }
         Ok(())
+    }
+
+    fn uri_too_long(&self) -> Failure {
+        let message = format!("the URI is longer than {} bytes", self.config.uri_bytes);
+        Failure::client(StatusCode::URI_TOO_LONG, "URI_TOO_LONG", message)
+    }
+
+    fn headers_too_large(&self) -> Failure {
+        let http = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let message = format!("the headers are larger than {} bytes", self.config.header_bytes);
+        Failure::client(http, "HEADERS_TOO_LARGE", message)
+    }
+
+    /// The response to a request that the HTTP library could not read, as bytes of HTTP/1.1. `None`
+    /// for a status that the library does not use.
+    pub fn answer_for_library(&self, status: StatusCode) -> Option<Bytes> {
+        let failure = match status {
+            StatusCode::BAD_REQUEST => {
+                let message = "the request line or a header is malformed";
+                Failure::client(status, "REQUEST_MALFORMED", message)
+            }
+            StatusCode::URI_TOO_LONG => self.uri_too_long(),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => self.headers_too_large(),
+            _ => return None,
+        };
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let mut context = rpc::Context::incoming(&parts.headers);
+        let record = Record::new(&Method::CONNECT, &mut context);
+        let mut response = failure.into_response(&self.plan, false, false);
+        self.finish(&parts, &context, &mut response);
+        record.finish(status);
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).now_or_never()?.ok()?;
+        let mut out = format!("HTTP/1.1 {status}\r\nconnection: close\r\n").into_bytes();
+        for (name, value) in &parts.headers {
+            out.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        out.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+        out.extend_from_slice(&body);
+        Some(out.into())
     }
 
     fn find<'u>(&self, method: &Method, path: &'u str) -> Result<(usize, Vec<&'u str>), Failure> {
@@ -116,7 +164,7 @@ impl Edge {
     }
 
     fn allow(&self, path: &str) -> Result<String, Failure> {
-        if Pages::has(path) {
+        if self.pages.has(path) {
             return Ok("GET, HEAD, OPTIONS".into());
         }
         // No route has an empty method, so this lists the methods of all matching routes.
@@ -139,7 +187,7 @@ impl Edge {
         if parts.method != Method::GET && parts.method != Method::HEAD {
             return Err(Failure::method_not_allowed("GET, HEAD, OPTIONS"));
         }
-        let mut page = self.pages.page(path).ok_or_else(Failure::not_found)?;
+        let mut page = self.pages.page(path, &parts.headers).ok_or_else(Failure::not_found)?;
         if let Some(tag) = page.headers().get(http::header::ETAG)
             && etag::not_modified(&parts.headers, tag)?
         {

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use rpc::ReadError;
 use tonic::{Code, Status};
 use transcode::{Plan, RequestError, ResponseError};
 
@@ -109,6 +110,15 @@ impl From<RequestError> for Failure {
             return Failure::client(StatusCode::BAD_REQUEST, "REQUEST_MALFORMED", error.message);
         }
         rpc::status::invalid_argument(error.field, error.message).into()
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::TooSlow => Failure::timed_out("the body did not arrive in time"),
+            full @ ReadError::Full(_) => full.status().into(),
+        }
     }
 }
 

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::header::{
-    ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, IF_MATCH,
-    RETRY_AFTER, USER_AGENT,
+    ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, HOST,
+    IF_MATCH, RETRY_AFTER, USER_AGENT,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use rpc::metadata;
 use tonic::metadata::MetadataMap;
 
@@ -57,6 +59,37 @@ pub fn request_metadata(
         put(metadata::CLIENT_ADDRESS, client.to_string());
     }
     Ok(MetadataMap::from_headers(forwarded))
+}
+
+/// Refuses a request without exactly one valid host (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
+pub fn check_host(parts: &Parts) -> Result<(), Failure> {
+    let hosts: Vec<_> = parts.headers.get_all(HOST).iter().collect();
+    let authority = parts.uri.authority();
+    let text = hosts.first().and_then(|host| host.to_str().ok());
+    let valid = match (&*hosts, parts.version) {
+        ([], Version::HTTP_11) => false,
+        ([], Version::HTTP_2) => authority.is_some(),
+        ([], _) => true,
+        ([_], Version::HTTP_2) => text.is_some_and(|host| {
+            is_host(host) && authority.is_none_or(|authority| authority.as_str() == host)
+        }),
+        ([_], _) => text.is_some_and(is_host),
+        _ => false,
+    };
+    if valid {
+        return Ok(());
+    }
+    let message = "the request must have one Host, such as example.org:8080";
+    Err(Failure::client(StatusCode::BAD_REQUEST, "HOST_INVALID", message))
+}
+
+/// `host` or `host:port`
+fn is_host(text: &str) -> bool {
+    let Ok(authority) = text.parse::<Authority>() else { return false };
+    let host = authority.host();
+    // An account in front of the host is not part of the header's grammar.
+    let Some(port) = text.strip_prefix(host) else { return false };
+    !host.is_empty() && (port.is_empty() || port == ":" || authority.port_u16().is_some())
 }
 
 /// The only value of a header; fails if the header is repeated.
@@ -178,6 +211,16 @@ mod tests {
         assert_eq!(client("10.0.0.1", "[2001:db8::1]:443"), "2001:db8::1");
         assert_eq!(client("::ffff:10.0.0.1", "9.9.9.9:1234"), "9.9.9.9");
         assert_eq!(client_address(None, &HeaderMap::new(), &trusted), None);
+    }
+
+    #[test]
+    fn hosts_are_checked() {
+        for valid in ["x", "example.org", "example.org:8080", "127.0.0.1:80", "[::1]:8080"] {
+            assert!(is_host(valid), "{valid}");
+        }
+        for invalid in ["", ":80", "a b", "a/b", "a@b", "x:port", "x:99999", "[::1", "http://x"] {
+            assert!(!is_host(invalid), "{invalid}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod accept;
 mod body;
 mod call;
 mod config;
+mod connection;
 mod cors;
 mod edge;
 mod etag;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode, Version};
+use rpc::{Reading, Trusted};
 use tokio::sync::Semaphore;
 use tonic::Code;
 use tower::Service;
@@ -59,14 +61,21 @@ pub(crate) struct TransportError(#[source] BoxError);
 #[derive(Clone)]
 pub struct Gateway {
     router: Router,
-    config: Arc<Config>,
+    pub(crate) edge: Arc<Edge>,
 }
 
 impl Gateway {
     /// Serves the routes of `plan` by calls over `upstream`: an `rpc::Channel`, or
     /// `access::Credentials::edge_channel`, which also authenticates the client address to the
-    /// services.
-    pub fn open<S>(config: Config, plan: Plan, upstream: S) -> Result<Self, ConfigError>
+    /// services. `trusted` addresses, like trusted proxies, have no share of connections of their
+    /// own. The start page shows `readiness`, a URL for operators on this machine.
+    pub fn open<S>(
+        config: Config,
+        plan: Plan,
+        upstream: S,
+        trusted: Trusted,
+        readiness: Option<&str>,
+    ) -> Result<Self, ConfigError>
     where
         S: Service<http::Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>>
             + Clone
@@ -78,24 +87,30 @@ impl Gateway {
     {
         config.check()?;
         let plan = Arc::new(plan);
-        let edge = Edge {
+        let proxies = config.trusted_proxies.clone();
+        let trusted = Trusted::new(move |address| {
+            trusted.trusts(address) || proxies.iter().any(|network| network.contains(address))
+        });
+        let edge = Arc::new(Edge {
             upstream: BoxCloneSyncService::new(tower::ServiceExt::map_err(upstream, |error| {
                 TransportError(error.into())
             })),
-            pages: Pages::new(&plan),
+            pages: Pages::new(&plan, readiness),
             unary: Arc::new(Semaphore::new(config.in_flight)),
             streams: Arc::new(Semaphore::new(config.streams)),
-            config: config.clone(),
+            reading: Reading::new(config.pace(), config.reading_bytes, trusted.clone()),
+            trusted,
+            config,
             plan: plan.clone(),
-        };
+        });
         let router = Router::new()
             .fallback(edge::handle)
-            .with_state(Arc::new(edge))
+            .with_state(edge.clone())
             .layer(CatchPanicLayer::custom(move |panic: Box<dyn Any + Send>| {
                 panicked(&plan, &*panic)
             }))
             .layer(CompressionLayer::new().compress_when(compressible));
-        Ok(Gateway { router, config: Arc::new(config) })
+        Ok(Gateway { router, edge })
     }
 
     /// The gateway as one service. A [`Peer`] extension of a request holds the address of its

@@ -1,11 +1,11 @@
 //! Raw uploads: the HTTP body becomes a stream of `google.api.HttpBody` messages.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
+use rpc::Pace;
 use tokio::sync::oneshot;
 use transcode::Plan;
 
@@ -16,21 +16,23 @@ use crate::multipart::Chunks;
 /// Maximum number of file bytes in one message.
 const MESSAGE_BYTES: usize = 256 * 1024;
 
-/// The chunks of a body of at most `limit` bytes; fails if the client pauses longer than `timeout`.
-pub fn chunks(body: Body, limit: u64, timeout: Duration) -> Chunks {
-    let state = (body.into_data_stream(), 0);
-    let chunks = stream::try_unfold(state, move |(mut body, mut received)| async move {
-        let next = tokio::time::timeout(timeout, body.next()).await;
-        let next = next.map_err(|_| Failure::timed_out("the upload paused for too long"))?;
-        let Some(chunk) = next.transpose().map_err(|_| body::incomplete())? else {
-            return Ok(None);
-        };
-        received += chunk.len() as u64;
-        if received > limit {
-            return Err(Failure::too_large(limit));
-        }
-        Ok(Some((chunk, (body, received))))
-    });
+/// The chunks of a body of at most `limit` bytes; fails if the client is slower than `pace`.
+pub fn chunks(body: Body, limit: u64, pace: Pace) -> Chunks {
+    let state = (body.into_data_stream(), 0, pace.begin());
+    let chunks =
+        stream::try_unfold(state, move |(mut body, mut received, mut patience)| async move {
+            let next = patience.wait(body.next()).await;
+            let next = next.map_err(|_| Failure::timed_out("the upload was too slow"))?;
+            let Some(chunk) = next.transpose().map_err(|_| body::incomplete())? else {
+                return Ok(None);
+            };
+            patience.received(chunk.len());
+            received += chunk.len() as u64;
+            if received > limit {
+                return Err(Failure::too_large(limit));
+            }
+            Ok(Some((chunk, (body, received, patience))))
+        });
     chunks.boxed()
 }
 

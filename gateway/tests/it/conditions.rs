@@ -93,6 +93,10 @@ async fn decompressed_requests_are_limited() {
     };
     let response = post("gzip", gzip(br#"{"optionalInt32": 5}"#)).await;
     assert_eq!(response.json()["optionalInt32"], 5);
+    let members = [gzip(br#"{"optionalInt"#), gzip(br#"32": 6}"#)].concat();
+    assert_eq!(post("gzip", members).await.json()["optionalInt32"], 6);
+    let trailing = [gzip(b"{}"), b"rest".to_vec()].concat();
+    assert_eq!(post("gzip", trailing).await.status, 400);
     let bomb = gzip(&vec![b' '; 50 * 1024 * 1024]);
     assert!(bomb.len() < 100_000);
     assert_eq!(post("gzip", bomb).await.status, 413);

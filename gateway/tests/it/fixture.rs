@@ -78,7 +78,11 @@ impl Edge {
 
     pub async fn with_plan(plan: Plan, library: Library) -> Edge {
         let seen = library.0.clone();
-        Edge::serve(Gateway::open(config(), plan, library).unwrap(), seen).await
+        Edge::serve(
+            Gateway::open(config(), plan, library, rpc::Trusted::default(), None).unwrap(),
+            seen,
+        )
+        .await
     }
 
     /// A gateway with the test plan and any channel.
@@ -100,8 +104,35 @@ impl Edge {
     {
         let mut config = config();
         change(&mut config);
+        Edge::configured(config, channel, seen, rpc::Trusted::default()).await
+    }
+
+    /// With the test service and other trusted addresses than loopback.
+    pub async fn with_trusted(trusted: rpc::Trusted, change: impl FnOnce(&mut Config)) -> Edge {
+        let (seen, mut config) = (Arc::new(Seen::default()), config());
+        change(&mut config);
+        Edge::configured(config, Library(seen.clone()), seen, trusted).await
+    }
+
+    async fn configured<S>(
+        config: Config,
+        channel: S,
+        seen: Arc<Seen>,
+        trusted: rpc::Trusted,
+    ) -> Edge
+    where
+        S: tower::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<tonic::body::Body>,
+            > + Clone
+            + Send
+            + Sync
+            + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::Future: Send + 'static,
+    {
         let plan = Plan::new(library::descriptors()).unwrap();
-        Edge::serve(Gateway::open(config, plan, channel).unwrap(), seen).await
+        Edge::serve(Gateway::open(config, plan, channel, trusted, None).unwrap(), seen).await
     }
 
     async fn serve(gateway: Gateway, seen: Arc<Seen>) -> Edge {
@@ -111,7 +142,7 @@ impl Edge {
         let mut serving = JoinSet::new();
         serving.spawn(async move {
             let stopped = async { drop(stopped.await) };
-            gateway::serve(listener, gateway, Duration::from_secs(1), stopped).await.unwrap();
+            gateway::serve(listener, gateway, Duration::from_secs(1), stopped).await;
         });
         let client = Client::builder(TokioExecutor::new()).build_http();
         Edge { address, seen, client, serving: Mutex::new(Some((stop, serving))) }

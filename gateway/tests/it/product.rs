@@ -102,6 +102,27 @@ async fn all_routes_of_the_product_are_served() {
     }
 }
 
+/// Generates TypeScript types from the OpenAPI document and compiles a client with them.
+#[test]
+fn typescript_client_compiles() {
+    if std::env::var("AGON_TEST_REQUIRE_ENGINES").as_deref() != Ok("1") {
+        eprintln!("skipped: needs npm; make test runs it");
+        return;
+    }
+    let plan = Plan::new(proto::DESCRIPTOR_SET).unwrap();
+    let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let document = folder.join("openapi.json");
+    std::fs::write(&document, transcode::openapi(&plan).to_string()).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/openapi/check.sh");
+    let output = std::process::Command::new(script)
+        .arg("client")
+        .args([&folder.join("../tools"), &document])
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
 fn collect(value: &Value, refs: &mut Vec<String>) {
     match value {
         Value::Object(object) => {

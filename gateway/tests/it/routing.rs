@@ -37,9 +37,13 @@ async fn unknown_paths_and_methods_are_refused() {
     for path in ["/v1/books/%", "/v1/books/%zz", "/v1/books/%ff", "/v1/books/b?x=%f"] {
         assert_eq!(edge.get(path).await.status, 400, "{path}");
     }
-    for path in
-        ["/v1/books/", "/v1//books", "/v1/books/b1/", "/", "/agon.test.v1.LibraryService/Internal"]
-    {
+    for path in [
+        "/v1/books/",
+        "/v1//books",
+        "/v1/books/b1/",
+        "/docs/x",
+        "/agon.test.v1.LibraryService/Internal",
+    ] {
         assert_eq!(edge.get(path).await.status, 404, "{path}");
     }
     // Method overrides are not supported.
@@ -215,7 +219,51 @@ async fn own_pages_are_served() {
     assert_eq!(document.json()["openapi"], "3.1.0");
     let known = [("if-none-match", document.header("etag"))];
     assert_eq!(edge.send("GET /openapi.json", &known, "").await.status, 304);
+    for page in ["/", "/readme", "/docs/"] {
+        assert_eq!(edge.get(page).await.status, 200, "{page}");
+        assert_eq!(edge.send(&format!("POST {page}"), &[], "").await.status, 405, "{page}");
+    }
+    assert!(edge.get("/readme").await.text().starts_with("# Agon"));
+    let start = edge.get("/").await;
+    for target in links(start.text()) {
+        assert_eq!(edge.get(&format!("/{target}")).await.status, 200, "{target}");
+    }
+    assert!(start.text().contains("readyz"));
+}
+
+/// The values of `href` and `src` in a page.
+fn links(html: &str) -> Vec<&str> {
+    let after = |attribute| html.split(attribute).skip(1);
+    let all = after("href=\"").chain(after("src=\""));
+    all.map(|rest| rest.split('"').next().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn swagger_ui_is_embedded() {
+    let edge = Edge::start().await;
     let docs = edge.get("/docs").await;
-    assert!(docs.header("content-type").starts_with("text/html"));
-    assert!(docs.header("content-security-policy").contains("connect-src 'self'"));
+    assert_eq!((docs.status.as_u16(), docs.header("location")), (308, "docs/"));
+    let docs = edge.get("/docs/").await;
+    assert_eq!(docs.header("content-type"), "text/html; charset=utf-8");
+    let policy = docs.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert!(!docs.text().contains("<script>") && !docs.text().contains("<style"));
+    let files = links(docs.text());
+    assert!(files.len() >= 5, "{files:?}");
+    for file in files {
+        let path = format!("/docs/{}", file.trim_start_matches("./"));
+        let plain = edge.get(&path).await;
+        assert_eq!(plain.status, 200, "{path}");
+        assert!(!plain.headers.contains_key("content-encoding"), "{path}");
+        let gzip = [("accept-encoding", "br;q=0, gzip")];
+        let packed = edge.send(&format!("GET {path}"), &gzip, "").await;
+        let is_gzip = packed.headers.contains_key("content-encoding");
+        assert_eq!(is_gzip, !path.ends_with("initializer.js"), "{path}");
+    }
+    let script = edge.get("/docs/swagger-initializer.js").await;
+    assert!(script.header("content-type").starts_with("text/javascript"));
+    assert!(script.text().contains("../openapi.json"), "{}", script.text());
+    let refused = [("accept-encoding", "gzip;q=0")];
+    let bundle = edge.send("GET /docs/swagger-ui-bundle.js", &refused, "").await;
+    assert!(bundle.body.len() > 1_000_000 && bundle.text().contains("SwaggerUIBundle"));
 }

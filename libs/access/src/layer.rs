@@ -10,8 +10,8 @@ use std::task::{Context, Poll};
 use cache::Cache;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use proto::agon::options::v1::Level;
-use rpc::{metadata, status};
+use proto::agon::options::v1::{Level, RateClass};
+use rpc::{Trusted, metadata, status};
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
@@ -21,12 +21,16 @@ use crate::caller::{self, Caller};
 use crate::limits::Limits;
 use crate::policy::{Policy, Rule};
 use crate::principal::{Kind, Principal};
+use crate::streams::{self, Ended, Held, Streams};
 use crate::token::Rejection;
 use crate::verifier::{Refusal, Verifier};
 
 /// Metadata in which the edge sends `Bearer <its service token>`. Makes the layer accept the client
 /// address in the request; grants nothing else.
 pub const EDGE_AUTHORIZATION: &str = "agon-edge-authorization";
+
+/// The streams of gRPC health and reflection.
+const PUBLIC_STREAMS: [&str; 2] = ["/Watch", "/ServerReflectionInfo"];
 
 /// The only service whose client addresses are accepted.
 const EDGE: &str = "gateway";
@@ -41,7 +45,14 @@ pub struct Layer(Arc<Shared>);
 struct Shared {
     policy: Policy,
     verifier: Verifier,
-    limits: Option<(Limits, Cache)>,
+    limits: Option<Limited>,
+}
+
+#[derive(Clone)]
+struct Limited {
+    limits: Limits,
+    cache: Cache,
+    streams: Streams,
 }
 
 impl Layer {
@@ -49,10 +60,11 @@ impl Layer {
         Self(Arc::new(Shared { policy, verifier, limits: None }))
     }
 
-    /// Also applies rate limits.
+    /// Also applies rate limits, and limits of streams from addresses that are not `trusted`.
     #[must_use]
-    pub fn limited(self, limits: Limits, cache: Cache) -> Self {
-        let limits = Some((limits, cache));
+    pub fn limited(self, limits: Limits, cache: Cache, trusted: Trusted) -> Self {
+        let streams = Streams::new(&limits, trusted);
+        let limits = Some(Limited { limits, cache, streams });
         Self(Arc::new(Shared { limits, ..Shared::clone(&self.0) }))
     }
 }
@@ -95,40 +107,67 @@ where
         let shared = self.shared.clone();
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            match shared.admit(&parts).await {
-                Ok(caller) => {
-                    parts.extensions.insert(caller);
-                    inner.call(Request::from_parts(parts, body)).await
-                }
-                Err(status) => Ok(status.into_http()),
-            }
+            let (caller, stream) = match shared.admit(&parts).await {
+                Ok(admitted) => admitted,
+                Err(status) => return Ok(status.into_http()),
+            };
+            parts.extensions.insert(caller);
+            let response = inner.call(Request::from_parts(parts, body)).await?;
+            let Some(stream) = stream else { return Ok(response) };
+            Ok(streams::hold(response, stream.held, stream.ended))
         })
     }
 }
 
 impl Shared {
-    async fn admit(&self, request: &Parts) -> Result<Caller, Status> {
+    async fn admit(&self, request: &Parts) -> Result<(Caller, Option<Stream>), Status> {
         let path = request.uri.path();
         let Some(rule) = self.policy.find(path) else {
             // Health and reflection are public; other methods without a rule do not exist.
-            if path.starts_with("/grpc.") {
-                return Ok(Caller::anonymous());
+            if !path.starts_with("/grpc.") {
+                let text = "this server has no such method";
+                return Err(status::error(Code::Unimplemented, "UNIMPLEMENTED", text));
             }
-            return Err(Status::unimplemented("no such method"));
+            let caller = Caller { address: peer(request), ..Caller::anonymous() };
+            let streams = PUBLIC_STREAMS.iter().any(|method| path.ends_with(method));
+            let held = if streams { Some(self.held(&caller)?) } else { None };
+            return Ok((caller, held.map(|held| Stream { held, ended: None })));
         };
-        let caller = self.caller(request).await?;
+        let caller = self.caller(request, rule.is_privileged()).await?;
         check(rule, &caller)?;
-        if let Some((limits, cache)) = &self.limits {
+        if let Some(Limited { limits, cache, .. }) = &self.limits {
             limits.count(cache, rule.rate_class, &caller).await?;
         }
-        Ok(caller)
+        let stream = if rule.streaming { Some(self.stream(rule, &caller)?) } else { None };
+        Ok((caller, stream))
     }
 
-    async fn caller(&self, request: &Parts) -> Result<Caller, Status> {
+    fn stream(&self, rule: &Rule, caller: &Caller) -> Result<Stream, Status> {
+        let held = self.held(caller)?;
+        let Some(token) = &caller.token else { return Ok(Stream { held, ended: None }) };
+        let token = token.to_str().unwrap_or_default();
+        let token = token.split_once(' ').map_or(token, |(_, token)| token).to_owned();
+        let (verifier, expire_time) = (self.verifier.clone(), caller.acting().expire_time);
+        // A transfer may outlast the token with which it began.
+        let transfer = rule.rate_class == RateClass::Transfer;
+        let ended: Ended = Box::pin(async move {
+            match verifier.rejected(&token, expire_time).await {
+                Rejection::Expired if transfer => std::future::pending().await,
+                rejection => refused(rejection),
+            }
+        });
+        Ok(Stream { held, ended: Some(ended) })
+    }
+
+    fn held(&self, caller: &Caller) -> Result<Held, Status> {
+        self.limits.as_ref().map_or_else(|| Ok(Held::default()), |it| it.streams.open(caller))
+    }
+
+    async fn caller(&self, request: &Parts, privileged: bool) -> Result<Caller, Status> {
         let headers = &request.headers;
         let token = bearer(headers, metadata::AUTHORIZATION)?;
         let principal = match &token {
-            Some(token) => self.verify(token).await?,
+            Some(token) => self.verify(token, privileged).await?,
             None => ANONYMOUS.clone(),
         };
         let user_token = bearer(headers, metadata::ON_BEHALF_OF)?;
@@ -136,7 +175,7 @@ impl Shared {
             Some(_) if principal.kind != Kind::Service => {
                 return Err(service_only("only services may send agon-on-behalf-of"));
             }
-            Some(token) => Some(self.verify(token).await?),
+            Some(token) => Some(self.verify(token, privileged).await?),
             None => None,
         };
         if on_behalf_of.as_ref().is_some_and(|user| !user.is_user()) {
@@ -156,28 +195,47 @@ impl Shared {
     async fn address(&self, request: &Parts) -> Result<Option<IpAddr>, Status> {
         let headers = &request.headers;
         if let Some(proof) = bearer(headers, EDGE_AUTHORIZATION)? {
-            let edge = self.verify(&proof).await?;
+            let edge = match self.verifier.verify_edge(proof.text).await {
+                Ok(edge) => edge,
+                Err(Refusal::Rejected(rejection)) => return Err(refused(rejection)),
+                // This process has started while the auth service does not answer.
+                Err(Refusal::Unknown(_)) => return Ok(peer(request)),
+            };
             if edge.kind != Kind::Service || edge.name != EDGE {
                 return Err(service_only("only the edge may send agon-edge-authorization"));
             }
             let forwarded = headers.get(metadata::CLIENT_ADDRESS);
             return Ok(forwarded.and_then(|value| value.to_str().ok()?.parse().ok()));
         }
-        let info = request.extensions.get::<TcpConnectInfo>();
-        Ok(info.and_then(TcpConnectInfo::remote_addr).map(|peer| peer.ip().to_canonical()))
+        Ok(peer(request))
     }
 
-    async fn verify(&self, token: &Bearer<'_>) -> Result<Arc<Principal>, Status> {
-        self.verifier.verify(token.text).await.map_err(|refusal| match refusal {
+    async fn verify(&self, token: &Bearer<'_>, privileged: bool) -> Result<Arc<Principal>, Status> {
+        self.verifier.verify(token.text, privileged).await.map_err(|refusal| match refusal {
             Refusal::Rejected(rejection) => refused(rejection),
             Refusal::Unknown(status) => {
-                tracing::warn!(error = %status, "auth service unavailable");
+                if let Some(late) = rpc::deadline_status() {
+                    return late;
+                }
+                tracing::debug!(error = %status, "token not confirmed");
                 let text = "credentials cannot be verified at the moment; try again shortly";
                 let after = std::time::Duration::from_secs(1);
                 status::retry(Code::Unavailable, "AUTH_UNAVAILABLE", text, after)
             }
         })
     }
+}
+
+/// A stream that was admitted.
+struct Stream {
+    held: Held,
+    ended: Option<Ended>,
+}
+
+/// The address of the connection.
+fn peer(request: &Parts) -> Option<IpAddr> {
+    let info = request.extensions.get::<TcpConnectInfo>();
+    info.and_then(TcpConnectInfo::remote_addr).map(|peer| peer.ip().to_canonical())
 }
 
 /// A bearer token and the header value that holds it.

@@ -24,6 +24,7 @@ mod principal;
 mod remote;
 mod revocation;
 pub mod roles;
+mod streams;
 pub mod testing;
 pub mod token;
 mod verifier;

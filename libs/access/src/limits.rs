@@ -1,4 +1,4 @@
-//! Rate limits per class of RPC, against runaway clients.
+//! Rate limits per class of RPC and limits of streams, against runaway clients.
 
 use std::time::Duration;
 
@@ -28,6 +28,11 @@ pub struct Limits {
     pub transfer: u32,
     /// Limit of an address, as a multiple of the limit of a user.
     pub address_factor: u32,
+    /// Open streams, uploads and downloads per user and process; 0 = no limit.
+    pub streams: u32,
+    /// Open streams, uploads and downloads per address and process; 0 = no limit. Loopback and
+    /// `auth.trusted_networks` have no limit.
+    pub address_streams: u32,
 }
 
 impl Default for Limits {
@@ -39,6 +44,8 @@ impl Default for Limits {
             submit: 600,
             transfer: 600,
             address_factor: 10,
+            streams: 64,
+            address_streams: 512,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! that contain only the fields on the path to `(agon.options.v1.access)`.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use prost::Message;
 use proto::agon::options::v1::{Access, Level, RateClass};
@@ -37,13 +37,23 @@ struct Method {
     name: String,
     #[prost(message, optional, tag = "4")]
     options: Option<Options>,
+    #[prost(bool, tag = "5")]
+    client_streaming: bool,
+    #[prost(bool, tag = "6")]
+    server_streaming: bool,
 }
 
 #[derive(Message)]
 struct Options {
+    /// `google.protobuf.MethodOptions.IdempotencyLevel`.
+    #[prost(int32, optional, tag = "34")]
+    idempotency_level: Option<i32>,
     #[prost(message, optional, tag = "50001")]
     access: Option<Access>,
 }
+
+/// The idempotency level of reads.
+const NO_SIDE_EFFECTS: i32 = 1;
 
 /// The access rule of an RPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +62,18 @@ pub struct Rule {
     /// The permission that [`Level::Permission`] requires; empty for other levels.
     pub permission: String,
     pub rate_class: RateClass,
+    /// The client or the server streams.
+    pub streaming: bool,
+    /// It has no side effects.
+    pub read: bool,
+}
+
+impl Rule {
+    /// Whether the call needs a confirmation that the token is not revoked, also while the auth
+    /// service does not answer.
+    pub fn is_privileged(&self) -> bool {
+        !self.read || self.level == Level::Permission
+    }
 }
 
 /// The access rules of all RPCs, by request path.
@@ -81,8 +103,11 @@ impl Policy {
             for service in file.service {
                 for method in service.method {
                     let path = format!("/{}.{}/{}", file.package, service.name, method.name);
-                    let access = method.options.and_then(|options| options.access);
-                    let rule = rule(&path, access)?;
+                    let streaming = method.client_streaming || method.server_streaming;
+                    let options = method.options.unwrap_or_default();
+                    let read = options.idempotency_level == Some(NO_SIDE_EFFECTS);
+                    let access = options.access;
+                    let rule = Rule { read, ..rule(&path, access, streaming)? };
                     rules.insert(path, rule);
                 }
             }
@@ -103,13 +128,19 @@ impl Policy {
         self.0.get(path)
     }
 
+    /// Whether only services call the RPC at a request path, as a part of other calls.
+    pub fn is_internal(path: &str) -> bool {
+        static POLICY: LazyLock<Policy> = LazyLock::new(Policy::of_agon);
+        POLICY.find(path).is_some_and(|rule| rule.rate_class == RateClass::Internal)
+    }
+
     /// Every request path with its rule, in no particular order.
     pub fn rules(&self) -> impl Iterator<Item = (&str, &Rule)> {
         self.0.iter().map(|(path, rule)| (path.as_str(), rule))
     }
 }
 
-fn rule(path: &str, access: Option<Access>) -> Result<Rule, PolicyError> {
+fn rule(path: &str, access: Option<Access>, streaming: bool) -> Result<Rule, PolicyError> {
     let rpc = path[1..].to_owned();
     let Some(access) = access else { return Err(PolicyError::Missing(rpc)) };
     let (level, rate_class) = (access.level(), access.rate_class());
@@ -125,7 +156,7 @@ fn rule(path: &str, access: Option<Access>) -> Result<Rule, PolicyError> {
         }
         _ => {}
     }
-    Ok(Rule { level, permission: access.permission, rate_class })
+    Ok(Rule { level, permission: access.permission, rate_class, streaming, read: false })
 }
 
 #[cfg(test)]
@@ -139,8 +170,11 @@ mod tests {
         let validate = policy.find("/agon.auth.v1.TokenService/ValidateToken").unwrap();
         assert_eq!(validate.level, Level::Service);
         assert_eq!(validate.rate_class, RateClass::Internal);
+        assert!(Policy::is_internal("/agon.auth.v1.TokenService/ValidateToken"));
         let bind = policy.find("/agon.auth.v1.AccessService/CreateRoleBinding").unwrap();
         assert_eq!(bind.permission, "auth.binding.create");
+        assert!(!bind.streaming && bind.is_privileged());
+        assert!(policy.find("/agon.event.v1.EventService/Subscribe").unwrap().streaming);
         for (path, rule) in policy.rules() {
             let known = rule.permission.is_empty() || roles::exists(&rule.permission);
             assert!(known, "{path}: no role grants {}", rule.permission);
@@ -148,7 +182,8 @@ mod tests {
     }
 
     fn set_with(access: Option<Access>) -> Vec<u8> {
-        let method = Method { name: "Do".into(), options: Some(Options { access }) };
+        let options = Some(Options { access, ..Options::default() });
+        let method = Method { name: "Do".into(), options, ..Method::default() };
         let service = Service { name: "S".into(), method: vec![method] };
         let file = File { package: "p".into(), service: vec![service] };
         Set { file: vec![file] }.encode_to_vec()

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use chrono::{DateTime, Utc};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::principal::Principal;
@@ -28,6 +29,7 @@ pub struct Revocation {
 pub struct Revocations {
     by_subject: RwLock<HashMap<Uuid, Revocation>>,
     generation: AtomicU64,
+    changed: watch::Sender<()>,
 }
 
 impl Revocations {
@@ -46,6 +48,7 @@ impl Revocations {
         if changed {
             // Under the lock, so that a reader of the new generation sees the new map.
             self.generation.fetch_add(1, Ordering::Release);
+            self.changed.send_replace(());
         }
     }
 
@@ -59,6 +62,11 @@ impl Revocations {
     /// again.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Notified of every change from now on.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// An error when the principal's token is revoked.

@@ -64,6 +64,7 @@ const ADMIN: &[&str] = &[
     "challenge.submission.create",
     "challenge.submission.get",
     "challenge.submission.rejudge",
+    "event.dead-letter.discard",
     "event.dead-letter.list",
     "event.dead-letter.replay",
     "event.event.subscribe",

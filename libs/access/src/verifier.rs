@@ -1,7 +1,8 @@
 //! Verifies access tokens and caches verified ones.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use aws_lc_rs::digest;
 use chrono::{DateTime, Utc};
@@ -10,9 +11,9 @@ use quick_cache::sync::Cache;
 use rpc::Channel;
 use tonic::Status;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, EDGE_GRACE};
 use crate::principal::Principal;
-use crate::remote::Remote;
+use crate::remote::{Remote, is_outage};
 use crate::revocation::Revocations;
 use crate::token::{self, KeySet, Rejection};
 
@@ -22,6 +23,9 @@ const CONFIRMATION_TTL: i64 = 1_000_000;
 /// Maximum number of cached tokens. Only verified tokens enter the cache, so forged ones cannot
 /// evict them.
 const MAX_CACHED_TOKENS: usize = 65_536;
+
+/// Shortest time between two checks of an open stream's token.
+const MIN_WAIT: Duration = Duration::from_millis(10);
 
 /// SHA-256 of a token.
 type Digest = [u8; 32];
@@ -48,6 +52,8 @@ struct Verified {
     generation: AtomicU64,
     /// Time of the last confirmation by the auth service, in microseconds.
     confirmed: AtomicI64,
+    /// The last answer of the auth service, if it was a rejection.
+    rejected: Mutex<Option<Rejection>>,
 }
 
 /// Why a token was not accepted.
@@ -100,35 +106,95 @@ impl Verifier {
 
     /// The principal of a token, by the keys and revocations in this process.
     pub fn check(&self, token: &str) -> Result<Arc<Principal>, Rejection> {
-        let (_, verified) = self.verified(token)?;
+        let verified = self.verified(token)?;
         Ok(verified.principal.clone())
     }
 
     /// The principal of a token. Asks the auth service where this process has too little
-    /// information.
-    pub(crate) async fn verify(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
+    /// information. A call that is not `privileged` accepts a token until it expires while the auth
+    /// service does not answer, by the keys and revocations that this process knows.
+    pub(crate) async fn verify(
+        &self,
+        token: &str,
+        privileged: bool,
+    ) -> Result<Arc<Principal>, Refusal> {
         let Some(remote) = &self.0.remote else { return Ok(self.check(token)?) };
-        if token.len() <= token::MAX_LENGTH
+        self.learn_keys_of(token).await?;
+        let verified = self.verified(token)?;
+        let now = self.0.clock.now().timestamp_micros();
+        if now - verified.confirmed.load(Ordering::Relaxed) < CONFIRMATION_TTL {
+            return Ok(verified.principal.clone());
+        }
+        let answer = match !privileged && remote.is_silent() {
+            true => None,
+            false => match remote.confirm(token, privileged).await {
+                Ok(answer) => Some(answer),
+                Err(status) if !privileged && is_outage(&status) => None,
+                Err(status) => return Err(Refusal::Unknown(status)),
+            },
+        };
+        let mut rejected = verified.rejected.lock().unwrap_or_else(PoisonError::into_inner);
+        match answer {
+            Some(Ok(())) => {
+                *rejected = None;
+                verified.confirmed.store(now, Ordering::Relaxed);
+            }
+            Some(Err(rejection)) => *rejected = Some(rejection),
+            None => metrics::counter!("agon_access_unconfirmed_tokens_total").increment(1),
+        }
+        match *rejected {
+            Some(rejection) => Err(rejection.into()),
+            None => Ok(verified.principal.clone()),
+        }
+    }
+
+    /// The principal of the edge's token, which proves the client addresses in calls. It is accepted
+    /// for a while after its expiry, and without a confirmation, because anonymous calls must not
+    /// need the auth service.
+    pub(crate) async fn verify_edge(&self, token: &str) -> Result<Arc<Principal>, Refusal> {
+        self.learn_keys_of(token).await?;
+        match self.verified(token) {
+            Ok(verified) => Ok(verified.principal.clone()),
+            Err(Rejection::Expired) => {
+                let now = self.0.clock.now();
+                Ok(Arc::new(self.keys().verify_late(token, now, EDGE_GRACE)?))
+            }
+            Err(rejection) => Err(rejection.into()),
+        }
+    }
+
+    /// Fetches the keys if the token's header belongs to none of the known ones.
+    async fn learn_keys_of(&self, token: &str) -> Result<(), Refusal> {
+        if let Some(remote) = &self.0.remote
+            && token.len() <= token::MAX_LENGTH
             && !self.keys().knows_header_of(token)
             && let Some(keys) = remote.fetch_keys().await.map_err(Refusal::Unknown)?
         {
             self.set_keys(keys);
         }
-        let (digest, verified) = self.verified(token)?;
-        let now = self.0.clock.now().timestamp_micros();
-        if now - verified.confirmed.load(Ordering::Relaxed) >= CONFIRMATION_TTL {
-            match remote.confirm(token).await.map_err(Refusal::Unknown)? {
-                Ok(()) => verified.confirmed.store(now, Ordering::Relaxed),
-                Err(rejection) => {
-                    self.0.cache.remove(&digest);
-                    return Err(rejection.into());
-                }
-            }
-        }
-        Ok(verified.principal.clone())
+        Ok(())
     }
 
-    fn verified(&self, token: &str) -> Result<(Digest, Arc<Verified>), Rejection> {
+    /// Waits until the token is rejected. It stays accepted while the auth service, which has to
+    /// decide, fails.
+    pub(crate) async fn rejected(&self, token: &str, expire_time: DateTime<Utc>) -> Rejection {
+        let mut changes = self.0.revocations.changes();
+        loop {
+            if let Err(Refusal::Rejected(rejection)) = self.verify(token, false).await {
+                return rejection;
+            }
+            let end = expire_time + chrono::Duration::seconds(token::LEEWAY);
+            let left = end - self.0.clock.now();
+            let mut wait = left.to_std().unwrap_or_default().max(MIN_WAIT);
+            if self.0.remote.is_some() {
+                wait = wait.min(Duration::from_micros(CONFIRMATION_TTL.unsigned_abs()));
+            }
+            // An elapsed wait is as good a reason to verify as a change.
+            let _ = tokio::time::timeout(wait, changes.changed()).await;
+        }
+    }
+
+    fn verified(&self, token: &str) -> Result<Arc<Verified>, Rejection> {
         if token.len() > token::MAX_LENGTH {
             return Err(Rejection::Malformed);
         }
@@ -148,7 +214,7 @@ impl Verifier {
             self.0.revocations.check(&verified.principal)?;
             verified.generation.store(generation, Ordering::Release);
         }
-        Ok((digest, verified))
+        Ok(verified)
     }
 
     fn verify_uncached(
@@ -161,7 +227,8 @@ impl Verifier {
         let principal = Arc::new(keys.verify(token, now)?);
         // No generation reaches `u64::MAX`, so that the first use checks revocations.
         let generation = AtomicU64::new(u64::MAX);
-        let verified = Arc::new(Verified { principal, generation, confirmed: AtomicI64::new(0) });
+        let (confirmed, rejected) = Default::default();
+        let verified = Arc::new(Verified { principal, generation, confirmed, rejected });
         self.0.cache.insert(digest, verified.clone());
         // `set_keys` may have cleared the cache before this insertion.
         if !Arc::ptr_eq(&keys, &self.keys()) {

@@ -10,19 +10,21 @@ use std::pin::Pin;
 use std::task::{Context as Cx, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
 use crate::observe::{Call, code_in};
-use crate::{malformed, status};
+use crate::{status, tonic_status};
 
 pub(crate) struct Watched {
     pub(crate) inner: Body,
     pub(crate) call: Call,
     pub(crate) deadline: Option<Pin<Box<Sleep>>>,
+    /// Held until the end of a stream.
+    pub(crate) _permit: Option<OwnedSemaphorePermit>,
     pub(crate) ended: bool,
 }
 
@@ -54,7 +56,7 @@ impl HttpBody for Watched {
             }
             Ok(Poll::Ready(Some(Ok(mut frame)))) => {
                 if let Some(trailers) = frame.trailers_mut() {
-                    malformed::rewrite(trailers);
+                    tonic_status::rewrite(trailers);
                     this.ended = true;
                     this.call.end(code_in(trailers).unwrap_or(Code::Unknown));
                 }
@@ -78,16 +80,8 @@ impl Watched {
     fn end_with(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.ended = true;
         self.call.end(status.code());
-        Poll::Ready(Some(Ok(trailers(status))))
+        Poll::Ready(Some(Ok(status::trailers(status))))
     }
-}
-
-/// The frame that ends a response with this status.
-pub(crate) fn trailers(status: &Status) -> Frame<Bytes> {
-    let mut trailers = HeaderMap::new();
-    // Fails only for invalid header values.
-    let _ = status.add_header(&mut trailers);
-    Frame::trailers(trailers)
 }
 
 pub(crate) fn deadline_exceeded() -> Status {

@@ -131,7 +131,8 @@ impl Service<Request<Body>> for Channel {
             Self::Routed(routes) => match routes.find(request.uri().path()) {
                 Some(channel) => channel.clone().call(request),
                 None => {
-                    let status = tonic::Status::unimplemented("there is no such method");
+                    let text = "this server has no such method";
+                    let status = status::error(tonic::Code::Unimplemented, "UNIMPLEMENTED", text);
                     Box::pin(async move { Ok(status.into_http()) })
                 }
             },

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use prost::Message;
 use prost_types::method_options::IdempotencyLevel;
@@ -17,21 +18,51 @@ pub struct Method {
     pub name: &'static str,
     /// The client or the server streams; such a call has no default deadline.
     pub streaming: bool,
+    /// The client streams.
+    pub(crate) client_streaming: bool,
     /// Health checks and reflection: never shed, not traced, logged at debug level.
     pub plumbing: bool,
     /// `idempotency_level` in the proto says that the call may be repeated.
     pub safe: bool,
+    /// See [`crate::Stack::internal`].
+    internal: AtomicBool,
     pub(crate) meters: Meters,
     pub(crate) client_meters: Meters,
 }
 
-static UNKNOWN: Method = Method::new("unknown", false, false, false);
+#[derive(Clone, Copy)]
+enum Kind {
+    Unary,
+    ServerStreaming,
+    /// Also of methods in which both sides stream.
+    ClientStreaming,
+}
+
+impl From<&MethodDescriptorProto> for Kind {
+    fn from(method: &MethodDescriptorProto) -> Self {
+        match (method.client_streaming(), method.server_streaming()) {
+            (true, _) => Self::ClientStreaming,
+            (false, true) => Self::ServerStreaming,
+            (false, false) => Self::Unary,
+        }
+    }
+}
+
+static UNKNOWN: Method = Method::new("unknown", Kind::Unary, false, false);
 
 impl Method {
-    const fn new(name: &'static str, streaming: bool, plumbing: bool, safe: bool) -> Self {
+    const fn new(name: &'static str, kind: Kind, plumbing: bool, safe: bool) -> Self {
         let meters = Meters::server();
         let client_meters = Meters::client();
-        Self { name, streaming, plumbing, safe, meters, client_meters }
+        let streaming = !matches!(kind, Kind::Unary);
+        let client_streaming = matches!(kind, Kind::ClientStreaming);
+        let internal = AtomicBool::new(false);
+        Self { name, streaming, client_streaming, plumbing, safe, internal, meters, client_meters }
+    }
+
+    /// Services call it as a part of other calls.
+    pub(crate) fn internal(&self) -> bool {
+        self.internal.load(Ordering::Relaxed)
     }
 
     /// Whether the RPC is known to be unary.
@@ -70,18 +101,23 @@ impl Methods {
                     for method in &service.method {
                         let path =
                             format!("/{}.{}/{}", file.package(), service.name(), method.name());
-                        let streaming = method.client_streaming() || method.server_streaming();
                         let plumbing = file.package().starts_with("grpc.");
                         // Leaked once per process: spans and metrics need a static name.
                         let name: &'static str = path[1..].to_owned().leak();
                         let safe = safe(method);
-                        let method = Method::new(name, streaming, plumbing, safe);
+                        let method = Method::new(name, method.into(), plumbing, safe);
                         methods.insert(path, &*Box::leak(Box::new(method)));
                     }
                 }
             }
         }
         Self(Arc::new(methods))
+    }
+
+    pub(crate) fn mark_internal(&self, is_internal: impl Fn(&str) -> bool) {
+        for (path, method) in &*self.0 {
+            method.internal.store(is_internal(path), Ordering::Relaxed);
+        }
     }
 
     pub fn find(&self, path: &str) -> &'static Method {

@@ -97,7 +97,13 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn begin(method: &'static Method, in_process: bool, mut context: Context) -> Self {
         method.meters.begin(method.name);
-        context.start(span(method, in_process, &context.request_id));
+        // An unrecorded part of another call is found by the trace id in its lines.
+        let span = if method.internal() && !context.is_recorded() {
+            minor_span(method, &context.request_id)
+        } else {
+            span(method, in_process, &context.request_id)
+        };
+        context.start(span);
         Self { method, in_process, context, start: Instant::now(), ended: false }
     }
 
@@ -125,8 +131,11 @@ impl Call {
             Code::Internal | Code::Unknown | Code::DataLoss => {
                 tracing::warn!(code = code_name, duration_ms, "call failed");
             }
-            // A call inside the process is part of a call that has its own line.
+            // A call by a service is part of a call that has its own line.
             _ if self.in_process || self.method.plumbing => {
+                tracing::debug!(code = code_name, duration_ms, "call");
+            }
+            Code::Ok if self.method.internal() => {
                 tracing::debug!(code = code_name, duration_ms, "call");
             }
             _ => tracing::info!(code = code_name, duration_ms, "call"),
@@ -142,7 +151,7 @@ impl Drop for Call {
 
 fn span(method: &'static Method, in_process: bool, request_id: &str) -> Span {
     if method.plumbing {
-        return tracing::debug_span!("rpc", rpc.service = method.service(), request_id);
+        return minor_span(method, request_id);
     }
     tracing::info_span!(
         "rpc",
@@ -153,6 +162,10 @@ fn span(method: &'static Method, in_process: bool, request_id: &str) -> Span {
         rpc.method = method.rpc(),
         request_id,
     )
+}
+
+fn minor_span(method: &'static Method, request_id: &str) -> Span {
+    tracing::debug_span!("rpc", rpc.service = method.service(), request_id)
 }
 
 /// Whether the server failed, as opposed to refusing the request.
@@ -173,7 +186,7 @@ pub(crate) fn code_in(headers: &HeaderMap) -> Option<Code> {
     headers.get("grpc-status").map(|value| Code::from_bytes(value.as_bytes()))
 }
 
-fn label(code: Code) -> &'static str {
+pub(crate) fn label(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -1,7 +1,6 @@
-//! The listener: serves HTTP/2 connections until shutdown.
+//! The gRPC listener: serves HTTP/2 connections until shutdown.
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -12,84 +11,55 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
 use tower::ServiceExt;
 
+use crate::first_bytes::FirstBytes;
+use crate::listen::{Connections, Stopping, listen};
 use crate::stack::Served;
 use crate::tls::ServerTls;
 
-/// Drop clients that send no bytes, or do not finish the TLS handshake, within this time.
+/// Drop clients that do not finish the TLS handshake or send no HTTP/2 preface within this time.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Open connections; further ones wait in the kernel's backlog.
-    pub connections: usize,
+    pub connections: Connections,
     /// Concurrent calls on one connection.
     pub streams: u32,
     /// Size of a call's headers, in bytes.
     pub header_bytes: u32,
     /// Idle time before a keepalive ping.
     pub keepalive: Duration,
-    /// How long running calls may continue after shutdown begins.
-    pub grace: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 10_000,
+            connections: Connections::default(),
             streams: 250,
             header_bytes: 16 * 1024,
             keepalive: Duration::from_secs(30),
-            grace: Duration::from_secs(10),
         }
     }
 }
 
 /// Serves, with TLS if it is given, until `shutdown`; then stops accepting, sends GOAWAY to every
-/// client and waits at most [`Limits::grace`] for running calls.
+/// client and waits at most [`Connections::grace`] for running calls.
 pub async fn serve(
     listener: TcpListener,
     served: Served,
     limits: Limits,
     tls: Option<ServerTls>,
     shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let (stop, stopping) = watch::channel(false);
-    let mut connections = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
-    loop {
-        let room = connections.len() < limits.connections;
-        tokio::select! {
-            () = &mut shutdown => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if room => match accepted {
-                Ok((stream, peer)) => {
-                    let tls = tls.clone();
-                    let (served, limits, stopping) =
-                        (served.clone(), limits.clone(), stopping.clone());
-                    connections.spawn(connection(stream, peer, served, limits, tls, stopping));
-                }
-                Err(error) => {
-                    // Usually the process is out of file descriptors: wait for some to close.
-                    tracing::warn!(%error, "cannot accept connection");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-        }
-    }
-    drop(listener);
-    stop.send_replace(true);
-    let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.grace, drained).await.is_err() {
-        tracing::info!(open = connections.len(), "grace period over, closing connections");
-        connections.shutdown().await;
-    }
-    Ok(())
+) {
+    let connections = limits.connections.clone();
+    let connection = |stream, peer, stopping| {
+        let (served, limits, tls) = (served.clone(), limits.clone(), tls.clone());
+        connection(stream, peer, served, limits, tls, stopping)
+    };
+    listen("grpc", listener, connections, shutdown, connection).await;
 }
 
 async fn connection(
@@ -98,12 +68,8 @@ async fn connection(
     served: Served,
     limits: Limits,
     tls: Option<ServerTls>,
-    stopping: watch::Receiver<bool>,
+    stopping: Stopping,
 ) {
-    // Clients send the first bytes of HTTP/2 and of TLS.
-    if !matches!(tokio::time::timeout(HANDSHAKE_TIMEOUT, stream.peek(&mut [0])).await, Ok(Ok(1))) {
-        return;
-    }
     // Send small frames at once; a failure costs latency only.
     let _ = stream.set_nodelay(true);
     let info = TcpConnectInfo { local_addr: stream.local_addr().ok(), remote_addr: Some(peer) };
@@ -122,7 +88,7 @@ async fn serve_connection(
     info: TcpConnectInfo,
     served: Served,
     limits: &Limits,
-    mut stopping: watch::Receiver<bool>,
+    mut stopping: Stopping,
 ) {
     let peer = info.remote_addr;
     let service = served.map_request(move |request: Request<hyper::body::Incoming>| {
@@ -138,12 +104,12 @@ async fn serve_connection(
         .max_header_list_size(limits.header_bytes)
         .keep_alive_interval(limits.keepalive)
         .keep_alive_timeout(Duration::from_secs(20));
-    let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let stream = TokioIo::new(FirstBytes::within(HANDSHAKE_TIMEOUT, stream));
+    let connection = builder.serve_connection(stream, TowerToHyperService::new(service));
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = async { drop(stopping.wait_for(|stop| *stop).await) } => {
+        () = stopping.begun() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -1,7 +1,7 @@
 //! The middleware around every call. In-process calls and the listener share it.
 //!
-//! From the outside in: context (request id, trace, deadline), span, log line and metrics, load
-//! shedding, deadline, panic catch, the authorising layer, the services.
+//! From the outside in: context (request id, trace, deadline), span, log line and metrics, the
+//! request message, load shedding, deadline, panic catch, the authorising layer, the services.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -25,8 +25,9 @@ use crate::context::Context;
 use crate::health::{self, Health};
 use crate::methods::{Method, Methods};
 use crate::observe::{Call, code_in};
+use crate::reading::Reading;
 use crate::services::Services;
-use crate::{malformed, metadata, status};
+use crate::{message, metadata, status, tonic_status};
 
 /// The gRPC services of a process with their middleware; [`crate::serve`] and [`crate::Local`] call
 /// it.
@@ -36,19 +37,42 @@ pub type Served = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>
 pub struct Stack {
     descriptor_set: &'static [u8],
     in_flight: usize,
+    streams: usize,
     deadline: Duration,
+    max_deadline: Duration,
+    reading: Reading,
+    internal: fn(&str) -> bool,
 }
 
 impl Stack {
     /// A stack for the services of this encoded descriptor set.
     pub fn new(descriptor_set: &'static [u8]) -> Self {
-        Self { descriptor_set, in_flight: 1024, deadline: Duration::from_secs(30) }
+        let (deadline, max_deadline) = (Duration::from_secs(30), Duration::from_secs(60));
+        let reading = Reading::default();
+        let (in_flight, streams, internal) = (1024, 8192, no_path as fn(&str) -> bool);
+        Self { descriptor_set, in_flight, streams, deadline, max_deadline, reading, internal }
     }
 
-    /// The most concurrent calls from other processes; further ones are shed. Default: 1024.
+    /// The request paths of calls that services make as a part of other calls, which have log lines of
+    /// their own. They are logged at debug level unless they fail, and have a span where the caller's
+    /// trace is recorded. Default: none.
+    #[must_use]
+    pub fn internal(mut self, internal: fn(&str) -> bool) -> Self {
+        self.internal = internal;
+        self
+    }
+
+    /// The most concurrent unary calls from other processes; further ones are shed. Default: 1024.
     #[must_use]
     pub fn in_flight(mut self, calls: usize) -> Self {
         self.in_flight = calls;
+        self
+    }
+
+    /// The most concurrent streams from other processes; further ones are shed. Default: 8192.
+    #[must_use]
+    pub fn streams(mut self, streams: usize) -> Self {
+        self.streams = streams;
         self
     }
 
@@ -56,6 +80,20 @@ impl Stack {
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
+        self
+    }
+
+    /// The longest deadline of unary calls; longer ones are shortened. Default: 60 s.
+    #[must_use]
+    pub fn max_deadline(mut self, deadline: Duration) -> Self {
+        self.max_deadline = deadline;
+        self
+    }
+
+    /// The limits of request messages that are still arriving.
+    #[must_use]
+    pub fn reading(mut self, reading: Reading) -> Self {
+        self.reading = reading;
         self
     }
 
@@ -75,10 +113,15 @@ impl Stack {
         let services = health::add_reflection(services, self.descriptor_set);
         let mut sets = health::OWN_SETS.to_vec();
         sets.push(self.descriptor_set);
+        let methods = Methods::new(&sets);
+        methods.mark_internal(self.internal);
         let shared = Shared {
-            methods: Methods::new(&sets),
+            methods,
             permits: Arc::new(Semaphore::new(self.in_flight)),
+            streams: Arc::new(Semaphore::new(self.streams)),
             deadline: self.deadline,
+            max_deadline: self.max_deadline,
+            reading: self.reading,
         };
         let inner = authorise.layer(Served::new(services.into_routes()));
         let guard = Guard { inner: Served::new(inner), shared: Arc::new(shared) };
@@ -86,10 +129,17 @@ impl Stack {
     }
 }
 
+fn no_path(_: &str) -> bool {
+    false
+}
+
 struct Shared {
     methods: Methods,
     permits: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     deadline: Duration,
+    max_deadline: Duration,
+    reading: Reading,
 }
 
 #[derive(Clone)]
@@ -124,17 +174,20 @@ impl Shared {
         let in_process = request.extensions().get::<InProcess>().is_some();
         let method = self.methods.find(request.uri().path());
         let mut context = Context::incoming(request.headers());
-        if !method.streaming && context.deadline.is_none() {
-            context.deadline = Instant::now().checked_add(self.deadline);
+        if !method.streaming {
+            context.deadline = self.deadline(context.deadline);
         }
         let mut call = Call::begin(method, in_process, context);
         let context = call.context().clone();
 
-        let Some(permit) = self.admit(in_process, method) else {
-            metrics::counter!("agon_rpc_server_shed_total").increment(1);
-            let status = overloaded();
-            call.end(status.code());
-            return with_request_id(status.into_http(), &context);
+        let admitted = self.admit(request, in_process, method);
+        let admitted = within(context.deadline, admitted).await;
+        let (request, permit) = match admitted.unwrap_or_else(|| Err(deadline_exceeded())) {
+            Ok(admitted) => admitted,
+            Err(status) => {
+                call.end(status.code());
+                return with_request_id(status.into_http(), &context);
+            }
         };
         let work = AssertUnwindSafe(inner.call(request)).catch_unwind();
         let work = context.clone().scope(work);
@@ -144,16 +197,40 @@ impl Shared {
             Some(Err(panic)) => context.sync_scope(|| panicked(&*panic)).into_http(),
             None => deadline_exceeded().into_http(),
         };
-        drop(permit);
-        with_request_id(watch(response, call), &context)
+        // The rest of a unary call only sends the response.
+        let permit = permit.filter(|_| method.streaming);
+        with_request_id(watch(response, call, permit), &context)
     }
 
-    /// In-process calls are part of a call that was admitted; shedding them would waste its work.
-    fn admit(&self, in_process: bool, method: &Method) -> Option<Option<OwnedSemaphorePermit>> {
-        if in_process || method.plumbing {
-            return Some(None);
+    fn deadline(&self, requested: Option<Instant>) -> Option<Instant> {
+        let now = Instant::now();
+        let requested = requested.or_else(|| now.checked_add(self.deadline))?;
+        Some(requested.min(now.checked_add(self.max_deadline)?))
+    }
+
+    /// Waits for the request message and takes a permit. In-process calls are part of a call that
+    /// was admitted; shedding them would waste its work.
+    async fn admit(
+        &self,
+        mut request: Request<Body>,
+        in_process: bool,
+        method: &'static Method,
+    ) -> Result<(Request<Body>, Option<OwnedSemaphorePermit>), Status> {
+        if in_process {
+            return Ok((request, None));
         }
-        self.permits.clone().try_acquire_owned().ok().map(Some)
+        if method.known() && !method.client_streaming {
+            request = message::read(request, &self.reading).await?;
+        }
+        if method.plumbing {
+            return Ok((request, None));
+        }
+        let permits = if method.streaming { &self.streams } else { &self.permits };
+        let Ok(permit) = permits.clone().try_acquire_owned() else {
+            metrics::counter!("agon_rpc_server_shed_total").increment(1);
+            return Err(overloaded());
+        };
+        Ok((request, Some(permit)))
     }
 }
 
@@ -185,8 +262,12 @@ async fn within<F: Future>(deadline: Option<Instant>, work: F) -> Option<F::Outp
     }
 }
 
-fn watch(mut response: Response<Body>, mut call: Call) -> Response<Body> {
-    malformed::rewrite(response.headers_mut());
+fn watch(
+    mut response: Response<Body>,
+    mut call: Call,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Response<Body> {
+    tonic_status::rewrite(response.headers_mut());
     // A status in the headers ends the call without a body.
     if let Some(code) = code_in(response.headers()) {
         call.end(code);
@@ -194,7 +275,8 @@ fn watch(mut response: Response<Body>, mut call: Call) -> Response<Body> {
     }
     let deadline = call.context().deadline;
     let deadline = deadline.map(|at| Box::pin(tokio::time::sleep_until(at.into())));
-    response.map(|inner| Body::new(Watched { inner, call, deadline, ended: false }))
+    response
+        .map(|inner| Body::new(Watched { inner, call, deadline, _permit: permit, ended: false }))
 }
 
 fn with_request_id(mut response: Response<Body>, context: &Context) -> Response<Body> {

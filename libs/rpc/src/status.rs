@@ -5,6 +5,9 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -64,6 +67,14 @@ pub fn request_id_reused() -> Status {
     let mut violations = Violations::default();
     violations.add("request_id", text);
     violations.into_status("REQUEST_ID_REUSED")
+}
+
+/// The frame that ends a response body with this status.
+pub fn trailers(status: &Status) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    // Fails only for invalid header values.
+    let _ = status.add_header(&mut trailers);
+    Frame::trailers(trailers)
 }
 
 /// The `ErrorInfo` reason of an error, if it has one.

@@ -214,7 +214,8 @@ async fn client_addresses_are_accepted_from_the_edge_only() {
 async fn rate_limits_apply_to_users_and_addresses() {
     let mut world = World::new();
     let limits = Limits { read: 3, write: 2, address_factor: 2, ..Limits::default() };
-    world.layer = world.layer.limited(limits, Cache::memory(world.clock.clone()));
+    world.layer =
+        world.layer.limited(limits, Cache::memory(world.clock.clone()), rpc::Trusted::default());
     let (player, service) = (world.player(), world.service("judge"));
     let player = [("authorization", &*player)];
     for _ in 0..3 {

@@ -2,3 +2,4 @@
 
 mod layer;
 mod remote;
+mod streams;

@@ -1,11 +1,11 @@
 //! Verifiers in processes without the auth service.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use access::testing::{Issuer, bearer};
-use access::{Credentials, Layer, Policy, Rejection, SigningKey, Verifier};
+use access::{Credentials, EDGE_AUTHORIZATION, Layer, Policy, Rejection, SigningKey, Verifier};
 use ids::{Clock, Uuid};
 use proto::auth as pb;
 use proto::auth::token_service_client::TokenServiceClient;
@@ -20,6 +20,8 @@ struct Stub {
     key_fetches: Arc<AtomicUsize>,
     confirmations: Arc<AtomicUsize>,
     exchanges: Arc<AtomicUsize>,
+    /// Answers like a service that cannot be reached.
+    down: Arc<AtomicBool>,
 }
 
 #[tonic::async_trait]
@@ -29,6 +31,7 @@ impl TokenService for Stub {
         request: Request<pb::ValidateTokenRequest>,
     ) -> Result<Response<pb::ValidateTokenResponse>, Status> {
         self.confirmations.fetch_add(1, Ordering::Relaxed);
+        self.answers()?;
         let result = match self.issuer.verifier().check(&request.into_inner().token) {
             Ok(_) => pb::validate_token_response::Result::Principal(pb::Principal::default()),
             Err(rejection) => {
@@ -51,6 +54,7 @@ impl TokenService for Stub {
         request: Request<pb::ExchangeServiceAssertionRequest>,
     ) -> Result<Response<pb::ExchangeServiceAssertionResponse>, Status> {
         self.exchanges.fetch_add(1, Ordering::Relaxed);
+        self.answers()?;
         assert_eq!(request.into_inner().assertion.split('.').count(), 3);
         Ok(Response::new(pb::ExchangeServiceAssertionResponse {
             access_token: self.issuer.service("problem"),
@@ -71,8 +75,15 @@ impl TokenService for Stub {
 
 impl Stub {
     fn new(issuer: Issuer) -> Self {
-        let (key_fetches, confirmations, exchanges) = Default::default();
-        Self { issuer, key_fetches, confirmations, exchanges }
+        let (key_fetches, confirmations, exchanges, down) = Default::default();
+        Self { issuer, key_fetches, confirmations, exchanges, down }
+    }
+
+    fn answers(&self) -> Result<(), Status> {
+        match self.down.load(Ordering::Relaxed) {
+            true => Err(Status::unavailable("the auth service cannot be reached")),
+            false => Ok(()),
+        }
     }
 }
 
@@ -81,6 +92,8 @@ struct World {
     stub: Stub,
     /// The server of the other process, which serves the same stub.
     other: Channel,
+    /// The credential of the other process.
+    credentials: Credentials,
 }
 
 /// A process with the auth service and one without.
@@ -92,7 +105,7 @@ fn world() -> World {
     let credentials = Credentials::new("problem", key, auth.clone(), clock.clone());
     let verifier = Verifier::remote(clock.clone(), auth, &credentials);
     let other = serve(&stub, &Layer::new(Policy::of_agon(), verifier));
-    World { clock, stub, other }
+    World { clock, stub, other, credentials }
 }
 
 fn serve(stub: &Stub, layer: &Layer) -> Channel {
@@ -109,6 +122,37 @@ impl World {
         let request = bearer(token, pb::GetJsonWebKeySetRequest {});
         client.get_json_web_key_set(request).await.map(drop)
     }
+
+    /// A call with side effects.
+    async fn write(&self, token: &str) -> Result<(), Status> {
+        let mut client = TokenServiceClient::new(self.other.clone());
+        let request = pb::ExchangeServiceAssertionRequest { assertion: "a.b.c".into() };
+        client.exchange_service_assertion(bearer(token, request)).await.map(drop)
+    }
+
+    /// An anonymous call through the edge, whose credential is `proof`.
+    async fn anonymous(&self, proof: &str) -> Result<(), Status> {
+        let mut client = TokenServiceClient::new(self.other.clone());
+        let mut request = Request::new(pb::GetJsonWebKeySetRequest {});
+        let proof = format!("Bearer {proof}").parse().unwrap();
+        request.metadata_mut().insert(EDGE_AUTHORIZATION, proof);
+        client.get_json_web_key_set(request).await.map(drop)
+    }
+
+    fn revoke(&self, subject: Uuid) {
+        let until = self.clock.now() + Duration::from_secs(600);
+        let (below_epoch, suspended) = (1, false);
+        let revocation = access::Revocation { subject, below_epoch, suspended, until };
+        self.stub.issuer.verifier().revocations().add([revocation]);
+    }
+
+    fn set_down(&self, down: bool) {
+        self.stub.down.store(down, Ordering::Relaxed);
+    }
+}
+
+fn reason(result: Result<(), Status>) -> String {
+    status::reason(&result.unwrap_err()).unwrap_or_default()
 }
 
 fn count(counter: &AtomicUsize) -> usize {
@@ -137,10 +181,7 @@ async fn a_revocation_takes_effect_within_a_second() {
     let id = Uuid::from_u128(1);
     let token = world.stub.issuer.user(id, "ada", &[]);
     world.call(&token).await.unwrap();
-    let until = world.clock.now() + Duration::from_secs(600);
-    let (below_epoch, suspended) = (1, false);
-    let revocation = access::Revocation { subject: id, below_epoch, suspended, until };
-    world.stub.issuer.verifier().revocations().add([revocation]);
+    world.revoke(id);
     world.clock.advance(Duration::from_secs(1));
     let status = world.call(&token).await.unwrap_err();
     assert_eq!(status::reason(&status).as_deref(), Some("TOKEN_REVOKED"));
@@ -168,8 +209,70 @@ async fn calls_are_refused_while_the_auth_service_is_unavailable() {
     let verifier = Verifier::remote(clock.clone(), unavailable, &credentials);
     let stub = Stub::new(issuer.clone());
     let other = serve(&stub, &Layer::new(Policy::of_agon(), verifier));
-    let world = World { clock, stub, other };
+    let world = World { clock, stub, other, credentials };
     let status = world.call(&issuer.user(Uuid::from_u128(1), "ada", &[])).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(status::reason(&status).as_deref(), Some("AUTH_UNAVAILABLE"));
+}
+
+/// By the keys and revocations that the process knows, until the token expires.
+#[tokio::test]
+async fn reads_survive_an_outage_of_the_auth_service() {
+    let world = world();
+    let (ada, eve) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let token = world.stub.issuer.user(ada, "ada", &[]);
+    let revoked = world.stub.issuer.user(eve, "eve", &[]);
+    world.call(&token).await.unwrap();
+    world.revoke(eve);
+    assert_eq!(reason(world.call(&revoked).await), "TOKEN_REVOKED");
+
+    world.set_down(true);
+    world.clock.advance(Duration::from_secs(60));
+    world.call(&token).await.unwrap();
+    assert_eq!(reason(world.write(&token).await), "AUTH_UNAVAILABLE");
+    assert_eq!(reason(world.call(&revoked).await), "TOKEN_REVOKED");
+    let asked = count(&world.stub.confirmations);
+    for _ in 0..20 {
+        world.call(&token).await.unwrap();
+    }
+    // A slow machine may have asked again.
+    assert!(count(&world.stub.confirmations) < asked + 10);
+    world.clock.advance(Duration::from_secs(300));
+    assert_eq!(reason(world.call(&token).await), "TOKEN_EXPIRED");
+
+    world.set_down(false);
+    let token = world.stub.issuer.user(ada, "ada", &[]);
+    world.write(&token).await.unwrap();
+}
+
+#[tokio::test]
+async fn anonymous_calls_do_not_need_the_auth_service() {
+    let world = world();
+    let proof = world.stub.issuer.service("gateway");
+    world.anonymous(&proof).await.unwrap();
+    assert_eq!(count(&world.stub.confirmations), 0);
+    world.set_down(true);
+    // The proof has expired, and cannot be renewed.
+    world.clock.advance(Duration::from_secs(3600 + 1800));
+    world.anonymous(&proof).await.unwrap();
+    world.clock.advance(Duration::from_secs(3600));
+    assert_eq!(reason(world.anonymous(&proof).await), "TOKEN_EXPIRED");
+}
+
+#[tokio::test]
+async fn service_credential_is_used_until_it_expires() {
+    let world = world();
+    let value = world.credentials.authorization().await.unwrap();
+    world.set_down(true);
+    // It should be renewed now.
+    world.clock.advance(Duration::from_secs(250));
+    for _ in 0..10 {
+        assert_eq!(world.credentials.authorization().await.unwrap(), value);
+    }
+    assert_eq!(count(&world.stub.exchanges), 2, "failed renewals are not repeated at once");
+    world.clock.advance(Duration::from_secs(60));
+    world.credentials.authorization().await.unwrap_err();
+    world.set_down(false);
+    world.clock.advance(Duration::from_secs(1));
+    assert_ne!(world.credentials.authorization().await.unwrap(), value);
 }

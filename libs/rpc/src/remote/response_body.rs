@@ -13,7 +13,8 @@ use tonic::Status;
 
 use super::broken;
 use super::endpoint::Lease;
-use crate::body::{deadline_exceeded, trailers};
+use crate::body::deadline_exceeded;
+use crate::status;
 
 /// Counts as a call in flight until it ends. Ends at the call's deadline.
 pub(crate) struct ResponseBody {
@@ -41,7 +42,7 @@ impl ResponseBody {
 
     fn end_with(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         self.end();
-        Poll::Ready(Some(Ok(trailers(status))))
+        Poll::Ready(Some(Ok(status::trailers(status))))
     }
 }
 

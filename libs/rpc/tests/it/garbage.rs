@@ -87,6 +87,8 @@ async fn unknown_encodings_and_methods_are_unimplemented() {
     for path in ["agon.problem.v1.ImportService/Nope", "no.such.Service/Get", "x"] {
         let status = post(&server, path, &[], message.clone()).await;
         assert_eq!(status.code(), Code::Unimplemented, "{path}");
+        assert_eq!(rpc::status::reason(&status).as_deref(), Some("UNIMPLEMENTED"), "{path}");
+        assert!(!status.message().is_empty(), "{path}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Integration tests of the middleware, the listener and the channels.
 
+mod attacks;
 mod garbage;
 mod life;
 mod node;

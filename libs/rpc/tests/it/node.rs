@@ -64,7 +64,7 @@ pub struct Node {
     pub address: SocketAddr,
     calls: Arc<AtomicUsize>,
     tls: Option<ServerTls>,
-    serving: Option<JoinHandle<std::io::Result<()>>>,
+    serving: Option<JoinHandle<()>>,
 }
 
 impl Node {

@@ -1,14 +1,16 @@
-//! Replaces tonic's status for undecodable requests.
+//! Turns tonic's own statuses into Agon's, which all have an `ErrorInfo`.
 //!
 //! tonic answers INTERNAL if a request cannot be decoded (malformed protobuf, invalid UTF-8, a broken
 //! frame). Here INTERNAL always means a fault of the server, and malformed requests are
-//! INVALID_ARGUMENT. tonic's statuses are recognised by their message and by the lack of an
-//! `ErrorInfo`, which all our statuses have. The tests send malformed requests to a real server, so
-//! that they fail if tonic changes its messages.
+//! INVALID_ARGUMENT. These statuses are recognised by their message and by the lack of an
+//! `ErrorInfo`. The tests send malformed requests to a real server, so that they fail if tonic
+//! changes its messages. Every other status without an `ErrorInfo`, such as that of an unknown
+//! method, gets one.
 
 use http::HeaderMap;
 use tonic::{Code, Status};
 
+use crate::observe::label;
 use crate::status;
 
 const UNDECODABLE: [&str; 6] = [
@@ -22,20 +24,26 @@ const UNDECODABLE: [&str; 6] = [
 const TOO_LARGE: &str = "Error, decoded message length too large";
 const TOO_LARGE_DECOMPRESSED: &str = "Error decompressing: size limit";
 
-/// Replaces the status in `headers` (or trailers) if tonic could not decode the request.
+/// Replaces the status in `headers` (or trailers) if it is one of tonic's.
 pub(crate) fn rewrite(headers: &mut HeaderMap) {
-    let Some(code) = headers.get("grpc-status").and_then(|value| value.to_str().ok()) else {
-        return;
-    };
-    // tonic's decoder answers INTERNAL, OUT_OF_RANGE or RESOURCE_EXHAUSTED.
-    if !matches!(code, "13" | "11" | "8") || headers.contains_key("grpc-status-details-bin") {
+    let Some(code) = headers.get("grpc-status") else { return };
+    if code == "0" || headers.contains_key("grpc-status-details-bin") {
         return;
     }
     let Some(status) = Status::from_header_map(headers) else { return };
-    let Some(replacement) = classify(&status) else { return };
+    let replacement = classify(&status).unwrap_or_else(|| with_reason(&status));
     headers.remove("grpc-message");
     // Fails only for invalid header names and values.
     let _ = replacement.add_header(headers);
+}
+
+fn with_reason(status: &Status) -> Status {
+    let code = status.code();
+    let message = match status.message() {
+        "" if code == Code::Unimplemented => "this server has no such method",
+        text => text,
+    };
+    status::error(code, label(code), message)
 }
 
 fn classify(status: &Status) -> Option<Status> {
@@ -72,9 +80,19 @@ mod tests {
     }
 
     #[test]
-    fn other_statuses_are_unchanged() {
+    fn other_statuses_keep_their_code() {
         assert_eq!(rewritten(&status::internal("disk on fire")).code(), Code::Internal);
         assert_eq!(rewritten(&Status::internal("something else")).code(), Code::Internal);
-        assert_eq!(rewritten(&Status::not_found("x")).code(), Code::NotFound);
+        assert_eq!(rewritten(&Status::ok("")).code(), Code::Ok);
+    }
+
+    #[test]
+    fn every_error_has_a_reason() {
+        let missing = rewritten(&Status::not_found("x"));
+        assert_eq!((missing.code(), missing.message()), (Code::NotFound, "x"));
+        assert_eq!(status::reason(&missing).as_deref(), Some("NOT_FOUND"));
+        let unknown = rewritten(&Status::unimplemented(""));
+        assert!(unknown.message().contains("no such method"));
+        assert_eq!(status::reason(&unknown).as_deref(), Some("UNIMPLEMENTED"));
     }
 }
