@@ -41,7 +41,7 @@ struct Inner {
 /// The answer of `/readyz`.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// True if no component is starting or failed.
+    /// True if there are components and none of them is starting or failed.
     pub ready: bool,
     pub components: BTreeMap<String, State>,
 }
@@ -81,7 +81,8 @@ impl Readiness {
             components.insert(name, state.unwrap_or_else(|_| late()));
         }
         let bad = |state: &State| matches!(state, State::Starting | State::Failed(_));
-        Report { ready: !components.values().any(bad), components }
+        let ready = !components.is_empty() && !components.values().any(bad);
+        Report { ready, components }
     }
 
     /// Updates the metrics of the components until `shutdown`.
@@ -134,6 +135,7 @@ mod tests {
     #[tokio::test]
     async fn ready_unless_a_component_is_starting_or_failed() {
         let readiness = Readiness::default();
+        assert!(!readiness.report().await.ready, "no component is registered");
         let store = readiness.component("store");
         let judge = readiness.component("judge");
         assert!(!readiness.report().await.ready);

@@ -1,11 +1,12 @@
 //! `agon serve`: starts and stops the roles of a process.
 
-use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use proto::event::event_service_server::EventServiceServer;
-use rpc::{Health, Limits, Local, Served, ServerTls, Services, Stack};
+use rpc::{
+    Connections, Health, Limits, Local, Pace, Reading, Served, ServerTls, Services, Stack, Trusted,
+};
 use runtime::admin::{self, Admin};
 use runtime::metrics::Metrics;
 use runtime::{Component, Readiness, Shutdown, Tasks};
@@ -26,6 +27,8 @@ use crate::server::wire::{self, Roles};
 
 /// Maximum concurrent calls per connection of another process of the installation.
 const INTERNAL_STREAMS: u32 = 10_000;
+/// Maximum size of all request messages that are still arriving.
+const READING_BYTES: usize = 256 * 1024 * 1024;
 /// Time to close the databases. An unavailable database does not close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -54,6 +57,8 @@ async fn serve(config: &Config, shutdown: Shutdown, traces: Traces) -> Result<()
     let data = DataDir::open(&config.data)?;
     let listeners = Listeners::bind(config).await?;
     let readiness = Readiness::default();
+    // Starting until all roles have registered their components and are ready.
+    let process = readiness.component("process");
     let tasks = Tasks::new(shutdown.clone(), readiness.clone());
     let metrics = Metrics::install();
     crate::server::metric_help::describe();
@@ -66,8 +71,7 @@ async fn serve(config: &Config, shutdown: Shutdown, traces: Traces) -> Result<()
     let state = Admin { readiness, metrics, version: crate::VERSION, shutdown };
     let admin = admin::serve(admin, state, admin_shutdown.clone());
     let platform = async {
-        let startup =
-            Startup { addresses, started, process: tasks.readiness().component("process") };
+        let startup = Startup { addresses, started, process };
         let result = platform(config, data, tasks, grpc, rest, startup).await;
         traces.close(Duration::from_secs(config.shutdown.grace_seconds)).await;
         admin_shutdown.begin();
@@ -101,15 +105,15 @@ async fn platform(
     let base = Base::open(config, data, tasks.clone()).await?;
     telemetry::sample(&base.databases, base.data.path(), &tasks);
     let roles = Roles::open(&base).await?;
-    let gateway = wire::gateway(&base)?;
+    let gateway = wire::gateway(&base, startup.addresses.admin)?;
     let (served, health) = stack(&base, &roles)?;
     base.local.set(served.clone());
     roles.start(&base)?;
     let rest = async {
-        let Some((listener, gateway)) = rest.zip(gateway) else { return Ok(()) };
-        gateway::serve(listener, gateway, grace, tasks.shutdown().wait()).await
+        let Some((listener, gateway)) = rest.zip(gateway) else { return };
+        gateway::serve(listener, gateway, grace, tasks.shutdown().wait()).await;
     };
-    let grpc = listen(config, grpc, tls, served, &tasks);
+    let grpc = listen(&base, grpc, tls, served, &tasks);
     let lifecycle = async {
         health.serving().await;
         startup.process.ready();
@@ -119,29 +123,39 @@ async fn platform(
         // Ends event subscriptions, which otherwise run forever.
         roles.bus.close();
     };
-    let (grpc, rest, ()) = tokio::join!(grpc, rest, lifecycle);
+    tokio::join!(grpc, rest, lifecycle);
     for task in tasks.finish(grace).await {
         tracing::warn!(task, "task exceeded grace period");
     }
     tokio::time::timeout(CLOSE_TIMEOUT, base.databases.close()).await.ok();
-    grpc.map_err(|error| Failure::new(format!("gRPC: {error}")))?;
-    rest.map_err(|error| Failure::new(format!("REST: {error}")))
+    Ok(())
 }
 
 async fn listen(
-    config: &Config,
+    base: &Base,
     listener: TcpListener,
     tls: Option<ServerTls>,
     served: Served,
     tasks: &Tasks,
-) -> io::Result<()> {
-    let grace = Duration::from_secs(config.shutdown.grace_seconds);
-    let mut limits = Limits { grace, ..Limits::default() };
-    if !config.roles.contains(Role::GATEWAY) {
-        // The clients are other processes, each with a single connection.
+) {
+    let config = &base.config;
+    let connections = Connections {
+        per_address: config.grpc.connections_per_address,
+        trusted: clients(base),
+        grace: Duration::from_secs(config.shutdown.grace_seconds),
+        ..Connections::default()
+    };
+    let mut limits = Limits { connections, ..Limits::default() };
+    if !base.runs(Role::GATEWAY) {
         limits.streams = INTERNAL_STREAMS;
     }
-    rpc::serve(listener, served, limits, tls, tasks.shutdown().wait()).await
+    rpc::serve(listener, served, limits, tls, tasks.shutdown().wait()).await;
+}
+
+/// The trusted clients of the gRPC listener. Without the gateway role the clients are other processes, each with a
+/// single connection.
+fn clients(base: &Base) -> Trusted {
+    if base.runs(Role::GATEWAY) { base.config.trusted() } else { Trusted::new(|_| true) }
 }
 
 /// The TLS configuration of the gRPC listener, if any.
@@ -158,8 +172,12 @@ fn stack(base: &Base, roles: &Roles) -> Result<(Served, Health), Failure> {
     let grpc = &base.config.grpc;
     let stack = || {
         Stack::new(proto::DESCRIPTOR_SET)
+            .internal(access::Policy::is_internal)
             .in_flight(grpc.in_flight)
+            .streams(grpc.streams)
             .deadline(Duration::from_secs(grpc.deadline_seconds))
+            .max_deadline(Duration::from_secs(grpc.max_deadline_seconds))
+            .reading(Reading::new(Pace::default(), READING_BYTES, clients(base)))
     };
     let authorise = roles.authorise(base);
     let events = roles.events(base)?;
