@@ -1,9 +1,12 @@
 //! The configuration. The defaults suit a single machine.
 
+mod durations;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use rpc::Trusted;
 use runtime::config::{Loaded, Sources};
 use runtime::logs::Format;
 use serde::{Deserialize, Serialize};
@@ -64,10 +67,18 @@ pub struct Config {
 pub struct Grpc {
     /// The address to listen on.
     pub listen: SocketAddr,
-    /// Maximum number of concurrent calls; further calls fail with UNAVAILABLE.
+    /// Maximum number of concurrent unary calls; further calls fail with UNAVAILABLE.
     pub in_flight: usize,
-    /// Deadline of calls that set none, in seconds.
+    /// Maximum number of open streams; further ones fail with UNAVAILABLE.
+    pub streams: usize,
+    /// Maximum number of open connections of an address; further ones are closed. Loopback and
+    /// `auth.trusted_networks` have no limit, and processes without the gateway role, whose clients are other
+    /// processes, apply none.
+    pub connections_per_address: usize,
+    /// Deadline of unary calls that set none, in seconds.
     pub deadline_seconds: u64,
+    /// Maximum deadline of unary calls, in seconds.
+    pub max_deadline_seconds: u64,
     /// A certificate and its key enable TLS. A CA additionally requires client certificates of that CA.
     pub tls: rpc::Tls,
 }
@@ -122,9 +133,10 @@ pub struct Admin {
 pub struct Database {
     /// `sqlite:` uses one file per service in the data directory; `postgres://…` one schema per service.
     pub url: String,
-    /// Read connections per service.
+    /// Read connections per service. 0: 4 on SQLite, 2 on PostgreSQL.
     pub read_connections: u32,
-    /// Write connections per service (PostgreSQL; SQLite has one writer).
+    /// Write connections per service (PostgreSQL; SQLite has one writer). With Kafka each service has one connection
+    /// more, for notifications: so a process has at most 6 per service by default.
     pub write_connections: u32,
     /// Prefix of schema names (PostgreSQL), for several installations in one database.
     pub schema_prefix: String,
@@ -172,15 +184,18 @@ impl Default for Config {
             grpc: Grpc {
                 listen: local(50051),
                 in_flight: 1024,
+                streams: 8192,
+                connections_per_address: 256,
                 deadline_seconds: 30,
+                max_deadline_seconds: 60,
                 tls: rpc::Tls::default(),
             },
             rest: Rest { listen: local(8080) },
             admin: Admin { listen: local(9464) },
             database: Database {
                 url: "sqlite:".into(),
-                read_connections: 4,
-                write_connections: 8,
+                read_connections: 0,
+                write_connections: 3,
                 schema_prefix: String::new(),
             },
             events: bus::KafkaConfig::default(),
@@ -269,13 +284,15 @@ impl Config {
         }
         let counts = [
             ("grpc.in_flight", self.grpc.in_flight as u64),
-            ("grpc.deadline_seconds", self.grpc.deadline_seconds),
-            ("database.read_connections", self.database.read_connections.into()),
+            ("grpc.streams", self.grpc.streams as u64),
+            ("grpc.connections_per_address", self.grpc.connections_per_address as u64),
             ("database.write_connections", self.database.write_connections.into()),
         ];
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(Failure::config(format!("{key}: must be at least 1")));
         }
+        let tree = serde_json::to_value(self).expect("configurations are serializable");
+        durations::check(&tree).map_err(Failure::config)?;
         let telemetry = self.telemetry.check();
         telemetry.map_err(|error| Failure::config(format!("telemetry.{error}")))?;
         let events = self.events.check();
@@ -292,6 +309,12 @@ impl Config {
             ));
         }
         Ok(())
+    }
+
+    /// The addresses that share no limit of connections and streams.
+    pub fn trusted(&self) -> Trusted {
+        let auth = self.services.auth.clone();
+        Trusted::new(move |address| auth.trusts(address))
     }
 
     /// Services in several processes need shared engines and a shared root secret.

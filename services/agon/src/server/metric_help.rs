@@ -3,17 +3,30 @@
 /// Metric names and help texts, in alphabetical order.
 const HELP: &[(&str, &str)] = &[
     ("agon_access_rate_limited_total", "Calls refused by rate limits, by class of call."),
+    (
+        "agon_access_refused_streams_total",
+        "Streams refused because a user or an address had too many.",
+    ),
     ("agon_access_refused_tokens_total", "Access tokens refused, by reason."),
+    (
+        "agon_access_unconfirmed_tokens_total",
+        "Access tokens accepted without a confirmation, because auth did not answer.",
+    ),
     ("agon_auth_logins_total", "Login attempts, by outcome."),
     ("agon_build_info", "Always 1; version and commit are in the labels."),
+    ("agon_bus_blocked_keys", "Keys whose events are held back behind a dead letter."),
+    ("agon_bus_dead_letters", "Dead letters, those that block no key included."),
     ("agon_bus_events_total", "Events processed by consumers, by outcome."),
     ("agon_bus_lag_events", "Events that a consumer has not processed yet."),
     ("agon_bus_lag_seconds", "Age of the oldest event that a consumer has not processed yet."),
-    ("agon_bus_parked_keys", "Keys whose events are held back behind a dead letter."),
     ("agon_cache_failures_total", "Cache operations that failed."),
     ("agon_cache_up", "1 if Redis is reachable."),
     ("agon_component_degraded", "1 if a component is degraded."),
     ("agon_component_up", "1 if a component works, degraded or not."),
+    (
+        "agon_connections_refused_total",
+        "Connections closed because their address had too many, by listener.",
+    ),
     ("agon_db_connections", "Database connections, by pool and state."),
     ("agon_db_disk_full", "1 if a database refuses writes because its disk is full."),
     ("agon_db_refusals_total", "Transactions that failed to start, by cause."),
@@ -50,6 +63,10 @@ const HELP: &[(&str, &str)] = &[
     ("agon_judge_sandbox_failures_total", "Runs that failed because of the sandbox."),
     ("agon_judge_slots", "Slots of this worker: the maximum number of concurrent runs."),
     ("agon_judge_slots_busy", "Slots in use."),
+    (
+        "agon_judge_verifications_aborted_total",
+        "Verifications aborted because their results were not needed any more.",
+    ),
     ("agon_judge_workers", "Workers that contacted the queue recently."),
     ("agon_objects_failures_total", "Object store operations that failed."),
     ("agon_outbox_failures_total", "Failures after which a relay restarted."),

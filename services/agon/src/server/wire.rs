@@ -3,6 +3,7 @@
 //! Services know each other by channels only. Calls within a process pass the same middleware and credentials as calls
 //! over the network.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use access::{Policy, Verifier};
@@ -71,7 +72,7 @@ impl Roles {
     /// The layer that checks permissions and rate limits.
     pub fn authorise(&self, base: &Base) -> access::Layer {
         let layer = access::Layer::new(Policy::of_agon(), self.verifier.clone());
-        layer.limited(base.config.limits.clone(), base.cache.clone())
+        layer.limited(base.config.limits.clone(), base.cache.clone(), base.config.trusted())
     }
 
     pub fn start(&self, base: &Base) -> Result<(), Failure> {
@@ -157,14 +158,22 @@ fn worker(base: &Base) -> Result<Worker, Failure> {
 }
 
 /// The REST edge; `None` without the gateway role. It forwards the users' credentials. Its own credential proves the
-/// client addresses that it reports.
-pub fn gateway(base: &Base) -> Result<Option<Gateway>, Failure> {
+/// client addresses that it reports. Its start page links to the admin listener if that is on this machine.
+pub fn gateway(base: &Base, admin: SocketAddr) -> Result<Option<Gateway>, Failure> {
     if !base.runs(Role::GATEWAY) {
         return Ok(None);
     }
     let plan = Plan::new(proto::DESCRIPTOR_SET);
     let plan = plan.map_err(|error| Failure::new(format!("REST: {error}")))?;
     let upstream = base.credentials(Role::GATEWAY)?.edge_channel(base.channel_to_all()?);
-    let opened = Gateway::open(base.config.gateway.clone(), plan, upstream);
+    let local = admin.ip().is_loopback() || admin.ip().is_unspecified();
+    let readiness = local.then(|| format!("http://127.0.0.1:{}/readyz", admin.port()));
+    let opened = Gateway::open(
+        base.config.gateway.clone(),
+        plan,
+        upstream,
+        base.config.trusted(),
+        readiness.as_deref(),
+    );
     opened.map(Some).map_err(|error| Failure::config(format!("gateway: {error}")))
 }

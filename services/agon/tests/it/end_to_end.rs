@@ -3,7 +3,7 @@
 use db::testing::PrintOnPanic;
 
 use crate::world::World;
-use crate::{command_line, players};
+use crate::{attacks, command_line, players};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn players_and_operators() {
@@ -16,7 +16,13 @@ async fn players_and_operators() {
         players::deleted_session_is_revoked(world).await;
         command_line::submit_waits_for_the_verdict(world).await;
         command_line::import_shows_the_report(world).await;
+        command_line::refused_packages_list_every_error(world).await;
+        command_line::problems_are_listed_shown_published_and_downloaded(world).await;
+        command_line::import_is_canceled_on_interrupt(world).await;
         command_line::admin_resets_a_password(world).await;
         command_line::token_is_issued_to_known_services_only(world).await;
+        attacks::withheld_messages_stop_nobody(world).await;
+        attacks::streams_of_one_player_stop_nobody(world).await;
+        attacks::suspension_ends_streams(world).await;
     }
 }
