@@ -40,7 +40,9 @@ pub fn child_of(traceparent: Option<&str>, span: impl FnOnce() -> Span) -> Span 
 /// The span of a call that leaves this process, which the request's headers name from then on.
 /// Disabled for health checks, and where the trace is not recorded.
 pub(crate) fn client(method: &'static Method, headers: &mut HeaderMap) -> Span {
-    let parent = extract(headers);
+    let received = received(headers);
+    let is_received = received.is_some();
+    let parent = received.unwrap_or_else(Context::current);
     let begins = !parent.span().span_context().is_valid();
     let span = if method.plumbing || !(begins || is_sampled(&parent)) {
         Span::none()
@@ -54,8 +56,11 @@ pub(crate) fn client(method: &'static Method, headers: &mut HeaderMap) -> Span {
             rpc.method = method.rpc(),
         )
     };
-    let context = start(&span, &parent).unwrap_or(parent);
-    inject(&context, headers);
+    match start(&span, &parent) {
+        Some(context) => inject(&context, headers),
+        None if is_received => {}
+        None => inject(&parent, headers),
+    }
     span
 }
 
@@ -91,7 +96,15 @@ pub(crate) fn is_sampled(context: &Context) -> bool {
 
 /// The context that the headers name; the current context if they name none or are malformed.
 pub(crate) fn extract(headers: &HeaderMap) -> Context {
-    TraceContextPropagator::new().extract(&Headers(headers))
+    received(headers).unwrap_or_else(Context::current)
+}
+
+/// The context that the headers name.
+fn received(headers: &HeaderMap) -> Option<Context> {
+    headers.get(TRACEPARENT)?;
+    let context =
+        TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+    context.span().span_context().is_valid().then_some(context)
 }
 
 fn inject(context: &Context, headers: &mut HeaderMap) {
@@ -105,9 +118,13 @@ pub(crate) fn from_text(traceparent: &str) -> Context {
 }
 
 pub(crate) fn to_text(context: &Context) -> Option<String> {
-    let mut carrier = HashMap::new();
-    TraceContextPropagator::new().inject_context(context, &mut carrier);
-    carrier.remove(TRACEPARENT)
+    let span = context.span();
+    let ids = span.span_context();
+    let text = || {
+        let sampled = u8::from(ids.is_sampled());
+        format!("00-{}-{}-{sampled:02x}", ids.trace_id(), ids.span_id())
+    };
+    ids.is_valid().then(text)
 }
 
 struct Headers<'h>(&'h HeaderMap);
