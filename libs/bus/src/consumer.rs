@@ -3,21 +3,21 @@
 use std::future::Future;
 
 use futures_util::FutureExt as _;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 
-use crate::handler::{Application, Handler};
+use crate::handler::Application;
 use crate::kafka::{self, Kafka};
 use crate::processor::{Processor, Source};
 use crate::{Log, Retry, Stop, Topic};
 
 /// A consumer; see [`Bus::consumer`](crate::Bus::consumer).
-pub struct Consumer<H> {
-    application: Application<H>,
+pub struct Consumer {
+    application: Application,
     sources: Vec<(Topic, Log)>,
 }
 
-impl<H: Handler> Consumer<H> {
-    pub(crate) fn new(application: Application<H>, sources: Vec<(Topic, Log)>) -> Self {
+impl Consumer {
+    pub(crate) fn new(application: Application, sources: Vec<(Topic, Log)>) -> Self {
         Self { application, sources }
     }
 
@@ -27,8 +27,15 @@ impl<H: Handler> Consumer<H> {
     }
 
     /// Applies events until `stop`, then finishes the events in progress.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) {
-        let stop: Stop<'_> = stop.boxed().shared();
+    pub fn run<'a>(self, stop: impl Future<Output = ()> + Send + 'a) -> BoxFuture<'a, ()> {
+        self.run_until(stop.boxed())
+    }
+
+    fn run_until(self, stop: BoxFuture<'_, ()>) -> BoxFuture<'_, ()> {
+        async move { self.apply(stop.shared()).await }.boxed()
+    }
+
+    async fn apply<'a>(&'a self, stop: Stop<'a>) {
         let tables = self.sources.iter().filter_map(|(topic, log)| match log {
             Log::Table(db) => {
                 let source = Source::Log(db, db.appended());

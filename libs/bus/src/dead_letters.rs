@@ -5,9 +5,12 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use db::{Db, Query, Read, Tx};
 use ids::Uuid;
+use prost::Message as _;
 
-use crate::Received;
+use crate::envelope::Envelope;
+use crate::kafka::partition_of;
 use crate::log::Row;
+use crate::{Fault, Received};
 
 db::record! {
     pub(crate) struct DeadLetter {
@@ -17,6 +20,9 @@ db::record! {
         pub attempt_count: i64,
         pub held: bool,
         pub replay: bool,
+        pub blocks_key: bool,
+        /// The encoded envelope of a message that is not an event.
+        pub envelope: Option<Vec<u8>>,
         pub parked_at: DateTime<Utc>,
         ..pub row: Row,
     }
@@ -24,7 +30,8 @@ db::record! {
 
 const SELECT: &str = "
     SELECT consumer, topic, log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
-           occurred_at, traceparent, data, reason, attempt_count, held, replay, parked_at
+           occurred_at, traceparent, data, reason, attempt_count, held, replay, blocks_key,
+           envelope, parked_at
     FROM dead_letters";
 
 /// The dead letters of a consumer in the part of a topic that one processor reads: log ids from `from` to before `end`.
@@ -43,6 +50,7 @@ pub(crate) struct NewDeadLetter<'a> {
     /// Whether the event was not tried because its key is blocked.
     pub held: bool,
     pub replay: bool,
+    pub blocks_key: bool,
     pub time: DateTime<Utc>,
 }
 
@@ -52,13 +60,17 @@ impl NewDeadLetter<'_> {
         tx.query(
             "INSERT INTO dead_letters (consumer, topic, log_id, event_id, type, aggregate_id,
                                        aggregate_version, occurred_at, traceparent, data, reason,
-                                       attempt_count, held, replay, parked_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+                                       attempt_count, held, replay, parked_at, blocks_key, envelope)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         )
         .bind_all((consumer, event.topic, event.log_id, event.id, event.type_name.as_str()))
         .bind_all((event.aggregate_id, event.version, event.time, event.traceparent.clone()))
         .bind_all((&event.data[..], storable(self.reason), self.attempts, self.held, self.replay))
-        .bind(self.time)
+        .bind_all((
+            self.time,
+            self.blocks_key,
+            event.envelope.as_ref().map(Envelope::encode_to_vec),
+        ))
         .execute()
         .await
         .map(drop)
@@ -103,11 +115,21 @@ impl Scope {
             .query(
                 read,
                 "SELECT DISTINCT aggregate_id FROM dead_letters
-                 WHERE consumer = $1 AND topic = $2 AND log_id >= $3 AND log_id < $4",
+                 WHERE consumer = $1 AND topic = $2 AND log_id >= $3 AND log_id < $4 AND blocks_key",
             )
             .fetch_all()
             .await?;
         Ok(rows.into_iter().map(|(key,)| key).collect())
+    }
+
+    pub async fn count(self, db: &Db) -> db::Result<i64> {
+        self.query(
+            db,
+            "SELECT count(*) FROM dead_letters
+             WHERE consumer = $1 AND topic = $2 AND log_id >= $3 AND log_id < $4",
+        )
+        .fetch_scalar()
+        .await
     }
 
     /// The keys that have dead letters marked for replay.
@@ -122,8 +144,8 @@ impl Scope {
         .await
     }
 
-    /// The first dead letter of a key.
-    pub async fn first_of_key(self, db: &Db, key: Uuid) -> db::Result<Option<Received>> {
+    /// The first dead letter of a key that blocks it or is marked for replay.
+    pub async fn next_to_replay(self, db: &Db, key: Uuid) -> db::Result<Option<Received>> {
         let row: Option<Row> = self
             .query(
                 db,
@@ -131,10 +153,10 @@ impl Scope {
                         occurred_at, traceparent, data
                  FROM dead_letters
                  WHERE consumer = $1 AND topic = $2 AND log_id >= $3 AND log_id < $4
-                   AND aggregate_id = $5
+                   AND aggregate_id = $5 AND (blocks_key OR replay = $6)
                  ORDER BY log_id LIMIT 1",
             )
-            .bind(key)
+            .bind_all((key, true))
             .fetch_optional()
             .await?;
         Ok(row.map(|row| row.received(self.topic)))
@@ -156,31 +178,90 @@ pub(crate) async fn delete(tx: &mut Tx, consumer: &str, event: &Received) -> db:
     Ok(deleted == 1)
 }
 
-/// Records a failed replay of `event`, and unmarks all dead letters of its key.
+/// Records a failed replay of `event`, and unmarks all dead letters of its key; only its own if it is undecodable, and
+/// then it does not block the key any longer.
 pub(crate) async fn replay_failed(
     db: &Db,
     consumer: &str,
     event: &Received,
-    reason: &str,
+    fault: &Fault,
 ) -> db::Result<()> {
-    let reason = &storable(reason);
+    let reason = &storable(&fault.to_string());
+    let blocks_key = fault.blocks_key();
     db.transact(|mut tx| async move {
-        tx.query(
-            "UPDATE dead_letters SET replay = $1
-             WHERE consumer = $2 AND topic = $3 AND aggregate_id = $4",
-        )
-        .bind_all((false, consumer, event.topic, event.aggregate_id))
-        .execute()
-        .await?;
+        if blocks_key {
+            tx.query(
+                "UPDATE dead_letters SET replay = $1
+                 WHERE consumer = $2 AND topic = $3 AND aggregate_id = $4",
+            )
+            .bind_all((false, consumer, event.topic, event.aggregate_id))
+            .execute()
+            .await?;
+        }
         tx.query(
             "UPDATE dead_letters
-             SET reason = $1, held = $2, attempt_count = attempt_count + 1
-             WHERE consumer = $3 AND topic = $4 AND log_id = $5",
+             SET reason = $1, held = $2, replay = $3, blocks_key = blocks_key AND $4,
+                 attempt_count = attempt_count + 1
+             WHERE consumer = $5 AND topic = $6 AND log_id = $7",
         )
-        .bind_all((reason, false, consumer, event.topic, event.log_id))
+        .bind_all((reason, false, false, blocks_key))
+        .bind_all((consumer, event.topic, event.log_id))
         .execute()
         .await
         .map(drop)
     })
+    .await
+}
+
+/// Deletes the dead letter of an event. If the next dead letter of its key was only held behind it, marks those of the
+/// key for replay and returns their number. Returns `None` if there is no such dead letter.
+pub(crate) async fn discard(db: &Db, consumer: &str, event_id: Uuid) -> db::Result<Option<u64>> {
+    db.transact(|mut tx| async move {
+        const FIND: &str =
+            "SELECT topic, log_id, aggregate_id FROM dead_letters WHERE consumer = $1 AND event_id = $2";
+        let found: Vec<(String, i64, Uuid)> =
+            tx.query(FIND).bind_all((consumer, event_id)).fetch_all().await?;
+        let mut marked = 0;
+        for (topic, log_id, key) in &found {
+            // Locks the cursor, so that the consumer does not hold another event of the key at the same time.
+            let partition = format!("{topic}/{}", partition_of(*log_id));
+            tx.query(
+                "UPDATE consumer_cursors SET updated_at = updated_at
+                 WHERE consumer = $1 AND (topic = $2 OR topic = $3)",
+            )
+            .bind_all((consumer, topic.as_str(), partition))
+            .execute()
+            .await?;
+            tx.query("DELETE FROM dead_letters WHERE consumer = $1 AND topic = $2 AND log_id = $3")
+                .bind_all((consumer, topic.as_str(), *log_id))
+                .execute()
+                .await?;
+            marked += mark_if_held(&mut tx, consumer, topic, *key).await?;
+        }
+        Ok::<_, db::Error>((!found.is_empty()).then_some(marked))
+    })
+    .await
+}
+
+/// Marks the dead letters that block a key for replay, if the first of them has not been tried.
+async fn mark_if_held(tx: &mut Tx, consumer: &str, topic: &str, key: Uuid) -> db::Result<u64> {
+    let held: Option<bool> = tx
+        .query(
+            "SELECT held FROM dead_letters
+             WHERE consumer = $1 AND topic = $2 AND aggregate_id = $3 AND blocks_key
+             ORDER BY log_id LIMIT 1",
+        )
+        .bind_all((consumer, topic, key))
+        .fetch_scalar_optional()
+        .await?;
+    if held != Some(true) {
+        return Ok(0);
+    }
+    tx.query(
+        "UPDATE dead_letters SET replay = $1
+         WHERE consumer = $2 AND topic = $3 AND aggregate_id = $4 AND blocks_key",
+    )
+    .bind_all((true, consumer, topic, key))
+    .execute()
     .await
 }

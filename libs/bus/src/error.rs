@@ -35,6 +35,10 @@ pub enum Fault {
     /// The event becomes a dead letter without retries.
     #[error("{0}")]
     Permanent(String),
+    /// The content is not what the type requires. The event becomes a dead letter without retries, which does not block
+    /// its key: such a message does not come from the producer of the topic.
+    #[error("{0}")]
+    Undecodable(String),
 }
 
 impl Fault {
@@ -46,6 +50,21 @@ impl Fault {
     /// A [`Fault::Permanent`] with the text of `cause`.
     pub fn permanent(cause: impl std::fmt::Display) -> Self {
         Fault::Permanent(cause.to_string())
+    }
+
+    /// A [`Fault::Undecodable`] with the text of `cause`.
+    pub fn undecodable(cause: impl std::fmt::Display) -> Self {
+        Fault::Undecodable(cause.to_string())
+    }
+
+    /// Whether retrying cannot help.
+    pub(crate) fn is_permanent(&self) -> bool {
+        matches!(self, Fault::Permanent(_) | Fault::Undecodable(_))
+    }
+
+    /// Whether the dead letter holds back the later events of its key.
+    pub(crate) fn blocks_key(&self) -> bool {
+        !matches!(self, Fault::Undecodable(_))
     }
 }
 

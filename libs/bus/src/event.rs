@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use ids::Uuid;
 use prost::{Message, Name};
 
+use crate::envelope::Envelope;
 use crate::{Fault, Topic};
 
 #[derive(Clone, Debug)]
@@ -46,6 +47,8 @@ pub struct Received {
     /// The W3C trace context of the change.
     pub traceparent: Option<String>,
     pub data: Bytes,
+    /// The key and the headers of a message that is not an event.
+    pub(crate) envelope: Option<Envelope>,
 }
 
 impl Received {
@@ -54,14 +57,14 @@ impl Received {
         self.type_name == M::full_name()
     }
 
-    /// Decodes an `M`. Another type, or bytes that cannot be decoded, are a permanent fault.
+    /// Decodes an `M`. Another type is a permanent fault, bytes that cannot be decoded a [`Fault::Undecodable`].
     pub fn decode<M: Message + Name + Default>(&self) -> Result<M, Fault> {
         if !self.is::<M>() {
             let (found, expected) = (&self.type_name, M::full_name());
             return Err(Fault::Permanent(format!("event type is {found}, expected {expected}")));
         }
         M::decode(self.data.clone())
-            .map_err(|e| Fault::Permanent(format!("cannot decode {}: {e}", self.type_name)))
+            .map_err(|e| Fault::Undecodable(format!("cannot decode {}: {e}", self.type_name)))
     }
 
     /// `event` as read from a log, for tests of handlers and projections.
@@ -77,6 +80,7 @@ impl Received {
             time: clock.now(),
             traceparent: None,
             data: event.data.clone().into(),
+            envelope: None,
         }
     }
 }

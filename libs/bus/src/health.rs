@@ -44,8 +44,8 @@ impl Consumers {
             }
             for (topic, keys) in lock(&state.blocked_keys).iter().filter(|(_, keys)| **keys > 0) {
                 problems.push(format!(
-                    "consumer {name} has {keys} keys of {topic} blocked by dead letters: list them, fix the cause \
-                     and replay them"
+                    "consumer {name} has {keys} keys of {topic} blocked by dead letters: list them with `agon \
+                     events dlq list`, then fix the cause and replay them, or discard the failed one"
                 ));
             }
         }

@@ -13,8 +13,10 @@ mod lane_leases;
 mod lower_bound;
 mod member;
 mod message;
+mod outage;
 mod outbox_rows;
 mod partition;
+mod producer;
 mod reader;
 mod relay;
 mod scan;
@@ -28,9 +30,11 @@ pub use topics::Created;
 
 pub(crate) use group::run as run_group;
 pub(crate) use lane_leases::lease_name;
+pub(crate) use message::headers as event_headers;
 pub(crate) use partition::Partition;
 pub(crate) use reader::Reader;
 
+use outage::{Observer, Outage};
 use rdkafka::ClientConfig;
 
 use crate::{Error, Topic};
@@ -61,13 +65,19 @@ pub(crate) fn partition_range(partition: i32) -> (i64, i64) {
 pub(crate) struct Kafka {
     config: Config,
     servers: String,
+    outage: Outage,
 }
 
 impl Kafka {
     pub fn new(config: Config) -> Result<Self, Error> {
         config.check()?;
         let servers = config.servers()?;
-        Ok(Self { config, servers })
+        Ok(Self { config, servers, outage: Outage::default() })
+    }
+
+    /// The context of a client that needs no other callbacks.
+    fn observer(&self) -> Observer {
+        Observer(self.outage.clone())
     }
 
     /// The settings that all clients share.
@@ -78,7 +88,6 @@ impl Kafka {
             .set("client.id", "agon")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
-            // Errors that matter are logged by us.
             .set("log_level", "3");
         for (key, value) in self.config.settings().unwrap_or_default() {
             client.set(key, value);

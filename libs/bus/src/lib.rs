@@ -7,7 +7,8 @@
 //! caller.
 //!
 //! An event that fails permanently becomes a dead letter. It blocks its key: later events of the key become dead
-//! letters too, until all of them are replayed in order.
+//! letters too, until all of them are replayed in order, or the failed one is discarded. A message that cannot be decoded
+//! is a dead letter that does not block its key.
 //!
 //! Invariants:
 //! - a topic has exactly one producing service;
@@ -15,7 +16,7 @@
 //!   advisory lock of the log from just before the commit to its end. (Without it a reader would skip ids whose
 //!   transactions commit later.)
 //! - an effect and its cursor commit in one transaction;
-//! - no event is applied after a failed event of the same key.
+//! - no event is applied after a failed event of the same key that could be decoded.
 //!
 //! Must not know the meaning of any event.
 
@@ -23,6 +24,7 @@ mod catalogue;
 mod consumer;
 mod cursor;
 mod dead_letters;
+mod envelope;
 mod error;
 mod event;
 mod handler;
@@ -158,10 +160,11 @@ impl Bus {
         db: Db,
         topics: &[&str],
         handler: H,
-    ) -> Result<Consumer<H>, Error> {
+    ) -> Result<Consumer, Error> {
         let sources = topics.iter().map(|topic| self.source(topic)).collect::<Result<_, _>>()?;
         let state = self.shared.consumers.add(name, db);
-        let application = Application { state, handler, retry: Retry::default() };
+        let application =
+            Application { state, handler: Box::new(handler), retry: Retry::default() };
         Ok(Consumer::new(application, sources))
     }
 

@@ -27,6 +27,8 @@ db::record! {
     pub(crate) struct TopicRow {
         pub lane: i64,
         pub topic: String,
+        /// The encoded envelope of a dead letter's copy.
+        pub envelope: Option<Vec<u8>>,
         ..pub row: Row,
     }
 }
@@ -58,6 +60,7 @@ impl Row {
             time: self.occurred_at,
             traceparent: self.traceparent,
             data: Bytes::from(self.data),
+            envelope: None,
         }
     }
 }

@@ -3,8 +3,10 @@
 
 use db::{AtCommit, Tx};
 use ids::Uuid;
+use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
+use crate::envelope::Envelope;
 use crate::log::Row;
 use crate::{Event, Received, Topic};
 
@@ -69,11 +71,23 @@ impl AtCommit for Pending {
     }
 }
 
-/// Publishes a copy of an event, which keeps its id, to another topic when `tx` commits.
-pub(crate) async fn copy(tx: &mut Tx, topic: &str, event: &Received) -> db::Result<()> {
+/// Publishes a copy of a dead letter, which keeps its id, to another topic when `tx` commits.
+pub(crate) async fn copy(
+    tx: &mut Tx,
+    topic: &str,
+    event: &Received,
+    envelope: &Envelope,
+) -> db::Result<()> {
     // The outbox holds an event once, even if it is a dead letter of two consumers.
-    let row = Row::from(event);
-    insert(tx, Table::OutboxOnce, [(topic, &row)].into_iter()).await?;
+    let insert = tx.query(
+        "INSERT INTO outbox (event_id, topic, type, aggregate_id, aggregate_version, occurred_at,
+                             traceparent, data, lane, envelope)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+    );
+    let insert = insert.bind_all((event.id, topic, event.type_name.as_str(), event.aggregate_id));
+    let insert = insert.bind_all((event.version, event.time, event.traceparent.clone()));
+    let lane = lane_of(topic, event.aggregate_id);
+    insert.bind_all((&event.data[..], lane, envelope.encode_to_vec())).execute().await?;
     let db = tx.db().clone();
     tx.after_commit(move || db.note_appended());
     Ok(())
@@ -83,8 +97,6 @@ pub(crate) async fn copy(tx: &mut Tx, topic: &str, event: &Received) -> db::Resu
 pub(crate) enum Table {
     EventLog,
     Outbox,
-    /// Skips events that the outbox holds already.
-    OutboxOnce,
 }
 
 /// Inserts rows with their topics. Their ids are in the order of `rows`; `log_id` is ignored.
@@ -100,7 +112,7 @@ pub(crate) async fn insert<'a>(
                 "INSERT INTO event_log (event_id, topic, type, aggregate_id, aggregate_version,
                                         occurred_at, traceparent, data) VALUES "
             }
-            Table::Outbox | Table::OutboxOnce => {
+            Table::Outbox => {
                 "INSERT INTO outbox (event_id, topic, type, aggregate_id, aggregate_version,
                                      occurred_at, traceparent, data, lane) VALUES "
             }
@@ -115,9 +127,6 @@ pub(crate) async fn insert<'a>(
                 insert = insert.push(", ").push_bind(lane_of(topic, row.aggregate_id));
             }
             insert = insert.push(")");
-        }
-        if table == Table::OutboxOnce {
-            insert = insert.push(" ON CONFLICT DO NOTHING");
         }
         insert.execute().await?;
     }

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::cursor::{self, Cursor};
 use crate::dead_letters::Scope;
-use crate::handler::{Application, Handler};
+use crate::handler::Application;
 use crate::kafka::{self, Partition};
 use crate::{Received, Stop, Topic, log};
 
@@ -24,9 +24,11 @@ use crate::{Received, Stop, Topic, log};
 const BATCH: i64 = 500;
 /// How often a stopped consumer checks whether the problem has been fixed.
 const STOPPED_RETRY: Duration = Duration::from_secs(2);
+/// The stored cursor follows after this number of skipped events.
+const MAX_SKIPPED: usize = 1000;
 
-pub(crate) struct Processor<'a, H> {
-    application: &'a Application<H>,
+pub(crate) struct Processor<'a> {
+    application: &'a Application,
     topic: &'a Topic,
     /// The topic's name, on Kafka followed by `/partition`: names the cursor, and labels metrics and health.
     name: String,
@@ -37,7 +39,17 @@ pub(crate) struct Processor<'a, H> {
     /// The cursor and the blocked keys as last read or written, if known. When another process changes them it also
     /// moves the cursor, so the next write here detects it.
     at: Option<Cursor>,
+    /// The events after `at` that have been skipped, because the handler does nothing for them.
+    skipped: Option<Skipped>,
     blocked: HashSet<Uuid>,
+    /// The number of dead letters, those that block no key included.
+    dead_letters: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Skipped {
+    to: Cursor,
+    count: usize,
 }
 
 pub(crate) enum Source<'a> {
@@ -55,9 +67,9 @@ enum Step {
     Stopped(String),
 }
 
-impl<'a, H: Handler> Processor<'a, H> {
+impl<'a> Processor<'a> {
     pub fn new(
-        application: &'a Application<H>,
+        application: &'a Application,
         topic: &'a Topic,
         source: Source<'a>,
         stop: Stop<'a>,
@@ -71,8 +83,20 @@ impl<'a, H: Handler> Processor<'a, H> {
             ),
         };
         let scope = Scope { consumer: application.state.name, topic: topic.name, from, end };
-        let (at, blocked) = (None, HashSet::new());
-        Self { application, topic, name, scope, source, stop, wake, at, blocked }
+        let (at, skipped, blocked, dead_letters) = (None, None, HashSet::new(), 0);
+        Self {
+            application,
+            topic,
+            name,
+            scope,
+            source,
+            stop,
+            wake,
+            at,
+            skipped,
+            blocked,
+            dead_letters,
+        }
     }
 
     pub async fn run(mut self) {
@@ -110,8 +134,8 @@ impl<'a, H: Handler> Processor<'a, H> {
         }
         // The next processor of this source reports its own health.
         self.application.state.clear_error(&self.name);
-        self.blocked.clear();
-        self.record_blocked_keys();
+        (self.blocked, self.dead_letters) = (HashSet::new(), 0);
+        self.record_dead_letters();
         self.record_lag(0, 0);
     }
 
@@ -160,7 +184,7 @@ impl<'a, H: Handler> Processor<'a, H> {
         }
         self.wake.borrow_and_update();
         let at = self.load_cursor().await?;
-        if !self.blocked.is_empty() {
+        if self.dead_letters > 0 {
             self.replay().await?;
         }
         let events = match self.read(at).await? {
@@ -172,8 +196,24 @@ impl<'a, H: Handler> Processor<'a, H> {
         if events.is_empty() {
             return Ok(Step::Idle);
         }
-        self.process(&events).await;
+        if !self.skip(&events) {
+            self.process(&events).await;
+        }
         Ok(Step::Processed)
+    }
+
+    /// Skips a batch of a log if the handler does nothing for any of its events.
+    fn skip(&mut self, events: &[Received]) -> bool {
+        let count = self.skipped.map_or(0, |skipped| skipped.count) + events.len();
+        let (Some(last), true) = (events.last(), count <= MAX_SKIPPED) else { return false };
+        let handler = &self.application.handler;
+        let handles = |event: &Received| event.type_name.is_empty() || handler.handles(event);
+        if self.is_partition() || self.dead_letters > 0 || events.iter().any(handles) {
+            return false;
+        }
+        self.skipped = Some(Skipped { to: Cursor::after(last), count });
+        self.count("applied", events.len());
+        true
     }
 
     /// The events after the cursor. The inner error is the reason why they cannot be read.
@@ -185,6 +225,7 @@ impl<'a, H: Handler> Processor<'a, H> {
             }
         };
         // Read the event at the cursor again, to check that the log still contains it.
+        let at = self.skipped.map_or(at, |skipped| skipped.to);
         let known = i64::from(at != cursor::START);
         let mut events = log::read(log, self.topic, at.log_id, BATCH + known).await?;
         if known == 1 {
@@ -200,15 +241,17 @@ impl<'a, H: Handler> Processor<'a, H> {
         if let Some(at) = self.at {
             return Ok(at);
         }
+        self.skipped = None;
         let at = cursor::load(self.db(), self.consumer(), &self.name).await?;
-        self.load_blocked_keys().await?;
+        self.load_dead_letters().await?;
         self.at = Some(at);
         Ok(at)
     }
 
-    async fn load_blocked_keys(&mut self) -> db::Result<()> {
+    async fn load_dead_letters(&mut self) -> db::Result<()> {
         self.blocked = self.scope.blocked_keys(self.db()).await?;
-        self.record_blocked_keys();
+        self.dead_letters = self.scope.count(self.db()).await?.unsigned_abs();
+        self.record_dead_letters();
         Ok(())
     }
 

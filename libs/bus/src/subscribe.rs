@@ -12,8 +12,9 @@ use access::Caller;
 use futures_util::Stream;
 use proto::event::event_service_server::{EventService, EventServiceServer};
 use proto::event::{
-    Event, ListDeadLettersRequest, ListDeadLettersResponse, ReplayDeadLettersRequest,
-    ReplayDeadLettersResponse, SubscribeRequest, SubscribeResponse,
+    DiscardDeadLetterRequest, DiscardDeadLetterResponse, Event, ListDeadLettersRequest,
+    ListDeadLettersResponse, ReplayDeadLettersRequest, ReplayDeadLettersResponse, SubscribeRequest,
+    SubscribeResponse,
 };
 use rpc::PageKey;
 use tonic::{Request, Response, Status};
@@ -75,6 +76,13 @@ impl EventService for Events {
         request: Request<ReplayDeadLettersRequest>,
     ) -> Result<Response<ReplayDeadLettersResponse>, Status> {
         dead_letters::replay(&self.bus, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn discard_dead_letter(
+        &self,
+        request: Request<DiscardDeadLetterRequest>,
+    ) -> Result<Response<DiscardDeadLetterResponse>, Status> {
+        dead_letters::discard(&self.bus, &request.into_inner()).await.map(Response::new)
     }
 }
 

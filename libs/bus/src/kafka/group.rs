@@ -7,11 +7,12 @@ use std::time::Duration;
 use futures_util::future::{BoxFuture, FutureExt as _, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use rdkafka::consumer::Consumer as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::member::{self, Assignment, Member, Rebalances, TopicPartition};
 use super::{Kafka, Partition};
-use crate::handler::{Application, Handler};
+use crate::handler::Application;
 use crate::processor::{Processor, Source};
 use crate::{Error, Stop, Topic, inbox};
 
@@ -22,8 +23,8 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
 const HEALTH_NAME: &str = "Kafka";
 
 /// Applies the events of the partitions assigned to this process, until `stop`.
-pub(crate) async fn run<H: Handler>(
-    application: &Application<H>,
+pub(crate) async fn run(
+    application: &Application,
     kafka: &Kafka,
     topics: &[&Topic],
     stop: Stop<'_>,
@@ -41,8 +42,8 @@ pub(crate) async fn run<H: Handler>(
 }
 
 /// One membership, from joining the group to leaving it.
-async fn session<H: Handler>(
-    application: &Application<H>,
+async fn session(
+    application: &Application,
     kafka: &Kafka,
     topics: &[&Topic],
     stop: Stop<'_>,
@@ -93,7 +94,9 @@ async fn session<H: Handler>(
                 if let Some((code, text)) = member.client().fatal_error() {
                     break Err(Error::Kafka(format!("{code}: {text}")));
                 }
-                if !failing {
+                if is_outage(&error) {
+                    kafka.outage.begin(&error.to_string());
+                } else if !failing {
                     tracing::warn!(consumer = state.name, %error, "kafka failing");
                 }
                 failing = true;
@@ -102,6 +105,7 @@ async fn session<H: Handler>(
             // The client does not report recovery.
             () = tokio::time::sleep(PROBE), if failing => if responds(&member).await {
                 failing = false;
+                kafka.outage.end();
                 state.clear_error(HEALTH_NAME);
             },
         }
@@ -113,6 +117,10 @@ async fn session<H: Handler>(
     // Leaving the group blocks.
     tokio::task::spawn_blocking(move || drop(member)).await.ok();
     result
+}
+
+fn is_outage(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown)
 }
 
 async fn responds(member: &Arc<Member>) -> bool {

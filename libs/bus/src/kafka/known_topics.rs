@@ -4,10 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rdkafka::producer::{FutureProducer, Producer as _};
 use rdkafka::types::RDKafkaRespErr;
 use tokio::time::Instant;
 
+use super::producer::Producer;
 use crate::Error;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,7 +47,7 @@ impl KnownTopics {
         &mut self,
         topic: &str,
         name: &str,
-        producer: &FutureProducer,
+        producer: &Producer,
     ) -> Result<bool, Error> {
         if self.existing.contains(topic) || self.missing.contains(topic) {
             return Ok(self.existing.contains(topic));

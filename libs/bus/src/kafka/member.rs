@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance, StreamConsumer};
 use tokio::sync::mpsc;
 
@@ -24,6 +25,11 @@ pub(super) type Member = StreamConsumer<Rebalances>;
 pub(super) struct Rebalances(pub mpsc::UnboundedSender<Assignment>);
 
 impl ClientContext for Rebalances {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, text: &str) {
+        tracing::debug!(facility, text, "kafka client message");
+    }
+
+    // Errors are received like messages too.
     fn error(&self, error: rdkafka::error::KafkaError, reason: &str) {
         tracing::debug!(%error, reason, "kafka client error");
     }

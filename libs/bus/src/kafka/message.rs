@@ -9,10 +9,11 @@ use rdkafka::message::{BorrowedMessage, Header, Headers as _, OwnedHeaders};
 use sha2::{Digest as _, Sha256};
 
 use super::position;
+use crate::envelope::Envelope;
 use crate::log::Row;
 use crate::{Received, Topic};
 
-pub(super) fn headers(row: &Row, key: &str, source: &str) -> OwnedHeaders {
+pub(crate) fn headers(row: &Row, key: &str, source: &str) -> OwnedHeaders {
     let mut id = Uuid::encode_buffer();
     let time = row.occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true);
     let sequence = format!("{:020}", row.aggregate_version);
@@ -63,7 +64,7 @@ pub(super) fn span(row: &Row, topic: &str) -> tracing::Span {
 }
 
 /// Converts a message. A message that is not a valid event becomes one without a type, with the message's bytes as
-/// `data` and ids derived from its key and position, so that it can be a dead letter.
+/// `data` and, where they are missing, ids derived from its key and position, so that it can be a dead letter.
 pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received {
     let position = position(message.partition(), message.offset());
     let [mut id, mut type_name, mut sequence, mut time, mut traceparent] = [None; 5];
@@ -90,20 +91,24 @@ pub(super) fn received(message: &BorrowedMessage<'_>, topic: &Topic) -> Received
             time: time?.parse().ok().filter(is_storable)?,
             traceparent: traceparent.map(str::to_owned),
             data: Bytes::copy_from_slice(message.payload()?),
+            envelope: None,
         })
     };
     event().unwrap_or_else(|| {
         let seed = format!("{}/{position}", topic.name);
+        let key = message.key().and_then(|key| std::str::from_utf8(key).ok()?.parse().ok());
         Received {
             log_id: position,
             id: derived_id(seed.as_bytes()),
             topic: topic.name,
             type_name: String::new(),
-            aggregate_id: derived_id(message.key().unwrap_or(seed.as_bytes())),
+            aggregate_id: key
+                .unwrap_or_else(|| derived_id(message.key().unwrap_or(seed.as_bytes()))),
             version: 0,
             time: time_of(message),
             traceparent: None,
             data: Bytes::copy_from_slice(message.payload().unwrap_or_default()),
+            envelope: Some(Envelope::of_message(message)),
         }
     })
 }

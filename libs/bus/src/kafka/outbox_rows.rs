@@ -33,7 +33,7 @@ pub(super) async fn read(
 ) -> Result<Vec<TopicRow>, Error> {
     let query = db.query(
         "SELECT lane, id AS log_id, event_id, type AS type_name, aggregate_id, aggregate_version,
-                occurred_at, traceparent, data, topic
+                occurred_at, traceparent, data, topic, envelope
          FROM outbox_next(",
     );
     let query = query.push_array(lanes.to_vec()).push(", ").push_bind(exclude.up_to).push(", ");

@@ -8,13 +8,14 @@ use futures_util::FutureExt as _;
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
+use super::outage::Observer;
 use super::{Kafka, message};
 use crate::{Error, Received, Topic};
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct Reader {
-    consumer: Arc<StreamConsumer>,
+    consumer: Arc<StreamConsumer<Observer>>,
     /// With their names on the broker.
     topics: Vec<(String, Topic)>,
     /// An event received while waiting.
@@ -32,12 +33,12 @@ impl Reader {
         offsets: &mut Offsets,
         from_start: bool,
     ) -> Result<Reader, Error> {
-        let consumer: StreamConsumer = kafka
+        let consumer: StreamConsumer<Observer> = kafka
             .reader_client("subscribe")
             .set("auto.offset.reset", "earliest")
             .set("queued.min.messages", "100")
             .set("queued.max.messages.kbytes", "1024")
-            .create()?;
+            .create_with_context(kafka.observer())?;
         let consumer = Arc::new(consumer);
         let topics: Vec<(String, Topic)> =
             topics.iter().map(|topic| (kafka.topic_name(topic.name), *topic)).collect();
@@ -84,7 +85,7 @@ impl Reader {
 
 /// The start of each partition, and the last offset before it. Blocks.
 fn resolve(
-    consumer: &StreamConsumer,
+    consumer: &StreamConsumer<Observer>,
     topics: &[(String, Topic)],
     offsets: &Offsets,
     from_start: bool,

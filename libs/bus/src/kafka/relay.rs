@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use db::{Announcements, Db};
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use ids::Uuid;
 use metrics::{counter, gauge};
-use rdkafka::producer::FutureProducer;
 use tokio::time::Instant;
 
 use super::Kafka;
@@ -23,6 +23,7 @@ use super::known_topics::KnownTopics;
 use super::lane_leases::LaneLeases;
 use super::lower_bound::LowerBound;
 use super::outbox_rows::{self, Exclude, Published};
+use super::producer::Producer;
 use crate::health::RelayHealth;
 use crate::log::TopicRow;
 use crate::{Error, Retry, Stop};
@@ -36,6 +37,8 @@ const POLL_LISTENING: Duration = Duration::from_secs(1);
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// The shortest time between two announcements.
 const COALESCE: Duration = Duration::from_millis(10);
+/// How often to probe during an outage; also the timeout of a probe.
+const PROBE: Duration = Duration::from_secs(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// The channel of the announcements.
 const CHANNEL: &str = "outbox";
@@ -59,9 +62,16 @@ impl Relay {
     }
 
     /// Publishes until `stop`.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) {
-        let stop: Stop<'_> = stop.boxed().shared();
-        let mut publisher = Publisher::new(&self, stop.clone());
+    pub fn run<'a>(self, stop: impl Future<Output = ()> + Send + 'a) -> BoxFuture<'a, ()> {
+        self.run_until(stop.boxed())
+    }
+
+    fn run_until(self, stop: BoxFuture<'_, ()>) -> BoxFuture<'_, ()> {
+        async move { self.publish(stop.shared()).await }.boxed()
+    }
+
+    async fn publish<'a>(&'a self, stop: Stop<'a>) {
+        let mut publisher = Publisher::new(self, stop.clone());
         let retry = Retry { max: MAX_RETRY_DELAY, ..Retry::default() };
         let service = self.db.service();
         let mut failures = 0;
@@ -102,7 +112,9 @@ struct Publisher<'a> {
     relay: &'a Relay,
     stop: Stop<'a>,
     leases: LaneLeases,
-    producer: Option<FutureProducer>,
+    producer: Option<Producer>,
+    /// When a probe whether an outage has ended was started last.
+    probed: Instant,
     in_flight: Option<Batch>,
     published: Published,
     announcements: Option<Announcements>,
@@ -125,6 +137,7 @@ impl<'a> Publisher<'a> {
             stop,
             leases: LaneLeases::new(&relay.db),
             producer: None,
+            probed: Instant::now(),
             in_flight: None,
             published: Published::default(),
             announcements: None,
@@ -147,6 +160,7 @@ impl<'a> Publisher<'a> {
             self.renew_leases().await?;
         }
         self.announce_appends().await?;
+        self.probe()?;
         let lanes = self.leases.held();
         if lanes.is_empty() {
             self.measure(&[]);
@@ -161,6 +175,21 @@ impl<'a> Publisher<'a> {
         // Start connecting while the rows are read.
         drop(self.producer()?);
         self.publish(lanes).await
+    }
+
+    /// Finds out in the background whether an outage has ended, because clients do not report it.
+    fn probe(&mut self) -> Result<(), Error> {
+        let outage = &self.relay.kafka.outage;
+        if outage.is_on() && self.probed.elapsed() >= PROBE {
+            self.probed = Instant::now();
+            let (producer, outage) = (self.producer()?, outage.clone());
+            tokio::task::spawn_blocking(move || {
+                if producer.client().fetch_metadata(None, PROBE).is_ok() {
+                    outage.end();
+                }
+            });
+        }
+        Ok(())
     }
 
     /// Reads the next rows while the broker receives the previous ones, and sends them afterwards.

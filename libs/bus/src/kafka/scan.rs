@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
+use super::outage::Observer;
 use super::{Kafka, message};
 use crate::{Error, Received, Topic};
 
@@ -20,7 +21,8 @@ impl Kafka {
         topic: &Topic,
         mut each: impl FnMut(Received) + Send,
     ) -> Result<(), Error> {
-        let consumer: StreamConsumer = self.reader_client("promotion").create()?;
+        let client = self.reader_client("promotion");
+        let consumer: StreamConsumer<Observer> = client.create_with_context(self.observer())?;
         let name = self.topic_name(topic.name);
         let lookup = tokio::task::spawn_blocking(move || {
             let offsets = offsets_with_retry(&consumer, &name);
@@ -57,7 +59,7 @@ impl Kafka {
 
 /// [`offsets`], retried: a topic that was just created may have no leaders yet. Blocks.
 fn offsets_with_retry(
-    consumer: &StreamConsumer,
+    consumer: &StreamConsumer<Observer>,
     name: &str,
 ) -> Result<HashMap<i32, (i64, i64)>, Error> {
     let deadline = Instant::now() + TIMEOUT;
@@ -70,7 +72,10 @@ fn offsets_with_retry(
 }
 
 /// The first offset of each partition, and the one after the last. Blocks.
-fn offsets(consumer: &StreamConsumer, name: &str) -> Result<HashMap<i32, (i64, i64)>, Error> {
+fn offsets(
+    consumer: &StreamConsumer<Observer>,
+    name: &str,
+) -> Result<HashMap<i32, (i64, i64)>, Error> {
     let metadata = consumer.fetch_metadata(Some(name), TIMEOUT)?;
     let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
     let mut offsets = HashMap::new();

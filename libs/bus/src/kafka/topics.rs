@@ -4,11 +4,13 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::{ClientContext, DefaultClientContext};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 
 use super::Kafka;
+use super::outage::Observer;
 use crate::Error;
 
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,6 +31,10 @@ pub struct Created {
 struct FirstError(OnceLock<String>);
 
 impl ClientContext for FirstError {
+    fn log(&self, _: RDKafkaLogLevel, facility: &str, text: &str) {
+        tracing::debug!(facility, text, "kafka client message");
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
         // Follows from the actual cause, which is reported separately.
         if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
@@ -53,7 +59,7 @@ impl Kafka {
         topics: &[&str],
         dead_letters: &[String],
     ) -> Result<Vec<Created>, Error> {
-        let admin: AdminClient<DefaultClientContext> = self.client().create()?;
+        let admin: AdminClient<Observer> = self.client().create_with_context(self.observer())?;
         let retention = match self.config.retention_hours {
             0 => "-1".to_owned(),
             hours => (u128::from(hours) * 3_600_000).to_string(),

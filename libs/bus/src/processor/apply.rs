@@ -10,7 +10,6 @@ use futures_util::FutureExt as _;
 use super::Processor;
 use crate::cursor::{self, Cursor};
 use crate::dead_letters::NewDeadLetter;
-use crate::handler::Handler;
 use crate::{Fault, Received, inbox};
 
 /// A transaction takes no further event after this time: on SQLite it locks out the service's own writes.
@@ -23,7 +22,7 @@ pub(super) enum Applied {
     CursorMoved,
 }
 
-impl<H: Handler> Processor<'_, H> {
+impl Processor<'_> {
     /// Updates the known cursor after a transaction. Returns the events that are still to be applied.
     pub(super) fn advance<'e>(
         &mut self,
@@ -32,7 +31,7 @@ impl<H: Handler> Processor<'_, H> {
     ) -> &'e [Received] {
         match applied {
             Applied::To(cursor) => {
-                self.at = Some(*cursor);
+                (self.at, self.skipped) = (Some(*cursor), None);
                 let done = events.partition_point(|event| event.log_id <= cursor.log_id);
                 &events[done..]
             }
@@ -44,7 +43,7 @@ impl<H: Handler> Processor<'_, H> {
     }
 
     /// Applies as many of `events` as fit in one transaction.
-    pub(super) async fn apply(&self, events: &[Received]) -> Result<Applied, Fault> {
+    pub(super) async fn apply(&mut self, events: &[Received]) -> Result<Applied, Fault> {
         let Some(at) = self.at else { return Ok(Applied::CursorMoved) };
         let mut tx = self.db().begin().await?;
         match self.apply_in(&mut tx, at, events).await {
@@ -53,6 +52,7 @@ impl<H: Handler> Processor<'_, H> {
                 let done = events.partition_point(|event| event.log_id <= to.log_id);
                 self.count("applied", done - held);
                 self.count("held", held);
+                self.dead_letters += held as u64;
                 Ok(Applied::To(to))
             }
             Ok(None) => {
@@ -98,7 +98,7 @@ impl<H: Handler> Processor<'_, H> {
         for event in events {
             if duplicates.contains(&event.log_id) {
                 self.count("duplicate", 1);
-            } else if blocked.contains(&event.aggregate_id) {
+            } else if blocked.contains(&event.aggregate_id) && !event.type_name.is_empty() {
                 self.hold(tx, event).await?;
                 held += 1;
             } else {
@@ -118,14 +118,15 @@ impl<H: Handler> Processor<'_, H> {
     async fn hold(&self, tx: &mut Tx, event: &Received) -> db::Result<()> {
         let reason = "held behind an earlier dead letter of its key";
         let time = tx.now();
-        let letter = NewDeadLetter { event, reason, attempts: 0, held: true, replay: false, time };
+        let (attempts, held, replay, blocks_key) = (0, true, false, true);
+        let letter = NewDeadLetter { event, reason, attempts, held, replay, blocks_key, time };
         letter.insert(tx, self.consumer()).await
     }
 
     /// Calls the handler in the trace of the event. A panic is a [`Fault::Retry`].
     pub(super) async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
         if event.type_name.is_empty() {
-            return Err(Fault::permanent(
+            return Err(Fault::undecodable(
                 "not an event: its key, its value or a ce_ header is missing or invalid",
             ));
         }

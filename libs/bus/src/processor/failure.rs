@@ -4,11 +4,11 @@ use super::Processor;
 use super::apply::Applied;
 use crate::cursor::{self, Cursor};
 use crate::dead_letters::NewDeadLetter;
-use crate::handler::Handler;
-use crate::kafka::Kafka;
+use crate::envelope::Envelope;
+use crate::kafka::{Kafka, offset_of, partition_of};
 use crate::{Fault, Received, inbox, outbox};
 
-impl<H: Handler> Processor<'_, H> {
+impl Processor<'_> {
     /// Retries an event until it is applied or a dead letter.
     pub(super) async fn retry(&mut self, event: &Received, first: Fault) {
         let (mut fault, mut failures, mut attempts) = (first, 0, 0);
@@ -16,8 +16,7 @@ impl<H: Handler> Processor<'_, H> {
             attempts += 1;
             failures += u32::from(!matches!(fault, Fault::Transient(_)));
             self.count("failed", 1);
-            let permanent =
-                matches!(fault, Fault::Permanent(_)) || failures >= self.application.retry.attempts;
+            let permanent = fault.is_permanent() || failures >= self.application.retry.attempts;
             if permanent && self.add_dead_letter(event, &fault, failures).await {
                 return;
             }
@@ -43,19 +42,27 @@ impl<H: Handler> Processor<'_, H> {
         }
     }
 
-    /// Stores an event as a dead letter, blocks its key and moves the cursor. Returns false if the database failed.
+    /// Stores an event as a dead letter, blocks its key unless it is undecodable, and moves the cursor. Returns false if
+    /// the database failed.
     async fn add_dead_letter(&mut self, event: &Received, fault: &Fault, attempts: u32) -> bool {
         let (consumer, topic, event_id) = (self.consumer(), self.topic.name, event.id);
         let Some(at) = self.at else { return true };
-        let reason = fault.to_string();
-        match self.write_dead_letter(event, at, &reason, attempts).await {
+        match self.write_dead_letter(event, at, fault, attempts).await {
             Ok(applied) => {
                 if matches!(applied, Applied::To(_)) {
-                    let key = event.aggregate_id;
-                    tracing::error!(consumer, topic, %event_id, %key, reason, "dead letter stored, key blocked");
-                    self.blocked.insert(key);
+                    let (key, reason) = (event.aggregate_id, fault.to_string());
+                    let (partition, offset) = (partition_of(event.log_id), offset_of(event.log_id));
+                    let blocks_key = fault.blocks_key();
+                    tracing::error!(
+                        consumer, topic, partition, offset, %event_id, %key, blocks_key, reason,
+                        "dead letter stored"
+                    );
+                    if blocks_key {
+                        self.blocked.insert(key);
+                    }
+                    self.dead_letters += 1;
                     self.count("dead_lettered", 1);
-                    self.record_blocked_keys();
+                    self.record_dead_letters();
                 }
                 self.advance(&applied, &[]);
                 true
@@ -71,25 +78,29 @@ impl<H: Handler> Processor<'_, H> {
         &self,
         event: &Received,
         at: Cursor,
-        reason: &str,
+        fault: &Fault,
         attempts: u32,
     ) -> db::Result<Applied> {
         let (consumer, name, topic) = (self.consumer(), self.name.as_str(), self.topic);
         let (partition, relayed) = (self.is_partition(), self.db().is_relayed());
         let to = Cursor::after(event);
+        let reason = &fault.to_string();
+        let blocks_key = fault.blocks_key();
         let write = self.db().transact(|mut tx| async move {
             if !cursor::advance(&mut tx, consumer, name, at, to).await? {
                 return Ok(Applied::CursorMoved);
             }
             let (attempts, time) = (i64::from(attempts), tx.now());
-            let letter =
-                NewDeadLetter { event, reason, attempts, held: false, replay: false, time };
+            let (held, replay) = (false, false);
+            let letter = NewDeadLetter { event, reason, attempts, held, replay, blocks_key, time };
             letter.insert(&mut tx, consumer).await?;
             if partition {
                 inbox::claim(&mut tx, consumer, std::slice::from_ref(event)).await?;
             }
             if partition && relayed {
-                outbox::copy(&mut tx, &Kafka::dead_letter_topic(topic, consumer), event).await?;
+                let copies = Kafka::dead_letter_topic(topic, consumer);
+                let envelope = Envelope::of_dead_letter(event, topic, consumer, reason);
+                outbox::copy(&mut tx, &copies, event, &envelope).await?;
             }
             Ok::<_, db::Error>(Applied::To(to))
         });

@@ -3,10 +3,9 @@
 use metrics::{counter, gauge};
 
 use super::{BATCH, Processor, Source};
-use crate::handler::Handler;
 use crate::{Received, log};
 
-impl<H: Handler> Processor<'_, H> {
+impl Processor<'_> {
     /// The span of an event's handling.
     pub(super) fn span(&self, event: &Received) -> tracing::Span {
         let partition = match &self.source {
@@ -54,12 +53,16 @@ impl<H: Handler> Processor<'_, H> {
             .set(millis as f64 / 1000.0);
     }
 
-    pub(super) fn record_blocked_keys(&self) {
+    pub(super) fn record_dead_letters(&self) {
         let (consumer, topic) = (self.consumer(), self.name.clone());
         self.application.state.set_blocked_keys(&topic, self.blocked.len());
-        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-        gauge!("agon_bus_parked_keys", "consumer" => consumer, "topic" => topic)
-            .set(self.blocked.len() as f64);
+        #[expect(clippy::cast_precision_loss, reason = "gauges")]
+        {
+            gauge!("agon_bus_blocked_keys", "consumer" => consumer, "topic" => topic.clone())
+                .set(self.blocked.len() as f64);
+            gauge!("agon_bus_dead_letters", "consumer" => consumer, "topic" => topic)
+                .set(self.dead_letters as f64);
+        }
     }
 
     pub(super) fn count(&self, outcome: &'static str, events: usize) {

@@ -3,29 +3,29 @@
 use super::Processor;
 use crate::cursor;
 use crate::dead_letters;
-use crate::handler::Handler;
 use crate::{Fault, Received};
 
-impl<H: Handler> Processor<'_, H> {
-    /// Replays marked keys one after the other, each in order until an event fails.
+impl Processor<'_> {
+    /// Replays marked keys one after the other, each in order until an event fails that could be decoded.
     pub(super) async fn replay(&mut self) -> db::Result<()> {
         let (db, consumer, scope) = (self.db(), self.consumer(), self.scope);
         for (key,) in scope.keys_to_replay(db).await? {
-            while let Some(event) = scope.first_of_key(db, key).await? {
+            while let Some(event) = scope.next_to_replay(db, key).await? {
                 match self.replay_event(&event).await {
                     Ok(true) => {}
                     Ok(false) => return Ok(()),
                     Err(fault) => {
                         let (topic, event_id) = (self.topic.name, event.id);
                         tracing::warn!(consumer, topic, %event_id, %fault, "replay failed");
-                        let reason = fault.to_string();
-                        dead_letters::replay_failed(db, consumer, &event, &reason).await?;
-                        break;
+                        dead_letters::replay_failed(db, consumer, &event, &fault).await?;
+                        if fault.blocks_key() {
+                            break;
+                        }
                     }
                 }
             }
         }
-        self.load_blocked_keys().await
+        self.load_dead_letters().await
     }
 
     /// Applies and deletes a dead letter. Returns false if another process moved the cursor or deleted it.

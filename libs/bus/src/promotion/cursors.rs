@@ -9,6 +9,7 @@ use ids::Uuid;
 use super::topic_index::{TopicIndex, each};
 use super::{OnProgress, Promotion};
 use crate::dead_letters::{self, DeadLetter, NewDeadLetter};
+use crate::envelope::Envelope;
 use crate::kafka::{Kafka, partition_of, partition_range};
 use crate::{Error, Received, Topic, inbox, outbox};
 
@@ -129,12 +130,15 @@ async fn insert_dead_letter(
         attempts: letter.attempt_count,
         held: letter.held,
         replay: letter.replay,
+        blocks_key: letter.blocks_key,
         time: letter.parked_at,
     };
     new.insert(tx, &letter.consumer).await?;
     // Held events have no copy in the dead-letter topic.
     if !letter.held {
-        outbox::copy(tx, &Kafka::dead_letter_topic(topic, &letter.consumer), &event).await?;
+        let DeadLetter { consumer, reason, .. } = letter;
+        let envelope = Envelope::of_dead_letter(&event, topic, consumer, reason);
+        outbox::copy(tx, &Kafka::dead_letter_topic(topic, consumer), &event, &envelope).await?;
     }
     Ok(())
 }

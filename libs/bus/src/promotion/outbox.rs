@@ -60,7 +60,7 @@ impl Service {
                 .source
                 .query(
                     "SELECT CAST(0 AS BIGINT) AS lane, id AS log_id, event_id, topic, type AS type_name, aggregate_id,
-                            aggregate_version, occurred_at, traceparent, data
+                            aggregate_version, occurred_at, traceparent, data, NULL AS envelope
                      FROM event_log WHERE id > $1 ORDER BY id LIMIT $2",
                 )
                 .bind_all((at.cursor, BATCH))

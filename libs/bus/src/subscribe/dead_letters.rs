@@ -1,16 +1,18 @@
-//! Lists and replays the dead letters of this process's consumers.
+//! Lists, replays and discards the dead letters of this process's consumers.
 
 use chrono::{DateTime, Utc};
 use ids::Uuid;
 use proto::event::{
-    DeadLetter, ListDeadLettersRequest, ListDeadLettersResponse, ReplayDeadLettersRequest,
-    ReplayDeadLettersResponse,
+    DeadLetter, DiscardDeadLetterRequest, DiscardDeadLetterResponse, ListDeadLettersRequest,
+    ListDeadLettersResponse, ReplayDeadLettersRequest, ReplayDeadLettersResponse,
 };
 use rpc::{PageKey, Violations, page, status};
 use serde::{Deserialize, Serialize};
 use tonic::Status;
 
 use super::{message, timestamp, unavailable};
+use crate::envelope::Envelope;
+use crate::kafka::{offset_of, partition_of};
 use crate::{Bus, dead_letters};
 
 /// The keyset cursor of a page: the last dead letter of the previous page.
@@ -65,8 +67,14 @@ fn page_start(after: &After, consumer: &str) -> Option<(DateTime<Utc>, Uuid)> {
 }
 
 fn to_proto(letter: dead_letters::DeadLetter) -> DeadLetter {
+    let (partition, offset) = (partition_of(letter.row.log_id), offset_of(letter.row.log_id));
     let mut event = message(&letter.row.received(""));
     event.topic = letter.topic;
+    let key = letter.envelope.as_deref().and_then(Envelope::parse).map(|envelope| envelope.key);
+    let message_key = match key {
+        Some(key) => String::from_utf8_lossy(&key.unwrap_or_default()).into_owned(),
+        None => event.key.clone(),
+    };
     DeadLetter {
         consumer: letter.consumer,
         event: Some(event),
@@ -74,6 +82,10 @@ fn to_proto(letter: dead_letters::DeadLetter) -> DeadLetter {
         attempt_count: i32::try_from(letter.attempt_count).unwrap_or(i32::MAX),
         create_time: Some(timestamp(letter.parked_at)),
         held: letter.held,
+        partition,
+        offset,
+        message_key,
+        blocks_key: letter.blocks_key,
     }
 }
 
@@ -99,10 +111,43 @@ pub(super) async fn replay(
         }
     }
     if count == 0 {
-        return Err(status::not_found(
-            "DEAD_LETTER_NOT_FOUND",
-            "this consumer has no dead letter with this key",
-        ));
+        return Err(not_found("this consumer has no dead letter with this key"));
     }
     Ok(ReplayDeadLettersResponse { event_count: i32::try_from(count).unwrap_or(i32::MAX) })
+}
+
+pub(super) async fn discard(
+    bus: &Bus,
+    request: &DiscardDeadLetterRequest,
+) -> Result<DiscardDeadLetterResponse, Status> {
+    let mut violations = Violations::default();
+    if request.consumer.is_empty() {
+        violations.add("consumer", "must be the consumer of the dead letter");
+    }
+    let id = ids::parse(&request.event_id);
+    if id.is_none() {
+        violations
+            .add("event_id", "must be the id of the dead letter's event, a UUID in lower case");
+    }
+    violations.into_result()?;
+    let mut marked = None;
+    for consumer in bus.shared.consumers.all() {
+        if let Some(id) = id.filter(|_| consumer.name == request.consumer) {
+            let discarded = dead_letters::discard(&consumer.db, consumer.name, id).await;
+            marked = discarded.map_err(|e| unavailable(&e.into()))?.or(marked);
+            consumer.wake.send_modify(|n| *n += 1);
+        }
+    }
+    let marked =
+        marked.ok_or_else(|| not_found("this consumer has no dead letter of this event"))?;
+    tracing::warn!(
+        consumer = request.consumer,
+        event_id = request.event_id,
+        "dead letter discarded"
+    );
+    Ok(DiscardDeadLetterResponse { event_count: i32::try_from(marked).unwrap_or(i32::MAX) })
+}
+
+fn not_found(text: &str) -> Status {
+    status::not_found("DEAD_LETTER_NOT_FOUND", text)
 }

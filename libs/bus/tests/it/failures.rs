@@ -34,6 +34,79 @@ async fn permanent_failure_blocks_only_its_key() {
     .await;
 }
 
+/// A row of the log whose bytes are damaged, keyed by a user with later events.
+#[tokio::test]
+async fn undecodable_event_does_not_block_its_key() {
+    World::on_each_database(async |world| {
+        let id = world.user().await;
+        world.update(id).await;
+        let poison = world.auth.clock().new_id();
+        world.append_undecodable(poison, id).await;
+        world.update(id).await;
+        let running = world.start();
+        world.all_applied(&[]).await;
+        world.has_dead_letters(1).await;
+        assert!(world.bus.health().is_ok(), "{:?}", world.bus.health());
+
+        // It is retried, fails again, and still blocks nothing.
+        assert_eq!(world.replay(CONSUMER, id).await.unwrap(), 1);
+        let attempts = "SELECT count(*) FROM dead_letters WHERE attempt_count = 2 AND NOT replay";
+        let attempted =
+            async || world.reader.query(attempts).fetch_scalar::<i64>().await.unwrap() == 1;
+        eventually("the replay has failed", attempted).await;
+        world.update(id).await;
+        world.all_applied(&[]).await;
+        assert_eq!(world.discard(CONSUMER, poison).await.unwrap(), 0);
+        world.has_dead_letters(0).await;
+        world.stop_and_check([running]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn replay_continues_after_an_undecodable_event() {
+    World::on_each_database(async |world| {
+        let id = world.user().await;
+        world.append_undecodable(world.auth.clock().new_id(), id).await;
+        world.update(id).await;
+        world.faults.inject(id, Inject::Permanent);
+        let running = world.start();
+        world.has_dead_letters(3).await;
+        world.faults.clear();
+        assert_eq!(world.replay(CONSUMER, id).await.unwrap(), 3);
+        world.all_applied(&[]).await;
+        world.has_dead_letters(1).await;
+        world.recovers().await;
+        running.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn discarded_dead_letter_releases_the_events_held_behind_it() {
+    World::on_each_database(async |world| {
+        let id = world.user().await;
+        world.faults.inject(id, Inject::Failures(16));
+        let running = world.start();
+        world.has_dead_letters(1).await;
+        world.update_times(id, 3).await;
+        world.has_dead_letters(4).await;
+        world.faults.clear();
+        let failed = "SELECT event_id FROM dead_letters WHERE NOT held";
+        let failed = world.reader.query(failed).fetch_scalar().await.unwrap();
+        assert_eq!(world.discard(CONSUMER, failed).await.unwrap(), 3);
+        world.has_dead_letters(0).await;
+        world.recovers().await;
+        world.update(id).await;
+        world.all_applied(&[]).await;
+        assert!(world.bus.health().is_ok());
+        let again = world.discard(CONSUMER, failed).await.unwrap_err();
+        assert_eq!(rpc::status::reason(&again).as_deref(), Some("DEAD_LETTER_NOT_FOUND"));
+        running.stop().await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn eighth_failure_makes_a_dead_letter() {
     World::on_each_database(async |world| {

@@ -9,11 +9,11 @@ use rdkafka::ClientConfig;
 use rdkafka::Message as _;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::consumer::{Consumer as _, StreamConsumer};
-use rdkafka::message::{Header, Headers as _, OwnedHeaders};
+use rdkafka::message::{Header, Headers as _, OwnedHeaders, OwnedMessage};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 
 use crate::concurrency::write;
-use crate::world::{CONSUMER, Inject, World, kafka_url};
+use crate::world::{CONSUMER, Inject, UNDECODABLE, World, kafka_url};
 
 const TOPIC: &str = "agon.user.v1";
 
@@ -194,51 +194,82 @@ async fn events_published_twice_are_applied_once() {
     world.stop_and_check([running, relay]).await;
 }
 
-/// Each becomes a dead letter under its key, with a copy for the dead-letter topic.
+/// Each becomes a dead letter that blocks nothing, with a copy in the dead-letter topic.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn messages_that_are_not_events_are_dead_letters() {
+async fn undecodable_messages_do_not_block_their_keys() {
     let Some(world) = World::on_kafka().await else { return };
     let producer: FutureProducer = client(&world).create().unwrap();
     let topic = name(&world, TOPIC);
-    let send = async |key: Option<&str>, value: Option<&[u8]>, headers: OwnedHeaders| {
-        let mut record = FutureRecord::to(&topic).headers(headers);
-        record.key = key;
-        record.payload = value;
-        producer.send(record, Duration::from_secs(10)).await.unwrap();
-    };
-    send(None, Some(b"\xff\xfe"), OwnedHeaders::new()).await;
-    send(Some("no id"), None, OwnedHeaders::new()).await;
-    let empty = Header { key: "ce_type", value: Some("") };
-    send(Some("no id"), Some(b"x"), OwnedHeaders::new().insert(empty)).await;
-    // Values that PostgreSQL cannot store.
-    for (time, parent) in [("-9999-01-01T00:00:00Z", "00"), ("2026-01-01T00:00:00Z", "\0")] {
-        let event_id = world.auth.clock().new_id().to_string();
-        let pairs = [
-            ("ce_id", event_id.as_str()),
-            ("ce_type", "agon.event.v1.UserUpdated\0"),
-            ("ce_sequence", "1"),
-            ("ce_time", time),
-            ("traceparent", parent),
-        ];
+    let send = async |key: Option<&str>, value: Option<&[u8]>, pairs: &[(&str, &str)]| {
         let headers = pairs.iter().fold(OwnedHeaders::new(), |headers, (key, value)| {
             headers.insert(Header { key, value: Some(*value) })
         });
-        send(Some(&event_id), Some(b"x"), headers).await;
-    }
+        let mut record = FutureRecord::to(&topic).headers(headers);
+        record.key = key;
+        record.payload = value;
+        producer.send(record, Duration::from_secs(10)).await.unwrap()
+    };
     let id = world.user().await;
-    let (relay, running) = (world.relay(), world.start());
-    world.all_applied(&[]).await;
-    world.has_dead_letters(5).await;
+    let relay = world.relay();
+    world.outbox_has(0).await;
+    let (live, event_id) = (id.to_string(), world.auth.clock().new_id().to_string());
+    let event = |name, time, parent| {
+        [
+            ("ce_id", event_id.as_str()),
+            ("ce_type", name),
+            ("ce_sequence", "2"),
+            ("ce_time", time),
+            ("traceparent", parent),
+        ]
+    };
+    let now = "2026-01-01T00:00:00Z";
+    send(None, Some(UNDECODABLE), &[]).await;
+    send(Some("no id"), None, &[]).await;
+    send(Some("no id"), Some(b"x"), &[("ce_type", "")]).await;
+    // Values that PostgreSQL cannot store.
+    send(
+        Some(&live),
+        Some(b"x"),
+        &event("agon.event.v1.UserUpdated", "-9999-01-01T00:00:00Z", "00"),
+    )
+    .await;
+    send(Some(&live), Some(b"x"), &event("agon.event.v1.UserUpdated\0", now, "\0")).await;
+    send(Some(&live), None, &[("from", "elsewhere")]).await;
+    let at =
+        send(Some(&live), Some(UNDECODABLE), &event("agon.event.v1.UserUpdated", now, "00")).await;
     world.update(id).await;
+    let running = world.start();
     world.all_applied(&[]).await;
-    assert!(world.bus.health().unwrap_err().contains("blocked"));
-    running.stop().await;
-    relay.stop().await;
-    // No relay publishes the outbox of the consumer's service here.
-    let copies: Vec<(String,)> =
-        world.reader.query("SELECT topic FROM outbox").fetch_all().await.unwrap();
-    assert!(!copies.is_empty());
-    assert!(copies.iter().all(|(topic,)| *topic == format!("{TOPIC}.dlq.{CONSUMER}")));
+    world.has_dead_letters(7).await;
+    world.recovers().await;
+
+    let letters = world.listed_dead_letters().await;
+    assert!(letters.iter().all(|letter| !letter.blocks_key && !letter.held), "{letters:?}");
+    assert_eq!(letters.iter().filter(|letter| letter.message_key == "no id").count(), 2);
+    let letter = letters.iter().find(|letter| letter.event.as_ref().unwrap().event_id == event_id);
+    let letter = letter.expect("the undecodable event");
+    assert_eq!((letter.partition, letter.offset), (at.partition, at.offset));
+    assert_eq!(letter.message_key, live);
+    assert!(letter.reason.contains("cannot decode"), "{}", letter.reason);
+    assert_eq!(world.replay(CONSUMER, id).await.unwrap(), 4);
+
+    // The copies keep keys and headers, and tell where the messages were.
+    let copies_relay = world.relay_of_dead_letters();
+    let copies = messages(&world, &format!("{TOPIC}.dlq.{CONSUMER}"), 7).await;
+    let header = |copy: &OwnedMessage, name: &str| {
+        let found = copy.headers()?.iter().find(|header| header.key == name)?;
+        Some(String::from_utf8(found.value?.to_vec()).unwrap())
+    };
+    assert_eq!(copies.iter().filter(|copy| copy.key().is_none()).count(), 1);
+    let foreign = copies.iter().find(|copy| header(copy, "from").is_some()).unwrap();
+    assert_eq!(foreign.key(), Some(live.as_bytes()));
+    assert_eq!(header(foreign, "dlq_topic").as_deref(), Some(TOPIC));
+    let offset = at.offset.to_string();
+    assert!(copies.iter().any(|copy| header(copy, "dlq_offset").as_ref() == Some(&offset)
+        && header(copy, "ce_id").as_ref() == Some(&event_id)));
+    for running in [copies_relay, running, relay] {
+        running.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

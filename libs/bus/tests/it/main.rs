@@ -8,5 +8,6 @@ mod promotion;
 mod relays;
 #[cfg(feature = "tls")]
 mod secured;
+mod skipped;
 mod subscribe;
 mod world;

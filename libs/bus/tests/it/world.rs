@@ -9,9 +9,16 @@ use db::testing::{self, Kind, TestDb, eventually};
 use db::{AtCommit, Db, Migration, Migrations, Tx};
 use futures_util::future::BoxFuture;
 use ids::Uuid;
-use proto::event::{UserRegistered, UserUpdated};
+use proto::event::event_service_client::EventServiceClient;
+use proto::event::event_service_server::{EventService, EventServiceServer};
+use proto::event::{
+    DeadLetter, DiscardDeadLetterRequest, ListDeadLettersRequest, ReplayDeadLettersRequest,
+    UserRegistered, UserUpdated,
+};
+use rpc::{PageKey, RootSecret};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tonic::Status;
 
 pub const USERS: Topic = Topic::new("agon.user.v1", "auth")
     .key("user_id")
@@ -36,6 +43,9 @@ const READER: Migrations =
     Migrations { service: "reader", files: &[Migration::new("0001_applied", APPLIED, APPLIED)] };
 
 pub const CONSUMER: &str = "reader";
+
+/// Bytes that no protobuf message has.
+pub const UNDECODABLE: &[u8] = b"\xff\xfe";
 
 const FAST: Retry =
     Retry { initial: Duration::from_millis(1), max: Duration::from_millis(5), attempts: 8 };
@@ -140,6 +150,43 @@ impl World {
         Running::new(|stop| around(Box::pin(relay.run(stop))))
     }
 
+    /// Runs a relay of the consumer's outbox, which has the copies of dead letters.
+    pub fn relay_of_dead_letters(&self) -> Running {
+        let relay = self.bus.relay(self.reader.db()).unwrap();
+        Running::new(|stop| relay.run(stop))
+    }
+
+    /// Appends an event to the log that is no valid message of its type.
+    pub async fn append_undecodable(&self, event_id: Uuid, key: Uuid) {
+        const INSERT: &str =
+            "INSERT INTO event_log (event_id, topic, type, aggregate_id, aggregate_version,
+                                    occurred_at, data)
+             VALUES ($1, $2, 'agon.event.v1.UserUpdated', $3, 0, $4, $5)";
+        let values = (event_id, USERS.name, key, self.auth.clock().now(), UNDECODABLE);
+        self.auth.execute(|tx| tx.query(INSERT).bind_all(values)).await.unwrap();
+    }
+
+    fn operator(&self) -> EventServiceClient<EventServiceServer<impl EventService>> {
+        let key = PageKey::new(&RootSecret::from_bytes([7; 32]));
+        EventServiceClient::new(bus::subscribe::server(self.bus.clone(), key))
+    }
+
+    pub async fn listed_dead_letters(&self) -> Vec<DeadLetter> {
+        let page = self.operator().list_dead_letters(ListDeadLettersRequest::default()).await;
+        page.unwrap().into_inner().dead_letters
+    }
+
+    pub async fn replay(&self, consumer: &str, key: Uuid) -> Result<i32, Status> {
+        let request = ReplayDeadLettersRequest { consumer: consumer.into(), key: key.to_string() };
+        Ok(self.operator().replay_dead_letters(request).await?.into_inner().event_count)
+    }
+
+    pub async fn discard(&self, consumer: &str, event_id: Uuid) -> Result<i32, Status> {
+        let (consumer, event_id) = (consumer.into(), event_id.to_string());
+        let request = DiscardDeadLetterRequest { consumer, event_id };
+        Ok(self.operator().discard_dead_letter(request).await?.into_inner().event_count)
+    }
+
     pub async fn user(&self) -> Uuid {
         let id = self.auth.clock().new_id();
         self.auth
@@ -230,7 +277,9 @@ impl World {
         };
         let committed = number(&self.auth, "SELECT CAST(sum(version) AS BIGINT) FROM users").await;
         if self.kafka.is_none() {
-            let logged = number(&self.auth, "SELECT count(*) FROM event_log").await;
+            let logged =
+                number(&self.auth, "SELECT count(*) FROM event_log WHERE aggregate_version > 0")
+                    .await;
             assert_eq!(logged, committed, "events of rolled back changes, or missing ones");
         }
         assert_eq!(number(&self.reader, "SELECT count(*) FROM applied").await, committed);
@@ -296,7 +345,7 @@ pub struct Running {
 }
 
 impl Running {
-    fn new<F>(run: impl FnOnce(BoxFuture<'static, ()>) -> F) -> Self
+    pub fn new<F>(run: impl FnOnce(BoxFuture<'static, ()>) -> F) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -362,6 +411,9 @@ impl Handler for Applier {
         .bind_all((id, event.version))
         .execute()
         .await?;
+        if event.is::<UserUpdated>() {
+            event.decode::<UserUpdated>()?;
+        }
         match self.0.next_call(id) {
             Some((Inject::Permanent, _)) => Err(Fault::permanent("injected")),
             Some((Inject::Panic, _)) => panic!("injected panic"),

@@ -24,9 +24,10 @@ pub enum Command {
     Login(Login),
     /// Submit a program for judging and wait for the verdict.
     ///
-    /// Exit code 0: accepted; 1: any other verdict; other codes: the program was not judged.
+    /// Exit code 0: accepted; 1: any other verdict. Other codes: the program was not judged; 65: the
+    /// server refused it, 2: wrong usage, 69: the server is unavailable, 77: not logged in.
     Submit(Submit),
-    /// Import and verify problem packages.
+    /// List, show, download and publish problems; import and verify packages.
     #[command(subcommand)]
     Problem(ProblemCommand),
     /// Test which sandbox features this machine supports.
@@ -36,7 +37,7 @@ pub enum Command {
     /// Show, apply or undo database migrations.
     #[command(subcommand)]
     Migrate(MigrateCommand),
-    /// Show events and topics; list and replay dead letters.
+    /// Show events and topics; list, replay and discard dead letters.
     #[command(subcommand)]
     Events(EventsCommand),
     /// Move an installation from its data directory to PostgreSQL, Kafka and S3.
@@ -143,7 +144,20 @@ pub struct Submit {
 #[derive(Debug, Subcommand)]
 pub enum ProblemCommand {
     /// Import an ICPC 2025-09 package and wait for its verification.
+    ///
+    /// Ctrl-C stops the verification. Exit code 0: verified; 130: canceled with Ctrl-C; other codes:
+    /// it was not imported, or not verified.
     Import(Import),
+    /// Stop the verification of an import.
+    Cancel(CancelImport),
+    /// List the problems that you can see.
+    List(ListProblems),
+    /// Show a problem with its statement, and to those who may edit it, its versions.
+    Show(ShowProblem),
+    /// Publish a verified version: contestants get it from now on.
+    Publish(PublishProblem),
+    /// Write the statements, samples and attachments of a problem to a new directory.
+    Download(DownloadProblem),
     /// Check an ICPC 2025-09 package without a server; programs are not run.
     ///
     /// Exit code 0: it can be imported; 1: it has errors.
@@ -151,6 +165,57 @@ pub enum ProblemCommand {
         /// A directory, .zip, .tar, .tar.gz or .tgz
         path: PathBuf,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct ListProblems {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Only problems with this tag; repeatable
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Only problems with this text in their title or slug
+    #[arg(long, default_value = "", hide_default_value = true, value_name = "TEXT")]
+    pub query: String,
+    /// Maximum number of problems
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub limit: usize,
+}
+
+#[derive(Debug, Args)]
+pub struct ShowProblem {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Slug or id of the problem
+    pub problem: String,
+    /// Language of the statement, such as en [default: the problem's first]
+    #[arg(long, short, default_value = "", hide_default_value = true)]
+    pub language: String,
+}
+
+#[derive(Debug, Args)]
+pub struct PublishProblem {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Slug or id of the problem
+    pub problem: String,
+    /// Number of the version [default: the newest verified one]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_name = "N")]
+    pub version: i64,
+    /// Also make the problem public
+    #[arg(long)]
+    pub public: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DownloadProblem {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Slug or id of the problem
+    pub problem: String,
+    /// Directory to create [default: the problem's slug]
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -165,6 +230,14 @@ pub struct Import {
     /// Publish the version after verification
     #[arg(long)]
     pub publish: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct CancelImport {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Id of the import, which `agon problem import` prints
+    pub import: String,
 }
 
 #[derive(Debug, Args)]
@@ -217,7 +290,7 @@ pub enum EventsCommand {
     Tail(EventsTail),
     /// Print the topics; with --apply, create missing topics on Kafka.
     Topics(EventsTopics),
-    /// List or replay dead letters: events that a consumer failed to apply.
+    /// List, replay or discard dead letters: events that a consumer failed to apply.
     #[command(subcommand)]
     Dlq(DlqCommand),
 }
@@ -254,6 +327,8 @@ pub enum DlqCommand {
     List(DlqList),
     /// Redeliver the dead letters of one key to a consumer, in order.
     Replay(DlqReplay),
+    /// Delete a dead letter, and redeliver the later events of its key that were held behind it.
+    Discard(DlqDiscard),
 }
 
 #[derive(Debug, Args)]
@@ -275,6 +350,18 @@ pub struct DlqReplay {
     pub consumer: String,
     /// Key of the events
     pub key: String,
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+#[derive(Debug, Args)]
+pub struct DlqDiscard {
+    #[command(flatten)]
+    pub remote: Remote,
+    /// Name of the consumer
+    pub consumer: String,
+    /// `eventId` of the dead letter
+    pub event_id: String,
     #[command(flatten)]
     pub settings: Settings,
 }

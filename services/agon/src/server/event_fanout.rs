@@ -8,8 +8,9 @@ use futures_util::{Stream, StreamExt as _};
 use proto::event::event_service_client::EventServiceClient;
 use proto::event::event_service_server::EventService;
 use proto::event::{
-    ListDeadLettersRequest, ListDeadLettersResponse, ReplayDeadLettersRequest,
-    ReplayDeadLettersResponse, SubscribeRequest, SubscribeResponse,
+    DiscardDeadLetterRequest, DiscardDeadLetterResponse, ListDeadLettersRequest,
+    ListDeadLettersResponse, ReplayDeadLettersRequest, ReplayDeadLettersResponse, SubscribeRequest,
+    SubscribeResponse,
 };
 use rpc::{Channel, metadata, status};
 use tonic::{Code, Request, Response, Status, async_trait};
@@ -80,18 +81,26 @@ impl EventService for EventFanout {
         &self,
         request: Request<ReplayDeadLettersRequest>,
     ) -> Result<Response<ReplayDeadLettersResponse>, Status> {
-        let (mut event_count, mut missing) = (0, None);
+        let mut answers = Vec::new();
         for (_, client) in &self.0 {
-            match client.clone().replay_dead_letters(with_caller(&request)).await {
-                Ok(answer) => event_count += answer.into_inner().event_count,
-                Err(status) if status.code() == Code::NotFound => missing = Some(status),
-                Err(status) => return Err(status),
-            }
+            let answer = client.clone().replay_dead_letters(with_caller(&request)).await;
+            answers.push(answer.map(|answer| answer.into_inner().event_count));
         }
-        match missing.filter(|_| event_count == 0) {
-            Some(status) => Err(status),
-            None => Ok(Response::new(ReplayDeadLettersResponse { event_count })),
+        let event_count = sum(answers)?;
+        Ok(Response::new(ReplayDeadLettersResponse { event_count }))
+    }
+
+    async fn discard_dead_letter(
+        &self,
+        request: Request<DiscardDeadLetterRequest>,
+    ) -> Result<Response<DiscardDeadLetterResponse>, Status> {
+        let mut answers = Vec::new();
+        for (_, client) in &self.0 {
+            let answer = client.clone().discard_dead_letter(with_caller(&request)).await;
+            answers.push(answer.map(|answer| answer.into_inner().event_count));
         }
+        let event_count = sum(answers)?;
+        Ok(Response::new(DiscardDeadLetterResponse { event_count }))
     }
 }
 
@@ -109,6 +118,19 @@ impl EventFanout {
             status::invalid_argument("page_token", what)
         })
     }
+}
+
+/// The sum of the consumers' answers. Only the consumers that have the dead letter must answer.
+fn sum(answers: Vec<Result<i32, Status>>) -> Result<i32, Status> {
+    let (found, mut failed): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+    if found.is_empty() {
+        // A consumer that did not answer may have it.
+        let unknown = failed.iter().position(|answer| {
+            answer.as_ref().is_err_and(|status| status.code() != Code::NotFound)
+        });
+        return failed.swap_remove(unknown.unwrap_or(0));
+    }
+    found.into_iter().sum()
 }
 
 /// A copy of the request with the caller's credential and address.

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use ids::Uuid;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::future_producer::{DeliveryFuture, FutureRecord};
-use rdkafka::producer::{FutureProducer, Producer as _, PurgeConfig};
 use tokio::time::Instant;
 
 use super::{COALESCE, Publisher};
 use crate::Error;
+use crate::envelope::Envelope;
 use crate::kafka::message;
 use crate::kafka::outbox_rows;
+use crate::kafka::producer::{Delivery, Message, Producer};
 use crate::log::TopicRow;
 
 /// After this time without a delivery report, the broker is reported as unresponsive.
@@ -24,7 +24,7 @@ const SLOW: Duration = Duration::from_secs(3);
 pub(super) struct Batch {
     lanes: Vec<i64>,
     rows: Vec<TopicRow>,
-    deliveries: Vec<(i64, DeliveryFuture, tracing::Span)>,
+    deliveries: Vec<(i64, Delivery, tracing::Span)>,
     /// The scan that read these rows.
     scan: u64,
 }
@@ -56,7 +56,7 @@ impl Publisher<'_> {
         self.skip_missing_topics(&mut rows, &producer).await?;
         let source = format!("/agon/{}", self.db().service());
         let (mut refusals, mut names) = (Vec::new(), HashMap::new());
-        for TopicRow { row, topic, .. } in &rows {
+        for TopicRow { row, topic, envelope, .. } in &rows {
             if !self.refused.is_empty() && self.refused.contains(&(topic.clone(), row.aggregate_id))
             {
                 continue;
@@ -65,21 +65,22 @@ impl Publisher<'_> {
             let name = names.entry(topic.as_str()).or_insert_with(|| kafka.topic_name(topic));
             let mut key = Uuid::encode_buffer();
             let key = &*row.aggregate_id.hyphenated().encode_lower(&mut key);
-            let record = FutureRecord::to(name)
-                .key(key)
-                .payload(&row.data)
-                .headers(message::headers(row, key, &source));
-            match producer.send_result(record) {
+            let envelope = envelope.as_deref().and_then(Envelope::parse);
+            let (key, headers) = match &envelope {
+                None => (Some(key.as_bytes()), message::headers(row, key, &source)),
+                Some(envelope) => (envelope.key.as_deref(), envelope.kafka_headers()),
+            };
+            match producer.send(name, Message { key, payload: &row.data, headers }) {
                 Ok(delivery) => {
                     batch.deliveries.push((row.log_id, delivery, message::span(row, topic)));
                 }
                 // The rows in flight must be delivered first.
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => break,
-                Err((error, _)) if message::is_permanent(&error) => {
+                Err(KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull)) => break,
+                Err(error) if message::is_permanent(&error) => {
                     self.refused.insert((topic.clone(), row.aggregate_id));
                     refusals.push((row.log_id, error.to_string()));
                 }
-                Err((error, _)) => {
+                Err(error) => {
                     self.drop_producer();
                     return Err(Error::Kafka(error.to_string()));
                 }
@@ -98,7 +99,7 @@ impl Publisher<'_> {
     async fn skip_missing_topics(
         &mut self,
         rows: &mut Vec<TopicRow>,
-        producer: &FutureProducer,
+        producer: &Producer,
     ) -> Result<(), Error> {
         let topics: BTreeSet<&str> = rows.iter().map(|row| row.topic.as_str()).collect();
         let mut missing = false;
@@ -121,15 +122,15 @@ impl Publisher<'_> {
             let (mut published, mut refused, mut failed) = (Vec::new(), Vec::new(), None);
             for (id, delivery, span) in deliveries {
                 let why = match delivery.await {
-                    Ok(Ok(_)) => {
+                    Ok(Ok(())) => {
                         published.push(id);
                         continue;
                     }
-                    Ok(Err((error, _))) if message::is_permanent(&error) => {
+                    Ok(Err(error)) if message::is_permanent(&error) => {
                         refused.push((id, error.to_string()));
                         "the broker refused the event"
                     }
-                    Ok(Err((error, _))) => {
+                    Ok(Err(error)) => {
                         failed = Some(error.to_string());
                         "the delivery failed"
                     }
@@ -144,6 +145,9 @@ impl Publisher<'_> {
         };
         let delivered = self.while_leased(&lanes, deliveries).await?;
         let Some((published, refused, failed)) = delivered else { return Ok(false) };
+        if !published.is_empty() {
+            self.relay.kafka.outage.end();
+        }
         let complete = published.len() == rows.len();
         let last = rows.last().filter(|_| complete).map(|last| last.row.log_id);
         self.published.complete_to = last.map(|last| (last, scan));
@@ -202,17 +206,15 @@ impl Publisher<'_> {
     }
 
     /// The current producer; a new one at first and after a fatal error.
-    pub(super) fn producer(&mut self) -> Result<FutureProducer, Error> {
+    pub(super) fn producer(&mut self) -> Result<Producer, Error> {
         if let Some(producer) = &self.producer
             && producer.client().fatal_error().is_none()
         {
             return Ok(producer.clone());
         }
         self.drop_producer();
-        let producer: FutureProducer = self
-            .relay
-            .kafka
-            .client()
+        let mut config = self.relay.kafka.client();
+        config
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("partitioner", "murmur2_random")
@@ -223,8 +225,8 @@ impl Publisher<'_> {
             // the producer when it loses a lease.
             .set("message.timeout.ms", "0")
             .set("queue.buffering.max.messages", "10000")
-            .set("queue.buffering.max.kbytes", "65536")
-            .create()?;
+            .set("queue.buffering.max.kbytes", "65536");
+        let producer = Producer::new(&config, self.relay.kafka.outage.clone())?;
         self.producer = Some(producer.clone());
         Ok(producer)
     }
@@ -235,11 +237,7 @@ impl Publisher<'_> {
         self.bound.forget_sent();
         self.topics.clear();
         if let Some(producer) = self.producer.take() {
-            // Dropping blocks.
-            tokio::task::spawn_blocking(move || {
-                producer.purge(PurgeConfig::default().queue().inflight());
-                drop(producer);
-            });
+            tokio::task::spawn_blocking(move || producer.purge());
         }
     }
 

@@ -31,7 +31,7 @@ impl Handler for Users {
         }
         let user: UserRegistered = event.decode()?;
         let user_id =
-            ids::parse(&user.user_id).ok_or_else(|| Fault::permanent("user_id is not a UUID"))?;
+            ids::parse(&user.user_id).ok_or_else(|| Fault::undecodable("user_id is not a UUID"))?;
         Ok(self.0.greet(tx, user_id).await.map_err(service::Error::from)?)
     }
 }

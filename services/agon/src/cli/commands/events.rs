@@ -6,11 +6,14 @@ use access::Authorised;
 use bus::{Bus, Created};
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use proto::event::event_service_client::EventServiceClient;
-use proto::event::{Event, ListDeadLettersRequest, ReplayDeadLettersRequest, SubscribeRequest};
+use proto::event::{
+    DiscardDeadLetterRequest, Event, ListDeadLettersRequest, ReplayDeadLettersRequest,
+    SubscribeRequest,
+};
 use serde_json::{Value, json};
 
 use crate::cli::arguments::{
-    DlqCommand, DlqList, DlqReplay, EventsCommand, EventsTail, EventsTopics, Settings,
+    DlqCommand, DlqDiscard, DlqList, DlqReplay, EventsCommand, EventsTail, EventsTopics, Settings,
 };
 use crate::cli::client;
 use crate::cli::commands::token;
@@ -24,6 +27,7 @@ pub async fn run(command: EventsCommand) -> Result<ExitCode, Failure> {
         EventsCommand::Topics(arguments) => list_topics(&arguments).await,
         EventsCommand::Dlq(DlqCommand::List(arguments)) => list(arguments).await,
         EventsCommand::Dlq(DlqCommand::Replay(arguments)) => replay(arguments).await,
+        EventsCommand::Dlq(DlqCommand::Discard(arguments)) => discard(arguments).await,
     }
 }
 
@@ -80,7 +84,10 @@ async fn list(arguments: DlqList) -> Result<ExitCode, Failure> {
                 "{}",
                 json!({
                     "consumer": letter.consumer, "reason": letter.reason, "held": letter.held,
-                    "attemptCount": letter.attempt_count, "event": event,
+                    "blocksKey": letter.blocks_key, "attemptCount": letter.attempt_count,
+                    "createTime": letter.create_time.unwrap_or_default().to_string(),
+                    "partition": letter.partition, "offset": letter.offset,
+                    "messageKey": letter.message_key, "event": event,
                 })
             );
         }
@@ -100,6 +107,15 @@ async fn replay(arguments: DlqReplay) -> Result<ExitCode, Failure> {
         "{} events queued for redelivery; events that fail again stay in `agon events dlq list`",
         answer.event_count
     );
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn discard(arguments: DlqDiscard) -> Result<ExitCode, Failure> {
+    let DlqDiscard { remote, consumer, event_id, settings } = arguments;
+    let mut events = operator(&settings, &remote.server)?;
+    let request = DiscardDeadLetterRequest { consumer, event_id };
+    let answer = events.discard_dead_letter(request).await?.into_inner();
+    print_line!("discarded; {} held events of its key queued for redelivery", answer.event_count);
     Ok(ExitCode::SUCCESS)
 }
 
