@@ -22,16 +22,16 @@ pub(crate) struct Circuit {
     failures: u32,
     openings: u32,
     until: Option<Instant>,
+    /// The start of the last probe, or the failure that opened it.
+    tried: Option<Instant>,
 }
+
+/// The shortest time between two probes of a role that has no connection.
+pub(crate) const URGENT_PROBE_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Circuit {
     pub(crate) fn is_open(&self) -> bool {
         self.until.is_some()
-    }
-
-    /// When an open circuit may be probed.
-    pub(crate) fn until(&self) -> Option<Instant> {
-        self.until
     }
 
     /// Whether a connection may be opened now. An open circuit admits one at a time.
@@ -40,10 +40,24 @@ impl Circuit {
             None => true,
             Some(until) if now < until => false,
             Some(_) => {
-                self.until = Some(now + self.wait(rules));
+                self.probe(now, rules);
                 true
             }
         }
+    }
+
+    /// Whether an open circuit may be probed now although its time is not over, because the role has no other endpoint.
+    pub(crate) fn admit_urgent(&mut self, now: Instant, rules: &Rules) -> bool {
+        let due = self.tried.is_none_or(|at| now >= at + URGENT_PROBE_INTERVAL);
+        if due {
+            self.probe(now, rules);
+        }
+        due
+    }
+
+    fn probe(&mut self, now: Instant, rules: &Rules) {
+        self.until = Some(now + self.wait(rules));
+        self.tried = Some(now);
     }
 
     /// A connection was opened. The circuit is closed, but the next failure opens it again.
@@ -61,6 +75,7 @@ impl Circuit {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= rules.failures {
             self.until = Some(now + self.wait(rules).mul_f64(0.75 + random / 2.0));
+            self.tried = Some(now);
             self.openings = self.openings.saturating_add(1);
         }
     }
@@ -112,6 +127,20 @@ mod tests {
     }
 
     #[test]
+    fn urgent_probes_do_not_wait_for_the_end_of_the_open_time() {
+        let now = Instant::now();
+        let mut circuit = opened(now);
+        assert!(!circuit.admit_urgent(now, &RULES));
+        let mut later = now;
+        for _ in 0..20 {
+            later += URGENT_PROBE_INTERVAL;
+            assert!(circuit.admit_urgent(later, &RULES));
+            circuit.failed(later, &RULES, 0.5);
+            assert!(!circuit.admit_urgent(later, &RULES));
+        }
+    }
+
+    #[test]
     fn connection_without_an_answered_call_does_not_reset_failures() {
         let now = Instant::now();
         let mut circuit = opened(now);
@@ -130,12 +159,12 @@ mod tests {
         let mut circuit = opened(now);
         let mut waits = Vec::new();
         for _ in 0..4 {
-            let wait = circuit.until().unwrap() - now;
+            let wait = circuit.until.unwrap() - now;
             waits.push(wait.as_secs());
             circuit.failed(now, &RULES, 0.5);
         }
         assert_eq!(waits, [1, 2, 3, 3]);
         circuit.failed(now, &RULES, 0.0);
-        assert_eq!(circuit.until().unwrap() - now, RULES.longest.mul_f64(0.75));
+        assert_eq!(circuit.until.unwrap() - now, RULES.longest.mul_f64(0.75));
     }
 }

@@ -51,8 +51,8 @@ pub(crate) enum Availability {
     },
     /// Another call probes the open circuit.
     Probing,
-    /// Not connected; the circuit is open until the given time, if any.
-    Unavailable(Option<Instant>),
+    /// Not connected; the circuit is open, or another call opens no connection.
+    Unavailable,
 }
 
 impl Endpoint {
@@ -92,7 +92,19 @@ impl Endpoint {
             state.connecting = true;
             return Availability::Disconnected { probe: open };
         }
-        Availability::Unavailable(state.circuit.until())
+        Availability::Unavailable
+    }
+
+    /// Marks an endpoint with an open circuit as connecting if a probe is due for a role without other endpoints. The
+    /// caller must then report [`Endpoint::connected`] or [`Endpoint::failed`].
+    pub(crate) fn start_urgent_probe(&self, now: Instant, rules: &Rules) -> bool {
+        let mut state = self.state();
+        let due = state.connection.is_none()
+            && !state.connecting
+            && state.circuit.is_open()
+            && state.circuit.admit_urgent(now, rules);
+        state.connecting |= due;
+        due
     }
 
     pub(crate) fn connected(&self, sender: SendRequest<Body>) {

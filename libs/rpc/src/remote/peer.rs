@@ -33,7 +33,8 @@ pub struct Resilience {
     pub retry_min_per_second: u32,
     /// Consecutive failures that open the circuit of a process.
     pub circuit_failures: u32,
-    /// How long it is open at first, in milliseconds; doubles each time.
+    /// How long it is open at first, in milliseconds; doubles each time. While all processes of a role are unreachable,
+    /// they are probed every 100 ms instead.
     pub circuit_open_ms: u64,
     /// The maximum time that it is open, in milliseconds.
     pub circuit_open_max_ms: u64,

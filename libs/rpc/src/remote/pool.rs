@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use metrics::Gauge;
 use tokio::sync::Notify;
 
-use super::circuit::Rules;
+use super::circuit::{Rules, URGENT_PROBE_INTERVAL};
 use super::endpoint::{Availability, Endpoint, Lease};
 use super::peer::Resilience;
 use super::target::Target;
@@ -29,6 +29,8 @@ pub(crate) fn system_resolver() -> Lookup {
 
 /// After a failed lookup or connection, addresses may be stale and are resolved again after this time.
 const STALE_RESOLVE_INTERVAL: Duration = Duration::from_millis(500);
+/// The timeout of a probe: a process that starts must not wait for the end of an older attempt.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(crate) struct Pool {
     targets: Vec<Arc<Target>>,
@@ -57,7 +59,7 @@ struct Known {
 pub(crate) enum NoLease {
     /// No connection could be opened.
     Failed(Arc<str>),
-    /// All circuits are open, the first of them for this long.
+    /// All circuits are open; the next probe is due after this time.
     Open(Arc<str>, Duration),
 }
 
@@ -129,7 +131,7 @@ impl Pool {
             return if resolving { Choice::Wait } else { Choice::None(NoLease::Failed(why())) };
         }
         let connect = !std::mem::replace(&mut started.connecting, true);
-        let (mut ready, mut waiting, mut until) = (Vec::new(), false, None);
+        let (mut ready, mut waiting) = (Vec::new(), false);
         for endpoint in endpoints.iter() {
             match endpoint.availability(now, &self.rules, connect) {
                 Availability::Ready(lease) => ready.push(lease),
@@ -138,30 +140,41 @@ impl Pool {
                 Availability::Disconnected { probe } => {
                     started.probe |= probe;
                     waiting = true;
-                    background(self.clone().connect(endpoint.clone()));
+                    let timeout = if probe { PROBE_TIMEOUT } else { self.connect_timeout };
+                    background(self.clone().connect(endpoint.clone(), timeout));
                 }
-                Availability::Unavailable(at) => until = until.into_iter().chain(at).min(),
+                Availability::Unavailable => {}
             }
         }
         if let Some(lease) = least_loaded(ready, avoid) {
             return Choice::Lease(lease);
+        }
+        // All circuits are open: probe often, so that the role is used as soon as it is back.
+        if !waiting && connect {
+            for endpoint in endpoints.iter() {
+                if endpoint.start_urgent_probe(now, &self.rules) {
+                    started.probe = true;
+                    waiting = true;
+                    background(self.clone().connect(endpoint.clone(), PROBE_TIMEOUT));
+                }
+            }
         }
         if waiting {
             return Choice::Wait;
         }
         let why = endpoints.iter().find_map(|endpoint| endpoint.error());
         let why = why.unwrap_or_else(|| "there is no connection".into());
-        Choice::None(match until {
-            Some(at) if connect => NoLease::Open(why, at.saturating_duration_since(now)),
-            // Another call probes the circuits.
-            None if connect => NoLease::Open(why, self.rules.first),
-            _ => NoLease::Failed(why),
+        Choice::None(match connect {
+            // Calls probe the circuits.
+            true => NoLease::Open(why, URGENT_PROBE_INTERVAL),
+            false => NoLease::Failed(why),
         })
     }
 
-    async fn connect(self: Arc<Self>, endpoint: Arc<Endpoint>) {
+    async fn connect(self: Arc<Self>, endpoint: Arc<Endpoint>, timeout: Duration) {
         let (target, address) = (&endpoint.target, endpoint.address);
-        match connection::open(target, address, self.tls.as_ref(), self.connect_timeout).await {
+        let timeout = timeout.min(self.connect_timeout);
+        match connection::open(target, address, self.tls.as_ref(), timeout).await {
             Ok(sender) => {
                 tracing::debug!(peer = target.url(), %address, "connected");
                 endpoint.connected(sender);

@@ -160,8 +160,8 @@ async fn circuit_opens_and_closes() {
             assert_eq!(failed.message(), "the judge service cannot be reached");
             assert!(status::retry_after(&failed).is_some());
         }
-        // A slow machine may have probed the circuit.
-        let probes = start.elapsed().as_millis() as usize / 225;
+        // The only process of the role is probed every 100 ms.
+        let probes = start.elapsed().as_millis() as usize / 100;
         assert!(tried.load(Ordering::SeqCst) <= before + probes);
     };
     tokio::select! {
@@ -177,6 +177,29 @@ async fn circuit_opens_and_closes() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(metric(&metrics, "agon_rpc_client_circuit_open"), 0.0);
+}
+
+/// However long it was away, and however long its circuit would be open.
+#[tokio::test]
+async fn only_process_of_a_role_is_used_as_soon_as_it_is_back() {
+    let mut node = Node::start().await;
+    let hours = Resilience {
+        circuit_open_ms: 3_600_000,
+        circuit_open_max_ms: 3_600_000,
+        ..Resilience::default()
+    };
+    let mut client = client(vec![node.url()], hours);
+    client.list_invitations(list("")).await.unwrap();
+    node.kill().await;
+    for _ in 0..20 {
+        client.list_invitations(list("")).await.unwrap_err();
+    }
+    node.revive().await;
+    let back = Instant::now();
+    while client.list_invitations(list("")).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(back.elapsed() < Duration::from_secs(1), "{:?}", back.elapsed());
 }
 
 #[tokio::test]
