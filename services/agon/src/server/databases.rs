@@ -28,7 +28,9 @@ impl Databases {
             let mut options = Options::new(url, service).clock(clock.clone());
             options.relayed = config.events.is_kafka();
             options.schema = Some(format!("{}{service}", config.database.schema_prefix));
-            options.read_connections = config.database.read_connections;
+            if config.database.read_connections > 0 {
+                options.read_connections = config.database.read_connections;
+            }
             options.write_connections = config.database.write_connections;
             let db = Db::open(&options).await.map_err(|error| database_failure(service, &error))?;
             databases.push((db, migrations));

@@ -52,12 +52,8 @@ impl Cluster {
         let part = |shift: u32| (id >> shift) as u8 % 250 + 1;
         let address = format!("127.{}.{}.{}", part(0), part(8), part(16));
         let mut all = vec!["--database".to_owned(), url.clone()];
-        let settings = [
-            format!("database.schema_prefix={prefix}"),
-            "database.read_connections=2".into(),
-            "database.write_connections=3".into(),
-            format!("root_secret={}", secret()),
-        ];
+        let settings =
+            [format!("database.schema_prefix={prefix}"), format!("root_secret={}", secret())];
         all.extend(settings.into_iter().flat_map(|setting| ["--set".into(), setting]));
         all.extend(shared.iter().cloned());
         Self { address, dir: dir.into(), shared: all, extra: extra.into() }

@@ -207,6 +207,7 @@ async fn faults_lose_and_duplicate_no_submission() {
     let edges = edges.map(|member| member.server.rest.clone()).chain([world.server.rest.clone()]);
     let flow = Flow::start(edges.collect());
     flow.recovers(&world).await;
+    world.has_few_connections(&postgres.url()).await;
 
     for role in cluster::roles() {
         eprintln!("killing a process of {role}");
@@ -244,7 +245,7 @@ async fn faults_lose_and_duplicate_no_submission() {
         } else {
             postgres.stop();
         }
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        world.reports_database_outage().await;
         postgres.start();
         flow.recovers(&world).await;
     }
@@ -256,6 +257,9 @@ async fn faults_lose_and_duplicate_no_submission() {
     } else {
         eprintln!("skipped: a full disk, because this machine permits no mounts");
     }
+    eprintln!("killing auth");
+    world.reads_survive_an_outage_of_auth().await;
+    flow.recovers(&world).await;
     eprintln!("stopping Kafka");
     kafka.kill();
     tokio::time::sleep(KAFKA_OUTAGE).await;

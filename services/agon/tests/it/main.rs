@@ -1,5 +1,6 @@
 //! Tests of the whole program as a child process with its own data directory and ports.
 
+mod attacks;
 mod backup;
 mod cluster;
 #[path = "../../../../libs/runtime/tests/it/collector.rs"]
@@ -11,9 +12,11 @@ mod engines;
 mod faults;
 mod lifecycle;
 mod openmetrics;
+mod outages;
 mod players;
 mod promotion;
 mod responses;
+mod samples;
 mod server;
 mod traces;
 mod world;

@@ -352,6 +352,11 @@ impl World {
 
     /// Runs a command of the program against this world.
     pub fn agon(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// A command of the program against this world.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(AGON);
         command
             .args(arguments)
@@ -361,7 +366,8 @@ impl World {
         if self.setup.distributed {
             command.env("AGON_ROOT_SECRET", cluster::secret());
         }
-        command.stdin(Stdio::null()).output().unwrap()
+        command.stdin(Stdio::null());
+        command
     }
 
     /// Runs a command that needs no server. Returns its output.
@@ -408,8 +414,6 @@ fn flags(kind: &Kind, prefix: &str, dir: &Path, extra: &[String]) -> Vec<String>
     if let Kind::Postgres(url) = kind {
         flags.extend(["--database".into(), url.clone()]);
         flags.extend(["--set".into(), format!("database.schema_prefix={prefix}")]);
-        flags.extend(["--set".into(), "database.read_connections=2".into()]);
-        flags.extend(["--set".into(), "database.write_connections=3".into()]);
     }
     flags.extend(extra.iter().cloned());
     flags
