@@ -58,7 +58,7 @@ pub struct Data {
 }
 
 /// Extensions of the files of a test; longer ones before their suffixes.
-const EXTENSIONS: [&str; 16] = [
+const EXTENSIONS: [&str; 14] = [
     ".in.statement",
     ".ans.statement",
     ".in.download",
@@ -72,10 +72,11 @@ const EXTENSIONS: [&str; 16] = [
     ".jpg",
     ".jpeg",
     ".svg",
-    ".hint",
-    ".desc",
     ".files",
 ];
+
+/// Extensions of the legacy format with the keys that replace them.
+const LEGACY: [(&str, &str); 2] = [(".hint", "hint"), (".desc", "description")];
 
 /// The files of one test by extension.
 type Files = BTreeMap<&'static str, Blob>;
@@ -127,27 +128,29 @@ pub fn read(reader: &Reader<'_>) -> Data {
     data
 }
 
-/// Groups must be directly in `data/secret`, and only if no test is.
+/// A directory with a `test_group.yaml` is a group; other directories only sort tests. Groups must be directly in
+/// `data/secret`, and only if no test is.
 fn check_groups(reader: &Reader<'_>, directory: &str, sample: bool) {
     let children = reader.tree.children(directory);
-    let is_group = |name: &str| !name.ends_with(".files");
-    let groups: Vec<&str> =
-        children.iter().filter(|(name, d)| *d && is_group(name)).map(|(n, _)| n.as_str()).collect();
     let has_test = children.iter().any(|(name, d)| !d && name.ends_with(".in"));
-    for group in groups {
-        let path = format!("{directory}/{group}");
+    let own = format!("{directory}/test_group.yaml");
+    let settings = reader.tree.below(directory).map(|(file, _)| file);
+    for file in settings.filter(|file| file.ends_with("/test_group.yaml") && *file != own) {
+        let group = file.strip_suffix("/test_group.yaml").unwrap_or(file);
+        let parent = group.rsplit_once('/').map_or(directory, |(parent, _)| parent);
         if sample {
-            reader.report.error(&path, "samples cannot be in groups");
+            reader
+                .report
+                .error(file, "makes its directory a group, but samples cannot be in groups");
+        } else if parent != directory {
+            let message = "makes its directory a group, but groups must be directly in data/secret";
+            reader.report.error(file, message);
         } else if has_test {
-            reader.report.error(&path, "data/secret must hold either tests or groups, not both");
-        } else if !reader.tree.below(&path).any(|(file, _)| file.ends_with(".in")) {
-            reader.report.error(&path, "is a group without a test");
-        }
-        for (file, _) in reader.tree.below(&path) {
-            let inner = &file[path.len() + 1..];
-            if inner.contains('/') && inner.ends_with("/test_group.yaml") {
-                reader.report.error(file, "groups cannot contain groups");
-            }
+            let message = "data/secret must hold either tests or groups (directories with a \
+                           test_group.yaml), not both";
+            reader.report.error(group, message);
+        } else if !reader.tree.below(group).any(|(file, _)| file.ends_with(".in")) {
+            reader.report.error(group, "is a group without a test; each group needs at least one");
         }
     }
 }
@@ -177,7 +180,7 @@ fn test_cases(reader: &Reader<'_>, directory: &str) -> Vec<(String, Files)> {
                 let key = base["data/".len()..].split('/').collect();
                 cases.entry(key).or_default().insert(extension, blob.clone());
             }
-            None => reader.report.warn(path, "is not part of a test and is ignored"),
+            None => report_other_file(reader, path),
         }
     }
     let joined = cases.into_iter().map(|(parts, files)| (parts.join("/"), files));
@@ -186,6 +189,17 @@ fn test_cases(reader: &Reader<'_>, directory: &str) -> Vec<(String, Files)> {
         check_case(reader, name, files);
     }
     cases
+}
+
+fn report_other_file(reader: &Reader<'_>, path: &str) {
+    let legacy = LEGACY.iter().find_map(|(ext, key)| Some((path.strip_suffix(ext)?, key)));
+    let message = match legacy {
+        Some((base, key)) => format!(
+            "belongs to the legacy format and is ignored; use the key `{key}` in {base}.yaml"
+        ),
+        None => "is not part of a test and is ignored".to_owned(),
+    };
+    reader.report.warn(path, message);
 }
 
 /// Reports conflicts between a test and other files, and among the files of a test.
@@ -231,12 +245,27 @@ fn has_input(reader: &Reader<'_>, name: &str, files: &Files) -> bool {
     false
 }
 
+fn check_interaction(reader: &Reader<'_>, name: &str, files: &Files) {
+    let path = |extension: &str| format!("data/{name}{extension}");
+    if !files.contains_key(".interaction") {
+        return;
+    }
+    if !reader.may_be("interactive") && !reader.may_be("multi-pass") {
+        let message = "applies to interactive and multi-pass problems only";
+        reader.report.error(&path(".interaction"), message);
+        return;
+    }
+    let shown = [".in.statement", ".ans.statement", ".out", ".in.download", ".ans.download"];
+    for extension in shown.into_iter().filter(|extension| files.contains_key(extension)) {
+        let message = format!("cannot be combined with {}", path(".interaction"));
+        reader.report.error(&path(extension), message);
+    }
+}
+
 impl Data {
     fn add_test(&mut self, reader: &Reader<'_>, name: String, files: &Files, sample: bool) {
         let path = |extension: &str| format!("data/{name}{extension}");
-        if files.contains_key(".interaction") {
-            reader.report.error(&path(".interaction"), "applies to interactive problems only");
-        }
+        check_interaction(reader, &name, files);
         if files.contains_key(".out") && files.contains_key(".ans.statement") {
             reader.report.error(&path(".out"), "cannot be combined with .ans.statement");
         }
@@ -245,10 +274,7 @@ impl Data {
             reader.report.error(&path(".ans"), "is missing; every test has an answer");
             return;
         };
-        let Settings { checker, validator_arguments, mut description, .. } = settings;
-        if description.is_empty() && files.contains_key(".desc") {
-            description = reader.text(&path(".desc")).unwrap_or_default();
-        }
+        let Settings { checker, validator_arguments, description } = settings;
         if let Some(output) = files.get(".out") {
             self.outputs.push(Output {
                 name: format!("{name}.out"),
@@ -275,6 +301,10 @@ impl Data {
     }
 
     fn add_invalid_input(&mut self, reader: &Reader<'_>, name: String, files: &Files) {
+        for extension in [".ans", ".out"].into_iter().filter(|ext| files.contains_key(ext)) {
+            let path = format!("data/{name}{extension}");
+            reader.report.warn(&path, "is ignored: invalid inputs have no answer and no output");
+        }
         let settings = settings::of_test(reader, &name, files.contains_key(".yaml"));
         let validator_arguments = settings.validator_arguments;
         let input = files[".in"].clone();

@@ -5,7 +5,9 @@ use std::cell::RefCell;
 use serde::{Deserialize, Serialize};
 
 /// Findings that are kept; further ones are only counted.
-const MAX_FINDINGS: usize = 100;
+const MAX_FINDINGS: usize = 200;
+/// Characters of a message or file name that are kept.
+const MAX_TEXT: usize = 1000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -63,8 +65,12 @@ impl Report {
         let room = findings.len() < MAX_FINDINGS
             || (severity == Severity::Error && *self.errors.borrow() <= MAX_FINDINGS);
         if room {
-            let (file, key) = (file.to_owned(), key.to_owned());
-            findings.push(Finding { severity, file, key, message: message.into() });
+            let shorten = |text: String| match text.char_indices().nth(MAX_TEXT) {
+                Some((at, _)) => format!("{}…", &text[..at]),
+                None => text,
+            };
+            let (file, key) = (shorten(file.to_owned()), key.to_owned());
+            findings.push(Finding { severity, file, key, message: shorten(message.into()) });
         }
     }
 
@@ -84,10 +90,36 @@ impl Report {
         *self.errors.borrow() > 0
     }
 
-    /// All findings by falling severity, then in the order of reading.
+    /// All findings by falling severity, then in the order of reading. If there were too many errors, the last one
+    /// says how many are missing.
     pub fn into_findings(self) -> Vec<Finding> {
         let mut findings = self.findings.into_inner();
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        let listed = findings.iter().filter(|f| f.severity == Severity::Error).count();
+        let missing = *self.errors.borrow() - listed;
+        if missing > 0 {
+            let message = format!("has {missing} more errors than the {listed} listed ones");
+            findings.insert(listed, Finding::new(Severity::Error, "", message));
+        }
         findings
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_bounded_and_missing_errors_are_counted() {
+        let report = Report::default();
+        for i in 0..500 {
+            report.warn("w", "a warning");
+            report.error(&format!("data/{i}"), "x".repeat(5000));
+        }
+        let findings = report.into_findings();
+        assert!(findings.len() <= 401, "{}", findings.len());
+        assert_eq!(findings[199].file, "data/199");
+        assert_eq!(findings[200].text(), "has 300 more errors than the 200 listed ones");
+        assert!(findings.iter().all(|finding| finding.message.chars().count() <= 1001));
     }
 }

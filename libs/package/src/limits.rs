@@ -1,5 +1,7 @@
 //! `limits` in `problem.yaml`.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::expectation::Margins;
@@ -15,14 +17,19 @@ pub struct Limits {
     /// Output per test.
     pub output: i64,
     pub code: i64,
-    /// CPU time of the compiler.
-    pub compile_us: i64,
-    /// Memory of the compiler.
-    pub compile_memory: i64,
+    /// CPU time of the compiler; absent = the judge's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compile_us: Option<i64>,
+    /// Memory of the compiler; absent = the judge's default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compile_memory: Option<i64>,
+    /// Whether submissions may write files in their working directory.
+    #[serde(default)]
+    pub file_writing: bool,
     /// CPU time of a validator.
     pub validation_us: i64,
     pub validation_memory: i64,
-    /// Inferred time limits are multiples of this.
+    /// Time limits are multiples of this.
     pub resolution_us: i64,
     /// See [`Margins`].
     pub ac_to_time_limit: f64,
@@ -51,8 +58,9 @@ impl Default for Limits {
             memory: 2048 << 20,
             output: 8 << 20,
             code: 128 << 10,
-            compile_us: 60_000_000,
-            compile_memory: 2048 << 20,
+            compile_us: None,
+            compile_memory: None,
+            file_writing: false,
             validation_us: 60_000_000,
             validation_memory: 2048 << 20,
         }
@@ -86,7 +94,8 @@ impl Default for MaxLimits {
     }
 }
 
-pub fn read(value: Option<Value<'_>>, max_limits: &MaxLimits) -> Limits {
+/// Reads the map for a problem of these types.
+pub fn read(value: Option<Value<'_>>, max_limits: &MaxLimits, types: &BTreeSet<String>) -> Limits {
     let mut limits = Limits::default();
     let Some(mut fields) = value.and_then(Value::fields) else { return limits };
     if let Some(mut multipliers) = fields.take("time_multipliers").and_then(Value::fields) {
@@ -97,30 +106,64 @@ pub fn read(value: Option<Value<'_>>, max_limits: &MaxLimits) -> Limits {
         set("time_limit_to_tle", &mut limits.time_limit_to_tle);
         multipliers.finish();
     }
-    limits.time_us = fields.take("time_limit").and_then(|value| micros(&value, max_limits.time_us));
     let resolution = fields.take("time_resolution");
-    if let Some(resolution) = resolution.and_then(|value| micros(&value, max_limits.time_us)) {
+    let resolution = resolution.map(|value| micros(&value, max_limits.time_us));
+    if let Some(Some(resolution)) = resolution {
         limits.resolution_us = resolution;
     }
-    let mut set = |key, unit: i64, max: i64, limit: &mut i64| {
+    if let Some(value) = fields.take("time_limit") {
+        limits.time_us = micros(&value, max_limits.time_us);
+        // Not compared with a resolution that is invalid itself.
+        if let (Some(limit), None | Some(Some(_))) = (limits.time_us, resolution) {
+            check_multiple(&value, limit, limits.resolution_us);
+        }
+    }
+    let mut declared = |key, unit: i64, max: i64| {
         let value = fields.take(key).and_then(|value| value.int(1, max / unit));
-        *limit = value.map_or(*limit, |value| value * unit);
+        value.map(|value| value * unit)
+    };
+    limits.compile_us = declared("compilation_time", 1_000_000, max_limits.compile_us);
+    limits.compile_memory = declared("compilation_memory", 1 << 20, max_limits.memory);
+    let mut set = |key, unit, max, limit: &mut i64| {
+        *limit = declared(key, unit, max).unwrap_or(*limit);
     };
     set("memory", 1 << 20, max_limits.memory, &mut limits.memory);
     set("output", 1 << 20, max_limits.output, &mut limits.output);
     set("code", 1 << 10, max_limits.code, &mut limits.code);
-    set("compilation_time", 1_000_000, max_limits.compile_us, &mut limits.compile_us);
-    set("compilation_memory", 1 << 20, max_limits.memory, &mut limits.compile_memory);
     set("validation_time", 1_000_000, max_limits.compile_us, &mut limits.validation_us);
     set("validation_memory", 1 << 20, max_limits.memory, &mut limits.validation_memory);
     // Checked but unused: the output of validators is truncated far below this.
     let mut unused = 0;
     set("validation_output", 1 << 20, max_limits.output, &mut unused);
     if let Some(value) = fields.take("validation_passes") {
-        value.error("applies to multi-pass problems, which are not supported yet");
+        if types.contains("multi-pass") {
+            value.int(2, i64::MAX);
+        } else {
+            value.error("applies to multi-pass problems only; this problem is not multi-pass");
+        }
     }
     fields.finish();
     limits
+}
+
+/// Compares whole microseconds, as 0.3 is not a multiple of 0.1 in binary fractions.
+fn check_multiple(value: &Value<'_>, limit_us: i64, resolution_us: i64) {
+    if limit_us % resolution_us == 0 {
+        return;
+    }
+    let above = (limit_us / resolution_us + 1) * resolution_us;
+    let (limit, resolution) = (seconds(limit_us), seconds(resolution_us));
+    value.error(format!(
+        "{limit} is not a multiple of time_resolution ({resolution}); use a multiple such as {}, \
+         or set time_resolution",
+        seconds(above)
+    ));
+}
+
+/// Seconds without trailing zeros.
+fn seconds(us: i64) -> String {
+    let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn factor(value: &Value<'_>) -> Option<f64> {
@@ -145,6 +188,9 @@ fn micros(value: &Value<'_>, max: i64) -> Option<i64> {
     } else if micros < 1000.0 {
         value.error("must be at least 0.001 seconds");
     } else {
+        if (micros - micros.round()).abs() > 1e-3 {
+            value.warn("is rounded to microseconds");
+        }
         return Some(micros.round() as i64);
     }
     None

@@ -11,6 +11,8 @@ use crate::limits::{self, Limits};
 use crate::yaml::{self, Fields, Node, Value};
 
 pub const FILE: &str = "problem.yaml";
+/// Maximum length of a title, in code points.
+const MAX_TITLE: usize = 200;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metadata {
@@ -18,6 +20,8 @@ pub struct Metadata {
     pub names: BTreeMap<String, String>,
     /// Identifies the problem when it is renamed.
     pub uuid: String,
+    /// `type`, such as `pass-fail`.
+    pub types: BTreeSet<String>,
     pub authors: Vec<String>,
     pub keywords: Vec<String>,
     /// The problem must not be public before.
@@ -27,35 +31,43 @@ pub struct Metadata {
     pub constants: BTreeMap<String, String>,
 }
 
+/// The result of reading the file.
+#[derive(Debug)]
+pub enum Read {
+    Metadata(Box<Metadata>),
+    /// Not a map in YAML; reported.
+    Invalid,
+    /// Of another version of the format, of which the other rules would only add unrelated errors; reported.
+    OtherVersion,
+}
+
 /// Reads the file; mistakes and unsupported settings are reported.
-pub fn read(text: &str, max_limits: &limits::MaxLimits, report: &Report) -> Option<Metadata> {
-    let mut fields = yaml::read(FILE, text, report)?;
-    // The keys of other versions would only add unrelated errors.
+pub fn read(text: &str, max_limits: &limits::MaxLimits, report: &Report) -> Read {
+    let Some(mut fields) = yaml::read(FILE, text, report) else { return Read::Invalid };
     if !check_version(&mut fields) {
-        return None;
+        return Read::OtherVersion;
     }
-    check_type(&mut fields);
-    let metadata = Metadata {
+    let types = types(&mut fields);
+    let mut metadata = Metadata {
         names: names(&mut fields),
         uuid: uuid(&mut fields),
         keywords: fields.take("keywords").and_then(Value::texts).unwrap_or_default(),
         embargo_until: fields.take("embargo_until").and_then(|value| embargo(&value)),
-        limits: limits::read(fields.take("limits"), max_limits),
+        limits: limits::read(fields.take("limits"), max_limits, &types),
         constants: fields
             .take("constants")
             .map(|value| constants::read(value, text))
             .unwrap_or_default(),
         authors: rights(&mut fields),
+        types,
     };
     fields.take("version").and_then(|value| value.text());
     check_languages(fields.take("languages"));
-    if let Some(value) = fields.take("allow_file_writing")
-        && value.bool() == Some(true)
-    {
-        value.error("`true` is not supported yet: programs cannot write files");
+    if let Some(value) = fields.take("allow_file_writing") {
+        metadata.limits.file_writing = value.bool().unwrap_or(false);
     }
     fields.finish();
-    Some(metadata)
+    Read::Metadata(Box::new(metadata))
 }
 
 fn check_version(fields: &mut Fields<'_>) -> bool {
@@ -71,24 +83,35 @@ fn check_version(fields: &mut Fields<'_>) -> bool {
     version == "2025-09"
 }
 
-fn check_type(fields: &mut Fields<'_>) {
-    let Some(value) = fields.take("type") else { return };
-    let mut seen = BTreeSet::new();
-    for value in value.one_or_many() {
-        let kind = value.text();
-        if let Some(kind) = &kind
-            && !seen.insert(kind.clone())
-        {
-            value.error(format!("`{kind}` is listed twice"));
-        }
-        match kind.as_deref() {
-            None | Some("pass-fail") => {}
-            Some(kind @ ("scoring" | "multi-pass" | "interactive" | "submit-answer")) => {
+/// Types that exclude each other.
+const INCOMPATIBLE: [(&str, &str); 3] =
+    [("pass-fail", "scoring"), ("multi-pass", "submit-answer"), ("interactive", "submit-answer")];
+
+fn types(fields: &mut Fields<'_>) -> BTreeSet<String> {
+    let mut types = BTreeSet::new();
+    let Some(value) = fields.take("type") else { return ["pass-fail".to_owned()].into() };
+    for value in value.clone().one_or_many() {
+        let Some(kind) = value.text() else { continue };
+        match kind.as_str() {
+            "pass-fail" => {}
+            "scoring" | "multi-pass" | "interactive" | "submit-answer" => {
                 value.error(format!("`{kind}` is not supported yet; only `pass-fail` is"));
             }
-            Some(other) => value.error(format!("`{other}` is not a type of the format")),
+            _ => value.error(format!(
+                "`{kind}` is not a type of the format; expected one of pass-fail, scoring, \
+                 multi-pass, interactive, submit-answer"
+            )),
+        }
+        if !types.insert(kind.clone()) {
+            value.error(format!("`{kind}` is listed twice"));
         }
     }
+    for (one, other) in INCOMPATIBLE {
+        if types.contains(one) && types.contains(other) {
+            value.error(format!("`{one}` and `{other}` cannot be combined"));
+        }
+    }
+    types
 }
 
 fn names(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
@@ -114,11 +137,17 @@ fn names(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
 
 fn title(value: &Value<'_>) -> Option<String> {
     let title = value.text()?.trim().to_owned();
-    if title.is_empty() || title.chars().count() > 200 || title.chars().any(char::is_control) {
-        value.error("must have 1 to 200 characters and no control characters");
+    if title.is_empty() {
+        value.error("must have 1 to 200 characters");
         return None;
     }
-    Some(title)
+    match text::check_line(&title, MAX_TITLE) {
+        Ok(()) => Some(title),
+        Err(refusal) => {
+            value.error(refusal.to_string());
+            None
+        }
+    }
 }
 
 /// `xx` or `xxx`, optionally followed by `-XX`.
@@ -221,8 +250,10 @@ fn person(value: Value<'_>) -> Option<String> {
     let name = if let Node::Map(_) = value.node {
         let mut fields = value.fields()?;
         let name = fields.take("name").and_then(|value| value.text());
-        if name.is_none() {
-            fields.error("name", "is missing");
+        match name.as_deref().map(check_name) {
+            None => fields.error("name", "is missing"),
+            Some(Err(refusal)) => fields.error("name", refusal.to_string()),
+            Some(Ok(())) => {}
         }
         for key in ["email", "orcid", "kattis"] {
             fields.take(key).and_then(|value| value.text());
@@ -230,10 +261,19 @@ fn person(value: Value<'_>) -> Option<String> {
         fields.finish();
         name?
     } else {
-        value.text()?
+        let text = value.text()?;
+        if let Err(refusal) = check_name(&text) {
+            value.error(refusal.to_string());
+        }
+        text
     };
     let name = name.split('<').next().unwrap_or_default().trim();
     (!name.is_empty()).then(|| name.chars().take(200).collect())
+}
+
+/// Of any length: long names are shortened.
+fn check_name(name: &str) -> Result<(), text::Refusal> {
+    text::check_line(name.trim(), usize::MAX)
 }
 
 const EMBARGO: &str =
@@ -268,7 +308,10 @@ fn check_languages(value: Option<Value<'_>>) {
     let mut codes = BTreeSet::new();
     let all = value.node == Node::Text("all".to_owned());
     for value in value.clone().one_or_many() {
-        let Some(code) = value.text() else { return };
+        let Some(code) = value.text() else {
+            unknown = true;
+            continue;
+        };
         if !all && !language::is_known(&code) {
             value.error(format!("`{code}` is not a language code of the format"));
             unknown = true;

@@ -20,7 +20,7 @@ pub struct Program {
     pub file: String,
     /// Id of the language in the judge.
     pub language: &'static str,
-    /// Source file that is run; empty for languages that compile all files into one program.
+    /// Source file that is run; empty for the default of the judge.
     pub entry_point: String,
     /// Whether it is a single file, not a directory.
     pub is_file: bool,
@@ -64,8 +64,8 @@ pub fn is_python_cache(path: &str) -> bool {
 #[derive(Debug)]
 pub enum Found {
     Program(Program),
-    /// The judge does not support its language; the message names it.
-    Unsupported(String),
+    /// Its language is not offered or cannot be determined; the message says which.
+    Unsupported(String, Vec<Source>),
     /// Already reported.
     Invalid,
 }
@@ -76,15 +76,21 @@ pub fn find(reader: &Reader<'_>, file: &str, hints: Hints<'_>) -> Found {
     let Some(mut sources) = sources(reader, file) else { return Found::Invalid };
     let language = match hints.language {
         Some(code) => language::by_code(code).ok_or_else(|| {
-            report.error(file, format!("`{code}` is not a language code of the format"));
+            let message = format!("`{code}` is not a language code of the format, such as `cpp`");
+            report.error(file, message);
+            Found::Invalid
         }),
-        None => detect_language(file, &sources, report).ok_or(()),
+        None => detect_language(reader, file, &sources),
     };
-    let Ok(language) = language else { return Found::Invalid };
+    let language = match language {
+        Ok(language) => language,
+        Err(Found::Unsupported(message, _)) => return Found::Unsupported(message, sources),
+        Err(other) => return other,
+    };
     let code = language.code;
-    let Some(judge) = language.judge_id else {
-        return Found::Unsupported(format!("the language `{code}` is not supported yet"));
-    };
+    if !reader.languages.offers(language) {
+        return Found::Unsupported(format!("the language `{code}` is not offered"), sources);
+    }
     if hints.language.is_some() {
         fix_extensions(language, &mut sources);
     }
@@ -95,11 +101,11 @@ pub fn find(reader: &Reader<'_>, file: &str, hints: Hints<'_>) -> Found {
     }
     let entry_point = match hints.entry_point {
         Some(name) => entry_point_file(file, &mains, name, report),
-        None => Some(default_entry_point(judge, &mains)),
+        None => Some(default_entry_point(code, &mains)),
     };
     let Some(entry_point) = entry_point else { return Found::Invalid };
     let (file, is_file) = (file.to_owned(), reader.tree.file(file).is_some());
-    Found::Program(Program { file, language: judge, entry_point, is_file, sources })
+    Found::Program(Program { file, language: language.judge_id, entry_point, is_file, sources })
 }
 
 fn is_of(language: &Language, source: &Source) -> bool {
@@ -136,10 +142,6 @@ fn sources(reader: &Reader<'_>, file: &str) -> Option<Vec<Source>> {
         if is_python_cache(name) {
             continue;
         }
-        if matches!(name, "build" | "run") {
-            report.error(path, "programs with a `build` or `run` script are not supported yet");
-            return None;
-        }
         sources.push(Source { path: name.to_owned(), blob: reader.with_constants(path, blob)? });
     }
     if sources.is_empty() {
@@ -150,35 +152,46 @@ fn sources(reader: &Reader<'_>, file: &str) -> Option<Vec<Source>> {
 }
 
 /// Determines the language by the extensions of the files.
-fn detect_language(file: &str, sources: &[Source], report: &Report) -> Option<&'static Language> {
-    let mut codes: Vec<&str> = Vec::new();
-    for source in sources {
-        match language::by_extension(extension(&source.path)) {
-            Some(language) if !codes.contains(&language.code) => codes.push(language.code),
-            _ => {}
-        }
-    }
-    // Scripts and data files next to a program are most likely tools of its author.
-    let supported = |code: &&str| language::by_code(code).is_some_and(|l| l.judge_id.is_some());
-    if codes.iter().any(supported) {
-        codes.retain(supported);
-    }
+fn detect_language(
+    reader: &Reader<'_>,
+    file: &str,
+    sources: &[Source],
+) -> Result<&'static Language, Found> {
+    let found = sources.iter().filter_map(|s| language::by_extension(extension(&s.path)));
+    let mut codes: Vec<&str> = found.map(|language| language.code).collect();
     codes.sort_unstable();
+    codes.dedup();
+    // Shell scripts next to a program are most likely tools of its author.
+    if codes.len() > 1 {
+        codes.retain(|code| *code != "bash");
+    }
+    let by_code = |code| language::by_code(code).ok_or(Found::Invalid);
     match codes.as_slice() {
-        [code] => language::by_code(code),
+        [code] => by_code(code),
         // C and C++ sources form one C++ program.
-        ["c", "cpp"] => language::by_code("cpp"),
+        ["c", "cpp"] => by_code("cpp"),
         [] => {
-            let message = match sources {
-                [only] => format!("programs in `.{}` are not supported", extension(&only.path)),
-                _ => "has no file of a supported language".to_owned(),
+            let ending = match sources {
+                [only] if extension(&only.path).is_empty() => "its name is".to_owned(),
+                [only] => format!("its ending `.{}` is", extension(&only.path)),
+                _ => "the endings of its files are".to_owned(),
             };
-            report.error(file, message);
-            None
+            let message = format!("{ending} not of a language of the format");
+            Err(Found::Unsupported(message, Vec::new()))
         }
         many => {
-            report.error(file, format!("mixes languages ({}); use only one", many.join(", ")));
-            None
+            let message = format!(
+                "mixes languages ({}); use only one, or set `language` in submissions.yaml",
+                many.join(", ")
+            );
+            let offered = |code: &&str| {
+                language::by_code(code).is_some_and(|language| reader.languages.offers(language))
+            };
+            if !many.iter().all(offered) {
+                return Err(Found::Unsupported(format!("it {message}"), Vec::new()));
+            }
+            reader.report.error(file, message);
+            Err(Found::Invalid)
         }
     }
 }
@@ -193,27 +206,29 @@ fn entry_point_file(file: &str, mains: &[&Source], name: &str, report: &Report) 
     found.map(|source| source.path.clone())
 }
 
-/// The default entry point of the format; empty for languages that compile all files into one program.
-fn default_entry_point(language: &str, mains: &[&Source]) -> String {
-    if !matches!(language, "python3" | "java") {
-        return String::new();
-    }
-    let defaults: &[&str] =
-        if language == "java" { &["Main.java"] } else { &["__main__.py", "main.py", "main.py3"] };
+/// The default entry point of the format for a language code; empty for languages that compile all files into one
+/// program, and if the judge finds it (for Java among the compiled classes).
+fn default_entry_point(code: &str, mains: &[&Source]) -> String {
+    let defaults: &[&str] = match code {
+        "java" => &["Main.java"],
+        "javascript" => &["main.js"],
+        "python3" => &["__main__.py", "main.py", "main.py3"],
+        _ => return String::new(),
+    };
     let by_name = defaults.iter().find_map(|name| mains.iter().find(|s| s.path == *name));
     let chosen = match mains {
         [only] => Some(only),
-        _ => by_name.or_else(|| mains.iter().find(|source| has_main(source))),
+        _ => by_name.or_else(|| mains.iter().find(|source| code == "python3" && has_main(source))),
     };
     chosen.map(|source| source.path.clone()).unwrap_or_default()
 }
 
 fn has_main(source: &Source) -> bool {
     source.blob.size < 1 << 20
-        && source.blob.read().is_ok_and(|bytes| {
-            let text = String::from_utf8_lossy(&bytes);
-            text.contains("static void main") || text.contains("__main__")
-        })
+        && source
+            .blob
+            .read()
+            .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains("__main__"))
 }
 
 /// Reads the programs directly in a directory; side files are ignored.
@@ -229,16 +244,33 @@ pub fn read_all(reader: &Reader<'_>, directory: &str) -> Vec<Program> {
         } else if !is_directory && matches!(extension(&name), "ctd" | "viva") {
             let message = "Checktestdata and VIVA validators are not supported yet";
             reader.report.error(&file, message);
-        } else {
+        } else if !report_scripts(reader, &file) {
             match find(reader, &file, Hints::default()) {
                 Found::Program(program) => programs.push(program),
-                Found::Unsupported(message) => reader.report.error(&file, message),
+                Found::Unsupported(message, _) => {
+                    let codes = reader.languages.codes();
+                    let message = format!("cannot be run: {message}; use one of {codes}");
+                    reader.report.error(&file, message);
+                }
                 Found::Invalid => {}
             }
         }
     }
     report_same_names(reader, directory, &programs);
     programs
+}
+
+/// Reports `build` and `run` scripts of a program that is not a solution; false if there are none.
+fn report_scripts(reader: &Reader<'_>, directory: &str) -> bool {
+    let scripts = ["build", "run"].map(|name| format!("{directory}/{name}"));
+    let mut found = false;
+    for script in scripts.iter().filter(|script| reader.tree.file(script).is_some()) {
+        let message =
+            "`build` and `run` scripts are not supported yet; use a program in one language";
+        reader.report.error(script, message);
+        found = true;
+    }
+    found
 }
 
 /// Settings refer to programs by name, so names must be unique.

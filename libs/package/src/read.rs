@@ -10,14 +10,15 @@ use crate::attachments::{self, Attachment};
 use crate::data::{self, Data};
 use crate::error::Error;
 use crate::finding::{Finding, Report};
+use crate::language::Languages;
 use crate::limits::MaxLimits;
-use crate::metadata::{self, Metadata};
+use crate::metadata::{self, Metadata, Read};
 use crate::program::{self, Program};
 use crate::reader::Reader;
 use crate::render::Sample;
 use crate::size_limits::SizeLimits;
 use crate::statement::{self, Statement};
-use crate::submissions::{self, Solution};
+use crate::submissions::{self, Solution, Unverified};
 use crate::tree::Tree;
 
 #[derive(Debug)]
@@ -33,21 +34,26 @@ pub struct Package {
     pub data: Data,
     pub validators: Vec<Program>,
     pub solutions: Vec<Solution>,
+    /// Jury solutions in languages that are not offered: they are kept, but not run.
+    pub unverified: Vec<Unverified>,
     pub findings: Vec<Finding>,
+}
+
+/// What a server allows and offers.
+#[derive(Clone, Debug, Default)]
+pub struct Server {
+    pub size_limits: SizeLimits,
+    pub max_limits: MaxLimits,
+    pub languages: Languages,
 }
 
 /// Reads a zip, tar or tar.gz archive. All files of the package are in `scratch` afterwards, which must be an empty
 /// directory and outlive the package.
-pub fn read(
-    archive: File,
-    scratch: &Path,
-    size_limits: &SizeLimits,
-    max_limits: &MaxLimits,
-) -> Result<Package, Error> {
+pub fn read(archive: File, scratch: &Path, server: &Server) -> Result<Package, Error> {
     let report = Report::default();
-    let entries = archive::unpack(archive, scratch, size_limits)?;
-    let tree = Tree::build(entries, size_limits, &report)?;
-    let package = read_tree(&tree, scratch, size_limits, max_limits, &report);
+    let entries = archive::unpack(archive, scratch, &server.size_limits)?;
+    let tree = Tree::build(entries, &server.size_limits, &report)?;
+    let package = read_tree(&tree, scratch, server, &report);
     if report.has_errors() {
         return Err(Error::Invalid(report.into_findings()));
     }
@@ -56,23 +62,38 @@ pub fn read(
     Ok(package)
 }
 
-fn read_tree(
-    tree: &Tree,
-    scratch: &Path,
-    size_limits: &SizeLimits,
-    max_limits: &MaxLimits,
-    report: &Report,
-) -> Option<Package> {
-    let (constants, validators) = (&BTreeMap::new(), &BTreeSet::new());
+fn read_tree(tree: &Tree, scratch: &Path, server: &Server, report: &Report) -> Option<Package> {
+    let Server { size_limits, max_limits, languages } = server;
+    let (types, constants, validators) = (None, &BTreeMap::new(), &BTreeSet::new());
     let (changed, reported) = (Cell::new(0), RefCell::default());
-    let reader =
-        Reader { tree, report, size_limits, scratch, constants, validators, changed, reported };
+    let reader = Reader {
+        tree,
+        report,
+        size_limits,
+        languages,
+        scratch,
+        types,
+        constants,
+        validators,
+        changed,
+        reported,
+    };
     if tree.file(metadata::FILE).is_none() {
         report.error(metadata::FILE, "is missing; every package needs one in its top directory");
         return None;
     }
-    let metadata = metadata::read(&reader.text(metadata::FILE)?, max_limits, report)?;
-    let reader = Reader { constants: &metadata.constants, ..reader };
+    let text = reader.text(metadata::FILE);
+    let metadata = text.map_or(Read::Invalid, |text| metadata::read(&text, max_limits, report));
+    let metadata = match metadata {
+        Read::Metadata(metadata) => Some(*metadata),
+        // Other files are checked all the same, so that the author sees all mistakes at once.
+        Read::Invalid => None,
+        Read::OtherVersion => return None,
+    };
+    let reader = match &metadata {
+        Some(read) => Reader { types: Some(&read.types), constants: &read.constants, ..reader },
+        None => reader,
+    };
     check_layout(&reader);
     let validators = program::read_all(&reader, "input_validators");
     if validators.is_empty() {
@@ -82,22 +103,23 @@ fn read_tree(
     let names = validators.iter().map(|validator| validator.name().to_owned()).collect();
     let reader = Reader { validators: &names, ..reader };
     let data = data::read(&reader);
-    let samples = statement::samples(&reader, &data);
-    let statements = statement::read(&reader, &metadata, &samples);
+    let (solutions, unverified) = submissions::read(&reader, &data);
     let attachments = attachments::read(&reader);
+    let samples = statement::samples(&reader, &data);
+    // Without names and constants, statements cannot be checked.
+    let statements = statement::read(&reader, metadata.as_ref()?, &samples);
     attachments::check_names(&reader, &attachments, &statements);
-    let solutions = submissions::read(&reader, &data);
-    let name = tree.name.clone();
-    let findings = Vec::new();
+    let (name, findings) = (tree.name.clone(), Vec::new());
     Some(Package {
         name,
-        metadata,
+        metadata: metadata?,
         statements,
         samples,
         attachments,
         data,
         validators,
         solutions,
+        unverified,
         findings,
     })
 }

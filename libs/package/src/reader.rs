@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::constants;
 use crate::error::Error;
 use crate::finding::Report;
+use crate::language::Languages;
 use crate::size_limits::SizeLimits;
 use crate::spool::{Blob, Spool};
 use crate::tree::Tree;
@@ -15,8 +16,11 @@ pub struct Reader<'a> {
     pub tree: &'a Tree,
     pub report: &'a Report,
     pub size_limits: &'a SizeLimits,
+    pub languages: &'a Languages,
     /// Receives the files that constants change.
     pub scratch: &'a Path,
+    /// `type` of `problem.yaml`; absent if that could not be read.
+    pub types: Option<&'a BTreeSet<String>>,
     /// `constants` of `problem.yaml`: values by name.
     pub constants: &'a BTreeMap<String, String>,
     pub validators: &'a BTreeSet<String>,
@@ -32,6 +36,11 @@ impl Reader<'_> {
         self.text_for(path, self.report)
     }
 
+    /// Whether the problem is, or may be, of a type of the format.
+    pub fn may_be(&self, kind: &str) -> bool {
+        self.types.is_none_or(|types| types.contains(kind))
+    }
+
     /// Whether this is the first call for a file.
     pub fn is_first_report(&self, file: &str) -> bool {
         self.reported.borrow_mut().insert(file.to_owned())
@@ -44,13 +53,14 @@ impl Reader<'_> {
             return None;
         };
         if blob.size > self.size_limits.text {
-            report.error(path, format!("is larger than {} bytes", self.size_limits.text));
+            let max = self.size_limits.text;
+            report.error(path, format!("is larger than {max} bytes, the maximum of such a text"));
             return None;
         }
         let bytes = self.bytes(path, blob)?;
         let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'));
         let Some(mut text) = text else {
-            report.error(path, "is not UTF-8");
+            report.error(path, "is not UTF-8, or has NUL bytes; it must be a UTF-8 text");
             return None;
         };
         if text.starts_with('\u{feff}') {

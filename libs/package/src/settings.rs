@@ -97,7 +97,7 @@ fn read(reader: &Reader<'_>, file: &str, group: bool) -> Overrides {
     let Some(mut fields) = yaml::read(file, &text, report) else { return Overrides::default() };
     let overrides = read_keys(reader, &mut fields, group);
     if group {
-        refuse_scoring(&mut fields);
+        refuse_scoring(reader, &mut fields);
     }
     fields.finish();
     overrides
@@ -119,7 +119,10 @@ fn read_keys(reader: &Reader<'_>, fields: &mut Fields<'_>, group: bool) -> Overr
     for key in ["input_visualizer_args", "output_visualizer_args"] {
         fields.take(key).and_then(Value::texts);
     }
-    let checker = fields.take("output_validator_args").and_then(|value| {
+    // Custom output validators are refused as a whole; their arguments are their own.
+    let custom = crate::program::has_files(reader.tree, "output_validator");
+    let arguments = fields.take("output_validator_args").filter(|_| !custom);
+    let checker = arguments.and_then(|value| {
         let parsed = Checker::parse(&value.clone().texts()?);
         parsed.map_err(|message| value.error(message)).ok()
     });
@@ -138,9 +141,11 @@ fn read_keys(reader: &Reader<'_>, fields: &mut Fields<'_>, group: bool) -> Overr
     Overrides { checker, validator_arguments, description }
 }
 
-fn refuse_scoring(fields: &mut Fields<'_>) {
+fn refuse_scoring(reader: &Reader<'_>, fields: &mut Fields<'_>) {
     for key in ["max_score", "score_aggregation", "require_pass"] {
-        if let Some(value) = fields.take(key) {
+        let value = fields.take(key);
+        // Scoring problems are refused as a whole.
+        if let Some(value) = value.filter(|_| !reader.may_be("scoring")) {
             value.error("applies to scoring problems; this problem is pass-fail");
         }
     }
@@ -158,7 +163,7 @@ fn validator_arguments(value: Value<'_>, known: &BTreeSet<String>) -> Option<Val
             if !known.contains(&name) {
                 value.error(format!("names the input validator `{name}`, which does not exist"));
             }
-            map.insert(name, value.texts()?);
+            map.insert(name, value.texts().unwrap_or_default());
         }
         return Some(ValidatorArguments::Each(map));
     }

@@ -49,12 +49,15 @@ impl<'a> Spool<'a> {
     /// Counts an entry of any kind, and bounds the memory that names take.
     pub fn count_entry(&mut self, name: &[u8]) -> Result<(), Error> {
         if name.len() > MAX_NAME {
-            return Err(Error::invalid(&printable(name), "has a path that is too long"));
+            let message =
+                format!("has a path that is too long; at most {MAX_NAME} bytes are allowed");
+            return Err(Error::invalid(&printable(name), message));
         }
         self.entries += 1;
         if self.entries > self.size_limits.entries {
-            let max = self.size_limits.entries;
-            return Err(Error::TooLarge(format!("the package has more than {max} entries")));
+            let (name, max) = (printable(name), self.size_limits.entries);
+            let text = format!("{name}: the package has more than {max} entries");
+            return Err(Error::TooLarge(text));
         }
         Ok(())
     }

@@ -6,11 +6,13 @@ use crate::data::Data;
 use crate::expectation::{Class, Requirement, UseForTimeLimit};
 use crate::finding::Severity;
 use crate::glob;
-use crate::program::{self, Found, Hints, Program};
+use crate::program::{self, Found, Hints, Program, Source};
 use crate::reader::Reader;
 use crate::yaml::{self, Fields, Node, Value};
 
 const FILE: &str = "submissions/submissions.yaml";
+/// Patterns of solutions: each is compared with each of them.
+const MAX_PATTERNS: usize = 1000;
 
 /// A jury solution.
 #[derive(Clone, Debug)]
@@ -27,9 +29,48 @@ struct Rule {
     requirements: Vec<Requirement>,
 }
 
-pub fn read(reader: &Reader<'_>, data: &Data) -> Vec<Solution> {
+/// A jury solution that is kept with the package but not run: its language is not offered.
+#[derive(Clone, Debug)]
+pub struct Unverified {
+    /// Path in the package.
+    pub file: String,
+    pub sources: Vec<Source>,
+}
+
+/// The solutions that are run, and the others.
+pub fn read(reader: &Reader<'_>, data: &Data) -> (Vec<Solution>, Vec<Unverified>) {
     let rules = rules(reader, data);
-    let (mut solutions, mut unsupported) = (Vec::new(), Vec::new());
+    let (mut solutions, mut unverified, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
+    let mut programs = programs(reader, &rules);
+    let max = reader.size_limits.solutions;
+    if programs.len() > max {
+        let message = format!("has {} solutions; at most {max} are allowed", programs.len());
+        reader.report.error("submissions", message);
+        programs.truncate(max);
+    }
+    for path in programs {
+        let matching: Vec<&Rule> = matching(&rules, &path).collect();
+        let file = format!("submissions/{path}");
+        match program::find(reader, &file, hints(&matching)) {
+            Found::Program(program) => {
+                let requirements = matching.iter().flat_map(|rule| rule.requirements.clone());
+                solutions.push(Solution { program, requirements: requirements.collect() });
+            }
+            Found::Unsupported(reason, sources) => {
+                unverified.push(Unverified { file, sources });
+                reasons.push(reason);
+            }
+            Found::Invalid => {}
+        }
+    }
+    report_unverified(reader, &solutions, &unverified, &reasons);
+    check(reader, &rules, &solutions, &unverified);
+    (solutions, unverified)
+}
+
+/// The files and directories below `submissions/` that are solutions; others are reported.
+fn programs(reader: &Reader<'_>, rules: &BTreeMap<String, Rule>) -> Vec<String> {
+    let mut programs = Vec::new();
     for (directory, is_directory) in reader.tree.children("submissions") {
         if !is_directory {
             if directory != "submissions.yaml" && !program::is_side_file(&directory) {
@@ -43,78 +84,84 @@ pub fn read(reader: &Reader<'_>, data: &Data) -> Vec<Solution> {
         }
         for (name, is_directory) in reader.tree.children(&format!("submissions/{directory}")) {
             let path = format!("{directory}/{name}");
-            if program::is_python_cache(&name) || !is_directory && program::is_side_file(&name) {
+            if program::is_python_cache(&name) {
                 continue;
             }
-            match solution(reader, &rules, &path) {
-                Ok(solution) => solutions.extend(solution),
-                Err(message) => unsupported.push((format!("submissions/{path}"), message)),
+            let named = || matching(rules, &path).any(|rule| rule.language.is_some());
+            if is_directory || !program::is_side_file(&name) || named() {
+                programs.push(path);
+            } else {
+                let file = format!("submissions/{path}");
+                reader.report.info(&file, "is not a program and is ignored");
             }
         }
     }
-    report_unsupported(reader, &solutions, unsupported);
-    check(reader, &rules, &solutions);
-    solutions
+    programs
 }
 
-/// Solutions in unsupported languages are skipped, provided that an accepted solution remains.
-fn report_unsupported(
+fn matching<'r>(rules: &'r BTreeMap<String, Rule>, path: &str) -> impl Iterator<Item = &'r Rule> {
+    rules.iter().filter(move |(pattern, _)| glob::matches(pattern, path)).map(|(_, rule)| rule)
+}
+
+fn hints<'r>(matching: &[&'r Rule]) -> Hints<'r> {
+    Hints {
+        language: matching.iter().find_map(|rule| rule.language.as_deref()),
+        entry_point: matching.iter().find_map(|rule| rule.entry_point.as_deref()),
+    }
+}
+
+/// Solutions that cannot be run are only reported, provided that another accepted solution can.
+fn report_unverified(
     reader: &Reader<'_>,
     solutions: &[Solution],
-    unsupported: Vec<(String, String)>,
+    unverified: &[Unverified],
+    reasons: &[String],
 ) {
-    let accepted = |s: &Solution| s.program.file.starts_with("submissions/accepted/");
-    let has_accepted = solutions.iter().any(accepted);
-    for (file, message) in unsupported {
-        if has_accepted {
-            reader.report.warn(&file, format!("is skipped: {message}"));
+    let is_accepted = |file: &str| file.starts_with("submissions/accepted/");
+    let has_accepted = solutions.iter().any(|solution| is_accepted(&solution.program.file));
+    for (Unverified { file, .. }, reason) in unverified.iter().zip(reasons) {
+        if has_accepted || !is_accepted(file) {
+            reader.report.warn(file, format!("is kept, but not verified: {reason}"));
         } else {
-            reader.report.error(&file, message);
+            let codes = reader.languages.codes();
+            let message = format!(
+                "cannot be verified: {reason}; at least one accepted solution must be in one of {codes}"
+            );
+            reader.report.error(file, message);
         }
     }
 }
 
-/// Reads a solution; the error says that its language is not supported.
-fn solution(
+fn check(
     reader: &Reader<'_>,
     rules: &BTreeMap<String, Rule>,
-    path: &str,
-) -> Result<Option<Solution>, String> {
-    let matching: Vec<&Rule> =
-        rules.iter().filter(|(pattern, _)| glob::matches(pattern, path)).map(|(_, r)| r).collect();
-    let hints = Hints {
-        language: matching.iter().find_map(|rule| rule.language.as_deref()),
-        entry_point: matching.iter().find_map(|rule| rule.entry_point.as_deref()),
-    };
-    let program = match program::find(reader, &format!("submissions/{path}"), hints) {
-        Found::Program(program) => program,
-        Found::Unsupported(message) => return Err(message),
-        Found::Invalid => return Ok(None),
-    };
-    let requirements = matching.iter().flat_map(|rule| rule.requirements.clone()).collect();
-    Ok(Some(Solution { program, requirements }))
-}
-
-fn check(reader: &Reader<'_>, rules: &BTreeMap<String, Rule>, solutions: &[Solution]) {
-    let name = |s: &Solution| s.program.file["submissions/".len()..].to_owned();
+    solutions: &[Solution],
+    unverified: &[Unverified],
+) {
     if !reader.tree.children("submissions/accepted").iter().any(|(n, _)| !program::is_side_file(n))
     {
         let message = "is missing; at least one accepted solution is required";
         reader.report.error("submissions/accepted", message);
     }
-    if solutions.len() > reader.size_limits.solutions {
-        let max = reader.size_limits.solutions;
-        reader.report.error("submissions", format!("has more than {max} solutions"));
-    }
+    let files = solutions.iter().map(|solution| &solution.program.file);
+    let files: Vec<&String> = files.chain(unverified.iter().map(|one| &one.file)).collect();
     for pattern in rules.keys() {
         let known = DEFAULTS.iter().any(|(directory, ..)| directory == pattern);
-        if !known && !solutions.iter().any(|s| glob::matches(pattern, &name(s))) {
+        let matches = |file: &&String| glob::matches(pattern, &file["submissions/".len()..]);
+        if !known && !files.iter().any(matches) {
             reader.report.add(Severity::Warning, FILE, pattern, "matches no solution");
         }
     }
     for solution in solutions.iter().filter(|s| s.requirements.is_empty()) {
         let message = "has no expected verdict: the format does not define its directory";
         reader.report.warn(&solution.program.file, message);
+    }
+    let bounds =
+        |solution: &Solution| solution.requirements.iter().any(Requirement::is_lower_bound);
+    if !solutions.is_empty() && !solutions.iter().any(bounds) {
+        let message = "no solution must finish within the time limit; at least one is required, such \
+                       as an accepted one without `use_for_time_limit: false`";
+        reader.report.error("submissions", message);
     }
 }
 
@@ -151,26 +198,33 @@ fn rules(reader: &Reader<'_>, data: &Data) -> BTreeMap<String, Rule> {
     }
     let Some(text) = reader.text(FILE) else { return rules };
     let Some(mut fields) = yaml::read(FILE, &text, reader.report) else { return rules };
-    for (pattern, value) in fields.take_all() {
+    let patterns = fields.take_all();
+    if patterns.len() > MAX_PATTERNS {
+        let message = format!("has more than {MAX_PATTERNS} patterns");
+        reader.report.error(FILE, message);
+        return rules;
+    }
+    for (pattern, value) in patterns {
         if !glob::is_valid(&pattern) {
             value.error("is not a valid pattern; use `*` and `{a,b}`");
             continue;
         }
         if let Some(fields) = value.fields() {
             let base = rules.remove(&pattern).unwrap_or_default();
-            rules.insert(pattern, rule(fields, base, data));
+            rules.insert(pattern, rule(reader, fields, base, data));
         }
     }
     rules
 }
 
-fn rule(mut fields: Fields<'_>, base: Rule, data: &Data) -> Rule {
+fn rule(reader: &Reader<'_>, mut fields: Fields<'_>, base: Rule, data: &Data) -> Rule {
     let language = fields.take("language").and_then(|value| value.text()).or(base.language);
     let entry_point = fields.take("entrypoint").and_then(|value| value.text()).or(base.entry_point);
-    fields.take("authors").map(crate::metadata::people);
+    let authors = fields.take("authors");
+    authors.filter(|value| value.node != Node::List(Vec::new())).map(crate::metadata::people);
     fields.take("model_solution").and_then(|value| value.bool());
     let mut requirements: Vec<Requirement> = Vec::new();
-    let own = requirement(&mut fields, None, base.requirements.first());
+    let own = requirement(reader, &mut fields, None, base.requirements.first());
     let mut others = Vec::new();
     for (key, value) in fields.take_all() {
         let of_tests = key
@@ -185,7 +239,7 @@ fn rule(mut fields: Fields<'_>, base: Rule, data: &Data) -> Rule {
             value.warn("matches no test");
         }
         if let Some(mut fields) = value.fields() {
-            others.extend(requirement(&mut fields, Some(key), None));
+            others.extend(requirement(reader, &mut fields, Some(key), None));
             fields.finish();
         }
     }
@@ -195,6 +249,7 @@ fn rule(mut fields: Fields<'_>, base: Rule, data: &Data) -> Rule {
 }
 
 fn requirement(
+    reader: &Reader<'_>,
     fields: &mut Fields<'_>,
     tests: Option<String>,
     base: Option<&Requirement>,
@@ -202,7 +257,9 @@ fn requirement(
     let permitted = fields.take("permitted").and_then(classes);
     let required = fields.take("required").and_then(classes);
     let time_limit = fields.take("use_for_time_limit").and_then(|value| use_for_time_limit(&value));
-    if let Some(value) = fields.take("score") {
+    // Scoring problems are refused as a whole.
+    let score = fields.take("score");
+    if let Some(value) = score.filter(|_| !reader.may_be("scoring")) {
         value.error("applies to scoring problems; this problem is pass-fail");
     }
     if let Some(value) = fields.take("message")
@@ -222,7 +279,7 @@ fn requirement(
 fn classes(value: Value<'_>) -> Option<Vec<Class>> {
     let mut classes = Vec::new();
     for value in value.list()? {
-        let text = value.text()?;
+        let Some(text) = value.text() else { continue };
         match Class::parse(&text) {
             Some(class) => classes.push(class),
             None => value.error(format!("`{text}` is not one of AC, WA, TLE, RTE")),

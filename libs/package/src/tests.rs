@@ -87,7 +87,8 @@ fn read_with(
     archive.write_all(bytes).unwrap();
     archive.rewind().unwrap();
     let scratch = tempfile::tempdir().unwrap();
-    let package = read(archive, scratch.path(), size_limits, &MaxLimits::default());
+    let server = Server { size_limits: size_limits.clone(), ..Server::default() };
+    let package = read(archive, scratch.path(), &server);
     (scratch, package)
 }
 
@@ -149,14 +150,19 @@ fn problem_yaml_is_strict() {
             ["ac_to_time_limit", "between 1 and 1000"],
         ),
         ("limits: {time_multipliers: {x: 1}}\n", ["limits.time_multipliers.x", "unknown key"]),
-        ("limits: {validation_passes: 2}\n", ["limits.validation_passes", "multi-pass"]),
+        ("limits: {validation_passes: 2}\n", ["limits.validation_passes", "not multi-pass"]),
+        ("limits: {time_limit: 1.5}\n", ["limits.time_limit", "1.5 is not a multiple"]),
+        (
+            "limits: {time_limit: 0.25, time_resolution: 0.1}\n",
+            ["limits.time_limit", "time_resolution (0.1); use a multiple such as 0.3"],
+        ),
         ("type: scoring\n", ["problem.yaml: type", "not supported yet"]),
         (
             "type: [pass-fail, interactive]\n",
             ["problem.yaml: type", "`interactive` is not supported"],
         ),
         ("type: magic\n", ["problem.yaml: type", "not a type"]),
-        ("allow_file_writing: true\n", ["allow_file_writing", "not supported yet"]),
+        ("allow_file_writing: 1\n", ["allow_file_writing", "must be"]),
         ("languages: [cpp]\n", ["languages", "not supported yet"]),
         ("license: mine\n", ["license", "not one of"]),
         ("license: cc0\n", ["rights_owner", "is missing"]),
@@ -188,7 +194,7 @@ fn every_key_of_problem_yaml_is_read() {
         version: '1.2'\ncredits:\n  authors: [A B <a@b.example>, {name: C, orcid: '1'}]\n\
         \x20 translators: {pt-BR: D}\n  testers: E\nsource: [{name: S, url: 'https://s'}, T]\n\
         license: cc by-sa\nembargo_until: 2025-01-02T03:04:05Z\nkeywords: [math]\n\
-        languages: all\nallow_file_writing: false\nconstants: {n: 7, e: 0.5, s: x}\n\
+        languages: all\nallow_file_writing: true\nconstants: {n: 7, e: 0.5, s: x}\n\
         limits:\n  time_multipliers: {ac_to_time_limit: 3, time_limit_to_tle: 1}\n\
         \x20 time_limit: 1.5\n  time_resolution: 0.1\n  memory: 64\n  output: 1\n  code: 1\n\
         \x20 compilation_time: 5\n  compilation_memory: 256\n  validation_time: 5\n\
@@ -203,6 +209,9 @@ fn every_key_of_problem_yaml_is_read() {
     assert_eq!(authors, &["A B", "C"]);
     assert_eq!((limits.time_us, limits.resolution_us), (Some(1_500_000), 100_000));
     assert_eq!((limits.memory, limits.code), (64 << 20, 1024));
+    assert_eq!((limits.compile_us, limits.compile_memory), (Some(5_000_000), Some(256 << 20)));
+    assert!(limits.file_writing && !Limits::default().file_writing);
+    assert_eq!(Limits::default().compile_us, None);
     assert_eq!(embargo_until.unwrap().to_rfc3339(), "2025-01-02T03:04:05+00:00");
     assert_eq!(package.statements[1].html, "<p>7 0.5 {{m}}</p>\n");
     assert_eq!(package.solutions[0].program.sources[0].blob.size, 9);
@@ -276,15 +285,14 @@ fn invalid_and_unsupported_files_are_refused() {
         ),
         ("data/secret/1.files/x", "", ["data/secret/1.files", "not supported yet"]),
         ("data/secret/1.interaction", "", ["1.interaction", "interactive"]),
-        ("data/secret/g/1.in", "", ["data/secret/g", "not both"]),
-        ("data/sample/g/1.in", "", ["data/sample/g", "cannot be in groups"]),
+        ("data/secret/g/test_group.yaml", "", ["data/secret/g", "not both"]),
+        ("data/sample/g/test_group.yaml", "", ["data/sample/g", "cannot be in groups"]),
         ("data/testdata.yaml", "", ["data/testdata.yaml", "legacy"]),
         ("data/invalid_output/1.in", "", ["invalid_output/1.out", "is missing"]),
         ("output_validator/v.py", "", ["output_validator", "not supported yet"]),
         ("include/cpp/x.h", "", ["include", "not supported yet"]),
         ("input_validators/x.ctd", "", ["input_validators/x.ctd", "not supported yet"]),
         ("input_validators/v/build", "", ["input_validators/v/build", "not supported yet"]),
-        ("submissions/accepted/a.xyz", "", ["submissions/accepted/a.xyz", "not supported"]),
         ("submissions/x.py", "", ["submissions/x.py", "must be in a directory"]),
         ("submissions/submissions.yaml", "x: {colour: 1}\n", ["x.colour", "unknown key"]),
         ("submissions/submissions.yaml", "x: {message: m}\n", ["x.message", "not supported"]),

@@ -8,13 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::archive::{Entry, Kind};
 use crate::error::Error;
 use crate::finding::Report;
+use crate::names;
 use crate::size_limits::SizeLimits;
 use crate::spool::{Blob, printable};
 
 /// Links that are followed to resolve one path.
 const MAX_HOPS: usize = 40;
-/// Components of a path.
-const MAX_DEPTH: usize = 32;
 /// Links to directories inside directories that were reached by links.
 const MAX_NESTED_LINKS: usize = 4;
 
@@ -24,20 +23,26 @@ pub struct Tree {
     pub name: Option<String>,
     files: BTreeMap<String, Blob>,
     directories: BTreeSet<String>,
+    /// Paths that links to directories added.
+    linked: usize,
 }
 
 /// The content of a path before links are resolved.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Node {
     File(Blob),
     Directory,
     Symlink(String),
+    /// The content of an ignored entry is not read.
+    Ignored,
+    /// Refused, unless its name is ignored; the message says why.
+    Refused(String),
 }
 
 type Nodes = BTreeMap<String, Node>;
 
 impl Tree {
-    /// Validates the entries and resolves links.
+    /// Validates the entries and resolves links; mistakes are reported.
     pub fn build(
         entries: Vec<Entry>,
         size_limits: &SizeLimits,
@@ -45,19 +50,25 @@ impl Tree {
     ) -> Result<Self, Error> {
         let mut nodes = Nodes::new();
         for entry in entries {
-            insert(&mut nodes, entry)?;
+            match names::normalise(&entry.name) {
+                Ok(Some(path)) => insert(&mut nodes, path, entry.kind),
+                Ok(None) => {}
+                Err(message) => report.error(&printable(&entry.name), message),
+            }
         }
         let (name, mut nodes) = strip_top_directory(nodes);
         drop_ignored(&mut nodes, report);
-        check_parents(&nodes)?;
+        drop_refused(&mut nodes, report);
         let mut tree = Self { name, ..Self::default() };
+        let links = Links { nodes: &nodes, top: tree.name.clone(), size_limits, report };
         for (path, node) in &nodes {
             match node {
                 Node::File(blob) => tree.add(path, blob.clone()),
-                Node::Directory => {
+                Node::Symlink(_) => tree.follow(&links, path, path, 0)?,
+                _ => {
+                    tree.add_parents(path);
                     tree.directories.insert(path.clone());
                 }
-                Node::Symlink(_) => tree.follow(&nodes, path, path, size_limits, 0)?,
             }
         }
         Ok(tree)
@@ -103,116 +114,116 @@ impl Tree {
         }
     }
 
-    /// Adds the target of the link at `link` under the path `destination`.
+    /// Adds the target of the link at `link` under the path `destination`; a bad link is reported.
     fn follow(
         &mut self,
-        nodes: &Nodes,
+        links: &Links<'_>,
         link: &str,
         destination: &str,
-        size_limits: &SizeLimits,
         depth: usize,
     ) -> Result<(), Error> {
-        let target = resolve(nodes, link)?;
-        if let Some(Node::File(blob)) = nodes.get(&target) {
+        let target = match links.resolve(link) {
+            Ok(target) => target,
+            Err(message) => {
+                links.report.error(link, message);
+                return Ok(());
+            }
+        };
+        if let Some(Node::File(blob)) = links.nodes.get(&target) {
             self.add(destination, blob.clone());
             return Ok(());
         }
         let prefix = if target.is_empty() { String::new() } else { format!("{target}/") };
         if link.starts_with(&prefix) || depth > MAX_NESTED_LINKS {
-            return Err(Error::invalid(link, "links to a directory that contains it"));
+            links
+                .report
+                .error(link, "links to a directory that contains it; link to files instead");
+            return Ok(());
         }
-        let mut found = false;
-        for (path, node) in nodes.range(prefix.clone()..) {
+        for (path, node) in links.nodes.range(prefix.clone()..) {
             let Some(rest) = path.strip_prefix(&prefix) else { break };
-            found = true;
+            self.linked += 1;
+            if self.linked > links.size_limits.entries {
+                let max = links.size_limits.entries;
+                let text = format!("{link}: links to directories add more than {max} files");
+                return Err(Error::TooLarge(text));
+            }
             let destination = format!("{destination}/{rest}");
             match node {
                 Node::File(blob) => self.add(&destination, blob.clone()),
-                Node::Directory => {
+                Node::Symlink(_) => self.follow(links, path, &destination, depth + 1)?,
+                _ => {
                     self.directories.insert(destination);
                 }
-                Node::Symlink(_) => {
-                    self.follow(nodes, path, &destination, size_limits, depth + 1)?;
-                }
-            }
-            if self.files.len() > size_limits.entries {
-                return Err(Error::TooLarge(format!("{link}: links to too many files")));
             }
         }
-        if !found && !matches!(nodes.get(&target), Some(Node::Directory)) {
-            return Err(Error::invalid(link, format!("links to {target}, which does not exist")));
-        }
+        self.add_parents(destination);
         self.directories.insert(destination.to_owned());
         Ok(())
     }
 }
 
-fn insert(nodes: &mut Nodes, entry: Entry) -> Result<(), Error> {
-    let Some(path) = normalise(&entry.name)? else { return Ok(()) };
-    let node = match entry.kind {
+fn insert(nodes: &mut Nodes, path: String, kind: Kind) {
+    let node = match kind {
         Kind::File(blob) => Node::File(blob),
         Kind::Directory => Node::Directory,
-        Kind::Symlink(target) => {
-            let target = String::from_utf8(target);
-            Node::Symlink(
-                target.map_err(|_| Error::invalid(&path, "links to a name not in UTF-8"))?,
-            )
-        }
-        Kind::HardLink(target) => {
-            let target = normalise(&target)?.unwrap_or_default();
-            match nodes.get(&target) {
-                Some(Node::File(blob)) => Node::File(blob.clone()),
-                _ => {
-                    return Err(Error::invalid(
-                        &path,
-                        "is a hard link to a file that does not exist",
-                    ));
-                }
-            }
-        }
+        Kind::Ignored => Node::Ignored,
+        Kind::Refused(message) => Node::Refused(message),
+        Kind::Symlink(target) => match String::from_utf8(target) {
+            Ok(target) => Node::Symlink(target),
+            Err(_) => Node::Refused("links to a name that is not UTF-8".to_owned()),
+        },
+        Kind::HardLink(target) => hard_link(nodes, &target),
     };
     match (nodes.get(&path), &node) {
         (None, _) => nodes.insert(path, node),
-        (Some(Node::Directory), Node::Directory) => None,
-        (Some(_), _) => return Err(Error::invalid(&path, "occurs twice in the package")),
+        (Some(Node::Directory), Node::Directory) | (Some(Node::Ignored), _) => None,
+        (Some(_), _) => {
+            let message = "occurs twice in the package; a path must have one entry";
+            nodes.insert(path, Node::Refused(message.to_owned()))
+        }
     };
-    Ok(())
 }
 
-/// The path without `.` and repeated slashes; `None` for the top directory itself.
-fn normalise(name: &[u8]) -> Result<Option<String>, Error> {
-    let bad = |what: &str| Err(Error::invalid(&printable(name), what));
-    let Ok(text) = std::str::from_utf8(name) else { return bad("has a name that is not UTF-8") };
-    let drive = text.as_bytes().get(1) == Some(&b':');
-    if text.starts_with('/') || drive {
-        return bad("has an absolute path; paths are relative to the package");
+fn hard_link(nodes: &Nodes, target: &[u8]) -> Node {
+    let refuse = |what: &str| {
+        let message = format!("is a hard link to {}, which {what}", printable(target));
+        Node::Refused(message)
+    };
+    match names::normalise(target) {
+        Err(_) => refuse("is outside the package"),
+        Ok(path) => match path.and_then(|path| nodes.get(&path)) {
+            Some(node @ (Node::File(_) | Node::Symlink(_))) => node.clone(),
+            Some(Node::Ignored) => refuse("is ignored because of its name; store the file itself"),
+            _ => refuse("is not an earlier file of the archive"),
+        },
     }
-    if text.contains(['\\', '\0']) {
-        return bad("has a backslash or a zero byte in its name");
-    }
-    let parts: Vec<&str> = text.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-    if parts.contains(&"..") {
-        return bad("has a path that leads out of the package (`..`)");
-    }
-    if parts.len() > MAX_DEPTH || text.len() > 4096 {
-        return bad("has a path that is too long");
-    }
-    Ok((!parts.is_empty()).then(|| parts.join("/")))
 }
 
 /// Removes a single top-level directory from all paths.
 fn strip_top_directory(nodes: Nodes) -> (Option<String>, Nodes) {
     let top = |path: &str| path.split('/').next().unwrap_or_default().to_owned();
-    let visible = |name: &String| !name.starts_with('.') && name != "__MACOSX";
-    let tops: BTreeSet<String> = nodes.keys().map(|path| top(path)).filter(visible).collect();
-    let mut tops = tops.into_iter();
-    let (Some(only), None) = (tops.next(), tops.next()) else { return (None, nodes) };
-    if !matches!(nodes.get(&only), None | Some(Node::Directory)) {
+    let visible: BTreeSet<String> = nodes
+        .keys()
+        .map(|path| top(path))
+        .filter(|name| !names::is_hidden(name.as_bytes()))
+        .collect();
+    // Names that the format does not allow count only if there are no others.
+    let allowed = visible.iter().filter(|name| names::is_allowed(name.as_bytes()));
+    let mut tops: Vec<&String> = allowed.collect();
+    if tops.is_empty() {
+        tops = visible.iter().collect();
+    }
+    let [only] = tops.as_slice() else { return (None, nodes) };
+    if !matches!(nodes.get(*only), None | Some(Node::Directory)) {
         return (None, nodes);
     }
+    let only = (*only).clone();
     let prefix = format!("{only}/");
-    let inner = nodes.into_iter().filter_map(|(path, node)| {
-        path.strip_prefix(&prefix).map(str::to_owned).map(|path| (path, node))
+    let inner = nodes.into_iter().filter_map(|(path, node)| match path.strip_prefix(&prefix) {
+        Some(inner) => Some((inner.to_owned(), node)),
+        // Ignored files beside the package are reported like those in it.
+        None => (path != only).then_some((path, Node::Ignored)),
     });
     let inner = inner.collect();
     (Some(only), inner)
@@ -220,66 +231,105 @@ fn strip_top_directory(nodes: Nodes) -> (Option<String>, Nodes) {
 
 /// Drops the names that the format requires to be ignored.
 fn drop_ignored(nodes: &mut Nodes, report: &Report) {
-    let mut reported = 0;
-    nodes.retain(|path, _| {
-        let Some(part) = path.split('/').find(|part| !is_allowed_name(part)) else { return true };
-        // Dot files are too common to report.
-        if !part.starts_with('.') && part != "__MACOSX" && reported < 10 {
-            reported += 1;
-            report.warn(path, "is ignored: the format does not allow this name");
+    let mut reported = BTreeSet::new();
+    nodes.retain(|path, node| {
+        let part = names::ignored_part(path);
+        if part.is_none() && !matches!(node, Node::Ignored) {
+            return true;
+        }
+        let part = part.unwrap_or(path);
+        let name = part.rsplit('/').next().unwrap_or(part);
+        if !names::is_hidden(name.as_bytes()) && reported.insert(part.to_owned()) {
+            let hint = if name.contains('\\') { "; directories are separated by `/`" } else { "" };
+            let message = format!("is ignored: the format does not allow this name{hint}");
+            report.warn(&printable(part.as_bytes()), message);
         }
         false
     });
 }
 
-/// `^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,254}$`
-fn is_allowed_name(part: &str) -> bool {
-    let bytes = part.as_bytes();
-    let is_allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
-    let first = bytes.first().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
-    first && bytes.len() <= 255 && bytes.iter().all(is_allowed) && part != "__MACOSX"
-}
-
-/// Refuses paths inside a file or a link.
-fn check_parents(nodes: &Nodes) -> Result<(), Error> {
-    for path in nodes.keys() {
-        for (at, _) in path.match_indices('/') {
-            if matches!(nodes.get(&path[..at]), Some(Node::File(_) | Node::Symlink(_))) {
-                return Err(Error::invalid(path, "is inside a file or a link"));
-            }
+/// Reports and drops entries that cannot be used, and paths inside a file or a link.
+fn drop_refused(nodes: &mut Nodes, report: &Report) {
+    let is_leaf =
+        |(path, node): (&String, &Node)| (!matches!(node, Node::Directory)).then(|| path.clone());
+    let leaves: BTreeSet<String> = nodes.iter().filter_map(is_leaf).collect();
+    nodes.retain(|path, node| {
+        let inside = path.match_indices('/').any(|(at, _)| leaves.contains(&path[..at]));
+        if inside {
+            report.error(path, "is inside a file or a link");
+        } else if let Node::Refused(message) = node {
+            report.error(path, message.as_str());
         }
-    }
-    Ok(())
+        !inside && !matches!(node, Node::Refused(_))
+    });
 }
 
-/// The final target of the link at `link`.
-fn resolve(nodes: &Nodes, link: &str) -> Result<String, Error> {
-    let mut pending: VecDeque<String> = link.split('/').map(str::to_owned).collect();
-    let mut path: Vec<String> = Vec::new();
-    let mut hops = 0;
-    while let Some(part) = pending.pop_front() {
-        match part.as_str() {
-            "" | "." => continue,
-            ".." => {
-                if path.pop().is_none() {
-                    return Err(Error::invalid(link, "links to something outside the package"));
+/// Resolves links.
+struct Links<'a> {
+    nodes: &'a Nodes,
+    /// The name of the directory of the package: links may leave it and enter it again.
+    top: Option<String>,
+    size_limits: &'a SizeLimits,
+    report: &'a Report,
+}
+
+const OUTSIDE: &str =
+    "links to something outside the package; links must be relative and stay inside the package";
+
+impl Links<'_> {
+    /// The final target of the link at `link`, which exists.
+    fn resolve(&self, link: &str) -> Result<String, String> {
+        let mut pending: VecDeque<String> = link.split('/').map(str::to_owned).collect();
+        let mut path: Vec<String> = Vec::new();
+        let mut hops = 0;
+        while let Some(part) = pending.pop_front() {
+            match part.as_str() {
+                "" | "." => continue,
+                ".." => {
+                    if path.pop().is_none() && !self.enters_again(&mut pending) {
+                        return Err(OUTSIDE.to_owned());
+                    }
+                    continue;
                 }
-                continue;
+                _ => path.push(part),
             }
-            _ => path.push(part),
+            let Some(Node::Symlink(target)) = self.nodes.get(&path.join("/")) else { continue };
+            hops += 1;
+            if hops > MAX_HOPS {
+                return Err("is part of a cycle of links".to_owned());
+            }
+            if target.starts_with('/') {
+                return Err(OUTSIDE.to_owned());
+            }
+            path.pop();
+            for part in target.split('/').rev() {
+                pending.push_front(part.to_owned());
+            }
         }
-        let Some(Node::Symlink(target)) = nodes.get(&path.join("/")) else { continue };
-        hops += 1;
-        if hops > MAX_HOPS {
-            return Err(Error::invalid(link, "is part of a cycle of links"));
-        }
-        if target.starts_with('/') || target.contains(['\\', '\0']) {
-            return Err(Error::invalid(link, "links to something outside the package"));
-        }
-        path.pop();
-        for part in target.split('/').rev() {
-            pending.push_front(part.to_owned());
-        }
+        self.existing(path.join("/"))
     }
-    Ok(path.join("/"))
+
+    /// Whether the rest of a path outside the package begins with the directory of the package, which is removed.
+    fn enters_again(&self, pending: &mut VecDeque<String>) -> bool {
+        while pending.front().is_some_and(|part| matches!(part.as_str(), "" | ".")) {
+            pending.pop_front();
+        }
+        pending.pop_front().is_some_and(|part| Some(part) == self.top)
+    }
+
+    fn existing(&self, target: String) -> Result<String, String> {
+        let inside = format!("{target}/");
+        let has_content = || {
+            let next = self.nodes.range(inside.clone()..).next();
+            next.is_some_and(|(path, _)| path.starts_with(&inside))
+        };
+        if target.is_empty() || self.nodes.contains_key(&target) || has_content() {
+            return Ok(target);
+        }
+        let shown = printable(target.as_bytes());
+        Err(match names::ignored_part(&target) {
+            Some(_) => format!("links to {shown}, which is ignored because of its name"),
+            None => format!("links to {shown}, which does not exist in the package"),
+        })
+    }
 }

@@ -200,7 +200,7 @@ impl<'r> Value<'r> {
             Node::Text(text) if text.len() > 10_000 => self.type_error("shorter"),
             Node::Text(text) if !text.trim().is_empty() => Some(text.clone()),
             Node::Text(_) => {
-                self.error("is empty");
+                self.error("is empty; it must be a non-empty string");
                 None
             }
             Node::Int(_) | Node::Float(_) => self.type_error("a string; put it in quotes"),
@@ -257,7 +257,9 @@ impl<'r> Value<'r> {
 
     /// A sequence of strings or numbers, as texts.
     pub fn texts(self) -> Option<Vec<String>> {
-        self.list()?.iter().map(Value::scalar).collect()
+        // Every element is checked, so that all mistakes are reported.
+        let texts: Vec<Option<String>> = self.list()?.iter().map(Value::scalar).collect();
+        texts.into_iter().collect()
     }
 
     /// A string or number, as text. The error asks for a string.

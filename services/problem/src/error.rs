@@ -109,6 +109,9 @@ impl From<Error> for Status {
     }
 }
 
+/// Bytes of the violations of one status: gRPC sends them in trailers, which peers limit.
+const MAX_VIOLATIONS_BYTES: usize = 48 << 10;
+
 /// The package as a whole is the field `content` of the request.
 fn named(file: &str) -> &str {
     if file.is_empty() { "content" } else { file }
@@ -120,19 +123,31 @@ fn of_package(error: package::Error) -> Status {
     match error {
         package::Error::Invalid(findings) => {
             let mut details = ErrorDetails::with_error_info("PACKAGE_INVALID", status::DOMAIN, []);
-            let errors: Vec<_> =
-                findings.iter().filter(|f| f.severity == Severity::Error).take(50).collect();
-            for finding in &errors {
-                details.add_bad_request_violation(named(&finding.file), finding.text());
-            }
-            let first = errors.first().map_or_else(String::new, |finding| {
-                format!(": {}: {}", named(&finding.file), finding.text())
-            });
-            let more = match errors.len() {
-                0 | 1 => String::new(),
-                n => format!(" (and {} more)", n - 1),
+            let errors = findings.iter().filter(|f| f.severity == Severity::Error);
+            let errors: Vec<(&str, String)> =
+                errors.map(|finding| (named(&finding.file), finding.text())).collect();
+            let mut bytes = 0;
+            let fits = |(file, text): &&(&str, String)| {
+                bytes += file.len() + text.len();
+                bytes <= MAX_VIOLATIONS_BYTES
             };
-            let text = format!("the package is invalid{first}{more}");
+            let listed = errors.iter().take_while(fits).count();
+            for (file, text) in &errors[..listed] {
+                details.add_bad_request_violation(*file, text);
+            }
+            if listed < errors.len() {
+                let text =
+                    format!("has {} more errors than the listed ones", errors.len() - listed);
+                details.add_bad_request_violation(named(""), text);
+            }
+            let text = match errors.as_slice() {
+                [] => "the package is invalid".to_owned(),
+                [(file, text)] => format!("the package is invalid: {file}: {text}"),
+                [(file, text), ..] => format!(
+                    "the package is invalid: {} errors, of which the first is in {file}: {text}",
+                    errors.len()
+                ),
+            };
             Status::with_error_details(Code::InvalidArgument, text, details)
         }
         package::Error::TooLarge(text) => {

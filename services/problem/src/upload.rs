@@ -10,7 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::Problems;
 use crate::error::{Error, Result};
-use package::Package;
+use package::{Package, Server};
 
 /// A package and the scratch directory with its files.
 pub struct Upload {
@@ -31,12 +31,16 @@ impl Problems {
         let digest = self.write(&upload, chunks).await?;
         // Reading is CPU-bound: limit how many packages are read at once.
         let permit = self.readers.acquire().await.map_err(|_| service::Error::ShuttingDown)?;
-        let (size_limits, max_limits) = (self.config.size_limits(), self.config.max_limits());
+        let server = Server {
+            size_limits: self.config.size_limits(),
+            max_limits: self.config.max_limits(),
+            languages: self.peers.languages().await,
+        };
         let read = tokio::task::spawn_blocking(move || {
             let files = scratch.path().join("files");
             std::fs::create_dir(&files)?;
             let archive = std::fs::File::open(&upload)?;
-            let package = package::read(archive, &files, &size_limits, &max_limits)?;
+            let package = package::read(archive, &files, &server)?;
             std::fs::remove_file(&upload)?;
             Ok::<_, package::Error>((package, scratch))
         });

@@ -61,6 +61,17 @@ pub struct Manifest {
     /// The problem must not be public before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embargo_until: Option<DateTime<Utc>>,
+    /// Jury solutions in languages that were not offered; those that were run are in the checks of the import.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unverified: Vec<Solution>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Solution {
+    /// Path in the package.
+    pub file: String,
+    /// Paths relative to the solution.
+    pub sources: Vec<(String, Object)>,
 }
 
 /// The part of a version that is shown with its problem.
@@ -105,6 +116,7 @@ impl Manifest {
             authors: metadata.authors.iter().take(20).cloned().collect(),
             keywords: metadata.keywords.clone(),
             embargo_until: metadata.embargo_until,
+            unverified: package.unverified.iter().map(solution).collect(),
             checker,
         }
     }
@@ -116,6 +128,14 @@ impl Manifest {
 
     pub fn sample_count(&self) -> usize {
         self.tests.iter().filter(|test| test.sample).count()
+    }
+}
+
+fn solution(unverified: &package::Unverified) -> Solution {
+    let sources = unverified.sources.iter();
+    Solution {
+        file: unverified.file.clone(),
+        sources: sources.map(|source| (source.path.clone(), (&source.blob).into())).collect(),
     }
 }
 

@@ -7,6 +7,7 @@ use ::tar::{Archive, EntryType};
 
 use super::{Entry, Kind};
 use crate::error::Error;
+use crate::names;
 use crate::spool::{Spool, printable};
 
 /// Bytes of a long name or a PAX header.
@@ -20,12 +21,11 @@ struct Extended {
 }
 
 pub fn read(source: impl Read, spool: &mut Spool<'_>) -> Result<Vec<Entry>, Error> {
-    let broken = |e: std::io::Error| Error::invalid("", format!("the tar file is broken: {e}"));
     let mut archive = Archive::new(source);
-    let mut entries = Vec::new();
+    let mut entries: Vec<Entry> = Vec::new();
     let mut extended = Extended::default();
-    for entry in archive.entries().map_err(broken)?.raw(true) {
-        let mut entry = entry.map_err(broken)?;
+    for entry in archive.entries().map_err(|error| broken(&error, &[]))?.raw(true) {
+        let mut entry = entry.map_err(|error| broken(&error, &entries))?;
         match entry.header().entry_type() {
             EntryType::GNULongName => extended.name = Some(read_long_name(&mut entry)?),
             EntryType::GNULongLink => extended.target = Some(read_long_name(&mut entry)?),
@@ -36,12 +36,25 @@ pub fn read(source: impl Read, spool: &mut Spool<'_>) -> Result<Vec<Entry>, Erro
                 let name = name.unwrap_or_else(|| entry.path_bytes().into_owned());
                 let target = target.or_else(|| entry.link_name_bytes().map(Into::into));
                 spool.count_entry(&name)?;
-                let kind = unpack(entry_type, &name, target, entry, spool)?;
+                let kind = match names::is_ignored(&name) {
+                    true => Kind::Ignored,
+                    false => unpack(entry_type, &name, target, entry, spool)?,
+                };
                 entries.push(Entry { name, kind });
             }
         }
     }
     Ok(entries)
+}
+
+/// Names the last entry that was read, as the broken one has no name.
+fn broken(error: &std::io::Error, before: &[Entry]) -> Error {
+    let place = before.last().map_or_else(
+        || "at its beginning".to_owned(),
+        |entry| format!("after {}", printable(&entry.name)),
+    );
+    let message = format!("the tar file is damaged or cut off {place}: {error}");
+    Error::invalid("", message)
 }
 
 fn unpack(
@@ -52,7 +65,6 @@ fn unpack(
     spool: &mut Spool<'_>,
 ) -> Result<Kind, Error> {
     let target = target.unwrap_or_default();
-    let refuse = |message| Err(Error::invalid(&printable(name), message));
     Ok(match entry_type {
         // Before POSIX, a directory was a file whose name ends in a slash.
         EntryType::Regular if name.ends_with(b"/") => Kind::Directory,
@@ -63,18 +75,21 @@ fn unpack(
         EntryType::Symlink => Kind::Symlink(target),
         EntryType::Link => Kind::HardLink(target),
         EntryType::Char | EntryType::Block | EntryType::Fifo => {
-            return refuse("is a device or pipe; only regular files are supported");
+            Kind::Refused(super::SPECIAL.to_owned())
         }
-        _ => return refuse("is not a regular file (sparse or unknown type)"),
+        EntryType::GNUSparse => Kind::Refused(
+            "is stored as a sparse file, not as a regular file; pack it without that option".into(),
+        ),
+        _ => Kind::Refused("is not a regular file, directory or link".to_owned()),
     })
 }
 
 fn read_header(entry: &mut ::tar::Entry<'_, impl Read>) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     let read = entry.take(MAX_HEADER + 1).read_to_end(&mut bytes);
-    read.map_err(|e| Error::invalid("", format!("the tar file is broken: {e}")))?;
+    read.map_err(|error| broken(&error, &[]))?;
     if bytes.len() as u64 > MAX_HEADER {
-        let message = "has a name or header that is too long";
+        let message = format!("has a name or header of more than {MAX_HEADER} bytes");
         return Err(Error::invalid(&printable(&bytes[..200]), message));
     }
     Ok(bytes)
@@ -92,15 +107,19 @@ fn read_long_name(entry: &mut ::tar::Entry<'_, impl Read>) -> Result<Vec<u8>, Er
 fn read_pax(mut bytes: &[u8], extended: &mut Extended) -> Result<(), Error> {
     while !bytes.is_empty() {
         let (record, rest) = pax_record(bytes)
-            .ok_or_else(|| Error::invalid("", "the tar file has a broken PAX header"))?;
+            .ok_or_else(|| Error::invalid("", "the tar file has a damaged PAX header"))?;
         bytes = rest;
         match record {
             (b"path", value) => extended.name = Some(value.to_vec()),
             (b"linkpath", value) => extended.target = Some(value.to_vec()),
             // These keys override sizes and contents, which the `tar` crate takes from the header.
             (key, _) if key == b"size" || key.starts_with(b"GNU.sparse") => {
+                let name = printable(extended.name.as_deref().unwrap_or_default());
                 let key = printable(key);
-                return Err(Error::invalid("", format!("the tar file uses PAX `{key}`")));
+                let message = format!(
+                    "has the PAX header `{key}`, for huge or sparse files; pack it without that header"
+                );
+                return Err(Error::invalid(&name, message));
             }
             _ => {}
         }

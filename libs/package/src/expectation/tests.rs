@@ -107,6 +107,41 @@ fn inferred_limit_is_the_smallest_multiple() {
 }
 
 #[test]
+fn displayed_verdict_is_that_of_the_decision() {
+    let check = |rules: &[Requirement], classes: &[Class], shown: Class, expects: &[Class]| {
+        assert_eq!(overall(rules, &runs(classes)), shown, "{rules:?} {classes:?}");
+        assert_eq!(expected(rules), expects, "{rules:?}");
+    };
+    let slow_or_wrong = rule(&[Ac, Wa, Tle], &[Wa]);
+    check(std::slice::from_ref(&slow_or_wrong), &[Ac, Tle, Wa], Wa, &[Wa]);
+    check(&[slow_or_wrong], &[Ac, Tle, Rte], Rte, &[Wa]);
+    check(&[rule(&[Ac, Wa], &[Wa])], &[Wa, Tle], Tle, &[Wa]);
+    check(&[rule(&[], &[Wa]), rule(&[], &[Tle])], &[Ac, Wa, Tle], Wa, &[Wa, Tle]);
+    check(&[rule(&[], &[Rte, Tle, Wa]), rule(&[], &[Tle])], &[Wa, Tle], Tle, &[Tle]);
+    check(&[rule(&[], &[Ac, Wa])], &[Ac, Tle], Ac, &[Ac, Wa]);
+    check(&[rule(&[Ac], &[])], &[Ac], Ac, &[Ac]);
+}
+
+proptest::proptest! {
+    /// A solution never passes with a displayed verdict that is not among the expected ones.
+    #[test]
+    fn passing_verdicts_are_expected(
+        sets in proptest::collection::vec((0_usize..16, 0_usize..16), 0..4),
+        classes in proptest::collection::vec(0_usize..4, 1..6),
+    ) {
+        let all = [Ac, Wa, Tle, Rte];
+        let subset = |bits: usize| -> Vec<Class> {
+            (0..4).filter(|i| bits >> i & 1 == 1).map(|i| all[i]).collect()
+        };
+        let rules: Vec<_> = sets.iter().map(|(p, r)| rule(&subset(*p), &subset(*r))).collect();
+        let runs = runs(&classes.iter().map(|i| all[*i]).collect::<Vec<_>>());
+        if mismatch(&rules, &runs).is_none() {
+            proptest::prop_assert!(expected(&rules).contains(&overall(&rules, &runs)));
+        }
+    }
+}
+
+#[test]
 fn expected_verdicts_are_displayed() {
     assert_eq!(expected(&[rule(&[Ac], &[])]), [Ac]);
     assert_eq!(expected(&[rule(&[Ac, Wa], &[Wa])]), [Wa]);

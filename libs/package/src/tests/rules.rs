@@ -92,6 +92,123 @@ fn only_groups_of_examples_have_descriptions() {
 }
 
 #[test]
+fn plain_directories_only_sort_tests() {
+    let plain = with(&[
+        ("data/secret/edge/zero.in", ""),
+        ("data/secret/edge/zero.ans", ""),
+        ("data/secret/edge/deep/one.in", ""),
+        ("data/secret/edge/deep/one.ans", ""),
+        ("data/sample/easy/1.in", ""),
+        ("data/sample/easy/1.ans", ""),
+        ("data/secret/notes/readme.txt", ""),
+    ]);
+    let names: Vec<String> = valid(&plain).data.tests.into_iter().map(|test| test.name).collect();
+    let expected = ["sample/easy/1", "secret/1", "secret/edge/deep/one", "secret/edge/zero"];
+    assert_eq!(names, expected);
+    let group = [("data/secret/g/test_group.yaml", ""), ("data/secret/g/a.in", "")];
+    let beside = with(&group)
+        .with("data/secret/g/a.ans", "")
+        .with("data/secret/g/inner/c.in", "")
+        .with("data/secret/g/inner/c.ans", "")
+        .with("data/secret/plain/b.in", "")
+        .with("data/secret/plain/b.ans", "")
+        .without("data/secret/1.in")
+        .without("data/secret/1.ans");
+    assert_eq!(valid(&beside).data.tests.len(), 3);
+    let deep = beside.clone().with("data/secret/g/inner/test_group.yaml", "");
+    refused(&deep, &["data/secret/g/inner/test_group.yaml", "directly in data/secret"]);
+    let empty = beside.with("data/secret/h/test_group.yaml", "");
+    refused(&empty, &["data/secret/h", "group without a test"]);
+}
+
+#[test]
+fn time_limits_are_multiples_of_the_resolution() {
+    let limits = |text: &str| Files::minimal().yaml(&format!("limits: {{{text}}}\n"));
+    for good in [
+        "time_limit: 2",
+        "time_limit: 0.3, time_resolution: 0.1",
+        "time_limit: 1.5, time_resolution: 0.5",
+        "time_limit: 0.007, time_resolution: 0.001",
+        "time_limit: 1.1, time_resolution: 1.1",
+    ] {
+        let package = valid(&limits(good));
+        assert!(package.findings.is_empty(), "{good}: {:?}", package.findings);
+    }
+    let time_limit = "problem.yaml: limits.time_limit";
+    refused(
+        &limits("time_limit: 1.5"),
+        &[time_limit, "time_resolution (1); use a multiple such as 2"],
+    );
+    refused(&limits("time_limit: 0.5, time_resolution: 0.2"), &[time_limit, "such as 0.6"]);
+    let package = valid(&limits("time_limit: 1.00000005, time_resolution: 0.5"));
+    assert!(has_finding(&package, "problem.yaml", "limits.time_limit: is rounded"));
+}
+
+#[test]
+fn interactions_belong_to_interactive_and_multi_pass_problems() {
+    let sample = [("data/sample/1.in", ""), ("data/sample/1.ans", "")];
+    let files = with(&sample).with("data/sample/1.interaction", "<1\n>2\n---\n<3\n");
+    refused(&files, &["data/sample/1.interaction", "interactive and multi-pass problems only"]);
+    for kind in ["multi-pass", "[multi-pass, interactive]", "interactive"] {
+        let files = files.clone().yaml(&format!("type: {kind}\n"));
+        let findings = findings(&files.tar());
+        assert!(findings.iter().all(|f| f.contains("not supported yet")), "{findings:?}");
+        let shown = files.with("data/sample/1.out", "");
+        refused(&shown, &["data/sample/1.out", "combined with data/sample/1.interaction"]);
+    }
+    let passes = files.yaml("type: multi-pass\nlimits: {validation_passes: 1}\n");
+    refused(&passes, &["limits.validation_passes", "less than 2"]);
+    refused(
+        &Files::minimal().yaml("type: [pass-fail, scoring]\n"),
+        &["type", "cannot be combined"],
+    );
+    let scoring =
+        with(&[("data/secret/test_group.yaml", "max_score: 5\n")]).yaml("type: scoring\n");
+    assert_eq!(findings(&scoring.tar()).len(), 1);
+}
+
+#[test]
+fn every_file_is_checked_although_problem_yaml_is_broken() {
+    let files = with(&[
+        ("problem.yaml", "a: [\n"),
+        ("data/secret/2.in", ""),
+        ("submissions/submissions.yaml", "x: {colour: 1, language: 5}\n"),
+        ("data/secret/1.yaml", "input_validator_args: [[a], {b: c}]\nhint: 1\n"),
+    ]);
+    for parts in [
+        &["problem.yaml", "not valid YAML"][..],
+        &["data/secret/2.ans", "is missing"],
+        &["submissions.yaml: x.colour", "unknown key"],
+        &["submissions.yaml: x.language", "string"],
+        &["1.yaml: input_validator_args[0]", "a sequence"],
+        &["1.yaml: input_validator_args[1]", "a map"],
+        &["1.yaml: hint", "a string"],
+    ] {
+        refused(&files, parts);
+    }
+}
+
+#[test]
+fn one_solution_must_bound_the_time_limit() {
+    let yaml = "accepted: {use_for_time_limit: false}\n";
+    let none = with(&[("submissions/submissions.yaml", yaml)]);
+    refused(&none, &["submissions", "must finish within the time limit"]);
+}
+
+#[test]
+fn files_without_a_meaning_are_reported() {
+    let package = valid(&with(&[
+        ("data/secret/1.hint", "x"),
+        ("data/secret/1.desc", "x"),
+        ("data/invalid_input/x.in", "x"),
+        ("data/invalid_input/x.ans", "x"),
+    ]));
+    assert!(has_finding(&package, "data/secret/1.hint", "key `hint` in data/secret/1.yaml"));
+    assert!(has_finding(&package, "data/secret/1.desc", "key `description`"));
+    assert!(has_finding(&package, "data/invalid_input/x.ans", "no answer"));
+}
+
+#[test]
 fn every_test_group_is_checked() {
     for directory in ["sample", "invalid_input", "invalid_output", "valid_output"] {
         let file = format!("data/{directory}/test_group.yaml");
@@ -149,23 +266,80 @@ fn validators_are_required_and_have_unique_names() {
 }
 
 #[test]
-fn solutions_in_unsupported_languages_are_skipped() {
+fn solutions_in_languages_that_are_not_offered_are_kept() {
     let package = valid(&with(&[
         ("submissions/accepted/a.kt", "fun main() {}\n"),
         ("submissions/wrong_answer/b.go", "x"),
+        ("submissions/wrong_answer/c.xyz", "x"),
+        ("submissions/wrong_answer/Makefile", "x"),
+        ("submissions/wrong_answer/d/main.kt", "x"),
+        ("submissions/wrong_answer/d/helper.py", "x"),
+        ("submissions/wrong_answer/e/data.bin", "x"),
+        ("submissions/wrong_answer/e/more.bin", "x"),
+        ("submissions/wrong_answer/notes.txt", "x"),
+        ("submissions/rejected/f/run", "#!/bin/sh\n"),
+        ("submissions/rejected/f/main.cpp", "int main() {}\n"),
+        ("submissions/rejected/f/test.sh", "true\n"),
+        ("submissions/rejected/g.js", "console.log(1)\n"),
+        ("submissions/rejected/h.rs", "fn main() {}\n"),
         ("submissions/accepted/__pycache__/a.pyc", "x"),
         ("submissions/accepted/old.pyc", "x"),
         ("submissions/accepted/big.C", "int main() {}\n"),
     ]));
-    let files: Vec<&str> = package.solutions.iter().map(|s| s.program.file.as_str()).collect();
-    assert_eq!(files, ["submissions/accepted/a.py", "submissions/accepted/big.C"]);
-    assert_eq!(package.solutions[1].program.language, "cpp20");
-    assert!(has_finding(&package, "submissions/accepted/a.kt", "skipped: the language `kotlin`"));
-    assert!(has_finding(&package, "submissions/wrong_answer/b.go", "`go`"));
+    let run =
+        |s: &Solution| (s.program.file["submissions/".len()..].to_owned(), s.program.language);
+    let run: Vec<(String, &str)> = package.solutions.iter().map(run).collect();
+    let run: Vec<(&str, &str)> = run.iter().map(|(file, id)| (file.as_str(), *id)).collect();
+    assert_eq!(
+        run,
+        [
+            ("accepted/a.py", "python3"),
+            ("accepted/big.C", "cpp20"),
+            ("rejected/f", "cpp20"),
+            ("rejected/g.js", "javascript"),
+            ("rejected/h.rs", "rust"),
+        ]
+    );
+    for (file, part) in [
+        ("accepted/a.kt", "kept, but not verified: the language `kotlin` is not offered"),
+        ("wrong_answer/b.go", "`go`"),
+        ("wrong_answer/c.xyz", "its ending `.xyz` is not of a language"),
+        ("wrong_answer/Makefile", "not verified"),
+        ("wrong_answer/d", "it mixes languages (kotlin, python3)"),
+        ("wrong_answer/e", "not verified"),
+    ] {
+        let file = format!("submissions/{file}");
+        assert!(has_finding(&package, &file, part), "{file}: {:?}", package.findings);
+        let kept = package.unverified.iter().find(|kept| kept.file == file);
+        assert!(kept.is_some_and(|kept| !kept.sources.is_empty()), "{file}");
+    }
+    assert!(has_finding(&package, "submissions/wrong_answer/notes.txt", "not a program"));
     let alone = Files::minimal()
         .without("submissions/accepted/a.py")
         .with("submissions/accepted/a.kt", "x");
-    refused(&alone, &["submissions/accepted/a.kt", "`kotlin` is not supported yet"]);
+    refused(&alone, &["submissions/accepted/a.kt", "`kotlin` is not offered", "python3"]);
+    let mixed = with(&[("submissions/accepted/d/a.py", ""), ("submissions/accepted/d/b.java", "")]);
+    refused(&mixed, &["submissions/accepted/d", "mixes languages (java, python3)", "`language`"]);
+}
+
+#[test]
+fn offered_languages_are_those_of_the_server() {
+    let read = |files: &Files, offered: &[&str]| {
+        let mut archive = tempfile::tempfile().unwrap();
+        archive.write_all(&files.tar()).unwrap();
+        archive.rewind().unwrap();
+        let languages = Languages::offered(offered.iter().map(|id| (*id).to_owned()));
+        let scratch = tempfile::tempdir().unwrap();
+        read(archive, scratch.path(), &Server { languages, ..Server::default() })
+    };
+    let files = with(&[("submissions/accepted/b.kt", ""), ("submissions/accepted/c.java", "")]);
+    let package = read(&files, &["python3", "kotlin"]).unwrap();
+    let ids: Vec<&str> = package.solutions.iter().map(|s| s.program.language).collect();
+    assert_eq!(ids, ["python3", "kotlin"]);
+    assert_eq!(package.unverified[0].file, "submissions/accepted/c.java");
+    let Err(Error::Invalid(findings)) = read(&files, &["java"]) else { panic!() };
+    let validator = "input_validators/check.py";
+    assert!(findings.iter().any(|f| f.file == validator && f.message.contains("use one of java")));
 }
 
 #[test]

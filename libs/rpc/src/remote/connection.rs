@@ -13,6 +13,9 @@ use super::first_frame::FirstFrame;
 use super::target::Target;
 use crate::tls::ClientTls;
 
+/// Bytes of the headers or trailers of a response. The default of 16 KiB is too small for an error with many details.
+const MAX_HEADER_BYTES: u32 = 256 << 10;
+
 /// Connects and waits for the server's HTTP/2 settings. The error is a message for operators.
 pub(crate) async fn open(
     target: &Target,
@@ -44,6 +47,7 @@ where
     let (io, first_frame) = FirstFrame::new(io);
     let (sender, connection) = Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEADER_BYTES)
         // Detect a lost server before the next call uses the connection.
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
