@@ -20,7 +20,7 @@ pub fn print(base: &Base, addresses: Addresses, startup: Duration) {
         lines.push(format!("  roles  {}", base.config.roles));
     }
     if let Some(rest) = rest {
-        lines.push(format!("  REST   http://{rest}   OpenAPI at /openapi.json"));
+        lines.push(format!("  REST   http://{rest}   API at /docs, OpenAPI at /openapi.json"));
     }
     lines.push(format!("  gRPC   {grpc}   with reflection: grpcurl -plaintext {grpc} list"));
     lines.push(format!("  admin  http://{admin}   /livez /readyz /metrics /version"));
