@@ -26,11 +26,11 @@ pub struct Config {
     pub object_cache_mib: u64,
     /// The size of the cache for compiled programs on disk, in MiB.
     pub artefact_cache_mib: u64,
-    /// The CPU time limit for compiling, in seconds.
+    /// The CPU time limit for compiling, in seconds, unless a problem declares one.
     pub compile_seconds: u64,
-    /// The wall time limit for compiling, in seconds.
+    /// The wall time limit for compiling, in seconds; at least twice the CPU time limit.
     pub compile_wall_seconds: u64,
-    /// The memory limit for compiling, in MiB.
+    /// The memory limit for compiling, in MiB, unless a problem declares one.
     pub compile_memory_mib: u64,
     /// The default CPU time limit of an input validator for one input, in seconds.
     pub validator_seconds: u64,
@@ -57,7 +57,7 @@ impl Default for Config {
             artefact_cache_mib: 512,
             compile_seconds: 30,
             compile_wall_seconds: 60,
-            compile_memory_mib: 1024,
+            compile_memory_mib: 2048,
             validator_seconds: 60,
             validator_memory_mib: 2048,
             lease_seconds: 30,

@@ -57,6 +57,11 @@ impl bus::Handler for Requests {
             || event.is::<VerificationCanceled>()
     }
 
+    /// Jobs are added again from the log of the requests, and the result of a lost job is refused.
+    fn is_repeatable(&self) -> bool {
+        true
+    }
+
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
         // The topics also carry events that the judge ignores.
         if event.is::<SubmissionCreated>() || event.is::<VerificationRequested>() {

@@ -4,7 +4,7 @@
 //! whether a language works on this machine: the worker tests that.
 
 mod command;
-mod java;
+pub mod java;
 mod toolchain;
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-pub use command::{Commands, Files, PRECOMPILED};
+pub use command::{Commands, Files, PRECOMPILED, PROGRAM_FILES};
 pub use toolchain::Toolchain;
 
 const BUILT_IN: &str = include_str!("languages.toml");
@@ -44,7 +44,7 @@ pub struct Language {
     /// Environment variables, also for the compiler.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// A header to precompile.
+    /// Headers to precompile.
     pub precompile: Option<Precompile>,
     /// How the runtime exits when it is out of memory.
     pub out_of_memory: Option<OutOfMemory>,
@@ -77,19 +77,25 @@ pub enum Entry {
     /// A file.
     #[default]
     File,
-    /// A class, which determines the file name.
+    /// A class. javac demands a file name for it, and the compiled classes show which one has a `main` method.
     Java,
 }
 
-/// A header that is precompiled once per toolchain.
+/// Headers that are precompiled once per toolchain. A compiler uses the one that a source includes first.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Precompile {
-    /// The path of the precompiled header in the include directory.
-    pub file: String,
-    /// The command that creates `/box/header.gch`.
+    /// The headers, as a source includes them; the most useful one first.
+    pub headers: Vec<String>,
+    /// The command that creates `/box/header.gch` from a source that includes a header.
     pub command: Vec<String>,
-    pub source: String,
+}
+
+impl Precompile {
+    /// The path of a precompiled header in the include directory.
+    pub fn file(header: &str) -> String {
+        format!("{header}.gch")
+    }
 }
 
 /// How a runtime exits when it is out of memory.
@@ -174,8 +180,16 @@ fn check(language: &Language) -> Result<(), String> {
     if bad(&language.source_name) {
         return Err("`source_name` must be a file name".into());
     }
+    let headers = language.precompile.iter().flat_map(|precompile| &precompile.headers);
+    if let Some(header) = headers.into_iter().find(|header| !is_header(header)) {
+        return Err(format!("`precompile.headers`: {header} must be a relative path"));
+    }
     let commands = language.compile.iter().chain([&language.run, &language.version]);
     commands.flatten().try_for_each(|word| command::check(word, language))
+}
+
+fn is_header(path: &str) -> bool {
+    path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.contains(['<', '>', '\n'])
 }
 
 /// The limits of a run in a language.
@@ -194,6 +208,11 @@ impl Language {
         let time = time.mul_f64(self.time_multiplier) + Duration::from_millis(self.extra_time_ms);
         let memory = memory.max(self.memory_floor_mib << 20);
         Limits { time, memory, memory_with_runtime: memory + (self.extra_memory_mib << 20) }
+    }
+
+    /// Whether programs run from source, without compiled files.
+    pub fn runs_sources(&self) -> bool {
+        self.artefacts == "/box/src/"
     }
 
     fn has_extension(&self, path: &str) -> bool {
@@ -248,6 +267,7 @@ mod tests {
             ("c17.colour = 1", "language c17: unknown field `colour`"),
             ("c17.run = ['{nothing}']", "language c17: {nothing} is not a known placeholder"),
             ("c17.time_multiplier = 0", "`time_multiplier` must be"),
+            ("cpp20.precompile.headers = ['../x']", "`precompile.headers`: ../x must be"),
             ("c17.artefacts = '/etc'", "`artefacts` must be below /box"),
             ("x = 1", "language x"),
             ("x", ""),

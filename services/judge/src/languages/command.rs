@@ -1,32 +1,26 @@
 //! Commands: replaces the placeholders in the commands of `languages.toml`.
 
-use super::{Entry, Language, Toolchain, java};
+use super::{Entry, Language, Toolchain};
 
 /// The mount point of precompiled headers in the sandbox.
 pub const PRECOMPILED: &str = "/precompiled";
+/// The directory below `/app` with the files of a compiled program. No class can have such a package.
+pub const PROGRAM_FILES: &str = "program-files";
 
 /// The source files of a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Files {
     /// Relative paths without `..`, and contents; sorted by path.
     pub files: Vec<(String, Vec<u8>)>,
+    /// The main file; may be empty for Java.
     pub main: String,
-    /// The main class, if the language has classes.
-    pub class: String,
 }
 
 impl Files {
     /// The file of a submission, named as the language requires.
     pub fn single(language: &Language, source: Vec<u8>) -> Files {
-        let (name, class) = match language.entry {
-            Entry::File => (language.source_name.clone(), String::new()),
-            Entry::Java => {
-                let class = java::main_class(&source).unwrap_or_else(|| "Main".into());
-                let simple = class.rsplit('.').next().unwrap_or("Main").to_owned();
-                (format!("{simple}.java"), class)
-            }
-        };
-        Files { files: vec![(name.clone(), source)], main: name, class }
+        let name = language.source_name.clone();
+        Files { files: vec![(name.clone(), source)], main: name }
     }
 
     /// The files of a program in a package. `entry_point` names a file or class; empty means the only source, or the
@@ -46,17 +40,29 @@ impl Files {
             [only] => Some(only),
             many => many.iter().find(|(path, _)| stem(path).eq_ignore_ascii_case("main")),
         };
-        let Some((main, text)) = main else {
-            return Err(match entry_point {
-                "" => "there are several source files, but none is named `main`".to_owned(),
-                name => format!("the entry point {name} is not a source file"),
-            });
+        let main = match main {
+            Some((main, _)) => main.clone(),
+            // The compiled classes will show which one is the main class.
+            None if entry_point.is_empty() && language.entry == Entry::Java => String::new(),
+            None if entry_point.is_empty() => {
+                return Err("there are several source files, but none is named `main`".into());
+            }
+            None => return Err(format!("the entry point {entry_point} is not a source file")),
         };
-        let class = match language.entry {
-            Entry::File => String::new(),
-            Entry::Java => java::main_class(text).unwrap_or_else(|| stem(main).to_owned()),
-        };
-        Ok(Files { main: main.clone(), class, files })
+        Ok(Files { main, files })
+    }
+
+    /// Whether the program has files besides its only source.
+    pub fn are_several(&self) -> bool {
+        self.files.len() > 1
+    }
+
+    /// The directory in the sandbox that holds these files while the program runs.
+    pub fn directory(&self, language: &Language) -> String {
+        match self.are_several() && !language.runs_sources() {
+            true => format!("/app/{PROGRAM_FILES}"),
+            false => "/app".to_owned(),
+        }
     }
 
     fn sources<'a>(&'a self, language: &'a Language) -> impl Iterator<Item = &'a str> {
@@ -76,6 +82,8 @@ pub struct Commands<'a> {
     pub language: &'a Language,
     pub toolchain: &'a Toolchain,
     pub files: &'a Files,
+    /// The main class, if the language has classes and the program is compiled.
+    pub class: &'a str,
 }
 
 impl Commands<'_> {
@@ -103,7 +111,7 @@ impl Commands<'_> {
     fn word(&self, word: &str, memory: u64) -> String {
         let mut text = word
             .replace("{main}", &self.files.main)
-            .replace("{class}", &self.files.class)
+            .replace("{class}", self.class)
             .replace("{memory_mib}", &(memory >> 20).to_string());
         for (name, path) in self.toolchain.programs() {
             text = text.replace(&format!("{{{name}}}"), path);
@@ -131,7 +139,8 @@ mod tests {
     fn fill(id: &str, files: &Files, words: impl Fn(&Language) -> Vec<String>) -> String {
         let language = parse("").unwrap().remove(id).unwrap();
         let toolchain = Toolchain::testing(&[("cxx", "/usr/bin/g++"), ("java", "/usr/bin/java")]);
-        let commands = Commands { language: &language, toolchain: &toolchain, files };
+        let commands =
+            Commands { language: &language, toolchain: &toolchain, files, class: "p.Foo" };
         commands.fill(&words(&language), 256 << 20, true).join(" ")
     }
 
@@ -144,8 +153,12 @@ mod tests {
         let text = fill("cpp20", &files, |l| l.compile[0].clone());
         assert!(text.starts_with("/usr/bin/g++ -std=gnu++20 "), "{text}");
         assert!(text.ends_with(" -I/precompiled -o /box/main a.cc main.cpp"), "{text}");
-        let files = Files::single(&languages["java"], b"package p; public class Foo {}".into());
-        assert_eq!(files.main, "Foo.java");
+        assert_eq!(files.directory(&languages["cpp20"]), "/app/program-files");
+        let files = Files::single(&languages["java"], Vec::new());
+        assert_eq!(
+            (files.main.as_str(), files.directory(&languages["java"])),
+            ("Main.java", "/app".into())
+        );
         let text = fill("java", &files, |l| l.run.clone());
         assert!(text.contains(" -Xmx256m ") && text.ends_with(" -cp /app p.Foo"), "{text}");
     }
@@ -162,6 +175,9 @@ mod tests {
         assert_eq!(main(&["x.py", "y.py"], "y"), Ok("y.py".into()));
         assert_eq!(main(&["x.py", "y.py"], "y.py"), Ok("y.py".into()));
         assert!(main(&["x.py", "y.py"], "").is_err());
+        let java = &parse("").unwrap()["java"];
+        let several = Files::many(java, files(&["X.java", "Y.java"]), "").unwrap();
+        assert_eq!(several.main, "");
         assert!(main(&["x.py"], "z").is_err());
         assert!(main(&["x.txt"], "").is_err());
     }

@@ -1,121 +1,159 @@
-//! Finds the main class of a Java source file.
+//! Java: javac decides the names of files, and the compiled classes show which one is the main class. Sources are not
+//! parsed.
 
-/// The qualified name of the public class; without one, of the first class with a `main` method, otherwise of the
-/// first class.
-pub(super) fn main_class(source: &[u8]) -> Option<String> {
-    let tokens = tokens(&String::from_utf8_lossy(source));
-    let package = match tokens.as_slice() {
-        [first, name, ..] if first == "package" => Some(name.clone()),
-        _ => None,
-    };
-    let class = top_level(&tokens)?;
-    Some(package.map_or_else(|| class.clone(), |package| format!("{package}.{class}")))
+use std::cmp::Reverse;
+
+use noak::AccessFlags;
+use noak::error::DecodeError;
+use noak::reader::attributes::Code;
+use noak::reader::{AttributeContent, Class, Method};
+
+use super::Files;
+
+/// The first class file version with `main` methods that are instance methods or have no parameters (Java 25).
+const FLEXIBLE_MAIN: u16 = 69;
+
+/// Renames files as the errors of javac demand: a public class must be in a file with its name. `None` if there is
+/// nothing to rename.
+pub fn renamed(files: &Files, errors: &str) -> Option<Files> {
+    let mut renamed = files.clone();
+    for (path, class) in errors.lines().filter_map(misnamed) {
+        let new = match path.rsplit_once('/') {
+            Some((directory, _)) => format!("{directory}/{class}.java"),
+            None => format!("{class}.java"),
+        };
+        if class.contains('/') || renamed.files.iter().any(|(other, _)| *other == new) {
+            continue;
+        }
+        let Some((name, _)) = renamed.files.iter_mut().find(|(name, _)| name == path) else {
+            continue;
+        };
+        if renamed.main == *name {
+            renamed.main.clone_from(&new);
+        }
+        *name = new;
+    }
+    renamed.files.sort();
+    (renamed != *files).then_some(renamed)
 }
 
-fn top_level(tokens: &[String]) -> Option<String> {
-    let (mut depth, mut public) = (0usize, false);
-    let (mut first, mut with_main, mut current) = (None, None, None::<String>);
-    for (at, token) in tokens.iter().enumerate() {
-        match token.as_str() {
-            "{" => depth += 1,
-            "}" => depth = depth.saturating_sub(1),
-            ";" if depth == 0 => public = false,
-            "public" if depth == 0 => public = true,
-            "class" | "interface" | "enum" | "record" if depth == 0 => {
-                let Some(name) = tokens.get(at + 1) else { continue };
-                if public {
-                    return Some(name.clone());
-                }
-                first.get_or_insert_with(|| name.clone());
-                current = Some(name.clone());
-            }
-            "main" if depth == 1 && at > 0 && tokens[at - 1] == "void" => {
-                with_main = with_main.or_else(|| current.clone());
-            }
-            _ => {}
+/// The path and the class in an error such as
+/// `a/B.java:3: error: class C is public, should be declared in a file named C.java`.
+fn misnamed(line: &str) -> Option<(&str, &str)> {
+    let line = line.strip_suffix(".java")?;
+    let (start, class) = line.split_once(" is public, should be declared in a file named ")?;
+    let (path, _) = start.split_once(": error: ")?.0.rsplit_once(':')?;
+    Some((path.strip_prefix("./").unwrap_or(path), class))
+}
+
+/// The qualified name of the class to run: one with a `main` method, if possible from the file `main` and with its name;
+/// otherwise the one whose `main` method comes first.
+pub fn main_class<'a>(
+    classes: impl IntoIterator<Item = &'a [u8]>,
+    main: &str,
+) -> Result<Option<String>, DecodeError> {
+    let file = main.rsplit('/').next().unwrap_or(main);
+    let stem = file.strip_suffix(".java").unwrap_or(file);
+    let mut best = None;
+    for bytes in classes {
+        let class = Class::new(bytes)?;
+        let name = class.pool().retrieve(class.this_class())?.name.display().to_string();
+        let line = main_line(&class)?;
+        let rank = (
+            Reverse(line.is_some()),
+            Reverse(source_file(&class)?.as_deref() == Some(file)),
+            Reverse(name.rsplit('/').next() == Some(stem)),
+            // Nested classes last.
+            name.contains('$'),
+            line,
+            name,
+        );
+        if best.as_ref().is_none_or(|best| rank < *best) {
+            best = Some(rank);
         }
     }
-    with_main.or(first)
+    Ok(best.map(|(.., name)| name.replace('/', ".")))
 }
 
-/// Words, braces and semicolons; without comments, strings and characters.
-fn tokens(text: &str) -> Vec<String> {
-    let mut tokens = Vec::new();
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '/' if chars.peek() == Some(&'/') => {
-                let _ = chars.by_ref().find(|&c| c == '\n');
-            }
-            '/' if chars.peek() == Some(&'*') => {
-                chars.next();
-                let mut star = false;
-                for c in chars.by_ref() {
-                    if star && c == '/' {
-                        break;
-                    }
-                    star = c == '*';
-                }
-            }
-            '"' | '\'' => {
-                let mut escaped = false;
-                // An unterminated quote does not compile; stop at the end of the line.
-                let _ = chars.by_ref().find(|&d| {
-                    let end = !escaped && (d == c || d == '\n');
-                    escaped = !escaped && d == '\\';
-                    end
-                });
-            }
-            '{' | '}' | ';' => tokens.push(c.to_string()),
-            c if is_word(c) => {
-                let mut word = c.to_string();
-                while let Some(&next) = chars.peek().filter(|&&c| is_word(c)) {
-                    word.push(next);
-                    chars.next();
-                }
-                tokens.push(word);
-            }
-            _ => {}
+fn source_file(class: &Class<'_>) -> Result<Option<String>, DecodeError> {
+    for attribute in class.attributes() {
+        if let Ok(AttributeContent::SourceFile(file)) = attribute?.read_content(class.pool()) {
+            return Ok(Some(class.pool().retrieve(file.source_file())?.display().to_string()));
         }
     }
-    tokens
+    Ok(None)
 }
 
-fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '_' | '$' | '.')
+/// The first line of the `main` method, if the class has one; 0 if the line is unknown.
+fn main_line(class: &Class<'_>) -> Result<Option<u16>, DecodeError> {
+    for method in class.methods() {
+        let method = method?;
+        if is_main(class, &method)? {
+            for attribute in method.attributes() {
+                if let Ok(AttributeContent::Code(code)) = attribute?.read_content(class.pool()) {
+                    return first_line(class, &code).map(Some);
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn is_main(class: &Class<'_>, method: &Method<'_>) -> Result<bool, DecodeError> {
+    let retrieve = |index| class.pool().retrieve(index);
+    let (name, descriptor) = (retrieve(method.name())?, retrieve(method.descriptor())?);
+    let flags = method.access_flags();
+    let has_arguments = descriptor == "([Ljava/lang/String;)V";
+    let is_classic = has_arguments && flags.contains(AccessFlags::PUBLIC | AccessFlags::STATIC);
+    let is_flexible = class.version().major >= FLEXIBLE_MAIN
+        && (has_arguments || descriptor == "()V")
+        && !flags.contains(AccessFlags::PRIVATE);
+    Ok(name == "main" && (is_classic || is_flexible))
+}
+
+fn first_line(class: &Class<'_>, code: &Code<'_>) -> Result<u16, DecodeError> {
+    for attribute in code.attributes() {
+        if let Ok(AttributeContent::LineNumberTable(table)) = attribute?.read_content(class.pool())
+            && let Some(line) = table.lines().into_iter().next()
+        {
+            return Ok(line?.line_number());
+        }
+    }
+    Ok(0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[track_caller]
-    fn check(source: &str, expected: impl Into<Option<&'static str>>) {
-        assert_eq!(main_class(source.as_bytes()).as_deref(), expected.into(), "{source}");
+    fn files(names: &[&str], main: &str) -> Files {
+        let file = |name: &&str| ((*name).to_owned(), Vec::new());
+        Files { files: names.iter().map(file).collect(), main: main.into() }
     }
 
     #[test]
-    fn main_class_is_found() {
-        check("public class Main { }", "Main");
-        check("import java.util.*;\npublic final class Foo extends Bar {}", "Foo");
-        check("class A {} class B { public static void main(String[] a) {} }", "B");
-        check("class A {} class B {}", "A");
-        check("package a.b;\nclass A { static void main(String... x) {} }", "a.b.A");
-        check("class Main { class Inner { void main() {} } }", "Main");
-        check("/* public class No {} */ // public class No\npublic class Yes {}", "Yes");
-        check(
-            "class A { String s = \"} public class No {\"; char c = '{'; }\npublic class B {}",
-            "B",
-        );
-        check("class A { char c = '\\''; }\npublic record R(int x) {}", "R");
-        check(
-            "class Helper { public static int x; }\nclass Main { public static void main(String[] a) {} }",
-            "Main",
-        );
-        check("interface I { public void f(); }\nenum E {}", "I");
-        check("", None);
-        check("int x = 5;", None);
-        check("public class Größe {}", "Größe");
-        check("\" { public class", None);
+    fn files_are_renamed_as_javac_demands() {
+        let errors = "Main.java:3: error: class Größe is public, should be declared in a file named Größe.java\n\
+            public class Größe {\n       ^\n\
+            a/b.java:1: error: interface C is public, should be declared in a file named C.java\n\
+            x.java:1: error: enum Y is public, should be declared in a file named Y.java\n\
+            3 errors\n";
+        let before = files(&["Main.java", "Y.java", "a/b.java", "x.java"], "Main.java");
+        let after = files(&["Größe.java", "Y.java", "a/C.java", "x.java"], "Größe.java");
+        assert_eq!(renamed(&before, errors), Some(after.clone()));
+        assert_eq!(renamed(&after, errors), None);
+        for other in [
+            "Main.java:1: error: ';' expected",
+            "Main.java:1: error: class a/../b is public, should be declared in a file named a/../b.java",
+            " is public, should be declared in a file named X.java",
+        ] {
+            assert_eq!(renamed(&before, other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn malformed_class_is_an_error() {
+        assert!(main_class([b"\xca\xfe\xba\xbe\0\0".as_slice()], "Main.java").is_err());
+        assert_eq!(main_class([], "Main.java").unwrap(), None);
     }
 }

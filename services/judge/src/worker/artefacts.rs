@@ -1,16 +1,16 @@
 //! The cache of compiled programs, by a hash of the sources, the language and the toolchain.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sandbox::Content;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::disk_cache::{DiskCache, Pin};
+use super::objects::digest_of;
 
 /// The cache. Cheap to clone.
 #[derive(Clone)]
@@ -19,6 +19,8 @@ pub(super) struct Artefacts(DiskCache);
 pub(super) struct Program {
     /// The files to copy to `/app`.
     pub files: Vec<Artefact>,
+    /// The main class, if the language has classes.
+    pub class: String,
     // Protects the files from eviction.
     _pin: Option<Pin>,
 }
@@ -35,6 +37,12 @@ pub(super) enum Blob {
     Open(File),
     /// A file in the cache.
     Path(PathBuf),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Manifest {
+    class: String,
+    files: Vec<ManifestEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,19 +65,27 @@ impl Artefact {
         }
     }
 
-    fn read(&self) -> io::Result<Vec<u8>> {
-        match &self.blob {
-            Blob::Bytes(bytes) => Ok(bytes.to_vec()),
-            Blob::Open(file) => fs::read(format!("/proc/self/fd/{}", file.as_raw_fd())),
-            Blob::Path(path) => fs::read(path),
-        }
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.reader()?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn reader(&self) -> io::Result<Box<dyn Read + '_>> {
+        Ok(match &self.blob {
+            Blob::Bytes(bytes) => Box::new(&**bytes),
+            Blob::Open(file) => {
+                Box::new(File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?)
+            }
+            Blob::Path(path) => Box::new(File::open(path)?),
+        })
     }
 }
 
 impl Program {
     /// A program that is not in the cache.
-    pub fn new(files: Vec<Artefact>) -> Program {
-        Program { files, _pin: None }
+    pub fn new(files: Vec<Artefact>, class: String) -> Program {
+        Program { files, class, _pin: None }
     }
 }
 
@@ -82,16 +98,16 @@ impl Artefacts {
     pub async fn get(&self, key: &str) -> Option<Program> {
         let (pin, verified) = self.0.get(key)?;
         let path = pin.path();
-        let entries = tokio::task::spawn_blocking(move || load(&path, verified)).await;
-        match entries {
-            Ok(Ok(entries)) => {
+        let manifest = tokio::task::spawn_blocking(move || load(&path, verified)).await;
+        match manifest {
+            Ok(Ok(Manifest { class, files })) => {
                 self.0.mark_verified(key);
-                let files = entries.into_iter().enumerate().map(|(number, entry)| Artefact {
+                let files = files.into_iter().enumerate().map(|(number, entry)| Artefact {
                     path: entry.path,
                     mode: entry.mode,
                     blob: Blob::Path(pin.path().join(number.to_string())),
                 });
-                Some(Program { files: files.collect(), _pin: Some(pin) })
+                Some(Program { files: files.collect(), class, _pin: Some(pin) })
             }
             Ok(Err(error)) => {
                 tracing::warn!(%error, key, "cached program damaged, recompiling");
@@ -120,24 +136,24 @@ impl Artefacts {
 
 fn write(directory: &Path, program: &Program) -> io::Result<()> {
     fs::create_dir(directory)?;
-    let mut entries = Vec::new();
+    let mut manifest = Manifest { class: program.class.clone(), files: Vec::new() };
     for (number, file) in program.files.iter().enumerate() {
-        let bytes = file.read()?;
-        fs::write(directory.join(number.to_string()), &bytes)?;
-        let sha256 = hex::encode(Sha256::digest(&bytes));
-        entries.push(ManifestEntry { path: file.path.clone(), mode: file.mode, sha256 });
+        let path = directory.join(number.to_string());
+        io::copy(&mut file.reader()?, &mut File::create(&path)?)?;
+        let sha256 = digest_of(&path)?;
+        manifest.files.push(ManifestEntry { path: file.path.clone(), mode: file.mode, sha256 });
     }
-    fs::write(directory.join(MANIFEST), serde_json::to_vec(&entries)?)
+    fs::write(directory.join(MANIFEST), serde_json::to_vec(&manifest)?)
 }
 
-fn load(path: &Path, verified: bool) -> io::Result<Vec<ManifestEntry>> {
-    let entries: Vec<ManifestEntry> = serde_json::from_slice(&fs::read(path.join(MANIFEST))?)?;
-    for (number, entry) in entries.iter().enumerate().filter(|_| !verified) {
-        if hex::encode(Sha256::digest(fs::read(path.join(number.to_string()))?)) != entry.sha256 {
+fn load(path: &Path, verified: bool) -> io::Result<Manifest> {
+    let manifest: Manifest = serde_json::from_slice(&fs::read(path.join(MANIFEST))?)?;
+    for (number, entry) in manifest.files.iter().enumerate().filter(|_| !verified) {
+        if digest_of(&path.join(number.to_string()))? != entry.sha256 {
             return Err(io::Error::other(format!("{}: checksum mismatch", entry.path)));
         }
     }
-    Ok(entries)
+    Ok(manifest)
 }
 
 #[cfg(test)]
@@ -156,8 +172,10 @@ mod tests {
         };
         let text = Artefact { path: "a/b".into(), mode: 0o644, blob: Blob::Bytes((*b"x").into()) };
         let cache = open().await.unwrap();
-        cache.save("aa1".into(), Program::new(vec![file("made"), text]).into()).await;
+        let program = Program::new(vec![file("made"), text], "a.B".into());
+        cache.save("aa1".into(), program.into()).await;
         let found = open().await.unwrap().get("aa1").await.unwrap();
+        assert_eq!(found.class, "a.B");
         let found: Vec<_> =
             found.files.iter().map(|f| (&*f.path, f.mode, f.read().unwrap())).collect();
         assert_eq!(found, [("main", 0o755, b"binary".to_vec()), ("a/b", 0o644, b"x".to_vec())]);

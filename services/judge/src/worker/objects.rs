@@ -95,7 +95,8 @@ impl Objects {
     }
 }
 
-fn digest_of(path: &std::path::Path) -> io::Result<String> {
+/// The SHA-256 digest of a file, in hexadecimal.
+pub(super) fn digest_of(path: &std::path::Path) -> io::Result<String> {
     let mut file = std::fs::File::open(path)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 << 10];

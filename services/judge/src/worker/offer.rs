@@ -10,7 +10,7 @@ use proto::judge as pb;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::languages::{Language, Languages, Toolchain};
+use crate::languages::{Language, Languages, Precompile, Toolchain};
 
 /// A language that passed its test.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub(super) struct Offered {
     pub language: Language,
     pub toolchain: Toolchain,
     pub version: String,
-    /// The directory of precompiled headers, if they exist.
+    /// The directory of precompiled headers, if one exists.
     pub precompiled: Option<PathBuf>,
 }
 
@@ -97,13 +97,11 @@ impl Offer {
         offered.collect()
     }
 
-    /// Offered languages whose headers are not precompiled yet.
-    pub fn without_headers(&self) -> Vec<Arc<Offered>> {
+    /// Offered languages with headers to precompile.
+    pub fn with_headers(&self) -> Vec<Arc<Offered>> {
         let current = self.current.borrow();
-        let without = |offered: &&Arc<Offered>| {
-            offered.language.precompile.is_some() && offered.precompiled.is_none()
-        };
-        current.languages.values().filter(without).cloned().collect()
+        let with_headers = |offered: &&Arc<Offered>| offered.language.precompile.is_some();
+        current.languages.values().filter(with_headers).cloned().collect()
     }
 
     /// The directory for the precompiled headers of a toolchain.
@@ -154,8 +152,9 @@ impl Offered {
         version: String,
     ) -> Offered {
         let headers = header_directory(directory, toolchain);
-        let exists = |file: &str| headers.join(file).exists();
-        let precompiled = language.precompile.as_ref().is_some_and(|it| exists(&it.file));
+        let exists = |header: &String| headers.join(Precompile::file(header)).exists();
+        let precompiled =
+            language.precompile.as_ref().is_some_and(|it| it.headers.iter().any(exists));
         Offered {
             id: id.to_owned(),
             language: language.clone(),
