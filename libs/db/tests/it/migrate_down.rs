@@ -108,7 +108,7 @@ async fn all_migrations_of_services_can_be_reverted() {
 #[tokio::test]
 async fn migrations_of_every_service_can_be_reverted() {
     testing::each(&FIRST, |db| async move {
-        check_round_trips(&db, &FIRST, Scope::Every, 5).await;
+        check_round_trips(&db, &FIRST, Scope::Every, 6).await;
         db.script("INSERT INTO one VALUES ('a')").await;
     })
     .await;
