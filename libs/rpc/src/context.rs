@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::context::FutureExt as _;
-use opentelemetry::trace::{Status, TraceContextExt as _};
+use opentelemetry::trace::{Status as SpanStatus, TraceContextExt as _};
 use opentelemetry::{KeyValue, Value};
-use tonic::Code;
+use tonic::{Code, Status};
 use tracing::{Instrument as _, Span};
 
+use crate::body::deadline_exceeded;
 use crate::{metadata, trace};
 
 tokio::task_local! {
@@ -32,6 +33,16 @@ pub fn request_id() -> Option<Arc<str>> {
 
 pub fn deadline() -> Option<Instant> {
     CURRENT.try_with(|context| context.deadline).ok().flatten()
+}
+
+/// How much earlier than here a deadline may pass at a peer, which gets it in whole milliseconds.
+const DEADLINE_MARGIN: Duration = Duration::from_millis(20);
+
+/// DEADLINE_EXCEEDED if the deadline of the current request has passed: calls that the request made
+/// failed for this reason, and not because of their peers.
+pub fn deadline_status() -> Option<Status> {
+    let left = deadline()?.saturating_duration_since(Instant::now());
+    (left <= DEADLINE_MARGIN).then(deadline_exceeded)
 }
 
 #[derive(Clone, Debug)]
@@ -76,6 +87,16 @@ impl Context {
         trace::to_text(&self.trace)
     }
 
+    /// Whether the span is exported. The methods below have no effect if it is not.
+    pub fn is_exported(&self) -> bool {
+        self.trace.span().is_recording()
+    }
+
+    /// Whether the caller's trace is recorded.
+    pub(crate) fn is_recorded(&self) -> bool {
+        trace::is_sampled(&self.trace)
+    }
+
     /// Renames the exported span.
     pub fn rename(&self, name: impl Into<Cow<'static, str>>) {
         self.trace.span().update_name(name);
@@ -88,7 +109,7 @@ impl Context {
 
     /// Marks the exported span as failed. `why` must not contain personal data.
     pub fn fail(&self, why: impl Into<Cow<'static, str>>) {
-        self.trace.span().set_status(Status::error(why));
+        self.trace.span().set_status(SpanStatus::error(why));
     }
 
     pub(crate) fn ended(&self, code: Code, failed: bool) {
