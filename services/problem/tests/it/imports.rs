@@ -42,6 +42,59 @@ async fn refused_package_leaves_no_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_errors_of_a_package_are_returned_at_once() {
+    let world = World::open(&db::testing::Kind::Sqlite, problem::Config::default()).await;
+    let setter = world.setter();
+    let refuse = async |tests: usize| {
+        let add = |files: Files, i| files.with(&format!("data/secret/{i:04}.in"), "");
+        let files = (0..tests).fold(Files::valid(), add);
+        let answer = world.try_import(&setter, options(""), &files.tar()).await;
+        assert_refused(answer, Code::InvalidArgument, "PACKAGE_INVALID")
+    };
+    let one = refuse(1).await;
+    let text = "the package is invalid: data/secret/0000.ans: is missing; every test has an answer";
+    assert_eq!(one.message(), text);
+    let many = refuse(150).await;
+    assert_eq!(status::fields(&many).len(), 150);
+    assert!(many.message().contains("150 errors"), "{}", many.message());
+    // Bounded for huge packages: the last one says how many are missing.
+    let huge = status::fields(&refuse(900).await);
+    let last = ("content".to_owned(), "has 700 more errors than the 200 listed ones".to_owned());
+    assert_eq!((huge.len(), huge.last()), (201, Some(&last)));
+    assert!(huge.iter().all(|(file, text)| !file.is_empty() && !text.is_empty()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn solutions_in_other_languages_are_kept_and_reported() {
+    let world = World::open(&db::testing::Kind::Sqlite, problem::Config::default()).await;
+    let setter = world.setter();
+    *world.peers.languages.lock().unwrap() = vec!["python3".into(), "go".into()];
+    let files = Files::valid()
+        .with("submissions/accepted/b.go", "// AC\n")
+        .with("submissions/accepted/c.cpp", "// only here\n");
+    let import = world.import(&setter, &files, false).await;
+    let checked: Vec<&str> = import.checks.iter().map(|check| check.file.as_str()).collect();
+    let expected = [
+        "input_validators/check.py",
+        "submissions/accepted/a.py",
+        "submissions/accepted/b.go",
+        "submissions/wrong_answer/w.py",
+    ];
+    assert_eq!(checked, expected);
+    let kept = import.findings.iter().find(|finding| finding.file.ends_with("/c.cpp")).unwrap();
+    assert!(kept.message.contains("the language `cpp` is not offered"), "{kept:?}");
+    // Its content is stored with the version.
+    let manifest: String =
+        world.db.query("SELECT manifest FROM versions").fetch_scalar().await.unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let source = &manifest["unverified"][0]["sources"][0];
+    assert_eq!(source[0], "c.cpp");
+    let digest = source[1]["digest"].as_str().unwrap();
+    let content = crate::judge::download(&world.judge_data(), digest).await.unwrap();
+    assert_eq!(content, b"// only here\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn uploads_find_their_problem() {
     each(|world| async move {
         let (setter, other) = (world.setter(), world.setter());
