@@ -9,4 +9,5 @@ pub mod arguments;
 pub mod client;
 pub mod commands;
 pub mod credentials;
+pub mod packing;
 pub mod progress;

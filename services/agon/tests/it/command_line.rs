@@ -1,5 +1,7 @@
 //! Tests of the commands.
 
+use std::process::{Command, Stdio};
+
 use db::testing::Kind;
 use serde_json::json;
 
@@ -22,8 +24,10 @@ pub async fn submit_waits_for_the_verdict(world: &World) {
     let wrong = world.agon(&["submit", PROBLEM, &bad.display().to_string()]);
     failed(&wrong, 1, "WRONG_ANSWER");
 
-    let unknown = world.agon(&["submit", "no-such-problem", &good]);
-    assert!(!unknown.status.success());
+    // Exit code 1 is a verdict.
+    failed(&world.agon(&["submit", "no-such-problem", &good]), 65, "problem");
+    let language = world.agon(&["submit", PROBLEM, &good, "--language", "cobol"]);
+    failed(&language, 65, "must be one of c17, cpp20, python3");
 }
 
 pub async fn import_shows_the_report(world: &World) {
@@ -39,6 +43,103 @@ pub async fn import_shows_the_report(world: &World) {
     std::fs::write(&yaml, text_of_yaml).unwrap();
     let refused = world.agon(&["problem", "import", &broken]);
     failed(&refused, 1, "moonphase");
+}
+
+pub async fn import_is_canceled_on_interrupt(world: &World) {
+    let package = world.package("endless");
+    let yaml = format!("{package}/problem.yaml");
+    let text = std::fs::read_to_string(&yaml).unwrap();
+    std::fs::write(&yaml, text.replace("time_limit: 2", "time_limit: 50")).unwrap();
+    let endless = "while True:\n    pass\n";
+    std::fs::write(format!("{package}/submissions/accepted/endless.py"), endless).unwrap();
+    world.log_in_admin();
+    let token = world.log_in("admin", &world.admin_password()).await;
+    let running = async || {
+        eventually("a check runs", async || {
+            let list = world.get("/v1/problem-imports?pageSize=1", Some(&token)).await;
+            let import = &list["problemImports"][0];
+            let runs = import.to_string().contains("IMPORT_CHECK_STATE_RUNNING");
+            (runs && import["doneCount"] == 3).then(|| import["problemImportId"].clone())
+        })
+        .await
+    };
+    let import = ["problem", "import", package.as_str(), "--problem", PROBLEM];
+    let mut child = world.command(&import).stdout(Stdio::piped()).spawn().unwrap();
+    let id = running().await;
+    // A player does not wait for the endless program.
+    let player = world.player("impatient").await;
+    let judged = world.judged(&player, PROBLEM, "c17", C).await;
+    assert_eq!(judged["verdict"], "VERDICT_ACCEPTED", "{judged}");
+    let path = format!("/v1/problem-imports/{}", id.as_str().unwrap());
+    assert_eq!(world.get(&path, Some(&token)).await["state"], "IMPORT_STATE_VERIFYING");
+
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = tokio::task::block_in_place(|| {
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), Some(130));
+        std::io::read_to_string(child.stdout.take().unwrap()).unwrap()
+    });
+    assert!(output.contains("--   submissions/accepted/endless.py  not finished"), "{output}");
+    assert!(output.ends_with("the import was canceled\n"), "{output}");
+    assert_eq!(world.get(&path, Some(&token)).await["state"], "IMPORT_STATE_CANCELED");
+
+    let mut child = world.command(&import).stdout(Stdio::null()).spawn().unwrap();
+    let id = running().await;
+    let canceled = succeeded(&world.agon(&["problem", "cancel", id.as_str().unwrap()]));
+    assert!(canceled.contains("the import was canceled"), "{canceled}");
+    let status = tokio::task::block_in_place(|| child.wait().unwrap());
+    assert_eq!(status.code(), Some(1));
+    let queue = eventually("the judge is idle", async || {
+        let queue = world.get("/v1/judge/queue", Some(&token)).await;
+        let idle = queue["queuedCount"] == "0" && queue["runningCount"] == "0";
+        idle.then_some(())
+    });
+    queue.await;
+}
+
+pub async fn refused_packages_list_every_error(world: &World) {
+    world.log_in_admin();
+    let package = world.package("many-errors");
+    for i in 0..60 {
+        std::fs::write(format!("{package}/data/secret/x{i}.in"), "").unwrap();
+    }
+    let refused = world.agon(&["problem", "import", &package]);
+    failed(&refused, 1, "error: data/secret/x59.ans: is missing");
+    let output = String::from_utf8_lossy(&refused.stdout);
+    assert_eq!(output.lines().filter(|line| line.starts_with("error: data/secret/x")).count(), 60);
+}
+
+pub async fn problems_are_listed_shown_published_and_downloaded(world: &World) {
+    world.log_in_admin();
+    let package = world.package("crates");
+    std::fs::create_dir(format!("{package}/attachments")).unwrap();
+    std::fs::write(format!("{package}/attachments/tool.txt"), "hello\n").unwrap();
+    let yaml = format!("{package}/problem.yaml");
+    let text = std::fs::read_to_string(&yaml).unwrap().replace("d2b01", "d2b02");
+    std::fs::write(&yaml, text).unwrap();
+    let imported = succeeded(&world.agon(&["problem", "import", &package]));
+    assert!(imported.contains("crates version 1 is verified"), "{imported}");
+    let listed = succeeded(&world.agon(&["problem", "list", "--query", "CRATES"]));
+    assert_eq!(listed.trim_end(), "crates  Sum         -  draft, not published");
+    let published = succeeded(&world.agon(&["problem", "publish", "crates", "--public"]));
+    assert_eq!(published, "crates: public, version 1\n");
+    let shown = succeeded(&world.agon(&["problem", "show", "crates"]));
+    for part in
+        ["crates  Sum\n", "2 s, 256 MiB", "version     1: verified, published", "Print their"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    failed(&world.agon(&["problem", "show", "crates", "--language", "fr"]), 2, "one of: en");
+    let directory = world.dir.path().join("downloaded");
+    let to = directory.display().to_string();
+    let downloaded = succeeded(&world.agon(&["problem", "download", "crates", "--to", &to]));
+    assert!(downloaded.ends_with("4 files\n"), "{downloaded}");
+    let read = |path: &str| std::fs::read_to_string(directory.join(path)).unwrap();
+    assert_eq!(read("attachments/tool.txt"), "hello\n");
+    assert_eq!(read("sample/1.in"), "1 2\n");
+    assert_eq!(read("statement/problem.en.md"), "Two numbers are given. Print their sum.\n");
+    failed(&world.agon(&["problem", "download", "crates", "--to", &to]), 73, "it exists");
+    assert!(!world.agon(&["problem", "show", "no-such-problem"]).status.success());
 }
 
 pub async fn admin_resets_a_password(world: &World) {

@@ -1,63 +1,106 @@
 //! `agon problem import` and `agon problem verify`
 
-use std::fs::File;
+mod browse;
+mod download;
+
 use std::future::ready;
-use std::io::{Read, Seek};
+use std::io::Read;
 use std::path::Path;
 use std::process::ExitCode;
 
 use futures_util::TryStreamExt as _;
 use ids::Clock;
-use package::{Finding, MaxLimits, SizeLimits};
+use package::{Finding, Server, SizeLimits};
 use proto::google::api::HttpBody;
 use proto::problem::import_service_client::ImportServiceClient;
 use proto::problem::{
-    ImportProblemRequest, ImportState, ProblemImport, Severity, WatchProblemImportRequest,
+    CancelProblemImportRequest, ImportCheckState, ImportProblemRequest, ImportState, ProblemImport,
+    Severity, WatchProblemImportRequest,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use crate::cli::arguments::{Import, ProblemCommand};
+use crate::cli::arguments::{CancelImport, Import, ProblemCommand};
 use crate::cli::client::{self, SignedIn};
-use crate::cli::progress::Progress;
+use crate::cli::packing::{self, Archive};
+use crate::cli::progress::{Progress, Step};
 use crate::failure::Failure;
 
 const CHUNK_BYTES: usize = 256 * 1024;
+/// The exit code after Ctrl-C, as in a shell.
+const INTERRUPTED: u8 = 130;
 
 type Client = ImportServiceClient<SignedIn>;
 
 pub async fn run(command: ProblemCommand) -> Result<ExitCode, Failure> {
     match command {
         ProblemCommand::Import(arguments) => import(arguments).await,
+        ProblemCommand::Cancel(arguments) => cancel(arguments).await,
+        ProblemCommand::List(arguments) => browse::list(arguments).await,
+        ProblemCommand::Show(arguments) => browse::show(arguments).await,
+        ProblemCommand::Publish(arguments) => browse::publish(arguments).await,
+        ProblemCommand::Download(arguments) => download::run(arguments).await,
         ProblemCommand::Verify { path } => verify(&path),
     }
 }
 
 async fn import(arguments: Import) -> Result<ExitCode, Failure> {
-    let (package, content_type) = open(&arguments.path)?;
-    let mut client = Client::new(client::signed_in(&arguments.remote.server).await?);
+    let package = packing::open(&arguments.path, &SizeLimits::default())?;
+    let mut client = Client::new(client::signed_in(&arguments.remote).await?);
     let mut progress = Progress::new("uploading");
-    let import = upload(&mut client, &arguments, package, content_type).await?;
-    let import = follow(&client, import, &mut progress).await?;
+    let import = match upload(&mut client, &arguments, package).await? {
+        Ok(import) => import,
+        Err(status) => return refused(status, progress),
+    };
+    let problem_import_id = import.problem_import_id.clone();
+    progress.print(&format!("import {problem_import_id}"));
+    let followed = tokio::select! {
+        followed = follow(&client, import, &mut progress) => Some(followed?),
+        _ = tokio::signal::ctrl_c() => None,
+    };
+    let (import, interrupted) = match followed {
+        Some(import) => (import, false),
+        None => (request_cancel(&mut client, problem_import_id).await?, true),
+    };
     progress.finish();
     crate::cli::output::print(report(&import));
-    let succeeded = import.state() == ImportState::Succeeded;
-    Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(match import.state() {
+        ImportState::Succeeded => ExitCode::SUCCESS,
+        _ if interrupted => ExitCode::from(INTERRUPTED),
+        _ => ExitCode::FAILURE,
+    })
+}
+
+async fn cancel(arguments: CancelImport) -> Result<ExitCode, Failure> {
+    let mut client = Client::new(client::signed_in(&arguments.remote).await?);
+    let import = request_cancel(&mut client, arguments.import).await?;
+    crate::cli::output::print(report(&import));
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn request_cancel(
+    client: &mut Client,
+    problem_import_id: String,
+) -> Result<ProblemImport, Failure> {
+    let request = CancelProblemImportRequest { problem_import_id };
+    let answer = client.cancel_problem_import(request).await?;
+    Ok(answer.into_inner().problem_import.unwrap_or_default())
 }
 
 /// Checks a package against the format and the default limits of a server, without a server.
 fn verify(path: &Path) -> Result<ExitCode, Failure> {
-    let (archive, _) = open(path)?;
+    let server = Server::default();
+    let archive = packing::open(path, &server.size_limits)?;
     let storage = |error| Failure::storage(format!("cannot unpack the package: {error}"));
     let scratch = tempfile::tempdir().map_err(storage)?;
-    let size_limits = SizeLimits::default();
-    let size = archive.metadata().map_err(storage)?.len();
-    let read = if size > size_limits.upload {
-        let text = format!("the package is larger than {} bytes", size_limits.upload);
-        Err(package::Error::TooLarge(text))
+    let max = server.size_limits.upload;
+    let read = if archive.size > max {
+        Err(package::Error::TooLarge(format!(
+            "is larger than {max} bytes, the default of a server"
+        )))
     } else {
-        package::read(archive, scratch.path(), &size_limits, &MaxLimits::default())
+        package::read(archive.file, scratch.path(), &server)
     };
     let (findings, valid) = match read {
         Ok(package) => (package.findings, true),
@@ -87,56 +130,55 @@ fn finding_line(severity: &str, file: &str, message: &str) -> String {
     format!("{severity}: {file}: {message}\n")
 }
 
-/// Opens the package as one file, with its content type. A directory is packed into a tar archive.
-fn open(path: &Path) -> Result<(File, &'static str), Failure> {
-    let fail = |error| Failure::usage(format!("cannot read {}: {error}", path.display()));
-    if path.is_dir() {
-        let mut archive = tar::Builder::new(tempfile::tempfile().map_err(fail)?);
-        archive.follow_symlinks(false);
-        archive.append_dir_all(".", path).map_err(fail)?;
-        let mut file = archive.into_inner().map_err(fail)?;
-        file.rewind().map_err(fail)?;
-        return Ok((file, "application/x-tar"));
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let types = [
-        (".zip", "application/zip"),
-        (".tar", "application/x-tar"),
-        (".tar.gz", "application/gzip"),
-        (".tgz", "application/gzip"),
-    ];
-    let found = types.into_iter().find(|(extension, _)| name.ends_with(extension));
-    let Some((_, content_type)) = found else {
-        let text = "must be a directory, .zip, .tar, .tar.gz or .tgz";
-        return Err(Failure::usage(format!("{}: {text}", path.display())));
-    };
-    Ok((File::open(path).map_err(fail)?, content_type))
-}
-
 async fn upload(
     client: &mut Client,
     arguments: &Import,
-    package: File,
-    content_type: &str,
-) -> Result<ProblemImport, Failure> {
+    package: Archive,
+) -> Result<Result<ProblemImport, Status>, Failure> {
     let first = ImportProblemRequest {
         problem_id: arguments.problem.clone(),
         publish: arguments.publish,
         request_id: Clock::system().new_id().to_string(),
-        content: Some(HttpBody { content_type: content_type.to_owned(), ..HttpBody::default() }),
+        content: Some(HttpBody {
+            content_type: package.media_type.to_owned(),
+            ..HttpBody::default()
+        }),
     };
     let (send, chunks) = mpsc::channel(4);
-    let reader = tokio::task::spawn_blocking(move || send_chunks(package, first, &send));
+    let content = package.file.take(package.size);
+    let reader = tokio::task::spawn_blocking(move || send_chunks(content, first, &send));
     let answer = client.import_problem(ReceiverStream::new(chunks)).await;
     // A refused upload stops the reader: report the refusal before read errors.
     let read = reader.await.map_err(|error| Failure::new(error.to_string()))?;
-    let answer = answer?.into_inner();
+    let answer = match answer {
+        Ok(answer) => answer.into_inner(),
+        Err(status) => return Ok(Err(status)),
+    };
     read.map_err(|error| Failure::new(format!("cannot read the package: {error}")))?;
-    Ok(answer.problem_import.unwrap_or_default())
+    Ok(Ok(answer.problem_import.unwrap_or_default()))
+}
+
+/// Prints all errors of a refused package.
+fn refused(status: Status, progress: Progress) -> Result<ExitCode, Failure> {
+    let fields = rpc::status::fields(&status);
+    if rpc::status::reason(&status).as_deref() != Some("PACKAGE_INVALID") || fields.is_empty() {
+        return Err(status.into());
+    }
+    progress.finish();
+    crate::cli::output::print(refusal(&fields));
+    Ok(ExitCode::FAILURE)
+}
+
+/// The lines of violations: file and message. The package as a whole is the field `content`.
+fn refusal(fields: &[(String, String)]) -> String {
+    let line = |(field, message): &(String, String)| {
+        finding_line("error", if field == "content" { "" } else { field }, message)
+    };
+    fields.iter().map(line).collect::<String>() + "the package was refused\n"
 }
 
 fn send_chunks(
-    mut package: File,
+    mut package: impl Read,
     first: ImportProblemRequest,
     send: &mpsc::Sender<ImportProblemRequest>,
 ) -> std::io::Result<()> {
@@ -166,12 +208,32 @@ async fn follow(
         let stream = client.clone().watch_problem_import(request).await?.into_inner();
         Ok::<_, Status>(stream.try_filter_map(|message| ready(Ok(message.problem_import))))
     };
-    let show = |now: &ProblemImport| {
-        let count = |n: i32| u64::try_from(n).unwrap_or_default();
-        progress.update("verifying", count(now.done_count), count(now.check_count));
-    };
+    let now = || Clock::system().now().timestamp();
+    let show = |import: &ProblemImport| progress.update(step(import, now()));
     let is_final = |now: &ProblemImport| now.state() != ImportState::Verifying;
     client::follow(import, is_final, watch, show).await
+}
+
+/// The check to show: one that runs, or else the first that waits. `now` is in seconds.
+fn step(import: &ProblemImport, now: i64) -> Step {
+    let count = |n: i32| u64::try_from(n).unwrap_or_default();
+    let find = |state| import.checks.iter().position(|check| check.state() == state);
+    let running = find(ImportCheckState::Running);
+    let Some(index) = running.or_else(|| find(ImportCheckState::Queued)) else {
+        let (done, total) = (count(import.done_count), count(import.check_count));
+        return Step { phase: "verifying".to_owned(), done, total, ..Step::default() };
+    };
+    let check = &import.checks[index];
+    let (number, all) = (index + 1, import.checks.len());
+    let what = format!("check {number} of {all}: {}", check.file);
+    if running.is_some() {
+        let (done, total) = (count(check.done_count), count(check.run_count));
+        let note = format!("{} checks done", import.done_count);
+        return Step { phase: what, note, done, total };
+    }
+    let waited = check.queue_time.map(|time| (now - time.seconds).max(0));
+    let note = waited.map(|seconds| format!("{seconds} s so far")).unwrap_or_default();
+    Step { phase: format!("{what}, waiting for the judge"), note, ..Step::default() }
 }
 
 fn report(import: &ProblemImport) -> String {
@@ -185,6 +247,10 @@ fn report(import: &ProblemImport) -> String {
         text += &finding_line(severity, &finding.file, &finding.message);
     }
     for check in &import.checks {
+        if check.state() != ImportCheckState::Done {
+            text += &format!("--   {}  not finished\n", check.file);
+            continue;
+        }
         let mark = if check.passed { "ok  " } else { "FAIL" };
         text += &format!("{mark} {}  {}", check.file, check.actual);
         if !check.passed && !check.expected.is_empty() {
@@ -202,6 +268,7 @@ fn report(import: &ProblemImport) -> String {
         ImportState::Succeeded => {
             format!("{} version {} is verified but not published\n", import.slug, import.version)
         }
+        ImportState::Canceled => "the import was canceled\n".to_owned(),
         _ => "the package was rejected\n".to_owned(),
     };
     text
@@ -209,24 +276,50 @@ fn report(import: &ProblemImport) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proto::problem::ImportCheck;
+
     use super::*;
 
     #[test]
-    fn directories_become_archives_and_other_files_are_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("problem.yaml"), "name: x").unwrap();
-        let (file, kind) = open(dir.path()).unwrap();
-        assert_eq!(kind, "application/x-tar");
-        let mut archive = tar::Archive::new(file);
-        let names: Vec<_> = archive
-            .entries()
-            .unwrap()
-            .map(|entry| entry.unwrap().path().unwrap().display().to_string())
-            .collect();
-        assert!(names.iter().any(|name| name.ends_with("problem.yaml")), "{names:?}");
-        let rar = dir.path().join("package.rar");
-        std::fs::write(&rar, "").unwrap();
-        assert!(open(&rar).unwrap_err().to_string().contains(".zip"));
+    fn progress_names_the_check_its_runs_and_its_wait() {
+        let check = |file: &str, state: ImportCheckState| ImportCheck {
+            file: file.into(),
+            state: state.into(),
+            done_count: 2,
+            run_count: 9,
+            queue_time: Some((std::time::UNIX_EPOCH + std::time::Duration::from_secs(100)).into()),
+            ..ImportCheck::default()
+        };
+        let import = |checks: Vec<ImportCheck>| ProblemImport {
+            done_count: 1,
+            check_count: 3,
+            checks,
+            ..ProblemImport::default()
+        };
+        let done = || check("check.py", ImportCheckState::Done);
+        let queued = || check("slow.cpp", ImportCheckState::Queued);
+        let running = check("fast.cpp", ImportCheckState::Running);
+        let shown = step(&import(vec![done(), queued(), running]), 130);
+        assert_eq!(
+            (shown.phase.as_str(), shown.done, shown.total),
+            ("check 3 of 3: fast.cpp", 2, 9)
+        );
+        let shown = step(&import(vec![done(), queued(), queued()]), 130);
+        assert_eq!(shown.phase, "check 2 of 3: slow.cpp, waiting for the judge");
+        assert_eq!((shown.note.as_str(), shown.total), ("30 s so far", 0));
+        let shown = step(&import(vec![done()]), 130);
+        assert_eq!((shown.phase.as_str(), shown.done, shown.total), ("verifying", 1, 3));
+    }
+
+    #[test]
+    fn every_error_of_a_refused_package_is_printed() {
+        let fields = [("data/secret/1.ans", "is missing"), ("content", "has no name")];
+        let fields = fields.map(|(file, text)| (file.to_owned(), text.to_owned()));
+        assert_eq!(
+            refusal(&fields),
+            "error: data/secret/1.ans: is missing\nerror: package: has no name\n\
+             the package was refused\n"
+        );
     }
 
     #[test]
