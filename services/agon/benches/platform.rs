@@ -1,27 +1,42 @@
 //! Benchmark of the whole program: `cargo bench -p agon --bench platform`.
 //!
-//! Measures cold start on a used data directory, idle memory, POST to verdict without compile and run time, and the
-//! CPU time of a REST request relative to the same gRPC call.
+//! Measures cold start on a used data directory, idle memory, POST to verdict without compile and run time, the CPU time
+//! of a REST request relative to the same gRPC call, and submissions per second. With the argument `submissions` only the
+//! latter; with `imports` the wait of a player beside heavy imports (`cargo bench -p agon --bench platform -- imports`).
 
-use std::net::TcpListener;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proto::problem::GetProblemRequest;
 use proto::problem::problem_service_client::ProblemServiceClient;
 
+#[path = "support/imports.rs"]
+mod imports;
 #[path = "support/process.rs"]
 mod process;
+#[path = "support/server.rs"]
+mod server;
+#[path = "support/submissions.rs"]
+mod submissions;
 
-use process::Rest;
+use server::Server;
 
 #[tokio::main]
 async fn main() {
+    let has = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    if has("imports") {
+        return imports::run().await;
+    }
+    if !has("submissions") {
+        starts_and_calls().await;
+    }
+    submissions::run().await;
+}
+
+async fn starts_and_calls() {
     let data = tempfile::tempdir().expect("a temporary directory");
     let http = reqwest::Client::new();
 
-    let first = Server::start(data.path(), &http).await;
+    let first = Server::start(data.path(), &http, &[]).await;
     let rest = first.rest(&http);
     let problem = rest.sample(1).await;
     let token = rest.register().await;
@@ -29,13 +44,13 @@ async fn main() {
 
     let mut starts = Vec::new();
     for _ in 0..10 {
-        let server = Server::start(data.path(), &http).await;
+        let server = Server::start(data.path(), &http, &[]).await;
         starts.push(server.ready_after);
         server.stop();
     }
     println!("cold start of a used data directory: {} ms (median of 10)", ms(median(&mut starts)));
 
-    let server = Server::start(data.path(), &http).await;
+    let server = Server::start(data.path(), &http, &[]).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     println!("idle resident memory: {:.1} MB", process::resident_mib(&server.child));
     if let Some(problem) = &problem {
@@ -71,54 +86,6 @@ async fn rest_against_grpc(server: &Server, http: &reqwest::Client, problem: &st
     let (rest, grpc) = (median(&mut rest_cpu), median(&mut grpc_cpu));
     let ratio = rest.as_secs_f64() / grpc.as_secs_f64();
     println!("CPU a GET: REST {rest:?}, gRPC {grpc:?}, ratio {ratio:.2} (median of 5 x {CALLS})");
-}
-
-struct Server {
-    child: Child,
-    rest_port: u16,
-    grpc_port: u16,
-    admin_port: u16,
-    ready_after: Duration,
-}
-
-impl Server {
-    async fn start(data: &Path, http: &reqwest::Client) -> Server {
-        let [rest_port, grpc_port, admin_port] = free_ports();
-        let start = Instant::now();
-        let child = Command::new(env!("CARGO_BIN_EXE_agon"))
-            .args(["serve", "--log", "warn"])
-            .args(["--data".as_ref(), data.as_os_str()])
-            .args(["--rest", &format!("127.0.0.1:{rest_port}")])
-            .args(["--grpc", &format!("127.0.0.1:{grpc_port}")])
-            .args(["--admin", &format!("127.0.0.1:{admin_port}")])
-            .args(["--set", "challenge.submissions_per_hour=100000"])
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("the program starts");
-        let ready = format!("http://127.0.0.1:{rest_port}/v1/problems");
-        while http.get(&ready).send().await.is_err() {
-            assert!(start.elapsed() < Duration::from_secs(60), "the program does not answer");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        Server { child, rest_port, grpc_port, admin_port, ready_after: start.elapsed() }
-    }
-
-    fn rest(&self, http: &reqwest::Client) -> Rest {
-        Rest {
-            http: http.clone(),
-            url: format!("http://127.0.0.1:{}", self.rest_port),
-            metrics: format!("http://127.0.0.1:{}/metrics", self.admin_port),
-        }
-    }
-
-    fn stop(mut self) {
-        process::stop(&mut self.child);
-    }
-}
-
-fn free_ports() -> [u16; 3] {
-    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-    listeners.map(|listener| listener.local_addr().expect("an address").port())
 }
 
 fn median(values: &mut [Duration]) -> Duration {

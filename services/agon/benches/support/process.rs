@@ -18,7 +18,7 @@ pub struct Rest {
 }
 
 impl Rest {
-    fn url(&self, path: &str) -> String {
+    pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }
 
@@ -57,13 +57,7 @@ impl Rest {
         for round in 0..warm_up + rounds {
             let before = self.busy().await;
             let start = Instant::now();
-            let request = json!({ "problemId": problem, "language": "c17", "source": SOURCE });
-            let post = self.http.post(self.url("/v1/submissions")).bearer_auth(token);
-            let submission = json_of(post.json(&request)).await;
-            let id = submission["submissionId"].as_str().unwrap_or_else(|| panic!("{submission}"));
-            let watch = self.url(&format!("/v1/submissions/{id}:watch"));
-            let watched = self.http.get(watch).bearer_auth(token).send().await.expect("a watch");
-            watched.bytes().await.expect("the watch ends with the verdict");
+            self.judge(problem, token).await;
             let took = start.elapsed();
             let busy = self.busy().await - before;
             if round >= warm_up {
@@ -72,6 +66,17 @@ impl Rest {
         }
         times.sort();
         times
+    }
+
+    /// Submits a short program and waits for its verdict.
+    pub async fn judge(&self, problem: &str, token: &str) {
+        let request = json!({ "problemId": problem, "language": "c17", "source": SOURCE });
+        let post = self.http.post(self.url("/v1/submissions")).bearer_auth(token);
+        let submission = json_of(post.json(&request)).await;
+        let id = submission["submissionId"].as_str().unwrap_or_else(|| panic!("{submission}"));
+        let watch = self.url(&format!("/v1/submissions/{id}:watch"));
+        let watched = self.http.get(watch).bearer_auth(token).send().await.expect("a watch");
+        watched.bytes().await.expect("the watch ends with the verdict");
     }
 
     /// Cumulative compile and run time of the worker, in seconds.
@@ -83,7 +88,7 @@ impl Rest {
     }
 }
 
-async fn json_of(request: RequestBuilder) -> Value {
+pub async fn json_of(request: RequestBuilder) -> Value {
     request.send().await.expect("an answer").json().await.expect("JSON")
 }
 

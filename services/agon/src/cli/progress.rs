@@ -11,6 +11,17 @@ pub struct Progress {
     phase: String,
 }
 
+/// What is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    pub phase: String,
+    /// Details that change within a phase.
+    pub note: String,
+    pub done: u64,
+    /// 0 is unknown.
+    pub total: u64,
+}
+
 impl Progress {
     pub fn new(phase: &str) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
@@ -19,19 +30,26 @@ impl Progress {
             bar
         });
         let mut progress = Self { bar, phase: String::new() };
-        progress.update(phase, 0, 0);
+        progress.update(Step { phase: phase.to_owned(), ..Step::default() });
         progress
     }
 
-    /// Shows `done` of `total` steps of a phase. A total of 0 is unknown.
-    pub fn update(&mut self, phase: &str, done: u64, total: u64) {
-        let changed = self.phase != phase;
-        if changed {
-            phase.clone_into(&mut self.phase);
+    /// Prints a line above the bar.
+    pub fn print(&self, line: &str) {
+        match &self.bar {
+            Some(bar) => bar.println(line),
+            None => eprintln!("{line}"),
         }
+    }
+
+    pub fn update(&mut self, step: Step) {
+        let Step { phase, note, done, total } = step;
+        let changed = self.phase != phase;
+        let text = if note.is_empty() { phase.clone() } else { format!("{phase}, {note}") };
+        self.phase = phase;
         let Some(bar) = &self.bar else {
             if changed {
-                eprintln!("{phase}…");
+                eprintln!("{text}…");
             }
             return;
         };
@@ -45,7 +63,7 @@ impl Progress {
             bar.set_style(style.progress_chars("=> "));
             bar.set_length(total);
         }
-        bar.set_message(phase.to_owned());
+        bar.set_message(text);
         bar.set_position(done);
     }
 

@@ -15,6 +15,9 @@ use crate::server::roles::Role;
 const LEASE: &str = "samples";
 /// Expiry of the lease during the import.
 const IMPORT_LEASE: Duration = Duration::from_secs(300);
+/// The delay before the first retry; doubles up to [`MAX_DELAY`].
+const MIN_DELAY: Duration = Duration::from_millis(200);
+const MAX_DELAY: Duration = Duration::from_secs(5);
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 const DONE: &str = "done";
 
@@ -29,9 +32,11 @@ pub fn start(base: &Base, problem: problem::Problems) -> Result<(), Failure> {
         let importing = async {
             // Check again after the lease expired: another process may have failed during the import.
             for pause in [Some(IMPORT_LEASE), None] {
+                let mut delay = MIN_DELAY;
                 while let Err(error) = import_once(&db, &owner, &auth, &problem).await {
                     tracing::warn!(error, "cannot import samples, retrying");
-                    tokio::time::sleep(Duration::from_secs(5)).await;
+                    tokio::time::sleep(delay).await;
+                    delay = (delay * 2).min(MAX_DELAY);
                 }
                 tokio::time::sleep(pause.unwrap_or_default()).await;
             }
@@ -69,6 +74,6 @@ async fn import(auth: &Channel, problem: &problem::Problems) -> Result<(), Strin
     let user = answer.map_err(|status| status.message().to_owned())?.into_inner().user;
     let owner = user.and_then(|user| ids::parse(&user.user_id)).ok_or("no administrator")?;
     let count = problem.import_samples(owner).await.map_err(|error| error.to_string())?;
-    tracing::info!(count, "samples imported, awaiting verification");
+    tracing::info!(count, "samples imported");
     Ok(())
 }

@@ -328,13 +328,25 @@ impl World {
     }
 
     async fn done(&self, subject: Subject) -> Judgement {
+        self.get_when(subject, |judgement| judgement.state() == JudgementState::Done).await
+    }
+
+    /// Waits until the judgement of a verification meets a condition.
+    pub async fn until(&self, verification: Uuid, condition: impl Fn(&Judgement) -> bool) {
+        self.get_when(Subject::VerificationId(verification.to_string()), condition).await;
+    }
+
+    async fn get_when(
+        &self,
+        subject: Subject,
+        condition: impl Fn(&Judgement) -> bool,
+    ) -> Judgement {
         let deadline = Instant::now() + Duration::from_secs(120);
         loop {
             let found = self.get(subject.clone()).await;
-            if let Ok(judgement) = &found
-                && judgement.state() == JudgementState::Done
-            {
-                return found.unwrap();
+            match &found {
+                Ok(judgement) if condition(judgement) => return judgement.clone(),
+                _ => {}
             }
             assert!(Instant::now() < deadline, "{subject:?} is not judged in time: {found:?}");
             tokio::time::sleep(Duration::from_millis(2)).await;

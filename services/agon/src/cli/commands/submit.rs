@@ -17,19 +17,23 @@ use tonic::Status;
 
 use crate::cli::arguments::Submit;
 use crate::cli::client::{self, SignedIn};
-use crate::cli::progress::Progress;
+use crate::cli::progress::{Progress, Step};
 use crate::failure::Failure;
 
 type Client = SubmissionServiceClient<SignedIn>;
 
 /// Submits a program, waits for the judgement and prints the verdict.
 pub async fn run(arguments: Submit) -> Result<ExitCode, Failure> {
+    submit(arguments).await.map_err(Failure::refused)
+}
+
+async fn submit(arguments: Submit) -> Result<ExitCode, Failure> {
     let source = std::fs::read(&arguments.file).map_err(|error| {
         Failure::usage(format!("cannot read {}: {error}", arguments.file.display()))
     })?;
     let source = String::from_utf8(source)
         .map_err(|_| Failure::usage(format!("{} is not valid UTF-8", arguments.file.display())))?;
-    let channel = client::signed_in(&arguments.remote.server).await?;
+    let channel = client::signed_in(&arguments.remote).await?;
     let language = match arguments.language {
         Some(language) => language,
         None => language_of(&channel, &arguments.file).await?,
@@ -49,6 +53,9 @@ pub async fn run(arguments: Submit) -> Result<ExitCode, Failure> {
     }
     eprintln!("submission {}", submission.submission_id);
     let done = follow(&client, submission).await?;
+    if done.state() == SubmissionState::Aborted {
+        return Err(Failure::new("the submission was aborted by an operator"));
+    }
     crate::cli::output::print(report(&done));
     let accepted = done.verdict() == Verdict::Accepted;
     Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -88,15 +95,20 @@ async fn follow(client: &Client, submission: Submission) -> Result<Submission, F
         let stream = client.clone().watch_submission(request).await?.into_inner();
         Ok::<_, Status>(stream.try_filter_map(|message| ready(Ok(message.submission))))
     };
+    let mut begun = false;
     let show = |now: &Submission| {
         let phase = match now.state() {
             SubmissionState::Compiling => "compiling",
             SubmissionState::Running => "running",
             // Over: its result follows.
             SubmissionState::Done | SubmissionState::Aborted => return,
+            // A worker was lost, or a message was late.
+            SubmissionState::Queued | SubmissionState::Unspecified if begun => "judging",
             SubmissionState::Queued | SubmissionState::Unspecified => "queued",
         };
-        progress.update(phase, count(now.done_count), count(now.test_count));
+        begun |= phase != "queued";
+        let (done, total) = (count(now.done_count), count(now.test_count));
+        progress.update(Step { phase: phase.to_owned(), done, total, ..Step::default() });
     };
     let done = client::follow(submission, is_over, watch, show).await?;
     progress.finish();
@@ -113,7 +125,8 @@ fn is_over(submission: &Submission) -> bool {
 
 fn report(submission: &Submission) -> String {
     let mut text = verdict_name(submission.verdict()).to_owned();
-    if submission.test_count > 0 {
+    // A program that did not compile has run no test.
+    if submission.done_count > 0 {
         text += &format!(
             "  {} of {} tests  {:.3} s  {:.1} MiB",
             submission.done_count,
@@ -195,5 +208,12 @@ mod tests {
             "RUNTIME_ERROR  2 of 9 tests  0.002 s  3.0 MiB\n\
              test 2: RUNTIME_ERROR, signal 11\n  | half an\n  | answer\n"
         );
+        let broken = Submission {
+            verdict: Verdict::CompileError.into(),
+            test_count: 8,
+            compile_output: "main.c:1: error\n".into(),
+            ..Submission::default()
+        };
+        assert_eq!(report(&broken), "COMPILE_ERROR\n\nmain.c:1: error\n");
     }
 }
