@@ -148,6 +148,14 @@ mod tests {
     }
 
     #[test]
+    fn internal_methods_are_marked_by_path() {
+        let methods = Methods::new(&[tonic_health::pb::FILE_DESCRIPTOR_SET]);
+        methods.mark_internal(|path| path.ends_with("/Check"));
+        assert!(methods.find("/grpc.health.v1.Health/Check").internal());
+        assert!(!methods.find("/grpc.health.v1.Health/Watch").internal());
+    }
+
+    #[test]
     fn idempotency_level_marks_safe_methods() {
         let methods = Methods::new(&[proto::DESCRIPTOR_SET]);
         assert!(methods.find("/agon.problem.v1.ImportService/GetProblemImport").safe);
