@@ -30,7 +30,7 @@ impl Progress {
             bar
         });
         let mut progress = Self { bar, phase: String::new() };
-        progress.update(Step { phase: phase.to_owned(), ..Step::default() });
+        progress.update(phase, 0, 0);
         progress
     }
 
@@ -42,7 +42,12 @@ impl Progress {
         }
     }
 
-    pub fn update(&mut self, step: Step) {
+    /// Shows `done` of `total` steps of a phase. A total of 0 is unknown.
+    pub fn update(&mut self, phase: &str, done: u64, total: u64) {
+        self.show(Step { phase: phase.to_owned(), note: String::new(), done, total });
+    }
+
+    pub fn show(&mut self, step: Step) {
         let Step { phase, note, done, total } = step;
         let changed = self.phase != phase;
         let text = if note.is_empty() { phase.clone() } else { format!("{phase}, {note}") };

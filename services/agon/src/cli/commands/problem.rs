@@ -209,7 +209,7 @@ async fn follow(
         Ok::<_, Status>(stream.try_filter_map(|message| ready(Ok(message.problem_import))))
     };
     let now = || Clock::system().now().timestamp();
-    let show = |import: &ProblemImport| progress.update(step(import, now()));
+    let show = |import: &ProblemImport| progress.show(step(import, now()));
     let is_final = |now: &ProblemImport| now.state() != ImportState::Verifying;
     client::follow(import, is_final, watch, show).await
 }

@@ -17,7 +17,7 @@ use tonic::Status;
 
 use crate::cli::arguments::Submit;
 use crate::cli::client::{self, SignedIn};
-use crate::cli::progress::{Progress, Step};
+use crate::cli::progress::Progress;
 use crate::failure::Failure;
 
 type Client = SubmissionServiceClient<SignedIn>;
@@ -108,7 +108,7 @@ async fn follow(client: &Client, submission: Submission) -> Result<Submission, F
         };
         begun |= phase != "queued";
         let (done, total) = (count(now.done_count), count(now.test_count));
-        progress.update(Step { phase: phase.to_owned(), done, total, ..Step::default() });
+        progress.update(phase, done, total);
     };
     let done = client::follow(submission, is_over, watch, show).await?;
     progress.finish();
