@@ -22,6 +22,12 @@ pub trait Handler: Send + Sync + 'static {
         true
     }
 
+    /// Whether the effects contain no events and are not acknowledged to anyone. Then the commit need not wait for the disk:
+    /// what a power cut undoes is applied again, because the cursor is undone with it.
+    fn is_repeatable(&self) -> bool {
+        false
+    }
+
     /// Applies one event. Returns `Ok(())` for types that the consumer ignores.
     fn handle(
         &self,
@@ -34,6 +40,8 @@ pub trait Handler: Send + Sync + 'static {
 pub(crate) trait DynHandler: Send + Sync {
     fn handles(&self, event: &Received) -> bool;
 
+    fn is_repeatable(&self) -> bool;
+
     fn handle<'a>(
         &'a self,
         tx: &'a mut Tx,
@@ -44,6 +52,10 @@ pub(crate) trait DynHandler: Send + Sync {
 impl<H: Handler> DynHandler for H {
     fn handles(&self, event: &Received) -> bool {
         Handler::handles(self, event)
+    }
+
+    fn is_repeatable(&self) -> bool {
+        Handler::is_repeatable(self)
     }
 
     fn handle<'a>(

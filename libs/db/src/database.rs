@@ -92,11 +92,21 @@ impl Db {
     /// Begins a write transaction. Waits for the writer (SQLite) or a connection (PostgreSQL), at most
     /// [`Options::acquire_timeout`].
     pub fn begin(&self) -> BoxFuture<'_, Result<Tx>> {
+        self.begin_as(true)
+    }
+
+    /// Like [`Db::begin`], for changes that are repeated if they are lost: on SQLite the commit does not wait for the disk,
+    /// so a power cut can undo it. A later commit that waits makes it durable, too.
+    pub fn begin_repeatable(&self) -> BoxFuture<'_, Result<Tx>> {
+        self.begin_as(false)
+    }
+
+    fn begin_as(&self, durable: bool) -> BoxFuture<'_, Result<Tx>> {
         Box::pin(async move {
             let started = Instant::now();
             let conn = match &self.shared.backend {
                 Backend::Postgres(pg) => pg.write.begin().await.map(Conn::Postgres),
-                Backend::Sqlite(file) => file.begin().await.map(Conn::Sqlite),
+                Backend::Sqlite(file) => file.begin(durable).await.map(Conn::Sqlite),
             };
             measure::begin_waited(self.service(), started.elapsed());
             let conn = conn.inspect_err(|error| measure::begin_failed(self.service(), error))?;

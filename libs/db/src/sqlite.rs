@@ -32,6 +32,9 @@ struct Writer {
     options: SqliteConnectOptions,
     // None until first used, after closing, and after an error of the connection.
     connection: Option<SqliteConnection>,
+    synchronous: Synchronous,
+    /// Whether commits on the connection may not wait for the disk, although `synchronous` is `Full`.
+    relaxed: bool,
     closed: bool,
 }
 
@@ -88,7 +91,9 @@ impl Sqlite {
             Synchronous::Normal => SqliteSynchronous::Normal,
             Synchronous::Off => SqliteSynchronous::Off,
         });
-        let mut writer = Writer { options: write, connection: None, closed: false };
+        let synchronous = options.synchronous;
+        let mut writer =
+            Writer { options: write, connection: None, synchronous, relaxed: false, closed: false };
         // Connect now, to report an invalid file at start, and before any reader, to switch the file to WAL.
         writer.connect().await.map_err(|e| {
             Error::Unavailable(format!("cannot open the database file {}: {e}", path.display()))
@@ -110,20 +115,18 @@ impl Sqlite {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Waits for the writer, in the order of the calls.
-    pub(crate) async fn begin(&self) -> Result<WriteGuard> {
+    /// Waits for the writer, in the order of the calls. If not `durable`, the commit does not wait for the disk.
+    pub(crate) async fn begin(&self, durable: bool) -> Result<WriteGuard> {
         let locked = tokio::time::timeout(self.acquire_timeout, self.writer.clone().lock_owned());
         let writer = locked.await.map_err(|_| {
             Error::Unavailable("timed out waiting to write to the SQLite file".into())
         })?;
         let writer = Held { writer, generation: self.generation.clone() };
         let mut guard = WriteGuard { writer: Some(writer) };
-        let connection = guard.writer()?.connect().await?;
         // A cancelled caller may have left its transaction open.
-        if let Err(first) = connection.execute("BEGIN IMMEDIATE").await {
+        if let Err(first) = guard.writer()?.begin(durable).await {
             guard.reset().await;
-            let connection = guard.writer()?.connect().await?;
-            connection.execute("BEGIN IMMEDIATE").await.map_err(|_| Error::from(first))?;
+            guard.writer()?.begin(durable).await.map_err(|_| first)?;
         }
         Ok(guard)
     }
@@ -146,8 +149,26 @@ impl Writer {
         }
         if self.connection.is_none() {
             self.connection = Some(self.options.connect().await?);
+            self.relaxed = false;
         }
         self.connection.as_mut().ok_or(Error::Aborted)
+    }
+}
+
+impl Writer {
+    async fn begin(&mut self, durable: bool) -> Result<()> {
+        let relaxed = !durable && matches!(self.synchronous, Synchronous::Full);
+        self.connect().await?;
+        if relaxed && !self.relaxed {
+            // Set first, in case that this call is cancelled.
+            self.relaxed = true;
+            self.connect().await?.execute("PRAGMA synchronous = NORMAL").await?;
+        } else if !relaxed && self.relaxed {
+            self.connect().await?.execute("PRAGMA synchronous = FULL").await?;
+            self.relaxed = false;
+        }
+        self.connect().await?.execute("BEGIN IMMEDIATE").await?;
+        Ok(())
     }
 }
 

@@ -45,7 +45,10 @@ impl Processor<'_> {
     /// Applies as many of `events` as fit in one transaction.
     pub(super) async fn apply(&mut self, events: &[Received]) -> Result<Applied, Fault> {
         let Some(at) = self.at else { return Ok(Applied::CursorMoved) };
-        let mut tx = self.db().begin().await?;
+        let repeatable = !self.is_partition() && self.application.handler.is_repeatable();
+        let db = self.db();
+        let begin = if repeatable { db.begin_repeatable() } else { db.begin() };
+        let mut tx = begin.await?;
         match self.apply_in(&mut tx, at, events).await {
             Ok(Some((to, held))) => {
                 tx.commit().await?;

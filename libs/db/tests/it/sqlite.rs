@@ -34,6 +34,26 @@ async fn files_are_private_and_writes_are_synced() {
     assert_eq!(tx.query("PRAGMA foreign_keys").fetch_scalar::<i64>().await.unwrap(), 1);
 }
 
+#[tokio::test]
+async fn only_repeatable_transactions_do_not_wait_for_the_disk() {
+    let level = async |mut tx: db::Tx| {
+        let level: i64 = tx.query("PRAGMA synchronous").fetch_scalar().await.unwrap();
+        tx.commit().await.unwrap();
+        level
+    };
+    let (off, normal, full) = (0, 1, 2);
+    let db = Kind::Sqlite.create_with(&MIGRATIONS, |o| o.synchronous = Synchronous::Full).await;
+    for _ in 0..2 {
+        assert_eq!(level(db.begin_repeatable().await.unwrap()).await, normal);
+        assert_eq!(level(db.begin().await.unwrap()).await, full);
+    }
+    // A cancelled caller leaves no such transaction behind.
+    drop(db.begin_repeatable().await.unwrap());
+    assert_eq!(level(db.begin().await.unwrap()).await, full);
+    let db = Kind::Sqlite.create_with(&MIGRATIONS, |o| o.synchronous = Synchronous::Off).await;
+    assert_eq!(level(db.begin_repeatable().await.unwrap()).await, off);
+}
+
 /// `max_page_count` makes writes fail with the error of a full disk, which also ends SQLite's transaction.
 #[tokio::test]
 async fn full_disk_refuses_writes_until_there_is_space() {
