@@ -42,8 +42,9 @@ pub struct Call<'r> {
 impl Call<'_> {
     pub async fn run(self, body: Body) -> Result<Response, Failure> {
         match self.route() {
-            route if route.client_streaming => self.upload(body).await,
-            route if route.server_streaming => self.stream(body).await,
+            // Boxed, so that the future of a unary call, which is moved several times, is small.
+            route if route.client_streaming => Box::pin(self.upload(body)).await,
+            route if route.server_streaming => Box::pin(self.stream(body)).await,
             _ => self.unary(body).await,
         }
     }
@@ -69,7 +70,7 @@ impl Call<'_> {
         config.body_bytes_of.get(&self.route().rpc).copied().unwrap_or(default)
     }
 
-    async fn unary(self, body: Body) -> Result<Response, Failure> {
+    async fn unary(mut self, body: Body) -> Result<Response, Failure> {
         if self.route().download.is_none() {
             accept::json(&self.parts.headers)?;
         }
@@ -78,7 +79,7 @@ impl Call<'_> {
         let deadline = self.deadline(false);
         let request = self.request(message, deadline);
         let mut grpc = self.grpc().await?;
-        let response = grpc.unary(request, self.path()?, RawCodec);
+        let response = grpc.unary(request, self.path(), RawCodec);
         let response = within(deadline, response).await.map_err(with_headers)?;
         self.respond(response)
     }
@@ -116,16 +117,15 @@ impl Call<'_> {
         self.parts.method == Method::GET || self.parts.method == Method::HEAD
     }
 
-    fn request<T>(&self, message: T, deadline: Duration) -> Request<T> {
+    fn request<T>(&mut self, message: T, deadline: Duration) -> Request<T> {
         let mut request = Request::new(message);
-        *request.metadata_mut() = self.metadata.clone();
+        *request.metadata_mut() = std::mem::take(&mut self.metadata);
         request.set_timeout(deadline);
         request
     }
 
-    fn path(&self) -> Result<PathAndQuery, Failure> {
-        let path = PathAndQuery::try_from(self.route().rpc_path.as_str());
-        path.map_err(|error| rpc::status::internal(error).into())
+    fn path(&self) -> PathAndQuery {
+        self.edge.targets[self.route].1.clone()
     }
 
     async fn grpc(&self) -> Result<Grpc<Upstream>, Failure> {
@@ -161,7 +161,7 @@ impl Call<'_> {
         Ok(response_of(Body::from(json), HeaderValue::from_static("application/json"), headers))
     }
 
-    async fn stream(self, body: Body) -> Result<Response, Failure> {
+    async fn stream(mut self, body: Body) -> Result<Response, Failure> {
         let form = match self.route().download {
             Some(_) => None,
             None => Some(accept::stream(&self.parts.headers)?),
@@ -171,7 +171,7 @@ impl Call<'_> {
         let deadline = self.deadline(true);
         let request = self.request(message, deadline);
         let mut grpc = self.grpc().await?;
-        let response = grpc.server_streaming(request, self.path()?, RawCodec);
+        let response = grpc.server_streaming(request, self.path(), RawCodec);
         let response = within(deadline, response).await.map_err(with_headers)?;
         let (metadata, mut messages, _) = response.into_parts();
         let headers = headers::response_headers(metadata);
@@ -220,7 +220,7 @@ impl Call<'_> {
         Ok(response_of(Body::from_stream(pieces), content_type, headers))
     }
 
-    async fn upload(self, body: Body) -> Result<Response, Failure> {
+    async fn upload(mut self, body: Body) -> Result<Response, Failure> {
         let headers = &self.parts.headers;
         accept::json(headers)?;
         body::check_identity(headers)?;
@@ -248,7 +248,7 @@ impl Call<'_> {
         let request = self.request(messages, deadline);
         let mut grpc = self.grpc().await?;
         let response =
-            pin!(within(deadline, grpc.client_streaming(request, self.path()?, RawCodec)));
+            pin!(within(deadline, grpc.client_streaming(request, self.path(), RawCodec)));
         tokio::select! {
             response = response => self.respond(response.map_err(with_headers)?),
             // Returning drops the call, which cancels it.

@@ -1,8 +1,7 @@
-//! Handles one HTTP request: checks, routing, call, response headers, access log and metrics.
+//! Handles one HTTP request: checks, routing, call, response headers.
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -14,6 +13,7 @@ use http::header::{
     STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 use rpc::{Reading, Trusted};
@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::headers::{self, REQUEST_ID};
 use crate::pages::Pages;
+use crate::record::{Meters, Record};
 use crate::{Upstream, accept, cors, etag};
 
 /// The remote address of a request's connection.
@@ -45,6 +46,9 @@ pub struct Edge {
     pub reading: Reading,
     /// Addresses whose number of connections is not limited.
     pub trusted: Trusted,
+    pub meters: Arc<Meters>,
+    /// The templates and RPC paths of the routes.
+    pub targets: Vec<(Arc<str>, PathAndQuery)>,
 }
 
 pub async fn handle(State(edge): State<Arc<Edge>>, request: Request) -> Response {
@@ -52,7 +56,7 @@ pub async fn handle(State(edge): State<Arc<Edge>>, request: Request) -> Response
     let mut context = rpc::Context::incoming(&parts.headers);
     // HTTP clients cannot set a deadline.
     context.deadline = None;
-    let mut record = Record::new(&parts.method, &mut context);
+    let mut record = Record::new(&edge.meters, &parts.method, &mut context);
     let response = edge.respond(&parts, body, &context, &mut record);
     let result = context.clone().scope(response).await;
     let mut response = result.unwrap_or_else(|failure| {
@@ -81,11 +85,11 @@ impl Edge {
             return Ok(cors::options(&parts.headers, &allow, &self.config.cors_origins));
         }
         if self.pages.has(path) {
-            record.template = path.to_owned().into();
+            record.template = path.into();
             return self.page(parts, path);
         }
         let (route, segments) = self.find(&parts.method, path)?;
-        record.template = self.plan.route(route).template.to_string().into();
+        record.template = self.targets[route].0.clone();
         let address = parts.extensions.get::<Peer>().map(|peer| peer.0);
         let trusted = &self.config.trusted_proxies;
         let client = headers::client_address(address, &parts.headers, trusted);
@@ -135,7 +139,7 @@ impl Edge {
         };
         let (parts, ()) = http::Request::new(()).into_parts();
         let mut context = rpc::Context::incoming(&parts.headers);
-        let record = Record::new(&Method::CONNECT, &mut context);
+        let record = Record::new(&self.meters, &Method::CONNECT, &mut context);
         let mut response = failure.into_response(&self.plan, false, false);
         self.finish(&parts, &context, &mut response);
         record.finish(status);
@@ -231,70 +235,4 @@ impl Edge {
 fn malformed_path() -> Failure {
     let message = "the path must be percent-encoded UTF-8";
     Failure::client(StatusCode::BAD_REQUEST, "PATH_MALFORMED", message)
-}
-
-/// Writes the access log line, the span and the metrics of a request, by route template, never by
-/// path. Dropping it without [`Record::finish`] records status 499: the client disconnected.
-struct Record {
-    method: &'static str,
-    template: std::borrow::Cow<'static, str>,
-    started: Instant,
-    context: rpc::Context,
-    finished: bool,
-}
-
-impl Record {
-    /// Starts the request's span and makes it the current span of `context`.
-    fn new(method: &Method, context: &mut rpc::Context) -> Self {
-        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-        let method = known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other");
-        metrics::gauge!("agon_http_requests_in_flight").increment(1.0);
-        context.start(tracing::info_span!(
-            "http",
-            otel.kind = "server",
-            otel.name = method,
-            request_id = %context.request_id,
-        ));
-        context.set_attribute("http.request.method", method);
-        let (template, started) = ("unmatched".into(), Instant::now());
-        Record { method, template, started, context: context.clone(), finished: false }
-    }
-
-    fn finish(mut self, status: StatusCode) {
-        self.finished = true;
-        self.write(status.as_u16());
-    }
-
-    fn write(&self, status: u16) {
-        self.context.sync_scope(|| self.write_in_span(status));
-    }
-
-    fn write_in_span(&self, status: u16) {
-        let took = self.started.elapsed();
-        self.context.rename(format!("{} {}", self.method, self.template));
-        self.context.set_attribute("http.route", self.template.to_string());
-        self.context.set_attribute("http.response.status_code", i64::from(status));
-        if status >= 500 {
-            self.context.fail("");
-        }
-        let labels = [
-            ("method", self.method.to_owned()),
-            ("route", self.template.to_string()),
-            ("status", status.to_string()),
-        ];
-        metrics::counter!("agon_http_requests_total", &labels).increment(1);
-        let duration = metrics::histogram!("agon_http_request_duration_seconds", &labels[..2]);
-        duration.record(took.as_secs_f64());
-        let (method, route) = (self.method, &*self.template);
-        tracing::info!(method, route, status, took_us = took.as_micros() as u64, "http request");
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        metrics::gauge!("agon_http_requests_in_flight").decrement(1.0);
-        if !self.finished {
-            self.write(499);
-        }
-    }
 }

@@ -37,14 +37,14 @@ pub fn request_metadata(
     context: &rpc::Context,
     client: Option<IpAddr>,
 ) -> Result<MetadataMap, Failure> {
-    let mut forwarded = HeaderMap::new();
+    let mut forwarded = HeaderMap::with_capacity(16);
     for name in [AUTHORIZATION, ACCEPT_LANGUAGE, IF_MATCH] {
         if let Some(value) = single(headers, &name)? {
             forwarded.insert(name, value.clone());
         }
     }
     let mut put = |name: &'static str, value: String| {
-        if let Ok(value) = HeaderValue::from_str(&value) {
+        if let Ok(value) = HeaderValue::try_from(value) {
             forwarded.insert(HeaderName::from_static(name), value);
         }
     };

@@ -17,6 +17,7 @@ mod failure;
 mod headers;
 mod multipart;
 mod pages;
+mod record;
 mod serve;
 mod stream;
 mod upload;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Response;
+use http::uri::PathAndQuery;
 use http::{HeaderMap, StatusCode, Version};
 use rpc::{Reading, Trusted};
 use tokio::sync::Semaphore;
@@ -42,6 +44,7 @@ pub use serve::serve;
 
 use crate::edge::Edge;
 use crate::pages::Pages;
+use crate::record::Meters;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -91,7 +94,13 @@ impl Gateway {
         let trusted = Trusted::new(move |address| {
             trusted.trusts(address) || proxies.iter().any(|network| network.contains(address))
         });
+        let targets = plan.routes().iter().map(|route| {
+            let path = PathAndQuery::try_from(route.rpc_path.as_str());
+            (route.template.to_string().into(), path.expect("the name of an RPC is a valid path"))
+        });
         let edge = Arc::new(Edge {
+            targets: targets.collect(),
+            meters: Arc::new(Meters::new()),
             upstream: BoxCloneSyncService::new(tower::ServiceExt::map_err(upstream, |error| {
                 TransportError(error.into())
             })),

@@ -14,6 +14,7 @@ const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 #[derive(Debug)]
 pub struct Meters {
     in_flight: Gauge,
+    unmatched: Arc<str>,
     known: RwLock<HashMap<Key, Meter>>,
 }
 
@@ -29,7 +30,7 @@ struct Meter {
 impl Meters {
     pub fn new() -> Self {
         let in_flight = metrics::gauge!("agon_http_requests_in_flight");
-        Meters { in_flight, known: RwLock::default() }
+        Meters { in_flight, unmatched: "unmatched".into(), known: RwLock::default() }
     }
 
     fn meter(&self, key: &Key) -> Meter {
@@ -68,12 +69,7 @@ pub struct Record {
 
 impl Record {
     /// Starts the request's span and makes it the current span of `context`.
-    pub fn new(
-        meters: &Arc<Meters>,
-        unmatched: &Arc<str>,
-        method: &Method,
-        context: &mut rpc::Context,
-    ) -> Self {
+    pub fn new(meters: &Arc<Meters>, method: &Method, context: &mut rpc::Context) -> Self {
         let known = METHODS.into_iter().find(|known| *known == method.as_str());
         let method = known.unwrap_or("other");
         meters.in_flight.increment(1.0);
@@ -85,7 +81,7 @@ impl Record {
         ));
         context.set_attribute("http.request.method", method);
         Record {
-            template: unmatched.clone(),
+            template: meters.unmatched.clone(),
             meters: meters.clone(),
             method,
             started: Instant::now(),

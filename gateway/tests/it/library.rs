@@ -298,7 +298,7 @@ async fn upload(
     while let Some(message) = messages.message().await? {
         if result.piece_count == 0 {
             if message.book_id == "early" {
-                return Err(Status::permission_denied("not here"));
+                return Err(rpc::status::permission_denied("REFUSED", "not here"));
             }
             result.book_id = message.book_id;
             result.publish = message.publish;
