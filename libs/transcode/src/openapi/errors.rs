@@ -21,7 +21,7 @@ pub(super) fn error() -> Value {
             "details": {
                 "type": "array",
                 "items": {"$ref": "#/components/schemas/ErrorDetail"},
-                "description": "Always has an ErrorInfo.",
+                "description": "The reason, and the invalid fields or the time to wait.",
             },
         },
     })
