@@ -56,7 +56,11 @@ impl Plans {
             return Ok(());
         }
         let fault = match &self.postgres {
-            Some(pool) => postgres::fault(pool, sql).await?,
+            // Checked at the next use, if the server has no connection left for this one.
+            Some(pool) => match postgres::fault(pool, sql).await {
+                Ok(fault) => fault,
+                Err(_) => return Ok(()),
+            },
             None => sqlite::fault(&self.db, sql).await?,
         };
         let Some(fault) = fault else {

@@ -11,7 +11,8 @@ use crate::Result;
 /// here.
 pub async fn fault(pool: &PgPool, sql: &str) -> Result<Option<String>> {
     let mut connection = pool.acquire().await?;
-    let prepare = AssertSqlSafe(format!("PREPARE checked AS {sql}"));
+    // A check that was cancelled may have left its statement.
+    let prepare = AssertSqlSafe(format!("DEALLOCATE ALL; PREPARE checked AS {sql}"));
     if sqlx::raw_sql(prepare).execute(&mut *connection).await.is_err() {
         return Ok(None);
     }
@@ -22,15 +23,17 @@ pub async fn fault(pool: &PgPool, sql: &str) -> Result<Option<String>> {
     };
     let explain = AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE checked{values}"));
     let rows: Vec<PgRow> = sqlx::raw_sql(explain).fetch_all(&mut *connection).await?;
-    sqlx::raw_sql("DEALLOCATE checked").execute(&mut *connection).await?;
-    let lines: Vec<String> = rows.iter().filter_map(|row| row.try_get_unchecked(0).ok()).collect();
-    let partial: Vec<String> = sqlx::query_scalar(
+    let indexes = sqlx::raw_sql(
         "SELECT indexname::text FROM pg_indexes
          WHERE schemaname = current_schema() AND indexdef LIKE '% WHERE %'",
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    Ok(judge(sql, &lines, &partial))
+    );
+    let partial: Vec<PgRow> = indexes.fetch_all(&mut *connection).await?;
+    Ok(judge(sql, &texts(&rows), &texts(&partial)))
+}
+
+/// The first column.
+fn texts(rows: &[PgRow]) -> Vec<String> {
+    rows.iter().filter_map(|row| row.try_get_unchecked(0).ok()).collect()
 }
 
 /// A node that reads a table, with its properties.
