@@ -171,19 +171,7 @@ impl Db {
     pub async fn migration_status(&self, migrations: &Migrations) -> Result<Vec<Status>> {
         let applied = self.applied().await?;
         pending(self.engine(), migrations, &applied)?;
-        let status = |scope: &'static str, file: &Migration| Status {
-            scope,
-            number: file.number,
-            name: file.name,
-            applied_at: applied
-                .iter()
-                .find(|row| row.scope == scope && row.number == file.number)
-                .map(|row| row.applied_at),
-        };
-        Ok([&EVERY, migrations]
-            .into_iter()
-            .flat_map(|set| set.files.iter().map(|file| status(set.service, file)))
-            .collect())
+        Ok(statuses(migrations, &applied))
     }
 
     async fn applied(&self) -> Result<Vec<Applied>> {
@@ -192,6 +180,23 @@ impl Db {
             false => Ok(Vec::new()),
         }
     }
+}
+
+impl Migrations {
+    /// The state of all migrations in a database that does not exist yet.
+    pub fn status_of_new(&self) -> Vec<Status> {
+        statuses(self, &[])
+    }
+}
+
+fn statuses(migrations: &Migrations, applied: &[Applied]) -> Vec<Status> {
+    let status = |scope: &'static str, file: &Migration| {
+        let row = applied.iter().find(|row| row.scope == scope && row.number == file.number);
+        let applied_at = row.map(|row| row.applied_at);
+        Status { scope, number: file.number, name: file.name, applied_at }
+    };
+    let sets = [&EVERY, migrations].into_iter();
+    sets.flat_map(|set| set.files.iter().map(|file| status(set.service, file))).collect()
 }
 
 async fn apply(tx: &mut Tx, migrations: &Migrations) -> Result<usize> {

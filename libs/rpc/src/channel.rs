@@ -8,7 +8,10 @@ use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
+use tonic::Status;
 use tonic::body::Body;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 use tower::Service;
 
 use crate::context;
@@ -72,6 +75,12 @@ impl Channel {
     pub fn connect(url: &str) -> Result<Self, ConnectError> {
         let peer = Peer { urls: vec![url.to_owned()], ..Peer::default() };
         Self::connect_peer(&peer)
+    }
+
+    /// Makes a call of the health service, to find out whether the server answers gRPC calls.
+    pub async fn check(&self) -> Result<(), Status> {
+        let mut health = HealthClient::new(self.clone());
+        health.check(HealthCheckRequest::default()).await.map(drop)
     }
 
     /// [`Channel::connect`] with TLS and resilience settings.

@@ -9,5 +9,6 @@ pub mod arguments;
 pub mod client;
 pub mod commands;
 pub mod credentials;
+pub mod diagnosis;
 pub mod packing;
 pub mod progress;

@@ -215,7 +215,8 @@ impl Default for Config {
 }
 
 /// Environment variables that are not settings.
-const OTHER_VARIABLES: [&str; 4] = ["AGON_CONFIG", "AGON_HOME", "AGON_SERVER", "AGON_PASSWORD"];
+const OTHER_VARIABLES: [&str; 5] =
+    ["AGON_CA", "AGON_CONFIG", "AGON_HOME", "AGON_SERVER", "AGON_PASSWORD"];
 
 /// Loads the configuration from defaults, file, environment and flags.
 pub fn load(settings: &Settings) -> Result<Loaded<Config>, Failure> {
@@ -270,6 +271,11 @@ impl Config {
             "sqlite:" => format!("sqlite:{}", data.join(format!("{service}.db")).display()),
             url => url.to_owned(),
         }
+    }
+
+    /// Whether the databases are files in the data directory.
+    pub fn uses_sqlite(&self) -> bool {
+        self.database.url == "sqlite:"
     }
 
     /// Checks the values that their types do not check.

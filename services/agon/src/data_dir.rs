@@ -25,6 +25,12 @@ impl DataDir {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Locks an existing directory.
+    pub fn open_existing(path: &Path) -> Result<Self, Failure> {
+        require(path)?;
+        Self::open(path)
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -32,6 +38,18 @@ impl DataDir {
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Fails if the data directory does not exist.
+pub fn require(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    Err(Failure::usage(format!(
+        "--data: there is no directory {}; run the command where the server runs, or set --data to its data directory",
+        path.display()
+    )))
 }
 
 /// The kernel releases the lock when the process ends. The file names the process for the error message.

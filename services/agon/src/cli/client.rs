@@ -1,85 +1,123 @@
 //! gRPC channels of the commands.
 
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::{Stream, TryStreamExt as _};
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, Response};
 use ids::Clock;
 use proto::auth::RefreshSessionRequest;
 use proto::auth::session_service_client::SessionServiceClient;
-use rpc::Channel;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
-use tonic::service::interceptor::InterceptedService;
-use tonic::{Request, Status};
+use rpc::{Channel, ConnectError, Peer};
+use tokio::sync::Mutex;
+use tonic::Status;
+use tonic::body::Body;
+use tower::Service;
 
+use crate::cli::arguments::Remote;
 use crate::cli::credentials::{Credentials, Stored};
+use crate::cli::diagnosis;
 use crate::failure::Failure;
-
-/// A channel whose calls carry the user's access token.
-pub type SignedIn = InterceptedService<Channel, Bearer>;
 
 /// Seconds before expiry at which an access token is refreshed.
 const REFRESH_MARGIN: i64 = 30;
 
-/// Anonymous without a token.
+/// A channel whose calls carry the access token of the session stored by `agon login`, refreshed when it expires;
+/// anonymous without a session.
 #[derive(Clone)]
-pub struct Bearer(Option<MetadataValue<Ascii>>);
-
-impl Bearer {
-    fn new(token: &str) -> Result<Self, Failure> {
-        let value = format!("Bearer {token}").parse();
-        let mut value: MetadataValue<Ascii> =
-            value.map_err(|_| Failure::denied("the stored token is invalid; log in again"))?;
-        value.set_sensitive(true);
-        Ok(Self(Some(value)))
-    }
+pub struct SignedIn {
+    channel: Channel,
+    session: Option<Arc<Session>>,
 }
 
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
-            request.metadata_mut().insert(rpc::metadata::AUTHORIZATION, value.clone());
+struct Session {
+    server: String,
+    stored: Mutex<Stored>,
+}
+
+impl Session {
+    async fn authorization(&self, channel: &Channel) -> Result<HeaderValue, Status> {
+        let mut stored = self.stored.lock().await;
+        let now = Clock::system().now().timestamp();
+        if stored.expires_at - REFRESH_MARGIN <= now {
+            let request = RefreshSessionRequest { refresh_token: stored.refresh_token.clone() };
+            let fresh = SessionServiceClient::new(channel.clone()).refresh_session(request).await?;
+            let fresh = fresh.into_inner();
+            stored.access_token = fresh.access_token;
+            stored.expires_at = now + i64::from(fresh.expires_in);
+            stored.refresh_token = fresh.refresh_token;
+            let saved =
+                Credentials::load().and_then(|mut all| all.put(&self.server, stored.clone()));
+            saved.map_err(|failure| Status::internal(failure.to_string()))?;
         }
-        Ok(request)
+        let value = HeaderValue::from_str(&format!("Bearer {}", stored.access_token));
+        let mut value = value
+            .map_err(|_| Status::unauthenticated("the stored token is invalid; log in again"))?;
+        value.set_sensitive(true);
+        Ok(value)
     }
 }
 
-pub fn connect(server: &str) -> Result<Channel, Failure> {
-    Channel::connect(server).map_err(|error| Failure::usage(format!("--server: {error}")))
+impl Service<Request<Body>> for SignedIn {
+    type Response = Response<Body>;
+    type Error = <Channel as Service<Request<Body>>>::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.channel.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let SignedIn { mut channel, session } = self.clone();
+        Box::pin(async move {
+            if let Some(session) = session {
+                let value = match session.authorization(&channel).await {
+                    Ok(value) => value,
+                    Err(status) => return Ok(status.into_http()),
+                };
+                request.headers_mut().insert(AUTHORIZATION, value);
+            }
+            channel.call(request).await
+        })
+    }
 }
 
-/// A channel with the session stored by `agon login`, refreshed if it expires soon.
-pub async fn signed_in(server: &str) -> Result<SignedIn, Failure> {
-    let mut credentials = Credentials::load()?;
-    let Some(stored) = credentials.get(server).cloned() else {
+/// Connects, and checks that the server answers gRPC calls.
+pub async fn connect(remote: &Remote) -> Result<Channel, Failure> {
+    let mut peer = Peer { urls: vec![remote.server.clone()], ..Peer::default() };
+    if remote.server.starts_with("https:") {
+        peer.tls.ca = remote.ca.clone().or_else(|| openssl_probe::probe().cert_file);
+    }
+    let channel = Channel::connect_peer(&peer).map_err(|error| match error {
+        ConnectError::Tls(error) => Failure::usage(format!("--ca: {error}")),
+        error => Failure::usage(format!("--server: {error}")),
+    })?;
+    match channel.check().await {
+        Ok(()) => Ok(channel),
+        Err(status) => Err(diagnosis::explain(&remote.server, status).await),
+    }
+}
+
+/// A channel with the session stored by `agon login`.
+pub async fn signed_in(remote: &Remote) -> Result<SignedIn, Failure> {
+    let server = &remote.server;
+    let Some(stored) = Credentials::load()?.get(server).cloned() else {
         let text = format!("not logged in at {server}; run `agon login` first");
         return Err(Failure::denied(text));
     };
-    let channel = connect(server)?;
-    let now = Clock::system().now().timestamp();
-    if stored.expires_at - REFRESH_MARGIN > now {
-        return Ok(InterceptedService::new(channel, Bearer::new(&stored.access_token)?));
-    }
-    let request = RefreshSessionRequest { refresh_token: stored.refresh_token };
-    let fresh = SessionServiceClient::new(channel.clone()).refresh_session(request).await;
-    let fresh = fresh.map_err(Failure::from)?.into_inner();
-    let bearer = Bearer::new(&fresh.access_token)?;
-    let stored = Stored {
-        username: stored.username,
-        access_token: fresh.access_token,
-        expires_at: now + i64::from(fresh.expires_in),
-        refresh_token: fresh.refresh_token,
-        device_token: stored.device_token,
-    };
-    credentials.put(server, stored)?;
-    Ok(InterceptedService::new(channel, bearer))
+    let session = Session { server: server.clone(), stored: Mutex::new(stored) };
+    Ok(SignedIn { channel: connect(remote).await?, session: Some(Arc::new(session)) })
 }
 
 /// Like [`signed_in`], but anonymous without a stored session.
-pub async fn maybe_signed_in(server: &str) -> Result<SignedIn, Failure> {
-    match Credentials::load()?.get(server) {
-        Some(_) => signed_in(server).await,
-        None => Ok(InterceptedService::new(connect(server)?, Bearer(None))),
+pub async fn maybe_signed_in(remote: &Remote) -> Result<SignedIn, Failure> {
+    match Credentials::load()?.get(&remote.server) {
+        Some(_) => signed_in(remote).await,
+        None => Ok(SignedIn { channel: connect(remote).await?, session: None }),
     }
 }
 

@@ -10,3 +10,4 @@ pub mod migrate;
 pub mod problem;
 pub mod submit;
 pub mod token;
+pub mod user;

@@ -5,6 +5,7 @@ use std::path::Path;
 use db::{Db, Migrations, Options};
 use futures_util::future::join_all;
 use ids::Clock;
+use service::Descriptor;
 
 use crate::config::Config;
 use crate::failure::Failure;
@@ -19,21 +20,8 @@ impl Databases {
     /// Opens the databases of the configured roles.
     pub async fn open(config: &Config, data: &Path, clock: &Clock) -> Result<Self, Failure> {
         let mut databases = Vec::new();
-        for descriptor in services::ALL {
-            let (service, migrations) = (descriptor.name, &descriptor.migrations);
-            if !config.roles.contains(Role::of(descriptor)) {
-                continue;
-            }
-            let url = config.database_url(data, service);
-            let mut options = Options::new(url, service).clock(clock.clone());
-            options.relayed = config.events.is_kafka();
-            options.schema = Some(format!("{}{service}", config.database.schema_prefix));
-            if config.database.read_connections > 0 {
-                options.read_connections = config.database.read_connections;
-            }
-            options.write_connections = config.database.write_connections;
-            let db = Db::open(&options).await.map_err(|error| database_failure(service, &error))?;
-            databases.push((db, migrations));
+        for descriptor in descriptors(config) {
+            databases.push((open(config, data, clock, descriptor).await?, &descriptor.migrations));
         }
         Ok(Self(databases))
     }
@@ -83,6 +71,36 @@ impl Databases {
     pub async fn close(&self) {
         join_all(self.0.iter().map(|(db, _)| db.close())).await;
     }
+}
+
+/// The services of the configured roles.
+pub fn descriptors(config: &Config) -> impl Iterator<Item = &'static Descriptor> {
+    services::ALL.iter().filter(|descriptor| config.roles.contains(Role::of(descriptor)))
+}
+
+/// Opens the database of a service. Creates a missing SQLite file.
+pub async fn open(
+    config: &Config,
+    data: &Path,
+    clock: &Clock,
+    descriptor: &Descriptor,
+) -> Result<Db, Failure> {
+    let service = descriptor.name;
+    let url = config.database_url(data, service);
+    let mut options = Options::new(url, service).clock(clock.clone());
+    options.relayed = config.events.is_kafka();
+    options.schema = Some(format!("{}{service}", config.database.schema_prefix));
+    if config.database.read_connections > 0 {
+        options.read_connections = config.database.read_connections;
+    }
+    options.write_connections = config.database.write_connections;
+    Db::open(&options).await.map_err(|error| database_failure(service, &error))
+}
+
+/// Whether the database of a service is in a file that does not exist.
+pub fn is_missing(config: &Config, service: &str) -> bool {
+    let url = config.database_url(&config.data, service);
+    url.strip_prefix("sqlite:").is_some_and(|path| !Path::new(path).is_file())
 }
 
 /// Fails if the data directory lacks a database file.

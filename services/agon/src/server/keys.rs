@@ -66,7 +66,9 @@ pub fn check(account: &str) -> Result<(), Failure> {
 }
 
 pub fn directory(config: &Config) -> PathBuf {
-    config.keys.clone().unwrap_or_else(|| config.data.join("keys"))
+    let directory = config.keys.clone().unwrap_or_else(|| config.data.join("keys"));
+    // Error messages show it.
+    std::path::absolute(&directory).unwrap_or(directory)
 }
 
 fn path(config: &Config, account: &str) -> PathBuf {

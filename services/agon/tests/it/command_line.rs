@@ -169,10 +169,60 @@ async fn config_shows_sources_and_migrate_shows_status() {
     let mut world = World::idle(&Kind::Sqlite);
     let shown = succeeded(&world.agon(&["config"]));
     assert!(shown.contains("AGON_DATA"), "{shown}");
+    assert!(succeeded(&world.agon(&["migrate", "status"])).contains("auth"), "beside a server");
+    let missing = world.dir.path().join("missing");
+    let status = world.agon(&["migrate", "status", "--data", &missing.display().to_string()]);
+    failed(&status, 2, &missing.display().to_string());
+    assert!(!missing.exists());
     tokio::task::block_in_place(|| world.server.terminate());
     let status = succeeded(&world.agon(&["migrate", "status"]));
     assert!(status.contains("auth") && !status.contains("pending"), "{status}");
     assert!(succeeded(&world.agon(&["migrate", "up"])).starts_with("0 "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_and_roles_are_managed_by_commands() {
+    let world = World::idle(&Kind::Sqlite);
+    let password = world.dir.path().join("password");
+    std::fs::write(&password, "a rather long passphrase\n").unwrap();
+    let password = password.display().to_string();
+    let register = |name: &str| world.agon(&["register", name, "--password-file", &password]);
+    assert!(succeeded(&register("ada")).contains("Registered ada"));
+    failed(&register("ada"), 1, "ada");
+    failed(&world.agon(&["role", "grant", "ada", "setter"]), 77, "auth.binding.create");
+    let own = succeeded(&world.agon(&["user", "show", "me"]));
+    assert!(own.contains("username      ada\n") && own.contains("state         active"), "{own}");
+
+    world.log_in_admin();
+    succeeded(&world.agon(&["role", "grant", "ada", "setter"]));
+    let list = || succeeded(&world.agon(&["user", "list", "--prefix", "ad"]));
+    assert!(list().contains("setter"), "{}", list());
+    succeeded(&world.agon(&["role", "revoke", "ada", "setter"]));
+    failed(&world.agon(&["role", "revoke", "ada", "setter"]), 1, "does not have the role");
+    assert!(!list().contains("setter"), "{}", list());
+    succeeded(&world.agon(&["user", "suspend", "ada", "--reason", "test"]));
+    assert!(list().contains("suspended"), "{}", list());
+    failed(&world.agon(&["login", "ada", "--password-file", &password]), 77, "");
+    succeeded(&world.agon(&["user", "reinstate", "ada"]));
+    succeeded(&world.agon(&["login", "ada", "--password-file", &password]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wrong_servers_are_explained() {
+    let world = World::idle(&Kind::Sqlite);
+    let list = |server: &str| world.agon(&["problem", "list", "--server", server]);
+    failed(&list("http://127.0.0.1:1"), 69, "nothing listens at http://127.0.0.1:1");
+    failed(&list(&world.url("")), 69, "is an HTTP server");
+    failed(&list("127.0.0.1:1"), 2, "http://host:port");
+    failed(&list("https://127.0.0.1:1"), 69, "--ca FILE");
+
+    let other = world.dir.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let other = other.display().to_string();
+    let secret = format!("root_secret={}", "ab".repeat(32));
+    let dlq = world.agon(&["events", "dlq", "list", "--data", &other, "--set", &secret]);
+    failed(&dlq, 77, "refuses the key of operator");
+    failed(&world.agon(&["events", "dlq", "list", "--data", &other]), 78, &other);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,17 +5,14 @@ use std::process::ExitCode;
 use proto::auth::CreatePasswordResetRequest;
 use proto::auth::credential_service_client::CredentialServiceClient;
 
-use super::token::credentials;
+use super::token;
 use crate::cli::arguments::AdminCommand;
-use crate::cli::client;
 use crate::config;
 use crate::failure::Failure;
 
 pub async fn run(command: AdminCommand) -> Result<ExitCode, Failure> {
     let AdminCommand::ResetPassword(arguments) = command;
-    let server = &arguments.remote.server;
-    let credentials = credentials(&arguments.settings, server, "operator")?;
-    let channel = credentials.channel(client::connect(server)?);
+    let channel = token::authorised(&arguments.settings, &arguments.remote, "operator").await?;
     let request = CreatePasswordResetRequest { user_id: arguments.user.clone() };
     let answer = CredentialServiceClient::new(channel).create_password_reset(request).await?;
     let answer = answer.into_inner();

@@ -13,9 +13,9 @@ use proto::event::{
 use serde_json::{Value, json};
 
 use crate::cli::arguments::{
-    DlqCommand, DlqDiscard, DlqList, DlqReplay, EventsCommand, EventsTail, EventsTopics, Settings,
+    DlqCommand, DlqDiscard, DlqList, DlqReplay, EventsCommand, EventsTail, EventsTopics, Remote,
+    Settings,
 };
-use crate::cli::client;
 use crate::cli::commands::token;
 use crate::config::{self, Config};
 use crate::failure::Failure;
@@ -33,7 +33,7 @@ pub async fn run(command: EventsCommand) -> Result<ExitCode, Failure> {
 
 async fn tail(arguments: EventsTail) -> Result<ExitCode, Failure> {
     let EventsTail { remote, topics, key, from_start, settings } = arguments;
-    let mut events = operator(&settings, &remote.server)?;
+    let mut events = operator(&settings, &remote).await?;
     let printer = EventPrinter::new()?;
     let request = SubscribeRequest { topics, key, from_start, ..SubscribeRequest::default() };
     let mut stream = events.subscribe(request).await?.into_inner();
@@ -72,7 +72,7 @@ pub async fn create_topics(config: &Config) -> Result<Vec<Created>, Failure> {
 
 async fn list(arguments: DlqList) -> Result<ExitCode, Failure> {
     let DlqList { remote, consumer, settings } = arguments;
-    let mut events = operator(&settings, &remote.server)?;
+    let mut events = operator(&settings, &remote).await?;
     let printer = EventPrinter::new()?;
     let mut request =
         ListDeadLettersRequest { page_size: 200, consumer, ..ListDeadLettersRequest::default() };
@@ -100,7 +100,7 @@ async fn list(arguments: DlqList) -> Result<ExitCode, Failure> {
 
 async fn replay(arguments: DlqReplay) -> Result<ExitCode, Failure> {
     let DlqReplay { remote, consumer, key, settings } = arguments;
-    let mut events = operator(&settings, &remote.server)?;
+    let mut events = operator(&settings, &remote).await?;
     let request = ReplayDeadLettersRequest { consumer, key };
     let answer = events.replay_dead_letters(request).await?.into_inner();
     print_line!(
@@ -112,16 +112,19 @@ async fn replay(arguments: DlqReplay) -> Result<ExitCode, Failure> {
 
 async fn discard(arguments: DlqDiscard) -> Result<ExitCode, Failure> {
     let DlqDiscard { remote, consumer, event_id, settings } = arguments;
-    let mut events = operator(&settings, &remote.server)?;
+    let mut events = operator(&settings, &remote).await?;
     let request = DiscardDeadLetterRequest { consumer, event_id };
     let answer = events.discard_dead_letter(request).await?.into_inner();
     print_line!("discarded; {} held events of its key queued for redelivery", answer.event_count);
     Ok(ExitCode::SUCCESS)
 }
 
-fn operator(settings: &Settings, server: &str) -> Result<EventServiceClient<Authorised>, Failure> {
-    let credentials = token::credentials(settings, server, "operator")?;
-    Ok(EventServiceClient::new(credentials.channel(client::connect(server)?)))
+async fn operator(
+    settings: &Settings,
+    remote: &Remote,
+) -> Result<EventServiceClient<Authorised>, Failure> {
+    let channel = token::authorised(settings, remote, "operator").await?;
+    Ok(EventServiceClient::new(channel))
 }
 
 struct EventPrinter(DescriptorPool);

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use ids::Clock;
 use proto::auth::session_service_client::SessionServiceClient;
 use proto::auth::{CreateSessionRequest, CreateSessionResponse};
+use rpc::Channel;
 use rustix::termios::{self, LocalModes, OptionalActions};
 
 use crate::cli::arguments::Login;
@@ -15,21 +16,39 @@ use crate::cli::credentials::{self, Credentials, Stored};
 use crate::failure::Failure;
 
 pub async fn run(arguments: Login) -> Result<ExitCode, Failure> {
-    let identifier = match arguments.identifier {
+    let channel = client::connect(&arguments.remote).await?;
+    let (identifier, password) = ask(arguments.identifier, arguments.password_file.as_deref())?;
+    log_in(channel, &arguments.remote.server, identifier, password).await
+}
+
+/// The identifier and the password, from the arguments or by prompts.
+pub fn ask(
+    identifier: Option<String>,
+    password_file: Option<&Path>,
+) -> Result<(String, String), Failure> {
+    let identifier = match identifier {
         Some(identifier) => identifier,
         None => prompt("Username: ")?,
     };
-    let password = match &arguments.password_file {
+    let password = match password_file {
         Some(path) => read_password(path)?,
         None => prompt_hidden(&format!("Password of {identifier}: "))?,
     };
-    let server = arguments.remote.server;
-    let mut sessions = SessionServiceClient::new(client::connect(&server)?);
-    let known = Credentials::load()?.get(&server).map(|stored| stored.device_token.clone());
+    Ok((identifier, password))
+}
+
+/// Creates a session and stores it.
+pub async fn log_in(
+    channel: Channel,
+    server: &str,
+    identifier: String,
+    password: String,
+) -> Result<ExitCode, Failure> {
+    let known = Credentials::load()?.get(server).map(|stored| stored.device_token.clone());
     let device_token = known.unwrap_or_default();
     let request = CreateSessionRequest { identifier: identifier.clone(), password, device_token };
-    let answer = sessions.create_session(request).await?.into_inner();
-    store(&server, &identifier, answer)?;
+    let answer = SessionServiceClient::new(channel).create_session(request).await?.into_inner();
+    store(server, &identifier, answer)?;
     print_line!("Logged in at {server} as {identifier}.");
     print_line!("The session is stored in {}", credentials::path()?.display());
     Ok(ExitCode::SUCCESS)

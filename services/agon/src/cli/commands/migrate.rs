@@ -3,25 +3,30 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use db::migrate::{Scope, Step};
+use db::migrate::{Scope, Status, Step};
 use ids::Clock;
+use service::Descriptor;
 
 use crate::cli::arguments::{MigrateCommand, MigrateDown};
 use crate::cli::commands::events;
 use crate::config::{self, Config};
-use crate::data_dir::DataDir;
+use crate::data_dir::{self, DataDir};
 use crate::failure::Failure;
-use crate::server::databases::{Databases, database_failure};
+use crate::server::databases::{self, Databases, database_failure};
 
 pub async fn run(command: MigrateCommand) -> Result<ExitCode, Failure> {
     let config = config::load(command.settings())?.value;
     config.check()?;
     // The lock refuses to change the schema of a running server.
-    let data = DataDir::open(&config.data)?;
-    let databases = Databases::open(&config, data.path(), &Clock::system()).await?;
+    let _lock = match command {
+        MigrateCommand::Status(_) => return status(&config).await,
+        _ if !config.uses_sqlite() => None,
+        MigrateCommand::Up(_) => Some(DataDir::open(&config.data)?),
+        MigrateCommand::Down(_) => Some(DataDir::open_existing(&config.data)?),
+    };
+    let databases = Databases::open(&config, &config.data, &Clock::system()).await?;
     let code = match command {
-        MigrateCommand::Status(_) => status(&databases).await,
-        MigrateCommand::Up(_) => up(&config, &databases).await,
+        MigrateCommand::Status(_) | MigrateCommand::Up(_) => up(&config, &databases).await,
         MigrateCommand::Down(arguments) => down(&databases, &arguments).await,
     };
     databases.close().await;
@@ -39,21 +44,34 @@ async fn up(config: &Config, databases: &Databases) -> Result<ExitCode, Failure>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Exit code 0: no migration is pending.
-async fn status(databases: &Databases) -> Result<ExitCode, Failure> {
+/// Exit code 0: no migration is pending. Creates nothing; the server may be running.
+async fn status(config: &Config) -> Result<ExitCode, Failure> {
+    if config.uses_sqlite() {
+        data_dir::require(&config.data)?;
+    }
     let mut pending = false;
-    for (db, migrations) in databases.each() {
-        let known = db.migration_status(migrations).await;
-        for step in known.map_err(|error| database_failure(db.service(), &error))? {
+    for descriptor in databases::descriptors(config) {
+        for step in steps(config, descriptor).await? {
             let state = match step.applied_at {
                 Some(at) => at.format("%Y-%m-%d %H:%M:%S UTC").to_string(),
                 None => "pending".to_owned(),
             };
             pending |= step.applied_at.is_none();
-            print_line!("{:10} {:10} {:32} {state}", db.service(), step.scope, step.name);
+            print_line!("{:10} {:10} {:32} {state}", descriptor.name, step.scope, step.name);
         }
     }
     Ok(if pending { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+async fn steps(config: &Config, descriptor: &Descriptor) -> Result<Vec<Status>, Failure> {
+    let (service, migrations) = (descriptor.name, &descriptor.migrations);
+    if databases::is_missing(config, service) {
+        return Ok(migrations.status_of_new());
+    }
+    let db = databases::open(config, &config.data, &Clock::system(), descriptor).await?;
+    let steps = db.migration_status(migrations).await;
+    db.close().await;
+    steps.map_err(|error| database_failure(service, &error))
 }
 
 /// Exit code 0: done, or nothing to do; 1: not confirmed.

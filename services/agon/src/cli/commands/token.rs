@@ -2,37 +2,62 @@
 
 use std::process::ExitCode;
 
-use access::Credentials;
+use access::{Authorised, Credentials};
 use ids::Clock;
+use rpc::Channel;
+use tonic::Code;
 
-use crate::cli::arguments::{Settings, Token};
+use crate::cli::arguments::{Remote, Settings, Token};
 use crate::cli::client;
 use crate::config;
 use crate::failure::Failure;
 use crate::server::keys;
 
+const REMEDY: &str = "set --data to the directory of the running server, or set root_secret";
+
 /// Prints the token and nothing else, for command substitution.
 pub async fn run(arguments: Token) -> Result<ExitCode, Failure> {
-    let server = &arguments.remote.server;
-    let credentials = credentials(&arguments.settings, server, &arguments.service)?;
-    print_line!("{}", credentials.token().await?);
+    let channel = client::connect(&arguments.remote).await?;
+    let (_, token) =
+        credentials(&arguments.settings, &arguments.remote, channel, &arguments.service).await?;
+    print_line!("{token}");
     Ok(ExitCode::SUCCESS)
 }
 
-/// The credential of a service account. Its key is in the data directory or derived from the root secret.
-pub fn credentials(
+/// A channel with the credential of a service account.
+pub async fn authorised(
     settings: &Settings,
-    server: &str,
+    remote: &Remote,
     account: &str,
-) -> Result<Credentials, Failure> {
+) -> Result<Authorised, Failure> {
+    let channel = client::connect(remote).await?;
+    let (credentials, _) = credentials(settings, remote, channel.clone(), account).await?;
+    Ok(credentials.channel(channel))
+}
+
+/// The credential of a service account, and its first token. Its key is in the data directory or derived from the root
+/// secret.
+async fn credentials(
+    settings: &Settings,
+    remote: &Remote,
+    channel: Channel,
+    account: &str,
+) -> Result<(Credentials, String), Failure> {
     keys::check(account)?;
     let config = config::load(settings)?.value;
+    let directory = keys::directory(&config);
+    let directory = directory.display();
     let Some(key) = keys::load(&config, account)? else {
-        let text = format!(
-            "no key of {account} in {}; set --data to the directory of the running server, or set root_secret",
-            keys::directory(&config).display()
-        );
-        return Err(Failure::config(text));
+        return Err(Failure::config(format!("no key of {account} in {directory}; {REMEDY}")));
     };
-    Ok(Credentials::new(account, key, client::connect(server)?, Clock::system()))
+    let credentials = Credentials::new(account, key, channel, Clock::system());
+    match credentials.token().await {
+        Ok(token) => Ok((credentials, token)),
+        Err(status) if status.code() == Code::Unauthenticated => Err(Failure::denied(format!(
+            "{} refuses the key of {account} from {directory}: {}; {REMEDY}",
+            remote.server,
+            status.message()
+        ))),
+        Err(status) => Err(status.into()),
+    }
 }
