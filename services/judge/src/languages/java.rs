@@ -113,10 +113,12 @@ fn is_main(class: &Class<'_>, method: &Method<'_>) -> Result<bool, DecodeError> 
 
 fn first_line(class: &Class<'_>, code: &Code<'_>) -> Result<u16, DecodeError> {
     for attribute in code.attributes() {
-        if let Ok(AttributeContent::LineNumberTable(table)) = attribute?.read_content(class.pool())
-            && let Some(line) = table.lines().into_iter().next()
+        let attribute = attribute?;
+        if class.pool().retrieve(attribute.name())? == "LineNumberTable"
+            // The number of entries, then the offset and the line of the first one. The crate reads offsets as 32 bits.
+            && let Some([.., high, low]) = attribute.content().first_chunk::<6>()
         {
-            return Ok(line?.line_number());
+            return Ok(u16::from_be_bytes([*high, *low]));
         }
     }
     Ok(0)
