@@ -83,14 +83,10 @@ impl Problem {
 }
 
 pub fn check_title(title: &str) -> Result<(), String> {
-    let valid = (1..=200).contains(&title.chars().count())
-        && !title.trim().is_empty()
-        && !title.chars().any(char::is_control);
-    if valid {
-        Ok(())
-    } else {
-        Err("must have 1 to 200 characters and no control characters".into())
+    if title.is_empty() {
+        return Err("must have 1 to 200 characters".into());
     }
+    text::check_line(title, 200).map_err(|refusal| refusal.to_string())
 }
 
 /// Validates tags; returns them sorted without duplicates.
