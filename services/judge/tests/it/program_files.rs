@@ -84,6 +84,47 @@ async fn files_can_be_written_only_if_the_problem_allows_it() {
     expect(&solution(&world, &allowing, &files).await, Verdict::Accepted);
 }
 
+/// Programs that open their standard streams by path.
+const BY_PATH: [(&str, &str); 4] = [
+    (
+        "cpp20",
+        "#include <fstream>\nint main() { std::ifstream in(\"/dev/stdin\"); std::ofstream out(\"/dev/stdout\"); \
+         std::ofstream(\"/dev/null\") << 1; int a, b; in >> a >> b; out << a + b << '\\n'; }",
+    ),
+    (
+        "python3",
+        "with open('/dev/stdin') as f, open('/proc/self/fd/1', 'w') as g:\n    \
+         print(sum(map(int, f.read().split())), file=g)",
+    ),
+    (
+        "java",
+        "class Main { public static void main(String[] x) throws Exception { \
+         java.util.Scanner s = new java.util.Scanner(new java.io.FileInputStream(\"/dev/stdin\")); \
+         System.out.println(s.nextInt() + s.nextInt()); } }",
+    ),
+    (
+        "javascript",
+        "const [a, b] = require('fs').readFileSync('/dev/stdin', 'utf8').split(' ').map(Number);\n\
+         console.log(a + b);",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn standard_streams_can_be_opened_by_path() {
+    let world = World::judging(Config::default()).await;
+    let tests = vec![("1 2\n", "3\n", false)];
+    let time = Duration::from_secs(3);
+    let problem = world.problem(&Problem { time, tests, ..Problem::default() });
+    for (language, source) in BY_PATH {
+        // Not every machine has Node.js. The languages are known after the first judgement.
+        if language != "javascript" || world.listed_languages().await.iter().any(|l| l == language)
+        {
+            let judgement = world.judge(&problem, language, source).await;
+            assert_eq!(judgement.verdict(), Verdict::Accepted, "{language}: {judgement:#?}");
+        }
+    }
+}
+
 const BODY: &str = "static void main(String[] x) { java.util.Scanner s = new java.util.Scanner(System.in); \
     System.out.println(s.nextInt() + s.nextInt()); }";
 
