@@ -299,7 +299,7 @@ mod tests {
         let dir = package();
         let root = dir.path().join("sum");
         let huge = File::create(root.join("data/secret/9.in")).unwrap();
-        huge.set_len(1 << 45).unwrap();
+        huge.set_len(1 << 40).unwrap();
         let error = open(&root, &SizeLimits::default()).unwrap_err().to_string();
         assert!(error.starts_with("data/secret/9.in: the package is too large"), "{error}");
         let few = SizeLimits { entries: 3, ..SizeLimits::default() };
