@@ -5,11 +5,12 @@ use serde_json::Value;
 /// The ends of the keys whose values are durations.
 const UNITS: [&str; 6] = ["_ms", "_milliseconds", "_seconds", "_minutes", "_hours", "_days"];
 
-/// The durations that may be zero: a wait that is left out, or something that happens at once.
-const MAY_BE_ZERO: [&str; 5] = [
+/// The durations that may be zero: a wait that is left out, something that happens at once, or no limit.
+const MAY_BE_ZERO: [&str; 6] = [
     "auth.refresh_grace_seconds",
     "auth.reply_floor_milliseconds",
     "auth.suspicion_delay_milliseconds",
+    "events.retention_hours",
     "problem.purge_days",
     "shutdown.grace_seconds",
 ];
