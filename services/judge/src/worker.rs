@@ -18,6 +18,7 @@ mod peers;
 mod probe;
 mod run;
 mod slots;
+mod survey;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +35,7 @@ use crate::measure::Busy;
 
 pub use name::name;
 pub(crate) use offer::untested;
+pub use survey::LanguageTest;
 
 /// The delay before another attempt to start the sandbox.
 const SANDBOX_RETRY_DELAY: Duration = Duration::from_secs(60);

@@ -38,7 +38,7 @@ pub enum Command {
     /// Grant and revoke roles.
     #[command(subcommand)]
     Role(RoleCommand),
-    /// Test which sandbox features this machine supports.
+    /// Test which sandbox features and languages this machine supports.
     Doctor(Doctor),
     /// Print the configuration and the source of each value.
     Config(Settings),

@@ -43,7 +43,8 @@ pub(super) async fn probe_all(engine: &Engine, shutdown: &Shutdown) {
     shutdown.unless_begun(work).await;
 }
 
-async fn probe(engine: &Engine, offered: &Offered) -> Result<String, Failure> {
+/// Returns the version.
+pub(super) async fn probe(engine: &Engine, offered: &Offered) -> Result<String, Failure> {
     let hello = Files::single(&offered.language, offered.language.hello.clone().into_bytes());
     let Offered { language, toolchain, .. } = offered;
     let commands = Commands { language, toolchain, files: &hello, class: "" };
