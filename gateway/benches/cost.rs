@@ -16,6 +16,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use proto::problem::{GetProblemResponse, ListProblemsResponse};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -85,19 +86,11 @@ async fn serve_edge(listener: TcpListener, upstream: SocketAddr) {
 /// Answers every call with the same messages.
 async fn serve_upstream(listener: TcpListener) {
     let plan = Plan::new(proto::DESCRIPTOR_SET).expect("valid descriptors");
-    let encode = |name: &str, json: Value| {
-        let name = format!("agon.problem.v1.{name}");
-        let message = plan.json_to_wire(&name, json.to_string().as_bytes());
-        let message = message.unwrap_or_else(|error| panic!("{error}"));
-        let mut framed = vec![0];
-        framed.extend_from_slice(&(message.len() as u32).to_be_bytes());
-        framed.extend_from_slice(&message);
-        Bytes::from(framed)
-    };
-    let one = encode("GetProblemResponse", json!({"problem": problem(1)}));
+    let one = json!({"problem": problem(1)});
+    let one = framed::<GetProblemResponse>(&plan, "GetProblemResponse", &one);
     let problems: Vec<Value> = (0..50).map(problem).collect();
     let list = json!({"problems": problems, "nextPageToken": "0123456789abcdef"});
-    let list = encode("ListProblemsResponse", list);
+    let list = framed::<ListProblemsResponse>(&plan, "ListProblemsResponse", &list);
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         stream.set_nodelay(true).expect("a TCP connection");
@@ -113,6 +106,18 @@ async fn serve_upstream(listener: TcpListener) {
         let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
         connections.spawn(server.serve_connection(TokioIo::new(stream), service_fn(answer)));
     }
+}
+
+/// The message as a service encodes it, behind its length.
+fn framed<M: prost::Message + Default>(plan: &Plan, name: &str, json: &Value) -> Bytes {
+    let name = format!("agon.problem.v1.{name}");
+    let message = plan.json_to_wire(&name, json.to_string().as_bytes());
+    let message = message.unwrap_or_else(|error| panic!("{error}"));
+    let message = M::decode(&message[..]).expect("a valid message").encode_to_vec();
+    let mut framed = vec![0];
+    framed.extend_from_slice(&(message.len() as u32).to_be_bytes());
+    framed.extend_from_slice(&message);
+    framed.into()
 }
 
 fn grpc(
