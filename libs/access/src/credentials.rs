@@ -227,7 +227,7 @@ impl Service<Request<Body>> for Authorised {
             let value = credentials.usable(if edge { EDGE_GRACE } else { Duration::zero() }).await;
             match value {
                 Ok(value) => {
-                    drop(request.headers_mut().insert(HeaderName::from_static(name), value))
+                    request.headers_mut().insert(HeaderName::from_static(name), value);
                 }
                 // Without it the receiver only lacks the client's address.
                 Err(status) if edge && is_outage(&status) => {

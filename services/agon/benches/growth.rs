@@ -124,7 +124,7 @@ async fn insert(
 
 /// One user made half of all submissions, on one problem.
 fn author(number: u32, size: Size) -> Uuid {
-    id(if number % 2 == 0 { 0 } else { number % size.users })
+    id(if number.is_multiple_of(2) { 0 } else { number % size.users })
 }
 
 async fn submissions(kind: &Kind, size: Size) -> Figures {

@@ -145,7 +145,7 @@ impl Problems {
                 if let Some(limit) = inferred_us {
                     store::versions::set_time_limit(tx, problem.id, import.version, limit).await?;
                 }
-                findings.extend(environment.map(verified_elsewhere));
+                findings.extend(environment.as_deref().map(verified_elsewhere));
                 self.finish(tx, &import, &prepared.manifest, passed, findings).await?;
                 let finished = store::imports::get(&mut *tx, import.id).await?;
                 import = finished.ok_or(Error::NotFound("import"))?;
@@ -310,7 +310,7 @@ fn adopt(prepared: &Prepared, checks: &mut [Check]) -> Option<String> {
     adopted.then(|| environment.clone())
 }
 
-fn verified_elsewhere(environment: String) -> Finding {
+fn verified_elsewhere(environment: &str) -> Finding {
     let text = format!(
         "verified when this release was made, with {environment}; import the package again to verify it on this server"
     );

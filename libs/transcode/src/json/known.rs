@@ -114,7 +114,7 @@ fn date(days: u64) -> (u32, u32, u32) {
     let (fours, days) = (days / DAYS_OF_4_YEARS, days % DAYS_OF_4_YEARS);
     let years = (days / 365).min(3);
     let year = 400 * cycles + 100 * centuries + 4 * fours + years + 1;
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let february = if leap { 29 } else { 28 };
     let mut day = days - years * 365;
     let mut month = 1;
