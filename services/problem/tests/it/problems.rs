@@ -345,7 +345,10 @@ async fn reads_never_show_an_old_state() {
         for round in 0..3 {
             // Twice, so that the second answers come from memory.
             for _ in 0..2 {
-                assert_eq!(list(&world, None, all.clone()).await.unwrap(), [slug.clone()]);
+                assert_eq!(
+                    list(&world, None, all.clone()).await.unwrap(),
+                    std::slice::from_ref(&slug)
+                );
                 statement().await.unwrap();
                 problem().await.unwrap();
             }
