@@ -2,9 +2,9 @@
 //!
 //! Only failures count. Failures to sign in to an account count together where they come from one
 //! network; devices and addresses from which the account was used before have budgets of their own.
-//! So nobody can lock an account for its owner. No more attempts are checked at a time than may still
-//! fail; further ones wait for their results. So concurrent guesses cannot pass a limit, and
-//! concurrent correct ones are not refused.
+//! So no other user can lock the owner out. Attempts beyond the number that may still fail wait for
+//! the results of the earlier ones. So concurrent guesses cannot pass a limit, and concurrent correct
+//! passwords are not refused.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

@@ -57,7 +57,7 @@ mod tests {
             "m0derator",
             "rnoderator",
             "Ag0n-Supp0rt",
-            "agon_official",
+            "Agon_official",
             "admins",
             "the-admin",
             "admin-2",

@@ -18,7 +18,7 @@ impl Limit {
     }
 
     /// The ordinal of the submission that decides whether one with this ordinal (from 1) is allowed: the oldest of the
-    /// last `count`. `None` if there is none, which allows it.
+    /// last `count`. `None` if there are fewer, which allows it.
     pub fn decisive(&self, ordinal: i64) -> Option<i64> {
         let decisive = ordinal - i64::from(self.count);
         (self.count > 0 && decisive > 0).then_some(decisive)

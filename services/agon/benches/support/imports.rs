@@ -1,5 +1,5 @@
-//! A player beside heavy imports: three setters import packages whose jury solutions keep both slots busy for minutes.
-//! Meanwhile a player submits a short program again and again.
+//! A player beside heavy imports: three setters import packages whose jury solutions keep both slots busy for minutes,
+//! while a player submits a short program in a loop.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -18,7 +18,7 @@ const LOG_INS: usize = 500;
 const CONCURRENT: usize = 20;
 /// Memory of a hash, in KiB.
 const HASH: usize = 19 * 1024;
-/// What everything else may use for so many calls, in KiB.
+/// What the rest of the process may use during the calls, in KiB.
 const MARGIN: usize = 16 * 1024;
 
 #[test]

@@ -368,7 +368,7 @@ async fn reads_never_show_an_old_state() {
     .await;
 }
 
-/// Own problems are read apart from those of others.
+/// The own and the public problems are read by separate queries.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_merge_own_and_public_problems() {
     each(|world| async move {
