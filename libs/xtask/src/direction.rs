@@ -9,8 +9,9 @@ use crate::Finding;
 use crate::tree::{Dependency, Metadata, Package};
 
 /// The libraries that every service may use.
-const LIBRARIES: &[&str] =
-    &["access", "bus", "cache", "db", "ids", "package", "proto", "rpc", "runtime", "service", "text"];
+const LIBRARIES: &[&str] = &[
+    "access", "bus", "cache", "db", "ids", "package", "proto", "rpc", "runtime", "service", "text",
+];
 
 fn is_service(package: &str) -> bool {
     ALL.iter().any(|service| service.name == package)
