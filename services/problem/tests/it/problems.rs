@@ -347,7 +347,7 @@ async fn reads_never_show_an_old_state() {
             for _ in 0..2 {
                 assert_eq!(
                     list(&world, None, all.clone()).await.unwrap(),
-                    std::slice::from_ref(&slug)
+                    std::slice::from_ref(slug)
                 );
                 statement().await.unwrap();
                 problem().await.unwrap();
