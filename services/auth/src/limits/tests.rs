@@ -99,9 +99,9 @@ async fn concurrent_attempts_wait_for_each_other() {
             let attempt = limits.attempt("ada", origin, from("192.0.2.1")).await?;
             tokio::task::yield_now().await;
             if right {
-                attempt.succeeded()
+                attempt.succeeded();
             } else {
-                attempt.failed()
+                attempt.failed();
             }
             Ok::<_, Error>(())
         };
