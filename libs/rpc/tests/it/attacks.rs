@@ -75,8 +75,8 @@ async fn withheld_messages_take_no_permits() {
 
 #[tokio::test]
 async fn one_address_cannot_take_the_memory_of_incomplete_messages() {
-    let nobody = Trusted::new(|_| false);
-    let stack = Stack::new(proto::DESCRIPTOR_SET).reading(reading(nobody, 8 * 20_000));
+    let untrusted = Trusted::new(|_| false);
+    let stack = Stack::new(proto::DESCRIPTOR_SET).reading(reading(untrusted, 8 * 20_000));
     let server = Server::start(stack, Limits::default()).await;
     let statuses = withhold(&server, GET, 10).await;
     let refused = statuses.iter().filter(|status| status.code() == Code::ResourceExhausted);

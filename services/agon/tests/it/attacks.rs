@@ -17,7 +17,7 @@ fn connections(count: usize) -> Vec<Client> {
 }
 
 /// 1,050 calls over five connections that never send their messages, by REST and by gRPC.
-pub async fn withheld_messages_stop_nobody(world: &World) {
+pub async fn withheld_messages_leave_others_alone(world: &World) {
     let player = world.player("withheld").await;
     let (rest, grpc) = (world.url("/v1/sessions"), &world.server.grpc);
     let grpc = format!("{grpc}/agon.auth.v1.SessionService/CreateSession");
@@ -52,7 +52,7 @@ pub async fn withheld_messages_stop_nobody(world: &World) {
 }
 
 /// 17 connections with 60 event streams each, by one player.
-pub async fn streams_of_one_player_stop_nobody(world: &World) {
+pub async fn streams_of_one_player_leave_others_room(world: &World) {
     let (greedy, player) = (world.player("greedy").await, world.player("modest").await);
     let url = world.url("/v1/events");
     let attack = connections(17).into_iter().map(|client| {

@@ -21,8 +21,8 @@ async fn players_and_operators() {
         command_line::import_is_canceled_on_interrupt(world).await;
         command_line::admin_resets_a_password(world).await;
         command_line::token_is_issued_to_known_services_only(world).await;
-        attacks::withheld_messages_stop_nobody(world).await;
-        attacks::streams_of_one_player_stop_nobody(world).await;
+        attacks::withheld_messages_leave_others_alone(world).await;
+        attacks::streams_of_one_player_leave_others_room(world).await;
         attacks::suspension_ends_streams(world).await;
     }
 }

@@ -44,7 +44,7 @@ async fn measure() {
     let log_ins = stream::iter(0..LOG_INS).map(|n| {
         let mut sessions = SessionServiceClient::new(channel.clone());
         async move {
-            let request = session_request(&format!("nobody{n}"), "wrong horse battery staple");
+            let request = session_request(&format!("stranger{n}"), "wrong horse battery staple");
             let status = sessions.create_session(request).await.unwrap_err();
             assert_eq!(status.code(), Code::Unauthenticated, "{status:?}");
         }
