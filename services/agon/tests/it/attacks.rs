@@ -1,11 +1,11 @@
 //! One client must not stop the others: attacks beside a player.
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use futures_util::future::join_all;
-use reqwest::{Body, Client, StatusCode};
+use reqwest::{Body, Client, Response, StatusCode};
 use serde_json::json;
 
 use crate::world::{PROBLEM, PYTHON, World, eventually};
@@ -51,24 +51,31 @@ pub async fn withheld_messages_leave_others_alone(world: &World) {
     }
 }
 
-/// 17 connections with 60 event streams each, by one player.
+/// 17 connections with 246 event streams each, by one player.
 pub async fn streams_of_one_player_leave_others_room(world: &World) {
     let (greedy, player) = (world.player("greedy").await, world.player("modest").await);
     let url = world.url("/v1/events");
     let attack = connections(17).into_iter().map(|client| {
-        let calls = (0..60).map(|_| client.get(&url).bearer_auth(&greedy).send());
+        let calls = (0..246).map(|_| client.get(&url).bearer_auth(&greedy).send());
         join_all(calls.collect::<Vec<_>>())
     });
-    let responses = join_all(attack).await;
-    let responses: Vec<_> = responses.iter().flatten().map(|it| it.as_ref().unwrap()).collect();
-    let count = |status| responses.iter().filter(|it| it.status() == status).count();
-    let (open, refused) = (count(StatusCode::OK), count(StatusCode::TOO_MANY_REQUESTS));
-    let others: BTreeSet<_> = responses.iter().map(|it| it.status()).collect();
-    // A stream that ends, because the machine is busy, makes place for another one.
-    assert!((64..80).contains(&open), "{open} open, {refused} refused, {others:?}");
-    assert!(open + refused > 900, "{open} open, {refused} refused, {others:?}");
+    let responses = join_all(attack).await.into_iter().flatten().map(Result::unwrap);
+    let (mut open, mut refused) = (Vec::new(), 0);
+    for mut response in responses {
+        match response.status() {
+            StatusCode::OK if is_open(&mut response).await => open.push(response),
+            StatusCode::TOO_MANY_REQUESTS => refused += 1,
+            // On a busy machine, a subscription may not be able to read the log in time.
+            StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE => {}
+            status => panic!("{status}: {}", response.text().await.unwrap()),
+        }
+    }
+    assert!(open.len() <= 64, "{} streams are open", open.len());
+    assert!(!open.is_empty() && refused > 0, "{} open, {refused} refused", open.len());
+    let started = Instant::now();
     let stream = world.http.get(&url).bearer_auth(&player).send().await.unwrap();
     assert_eq!(stream.status(), StatusCode::OK);
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     play(world, &player).await;
 }
 
@@ -90,25 +97,33 @@ pub async fn suspension_ends_streams(world: &World) {
     assert!(text.contains("event: error") && text.contains("USER_SUSPENDED"), "{text}");
 }
 
-/// A player's calls. Other tests run on the same cores, so one slow call of five is no failure.
-async fn play(world: &World, token: &str) {
-    let mut times = Vec::new();
-    for _ in 0..5 {
-        timed(&mut times, world.get("/v1/problems", None)).await;
-        timed(&mut times, world.get("/v1/users/me", Some(token))).await;
-        timed(&mut times, world.get(&format!("/v1/problems/{PROBLEM}"), Some(token))).await;
+/// Reads what has arrived. False if the stream has ended.
+async fn is_open(response: &mut Response) -> bool {
+    loop {
+        match response.chunk().now_or_never() {
+            None => return true,
+            Some(Ok(Some(_))) => {}
+            Some(_) => return false,
+        }
     }
-    let body = json!({"problemId": PROBLEM, "language": "python3", "source": PYTHON});
-    let created = timed(&mut times, world.post("/v1/submissions", Some(token), body)).await;
-    world.verdict(token, created["submissionId"].as_str().unwrap()).await;
-    times.sort();
-    assert!(times[times.len() * 4 / 5] < Duration::from_secs(1), "{times:?}");
 }
 
-async fn timed<T>(times: &mut Vec<Duration>, call: impl Future<Output = T>) -> T {
+/// A player's calls, each of which takes less than a second.
+async fn play(world: &World, token: &str) {
+    for _ in 0..5 {
+        quick("list", world.get("/v1/problems", None)).await;
+        quick("user", world.get("/v1/users/me", Some(token))).await;
+        quick("problem", world.get(&format!("/v1/problems/{PROBLEM}"), Some(token))).await;
+    }
+    let body = json!({"problemId": PROBLEM, "language": "python3", "source": PYTHON});
+    let created = quick("submit", world.post("/v1/submissions", Some(token), body)).await;
+    world.verdict(token, created["submissionId"].as_str().unwrap()).await;
+}
+
+async fn quick<T>(what: &str, call: impl Future<Output = T>) -> T {
     let started = Instant::now();
     let answer = call.await;
-    times.push(started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(1), "{what}: {:?}", started.elapsed());
     answer
 }
 
