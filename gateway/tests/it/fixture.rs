@@ -66,6 +66,11 @@ impl TestResponse {
     }
 }
 
+/// The plan of the test service.
+fn plan() -> Plan {
+    Plan::new(library::descriptors()).unwrap()
+}
+
 impl Edge {
     pub async fn start() -> Edge {
         Edge::with(|_| {}).await
@@ -104,35 +109,19 @@ impl Edge {
     {
         let mut config = config();
         change(&mut config);
-        Edge::configured(config, channel, seen, rpc::Trusted::default()).await
+        Edge::serve(
+            Gateway::open(config, plan(), channel, rpc::Trusted::default(), None).unwrap(),
+            seen,
+        )
+        .await
     }
 
     /// With the test service and other trusted addresses than loopback.
     pub async fn with_trusted(trusted: rpc::Trusted, change: impl FnOnce(&mut Config)) -> Edge {
         let (seen, mut config) = (Arc::new(Seen::default()), config());
         change(&mut config);
-        Edge::configured(config, Library(seen.clone()), seen, trusted).await
-    }
-
-    async fn configured<S>(
-        config: Config,
-        channel: S,
-        seen: Arc<Seen>,
-        trusted: rpc::Trusted,
-    ) -> Edge
-    where
-        S: tower::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<tonic::body::Body>,
-            > + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-        S::Future: Send + 'static,
-    {
-        let plan = Plan::new(library::descriptors()).unwrap();
-        Edge::serve(Gateway::open(config, plan, channel, trusted, None).unwrap(), seen).await
+        let gateway = Gateway::open(config, plan(), Library(seen.clone()), trusted, None);
+        Edge::serve(gateway.unwrap(), seen).await
     }
 
     async fn serve(gateway: Gateway, seen: Arc<Seen>) -> Edge {

@@ -121,6 +121,25 @@ pub async fn maybe_signed_in(remote: &Remote) -> Result<SignedIn, Failure> {
     }
 }
 
+/// The items of a list, page by page, until there are more than `limit`. The flag says whether there are further ones.
+pub async fn pages<T>(
+    limit: usize,
+    page: impl AsyncFn(String) -> Result<(Vec<T>, String), Status>,
+) -> Result<(Vec<T>, bool), Status> {
+    let (mut items, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let (more, next) = page(page_token).await?;
+        items.extend(more);
+        page_token = next;
+        if page_token.is_empty() || items.len() > limit {
+            break;
+        }
+    }
+    let more = items.len() > limit || !page_token.is_empty();
+    items.truncate(limit);
+    Ok((items, more))
+}
+
 /// Retries of a broken watch in a row.
 const MAX_RETRIES: usize = 5;
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);

@@ -8,15 +8,15 @@ use proto::auth::access_service_client::AccessServiceClient;
 use proto::auth::user_service_client::UserServiceClient;
 use proto::auth::{
     CreateRoleBindingRequest, DeleteRoleBindingRequest, GetUserRequest, ListRoleBindingsRequest,
-    ListUsersRequest, RegisterUserRequest, ReinstateUserRequest, RoleBinding, SuspendUserRequest,
-    User, UserState,
+    ListUsersRequest, RegisterUserRequest, ReinstateUserRequest, SuspendUserRequest, User,
+    UserState,
 };
 
 use super::login;
 use crate::cli::arguments::{
     GrantRole, ListUsers, Register, RoleCommand, SelectUser, SuspendUser, UserCommand,
 };
-use crate::cli::client::{self, SignedIn};
+use crate::cli::client;
 use crate::cli::output;
 use crate::failure::Failure;
 
@@ -49,20 +49,14 @@ pub async fn run(command: UserCommand) -> Result<ExitCode, Failure> {
 }
 
 async fn list(arguments: ListUsers) -> Result<ExitCode, Failure> {
-    let mut client = UserServiceClient::new(client::maybe_signed_in(&arguments.remote).await?);
-    let (mut users, mut page_token) = (Vec::new(), String::new());
-    loop {
+    let client = UserServiceClient::new(client::maybe_signed_in(&arguments.remote).await?);
+    let page = async |page_token| {
         let username_prefix = arguments.prefix.clone();
         let request = ListUsersRequest { page_size: PAGE_SIZE, page_token, username_prefix };
-        let page = client.list_users(request).await?.into_inner();
-        users.extend(page.users);
-        page_token = page.next_page_token;
-        if page_token.is_empty() || users.len() > arguments.limit {
-            break;
-        }
-    }
-    let more = users.len() > arguments.limit || !page_token.is_empty();
-    users.truncate(arguments.limit);
+        let page = client.clone().list_users(request).await?.into_inner();
+        Ok((page.users, page.next_page_token))
+    };
+    let (users, more) = client::pages(arguments.limit, page).await?;
     output::print(table(&users));
     if more {
         eprintln!("There are more users; see --limit and --prefix.");
@@ -155,7 +149,14 @@ async fn grant(arguments: GrantRole) -> Result<ExitCode, Failure> {
 
 async fn revoke(arguments: GrantRole) -> Result<ExitCode, Failure> {
     let mut client = AccessServiceClient::new(client::signed_in(&arguments.remote).await?);
-    let binding = find_binding(&mut client, &arguments).await?;
+    let page = async |page_token| {
+        let (user_id, role) = (arguments.user.clone(), arguments.role.clone());
+        let request = ListRoleBindingsRequest { page_size: PAGE_SIZE, page_token, user_id, role };
+        let page = client.clone().list_role_bindings(request).await?.into_inner();
+        Ok((page.role_bindings, page.next_page_token))
+    };
+    let (bindings, _) = client::pages(usize::MAX, page).await?;
+    let binding = bindings.into_iter().find(|binding| binding.resource == arguments.resource);
     let (user, role) = (arguments.user, arguments.role);
     let Some(binding) = binding else {
         return Err(Failure::new(format!("{user} does not have the role {role}")));
@@ -164,30 +165,6 @@ async fn revoke(arguments: GrantRole) -> Result<ExitCode, Failure> {
     client.delete_role_binding(request).await?;
     print_line!("{user} does not have the role {role} any more.");
     Ok(ExitCode::SUCCESS)
-}
-
-async fn find_binding(
-    client: &mut AccessServiceClient<SignedIn>,
-    arguments: &GrantRole,
-) -> Result<Option<RoleBinding>, Failure> {
-    let mut page_token = String::new();
-    loop {
-        let request = ListRoleBindingsRequest {
-            page_size: PAGE_SIZE,
-            page_token,
-            user_id: arguments.user.clone(),
-            role: arguments.role.clone(),
-        };
-        let page = client.list_role_bindings(request).await?.into_inner();
-        let mut bindings = page.role_bindings.into_iter();
-        if let Some(found) = bindings.find(|binding| binding.resource == arguments.resource) {
-            return Ok(Some(found));
-        }
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            return Ok(None);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -20,9 +20,8 @@ pub type Client = ProblemServiceClient<SignedIn>;
 const PAGE_SIZE: i32 = 200;
 
 pub async fn list(arguments: ListProblems) -> Result<ExitCode, Failure> {
-    let mut client = Client::new(client::maybe_signed_in(&arguments.remote).await?);
-    let (mut problems, mut page_token) = (Vec::new(), String::new());
-    loop {
+    let client = Client::new(client::maybe_signed_in(&arguments.remote).await?);
+    let page = async |page_token| {
         let request = ListProblemsRequest {
             page_size: PAGE_SIZE,
             page_token,
@@ -30,15 +29,10 @@ pub async fn list(arguments: ListProblems) -> Result<ExitCode, Failure> {
             query: arguments.query.clone(),
             ..ListProblemsRequest::default()
         };
-        let page = client.list_problems(request).await?.into_inner();
-        problems.extend(page.problems);
-        page_token = page.next_page_token;
-        if page_token.is_empty() || problems.len() > arguments.limit {
-            break;
-        }
-    }
-    let more = problems.len() > arguments.limit || !page_token.is_empty();
-    problems.truncate(arguments.limit);
+        let page = client.clone().list_problems(request).await?.into_inner();
+        Ok((page.problems, page.next_page_token))
+    };
+    let (problems, more) = client::pages(arguments.limit, page).await?;
     output::print(table(&problems));
     if more {
         eprintln!("There are more problems; see --limit and --query.");
@@ -89,11 +83,8 @@ pub async fn show(arguments: ShowProblem) -> Result<ExitCode, Failure> {
     let mut client = Client::new(client::maybe_signed_in(&arguments.remote).await?);
     let problem = get(&mut client, &arguments.problem).await?;
     let mut text = details(&problem);
-    text += &versions(&mut client, &problem.problem_id)
-        .await?
-        .iter()
-        .map(version_line)
-        .collect::<String>();
+    text +=
+        &versions(&client, &problem.problem_id).await?.iter().map(version_line).collect::<String>();
     if let Some(statement) = statement(&mut client, &problem, &arguments.language).await? {
         text += &statement_text(&problem, &statement);
     }
@@ -129,13 +120,15 @@ pub async fn statement(
 }
 
 /// The versions of a problem, which only those who may edit it see.
-async fn versions(client: &mut Client, problem_id: &str) -> Result<Vec<ProblemVersion>, Failure> {
-    let request = ListProblemVersionsRequest {
-        problem_id: problem_id.to_owned(),
-        ..ListProblemVersionsRequest::default()
+async fn versions(client: &Client, problem_id: &str) -> Result<Vec<ProblemVersion>, Failure> {
+    let page = async |page_token| {
+        let problem_id = problem_id.to_owned();
+        let request = ListProblemVersionsRequest { problem_id, page_size: PAGE_SIZE, page_token };
+        let page = client.clone().list_problem_versions(request).await?.into_inner();
+        Ok((page.problem_versions, page.next_page_token))
     };
-    match client.list_problem_versions(request).await {
-        Ok(answer) => Ok(answer.into_inner().problem_versions),
+    match client::pages(usize::MAX, page).await {
+        Ok((versions, _)) => Ok(versions),
         Err(status) => match status.code() {
             Code::Unauthenticated | Code::PermissionDenied | Code::NotFound => Ok(Vec::new()),
             _ => Err(status.into()),
