@@ -65,8 +65,8 @@ struct State {
 struct Connection {
     hello: pb::WorkerHello,
     /// The number of jobs that the worker requests: its slots without its jobs. Negative if it has more jobs than
-    /// slots.
-    ready: i64,
+    /// slots. `None` until it first requests jobs: before that, its jobs from earlier streams are not all known.
+    ready: Option<i64>,
     jobs: HashMap<Uuid, RunningJob>,
     sender: mpsc::UnboundedSender<pb::WorkResponse>,
     seen: DateTime<Utc>,
@@ -75,11 +75,16 @@ struct Connection {
 impl Connection {
     /// Which jobs the worker can take.
     fn capacity(&self) -> Option<Capacity> {
-        match self.ready {
+        match self.ready? {
             1.. => Some(Capacity::Any),
             ready if ready + self.verification_count() > 0 => Some(Capacity::Submissions),
             _ => None,
         }
+    }
+
+    /// Adds to the number of jobs that the worker requests.
+    fn request(&mut self, jobs: i64) {
+        *self.ready.get_or_insert(0) += jobs;
     }
 
     fn verification_count(&self) -> i64 {

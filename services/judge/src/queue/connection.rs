@@ -131,7 +131,7 @@ impl Session {
             Message::Ready(ready) => {
                 self.started = true;
                 if let Some(connection) = queue.state().connections.get_mut(&id) {
-                    connection.ready += i64::from(ready.job_count.clamp(-4096, 4096));
+                    connection.request(ready.job_count.clamp(-4096, 4096).into());
                 }
                 queue.0.wake.notify_one();
                 Ok(())
@@ -152,7 +152,7 @@ impl Session {
             let now = queue.0.db.clock().now();
             let connection = state.connections.entry(id).or_insert_with(|| Connection {
                 hello: hello.clone(),
-                ready: 0,
+                ready: None,
                 jobs: Default::default(),
                 sender: self.sender.clone(),
                 seen: now,

@@ -117,7 +117,7 @@ impl Queue {
         let ready = state.connections.iter_mut().filter(|(id, _)| !idle.contains(id));
         let ready = ready.filter_map(|(id, worker)| Some((id, worker.capacity()?, worker)));
         let (id, capacity, connection) = ready.max_by_key(|(_, _, worker)| worker.ready)?;
-        connection.ready -= 1;
+        connection.request(-1);
         let hello = &connection.hello;
         let languages = hello.languages.iter().map(|l| l.language_id.clone()).collect();
         let (queue, worker) = (self.clone(), hello.worker_id.clone());
@@ -191,7 +191,7 @@ impl Drop for Demand {
         if !self.satisfied
             && let Some(connection) = self.queue.state().connections.get_mut(&self.stream)
         {
-            connection.ready += 1;
+            connection.request(1);
         }
     }
 }

@@ -32,10 +32,13 @@ async fn submission_does_not_wait_for_verifications() {
         worker.ready(1);
         let job = worker.job().await;
         assert_eq!(job.submission_id, second.to_string());
-        // The worker has more jobs than slots when it reconnects.
+        // The worker has more jobs than slots when it reconnects, which shows only when it requests jobs.
         drop(worker);
-        let mut worker = FakeWorker::reconnect(&world, "w1", &[&check, &job], -1).await;
+        let mut worker = FakeWorker::hello(&world, "w1", "cpp20").await;
+        worker.heartbeat(&[&check, &job]);
         let third = world.request_judgement().await;
+        worker.receives_nothing().await;
+        worker.ready(-1);
         worker.receives_nothing().await;
         worker.judge(&job, Verdict::Accepted).await;
         worker.ready(1);
