@@ -3,9 +3,13 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use access::testing::bearer;
 use futures_util::FutureExt as _;
 use futures_util::future::join_all;
+use proto::event::SubscribeRequest;
+use proto::event::event_service_client::EventServiceClient;
 use reqwest::{Body, Client, Response, StatusCode};
+use rpc::{Channel, status};
 use serde_json::json;
 
 use crate::world::{PROBLEM, PYTHON, World, eventually};
@@ -79,13 +83,16 @@ pub async fn streams_of_one_player_leave_others_room(world: &World) {
     play(world, &player).await;
 }
 
-/// A stream ends when its caller is suspended.
+/// Streams end when their caller is suspended, by REST and by gRPC.
 pub async fn suspension_ends_streams(world: &World) {
     let token = world.player("suspended").await;
     let admin = world.log_in("admin", &world.admin_password()).await;
     let stream = world.http.get(world.url("/v1/events")).bearer_auth(&token);
     let mut stream = stream.header("accept", "text/event-stream").send().await.unwrap();
     assert_eq!(stream.status(), StatusCode::OK);
+    let mut events = EventServiceClient::new(Channel::connect(&world.server.grpc).unwrap());
+    let subscribed = events.subscribe(bearer(&token, SubscribeRequest::default())).await;
+    let mut events = subscribed.unwrap().into_inner();
     let body = json!({"reason": "test"});
     world.post("/v1/users/suspended:suspend", Some(&admin), body).await;
     let suspended = Instant::now();
@@ -93,8 +100,15 @@ pub async fn suspension_ends_streams(world: &World) {
     while let Some(chunk) = stream.chunk().await.unwrap() {
         text.push_str(&String::from_utf8_lossy(&chunk));
     }
-    assert!(suspended.elapsed() < Duration::from_secs(5), "{:?}", suspended.elapsed());
     assert!(text.contains("event: error") && text.contains("USER_SUSPENDED"), "{text}");
+    let end = loop {
+        match events.message().await {
+            Ok(message) => assert!(message.is_some(), "the stream ended without an error"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(status::reason(&end).as_deref(), Some("USER_SUSPENDED"), "{end:?}");
+    assert!(suspended.elapsed() < Duration::from_secs(5), "{:?}", suspended.elapsed());
 }
 
 /// Reads what has arrived. False if the stream has ended.

@@ -3,7 +3,9 @@
 use std::process::{Command, Stdio};
 
 use db::testing::Kind;
-use serde_json::json;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::{Value, json};
 
 use crate::world::{C, PROBLEM, World, eventually, failed, succeeded};
 
@@ -32,8 +34,10 @@ pub async fn submit_waits_for_the_verdict(world: &World) {
 
 pub async fn import_shows_the_report(world: &World) {
     world.log_in_admin();
-    let package = world.package("again");
-    let output = succeeded(&world.agon(&["problem", "import", &package, "--problem", PROBLEM]));
+    let archive = world.dir.path().join("again.tgz");
+    std::fs::write(&archive, tar_gz(&world.package("again"))).unwrap();
+    let archive = archive.display().to_string();
+    let output = succeeded(&world.agon(&["problem", "import", &archive, "--problem", PROBLEM]));
     assert!(output.contains("version 2 is verified"), "{output}");
     assert!(output.contains("ok   submissions/wrong_answer/zero.py"), "{output}");
 
@@ -43,6 +47,29 @@ pub async fn import_shows_the_report(world: &World) {
     std::fs::write(&yaml, text_of_yaml).unwrap();
     let refused = world.agon(&["problem", "import", &broken]);
     failed(&refused, 1, "moonphase");
+}
+
+pub async fn archives_are_imported_over_rest(world: &World) {
+    let token = world.log_in("admin", &world.admin_password()).await;
+    let url = world.url(&format!("/v1/problem-imports?problemId={PROBLEM}"));
+    let post = world.http.post(url).bearer_auth(&token).header("content-type", "application/gzip");
+    let response = post.body(tar_gz(&world.package("packed"))).send().await.unwrap();
+    let import: Value = response.json().await.unwrap();
+    let id = import["problemImportId"].as_str().unwrap_or_else(|| panic!("{import}"));
+    eventually("the import ends", async || {
+        let import = world.get(&format!("/v1/problem-imports/{id}"), Some(&token)).await;
+        (import["state"] != "IMPORT_STATE_VERIFYING").then(|| {
+            assert_eq!(import["state"], "IMPORT_STATE_SUCCEEDED", "{import}");
+        })
+    })
+    .await;
+}
+
+/// The package in a directory as a tar.gz archive.
+fn tar_gz(directory: &str) -> Vec<u8> {
+    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
+    tar.append_dir_all("package", directory).unwrap();
+    tar.into_inner().unwrap().finish().unwrap()
 }
 
 pub async fn import_is_canceled_on_interrupt(world: &World) {

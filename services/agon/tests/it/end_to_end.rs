@@ -16,6 +16,7 @@ async fn players_and_operators() {
         players::deleted_session_is_revoked(world).await;
         command_line::submit_waits_for_the_verdict(world).await;
         command_line::import_shows_the_report(world).await;
+        command_line::archives_are_imported_over_rest(world).await;
         command_line::refused_packages_list_every_error(world).await;
         command_line::problems_are_listed_shown_published_and_downloaded(world).await;
         command_line::import_is_canceled_on_interrupt(world).await;

@@ -1,20 +1,13 @@
 //! Scenarios of players, from registration to verdict.
 
+use access::testing::bearer;
 use proto::challenge::submission_service_client::SubmissionServiceClient;
 use proto::challenge::{GetSubmissionRequest, SubmissionState, Verdict, WatchSubmissionRequest};
 use reqwest::{Method, StatusCode};
 use rpc::Channel;
 use serde_json::{Value, json};
-use tonic::Request;
 
 use crate::world::{C, CPP, PROBLEM, PYTHON, World, eventually};
-
-fn with_token<T>(message: T, token: &str) -> Request<T> {
-    let mut request = Request::new(message);
-    let value = format!("Bearer {token}").parse().unwrap();
-    request.metadata_mut().insert("authorization", value);
-    request
-}
 
 pub async fn from_registration_to_verdict(world: &World) {
     let token = world.player("ada").await;
@@ -50,7 +43,7 @@ pub async fn grpc_watch_ends_with_the_verdict(world: &World) {
     let channel = Channel::connect(&world.server.grpc).unwrap();
     let mut client = SubmissionServiceClient::new(channel);
     let watch = WatchSubmissionRequest { submission_id: id.clone() };
-    let mut stream = client.watch_submission(with_token(watch, &token)).await.unwrap().into_inner();
+    let mut stream = client.watch_submission(bearer(&token, watch)).await.unwrap().into_inner();
     let mut last = None;
     while let Some(message) = stream.message().await.unwrap() {
         last = message.submission;
@@ -63,7 +56,7 @@ pub async fn grpc_watch_ends_with_the_verdict(world: &World) {
     let status = client.get_submission(get.clone()).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::Unauthenticated);
     let other = world.player("eve").await;
-    let status = client.get_submission(with_token(get, &other)).await.unwrap_err();
+    let status = client.get_submission(bearer(&other, get)).await.unwrap_err();
     let hidden = [tonic::Code::NotFound, tonic::Code::PermissionDenied];
     assert!(hidden.contains(&status.code()), "{status:?}");
 }

@@ -228,7 +228,7 @@ fn step(import: &ProblemImport, now: i64) -> Step {
     let what = format!("check {number} of {all}: {}", check.file);
     if running.is_some() {
         let (done, total) = (count(check.done_count), count(check.run_count));
-        let note = format!("{} checks done", import.done_count);
+        let note = format!("{} of {} checks done", import.done_count, import.check_count);
         return Step { phase: what, note, done, total };
     }
     let waited = check.queue_time.map(|time| (now - time.seconds).max(0));
