@@ -189,7 +189,7 @@ impl Verifier {
             if self.0.remote.is_some() {
                 wait = wait.min(Duration::from_micros(CONFIRMATION_TTL.unsigned_abs()));
             }
-            // An elapsed wait is as good a reason to verify as a change.
+            // Verify again after a change and when the wait is over.
             let _ = tokio::time::timeout(wait, changes.changed()).await;
         }
     }

@@ -13,6 +13,8 @@ use proto::auth::token_service_server::{TokenService, TokenServiceServer};
 use rpc::{Channel, Local, Services, Stack, status};
 use tonic::{Code, Request, Response, Status};
 
+use crate::streams::{self, WATCH};
+
 /// A fake auth service that accepts unrevoked tokens of its issuer.
 #[derive(Clone)]
 struct Stub {
@@ -90,6 +92,8 @@ impl Stub {
 struct World {
     clock: Clock,
     stub: Stub,
+    /// The access layer of the other process.
+    layer: Layer,
     /// The server of the other process, which serves the same stub.
     other: Channel,
     /// The credential of the other process.
@@ -104,8 +108,9 @@ fn world() -> World {
     let key = SigningKey::generate();
     let credentials = Credentials::new("problem", key, auth.clone(), clock.clone());
     let verifier = Verifier::remote(clock.clone(), auth, &credentials);
-    let other = serve(&stub, &Layer::new(Policy::of_agon(), verifier));
-    World { clock, stub, other, credentials }
+    let layer = Layer::new(Policy::of_agon(), verifier);
+    let other = serve(&stub, &layer);
+    World { clock, stub, layer, other, credentials }
 }
 
 fn serve(stub: &Stub, layer: &Layer) -> Channel {
@@ -188,6 +193,30 @@ async fn a_revocation_takes_effect_within_a_second() {
 }
 
 #[tokio::test]
+async fn streams_end_when_the_auth_service_rejects_their_token() {
+    let world = world();
+    let (ada, eve) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let open = async |id, name| {
+        let token = world.stub.issuer.user(id, name, &[]);
+        streams::open(&world.layer, WATCH, "127.0.0.1", &token).await.unwrap()
+    };
+    let mut stream = open(ada, "ada").await;
+    let mut bystander = open(eve, "eve").await;
+    world.revoke(ada);
+    // The last confirmation of both tokens becomes invalid. While the auth service does not answer, both are accepted.
+    world.clock.advance(Duration::from_secs(1));
+    world.set_down(true);
+    assert_eq!(streams::end(&mut stream).await, None);
+    assert!(
+        count(&world.stub.confirmations) > 2,
+        "the auth service was asked about an open stream"
+    );
+    world.set_down(false);
+    let ends = tokio::join!(streams::end(&mut stream), streams::end(&mut bystander));
+    assert_eq!(ends, (Some("TOKEN_REVOKED".to_owned()), None));
+}
+
+#[tokio::test]
 async fn unknown_keys_cause_one_key_fetch() {
     let world = world();
     let forger = Issuer::new(world.clock.clone());
@@ -208,8 +237,9 @@ async fn calls_are_refused_while_the_auth_service_is_unavailable() {
     let credentials = issuer.credentials("problem");
     let verifier = Verifier::remote(clock.clone(), unavailable, &credentials);
     let stub = Stub::new(issuer.clone());
-    let other = serve(&stub, &Layer::new(Policy::of_agon(), verifier));
-    let world = World { clock, stub, other, credentials };
+    let layer = Layer::new(Policy::of_agon(), verifier);
+    let other = serve(&stub, &layer);
+    let world = World { clock, stub, layer, other, credentials };
     let status = world.call(&issuer.user(Uuid::from_u128(1), "ada", &[])).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(status::reason(&status).as_deref(), Some("AUTH_UNAVAILABLE"));

@@ -17,7 +17,7 @@ use tonic::transport::server::TcpConnectInfo;
 use tonic::{Code, Status};
 use tower::{Layer as _, Service, ServiceExt};
 
-const WATCH: &str = "/agon.challenge.v1.SubmissionService/WatchSubmission";
+pub const WATCH: &str = "/agon.challenge.v1.SubmissionService/WatchSubmission";
 const DOWNLOAD: &str = "/agon.problem.v1.ProblemService/DownloadAttachment";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
@@ -41,26 +41,8 @@ impl World {
         self.issuer.user(Uuid::from_u128(id), "ada", &[])
     }
 
-    /// Opens a stream that never ends by itself; the status if it is refused.
     async fn open(&self, path: &str, address: &str, token: &str) -> Result<Body, Status> {
-        let server = tower::service_fn(|_: Request<Body>| async {
-            let frames = futures_util::stream::pending::<Result<http_body::Frame<Bytes>, Status>>();
-            Ok::<_, Infallible>(Response::new(Body::new(StreamBody::new(frames))))
-        });
-        let mut request = Request::new(Body::empty());
-        *request.uri_mut() = path.parse().unwrap();
-        if !token.is_empty() {
-            let value = format!("Bearer {token}").parse().unwrap();
-            request.headers_mut().insert("authorization", value);
-        }
-        let remote_addr = Some(format!("{address}:1234").parse().unwrap());
-        request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
-        let mut guarded = self.layer.layer(server);
-        let response = guarded.ready().await.unwrap().call(request).await.unwrap();
-        match Status::from_header_map(response.headers()) {
-            Some(status) => Err(status),
-            None => Ok(response.into_body()),
-        }
+        open(&self.layer, path, address, token).await
     }
 
     fn revoke(&self, subject: u128, suspended: bool) {
@@ -71,8 +53,30 @@ impl World {
     }
 }
 
+/// Opens a stream that never ends by itself behind `layer`; the status if it is refused.
+pub async fn open(layer: &Layer, path: &str, address: &str, token: &str) -> Result<Body, Status> {
+    let server = tower::service_fn(|_: Request<Body>| async {
+        let frames = futures_util::stream::pending::<Result<http_body::Frame<Bytes>, Status>>();
+        Ok::<_, Infallible>(Response::new(Body::new(StreamBody::new(frames))))
+    });
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = path.parse().unwrap();
+    if !token.is_empty() {
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.headers_mut().insert("authorization", value);
+    }
+    let remote_addr = Some(format!("{address}:1234").parse().unwrap());
+    request.extensions_mut().insert(TcpConnectInfo { local_addr: None, remote_addr });
+    let mut guarded = layer.layer(server);
+    let response = guarded.ready().await.unwrap().call(request).await.unwrap();
+    match Status::from_header_map(response.headers()) {
+        Some(status) => Err(status),
+        None => Ok(response.into_body()),
+    }
+}
+
 /// The reason in the trailers that end a stream within two seconds.
-async fn end(stream: &mut Body) -> Option<String> {
+pub async fn end(stream: &mut Body) -> Option<String> {
     let frame = tokio::time::timeout(Duration::from_secs(2), stream.frame()).await.ok()?;
     let trailers = frame.unwrap().unwrap().into_trailers().unwrap();
     assert!(stream.frame().await.is_none());
