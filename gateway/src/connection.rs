@@ -26,10 +26,11 @@ use tower::ServiceExt as _;
 use crate::Gateway;
 use crate::edge::{Edge, Peer};
 
-/// How long a closed connection reads what the client still sends, in total and without a byte.
+/// How long a closed connection reads what the client still sends.
 const LINGER: Duration = Duration::from_secs(30);
+/// How long it waits for the next bytes.
 const LINGER_PAUSE: Duration = Duration::from_secs(5);
-/// The pause while the process stops.
+/// The same while the process stops.
 const LINGER_PAUSE_STOPPING: Duration = Duration::from_millis(200);
 
 pub struct Connection {
@@ -103,7 +104,7 @@ async fn linger(mut stream: TcpStream, stopping: &Stopping) {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(Ok(1..)) = tokio::time::timeout(pause, stream.read(&mut buffer)).await {}
     };
-    // After the time limit the client has no right to more.
+    // What the client sends after the time limit is not read.
     let _ = tokio::time::timeout(LINGER, discard).await;
 }
 
@@ -201,8 +202,8 @@ impl HttpBody for ResponseBody {
 }
 
 /// The stream of a connection, with the answer of the gateway in place of the empty one that the
-/// HTTP library writes to a request that it cannot read. That answer is the only thing which the
-/// library writes in HTTP/1 while no response is under way; after it the connection closes.
+/// HTTP library writes to a request that it cannot read. While no response is being sent, the
+/// library writes nothing else in HTTP/1; after it the connection closes.
 struct Io {
     /// `None` only in `drop`.
     stream: Option<FirstBytes<TcpStream>>,
@@ -288,7 +289,7 @@ impl AsyncWrite for Io {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.stream().poll_flush(cx))?;
-        // The library flushes the stream when it has written all that it had.
+        // The library flushes the stream after it has written everything.
         if self.exchange.responding.load(Ordering::Acquire) == 0 {
             self.exchange.unflushed.store(false, Ordering::Release);
         }

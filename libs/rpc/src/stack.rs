@@ -62,14 +62,14 @@ impl Stack {
         self
     }
 
-    /// The most concurrent unary calls from other processes; further ones are shed. Default: 1024.
+    /// Maximum number of concurrent unary calls from other processes; further ones are shed. Default: 1024.
     #[must_use]
     pub fn in_flight(mut self, calls: usize) -> Self {
         self.in_flight = calls;
         self
     }
 
-    /// The most concurrent streams from other processes; further ones are shed. Default: 8192.
+    /// Maximum number of concurrent streams from other processes; further ones are shed. Default: 8192.
     #[must_use]
     pub fn streams(mut self, streams: usize) -> Self {
         self.streams = streams;

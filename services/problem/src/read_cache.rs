@@ -1,10 +1,9 @@
 //! Problems as they were last read, in bounded memory.
 //!
-//! They never answer with an old state:
-//! - the results of reads hold as long as nothing was written since. Where other processes write (PostgreSQL), there are
-//!   none.
-//! - the states of problems, by their version, are confirmed by a read of ids and versions alone.
-//! - published versions and their statements never change. Who may see them is decided by the state of the problem.
+//! None of them returns an old state:
+//! - Results of reads are valid until the next write. On PostgreSQL, where other processes write too, they are not kept.
+//! - States of problems, by their version, are confirmed by a read of ids and versions only.
+//! - Published versions and their statements never change. Who may see them is decided by the state of the problem.
 
 use std::hash::Hash;
 use std::sync::Arc;
@@ -27,7 +26,7 @@ const AVERAGE: usize = 1024;
 /// Estimated bytes that an entry takes beside its texts.
 const OVERHEAD: usize = 400;
 
-/// What is read.
+/// A read whose result is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
     Id(Uuid),

@@ -1,5 +1,5 @@
 //! Outages of the cluster. A process has many clients, each of which reports a failed connection several times per
-//! second; the log has one line for the begin of an outage and one for its end.
+//! second; the log has one line for the start of an outage and one for its end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

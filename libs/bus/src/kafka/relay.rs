@@ -113,7 +113,7 @@ struct Publisher<'a> {
     stop: Stop<'a>,
     leases: LaneLeases,
     producer: Option<Producer>,
-    /// When a probe whether an outage has ended was started last.
+    /// When the last probe for the end of an outage was started.
     probed: Instant,
     in_flight: Option<Batch>,
     published: Published,
@@ -177,7 +177,7 @@ impl<'a> Publisher<'a> {
         self.publish(lanes).await
     }
 
-    /// Finds out in the background whether an outage has ended, because clients do not report it.
+    /// Checks in the background whether an outage has ended, because clients do not report it.
     fn probe(&mut self) -> Result<(), Error> {
         let outage = &self.relay.kafka.outage;
         if outage.is_on() && self.probed.elapsed() >= PROBE {

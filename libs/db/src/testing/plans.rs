@@ -1,8 +1,8 @@
 //! Plans of the statements of a service under test: each distinct statement is explained once, before it runs.
 //!
 //! A statement is refused when what it reads grows with a table and not with its result: it reads a whole table or a
-//! whole index, it filters or sorts what it reads for a page, or it looks for a range and filters that. Indexes with a
-//! condition count as small, because they are made for what is open. See [`super::TestDb::checked`].
+//! whole index, it filters or sorts what it reads for a page, or it reads a range and filters it. Partial indexes count
+//! as small, because they contain only open items, such as queued jobs. See [`super::TestDb::checked`].
 
 mod postgres;
 mod sqlite;
@@ -24,7 +24,7 @@ static GOOD: LazyLock<Mutex<HashSet<(bool, String)>>> = LazyLock::new(Mutex::def
 
 /// The checks on one database.
 pub(crate) struct Plans {
-    // Without checks.
+    /// Does not check its statements.
     db: Db,
     /// A connection that uses an index wherever one can be used.
     postgres: Option<PgPool>,

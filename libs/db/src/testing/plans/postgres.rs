@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, Row};
 use super::text;
 use crate::Result;
 
-/// What is wrong with the plan of a statement. Statements whose parameters have no type of their own are not checked
-/// here.
+/// The fault in the plan of a statement; `None` if there is none. Statements whose parameters have no type of their own
+/// are not checked here.
 pub async fn fault(pool: &PgPool, sql: &str) -> Result<Option<String>> {
     let mut connection = pool.acquire().await?;
     // A check that was cancelled may have left its statement.
