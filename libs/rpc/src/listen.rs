@@ -88,13 +88,14 @@ pub async fn listen<F>(
     }
     drop(listener);
     stop.send_replace(true);
+    drain(name, open, limits.grace).await;
+}
+
+/// Waits for the open connections, and closes them after `grace`.
+async fn drain(listener: &'static str, mut open: JoinSet<()>, grace: Duration) {
     let drained = async { while open.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.grace, drained).await.is_err() {
-        tracing::info!(
-            listener = name,
-            open = open.len(),
-            "grace period over, closing connections"
-        );
+    if tokio::time::timeout(grace, drained).await.is_err() {
+        tracing::info!(listener, open = open.len(), "grace period over, closing connections");
         open.shutdown().await;
     }
 }

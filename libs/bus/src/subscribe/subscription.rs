@@ -43,6 +43,17 @@ pub(super) struct Subscription {
     heartbeat_due: Instant,
 }
 
+/// Notifications of appended events, one for each database.
+fn appended(tables: &[(Topic, Db)]) -> Vec<watch::Receiver<u64>> {
+    let mut logs: Vec<&Db> = Vec::new();
+    for (_, db) in tables {
+        if !logs.iter().any(|known| known.is_same(db)) {
+            logs.push(db);
+        }
+    }
+    logs.into_iter().map(Db::appended).collect()
+}
+
 impl Subscription {
     pub async fn open(
         bus: &Bus,
@@ -52,14 +63,14 @@ impl Subscription {
         heartbeat: Duration,
     ) -> Result<Self, Status> {
         let (mut tables, mut on_kafka, mut cluster) = (Vec::new(), Vec::new(), None);
-        for topic in &filter.topics {
-            match bus.shared.topics.get(topic.name) {
-                Some((topic, Log::Table(db))) => tables.push((*topic, db.clone())),
-                Some((topic, Log::Kafka(kafka))) => {
+        let logs = filter.topics.iter().filter_map(|topic| bus.shared.topics.get(topic.name));
+        for (topic, log) in logs {
+            match log {
+                Log::Table(db) => tables.push((*topic, db.clone())),
+                Log::Kafka(kafka) => {
                     on_kafka.push(*topic);
                     cluster = Some(kafka);
                 }
-                None => {}
             }
         }
         let mut offsets = parse_cursor(&key, &filter.topics, &request.cursor)?;
@@ -78,13 +89,7 @@ impl Subscription {
                 Some(opened.map_err(|error| unavailable(&error))?)
             }
         };
-        let mut logs: Vec<&Db> = Vec::new();
-        for (_, db) in &tables {
-            if !logs.iter().any(|known| known.is_same(db)) {
-                logs.push(db);
-            }
-        }
-        let appended = logs.into_iter().map(Db::appended).collect();
+        let appended = appended(&tables);
         let digest = digest(&filter.topics);
         let closing = bus.shared.closing.subscribe();
         Ok(Self {
