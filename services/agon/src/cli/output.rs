@@ -20,6 +20,13 @@ pub fn print(text: impl Display) {
     write(format_args!("{text}"));
 }
 
+/// A number and its noun, which ends in `s` unless the number is 1.
+pub fn counted(count: impl Display, noun: &str) -> String {
+    let count = count.to_string();
+    let ending = if count == "1" { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
 fn write(text: Arguments<'_>) {
     let mut out = stdout().lock();
     match out.write_fmt(text).and_then(|()| out.flush()) {

@@ -17,6 +17,7 @@ use crate::cli::arguments::{
     Settings,
 };
 use crate::cli::commands::token;
+use crate::cli::output::counted;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::server::topics;
@@ -104,8 +105,8 @@ async fn replay(arguments: DlqReplay) -> Result<ExitCode, Failure> {
     let request = ReplayDeadLettersRequest { consumer, key };
     let answer = events.replay_dead_letters(request).await?.into_inner();
     print_line!(
-        "{} events queued for redelivery; events that fail again stay in `agon events dlq list`",
-        answer.event_count
+        "{} queued for redelivery; events that fail again stay in `agon events dlq list`",
+        counted(answer.event_count, "event")
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -115,7 +116,8 @@ async fn discard(arguments: DlqDiscard) -> Result<ExitCode, Failure> {
     let mut events = operator(&settings, &remote).await?;
     let request = DiscardDeadLetterRequest { consumer, event_id };
     let answer = events.discard_dead_letter(request).await?.into_inner();
-    print_line!("discarded; {} held events of its key queued for redelivery", answer.event_count);
+    let held = counted(answer.event_count, "held event");
+    print_line!("discarded; {held} of its key queued for redelivery");
     Ok(ExitCode::SUCCESS)
 }
 

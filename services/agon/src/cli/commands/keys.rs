@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::arguments::KeysCommand;
+use crate::cli::commands::token::REMEDY;
 use crate::config;
 use crate::failure::Failure;
 use crate::server::keys;
@@ -12,10 +13,9 @@ pub fn run(command: &KeysCommand) -> Result<ExitCode, Failure> {
     keys::check(&arguments.account)?;
     let config = config::load(&arguments.settings)?.value;
     let key = keys::load(&config, &arguments.account)?.ok_or_else(|| {
-        let directory = keys::directory(&config);
-        let text =
-            format!("no key in {}, and no root_secret to derive it from", directory.display());
-        Failure::config(text)
+        let (account, directory) = (&arguments.account, keys::directory(&config));
+        let directory = directory.display();
+        Failure::config(format!("no key of {account} in {directory}; {REMEDY}"))
     })?;
     crate::cli::output::print(key.to_pem());
     Ok(ExitCode::SUCCESS)

@@ -9,6 +9,7 @@ use service::Descriptor;
 
 use crate::cli::arguments::{MigrateCommand, MigrateDown};
 use crate::cli::commands::events;
+use crate::cli::output::{self, counted};
 use crate::config::{self, Config};
 use crate::data_dir::{self, DataDir};
 use crate::failure::Failure;
@@ -36,10 +37,10 @@ pub async fn run(command: MigrateCommand) -> Result<ExitCode, Failure> {
 /// Applies migrations, and creates topics if events go to Kafka.
 async fn up(config: &Config, databases: &Databases) -> Result<ExitCode, Failure> {
     let count = databases.migrate().await?;
-    print_line!("{count} migrations applied");
+    print_line!("{} applied", counted(count, "migration"));
     if config.events.is_kafka() {
         let created = events::create_topics(config).await?.iter().filter(|topic| topic.new).count();
-        print_line!("{created} topics created");
+        print_line!("{} created", counted(created, "topic"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -89,14 +90,15 @@ async fn down(databases: &Databases, arguments: &MigrateDown) -> Result<ExitCode
         print_line!("nothing to undo");
         return Ok(ExitCode::SUCCESS);
     };
-    crate::cli::output::print(warning(service, &steps));
+    output::print(warning(service, &steps));
     if !arguments.yes && !confirmed()? {
         print_line!("canceled, nothing changed");
         return Ok(ExitCode::FAILURE);
     }
     let count = db.migrate_down(migrations, scope, first.number - 1).await.map_err(fail)?;
     print_line!(
-        "{count} migrations undone; `agon migrate up` or the next start applies them again"
+        "{} undone; `agon migrate up` and the next start apply undone migrations again",
+        counted(count, "migration")
     );
     Ok(ExitCode::SUCCESS)
 }

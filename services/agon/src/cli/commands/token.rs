@@ -13,7 +13,8 @@ use crate::config;
 use crate::failure::Failure;
 use crate::server::keys;
 
-const REMEDY: &str = "set --data to the directory of the running server, or set root_secret";
+/// What to do without the right key.
+pub const REMEDY: &str = "set --data to the directory of the running server, or set root_secret";
 
 /// Prints the token and nothing else, for command substitution.
 pub async fn run(arguments: Token) -> Result<ExitCode, Failure> {

@@ -139,8 +139,10 @@ async fn versions(client: &Client, problem_id: &str) -> Result<Vec<ProblemVersio
 fn version_line(version: &ProblemVersion) -> String {
     let state = version.state().as_str_name().trim_start_matches("VERSION_STATE_").to_lowercase();
     let published = if version.published { ", published" } else { "" };
-    let (number, tests, samples) = (version.version, version.test_count, version.sample_count);
-    field("version", &format!("{number}: {state}{published}, {tests} tests ({samples} samples)"))
+    let number = version.version;
+    let tests = output::counted(version.test_count, "test");
+    let samples = output::counted(version.sample_count, "sample");
+    field("version", &format!("{number}: {state}{published}, {tests} ({samples})"))
 }
 
 fn field(name: &str, value: &str) -> String {

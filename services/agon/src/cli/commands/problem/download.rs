@@ -10,6 +10,7 @@ use proto::problem::{DownloadAttachmentRequest, Problem, Statement};
 use super::browse::{self, Client};
 use crate::cli::arguments::DownloadProblem;
 use crate::cli::client;
+use crate::cli::output::counted;
 use crate::failure::Failure;
 
 pub async fn run(arguments: DownloadProblem) -> Result<ExitCode, Failure> {
@@ -23,7 +24,7 @@ pub async fn run(arguments: DownloadProblem) -> Result<ExitCode, Failure> {
     for attachment in &problem.attachments {
         target.add_attachment(&mut client, &problem, &attachment.name).await?;
     }
-    print_line!("{}: {} files", target.directory.display(), target.files);
+    print_line!("{}: {}", target.directory.display(), counted(target.files, "file"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -64,7 +65,9 @@ impl Target {
         let mut path = self.directory.clone();
         for part in parts {
             if !package::is_allowed_name(part.as_bytes()) {
-                return Err(Failure::new(format!("the server sent the file name {part:?}")));
+                let text =
+                    format!("the server sent the file name {part:?}, which packages cannot have");
+                return Err(Failure::new(text));
             }
             path.push(part);
         }
