@@ -12,7 +12,8 @@ use crate::store::{self, Row};
 
 /// The latest judgement of a subject, with its progress while it runs.
 pub async fn get(db: &Db, queue: &Queue, subject: Subject) -> Result<pb::Judgement, Error> {
-    let row = store::latest(db, subject).await?.ok_or(Error::NotFound)?;
+    let mut row = store::latest(db, subject).await?.ok_or(Error::NotFound)?;
+    explain_wait(queue, &mut row).await?;
     let live = live(queue, &row).await;
     wire(row, live)
 }
@@ -24,13 +25,24 @@ pub async fn of_verifications(
     ids: &[Uuid],
 ) -> Result<Vec<pb::Judgement>, Error> {
     let mut judgements = Vec::new();
-    for row in store::of_verifications(db, ids).await? {
+    for mut row in store::of_verifications(db, ids).await? {
+        explain_wait(queue, &mut row).await?;
         let live = live(queue, &row).await;
         let judgement = wire(row, live)?;
         let (tests, compile_output) = (Vec::new(), String::new());
         judgements.push(pb::Judgement { tests, compile_output, ..judgement });
     }
     Ok(judgements)
+}
+
+/// Sets the message of a waiting job that no connected worker can take.
+async fn explain_wait(queue: &Queue, row: &mut Row) -> Result<(), Error> {
+    if row.state == "queued"
+        && let Some(message) = queue.waits_for(&row.language).await?
+    {
+        row.message = message;
+    }
+    Ok(())
 }
 
 async fn live(queue: &Queue, row: &Row) -> Option<Live> {
@@ -78,8 +90,10 @@ fn wire(row: Row, live: Option<Live>) -> Result<pb::Judgement, Error> {
     })
 }
 
-/// The number of queued and running jobs, and the creation time of the oldest queued one.
-pub async fn queue(db: &Db) -> Result<pb::Queue, Error> {
+/// The number of queued and running jobs, the creation time of the oldest queued one, and the missing languages.
+pub async fn queue(db: &Db, queue: &Queue) -> Result<pb::Queue, Error> {
     let (queued_count, running_count, oldest) = store::counts(db).await?;
-    Ok(pb::Queue { queued_count, running_count, oldest_time: oldest.map(timestamp) })
+    let oldest_time = oldest.map(timestamp);
+    let unserved_languages = queue.unserved_languages().await?;
+    Ok(pb::Queue { queued_count, running_count, oldest_time, unserved_languages })
 }

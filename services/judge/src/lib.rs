@@ -72,7 +72,8 @@ impl Service for Judge {
             "0001_judgements",
             "0002_workers",
             "0003_open_jobs",
-            "0004_pending_verifications"
+            "0004_pending_verifications",
+            "0005_queue_by_language"
         ),
         publishes: &[events::JUDGEMENT],
         consumes: &[events::REQUESTS],

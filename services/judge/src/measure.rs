@@ -37,6 +37,12 @@ pub fn queue(waiting: i64, running: i64, oldest: Duration) {
     gauge!("agon_judge_queue_oldest_seconds").set(oldest.as_secs_f64());
 }
 
+/// Sets the number of languages of waiting jobs that no connected worker offers.
+#[expect(clippy::cast_precision_loss, reason = "a gauge")]
+pub fn unserved(languages: usize) {
+    gauge!("agon_judge_queue_unserved_languages").set(languages as f64);
+}
+
 /// Counts a failure of the sandbox itself.
 pub fn sandbox_failed() {
     counter!(SANDBOX_FAILURES).increment(1);

@@ -8,6 +8,7 @@ mod dispatch;
 mod live;
 mod lost;
 mod notify;
+mod unserved;
 mod workers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -47,6 +48,7 @@ struct Inner {
     progress_changed: Notify,
     state: Mutex<State>,
     cached_languages: Mutex<workers::CachedLanguages>,
+    cached_offer: Mutex<unserved::CachedOffer>,
 }
 
 #[derive(Default)]
@@ -130,6 +132,7 @@ impl Queue {
             progress_changed: Notify::new(),
             state: Mutex::default(),
             cached_languages: Mutex::default(),
+            cached_offer: Mutex::default(),
         }))
     }
 
@@ -228,6 +231,11 @@ impl Queue {
     // As above.
     fn cached_languages(&self) -> MutexGuard<'_, workers::CachedLanguages> {
         self.0.cached_languages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // As above.
+    fn cached_offer(&self) -> MutexGuard<'_, unserved::CachedOffer> {
+        self.0.cached_offer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -47,7 +47,7 @@ impl JudgementService for Judge {
         &self,
         _: Request<pb::GetQueueRequest>,
     ) -> Result<Response<pb::GetQueueResponse>, Status> {
-        let queue = judgements::queue(&self.db).await?;
+        let queue = judgements::queue(&self.db, &self.queue).await?;
         Ok(Response::new(pb::GetQueueResponse { queue: Some(queue) }))
     }
 }

@@ -1,9 +1,11 @@
 //! The SQL statements on the table `judgements`.
 
+#[cfg(test)]
+mod tests;
 pub mod workers;
 
 use chrono::{DateTime, Utc};
-use db::{Engine, Read, Result, Tx};
+use db::{Engine, Query, Read, Result, Tx};
 use prost::Message;
 use proto::judge as pb;
 use uuid::Uuid;
@@ -30,6 +32,7 @@ db::record! {
         pub id: Uuid,
         pub submission_id: Option<Uuid>,
         pub verification_id: Option<Uuid>,
+        pub language: String,
         pub state: String,
         pub attempt: i64,
         pub worker: String,
@@ -100,17 +103,19 @@ pub async fn enqueue(
     Ok((added == 1).then_some(id))
 }
 
-/// The number of judgements of a user that are not done.
+/// The number of judgements of a user that are not done, at most 50: the range of priorities.
 pub async fn pending_of(read: impl Read<'_>, owner: Uuid) -> Result<i64> {
-    let query = "SELECT count(*) FROM judgements WHERE owner_id = $1 AND state <> 'done'";
+    let query = "SELECT count(*) FROM (SELECT 1 FROM judgements
+                     WHERE owner_id = $1 AND state <> 'done' LIMIT 50) AS pending";
     read.query(query).bind(owner).fetch_scalar().await
 }
 
-/// The number of verifications of a problem that are not done.
+/// The number of verifications of a problem that are not done, at most 50: the range of priorities.
 pub async fn pending_of_problem(read: impl Read<'_>, problem: Uuid) -> Result<i64> {
     // The index `judgements_pending_by_problem` has this condition.
-    let query = "SELECT count(*) FROM judgements
-                 WHERE problem_id = $1 AND verification_id IS NOT NULL AND state <> 'done'";
+    let query = "SELECT count(*) FROM (SELECT 1 FROM judgements
+                     WHERE problem_id = $1 AND verification_id IS NOT NULL AND state <> 'done'
+                     LIMIT 50) AS pending";
     read.query(query).bind(problem).fetch_scalar().await
 }
 
@@ -128,25 +133,53 @@ pub async fn lease(
         Capacity::Any => i64::MAX,
         Capacity::Submissions => Priority::VERIFICATION,
     };
-    // Skip jobs that another instance is leasing.
-    let last = match tx.engine() {
-        Engine::Postgres => ") ORDER BY priority, id LIMIT 1 FOR UPDATE SKIP LOCKED)",
-        Engine::Sqlite => ") ORDER BY priority, id LIMIT 1)",
-    };
+    let engine = tx.engine();
     let query = tx.query(
         "UPDATE judgements SET state = 'leased', attempt = attempt + 1, worker = $1, due_at = $2
-         WHERE state = 'queued' AND id =
-             (SELECT id FROM judgements WHERE state = 'queued' AND due_at <= $3 AND priority < $5
-              AND EXISTS (SELECT 1 FROM workers WHERE name = $1 AND stream = $4)
-              AND language IN (''",
+         WHERE state = 'queued' AND EXISTS (SELECT 1 FROM workers WHERE name = $1 AND stream = $4)
+           AND id = (",
     );
     let query = query.bind(worker).bind(until).bind(now).bind(stream).bind(below);
-    let query = languages.iter().fold(query, |query, id| query.push(", ").push_bind(id.as_str()));
-    let query = query.push(last).push(
-        " RETURNING id, attempt, submission_id, verification_id, problem_id, problem_version,
-                    language, traceparent",
-    );
-    query.fetch_optional().await
+    first_due(query, engine, languages)
+        .push(
+            ") RETURNING id, attempt, submission_id, verification_id, problem_id, problem_version,
+                         language, traceparent",
+        )
+        .fetch_optional()
+        .await
+}
+
+/// Appends the query for the first job in one of these languages that is due at `$3` and has a priority below `$5`.
+///
+/// It merges the jobs of the languages, each in the order of an index, and so reads no jobs in other languages.
+fn first_due<'q>(query: Query<'q>, engine: Engine, languages: &[String]) -> Query<'q> {
+    let (begin, of_language, in_order, end) = match engine {
+        Engine::Sqlite => (
+            "SELECT id FROM (",
+            "SELECT id, priority FROM judgements
+             WHERE state = 'queued' AND priority < $5 AND due_at <= $3 AND language = ",
+            "",
+            " ORDER BY priority, id LIMIT 1)",
+        ),
+        // Skip jobs that another instance is leasing. Each transaction leases one job: of the first 32, one is free
+        // unless 32 transactions lease at once; then the next poll finds it. Without limits, all jobs are sorted.
+        Engine::Postgres => (
+            "SELECT waiting.id FROM (SELECT id, priority FROM (",
+            "(SELECT id, priority FROM judgements
+              WHERE state = 'queued' AND priority < $5 AND due_at <= $3 AND language = ",
+            " ORDER BY priority, id LIMIT 32)",
+            ") AS offered ORDER BY priority, id LIMIT 32) AS first
+             JOIN judgements AS waiting ON waiting.id = first.id
+             WHERE waiting.state = 'queued' AND waiting.due_at <= $3
+             ORDER BY first.priority, first.id LIMIT 1 FOR UPDATE OF waiting SKIP LOCKED",
+        ),
+    };
+    // Jobs without a language fit every worker.
+    let query = query.push(begin).push(of_language).push("''").push(in_order);
+    let query = languages.iter().fold(query, |query, id| {
+        query.push(" UNION ALL ").push(of_language).push_bind(id.as_str()).push(in_order)
+    });
+    query.push(end)
 }
 
 /// Extends leases. Returns those that are still valid.
@@ -297,7 +330,8 @@ pub async fn expire(tx: &mut Tx) -> Result<Vec<Lost>> {
     .await
 }
 
-const SELECT: &str = "SELECT id, submission_id, verification_id, state, attempt, worker, verdict,
+const SELECT: &str =
+    "SELECT id, submission_id, verification_id, language, state, attempt, worker, verdict,
          cpu_time_us, memory_bytes, test_count, tests, compile_output, message, isolation,
          created_at, done_at
      FROM judgements ";
@@ -344,15 +378,37 @@ pub async fn subject(read: impl Read<'_>, id: Uuid) -> Result<Option<Subject>> {
     Ok(found.and_then(|(submission, verification)| Subject::of(submission, verification)))
 }
 
-/// The number of queued and of leased jobs, and the creation time of the oldest queued job.
+/// The number of queued jobs, counted up to 10,000, and of leased jobs, and the creation time of the oldest queued job.
+///
+/// It is counted, because a stored counter would be one row that every transaction of the queue locks; and it has a
+/// limit, because the metrics ask every few seconds.
 pub async fn counts(read: impl Read<'_>) -> Result<(i64, i64, Option<DateTime<Utc>>)> {
     let (queued, leased, oldest): (i64, i64, Option<DateTime<Utc>>) = read
         .query(
-            "SELECT (SELECT count(*) FROM judgements WHERE state = 'queued'),
+            "SELECT (SELECT count(*) FROM (SELECT 1 FROM judgements WHERE state = 'queued'
+                                           ORDER BY created_at LIMIT 10000) AS first),
                     (SELECT count(*) FROM judgements WHERE state = 'leased'),
                     (SELECT min(created_at) FROM judgements WHERE state = 'queued')",
         )
         .fetch_one()
         .await?;
     Ok((queued, leased, oldest))
+}
+
+/// The languages of the queued jobs. Reads one job of each.
+pub async fn queued_languages(read: impl Read<'_>) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = read
+        .query(
+            "WITH RECURSIVE queued (language) AS (
+                 SELECT min(language) FROM judgements WHERE state = 'queued'
+                 UNION ALL
+                 SELECT (SELECT min(language) FROM judgements
+                         WHERE state = 'queued' AND language > queued.language)
+                 FROM queued WHERE queued.language IS NOT NULL
+             )
+             SELECT language FROM queued WHERE language IS NOT NULL",
+        )
+        .fetch_all()
+        .await?;
+    Ok(rows.into_iter().map(|(language,)| language).collect())
 }

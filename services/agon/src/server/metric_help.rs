@@ -54,6 +54,10 @@ const HELP: &[(&str, &str)] = &[
     ("agon_judge_queue_jobs", "Jobs in the queue, by state."),
     ("agon_judge_queue_oldest_seconds", "Age of the oldest queued job."),
     (
+        "agon_judge_queue_unserved_languages",
+        "Languages of waiting jobs that no connected worker offers.",
+    ),
+    (
         "agon_judge_results_fenced_total",
         "Results refused because the job was leased to another worker.",
     ),

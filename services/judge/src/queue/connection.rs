@@ -20,6 +20,9 @@ use crate::store;
 pub type Requests = Pin<Box<dyn Stream<Item = Result<pb::WorkRequest, Status>> + Send>>;
 pub type Responses = Pin<Box<dyn Stream<Item = Result<pb::WorkResponse, Status>> + Send>>;
 
+/// The maximum number of languages of a worker: the query for a job has a part for each.
+const MAX_LANGUAGES: usize = 256;
+
 /// Serves a worker. Requests are processed while the responses are polled; dropping them disconnects the worker.
 pub fn serve(queue: Queue, requests: Requests) -> Responses {
     let (sender, outgoing) = mpsc::unbounded_channel();
@@ -52,6 +55,10 @@ fn check(hello: &pb::WorkerHello) -> Result<(), Error> {
     };
     if !hello.languages.iter().all(language) {
         let what = "must have ids of at most 64 bytes, names of 256 and versions of 1024, without control characters";
+        return Err(Error::invalid("hello.languages", what));
+    }
+    if hello.languages.len() > MAX_LANGUAGES {
+        let what = format!("must be at most {MAX_LANGUAGES}, got {}", hello.languages.len());
         return Err(Error::invalid("hello.languages", what));
     }
     Ok(())

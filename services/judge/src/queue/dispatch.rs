@@ -72,12 +72,14 @@ impl Queue {
 
     pub async fn report_metrics(self, shutdown: Shutdown) {
         let mut tick = tokio::time::interval(METRICS_INTERVAL);
+        let mut unserved = Vec::new();
         while shutdown.unless_begun(tick.tick()).await.is_some() {
             // The database reports its own failures.
             let Ok((waiting, running, oldest)) = store::counts(&self.0.db).await else { continue };
             let now = self.0.db.clock().now();
             let age = oldest.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
             measure::queue(waiting, running, age);
+            self.report_unserved(&mut unserved).await;
         }
     }
 

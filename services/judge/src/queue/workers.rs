@@ -53,6 +53,7 @@ impl Queue {
         };
         let lost = self.0.db.transact(register).await?;
         self.cached_languages().take();
+        self.cached_offer().take();
         self.requeued(&lost);
         Ok(())
     }
@@ -95,7 +96,7 @@ impl Queue {
         self.0.db.transact(refresh).await
     }
 
-    fn live_since(&self) -> chrono::DateTime<chrono::Utc> {
+    pub(super) fn live_since(&self) -> chrono::DateTime<chrono::Utc> {
         self.0.db.clock().now() - self.0.config.lease().max(WORKER_TIMEOUT)
     }
 

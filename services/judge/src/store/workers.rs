@@ -89,6 +89,14 @@ pub async fn live(read: impl Read<'_>, since: DateTime<Utc>) -> Result<Vec<Worke
     .await
 }
 
+/// The encoded hello messages of the workers that were seen at or after `since`.
+pub async fn live_hellos(read: impl Read<'_>, since: DateTime<Utc>) -> Result<Vec<Vec<u8>>> {
+    let query =
+        read.query("SELECT hello FROM workers WHERE seen_at >= $1 /* scans: the workers */");
+    let rows: Vec<(Vec<u8>,)> = query.bind(since).fetch_all().await?;
+    Ok(rows.into_iter().map(|(hello,)| hello).collect())
+}
+
 /// The encoded definitions of the languages that workers offer or last offered.
 pub async fn languages(read: impl Read<'_>) -> Result<Vec<Vec<u8>>> {
     let rows: Vec<(Vec<u8>,)> = read

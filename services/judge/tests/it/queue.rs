@@ -274,6 +274,62 @@ async fn operators_list_workers_and_queue_and_everyone_lists_languages() {
 }
 
 #[tokio::test]
+async fn job_whose_language_no_worker_offers_says_so() {
+    each(async |world| {
+        let token = world.running.issuer.user(id(), "ada", &[access::Role::Judge]);
+        let unserved = async || {
+            let mut client = JudgementServiceClient::new(world.running.channel.clone());
+            let queue = client.get_queue(bearer(&token, pb::GetQueueRequest {})).await;
+            queue.unwrap().into_inner().queue.unwrap().unserved_languages
+        };
+        let message = async |submission| world.submission(submission).await.unwrap().message;
+        let (java, cpp) = (id(), id());
+        for (submission, language) in [(java, "java"), (cpp, "cpp20")] {
+            world.created(submission, &id().to_string(), language, id()).await;
+            world.wait_until_known(submission).await;
+        }
+        let check = world.request_verification(id()).await;
+        eventually("the check is known", || async { world.verification(check).await.is_ok() })
+            .await;
+        assert_eq!(message(java).await, "no worker is connected");
+        assert_eq!(unserved().await, ["cpp20", "java"]);
+        let mut worker = FakeWorker::hello(&world, "w1", "cpp20").await;
+        eventually("a worker offers one language", || async { unserved().await == ["java"] }).await;
+        let text = "no connected worker offers the language java";
+        assert_eq!((message(java).await.as_str(), message(cpp).await.as_str()), (text, ""));
+        let found = world.verification(check).await.unwrap();
+        assert_eq!((found.state(), found.message.as_str()), (JudgementState::Queued, ""));
+        for _ in 0..2 {
+            worker.ready(1);
+            let job = worker.job().await;
+            worker.judge(&job, Verdict::Accepted).await;
+        }
+        worker.ready(1);
+        worker.receives_nothing().await;
+        // A worker that offers it connects.
+        let mut other = FakeWorker::hello(&world, "w2", "java").await;
+        other.ready(1);
+        assert_eq!(other.job().await.submission_id, java.to_string());
+        eventually("no language is missing", || async { unserved().await.is_empty() }).await;
+        assert_eq!(message(java).await, "");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn worker_with_too_many_languages_is_refused() {
+    let world = World::queue_only(&kinds()[0]).await;
+    let language = pb::Language { language_id: "c17".into(), ..Default::default() };
+    let languages = vec![language; 257];
+    let hello = pb::WorkerHello { worker_id: "w1".into(), languages, ..Default::default() };
+    let request = pb::WorkRequest { message: Some(Request::Hello(hello)) };
+    let requests = tokio_stream::once(request).chain(tokio_stream::pending());
+    let mut stream = world.workers().work(requests).await.unwrap().into_inner();
+    let status = stream.message().await.unwrap_err();
+    assert_eq!(rpc::status::fields(&status)[0].0, "hello.languages", "{status:?}");
+}
+
+#[tokio::test]
 async fn invalid_requests_are_rejected() {
     each(async |world| {
         use pb::get_judgement_request::Subject;
