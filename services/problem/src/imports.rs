@@ -53,7 +53,6 @@ struct Prepared {
     target: Target,
     upload: Upload,
     manifest: Manifest,
-    pin: Uuid,
     digests: BTreeSet<String>,
     time_factors: BTreeMap<String, TimeFactor>,
 }
@@ -92,10 +91,14 @@ impl Problems {
         let result = async {
             self.objects.put_all(&blobs).await?;
             let prepared =
-                Prepared { user, options, target, upload, manifest, pin, digests, time_factors };
+                Prepared { user, options, target, upload, manifest, digests, time_factors };
             let prepared = &prepared;
-            let commit =
-                self.db.transact(|mut tx| async move { self.commit(&mut tx, prepared).await });
+            let commit = self.db.transact(|mut tx| async move {
+                let response = self.commit(&mut tx, prepared).await?;
+                let pinned = store::objects::unpin(&mut tx, pin).await?;
+                check_pin(pinned, &prepared.digests)?;
+                Ok(response)
+            });
             commit.await
         };
         let result = result.await;
@@ -117,7 +120,6 @@ impl Problems {
 
     /// Creates problem, version, import and checks, and requests the first checks.
     async fn commit(&self, tx: &mut Tx, prepared: &Prepared) -> Result<pb::ImportProblemResponse> {
-        store::objects::unpin(tx, prepared.pin).await?;
         let options = &prepared.options;
         let content = [
             prepared.upload.digest.as_bytes(),
@@ -280,10 +282,22 @@ impl Problems {
         let progress = self.peers.progress(&requested).await;
         for report in &mut reports {
             let requested: Vec<Uuid> = report.requested().collect();
-            let known = requested.into_iter().filter_map(|id| Some((id, *progress.get(&id)?)));
+            let known =
+                requested.into_iter().filter_map(|id| Some((id, progress.get(&id)?.clone())));
             report.progress = known.collect();
         }
         Ok(reports)
+    }
+}
+
+/// Refuses an import whose pin has expired, because its objects may have been removed.
+fn check_pin(pinned: u64, digests: &BTreeSet<String>) -> Result<()> {
+    match usize::try_from(pinned) == Ok(digests.len()) {
+        true => Ok(()),
+        false => Err(Error::Precondition(
+            "IMPORT_EXPIRED",
+            "storing the test data took more than 24 hours; import the package again",
+        )),
     }
 }
 

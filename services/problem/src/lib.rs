@@ -96,7 +96,8 @@ impl Service for Problems {
             "problem",
             "0001_problems",
             ("0002_list_indexes"),
-            "0003_canceled_imports"
+            "0003_canceled_imports",
+            "0004_released_objects"
         ),
         publishes: &[events::PROBLEM, events::VERIFICATION],
         consumes: &[events::JUDGEMENTS],

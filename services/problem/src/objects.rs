@@ -95,8 +95,9 @@ impl Objects {
         })))
     }
 
-    pub fn list(&self) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
-        self.0.list(None)
+    /// The objects whose digests begin with this byte.
+    pub fn list(&self, first: u8) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.0.list(Some(&Path::from(format!("{first:02x}"))))
     }
 
     /// Removes an object; a missing one is not an error.

@@ -54,7 +54,7 @@ async fn bytes(objects: &Objects, digest: &str) -> Result<Vec<u8>> {
 }
 
 async fn listed(objects: &Objects) -> BTreeSet<String> {
-    let all: Vec<_> = objects.list().try_collect().await.unwrap();
+    let all: Vec<_> = objects.0.list(None).try_collect().await.unwrap();
     all.iter().map(|object| digest_of(&object.location).expect("a digest")).collect()
 }
 
@@ -67,6 +67,12 @@ async fn objects_are_stored_listed_and_removed() {
         objects.put_all(&map).await.unwrap();
         objects.put_all(&map).await.unwrap();
         assert_eq!(listed(objects).await, map.keys().cloned().collect());
+        let mut parts = Vec::new();
+        for first in 0..=u8::MAX {
+            let part: Vec<_> = objects.list(first).try_collect().await.unwrap();
+            parts.extend(part.iter().map(|object| digest_of(&object.location).unwrap()));
+        }
+        assert_eq!(parts, map.keys().cloned().collect::<Vec<_>>());
         for blob in &blobs {
             assert_eq!(bytes(objects, &blob.digest).await.unwrap(), content(blob));
         }
@@ -84,7 +90,7 @@ async fn large_objects_are_uploaded_in_parts() {
     each(async |objects, dir| {
         let large = blob(dir, &large());
         put(objects, &large).await.unwrap();
-        let found: Vec<_> = objects.list().try_collect().await.unwrap();
+        let found: Vec<_> = objects.0.list(None).try_collect().await.unwrap();
         assert_eq!(found.iter().map(|object| object.size).collect::<Vec<_>>(), [large.size]);
         assert!(bytes(objects, &large.digest).await.unwrap() == content(&large));
         // A whole number of parts has no empty last part.

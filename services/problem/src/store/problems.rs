@@ -338,6 +338,7 @@ pub async fn deleted_before(db: impl Read<'_>, time: DateTime<Utc>) -> Result<Ve
 
 /// Deletes a problem that was soft-deleted before `time`, with its versions and imports.
 pub async fn purge(tx: &mut Tx, id: Uuid, time: DateTime<Utc>) -> Result<bool> {
+    super::objects::release_problem(tx, id).await?;
     let query = tx.query("DELETE FROM problems WHERE id = $1 AND deleted_at < $2");
     Ok(query.bind(id).bind(time).execute().await? > 0)
 }
