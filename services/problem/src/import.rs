@@ -23,12 +23,14 @@ pub struct Report {
 }
 
 /// The progress of a check that the judge has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Whether it is compiled or run; otherwise it waits.
     pub running: bool,
     pub done_count: i32,
     pub queued_at: Option<Timestamp>,
+    /// Why it waits, if no worker can take it.
+    pub message: String,
 }
 
 /// Reports of the same revision and progress have the same content.

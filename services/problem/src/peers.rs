@@ -104,13 +104,20 @@ impl Peers {
         let response = self.judgements.clone().batch_get_judgements(request).await;
         let judgements = response.map(|response| response.into_inner().judgements);
         let progress = |judgement: Judgement| {
+            let id = ids::parse(&judgement.verification_id)?;
             let running = [JudgementState::Compiling, JudgementState::Running];
+            let running = running.contains(&judgement.state());
+            let message = match judgement.state() {
+                JudgementState::Queued => judgement.message,
+                _ => String::new(),
+            };
             let progress = Progress {
-                running: running.contains(&judgement.state()),
+                running,
                 done_count: judgement.done_count,
                 queued_at: judgement.create_time,
+                message,
             };
-            Some((ids::parse(&judgement.verification_id)?, progress))
+            Some((id, progress))
         };
         judgements.unwrap_or_default().into_iter().filter_map(progress).collect()
     }

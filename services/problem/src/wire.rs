@@ -193,7 +193,7 @@ fn import_check(report: &Report, check: &Check) -> pb::ImportCheck {
         passed: check.passed,
         cpu_time_us: check.cpu_time_us,
         memory_bytes: check.memory_bytes,
-        message: check.message.clone(),
+        message: progress.map_or(&check.message, |progress| &progress.message).clone(),
         state: state.into(),
         done_count: progress.map_or(count(check.done_count()), |progress| progress.done_count),
         run_count: count(check.run_count(report.test_count)),

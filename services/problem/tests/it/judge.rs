@@ -179,8 +179,16 @@ impl judge_pb::judgement_service_server::JudgementService for FakePeers {
             create_time: Some(prost_types::Timestamp { seconds: 100, nanos: 0 }),
             ..judge_pb::Judgement::default()
         };
-        // The judge has not got the other requests yet.
-        let judgements = ids.into_iter().take(1).map(running).collect();
+        let queued = |verification_id: String| judge_pb::Judgement {
+            verification_id,
+            state: judge_pb::JudgementState::Queued.into(),
+            message: "no worker".into(),
+            ..judge_pb::Judgement::default()
+        };
+        // The judge has not got further requests yet.
+        let mut ids = ids.into_iter();
+        let first = ids.next().map(running);
+        let judgements = first.into_iter().chain(ids.next().map(queued)).collect();
         Ok(Response::new(judge_pb::BatchGetJudgementsResponse { judgements }))
     }
     service::unimplemented_rpcs! {

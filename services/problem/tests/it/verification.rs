@@ -221,6 +221,7 @@ async fn import_shows_the_progress_of_its_checks() {
         assert_eq!(validator.queue_time.map(|time| time.seconds), Some(100));
         assert_eq!(accepted.state(), ImportCheckState::Queued);
         assert_eq!((accepted.done_count, accepted.run_count), (0, 2));
+        assert_eq!((validator.message.as_str(), accepted.message.as_str()), ("", "no worker"));
     })
     .await;
 }

@@ -232,7 +232,10 @@ fn step(import: &ProblemImport, now: i64) -> Step {
         return Step { phase: what, note, done, total };
     }
     let waited = check.queue_time.map(|time| (now - time.seconds).max(0));
-    let note = waited.map(|seconds| format!("{seconds} s so far")).unwrap_or_default();
+    let waited = waited.map(|seconds| format!("{seconds} s so far"));
+    // Why it waits, if no worker can take it.
+    let reason = Some(check.message.clone()).filter(|reason| !reason.is_empty());
+    let note = [waited, reason].into_iter().flatten().collect::<Vec<_>>().join(": ");
     Step { phase: format!("{what}, waiting for the judge"), note, ..Step::default() }
 }
 
