@@ -1,6 +1,7 @@
 //! The result of a run.
 
 use std::{
+    fmt,
     fs::File,
     io::{self, Cursor, Read, Seek, SeekFrom},
     time::Duration,
@@ -46,6 +47,35 @@ pub enum Exit {
     Killed,
     /// It could not be started: missing, not executable, or for another architecture.
     NotStarted(String),
+}
+
+/// Completes "the program …".
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exited with code {code}"),
+            Self::Signal(signal) => {
+                write!(f, "was terminated by signal {signal}{}", signal_name(*signal))
+            }
+            Self::Killed => f.write_str("was killed"),
+            Self::NotStarted(why) => write!(f, "could not be started: {why}"),
+        }
+    }
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    match signal {
+        4 => " (SIGILL)",
+        6 => " (SIGABRT)",
+        7 => " (SIGBUS)",
+        8 => " (SIGFPE)",
+        9 => " (SIGKILL)",
+        11 => " (SIGSEGV)",
+        13 => " (SIGPIPE)",
+        15 => " (SIGTERM)",
+        31 => " (SIGSYS)",
+        _ => "",
+    }
 }
 
 /// A limit of [`crate::Limits`]. When several are exceeded, the one detected first is reported.

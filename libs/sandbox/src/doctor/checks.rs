@@ -174,7 +174,7 @@ impl Checker<'_> {
         let enforced = exceeded == Some(Limit::Memory) && outcome.memory_peak <= limit;
         let detail = match exceeded {
             Some(Limit::Memory) => format!("allocating 64 MiB stopped at {peak} KiB, limit 32 MiB"),
-            other => format!("allocating 64 MiB, limit 32 MiB: {other:?}, {:?}", outcome.exit),
+            _ => format!("a program that allocated 64 MiB, limit 32 MiB, {}", outcome.exit),
         };
         let remedy = "enable the cgroup memory controller (cgroup_enable=memory at boot)";
         self.record(Feature::Memory, "memory limit", enforced, detail, remedy);
@@ -260,7 +260,7 @@ impl Checker<'_> {
     async fn forbidden_calls(&mut self) -> Result<(), Error> {
         let outcome = self.probe("ptrace", 0, generous()).await?;
         let killed = outcome.violation == Some(Violation::SystemCall);
-        let detail = format!("a program that called ptrace ended with {:?}", outcome.exit);
+        let detail = format!("a program that called ptrace {}", outcome.exit);
         self.record(Feature::Seccomp, "forbidden calls", killed, detail, NOT_FILTERED);
         Ok(())
     }

@@ -205,7 +205,7 @@ fn failure_reason(outcome: &Outcome, words: &[String], budget: Budget) -> String
         (None, _) if outcome.violation.is_some() => {
             "the compiler made a forbidden system call".to_owned()
         }
-        (None, Exit::Signal(signal)) => format!("the compiler was terminated by signal {signal}"),
+        (None, Exit::Signal(_)) => format!("the compiler {}", outcome.exit),
         (None, Exit::NotStarted(why)) => {
             let name = words.first().map_or("", String::as_str);
             format!("cannot start the compiler {name}: {why}")

@@ -4,13 +4,14 @@ use std::fs;
 use std::time::Duration;
 
 use runtime::Shutdown;
-use sandbox::{Content, RunSpec};
+use sandbox::{Content, Outcome, RunSpec};
 
 use super::Engine;
 use super::admission::Class;
 use super::compile::{self, Budget, Compiled};
 use super::failure::Failure;
 use super::offer::Offered;
+use super::run;
 use super::slots::{self, LeasedSlot};
 use crate::languages::{Commands, Files, Precompile};
 
@@ -52,12 +53,7 @@ pub(super) async fn probe(engine: &Engine, offered: &Offered) -> Result<String, 
     let budget = Budget::configured(&engine.config);
     let mut spec = RunSpec::new(commands.fill(&language.version, 0, false));
     configure(&mut spec, offered, budget);
-    let outcome = leased.slot.run(spec).await?;
-    if !outcome.is_success() {
-        return Err(Failure::Internal(format!("the version command failed: {:?}", outcome.exit)));
-    }
-    let version = text(outcome.stdout)?;
-    let version = version.lines().next().unwrap_or_default().trim().to_owned();
+    let version = output_of("the version command", leased.slot.run(spec).await?)?;
     let compiled = {
         let slot = &mut leased.slot;
         compile::compile(engine, slot, offered, &hello, budget, Class::Player).await?
@@ -73,19 +69,28 @@ pub(super) async fn probe(engine: &Engine, offered: &Offered) -> Result<String, 
     spec.cwd = hello.directory(language);
     configure(&mut spec, offered, budget);
     spec.limits.memory = limits.memory_with_runtime;
-    let outcome = leased.slot.run(spec).await?;
-    let (success, exit, limit) = (outcome.is_success(), outcome.exit.clone(), outcome.limit);
-    let stderr = text(outcome.stderr)?;
-    if !success || text(outcome.stdout)?.trim() != "hello" {
-        return Err(Failure::Internal(format!(
-            "the hello-world program failed: {exit:?} {limit:?} {}",
-            stderr.trim()
-        )));
+    let output = output_of("the hello-world program", leased.slot.run(spec).await?)?;
+    if output.trim() != "hello" {
+        let text = format!("the hello-world program must print `hello`, but printed {output:?}");
+        return Err(Failure::Internal(text));
     }
-    Ok(version)
+    Ok(version.lines().next().unwrap_or_default().trim().to_owned())
 }
 
-/// Precompiles missing headers. Starts a header again when a player needs the slot.
+/// The output of a run; an error if the run failed.
+fn output_of(what: &str, outcome: Outcome) -> Result<String, Failure> {
+    if outcome.is_success() {
+        return text(outcome.stdout);
+    }
+    let how = match outcome.limit {
+        Some(limit) => format!("exceeded its {limit:?} limit").to_lowercase(),
+        None if outcome.violation.is_some() => "made a forbidden system call".to_owned(),
+        None => run::describe_exit(&outcome.exit, &text(outcome.stderr)?),
+    };
+    Err(Failure::Internal(format!("{what} {how}")))
+}
+
+/// Precompiles missing headers. A header that a player's job preempts is started again.
 async fn precompile_when_idle(engine: &Engine, offered: &Offered) -> Result<(), Failure> {
     let Some(precompile) = &offered.language.precompile else { return Ok(()) };
     let directory = engine.offer.header_directory(&offered.toolchain);

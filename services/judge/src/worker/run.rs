@@ -257,29 +257,10 @@ async fn compare(
 }
 
 /// Describes an unexpected exit, with the standard error output.
-fn describe_exit(exit: &Exit, stderr: &str) -> String {
-    let how = match exit {
-        Exit::Code(code) => format!("exited with code {code}"),
-        Exit::Signal(signal) => format!("terminated by signal {signal}{}", signal_name(*signal)),
-        Exit::Killed | Exit::NotStarted(_) => "was killed".to_owned(),
-    };
+pub(super) fn describe_exit(exit: &Exit, stderr: &str) -> String {
     match stderr.trim_end() {
-        "" => how,
-        text => format!("{how}\n{text}"),
-    }
-}
-
-fn signal_name(signal: i32) -> &'static str {
-    match signal {
-        4 => " (SIGILL)",
-        6 => " (SIGABRT)",
-        7 => " (SIGBUS)",
-        8 => " (SIGFPE)",
-        9 => " (SIGKILL)",
-        11 => " (SIGSEGV)",
-        13 => " (SIGPIPE)",
-        15 => " (SIGTERM)",
-        _ => "",
+        "" => exit.to_string(),
+        text => format!("{exit}\n{text}"),
     }
 }
 

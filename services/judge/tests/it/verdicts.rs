@@ -90,7 +90,7 @@ async fn signals_violations_and_compile_bombs() {
     let judgement = cpp("int main(){volatile int*p=0;return *p;}").await;
     expect(&judgement, Verdict::RuntimeError);
     assert_eq!(judgement.tests[0].signal, Some(11));
-    assert!(judgement.tests[0].message.starts_with("terminated by signal 11 (SIGSEGV)"));
+    assert!(judgement.tests[0].message.starts_with("was terminated by signal 11 (SIGSEGV)"));
     let traced = "#include <sys/ptrace.h>\nint main(){ptrace(PTRACE_TRACEME,0,0,0);}";
     expect(&cpp(traced).await, Verdict::SecurityViolation);
     let template = "template<int N> struct A { static const int v = A<N-1>::v + A<N-2>::v; };\n\
