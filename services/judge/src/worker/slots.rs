@@ -61,6 +61,66 @@ enum Ended {
     Preempted,
 }
 
+/// What the runs of a program share.
+struct Cases<'a> {
+    runner: &'a Runner<'a>,
+    engine: &'a Engine,
+    program: &'a Program,
+    plan: &'a Plan,
+    reporter: &'a Reporter,
+    /// The last index that is needed. Runs of higher indices are aborted.
+    last: watch::Receiver<usize>,
+}
+
+impl Cases<'_> {
+    /// The slot for the next run. If no slot is free, waits for one only if `must_wait`.
+    async fn source(
+        &self,
+        free_slots: &mut VecDeque<Source>,
+        must_wait: bool,
+    ) -> Result<Option<Source>, Failure> {
+        let class = self.runner.class();
+        let idle = || self.engine.admission.idle_slot(class).map(Source::Permit);
+        let source = free_slots.pop_front().or_else(idle);
+        if source.is_some() || !must_wait {
+            return Ok(source);
+        }
+        self.reporter.waiting();
+        let slot = first_slot(self.engine, class).await?;
+        self.reporter.running();
+        Ok(Some(Source::Leased(Box::new(slot))))
+    }
+
+    async fn run(&self, source: Source, index: usize) -> Result<(usize, Ended), Failure> {
+        let mut slot = match source {
+            Source::Leased(slot) => slot,
+            Source::Permit(permit) => Box::new(lease(self.engine, permit).await?),
+        };
+        if !slot.installed {
+            install(&mut slot.slot, self.program).await?;
+            slot.installed = true;
+        }
+        let mut last = self.last.clone();
+        let unneeded = async {
+            if last.wait_for(|last| *last < index).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let ended = tokio::select! {
+            result = self.runner.case(&mut slot.slot, &self.plan.cases[index]) => Some(result?),
+            () = unneeded => None,
+            () = self.engine.admission.preempted(self.runner.class()) => {
+                return Ok((index, Ended::Preempted));
+            }
+        };
+        let ended = match ended {
+            Some(result) => Ended::Done(slot, result),
+            None => Ended::Unneeded(slot),
+        };
+        Ok((index, ended))
+    }
+}
+
 /// Runs the cases that are needed and returns their results, by index.
 pub(super) async fn run(
     runner: &Runner<'_>,
@@ -73,53 +133,16 @@ pub(super) async fn run(
     let class = runner.class();
     let mut schedule = Schedule::new(plan.cases.len(), plan.stop.clone());
     let mut results = vec![None; plan.cases.len()];
-    // The last index that is needed. Runs of higher indices are aborted.
     let (last, needed) = watch::channel(usize::MAX);
-    let run_case = async |source: Source, index: usize| {
-        let mut slot = match source {
-            Source::Leased(slot) => slot,
-            Source::Permit(permit) => Box::new(lease(engine, permit).await?),
-        };
-        if !slot.installed {
-            install(&mut slot.slot, program).await?;
-            slot.installed = true;
-        }
-        let mut needed = needed.clone();
-        let unneeded = async {
-            if needed.wait_for(|last| *last < index).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        let result = tokio::select! {
-            result = runner.case(&mut slot.slot, &plan.cases[index]) => Some(result?),
-            () = unneeded => None,
-            () = engine.admission.preempted(class) => return Ok((index, Ended::Preempted)),
-        };
-        Ok::<_, Failure>((
-            index,
-            match result {
-                Some(result) => Ended::Done(slot, result),
-                None => Ended::Unneeded(slot),
-            },
-        ))
-    };
+    let cases = Cases { runner, engine, program, plan, reporter, last: needed };
     let mut free_slots = VecDeque::from([Source::Leased(Box::new(first))]);
     let mut runs = FuturesUnordered::new();
     loop {
         while schedule.has_more() {
-            let idle = || engine.admission.idle_slot(class).map(Source::Permit);
-            let source = match free_slots.pop_front().or_else(idle) {
-                Some(source) => source,
-                None if runs.is_empty() => {
-                    reporter.waiting();
-                    let slot = first_slot(engine, class).await?;
-                    reporter.running();
-                    Source::Leased(Box::new(slot))
-                }
-                None => break,
-            };
+            let source = cases.source(&mut free_slots, runs.is_empty()).await?;
+            let Some(source) = source else { break };
             let Some(index) = schedule.start() else { break };
-            runs.push(run_case(source, index));
+            runs.push(cases.run(source, index));
         }
         let Some(ended) = runs.next().await else { break };
         let slot = match ended? {
