@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row};
 use super::text;
 use crate::Result;
 
-/// The fault in the plan of a statement; `None` if there is none. Statements whose parameters have no type of their own
+/// The fault in the plan of a statement, if it has one. Statements whose parameters have no type of their own
 /// are not checked here.
 pub async fn fault(pool: &PgPool, sql: &str) -> Result<Option<String>> {
     let mut connection = pool.acquire().await?;

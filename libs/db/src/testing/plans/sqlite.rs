@@ -18,7 +18,7 @@ crate::record! {
     }
 }
 
-/// The fault in the plan of a statement; `None` if there is none.
+/// The fault in the plan of a statement, if it has one.
 pub async fn fault(db: &Db, sql: &str) -> Result<Option<String>> {
     let explain = db.query("EXPLAIN QUERY PLAN ").push_name(sql);
     let lines: Vec<Line> = explain.fetch_all().await?;
