@@ -37,7 +37,8 @@ pub async fn unpin(tx: &mut Tx, pin: Uuid) -> Result<u64> {
         "INSERT INTO released_objects (digest, release_id)
          SELECT digest, pin_id FROM object_pins
          WHERE pin_id = $1
-           AND NOT EXISTS (SELECT 1 FROM object_refs WHERE object_refs.digest = object_pins.digest)",
+           AND NOT EXISTS (SELECT 1 FROM object_refs WHERE object_refs.digest = object_pins.digest)
+         ON CONFLICT DO NOTHING",
     )
     .bind(pin)
     .execute()
@@ -50,7 +51,8 @@ pub async fn unpin(tx: &mut Tx, pin: Uuid) -> Result<u64> {
 pub async fn release_pins_before(tx: &mut Tx, time: DateTime<Utc>) -> Result<()> {
     tx.query(
         "INSERT INTO released_objects (digest, release_id)
-         SELECT digest, pin_id FROM object_pins WHERE created_at < $1",
+         SELECT digest, pin_id FROM object_pins WHERE created_at < $1
+         ON CONFLICT DO NOTHING",
     )
     .bind(time)
     .execute()
