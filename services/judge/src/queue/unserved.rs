@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(lacks(&[], "c17"), "no worker is connected");
         let (c, java) = (worker("c17", true), worker("java", true));
         let text = "no connected worker offers the language java";
-        assert_eq!(lacks(&[c.clone()], "java"), text);
+        assert_eq!(lacks(std::slice::from_ref(&c), "java"), text);
         for (workers, language) in [
             (vec![c.clone()], ""),
             (vec![c.clone()], "c17"),
