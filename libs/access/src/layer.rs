@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll};
 
 use cache::Cache;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use proto::agon::options::v1::{Level, RateClass};
@@ -28,6 +29,10 @@ use crate::verifier::{Refusal, Verifier};
 /// Metadata in which the edge sends `Bearer <its service token>`. Makes the layer accept the client
 /// address in the request; grants nothing else.
 pub const EDGE_AUTHORIZATION: &str = "agon-edge-authorization";
+
+static ON_BEHALF_OF: HeaderName = HeaderName::from_static(metadata::ON_BEHALF_OF);
+static CLIENT_ADDRESS: HeaderName = HeaderName::from_static(metadata::CLIENT_ADDRESS);
+static EDGE_PROOF: HeaderName = HeaderName::from_static(EDGE_AUTHORIZATION);
 
 /// The streams of gRPC health and reflection.
 const PUBLIC_STREAMS: [&str; 2] = ["/Watch", "/ServerReflectionInfo"];
@@ -165,12 +170,12 @@ impl Shared {
 
     async fn caller(&self, request: &Parts, privileged: bool) -> Result<Caller, Status> {
         let headers = &request.headers;
-        let token = bearer(headers, metadata::AUTHORIZATION)?;
+        let token = bearer(headers, &AUTHORIZATION)?;
         let principal = match &token {
             Some(token) => self.verify(token, privileged).await?,
             None => ANONYMOUS.clone(),
         };
-        let user_token = bearer(headers, metadata::ON_BEHALF_OF)?;
+        let user_token = bearer(headers, &ON_BEHALF_OF)?;
         let on_behalf_of = match &user_token {
             Some(_) if principal.kind != Kind::Service => {
                 return Err(service_only("only services may send agon-on-behalf-of"));
@@ -194,7 +199,7 @@ impl Shared {
     /// The client address: as forwarded by the authenticated edge, otherwise the connection's peer.
     async fn address(&self, request: &Parts) -> Result<Option<IpAddr>, Status> {
         let headers = &request.headers;
-        if let Some(proof) = bearer(headers, EDGE_AUTHORIZATION)? {
+        if let Some(proof) = bearer(headers, &EDGE_PROOF)? {
             let edge = match self.verifier.verify_edge(proof.text).await {
                 Ok(edge) => edge,
                 Err(Refusal::Rejected(rejection)) => return Err(refused(rejection)),
@@ -204,7 +209,7 @@ impl Shared {
             if edge.kind != Kind::Service || edge.name != EDGE {
                 return Err(service_only("only the edge may send agon-edge-authorization"));
             }
-            let forwarded = headers.get(metadata::CLIENT_ADDRESS);
+            let forwarded = headers.get(&CLIENT_ADDRESS);
             return Ok(forwarded.and_then(|value| value.to_str().ok()?.parse().ok()));
         }
         Ok(peer(request))
@@ -245,8 +250,8 @@ struct Bearer<'h> {
 }
 
 /// The bearer token in a header; an error for any other value.
-fn bearer<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<Bearer<'h>>, Status> {
-    let mut values = headers.get_all(HeaderName::from_static(name)).iter();
+fn bearer<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<Bearer<'h>>, Status> {
+    let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let malformed = || {
         let text = format!("{name} must occur once, as `Bearer <access token>`");

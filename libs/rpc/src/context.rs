@@ -8,7 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::context::FutureExt as _;
 use opentelemetry::trace::{Status as SpanStatus, TraceContextExt as _};
 use opentelemetry::{KeyValue, Value};
@@ -17,6 +17,9 @@ use tracing::{Instrument as _, Span};
 
 use crate::body::deadline_exceeded;
 use crate::{metadata, trace};
+
+pub(crate) static REQUEST_ID: HeaderName = HeaderName::from_static(metadata::REQUEST_ID);
+pub(crate) static TIMEOUT: HeaderName = HeaderName::from_static(metadata::TIMEOUT);
 
 tokio::task_local! {
     static CURRENT: Context;
@@ -65,7 +68,7 @@ impl Context {
     /// For a call that arrived with these headers; malformed ones are replaced.
     pub fn incoming(headers: &HeaderMap) -> Self {
         let trace = trace::extract(headers);
-        let request_id = headers.get(metadata::REQUEST_ID).and_then(|value| value.to_str().ok());
+        let request_id = headers.get(&REQUEST_ID).and_then(|value| value.to_str().ok());
         let request_id = request_id
             .filter(|id| is_request_id(id))
             .map_or_else(|| request_id_of(&trace), Arc::from);
@@ -135,16 +138,16 @@ impl Context {
     /// Adds the request id and the deadline to the headers of an outgoing call, where the caller
     /// did not.
     pub(crate) fn attach(&self, headers: &mut HeaderMap) {
-        if !headers.contains_key(metadata::REQUEST_ID)
+        if !headers.contains_key(&REQUEST_ID)
             && let Ok(value) = HeaderValue::from_str(&self.request_id)
         {
-            headers.insert(metadata::REQUEST_ID, value);
+            headers.insert(&REQUEST_ID, value);
         }
         let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
         if let Some(left) = left
             && timeout(headers).is_none_or(|own| own > left)
         {
-            headers.insert(metadata::TIMEOUT, timeout_value(left));
+            headers.insert(&TIMEOUT, timeout_value(left));
         }
     }
 }
@@ -166,7 +169,7 @@ fn is_request_id(text: &str) -> bool {
 
 /// The `grpc-timeout` of a call; a malformed value is ignored, as the specification requires.
 pub(crate) fn timeout(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(metadata::TIMEOUT)?.to_str().ok()?;
+    let text = headers.get(&TIMEOUT)?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let plain = (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
     let n: u64 = plain.then(|| digits.parse().ok()).flatten()?;

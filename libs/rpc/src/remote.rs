@@ -36,12 +36,12 @@ use self::response_body::ResponseBody;
 use self::retry::{Call, Cause, Next};
 use self::target::Target;
 use crate::body::deadline_exceeded;
-use crate::context::{timeout, timeout_value};
+use crate::context::{TIMEOUT, timeout, timeout_value};
 use crate::error::{BoxError, ConnectError};
 use crate::methods::Methods;
 use crate::observe::code_in;
+use crate::status;
 use crate::tls::{ClientTls, Tls};
-use crate::{metadata, status};
 
 /// Runs a connection, a connection attempt or a name lookup.
 fn background(work: impl Future<Output = ()> + Send + 'static) {
@@ -332,7 +332,7 @@ fn addressed(
     }
     if let Some(at) = deadline {
         let left = at.saturating_duration_since(Instant::now());
-        headers.insert(metadata::TIMEOUT, timeout_value(left));
+        headers.insert(&TIMEOUT, timeout_value(left));
     }
     request
 }

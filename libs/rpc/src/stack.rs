@@ -21,13 +21,13 @@ use tower::{Layer, Service};
 
 use crate::body::{Watched, deadline_exceeded, panicked};
 use crate::channel::InProcess;
-use crate::context::Context;
+use crate::context::{Context, REQUEST_ID};
 use crate::health::{self, Health};
 use crate::methods::{Method, Methods};
 use crate::observe::{Call, code_in};
 use crate::reading::Reading;
 use crate::services::Services;
-use crate::{message, metadata, status, tonic_status};
+use crate::{message, status, tonic_status};
 
 /// The gRPC services of a process with their middleware; [`crate::serve`] and [`crate::Local`] call
 /// it.
@@ -282,7 +282,7 @@ fn watch(
 fn with_request_id(mut response: Response<Body>, context: &Context) -> Response<Body> {
     let headers: &mut HeaderMap = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&context.request_id) {
-        headers.insert(metadata::REQUEST_ID, value);
+        headers.insert(&REQUEST_ID, value);
     }
     response
 }
