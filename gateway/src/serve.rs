@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use rpc::{Connections, listen};
@@ -14,12 +16,21 @@ use crate::connection::Connection;
 use crate::edge::Peer;
 
 /// Serves until `shutdown`, then stops accepting and waits up to `grace` for requests in flight.
-pub async fn serve(
+pub fn serve<'a>(
     listener: TcpListener,
     gateway: Gateway,
     grace: Duration,
-    shutdown: impl Future<Output = ()>,
-) {
+    shutdown: impl Future<Output = ()> + Send + 'a,
+) -> BoxFuture<'a, ()> {
+    serve_until(listener, gateway, grace, shutdown.boxed())
+}
+
+fn serve_until(
+    listener: TcpListener,
+    gateway: Gateway,
+    grace: Duration,
+    shutdown: BoxFuture<'_, ()>,
+) -> BoxFuture<'_, ()> {
     let config = &gateway.edge.config;
     let connections = Connections {
         total: config.connections,
@@ -28,12 +39,12 @@ pub async fn serve(
         grace,
     };
     let builder = builder(config);
-    listen("rest", listener, connections, shutdown, |stream, peer, stopping| {
+    listen("rest", listener, connections, shutdown, move |stream, peer, stopping| {
         let peer = Peer(peer.ip().to_canonical());
         let (builder, gateway) = (builder.clone(), gateway.clone());
         Connection { builder, peer, gateway, stopping }.run(stream)
     })
-    .await;
+    .boxed()
 }
 
 fn builder(config: &Config) -> Builder<TokioExecutor> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 
 use chrono::{DateTime, Duration, Utc};
+use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue, Request, Response};
 use ids::Clock;
 use proto::auth::ExchangeServiceAssertionRequest;
@@ -98,10 +99,12 @@ impl Credentials {
     }
 
     /// The token without the scheme.
-    pub async fn token(&self) -> Result<String, Status> {
-        let value = self.authorization().await?;
-        let text = value.to_str().unwrap_or_default();
-        Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
+    pub fn token(&self) -> BoxFuture<'_, Result<String, Status>> {
+        Box::pin(async move {
+            let value = self.authorization().await?;
+            let text = value.to_str().unwrap_or_default();
+            Ok(text.strip_prefix("Bearer ").unwrap_or(text).to_owned())
+        })
     }
 
     /// A channel that sends this credential as `authorization`.

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
+use futures_util::future::BoxFuture;
 use proto::auth::token_service_client::TokenServiceClient;
 use proto::auth::validate_token_response::Result as Answer;
 use proto::auth::{self, Consistency, GetJsonWebKeySetRequest, ValidateTokenRequest};
@@ -49,15 +50,17 @@ impl Remote {
     }
 
     /// The keys of the auth service; `None` within `FETCH_INTERVAL` of the last fetch.
-    pub async fn fetch_keys(&self) -> Result<Option<KeySet>, Status> {
-        let mut fetched = self.fetched.lock().await;
-        if fetched.is_some_and(|at| at.elapsed() < FETCH_INTERVAL) {
-            return Ok(None);
-        }
-        let answer = self.keys.clone().get_json_web_key_set(GetJsonWebKeySetRequest {}).await?;
-        *fetched = Some(Instant::now());
-        let keys = answer.into_inner().keys;
-        Ok(Some(KeySet::new(keys.iter().filter_map(|key| PublicKey::try_from(key).ok()))))
+    pub fn fetch_keys(&self) -> BoxFuture<'_, Result<Option<KeySet>, Status>> {
+        Box::pin(async move {
+            let mut fetched = self.fetched.lock().await;
+            if fetched.is_some_and(|at| at.elapsed() < FETCH_INTERVAL) {
+                return Ok(None);
+            }
+            let answer = self.keys.clone().get_json_web_key_set(GetJsonWebKeySetRequest {}).await?;
+            *fetched = Some(Instant::now());
+            let keys = answer.into_inner().keys;
+            Ok(Some(KeySet::new(keys.iter().filter_map(|key| PublicKey::try_from(key).ok()))))
+        })
     }
 
     /// Whether the auth service has just failed to answer.
@@ -67,32 +70,35 @@ impl Remote {
     }
 
     /// The rejection of a token by the auth service, if any.
-    pub async fn confirm(
-        &self,
-        token: &str,
+    pub fn confirm<'a>(
+        &'a self,
+        token: &'a str,
         privileged: bool,
-    ) -> Result<Result<(), Rejection>, Status> {
-        let consistency = match privileged && self.is_out_of_date() {
-            true => Consistency::Authoritative.into(),
-            false => Consistency::Cached.into(),
-        };
-        let request =
-            ValidateTokenRequest { token: token.to_owned(), consistency, ..Default::default() };
-        let mut client = self.tokens.clone();
-        let answer = tokio::time::timeout(CONFIRM_TIMEOUT, client.validate_token(request)).await;
-        let late = |_| Status::deadline_exceeded("no answer within a second");
-        let answer = answer.map_err(late).flatten();
-        self.note(answer.as_ref().err());
-        Ok(match answer?.into_inner().result {
-            Some(Answer::Principal(_)) => Ok(()),
-            Some(Answer::Rejection(reason)) => Err(match auth::Rejection::try_from(reason) {
-                Ok(auth::Rejection::Expired) => Rejection::Expired,
-                Ok(auth::Rejection::Revoked) => Rejection::Revoked,
-                Ok(auth::Rejection::WrongAudience) => Rejection::WrongAudience,
-                Ok(auth::Rejection::Suspended) => Rejection::Suspended,
-                _ => Rejection::Malformed,
-            }),
-            None => Err(Rejection::Malformed),
+    ) -> BoxFuture<'a, Result<Result<(), Rejection>, Status>> {
+        Box::pin(async move {
+            let consistency = match privileged && self.is_out_of_date() {
+                true => Consistency::Authoritative.into(),
+                false => Consistency::Cached.into(),
+            };
+            let request =
+                ValidateTokenRequest { token: token.to_owned(), consistency, ..Default::default() };
+            let mut client = self.tokens.clone();
+            let answer =
+                tokio::time::timeout(CONFIRM_TIMEOUT, client.validate_token(request)).await;
+            let late = |_| Status::deadline_exceeded("no answer within a second");
+            let answer = answer.map_err(late).flatten();
+            self.note(answer.as_ref().err());
+            Ok(match answer?.into_inner().result {
+                Some(Answer::Principal(_)) => Ok(()),
+                Some(Answer::Rejection(reason)) => Err(match auth::Rejection::try_from(reason) {
+                    Ok(auth::Rejection::Expired) => Rejection::Expired,
+                    Ok(auth::Rejection::Revoked) => Rejection::Revoked,
+                    Ok(auth::Rejection::WrongAudience) => Rejection::WrongAudience,
+                    Ok(auth::Rejection::Suspended) => Rejection::Suspended,
+                    _ => Rejection::Malformed,
+                }),
+                None => Err(Rejection::Malformed),
+            })
         })
     }
 

@@ -1,6 +1,7 @@
 //! The cursor of a consumer, stored in its own database: the last event applied of a topic or of a partition.
 
 use db::{Db, Sql, Tx};
+use futures_util::future::BoxFuture;
 use ids::Uuid;
 
 use crate::{Error, Received, log};
@@ -80,15 +81,22 @@ pub(crate) async fn advance(
 
 /// Sets a consumer's cursor to the end of a topic's log, without applying the events before it. For operators, after
 /// databases were restored to different moments.
-pub async fn reset(db: &Db, log: &Db, consumer: &str, topic: &str) -> Result<(), Error> {
-    let last = log::last(log, topic).await?;
-    let end = last.map_or(START, |(log_id, event_id)| Cursor { log_id, event_id });
-    let current = load(db, consumer, topic).await?;
-    db.transact(
-        |mut tx| async move { advance(&mut tx, consumer, topic, current, end).await.map(drop) },
-    )
-    .await?;
-    Ok(())
+pub fn reset<'a>(
+    db: &'a Db,
+    log: &'a Db,
+    consumer: &'a str,
+    topic: &'a str,
+) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move {
+        let last = log::last(log, topic).await?;
+        let end = last.map_or(START, |(log_id, event_id)| Cursor { log_id, event_id });
+        let current = load(db, consumer, topic).await?;
+        db.transact(|mut tx| async move {
+            advance(&mut tx, consumer, topic, current, end).await.map(drop)
+        })
+        .await?;
+        Ok(())
+    })
 }
 
 /// Describes each cursor in `db` whose event is missing in the log: the two databases were restored to different

@@ -133,17 +133,22 @@ impl Bus {
 
     /// Creates the topics that are missing on Kafka, and the dead-letter topics of these consumers. Does nothing if the
     /// bus reads event logs.
-    pub async fn create_topics(&self, consumers: &[Consumes]) -> Result<Vec<Created>, Error> {
-        let Some(kafka) = self.cluster() else { return Ok(Vec::new()) };
-        let names: Vec<&str> = self.shared.topics.keys().copied().collect();
-        let mut dead_letters = Vec::new();
-        for consumer in consumers {
-            for topic in consumer.topics {
-                let (topic, _) = self.source(topic)?;
-                dead_letters.push(Kafka::dead_letter_topic(&topic, consumer.consumer));
+    pub fn create_topics<'a>(
+        &'a self,
+        consumers: &'a [Consumes],
+    ) -> BoxFuture<'a, Result<Vec<Created>, Error>> {
+        Box::pin(async move {
+            let Some(kafka) = self.cluster() else { return Ok(Vec::new()) };
+            let names: Vec<&str> = self.shared.topics.keys().copied().collect();
+            let mut dead_letters = Vec::new();
+            for consumer in consumers {
+                for topic in consumer.topics {
+                    let (topic, _) = self.source(topic)?;
+                    dead_letters.push(Kafka::dead_letter_topic(&topic, consumer.consumer));
+                }
             }
-        }
-        kafka.create_topics(&names, &dead_letters).await
+            kafka.create_topics(&names, &dead_letters).await
+        })
     }
 
     fn cluster(&self) -> Option<Arc<Kafka>> {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use ids::Clock;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, IntoConnectionInfo};
@@ -70,55 +71,69 @@ impl Redis {
         self.link.is_down()
     }
 
-    pub async fn get(&self, key: &str) -> Option<Bytes> {
-        let value: Option<Vec<u8>> = self.request(redis::cmd("GET").arg(self.value(key))).await?;
-        value.map(Bytes::from)
+    pub fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            let value: Option<Vec<u8>> =
+                self.request(redis::cmd("GET").arg(self.value(key))).await?;
+            value.map(Bytes::from)
+        })
     }
 
-    pub async fn set(&self, key: &str, value: &[u8], ttl: Duration) {
-        let key = self.value(key);
-        let _: Option<()> = match millis(ttl) {
-            // Redis refuses a time to live of 0.
-            0 => self.request(redis::cmd("DEL").arg(key)).await,
-            ttl => self.request(redis::cmd("SET").arg(key).arg(value).arg("PX").arg(ttl)).await,
-        };
+    pub fn set<'a>(&'a self, key: &'a str, value: &'a [u8], ttl: Duration) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let key = self.value(key);
+            let _: Option<()> = match millis(ttl) {
+                // Redis refuses a time to live of 0.
+                0 => self.request(redis::cmd("DEL").arg(key)).await,
+                ttl => self.request(redis::cmd("SET").arg(key).arg(value).arg("PX").arg(ttl)).await,
+            };
+        })
     }
 
-    pub async fn delete(&self, key: &str) {
-        self.memory.delete(key);
-        let names = [self.value(key), self.counter(key)];
-        let _: Option<()> = self.request(redis::cmd("DEL").arg(&names)).await;
+    pub fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            self.memory.delete(key);
+            let names = [self.value(key), self.counter(key)];
+            let _: Option<()> = self.request(redis::cmd("DEL").arg(&names)).await;
+        })
     }
 
-    pub async fn increment(&self, key: &str, by: u32, ttl: Duration) -> u64 {
-        let name = self.counter(key);
-        let sum = self.link.request(async |mut connection| {
-            let mut script = scripts::INCREMENT.key(name);
-            script.arg(by).arg(millis(ttl)).invoke_async(&mut connection).await
-        });
-        match sum.await {
-            Some(sum) => sum,
-            None => self.memory.increment(key, by, ttl),
-        }
+    pub fn increment<'a>(&'a self, key: &'a str, by: u32, ttl: Duration) -> BoxFuture<'a, u64> {
+        Box::pin(async move {
+            let name = self.counter(key);
+            let sum = self.link.request(async |mut connection| {
+                let mut script = scripts::INCREMENT.key(name);
+                script.arg(by).arg(millis(ttl)).invoke_async(&mut connection).await
+            });
+            match sum.await {
+                Some(sum) => sum,
+                None => self.memory.increment(key, by, ttl),
+            }
+        })
     }
 
-    pub async fn count(&self, key: &str) -> u64 {
-        let sum: Option<Option<u64>> = self.request(redis::cmd("GET").arg(self.counter(key))).await;
-        // Increments that the server refused, for example because its memory is full, are counted in memory.
-        sum.flatten().unwrap_or(0).max(self.memory.count(key))
+    pub fn count<'a>(&'a self, key: &'a str) -> BoxFuture<'a, u64> {
+        Box::pin(async move {
+            let sum: Option<Option<u64>> =
+                self.request(redis::cmd("GET").arg(self.counter(key))).await;
+            // Increments that the server refused, for example because its memory is full, are counted in memory.
+            sum.flatten().unwrap_or(0).max(self.memory.count(key))
+        })
     }
 
-    pub async fn rate(&self, key: &str, rate: Rate) -> Decision {
-        let Some(bucket) = Bucket::of(rate) else { return Decision::never(rate) };
-        let name = format!("{}/rate/{key}", self.prefix);
-        let taken = self.link.request(async |mut connection| {
-            let mut script = scripts::TAKE.key(name);
-            script.arg(bucket.step).arg(bucket.capacity).invoke_async(&mut connection).await
-        });
-        match taken.await {
-            Some((allowed, missing)) => bucket.decision(allowed, missing),
-            None => self.memory.rate(key, rate),
-        }
+    pub fn rate<'a>(&'a self, key: &'a str, rate: Rate) -> BoxFuture<'a, Decision> {
+        Box::pin(async move {
+            let Some(bucket) = Bucket::of(rate) else { return Decision::never(rate) };
+            let name = format!("{}/rate/{key}", self.prefix);
+            let taken = self.link.request(async |mut connection| {
+                let mut script = scripts::TAKE.key(name);
+                script.arg(bucket.step).arg(bucket.capacity).invoke_async(&mut connection).await
+            });
+            match taken.await {
+                Some((allowed, missing)) => bucket.decision(allowed, missing),
+                None => self.memory.rate(key, rate),
+            }
+        })
     }
 
     pub fn publish(&self, channel: &str, message: Bytes) {
@@ -129,14 +144,16 @@ impl Redis {
         }
     }
 
-    pub async fn subscribe(&self, channel: &str) -> Result<Subscription, Error> {
-        let subscription = self.memory.channels.subscribe(channel)?;
-        // Reported also while the link is down, because a connection may be being made with an older list of channels.
-        let applied = self.memory.channels.report_change(channel);
-        if !self.link.is_down() && timeout(self.link.timeout, applied).await.is_err() {
-            self.link.ping.notify_one();
-        }
-        Ok(subscription)
+    pub fn subscribe<'a>(&'a self, channel: &'a str) -> BoxFuture<'a, Result<Subscription, Error>> {
+        Box::pin(async move {
+            let subscription = self.memory.channels.subscribe(channel)?;
+            // Reported also while the link is down, because a connection may be being made with an older list of channels.
+            let applied = self.memory.channels.report_change(channel);
+            if !self.link.is_down() && timeout(self.link.timeout, applied).await.is_err() {
+                self.link.ping.notify_one();
+            }
+            Ok(subscription)
+        })
     }
 
     async fn request<T: redis::FromRedisValue>(&self, command: &Cmd) -> Option<T> {

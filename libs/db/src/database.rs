@@ -57,26 +57,28 @@ const ATTEMPTS: u32 = 10;
 
 impl Db {
     /// Opens the database without running migrations; see [`Db::migrate`].
-    pub async fn open(options: &Options) -> Result<Self> {
-        let backend = match options.location()? {
-            Location::Sqlite(_) if options.relayed => {
-                let text = "relaying events requires PostgreSQL, got a SQLite database";
-                return Err(Error::Config(text.into()));
-            }
-            Location::Sqlite(path) => Backend::Sqlite(Sqlite::open(&path, options).await?),
-            Location::Postgres { url, schema } => {
-                Backend::Postgres(Postgres::open(&url, schema, options).await?)
-            }
-        };
-        let shared = Shared {
-            service: options.service.clone(),
-            clock: options.clock.clone(),
-            relayed: options.relayed,
-            backend,
-            full: AtomicBool::new(false),
-            appended: watch::Sender::new(0),
-        };
-        Ok(Self { shared: Arc::new(shared), plans: None })
+    pub fn open(options: &Options) -> BoxFuture<'_, Result<Self>> {
+        Box::pin(async move {
+            let backend = match options.location()? {
+                Location::Sqlite(_) if options.relayed => {
+                    let text = "relaying events requires PostgreSQL, got a SQLite database";
+                    return Err(Error::Config(text.into()));
+                }
+                Location::Sqlite(path) => Backend::Sqlite(Sqlite::open(&path, options).await?),
+                Location::Postgres { url, schema } => {
+                    Backend::Postgres(Postgres::open(&url, schema, options).await?)
+                }
+            };
+            let shared = Shared {
+                service: options.service.clone(),
+                clock: options.clock.clone(),
+                relayed: options.relayed,
+                backend,
+                full: AtomicBool::new(false),
+                appended: watch::Sender::new(0),
+            };
+            Ok(Self { shared: Arc::new(shared), plans: None })
+        })
     }
 
     /// A read-only statement outside any transaction.
@@ -238,51 +240,61 @@ impl Db {
     }
 
     /// Sends a notification (NOTIFY) to all processes that use this database; see [`Db::announcements`].
-    pub async fn announce(&self, name: &str) -> Result<()> {
-        match &self.shared.backend {
-            Backend::Postgres(pg) => pg.announce(name).await,
-            Backend::Sqlite(_) => Ok(()),
-        }
+    pub fn announce<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            match &self.shared.backend {
+                Backend::Postgres(pg) => pg.announce(name).await,
+                Backend::Sqlite(_) => Ok(()),
+            }
+        })
     }
 
     /// The future notifications of one name, including those of this process. They may be lost, so also poll.
     /// There are none on SQLite, whose file belongs to a single process.
-    pub async fn announcements(&self, name: &str) -> Result<Announcements> {
-        match &self.shared.backend {
-            Backend::Postgres(pg) => pg.announcements(name).await,
-            Backend::Sqlite(_) => Ok(Announcements::none()),
-        }
+    pub fn announcements<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Announcements>> {
+        Box::pin(async move {
+            match &self.shared.backend {
+                Backend::Postgres(pg) => pg.announcements(name).await,
+                Backend::Sqlite(_) => Ok(Announcements::none()),
+            }
+        })
     }
 
     /// Checks reads and, after a full disk, writes, so that the state recovers once space is free. The error is for
     /// operators.
-    pub async fn health(&self) -> Result<(), String> {
-        self.query("SELECT 1").fetch_scalar::<i32>().await.map_err(|e| e.to_string())?;
-        if !self.is_full() {
-            return Ok(());
-        }
-        let probe = async {
-            let mut tx = self.begin().await?;
-            let probe = tx.query(
-                "INSERT INTO write_probes (name, probe_count) VALUES ('health', 1)
+    pub fn health(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async move {
+            self.query("SELECT 1").fetch_scalar::<i32>().await.map_err(|e| e.to_string())?;
+            if !self.is_full() {
+                return Ok(());
+            }
+            let probe = async {
+                let mut tx = self.begin().await?;
+                let probe = tx.query(
+                    "INSERT INTO write_probes (name, probe_count) VALUES ('health', 1)
                  ON CONFLICT (name) DO UPDATE SET probe_count = write_probes.probe_count + 1",
-            );
-            let written = probe.execute().await;
-            tx.finish(written).await
-        };
-        match probe.await {
-            Ok(_) => Ok(()),
-            Err(Error::Full(_)) => Err("the disk is full: writes are refused, reads work".into()),
-            Err(error) => Err(error.to_string()),
-        }
+                );
+                let written = probe.execute().await;
+                tx.finish(written).await
+            };
+            match probe.await {
+                Ok(_) => Ok(()),
+                Err(Error::Full(_)) => {
+                    Err("the disk is full: writes are refused, reads work".into())
+                }
+                Err(error) => Err(error.to_string()),
+            }
+        })
     }
 
     /// Closes all connections; waits for those in use.
-    pub async fn close(&self) {
-        match &self.shared.backend {
-            Backend::Postgres(pg) => pg.close().await,
-            Backend::Sqlite(file) => file.close().await,
-        }
+    pub fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            match &self.shared.backend {
+                Backend::Postgres(pg) => pg.close().await,
+                Backend::Sqlite(file) => file.close().await,
+            }
+        })
     }
 
     /// A handle that checks the plans of its statements.

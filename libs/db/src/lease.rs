@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::{Db, Result, Sql, Tx};
+use futures_util::future::BoxFuture;
 
 /// A lease as of its last acquisition or renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,9 +22,15 @@ pub struct Lease {
 
 /// Acquires the lease if it is free, expired, or held by `owner` already, which keeps its fencing token. `owner` must
 /// be unique per process run, such as a new id.
-pub async fn acquire(db: &Db, name: &str, owner: &str, ttl: Duration) -> Result<Option<Lease>> {
-    const TAKE: Sql = Sql::either(
-        "INSERT INTO leases (name, owner, fence, expires_ms)
+pub fn acquire<'a>(
+    db: &'a Db,
+    name: &'a str,
+    owner: &'a str,
+    ttl: Duration,
+) -> BoxFuture<'a, Result<Option<Lease>>> {
+    Box::pin(async move {
+        const TAKE: Sql = Sql::either(
+            "INSERT INTO leases (name, owner, fence, expires_ms)
          VALUES ($1, $2, 1, CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) + $3)
          ON CONFLICT (name) DO UPDATE SET
            fence = leases.fence + CASE WHEN leases.owner = excluded.owner THEN 0 ELSE 1 END,
@@ -31,7 +38,7 @@ pub async fn acquire(db: &Db, name: &str, owner: &str, ttl: Duration) -> Result<
          WHERE leases.owner = excluded.owner
             OR leases.expires_ms <= CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)
          RETURNING fence",
-        "INSERT INTO leases (name, owner, fence, expires_ms)
+            "INSERT INTO leases (name, owner, fence, expires_ms)
          VALUES ($1, $2, 1, CAST(unixepoch('subsec') * 1000 AS INTEGER) + $3)
          ON CONFLICT (name) DO UPDATE SET
            fence = leases.fence + CASE WHEN leases.owner = excluded.owner THEN 0 ELSE 1 END,
@@ -39,46 +46,56 @@ pub async fn acquire(db: &Db, name: &str, owner: &str, ttl: Duration) -> Result<
          WHERE leases.owner = excluded.owner
             OR leases.expires_ms <= CAST(unixepoch('subsec') * 1000 AS INTEGER)
          RETURNING fence",
-    );
-    let fence: Option<i64> = db
-        .transact(|mut tx| async move {
-            tx.query(TAKE).bind(name).bind(owner).bind(millis(ttl)).fetch_scalar_optional().await
-        })
-        .await?;
-    Ok(fence.map(|fence| Lease { name: name.into(), owner: owner.into(), fence, ttl }))
+        );
+        let fence: Option<i64> = db
+            .transact(|mut tx| async move {
+                tx.query(TAKE)
+                    .bind(name)
+                    .bind(owner)
+                    .bind(millis(ttl))
+                    .fetch_scalar_optional()
+                    .await
+            })
+            .await?;
+        Ok(fence.map(|fence| Lease { name: name.into(), owner: owner.into(), fence, ttl }))
+    })
 }
 
 /// Extends the lease by its `ttl`. Returns false when another owner has acquired it; the caller must then stop its work.
 ///
 /// An expired lease can be renewed until another owner acquires it.
-pub async fn renew(db: &Db, lease: &Lease) -> Result<bool> {
-    const RENEW: Sql = Sql::either(
-        "UPDATE leases
+pub fn renew<'a>(db: &'a Db, lease: &'a Lease) -> BoxFuture<'a, Result<bool>> {
+    Box::pin(async move {
+        const RENEW: Sql = Sql::either(
+            "UPDATE leases
          SET expires_ms = CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT) + $4
          WHERE name = $1 AND owner = $2 AND fence = $3",
-        "UPDATE leases SET expires_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER) + $4
+            "UPDATE leases SET expires_ms = CAST(unixepoch('subsec') * 1000 AS INTEGER) + $4
          WHERE name = $1 AND owner = $2 AND fence = $3",
-    );
-    let values = (&lease.name, &lease.owner, lease.fence, millis(lease.ttl));
-    Ok(db.execute(|tx| tx.query(RENEW).bind_all(values)).await? == 1)
+        );
+        let values = (&lease.name, &lease.owner, lease.fence, millis(lease.ttl));
+        Ok(db.execute(|tx| tx.query(RENEW).bind_all(values)).await? == 1)
+    })
 }
 
 /// Whether the lease is still held. If so, no other owner can acquire it before this transaction ends.
-pub async fn check(tx: &mut Tx, lease: &Lease) -> Result<bool> {
-    let held = tx
-        .query("UPDATE leases SET fence = fence WHERE name = $1 AND owner = $2 AND fence = $3")
-        .bind_all((&lease.name, &lease.owner, lease.fence));
-    Ok(held.execute().await? == 1)
+pub fn check<'a>(tx: &'a mut Tx, lease: &'a Lease) -> BoxFuture<'a, Result<bool>> {
+    Box::pin(async move {
+        let held = tx
+            .query("UPDATE leases SET fence = fence WHERE name = $1 AND owner = $2 AND fence = $3")
+            .bind_all((&lease.name, &lease.owner, lease.fence));
+        Ok(held.execute().await? == 1)
+    })
 }
 
 /// Releases the lease if it is still held, so that the next owner need not wait for its expiry.
-pub async fn release(db: &Db, lease: &Lease) -> Result<()> {
-    expire_where(db, &lease.name, Some(lease.fence)).await.map(drop)
+pub fn release<'a>(db: &'a Db, lease: &'a Lease) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move { expire_where(db, &lease.name, Some(lease.fence)).await.map(drop) })
 }
 
 /// Expires a lease of any owner, for operators who know that the owner has ended. Returns false if there is no such lease.
-pub async fn expire(db: &Db, name: &str) -> Result<bool> {
-    expire_where(db, name, None).await
+pub fn expire<'a>(db: &'a Db, name: &'a str) -> BoxFuture<'a, Result<bool>> {
+    Box::pin(async move { expire_where(db, name, None).await })
 }
 
 /// Expires a lease with this fencing token, or with any. Keeps the row, so that the token continues to increase.

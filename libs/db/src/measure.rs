@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use metrics::{counter, gauge, histogram};
 use sqlx::Pool;
 
@@ -10,19 +11,21 @@ use crate::{Db, Error};
 
 impl Db {
     /// Records gauges of availability, disk space and connections; to be called at an interval.
-    pub async fn measure(&self) {
-        let service = self.service().to_owned();
-        let up = self.health().await.is_ok();
-        gauge!("agon_db_up", "service" => service.clone()).set(f64::from(u8::from(up)));
-        let full = f64::from(u8::from(self.is_full()));
-        gauge!("agon_db_disk_full", "service" => service.clone()).set(full);
-        match self.backend() {
-            Backend::Postgres(pg) => {
-                pool(&service, "read", &pg.read.inner);
-                pool(&service, "write", &pg.write.inner);
+    pub fn measure(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let service = self.service().to_owned();
+            let up = self.health().await.is_ok();
+            gauge!("agon_db_up", "service" => service.clone()).set(f64::from(u8::from(up)));
+            let full = f64::from(u8::from(self.is_full()));
+            gauge!("agon_db_disk_full", "service" => service.clone()).set(full);
+            match self.backend() {
+                Backend::Postgres(pg) => {
+                    pool(&service, "read", &pg.read.inner);
+                    pool(&service, "write", &pg.write.inner);
+                }
+                Backend::Sqlite(file) => pool(&service, "read", &file.read),
             }
-            Backend::Sqlite(file) => pool(&service, "read", &file.read),
-        }
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 mod down;
 
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use sha2::{Digest, Sha256};
 
 use crate::{Db, Engine, Error, Result, Sql, Tx};
@@ -157,21 +158,28 @@ const APPLIED: &str = "SELECT scope, number, name, checksum, applied_at FROM sch
 impl Db {
     /// Applies the pending migrations in one transaction and returns their number. Safe to run concurrently in several
     /// processes.
-    pub async fn migrate(&self, migrations: &Migrations) -> Result<usize> {
-        let engine = self.engine();
-        if pending(engine, migrations, &self.applied().await?)?.is_empty() {
-            return Ok(0);
-        }
-        let mut tx = self.begin().await?;
-        let count = apply(&mut tx, migrations).await;
-        tx.finish(count).await
+    pub fn migrate<'a>(&'a self, migrations: &'a Migrations) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(async move {
+            let engine = self.engine();
+            if pending(engine, migrations, &self.applied().await?)?.is_empty() {
+                return Ok(0);
+            }
+            let mut tx = self.begin().await?;
+            let count = apply(&mut tx, migrations).await;
+            tx.finish(count).await
+        })
     }
 
     /// The state of all migrations of the program.
-    pub async fn migration_status(&self, migrations: &Migrations) -> Result<Vec<Status>> {
-        let applied = self.applied().await?;
-        pending(self.engine(), migrations, &applied)?;
-        Ok(statuses(migrations, &applied))
+    pub fn migration_status<'a>(
+        &'a self,
+        migrations: &'a Migrations,
+    ) -> BoxFuture<'a, Result<Vec<Status>>> {
+        Box::pin(async move {
+            let applied = self.applied().await?;
+            pending(self.engine(), migrations, &applied)?;
+            Ok(statuses(migrations, &applied))
+        })
     }
 
     async fn applied(&self) -> Result<Vec<Applied>> {

@@ -4,6 +4,7 @@
 //! the change and its response are both stored or neither is.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
 
 use crate::{Db, Error, Read, Result, Tx};
 
@@ -23,34 +24,36 @@ pub enum Claim {
 
 /// Claims a request id for `caller` and `rpc`. A concurrent claim of the same id waits until the first one has
 /// committed or rolled back.
-pub async fn claim(
-    tx: &mut Tx,
-    caller: &str,
-    rpc: &str,
-    request_id: &str,
-    digest: &[u8],
+pub fn claim<'a>(
+    tx: &'a mut Tx,
+    caller: &'a str,
+    rpc: &'a str,
+    request_id: &'a str,
+    digest: &'a [u8],
     now: DateTime<Utc>,
-) -> Result<Claim> {
-    // Overwrites an expired row.
-    let claimed: Option<String> = tx
-        .query(
-            "INSERT INTO requests (caller, rpc, request_id, digest, response, expires_at)
+) -> BoxFuture<'a, Result<Claim>> {
+    Box::pin(async move {
+        // Overwrites an expired row.
+        let claimed: Option<String> = tx
+            .query(
+                "INSERT INTO requests (caller, rpc, request_id, digest, response, expires_at)
              VALUES ($1, $2, $3, $4, NULL, $5)
              ON CONFLICT (caller, rpc, request_id) DO UPDATE
              SET digest = excluded.digest, response = NULL, expires_at = excluded.expires_at
              WHERE requests.expires_at <= $6
              RETURNING request_id",
-        )
-        .bind_all((caller, rpc, request_id, digest, now + RETENTION, now))
-        .fetch_scalar_optional()
-        .await?;
-    if claimed.is_some() {
-        return Ok(Claim::New);
-    }
-    match recorded(&mut *tx, caller, rpc, request_id).await? {
-        Some(row) => compare(row, digest, rpc, request_id),
-        None => Err(Error::NotFound),
-    }
+            )
+            .bind_all((caller, rpc, request_id, digest, now + RETENTION, now))
+            .fetch_scalar_optional()
+            .await?;
+        if claimed.is_some() {
+            return Ok(Claim::New);
+        }
+        match recorded(&mut *tx, caller, rpc, request_id).await? {
+            Some(row) => compare(row, digest, rpc, request_id),
+            None => Err(Error::NotFound),
+        }
+    })
 }
 
 /// The state of a request id, without claiming it, to answer a retry before other checks. Only [`claim`] excludes
@@ -103,32 +106,36 @@ fn compare(row: Recorded, digest: &[u8], rpc: &str, request_id: &str) -> Result<
 }
 
 /// Stores the response of a request id that was claimed in this transaction.
-pub async fn store(
-    tx: &mut Tx,
-    caller: &str,
-    rpc: &str,
-    request_id: &str,
-    response: &[u8],
-) -> Result<()> {
-    let changed = tx
-        .query(
-            "UPDATE requests SET response = $4
+pub fn store<'a>(
+    tx: &'a mut Tx,
+    caller: &'a str,
+    rpc: &'a str,
+    request_id: &'a str,
+    response: &'a [u8],
+) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        let changed = tx
+            .query(
+                "UPDATE requests SET response = $4
              WHERE caller = $1 AND rpc = $2 AND request_id = $3",
-        )
-        .bind_all((caller, rpc, request_id, response))
-        .execute()
-        .await?;
-    if changed == 1 { Ok(()) } else { Err(Error::NotFound) }
+            )
+            .bind_all((caller, rpc, request_id, response))
+            .execute()
+            .await?;
+        if changed == 1 { Ok(()) } else { Err(Error::NotFound) }
+    })
 }
 
 /// Deletes at most 1000 expired rows and returns their number.
-pub async fn purge(db: &Db, now: DateTime<Utc>) -> Result<u64> {
-    db.execute(|tx| {
-        tx.query(
-            "DELETE FROM requests WHERE (caller, rpc, request_id) IN
+pub fn purge(db: &Db, now: DateTime<Utc>) -> BoxFuture<'_, Result<u64>> {
+    Box::pin(async move {
+        db.execute(|tx| {
+            tx.query(
+                "DELETE FROM requests WHERE (caller, rpc, request_id) IN
              (SELECT caller, rpc, request_id FROM requests WHERE expires_at <= $1 LIMIT 1000)",
-        )
-        .bind(now)
+            )
+            .bind(now)
+        })
+        .await
     })
-    .await
 }

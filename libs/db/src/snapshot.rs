@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 use tokio::time::Instant;
@@ -27,45 +28,49 @@ pub struct Copy {
 }
 
 /// Copies the files; returns for how long writes were blocked.
-pub async fn take(files: &[Copy]) -> Result<Duration> {
-    let mut readers = Vec::new();
-    for file in files {
-        readers.push(reader(file).await.map_err(|error| named(error, file))?);
-    }
-    let mut locks = lock(files).await?;
-    let locked = Instant::now();
-    for (reader, file) in readers.iter_mut().zip(files) {
-        // BEGIN alone does not start the read transaction, the first read does.
-        let begun = reader.execute("BEGIN; SELECT count(*) FROM source.sqlite_master").await;
-        begun.map_err(|error| named(error.into(), file))?;
-    }
-    locks.execute("ROLLBACK").await?;
-    locks.close().await?;
-    let blocked = locked.elapsed();
-    for (mut reader, file) in readers.into_iter().zip(files) {
-        copy(&mut reader).await.map_err(|error| named(error, file))?;
-        reader.close().await?;
-    }
-    Ok(blocked)
+pub fn take(files: &[Copy]) -> BoxFuture<'_, Result<Duration>> {
+    Box::pin(async move {
+        let mut readers = Vec::new();
+        for file in files {
+            readers.push(reader(file).await.map_err(|error| named(error, file))?);
+        }
+        let mut locks = lock(files).await?;
+        let locked = Instant::now();
+        for (reader, file) in readers.iter_mut().zip(files) {
+            // BEGIN alone does not start the read transaction, the first read does.
+            let begun = reader.execute("BEGIN; SELECT count(*) FROM source.sqlite_master").await;
+            begun.map_err(|error| named(error.into(), file))?;
+        }
+        locks.execute("ROLLBACK").await?;
+        locks.close().await?;
+        let blocked = locked.elapsed();
+        for (mut reader, file) in readers.into_iter().zip(files) {
+            copy(&mut reader).await.map_err(|error| named(error, file))?;
+            reader.close().await?;
+        }
+        Ok(blocked)
+    })
 }
 
 /// Checks the integrity of a file and its foreign keys; returns the problems.
-pub async fn check(path: &std::path::Path) -> Result<Vec<String>> {
-    let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
-    let mut connection = options.connect().await?;
-    let integrity: Vec<(String,)> =
-        sqlx::query_as("PRAGMA integrity_check").fetch_all(&mut connection).await?;
-    let mut problems: Vec<String> =
-        integrity.into_iter().map(|(text,)| text).filter(|text| text != "ok").collect();
-    let tables: Vec<(String,)> =
-        sqlx::query_as("SELECT DISTINCT \"table\" FROM pragma_foreign_key_check")
-            .fetch_all(&mut connection)
-            .await?;
-    problems.extend(
-        tables.into_iter().map(|(table,)| format!("{table} refers to rows that do not exist")),
-    );
-    connection.close().await?;
-    Ok(problems)
+pub fn check(path: &std::path::Path) -> BoxFuture<'_, Result<Vec<String>>> {
+    Box::pin(async move {
+        let options = SqliteConnectOptions::new().filename(path).disable_statement_logging();
+        let mut connection = options.connect().await?;
+        let integrity: Vec<(String,)> =
+            sqlx::query_as("PRAGMA integrity_check").fetch_all(&mut connection).await?;
+        let mut problems: Vec<String> =
+            integrity.into_iter().map(|(text,)| text).filter(|text| text != "ok").collect();
+        let tables: Vec<(String,)> =
+            sqlx::query_as("SELECT DISTINCT \"table\" FROM pragma_foreign_key_check")
+                .fetch_all(&mut connection)
+                .await?;
+        problems.extend(
+            tables.into_iter().map(|(table,)| format!("{table} refers to rows that do not exist")),
+        );
+        connection.close().await?;
+        Ok(problems)
+    })
 }
 
 /// A connection to the destination, with the source attached.

@@ -21,7 +21,7 @@ use crate::{Db, Engine, Error, Query, Result, Sql};
 /// A failed statement aborts the transaction on both databases (SQLite alone would continue): it cannot be committed.
 pub struct Tx {
     db: Db,
-    conn: Conn,
+    conn: Box<dyn Held>,
     failure: Failure,
     at_commit: Vec<Box<dyn Stage>>,
     after_commit: Vec<Box<dyn FnOnce() + Send>>,
@@ -30,6 +30,23 @@ pub struct Tx {
 pub(crate) enum Conn {
     Postgres(Transaction<'static, sqlx::Postgres>),
     Sqlite(WriteGuard),
+}
+
+/// Hides the type of a connection, so that the code that drops it is compiled once, and not in every crate that drops
+/// a transaction.
+trait Held: Send {
+    fn get(&mut self) -> &mut Conn;
+    fn take(self: Box<Self>) -> Conn;
+}
+
+impl Held for Conn {
+    fn get(&mut self) -> &mut Conn {
+        self
+    }
+
+    fn take(self: Box<Self>) -> Conn {
+        *self
+    }
 }
 
 /// The cause of the first failure of a transaction's statements.
@@ -79,13 +96,13 @@ impl<T: AtCommit> Stage for T {
 
 impl Tx {
     pub(crate) fn new(db: Db, conn: Conn) -> Self {
-        let failure = Failure::None;
+        let (conn, failure) = (Box::new(conn), Failure::None);
         Self { db, conn, failure, at_commit: Vec::new(), after_commit: Vec::new() }
     }
 
     pub fn query(&mut self, sql: impl Into<Sql>) -> Query<'_> {
         let sql = sql.into();
-        let query = match &mut self.conn {
+        let query = match self.conn.get() {
             Conn::Postgres(tx) => Query::postgres(sql, Target::Conn(&mut *tx, &mut self.failure)),
             Conn::Sqlite(guard) => match guard.connection() {
                 Some(conn) => Query::sqlite(sql, Target::Conn(conn, &mut self.failure)),
@@ -97,19 +114,21 @@ impl Tx {
 
     /// Acquires the lock `name` of this service's database until the end of the transaction. Does nothing on SQLite,
     /// where write transactions are exclusive.
-    pub async fn advisory_lock(&mut self, name: &str) -> Result<()> {
-        let Some(schema) = self.schema() else { return Ok(()) };
-        let digest = Sha256::digest(format!("agon/{schema}/{name}"));
-        let mut key = [0; 8];
-        key.copy_from_slice(&digest[..8]);
-        let lock = self.query("SELECT pg_advisory_xact_lock($1)").bind(i64::from_be_bytes(key));
-        lock.execute().await.map(drop)
+    pub fn advisory_lock<'a>(&'a mut self, name: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let Some(schema) = self.schema() else { return Ok(()) };
+            let digest = Sha256::digest(format!("agon/{schema}/{name}"));
+            let mut key = [0; 8];
+            key.copy_from_slice(&digest[..8]);
+            let lock = self.query("SELECT pg_advisory_xact_lock($1)").bind(i64::from_be_bytes(key));
+            lock.execute().await.map(drop)
+        })
     }
 
     /// Runs several statements without parameters.
     pub(crate) async fn script(&mut self, text: Cow<'static, str>) -> Result<()> {
         let script = sqlx::raw_sql(AssertSqlSafe(text));
-        let result = match &mut self.conn {
+        let result = match self.conn.get() {
             Conn::Postgres(tx) => script.execute(&mut **tx).await.map(drop).map_err(Error::from),
             Conn::Sqlite(guard) => {
                 let conn = guard.connection().ok_or(Error::Aborted)?;
@@ -122,7 +141,7 @@ impl Tx {
 
     /// The connection to PostgreSQL. The caller must roll back after an error.
     pub(crate) fn postgres(&mut self) -> Option<&mut sqlx::PgConnection> {
-        match &mut self.conn {
+        match self.conn.get() {
             Conn::Postgres(tx) => Some(&mut *tx),
             Conn::Sqlite(_) => None,
         }
@@ -149,7 +168,7 @@ impl Tx {
             }
             let hooks = std::mem::take(&mut self.after_commit);
             let db = self.db.clone();
-            let result = match self.conn {
+            let result = match self.conn.take() {
                 Conn::Postgres(tx) => tx.commit().await.map_err(Error::from),
                 Conn::Sqlite(guard) => guard.commit().await,
             };
@@ -173,7 +192,7 @@ impl Tx {
             if self.failure == Failure::Full {
                 self.db.note_full(true);
             }
-            match self.conn {
+            match self.conn.take() {
                 // When this fails, the connection is broken, and the server rolls back.
                 Conn::Postgres(tx) => drop(tx.rollback().await),
                 Conn::Sqlite(guard) => guard.rollback(keep_connection).await,

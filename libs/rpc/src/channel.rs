@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context as Cx, Poll};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use tonic::Status;
 use tonic::body::Body;
@@ -78,9 +79,11 @@ impl Channel {
     }
 
     /// Makes a call of the health service, to find out whether the server answers gRPC calls.
-    pub async fn check(&self) -> Result<(), Status> {
-        let mut health = HealthClient::new(self.clone());
-        health.check(HealthCheckRequest::default()).await.map(drop)
+    pub fn check(&self) -> BoxFuture<'_, Result<(), Status>> {
+        Box::pin(async move {
+            let mut health = HealthClient::new(self.clone());
+            health.check(HealthCheckRequest::default()).await.map(drop)
+        })
     }
 
     /// [`Channel::connect`] with TLS and resilience settings.

@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -47,19 +49,29 @@ impl Default for Limits {
 
 /// Serves, with TLS if it is given, until `shutdown`; then stops accepting, sends GOAWAY to every
 /// client and waits at most [`Connections::grace`] for running calls.
-pub async fn serve(
+pub fn serve<'a>(
     listener: TcpListener,
     served: Served,
     limits: Limits,
     tls: Option<ServerTls>,
-    shutdown: impl Future<Output = ()>,
-) {
+    shutdown: impl Future<Output = ()> + Send + 'a,
+) -> BoxFuture<'a, ()> {
+    serve_until(listener, served, limits, tls, shutdown.boxed())
+}
+
+fn serve_until(
+    listener: TcpListener,
+    served: Served,
+    limits: Limits,
+    tls: Option<ServerTls>,
+    shutdown: BoxFuture<'_, ()>,
+) -> BoxFuture<'_, ()> {
     let connections = limits.connections.clone();
-    let connection = |stream, peer, stopping| {
+    let connection = move |stream, peer, stopping| {
         let (served, limits, tls) = (served.clone(), limits.clone(), tls.clone());
         connection(stream, peer, served, limits, tls, stopping)
     };
-    listen("grpc", listener, connections, shutdown, connection).await;
+    listen("grpc", listener, connections, shutdown, connection).boxed()
 }
 
 async fn connection(

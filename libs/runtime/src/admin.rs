@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 
 use crate::Version;
@@ -25,14 +26,20 @@ pub struct Admin {
 /// Serves `/livez`, `/readyz`, `/metrics` and `/version` until `stop`.
 ///
 /// `stop` begins after all other work has ended, so that operators can watch a process drain.
-pub async fn serve(listener: TcpListener, admin: Admin, stop: Shutdown) -> std::io::Result<()> {
-    let routes = Router::new()
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .route("/version", get(|State(admin): State<Admin>| async move { Json(admin.version) }))
-        .with_state(admin);
-    axum::serve(listener, routes).with_graceful_shutdown(stop.wait()).await
+pub fn serve(
+    listener: TcpListener,
+    admin: Admin,
+    stop: Shutdown,
+) -> BoxFuture<'static, std::io::Result<()>> {
+    Box::pin(async move {
+        let routes = Router::new()
+            .route("/livez", get(|| async { "ok\n" }))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
+            .route("/version", get(|State(admin): State<Admin>| async move { Json(admin.version) }))
+            .with_state(admin);
+        axum::serve(listener, routes).with_graceful_shutdown(stop.wait()).await
+    })
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {

@@ -6,6 +6,7 @@ mod open;
 use std::fs;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use metrics::{counter, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -67,11 +68,13 @@ impl Metrics {
     }
 
     /// Drains histogram samples every 5 s until `shutdown`, so that they do not grow between scrapes.
-    pub async fn upkeep(self, shutdown: Shutdown) {
-        let mut tick = tokio::time::interval(Duration::from_secs(5));
-        while shutdown.unless_begun(tick.tick()).await.is_some() {
-            self.handle.run_upkeep();
-        }
+    pub fn upkeep(self, shutdown: Shutdown) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut tick = tokio::time::interval(Duration::from_secs(5));
+            while shutdown.unless_begun(tick.tick()).await.is_some() {
+                self.handle.run_upkeep();
+            }
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use metrics::gauge;
 use serde::Serialize;
 
@@ -70,33 +71,39 @@ impl Readiness {
         self.lock().checks.insert(name.into(), Arc::new(move || Box::pin(check())));
     }
 
-    pub async fn report(&self) -> Report {
-        let (mut components, checks) = {
-            let inner = self.lock();
-            (inner.states.clone(), inner.checks.clone())
-        };
-        for (name, check) in checks {
-            let state = tokio::time::timeout(Duration::from_secs(2), check()).await;
-            let late = || State::Failed("no response within 2 s".into());
-            components.insert(name, state.unwrap_or_else(|_| late()));
-        }
-        let bad = |state: &State| matches!(state, State::Starting | State::Failed(_));
-        let ready = !components.is_empty() && !components.values().any(bad);
-        Report { ready, components }
+    pub fn report(&self) -> BoxFuture<'_, Report> {
+        Box::pin(async move {
+            let (mut components, checks) = {
+                let inner = self.lock();
+                (inner.states.clone(), inner.checks.clone())
+            };
+            for (name, check) in checks {
+                let state = tokio::time::timeout(Duration::from_secs(2), check()).await;
+                let late = || State::Failed("no response within 2 s".into());
+                components.insert(name, state.unwrap_or_else(|_| late()));
+            }
+            let bad = |state: &State| matches!(state, State::Starting | State::Failed(_));
+            let ready = !components.is_empty() && !components.values().any(bad);
+            Report { ready, components }
+        })
     }
 
     /// Updates the metrics of the components until `shutdown`.
-    pub async fn measure(self, shutdown: Shutdown) {
-        let mut tick = tokio::time::interval(MEASURE_INTERVAL);
-        while shutdown.unless_begun(tick.tick()).await.is_some() {
-            for (component, state) in self.report().await.components {
-                let value = |set: bool| f64::from(u8::from(set));
-                let (up, degraded) = (state == State::Ready, matches!(state, State::Degraded(_)));
-                gauge!("agon_component_up", "component" => component.clone())
-                    .set(value(up || degraded));
-                gauge!("agon_component_degraded", "component" => component).set(value(degraded));
+    pub fn measure(self, shutdown: Shutdown) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut tick = tokio::time::interval(MEASURE_INTERVAL);
+            while shutdown.unless_begun(tick.tick()).await.is_some() {
+                for (component, state) in self.report().await.components {
+                    let value = |set: bool| f64::from(u8::from(set));
+                    let (up, degraded) =
+                        (state == State::Ready, matches!(state, State::Degraded(_)));
+                    gauge!("agon_component_up", "component" => component.clone())
+                        .set(value(up || degraded));
+                    gauge!("agon_component_degraded", "component" => component)
+                        .set(value(degraded));
+                }
             }
-        }
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

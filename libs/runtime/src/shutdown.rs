@@ -1,5 +1,6 @@
 //! The shutdown signal of a process, and the Unix signals that trigger it.
 
+use futures_util::future::BoxFuture;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -42,21 +43,23 @@ impl Shutdown {
 }
 
 /// The first SIGINT or SIGTERM begins the shutdown; the second one exits at once with code 130.
-pub async fn on_signals(shutdown: Shutdown) -> std::io::Result<()> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut next = async || {
-        tokio::select! {
-            _ = interrupt.recv() => "SIGINT",
-            _ = terminate.recv() => "SIGTERM",
-        }
-    };
-    let name = next().await;
-    tracing::info!(signal = name, "shutting down, a second signal exits at once");
-    shutdown.begin();
-    let name = next().await;
-    tracing::warn!(signal = name, "second signal, exiting");
-    std::process::exit(130);
+pub fn on_signals(shutdown: Shutdown) -> BoxFuture<'static, std::io::Result<()>> {
+    Box::pin(async move {
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut next = async || {
+            tokio::select! {
+                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => "SIGTERM",
+            }
+        };
+        let name = next().await;
+        tracing::info!(signal = name, "shutting down, a second signal exits at once");
+        shutdown.begin();
+        let name = next().await;
+        tracing::warn!(signal = name, "second signal, exiting");
+        std::process::exit(130);
+    })
 }
 
 #[cfg(test)]

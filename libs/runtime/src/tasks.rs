@@ -68,16 +68,18 @@ impl Tasks {
     }
 
     /// Waits at most `grace` for all tasks to end. Aborts the others and returns their names.
-    pub async fn finish(&self, grace: Duration) -> Vec<&'static str> {
-        self.0.tracker.close();
-        match tokio::time::timeout(grace, self.0.tracker.wait()).await {
-            Ok(()) => Vec::new(),
-            Err(_) => {
-                let late = lock(&self.0.running).clone();
-                self.0.abort.begin();
-                late
+    pub fn finish(&self, grace: Duration) -> BoxFuture<'_, Vec<&'static str>> {
+        Box::pin(async move {
+            self.0.tracker.close();
+            match tokio::time::timeout(grace, self.0.tracker.wait()).await {
+                Ok(()) => Vec::new(),
+                Err(_) => {
+                    let late = lock(&self.0.running).clone();
+                    self.0.abort.begin();
+                    late
+                }
             }
-        }
+        })
     }
 }
 

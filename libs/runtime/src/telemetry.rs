@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{
@@ -126,11 +127,13 @@ impl Telemetry {
     }
 
     /// Exports the queued spans, for at most `grace`.
-    pub async fn close(self, grace: Duration) {
-        let closing = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(grace));
-        if let Ok(Err(error)) = closing.await {
-            tracing::warn!(%error, "last spans may be lost");
-        }
+    pub fn close(self, grace: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let closing = tokio::task::spawn_blocking(move || self.0.shutdown_with_timeout(grace));
+            if let Ok(Err(error)) = closing.await {
+                tracing::warn!(%error, "last spans may be lost");
+            }
+        })
     }
 }
 

@@ -4,6 +4,7 @@ mod checks;
 
 use crate::{Check, Config, Error, Feature, Level, Report, Sandbox};
 use checks::Depth;
+use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
 impl Sandbox {
@@ -11,19 +12,21 @@ impl Sandbox {
     ///
     /// Fails with [`Error::Unavailable`] where programs cannot be isolated at all, and with
     /// [`Error::Degraded`] where features are missing that `config.allow_degraded` does not name.
-    pub async fn start(config: Config) -> Result<Sandbox, Error> {
-        let (mut sandbox, facts) = Sandbox::open(&config).await?;
-        let report = checks::run_all(&sandbox, &config, &facts, Depth::Quick).await;
-        match report.and_then(|report| accept(report, &config)) {
-            Ok(report) => {
-                sandbox.report = Arc::new(report);
-                Ok(sandbox)
+    pub fn start(config: Config) -> BoxFuture<'static, Result<Sandbox, Error>> {
+        Box::pin(async move {
+            let (mut sandbox, facts) = Sandbox::open(&config).await?;
+            let report = checks::run_all(&sandbox, &config, &facts, Depth::Quick).await;
+            match report.and_then(|report| accept(report, &config)) {
+                Ok(report) => {
+                    sandbox.report = Arc::new(report);
+                    Ok(sandbox)
+                }
+                Err(error) => {
+                    sandbox.shutdown().await;
+                    Err(error)
+                }
             }
-            Err(error) => {
-                sandbox.shutdown().await;
-                Err(error)
-            }
-        }
+        })
     }
 }
 
@@ -43,17 +46,19 @@ fn accept(report: Report, config: &Config) -> Result<Report, Error> {
 /// Runs all checks on this machine, for `agon doctor`. Takes about a second.
 ///
 /// A machine that cannot isolate programs gets a report of level [`Level::None`], not an error.
-pub async fn check(config: Config) -> Result<Report, Error> {
-    let config = Config { slots: 1, ..config };
-    match Sandbox::open(&config).await {
-        Ok((sandbox, facts)) => {
-            let report = checks::run_all(&sandbox, &config, &facts, Depth::Full).await;
-            sandbox.shutdown().await;
-            report
+pub fn check(config: Config) -> BoxFuture<'static, Result<Report, Error>> {
+    Box::pin(async move {
+        let config = Config { slots: 1, ..config };
+        match Sandbox::open(&config).await {
+            Ok((sandbox, facts)) => {
+                let report = checks::run_all(&sandbox, &config, &facts, Depth::Full).await;
+                sandbox.shutdown().await;
+                report
+            }
+            Err(Error::Unavailable(reason)) => Ok(no_isolation(reason)),
+            Err(error) => Err(error),
         }
-        Err(Error::Unavailable(reason)) => Ok(no_isolation(reason)),
-        Err(error) => Err(error),
-    }
+    })
 }
 
 fn no_isolation(reason: String) -> Report {

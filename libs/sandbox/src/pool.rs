@@ -6,6 +6,7 @@ use crate::{
     client::Client,
     wire::{Facts, Setup},
 };
+use futures_util::future::BoxFuture;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Semaphore;
 
@@ -50,33 +51,36 @@ impl Drop for Pool {
 
 impl Sandbox {
     /// Starts one agon-box per slot, without the checks of [`Sandbox::start`].
-    pub(crate) async fn open(config: &Config) -> Result<(Sandbox, Facts), Error> {
-        let (base, lock) = tokio::task::spawn_blocking(Base::create)
-            .await
-            .map_err(|error| Error::Internal(error.to_string()))?
-            .map_err(Error::Unavailable)?;
-        let cores = cores(config);
-        let slots = if config.slots == 0 { cores.len() } else { config.slots };
-        let pool = Arc::new(Pool {
-            free: Mutex::new(Vec::new()),
-            leases: Arc::new(Semaphore::new(slots)),
-            base: base.clone(),
-            lock: Arc::new(lock),
-        });
-        let mut clients = Vec::new();
-        for slot in 0..slots {
-            let setup = setup(config, slot, &cores, &base)?;
-            let mut client = Client::new(setup, config.program.clone(), config.arguments.clone());
-            client.launch().await?;
-            clients.push(client);
-        }
-        let mut facts = Facts::default();
-        for mut client in clients {
-            facts = client.ready().await?;
-            pool.release(client);
-        }
-        let report = Report { level: Level::Full, cgroup: base.version(), checks: vec![] };
-        Ok((Sandbox { pool, report: Arc::new(report), slots }, facts))
+    pub(crate) fn open(config: &Config) -> BoxFuture<'_, Result<(Sandbox, Facts), Error>> {
+        Box::pin(async move {
+            let (base, lock) = tokio::task::spawn_blocking(Base::create)
+                .await
+                .map_err(|error| Error::Internal(error.to_string()))?
+                .map_err(Error::Unavailable)?;
+            let cores = cores(config);
+            let slots = if config.slots == 0 { cores.len() } else { config.slots };
+            let pool = Arc::new(Pool {
+                free: Mutex::new(Vec::new()),
+                leases: Arc::new(Semaphore::new(slots)),
+                base: base.clone(),
+                lock: Arc::new(lock),
+            });
+            let mut clients = Vec::new();
+            for slot in 0..slots {
+                let setup = setup(config, slot, &cores, &base)?;
+                let mut client =
+                    Client::new(setup, config.program.clone(), config.arguments.clone());
+                client.launch().await?;
+                clients.push(client);
+            }
+            let mut facts = Facts::default();
+            for mut client in clients {
+                facts = client.ready().await?;
+                pool.release(client);
+            }
+            let report = Report { level: Level::Full, cgroup: base.version(), checks: vec![] };
+            Ok((Sandbox { pool, report: Arc::new(report), slots }, facts))
+        })
     }
 
     /// The number of programs that can run at the same time.
@@ -94,25 +98,29 @@ impl Sandbox {
     }
 
     /// Waits for a free slot. Its container is empty.
-    pub async fn lease(&self) -> Result<Slot, Error> {
-        let leases = Arc::clone(&self.pool.leases);
-        let permit = leases.acquire_owned().await.map_err(|_| shut_down())?;
-        let client = self.pool.free().pop().ok_or_else(shut_down)?;
-        let mut slot = Slot::new(client, Arc::clone(&self.pool), permit);
-        slot.prepare().await?;
-        Ok(slot)
+    pub fn lease(&self) -> BoxFuture<'_, Result<Slot, Error>> {
+        Box::pin(async move {
+            let leases = Arc::clone(&self.pool.leases);
+            let permit = leases.acquire_owned().await.map_err(|_| shut_down())?;
+            let client = self.pool.free().pop().ok_or_else(shut_down)?;
+            let mut slot = Slot::new(client, Arc::clone(&self.pool), permit);
+            slot.prepare().await?;
+            Ok(slot)
+        })
     }
 
     /// Stops every agon-box that is not leased and removes the cgroups. New leases fail from now on.
-    pub async fn shutdown(&self) {
-        self.pool.leases.close();
-        loop {
-            // The lock must not be held across the await.
-            let Some(mut client) = self.pool.free().pop() else { break };
-            client.stop().await;
-        }
-        let lock = Arc::clone(&self.pool.lock);
-        tokio::task::spawn_blocking(move || lock.remove()).await.ok();
+    pub fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.pool.leases.close();
+            loop {
+                // The lock must not be held across the await.
+                let Some(mut client) = self.pool.free().pop() else { break };
+                client.stop().await;
+            }
+            let lock = Arc::clone(&self.pool.lock);
+            tokio::task::spawn_blocking(move || lock.remove()).await.ok();
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     pool::Pool,
     wire::{self, Captured, Packet, Reply, Request, RunResult, Source, Target},
 };
+use futures_util::future::BoxFuture;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use std::{
     fs::File,
@@ -43,61 +44,80 @@ impl Slot {
 
     /// Creates a file and its parent directories under `/box` or `/tmp` (kept for the next run) or `/app` (kept
     /// until [`Slot::reset`]). `mode` is the permission, such as `0o644`.
-    pub async fn put(&mut self, path: &str, content: Content, mode: u32) -> Result<(), Error> {
-        let content = match content {
-            Content::Bytes(bytes) => memory_file(&bytes)?,
-            Content::Fd(fd) => fd,
-            Content::Path(path) => open(&path)?,
-        };
-        let request = Request::Put { path: path.to_owned(), mode };
-        match self.call(&request, &[content.as_fd()], OnDrop::Finish).await?.head {
-            Reply::Done => Ok(()),
-            other => Err(error_of(path, other)),
-        }
+    pub fn put<'a>(
+        &'a mut self,
+        path: &'a str,
+        content: Content,
+        mode: u32,
+    ) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            let content = match content {
+                Content::Bytes(bytes) => memory_file(&bytes)?,
+                Content::Fd(fd) => fd,
+                Content::Path(path) => open(&path)?,
+            };
+            let request = Request::Put { path: path.to_owned(), mode };
+            match self.call(&request, &[content.as_fd()], OnDrop::Finish).await?.head {
+                Reply::Done => Ok(()),
+                other => Err(error_of(path, other)),
+            }
+        })
     }
 
     /// Runs a program until it ends. Dropping the future kills the run; the slot stays usable.
-    pub async fn run(&mut self, spec: RunSpec) -> Result<Outcome, Error> {
-        let program = spec.argv.first().cloned().unwrap_or_default();
-        let (run, fds) = into_request(spec)?;
-        let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
-        let Packet { head, tail, fds } =
-            self.call(&Request::Run(Box::new(run)), &borrowed, OnDrop::Cancel).await?;
-        match head {
-            Reply::Finished(result) => outcome(*result, tail, fds),
-            other => Err(error_of(&program, other)),
-        }
+    pub fn run(&mut self, spec: RunSpec) -> BoxFuture<'_, Result<Outcome, Error>> {
+        Box::pin(async move {
+            let program = spec.argv.first().cloned().unwrap_or_default();
+            let (run, fds) = into_request(spec)?;
+            let borrowed: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+            let Packet { head, tail, fds } =
+                self.call(&Request::Run(Box::new(run)), &borrowed, OnDrop::Cancel).await?;
+            match head {
+                Reply::Finished(result) => outcome(*result, tail, fds),
+                other => Err(error_of(&program, other)),
+            }
+        })
     }
 
     /// Copies a regular file of at most `limit` bytes from `/box`, `/tmp` or `/app` to an anonymous file, at
     /// offset 0. Symbolic links are not followed.
-    pub async fn get(&mut self, path: &str, limit: u64) -> Result<File, Error> {
-        let request = Request::Get { path: path.to_owned(), limit };
-        let packet = self.call(&request, &[], OnDrop::Finish).await?;
-        match packet.head {
-            Reply::File => {
-                packet.fds.into_iter().next().map(File::from).ok_or_else(unexpected_reply)
+    pub fn get<'a>(&'a mut self, path: &'a str, limit: u64) -> BoxFuture<'a, Result<File, Error>> {
+        Box::pin(async move {
+            let request = Request::Get { path: path.to_owned(), limit };
+            let packet = self.call(&request, &[], OnDrop::Finish).await?;
+            match packet.head {
+                Reply::File => {
+                    packet.fds.into_iter().next().map(File::from).ok_or_else(unexpected_reply)
+                }
+                other => Err(error_of(path, other)),
             }
-            other => Err(error_of(path, other)),
-        }
+        })
     }
 
     /// The sorted paths of at most `limit` regular files in `directory` (`/box`, `/tmp`, `/app` or one below) and
     /// its subdirectories, relative to `/box`, `/tmp` or `/app`.
-    pub async fn list(&mut self, directory: &str, limit: usize) -> Result<Vec<String>, Error> {
-        let request = Request::List { path: directory.to_owned(), limit };
-        match self.call(&request, &[], OnDrop::Finish).await?.head {
-            Reply::Names(names) => Ok(names),
-            other => Err(error_of(directory, other)),
-        }
+    pub fn list<'a>(
+        &'a mut self,
+        directory: &'a str,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Vec<String>, Error>> {
+        Box::pin(async move {
+            let request = Request::List { path: directory.to_owned(), limit };
+            match self.call(&request, &[], OnDrop::Finish).await?.head {
+                Reply::Names(names) => Ok(names),
+                other => Err(error_of(directory, other)),
+            }
+        })
     }
 
     /// Replaces the container by an empty one; `/app` is emptied too.
-    pub async fn reset(&mut self) -> Result<(), Error> {
-        match self.call(&Request::Reset, &[], OnDrop::Finish).await?.head {
-            Reply::Done => Ok(()),
-            other => Err(error_of("reset", other)),
-        }
+    pub fn reset(&mut self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            match self.call(&Request::Reset, &[], OnDrop::Finish).await?.head {
+                Reply::Done => Ok(()),
+                other => Err(error_of("reset", other)),
+            }
+        })
     }
 
     /// Starts agon-box if needed and makes sure that the container is empty.

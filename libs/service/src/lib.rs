@@ -18,6 +18,7 @@ mod stubs;
 pub mod testing;
 mod watch;
 
+use futures_util::future::BoxFuture;
 use rpc::Services;
 use runtime::Tasks;
 use serde::Serialize;
@@ -41,10 +42,7 @@ pub trait Service: Clone + Send + Sync + Sized + 'static {
     type Config: Clone + Default + DeserializeOwned + Serialize + Send + Sync;
 
     /// Opens the service on its migrated database. Does not wait for other services.
-    fn open(
-        config: Self::Config,
-        context: Context,
-    ) -> impl Future<Output = Result<Self, OpenError>> + Send;
+    fn open(config: Self::Config, context: Context) -> BoxFuture<'static, Result<Self, OpenError>>;
 
     fn routes(&self) -> Services;
 

@@ -53,6 +53,7 @@ use ::rpc::{PageKey, Services};
 use access::{SigningKey, Verifier};
 use bus::Bus;
 use db::Db;
+use futures_util::future::BoxFuture;
 use ids::Clock;
 use runtime::Tasks;
 use service::{Context, Descriptor, OpenError, Service};
@@ -99,26 +100,28 @@ impl Service for Auth {
     type Config = Config;
 
     /// Loads or creates the signing keys, and loads the revocations.
-    async fn open(config: Config, context: Context) -> Result<Self, OpenError> {
-        config.check().map_err(OpenError::Config)?;
-        let Context { db, cache, clock, page_key, root_secret, .. } = context;
-        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let threads = if config.hash_threads == 0 { cores } else { config.hash_threads };
-        let state = State {
-            hasher: Hasher::new(threads, config.hash_queue),
-            limits: Limits::new(&config, cache, clock.clone()),
-            verifier: Verifier::local(clock.clone()),
-            secrets: Secrets::new(&root_secret),
-            pages: page_key,
-            signer: RwLock::default(),
-            config,
-            db,
-            clock,
-        };
-        let fail = |error: Error| OpenError::Storage(error.to_string());
-        state.rotate_keys().await.map_err(fail)?;
-        state.load_revocations(None).await.map_err(fail)?;
-        Ok(Self(Arc::new(state)))
+    fn open(config: Config, context: Context) -> BoxFuture<'static, Result<Self, OpenError>> {
+        Box::pin(async move {
+            config.check().map_err(OpenError::Config)?;
+            let Context { db, cache, clock, page_key, root_secret, .. } = context;
+            let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+            let threads = if config.hash_threads == 0 { cores } else { config.hash_threads };
+            let state = State {
+                hasher: Hasher::new(threads, config.hash_queue),
+                limits: Limits::new(&config, cache, clock.clone()),
+                verifier: Verifier::local(clock.clone()),
+                secrets: Secrets::new(&root_secret),
+                pages: page_key,
+                signer: RwLock::default(),
+                config,
+                db,
+                clock,
+            };
+            let fail = |error: Error| OpenError::Storage(error.to_string());
+            state.rotate_keys().await.map_err(fail)?;
+            state.load_revocations(None).await.map_err(fail)?;
+            Ok(Self(Arc::new(state)))
+        })
     }
 
     fn routes(&self) -> Services {

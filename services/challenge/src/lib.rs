@@ -17,6 +17,7 @@ use ::rpc::{PageKey, Services};
 use bus::Bus;
 use cache::Cache;
 use db::Db;
+use futures_util::future::BoxFuture;
 use ids::Clock;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
 use runtime::{Shutdown, Tasks};
@@ -75,10 +76,12 @@ impl Service for Challenge {
 
     type Config = Config;
 
-    async fn open(config: Config, context: Context) -> Result<Self, OpenError> {
-        let Context { db, cache, clock, page_key, peers, shutdown, .. } = context;
-        let peers = peers::Peers::new(&peers)?;
-        Ok(Self(Arc::new(Inner { config, db, cache, clock, page_key, peers, shutdown })))
+    fn open(config: Config, context: Context) -> BoxFuture<'static, Result<Self, OpenError>> {
+        Box::pin(async move {
+            let Context { db, cache, clock, page_key, peers, shutdown, .. } = context;
+            let peers = peers::Peers::new(&peers)?;
+            Ok(Self(Arc::new(Inner { config, db, cache, clock, page_key, peers, shutdown })))
+        })
     }
 
     fn routes(&self) -> Services {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use ::rpc::Services;
 use bus::Bus;
 use db::Db;
+use futures_util::future::BoxFuture;
 use proto::judge::judgement_service_server::JudgementServiceServer;
 use proto::judge::language_service_server::LanguageServiceServer;
 use proto::judge::worker_service_server::WorkerServiceServer;
@@ -82,13 +83,15 @@ impl Service for Judge {
 
     type Config = Config;
 
-    async fn open(config: Config, context: Context) -> Result<Self, OpenError> {
-        config.check().map_err(OpenError::Config)?;
-        let languages = languages::load(config.languages_file().as_deref())
-            .map_err(|error| OpenError::Config(format!("judge.languages: {error}")))?;
-        let Context { db, cache, .. } = context;
-        let queue = queue::Queue::new(config, db.clone(), cache, worker::untested(&languages));
-        Ok(Self(Arc::new(Inner { db, queue })))
+    fn open(config: Config, context: Context) -> BoxFuture<'static, Result<Self, OpenError>> {
+        Box::pin(async move {
+            config.check().map_err(OpenError::Config)?;
+            let languages = languages::load(config.languages_file().as_deref())
+                .map_err(|error| OpenError::Config(format!("judge.languages: {error}")))?;
+            let Context { db, cache, .. } = context;
+            let queue = queue::Queue::new(config, db.clone(), cache, worker::untested(&languages));
+            Ok(Self(Arc::new(Inner { db, queue })))
+        })
     }
 
     fn routes(&self) -> Services {

@@ -44,6 +44,7 @@ use ::rpc::{PageKey, Services};
 use bus::Bus;
 use cache::Cache;
 use db::Db;
+use futures_util::future::BoxFuture;
 use ids::Clock;
 use proto::problem::import_service_server::ImportServiceServer;
 use proto::problem::judge_data_service_server::JudgeDataServiceServer;
@@ -59,8 +60,8 @@ pub use objects::transfer;
 pub use samples::{Verified, VerifiedCheck, VerifiedPackage, samples};
 
 /// The digests of all objects that a version references.
-pub async fn referenced_objects(db: &Db) -> Result<Vec<String>, Error> {
-    store::objects::referenced(db).await
+pub fn referenced_objects(db: &Db) -> BoxFuture<'_, Result<Vec<String>, Error>> {
+    Box::pin(async move { store::objects::referenced(db).await })
 }
 
 /// The service. Cheap to clone.
@@ -108,29 +109,32 @@ impl Service for Problems {
 
     /// Opens the object store. The data directory holds test data in `objects`, unless the configuration sets another
     /// location, and packages in `scratch/problem` while they are imported.
-    async fn open(config: Config, context: Context) -> Result<Self, OpenError> {
-        let Context { db, cache, clock, page_key, peers, data_dir, shutdown, .. } = context;
-        let objects = objects::Objects::open(&config.objects, &data_dir).await?;
-        let scratch = data_dir.join("scratch").join("problem");
-        // Imports of a previous process cannot be resumed.
-        if scratch.exists() {
-            std::fs::remove_dir_all(&scratch)?;
-        }
-        std::fs::create_dir_all(&scratch)?;
-        let (peers, readers) = (peers::Peers::new(&peers)?, Semaphore::new(config.readers.max(1)));
-        Ok(Self(Arc::new(Inner {
-            config,
-            db,
-            cache,
-            clock,
-            page_key,
-            objects,
-            scratch,
-            peers,
-            read_cache: read_cache::ReadCache::default(),
-            readers,
-            shutdown,
-        })))
+    fn open(config: Config, context: Context) -> BoxFuture<'static, Result<Self, OpenError>> {
+        Box::pin(async move {
+            let Context { db, cache, clock, page_key, peers, data_dir, shutdown, .. } = context;
+            let objects = objects::Objects::open(&config.objects, &data_dir).await?;
+            let scratch = data_dir.join("scratch").join("problem");
+            // Imports of a previous process cannot be resumed.
+            if scratch.exists() {
+                std::fs::remove_dir_all(&scratch)?;
+            }
+            std::fs::create_dir_all(&scratch)?;
+            let (peers, readers) =
+                (peers::Peers::new(&peers)?, Semaphore::new(config.readers.max(1)));
+            Ok(Self(Arc::new(Inner {
+                config,
+                db,
+                cache,
+                clock,
+                page_key,
+                objects,
+                scratch,
+                peers,
+                read_cache: read_cache::ReadCache::default(),
+                readers,
+                shutdown,
+            })))
+        })
     }
 
     fn routes(&self) -> Services {

@@ -15,6 +15,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
@@ -40,23 +41,33 @@ pub struct Objects(Arc<dyn ObjectStore>);
 
 impl Objects {
     /// Opens the configured store and verifies access to it. `data` is the data directory.
-    pub async fn open(config: &ObjectsConfig, data: &FilePath) -> Result<Self> {
-        // Register the counter, so that alerts see the first failure as an increase.
-        metrics::counter!("agon_objects_failures_total").increment(0);
-        let store: Arc<dyn ObjectStore> = match config.location()? {
-            Location::Data => Arc::new(directory(&data.join("objects"))?),
-            Location::Directory(path) => Arc::new(directory(&path)?),
-            Location::Bucket { bucket, prefix } => bucket::open(config, &bucket, prefix).await?,
-        };
-        Ok(Self(store))
+    pub fn open<'a>(config: &'a ObjectsConfig, data: &'a FilePath) -> BoxFuture<'a, Result<Self>> {
+        Box::pin(async move {
+            // Register the counter, so that alerts see the first failure as an increase.
+            metrics::counter!("agon_objects_failures_total").increment(0);
+            let store: Arc<dyn ObjectStore> = match config.location()? {
+                Location::Data => Arc::new(directory(&data.join("objects"))?),
+                Location::Directory(path) => Arc::new(directory(&path)?),
+                Location::Bucket { bucket, prefix } => {
+                    bucket::open(config, &bucket, prefix).await?
+                }
+            };
+            Ok(Self(store))
+        })
     }
 
     /// Stores objects that do not exist yet. All are durable when it returns.
-    pub async fn put_all(&self, blobs: &BTreeMap<String, Blob>) -> Result<()> {
-        // Collect first: a borrowing closure would bind the future to one lifetime.
-        let writes: Vec<_> = blobs.values().cloned().map(|blob| self.clone().put(blob)).collect();
-        stream::iter(writes).buffer_unordered(CONCURRENT_WRITES).try_collect::<Vec<()>>().await?;
-        Ok(())
+    pub fn put_all<'a>(&'a self, blobs: &'a BTreeMap<String, Blob>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            // Collect first: a borrowing closure would bind the future to one lifetime.
+            let writes: Vec<_> =
+                blobs.values().cloned().map(|blob| self.clone().put(blob)).collect();
+            stream::iter(writes)
+                .buffer_unordered(CONCURRENT_WRITES)
+                .try_collect::<Vec<()>>()
+                .await?;
+            Ok(())
+        })
     }
 
     async fn put(self, blob: Blob) -> Result<()> {
@@ -101,12 +112,14 @@ impl Objects {
     }
 
     /// Removes an object; a missing one is not an error.
-    pub async fn remove(&self, digest: &str) -> Result<()> {
-        match self.0.delete(&path_of(digest)).await {
-            Ok(()) => Ok(()),
-            Err(error) if is_missing(&error) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+    pub fn remove<'a>(&'a self, digest: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            match self.0.delete(&path_of(digest)).await {
+                Ok(()) => Ok(()),
+                Err(error) if is_missing(&error) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 use package::expectation::{Class, Run};
 use serde::{Deserialize, Serialize};
@@ -112,31 +113,33 @@ fn tar(slug: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
 impl Problems {
     /// Imports and publishes missing samples; returns how many. A sample that differs from the one that was verified is
     /// verified first.
-    pub async fn import_samples(&self, owner: Uuid) -> Result<usize> {
-        let mut verified = Verified::built_in()?;
-        let mut count = 0;
-        for (slug, tar) in samples() {
-            if store::problems::by_slug(&self.db, slug).await?.is_some() {
-                continue;
+    pub fn import_samples(&self, owner: Uuid) -> BoxFuture<'_, Result<usize>> {
+        Box::pin(async move {
+            let mut verified = Verified::built_in()?;
+            let mut count = 0;
+            for (slug, tar) in samples() {
+                if store::problems::by_slug(&self.db, slug).await?.is_some() {
+                    continue;
+                }
+                let upload = self.receive(stream::iter([Ok(Bytes::from(tar))])).await?;
+                let environment = &verified.environment;
+                let known =
+                    verified.packages.remove(slug).map(|package| (environment.clone(), package));
+                let options = Options {
+                    problem: slug.to_owned(),
+                    publish: true,
+                    request_id: String::new(),
+                    verified: known,
+                };
+                match self.import(owner, options, Target::New(slug.to_owned()), upload).await {
+                    Ok(_) => count += 1,
+                    // Another process imports it.
+                    Err(Error::SlugTaken) => {}
+                    Err(error) => return Err(error),
+                }
             }
-            let upload = self.receive(stream::iter([Ok(Bytes::from(tar))])).await?;
-            let environment = &verified.environment;
-            let known =
-                verified.packages.remove(slug).map(|package| (environment.clone(), package));
-            let options = Options {
-                problem: slug.to_owned(),
-                publish: true,
-                request_id: String::new(),
-                verified: known,
-            };
-            match self.import(owner, options, Target::New(slug.to_owned()), upload).await {
-                Ok(_) => count += 1,
-                // Another process imports it.
-                Err(Error::SlugTaken) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(count)
+            Ok(count)
+        })
     }
 }
 

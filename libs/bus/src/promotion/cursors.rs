@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use db::Tx;
 use db::promotion::{Progress, progress, save_progress};
+use futures_util::future::BoxFuture;
 use ids::Uuid;
 
 use super::topic_index::{TopicIndex, each};
@@ -27,46 +28,54 @@ struct TopicCursor {
 impl Promotion {
     /// Verifies that the topics contain the events of the logs, and moves all cursors and dead letters. Returns the
     /// number of events.
-    pub async fn move_cursors(&self, on_progress: OnProgress<'_>) -> Result<u64, Error> {
-        let (mut indexes, mut count) = (BTreeMap::new(), 0);
-        for (topic, source) in self.topics() {
-            on_progress(&format!("verifying {}", topic.name), 0, 0);
-            let index = self.index(&topic).await?;
-            count += index.verify(&topic, &source).await?;
-            indexes.insert(topic.name, (topic, source, index));
-        }
-        for service in &self.services {
-            if progress(&service.target, STEP).await?.done {
-                continue;
+    pub fn move_cursors<'a>(
+        &'a self,
+        on_progress: OnProgress<'a>,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            let (mut indexes, mut count) = (BTreeMap::new(), 0);
+            for (topic, source) in self.topics() {
+                on_progress(&format!("verifying {}", topic.name), 0, 0);
+                let index = self.index(&topic).await?;
+                count += index.verify(&topic, &source).await?;
+                indexes.insert(topic.name, (topic, source, index));
             }
-            let log_cursors: Vec<(String, String, i64)> = service
-                .source
-                .query("SELECT consumer, topic, log_id FROM consumer_cursors WHERE log_id > 0")
-                .fetch_all()
-                .await?;
-            let mut cursors = Vec::new();
-            for (consumer, topic, log_id) in log_cursors {
-                let Some((topic, source, index)) = indexes.get(topic.as_str()) else { continue };
-                let mut unread = HashSet::new();
-                each(source, topic, log_id + 1, |event| _ = unread.insert(event.id)).await?;
-                cursors.push((consumer, topic, topic_cursor(index, &unread)));
-            }
-            let letters = dead_letters::all(&service.source).await?;
-            let (cursors, letters, indexes) = (&cursors, &letters, &indexes);
-            let moved = service.target.transact(|mut tx| async move {
-                for (consumer, topic, cursor) in cursors {
-                    insert_cursor(&mut tx, consumer, topic, cursor).await?;
+            for service in &self.services {
+                if progress(&service.target, STEP).await?.done {
+                    continue;
                 }
-                for letter in letters {
-                    if let Some((topic, _, index)) = indexes.get(letter.topic.as_str()) {
-                        insert_dead_letter(&mut tx, letter, topic, index).await?;
+                let log_cursors: Vec<(String, String, i64)> = service
+                    .source
+                    .query("SELECT consumer, topic, log_id FROM consumer_cursors WHERE log_id > 0")
+                    .fetch_all()
+                    .await?;
+                let mut cursors = Vec::new();
+                for (consumer, topic, log_id) in log_cursors {
+                    let Some((topic, source, index)) = indexes.get(topic.as_str()) else {
+                        continue;
+                    };
+                    let mut unread = HashSet::new();
+                    each(source, topic, log_id + 1, |event| _ = unread.insert(event.id)).await?;
+                    cursors.push((consumer, topic, topic_cursor(index, &unread)));
+                }
+                let letters = dead_letters::all(&service.source).await?;
+                let (cursors, letters, indexes) = (&cursors, &letters, &indexes);
+                let moved = service.target.transact(|mut tx| async move {
+                    for (consumer, topic, cursor) in cursors {
+                        insert_cursor(&mut tx, consumer, topic, cursor).await?;
                     }
-                }
-                save_progress(&mut tx, STEP, Progress { done: true, ..Progress::default() }).await
-            });
-            moved.await?;
-        }
-        Ok(count)
+                    for letter in letters {
+                        if let Some((topic, _, index)) = indexes.get(letter.topic.as_str()) {
+                            insert_dead_letter(&mut tx, letter, topic, index).await?;
+                        }
+                    }
+                    save_progress(&mut tx, STEP, Progress { done: true, ..Progress::default() })
+                        .await
+                });
+                moved.await?;
+            }
+            Ok(count)
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use db::promotion::{Progress, progress, save_progress};
+use futures_util::future::BoxFuture;
 
 use super::{OnProgress, Promotion, Service};
 use crate::Error;
@@ -18,13 +19,18 @@ impl Promotion {
     ///
     /// # Errors
     /// Also if a log has events of a topic that its service does not declare: they could not be published.
-    pub async fn fill_outboxes(&self, on_progress: OnProgress<'_>) -> Result<u64, Error> {
-        let mut count = 0;
-        for service in &self.services {
-            self.check_topics(service).await?;
-            count += service.fill_outbox(&mut *on_progress).await?;
-        }
-        Ok(count)
+    pub fn fill_outboxes<'a>(
+        &'a self,
+        on_progress: OnProgress<'a>,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        Box::pin(async move {
+            let mut count = 0;
+            for service in &self.services {
+                self.check_topics(service).await?;
+                count += service.fill_outbox(&mut *on_progress).await?;
+            }
+            Ok(count)
+        })
     }
 
     async fn check_topics(&self, service: &Service) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use db::Db;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use futures_util::future::join_all;
 use ids::Uuid;
 use tokio::sync::watch;
@@ -23,23 +24,25 @@ impl Promotion {
     ///
     /// # Errors
     /// Also if an event can never be published.
-    pub async fn publish(&self, on_progress: OnProgress<'_>) -> Result<(), Error> {
-        self.skip_published().await?;
-        let (stop, stopped) = watch::channel(false);
-        let relays = self.services.iter().filter_map(|service| {
-            let relay = self.bus.relay(service.target.clone())?;
-            let mut stopped = stopped.clone();
-            let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-            Some(relay.run(stop.boxed()))
-        });
-        let relays = join_all(relays);
-        let wait = async {
-            let result = self.until_empty(on_progress).await;
-            stop.send_replace(true);
+    pub fn publish<'a>(&'a self, on_progress: OnProgress<'a>) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            self.skip_published().await?;
+            let (stop, stopped) = watch::channel(false);
+            let relays = self.services.iter().filter_map(|service| {
+                let relay = self.bus.relay(service.target.clone())?;
+                let mut stopped = stopped.clone();
+                let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+                Some(relay.run(stop.boxed()))
+            });
+            let relays = join_all(relays);
+            let wait = async {
+                let result = self.until_empty(on_progress).await;
+                stop.send_replace(true);
+                result
+            };
+            let (_, result) = tokio::join!(relays, wait);
             result
-        };
-        let (_, result) = tokio::join!(relays, wait);
-        result
+        })
     }
 
     /// The relay of an earlier attempt may have died between the broker's acknowledgement and the deletion, and its

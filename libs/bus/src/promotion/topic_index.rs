@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use db::Db;
 use db::promotion::Content;
+use futures_util::future::BoxFuture;
 use ids::Uuid;
 
 use super::Promotion;
@@ -53,20 +54,22 @@ impl Promotion {
     ///
     /// # Errors
     /// [`Error::Topic`] names a topic that contains other events.
-    pub async fn check(&self) -> Result<(), Error> {
-        for (topic, source) in self.topics() {
-            let index = self.index(&topic).await?;
-            let mut foreign: HashSet<Uuid> = index.first_position.into_keys().collect();
-            each(&source, &topic, 1, |event| _ = foreign.remove(&event.id)).await?;
-            if !foreign.is_empty() {
-                return Err(Error::Topic(format!(
-                    "topic {} is not empty: it contains {} events that are not from this data directory",
-                    topic.name,
-                    foreign.len()
-                )));
+    pub fn check(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            for (topic, source) in self.topics() {
+                let index = self.index(&topic).await?;
+                let mut foreign: HashSet<Uuid> = index.first_position.into_keys().collect();
+                each(&source, &topic, 1, |event| _ = foreign.remove(&event.id)).await?;
+                if !foreign.is_empty() {
+                    return Err(Error::Topic(format!(
+                        "topic {} is not empty: it contains {} events that are not from this data directory",
+                        topic.name,
+                        foreign.len()
+                    )));
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{APPLIED, Applied, EVERY, EXISTS, Migration, Migrations, lock, pending};
 use crate::{Db, Engine, Error, Result, Tx};
+use futures_util::future::BoxFuture;
 
 /// The migrations to revert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,28 +25,32 @@ pub struct Step {
 
 impl Db {
     /// The migrations that [`Db::migrate_down`] would revert, the newest first; without `to`, only the newest.
-    pub async fn migrations_to_undo(
-        &self,
-        migrations: &Migrations,
+    pub fn migrations_to_undo<'a>(
+        &'a self,
+        migrations: &'a Migrations,
         scope: Scope,
         to: Option<i64>,
-    ) -> Result<Vec<Step>> {
-        let files = to_undo(self.engine(), migrations, &self.applied().await?, scope, to)?;
-        files.into_iter().map(|file| step(file, self.engine())).collect()
+    ) -> BoxFuture<'a, Result<Vec<Step>>> {
+        Box::pin(async move {
+            let files = to_undo(self.engine(), migrations, &self.applied().await?, scope, to)?;
+            files.into_iter().map(|file| step(file, self.engine())).collect()
+        })
     }
 
     /// Reverts the migrations above number `to` (0: all), under the lock of [`Db::migrate`], and returns their number.
     /// The data in their tables is lost. Fails when the database has an unknown migration, and with [`Error::Busy`]
     /// when a table stays locked for 5 seconds (PostgreSQL).
-    pub async fn migrate_down(
-        &self,
-        migrations: &Migrations,
+    pub fn migrate_down<'a>(
+        &'a self,
+        migrations: &'a Migrations,
         scope: Scope,
         to: i64,
-    ) -> Result<usize> {
-        let mut tx = self.begin().await?;
-        let count = undo(&mut tx, migrations, scope, to).await;
-        tx.finish(count).await
+    ) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(async move {
+            let mut tx = self.begin().await?;
+            let count = undo(&mut tx, migrations, scope, to).await;
+            tx.finish(count).await
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state of a promotion, in the target database.
 
 use chrono::{DateTime, Utc};
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use super::tables::{self, quoted};
@@ -35,10 +36,12 @@ pub struct Progress {
 ///
 /// # Errors
 /// [`Error::Config`] when the database contains other data.
-pub async fn begin(target: &Db, source: Uuid) -> Result<BeginOutcome> {
-    let mut tx = target.begin().await?;
-    let outcome = begin_in(&mut tx, source).await;
-    tx.finish(outcome).await
+pub fn begin(target: &Db, source: Uuid) -> BoxFuture<'_, Result<BeginOutcome>> {
+    Box::pin(async move {
+        let mut tx = target.begin().await?;
+        let outcome = begin_in(&mut tx, source).await;
+        tx.finish(outcome).await
+    })
 }
 
 async fn begin_in(tx: &mut Tx, source: Uuid) -> Result<BeginOutcome> {
@@ -108,19 +111,25 @@ async fn tables_with_rows(tx: &mut Tx) -> Result<Vec<String>> {
 }
 
 /// Saves the progress of a step, in the transaction of its work.
-pub async fn save_progress(tx: &mut Tx, name: &str, progress: Progress) -> Result<()> {
-    let now = tx.now();
-    tx.query(
-        "INSERT INTO promotion (name, source, place, row_count, done, noted_at)
+pub fn save_progress<'a>(
+    tx: &'a mut Tx,
+    name: &'a str,
+    progress: Progress,
+) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        let now = tx.now();
+        tx.query(
+            "INSERT INTO promotion (name, source, place, row_count, done, noted_at)
          SELECT $1, source, $2, $3, $4, $5 FROM promotion WHERE name = ''
          ON CONFLICT (name) DO UPDATE
          SET place = excluded.place, row_count = excluded.row_count, done = excluded.done,
              noted_at = excluded.noted_at",
-    )
-    .bind_all((name, progress.cursor, progress.rows, progress.done, now))
-    .execute()
-    .await
-    .map(drop)
+        )
+        .bind_all((name, progress.cursor, progress.rows, progress.done, now))
+        .execute()
+        .await
+        .map(drop)
+    })
 }
 
 /// The progress of a step; the default before it has begun.
@@ -134,23 +143,27 @@ pub async fn progress(read: impl Read<'_>, name: &str) -> Result<Progress> {
 }
 
 /// Marks the whole promotion as finished.
-pub async fn finish(target: &Db) -> Result<()> {
-    target
-        .transact(|mut tx| async move {
-            save_progress(&mut tx, WHOLE, Progress { cursor: 0, rows: 0, done: true }).await
-        })
-        .await
+pub fn finish(target: &Db) -> BoxFuture<'_, Result<()>> {
+    Box::pin(async move {
+        target
+            .transact(|mut tx| async move {
+                save_progress(&mut tx, WHOLE, Progress { cursor: 0, rows: 0, done: true }).await
+            })
+            .await
+    })
 }
 
 /// Whether a promotion was begun and not finished, so that the data must not be used.
-pub async fn is_unfinished(db: &Db) -> Result<bool> {
-    if !db.query(EXISTS).fetch_scalar::<bool>().await? {
-        return Ok(false);
-    }
-    let done: Option<bool> = db
-        .query("SELECT done FROM promotion WHERE name = $1")
-        .bind(WHOLE)
-        .fetch_scalar_optional()
-        .await?;
-    Ok(done == Some(false))
+pub fn is_unfinished(db: &Db) -> BoxFuture<'_, Result<bool>> {
+    Box::pin(async move {
+        if !db.query(EXISTS).fetch_scalar::<bool>().await? {
+            return Ok(false);
+        }
+        let done: Option<bool> = db
+            .query("SELECT done FROM promotion WHERE name = $1")
+            .bind(WHOLE)
+            .fetch_scalar_optional()
+            .await?;
+        Ok(done == Some(false))
+    })
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::copy_text::Kind;
 use crate::{Db, Error, Read, Result};
+use futures_util::future::BoxFuture;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -73,49 +74,57 @@ async fn columns_of_source(source: &Db) -> Result<BTreeMap<String, BTreeSet<Stri
 ///
 /// # Errors
 /// [`Error::Migration`] when tables or columns differ between the databases.
-pub async fn tables(source: &Db, target: &Db, excluded: &[&str]) -> Result<Vec<Table>> {
-    let mut in_target: BTreeMap<String, Table> = BTreeMap::new();
-    for column in columns_of_target(target).await? {
-        let (table, name) = (column.table, column.name);
-        let kind = Kind::of(&column.kind).ok_or_else(|| {
-            Error::Migration(format!("{table}.{name} has the unsupported type {}", column.kind))
-        })?;
-        let entry = in_target.entry(table.clone());
-        let entry = entry.or_insert_with(|| Table {
-            name: table,
-            columns: Vec::new(),
-            sequences: Vec::new(),
-        });
-        if !column.sequence.is_empty() {
-            entry.sequences.push((name.clone(), column.sequence));
+pub fn tables<'a>(
+    source: &'a Db,
+    target: &'a Db,
+    excluded: &'a [&'a str],
+) -> BoxFuture<'a, Result<Vec<Table>>> {
+    Box::pin(async move {
+        let mut in_target: BTreeMap<String, Table> = BTreeMap::new();
+        for column in columns_of_target(target).await? {
+            let (table, name) = (column.table, column.name);
+            let kind = Kind::of(&column.kind).ok_or_else(|| {
+                Error::Migration(format!("{table}.{name} has the unsupported type {}", column.kind))
+            })?;
+            let entry = in_target.entry(table.clone());
+            let entry = entry.or_insert_with(|| Table {
+                name: table,
+                columns: Vec::new(),
+                sequences: Vec::new(),
+            });
+            if !column.sequence.is_empty() {
+                entry.sequences.push((name.clone(), column.sequence));
+            }
+            entry.columns.push((name, kind));
         }
-        entry.columns.push((name, kind));
-    }
-    let mut found = Vec::new();
-    for (name, columns) in columns_of_source(source).await? {
-        if excluded.contains(&name.as_str()) {
-            continue;
+        let mut found = Vec::new();
+        for (name, columns) in columns_of_source(source).await? {
+            if excluded.contains(&name.as_str()) {
+                continue;
+            }
+            let table = in_target.remove(&name).ok_or_else(|| {
+                Error::Migration(format!("the target has no table {name}: the migrations differ"))
+            })?;
+            let names: BTreeSet<String> =
+                table.columns.iter().map(|(name, _)| name.clone()).collect();
+            if let Some(column) = names.symmetric_difference(&columns).next() {
+                let text = format!(
+                    "only one database has the column {name}.{column}: the migrations differ"
+                );
+                return Err(Error::Migration(text));
+            }
+            found.push(table);
         }
-        let table = in_target.remove(&name).ok_or_else(|| {
-            Error::Migration(format!("the target has no table {name}: the migrations differ"))
-        })?;
-        let names: BTreeSet<String> = table.columns.iter().map(|(name, _)| name.clone()).collect();
-        if let Some(column) = names.symmetric_difference(&columns).next() {
-            let text =
-                format!("only one database has the column {name}.{column}: the migrations differ");
-            return Err(Error::Migration(text));
-        }
-        found.push(table);
-    }
-    let references = target
-        .query(
-            "SELECT DISTINCT a.relname::text, b.relname::text FROM pg_constraint AS c
+        let references = target
+            .query(
+                "SELECT DISTINCT a.relname::text, b.relname::text FROM pg_constraint AS c
              JOIN pg_class AS a ON a.oid = c.conrelid JOIN pg_class AS b ON b.oid = c.confrelid
              WHERE c.contype = 'f' AND c.connamespace = current_schema()::regnamespace",
-        )
-        .fetch_all()
-        .await?;
-    topological_order(found, &references)
+            )
+            .fetch_all()
+            .await?;
+        topological_order(found, &references)
+    })
 }
 
 fn topological_order(mut rest: Vec<Table>, references: &[(String, String)]) -> Result<Vec<Table>> {
@@ -139,25 +148,31 @@ fn topological_order(mut rest: Vec<Table>, references: &[(String, String)]) -> R
 }
 
 /// Sets the sequences of `tables` to the greatest number that the source has used.
-pub async fn raise_sequences(source: &Db, target: &Db, tables: &[Table]) -> Result<()> {
-    for table in tables {
-        for (column, sequence) in &table.sequences {
-            let greatest: i64 = source
-                .query("SELECT max(coalesce((SELECT max(")
-                .push_name(&quoted(column))
-                .push(") FROM ")
-                .push_name(&quoted(&table.name))
-                .push("), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = ")
-                .push_bind(table.name.as_str())
-                .push("), 0))")
-                .fetch_scalar()
-                .await?;
-            const SET: &str = "SELECT setval(CAST($1 AS regclass), greatest($2, 1), $2 > 0)";
-            let values = (sequence.as_str(), greatest);
-            target.execute(|tx| tx.query(SET).bind_all(values)).await?;
+pub fn raise_sequences<'a>(
+    source: &'a Db,
+    target: &'a Db,
+    tables: &'a [Table],
+) -> BoxFuture<'a, Result<()>> {
+    Box::pin(async move {
+        for table in tables {
+            for (column, sequence) in &table.sequences {
+                let greatest: i64 = source
+                    .query("SELECT max(coalesce((SELECT max(")
+                    .push_name(&quoted(column))
+                    .push(") FROM ")
+                    .push_name(&quoted(&table.name))
+                    .push("), 0), coalesce((SELECT seq FROM sqlite_sequence WHERE name = ")
+                    .push_bind(table.name.as_str())
+                    .push("), 0))")
+                    .fetch_scalar()
+                    .await?;
+                const SET: &str = "SELECT setval(CAST($1 AS regclass), greatest($2, 1), $2 > 0)";
+                let values = (sequence.as_str(), greatest);
+                target.execute(|tx| tx.query(SET).bind_all(values)).await?;
+            }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// A quoted SQL identifier.

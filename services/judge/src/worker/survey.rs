@@ -2,6 +2,7 @@
 
 use super::{Worker, probe};
 use crate::languages::Toolchain;
+use futures_util::future::BoxFuture;
 
 /// Whether a language works on this machine.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -16,28 +17,30 @@ pub struct LanguageTest {
 
 impl Worker {
     /// Compiles and runs the hello-world program of every language in the sandbox. Calls no other service.
-    pub async fn test_languages(self) -> Result<Vec<LanguageTest>, String> {
-        let started = sandbox::Sandbox::start(self.sandbox_config()).await;
-        let sandbox = started.map_err(|error| error.to_string())?;
-        let (languages, root) = (self.languages.clone(), self.config.root());
-        let opened = self.engine(sandbox.clone()).await;
-        let engine = opened.map_err(|error| error.to_string())?;
-        let installed = engine.offer.untested();
-        let mut tests = Vec::new();
-        for (id, language) in &languages {
-            let tested = match installed.iter().find(|offered| offered.id == *id) {
-                Some(offered) => {
-                    probe::probe(&engine, offered).await.map_err(|error| error.to_string())
-                }
-                None => Err(Toolchain::find(language, root.as_deref())
-                    .err()
-                    .unwrap_or_else(|| "was installed during the test".to_owned())),
-            };
-            let (id, name) = (id.clone(), language.name.clone());
-            let (version, reason) = (tested.as_ref().ok().cloned(), tested.err());
-            tests.push(LanguageTest { id, name, version, reason });
-        }
-        sandbox.shutdown().await;
-        Ok(tests)
+    pub fn test_languages(self) -> BoxFuture<'static, Result<Vec<LanguageTest>, String>> {
+        Box::pin(async move {
+            let started = sandbox::Sandbox::start(self.sandbox_config()).await;
+            let sandbox = started.map_err(|error| error.to_string())?;
+            let (languages, root) = (self.languages.clone(), self.config.root());
+            let opened = self.engine(sandbox.clone()).await;
+            let engine = opened.map_err(|error| error.to_string())?;
+            let installed = engine.offer.untested();
+            let mut tests = Vec::new();
+            for (id, language) in &languages {
+                let tested = match installed.iter().find(|offered| offered.id == *id) {
+                    Some(offered) => {
+                        probe::probe(&engine, offered).await.map_err(|error| error.to_string())
+                    }
+                    None => Err(Toolchain::find(language, root.as_deref())
+                        .err()
+                        .unwrap_or_else(|| "was installed during the test".to_owned())),
+                };
+                let (id, name) = (id.clone(), language.name.clone());
+                let (version, reason) = (tested.as_ref().ok().cloned(), tested.err());
+                tests.push(LanguageTest { id, name, version, reason });
+            }
+            sandbox.shutdown().await;
+            Ok(tests)
+        })
     }
 }

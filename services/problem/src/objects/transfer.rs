@@ -2,6 +2,7 @@
 
 use std::path::{Path as FilePath, PathBuf};
 
+use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use package::Blob;
 
@@ -41,11 +42,13 @@ pub struct Bucket(Objects);
 
 impl Bucket {
     /// Opens the bucket and verifies access to it. `data` is the data directory.
-    pub async fn open(config: &ObjectsConfig, data: &FilePath) -> Result<Self> {
-        if Files::of(config, data)?.is_some() {
-            return Err(invalid("url", "must be a bucket such as `s3://bucket/prefix`"));
-        }
-        Ok(Self(Objects::open(config, data).await?))
+    pub fn open<'a>(config: &'a ObjectsConfig, data: &'a FilePath) -> BoxFuture<'a, Result<Self>> {
+        Box::pin(async move {
+            if Files::of(config, data)?.is_some() {
+                return Err(invalid("url", "must be a bucket such as `s3://bucket/prefix`"));
+            }
+            Ok(Self(Objects::open(config, data).await?))
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock};
 use ::rpc::{PageKey, Services};
 use bus::Bus;
 use db::{Db, Migration, Migrations};
+use futures_util::future::BoxFuture;
 use proto::echo_service_server::EchoServiceServer;
 use runtime::Tasks;
 use service::{Context, Descriptor, OpenError, Service};
@@ -83,9 +84,11 @@ impl Service for Echo {
 
     type Config = Config;
 
-    async fn open(config: Config, context: Context) -> Result<Self, OpenError> {
-        let Context { db, page_key, .. } = context;
-        Ok(Self(Arc::new(Inner { config, db, page_key })))
+    fn open(config: Config, context: Context) -> BoxFuture<'static, Result<Self, OpenError>> {
+        Box::pin(async move {
+            let Context { db, page_key, .. } = context;
+            Ok(Self(Arc::new(Inner { config, db, page_key })))
+        })
     }
 
     fn routes(&self) -> Services {
