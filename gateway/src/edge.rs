@@ -101,6 +101,7 @@ impl Edge {
     /// Checks what the HTTP library does not check, or not exactly.
     fn check_head(&self, parts: &Parts) -> Result<(), Failure> {
         headers::check_host(parts)?;
+        headers::check_transfer_encoding(parts)?;
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         if target > self.config.uri_bytes {
             return Err(self.uri_too_long());

@@ -1,16 +1,17 @@
 //! The allow-lists of headers that the gateway forwards in both directions, and their parsing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use http::header::{
     ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LANGUAGE, HOST,
-    IF_MATCH, RETRY_AFTER, USER_AGENT,
+    IF_MATCH, RETRY_AFTER, TRANSFER_ENCODING, USER_AGENT,
 };
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use rpc::metadata;
+use tonic::Code;
 use tonic::metadata::MetadataMap;
 
 use crate::config::Network;
@@ -83,13 +84,27 @@ pub fn check_host(parts: &Parts) -> Result<(), Failure> {
     Err(Failure::client(StatusCode::BAD_REQUEST, "HOST_INVALID", message))
 }
 
+/// Refuses encodings of the body in transit other than `chunked` (RFC 9112, section 6.1).
+pub fn check_transfer_encoding(parts: &Parts) -> Result<(), Failure> {
+    let mut encodings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    if encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Ok(());
+    }
+    let message = "Transfer-Encoding must be chunked; compress bodies with Content-Encoding: gzip";
+    let (http, code) = (StatusCode::NOT_IMPLEMENTED, Code::InvalidArgument);
+    Err(Failure::new(http, code, "TRANSFER_ENCODING_UNSUPPORTED", message))
+}
+
 /// `host` or `host:port`
 fn is_host(text: &str) -> bool {
     let Ok(authority) = text.parse::<Authority>() else { return false };
     let host = authority.host();
     // An account in front of the host is not part of the header's grammar.
     let Some(port) = text.strip_prefix(host) else { return false };
-    !host.is_empty() && (port.is_empty() || port == ":" || authority.port_u16().is_some())
+    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    !host.is_empty()
+        && literal.is_none_or(|address| address.parse::<Ipv6Addr>().is_ok())
+        && (port.is_empty() || port == ":" || authority.port_u16().is_some())
 }
 
 /// The only value of a header; fails if the header is repeated.
@@ -218,9 +233,25 @@ mod tests {
         for valid in ["x", "example.org", "example.org:8080", "127.0.0.1:80", "[::1]:8080"] {
             assert!(is_host(valid), "{valid}");
         }
-        for invalid in ["", ":80", "a b", "a/b", "a@b", "x:port", "x:99999", "[::1", "http://x"] {
+        for invalid in
+            ["", ":80", "a b", "a/b", "a@b", "x:port", "x:99999", "[::1", "[::g]", "http://x"]
+        {
             assert!(!is_host(invalid), "{invalid}");
         }
+    }
+
+    #[test]
+    fn transfer_encodings_are_checked() {
+        let accepted = |encodings: &[&str]| {
+            let mut request = http::Request::new(());
+            for encoding in encodings {
+                let value = HeaderValue::from_str(encoding).unwrap();
+                request.headers_mut().append(TRANSFER_ENCODING, value);
+            }
+            check_transfer_encoding(&request.into_parts().0).is_ok()
+        };
+        assert!(accepted(&[]) && accepted(&["chunked"]) && accepted(&["Chunked"]));
+        assert!(!accepted(&["gzip, chunked"]) && !accepted(&["gzip", "chunked"]));
     }
 
     #[test]

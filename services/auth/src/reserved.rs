@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// Roles and offices.
-const ROLES: &str = "admin administrator agon helpdesk judge jury mod moderator operator \
-    organiser organizer owner root security setter staff superuser support sysadmin sysop system \
-    webmaster";
+const ROLES: &str = "admin administrator agon api help helpdesk judge jury mod moderator noreply \
+    official operator organiser organizer owner postmaster root security setter staff superuser \
+    support sysadmin sysop system webmaster www";
 /// Words that leave a role what it is.
-const QUALIFIERS: &str = "account bot chief head official s service team the";
+const QUALIFIERS: &str = "account bot chief contest head official problem s service team the";
 
 static ROLE_SKELETONS: LazyLock<BTreeSet<String>> = LazyLock::new(|| skeletons(ROLES));
 static QUALIFIER_SKELETONS: LazyLock<BTreeSet<String>> = LazyLock::new(|| skeletons(QUALIFIERS));
@@ -65,6 +65,9 @@ mod tests {
             "s.t.a.f.f",
             "Аdmіnіstrator",
             "Agon Team",
+            "contest-judge",
+            "problem_setter",
+            "no-reply",
             "Ａｄｍｉｎ",
         ] {
             assert!(claims_role(name), "{name}");
