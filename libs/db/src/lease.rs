@@ -6,8 +6,9 @@
 
 use std::time::Duration;
 
-use crate::{Db, Result, Sql, Tx};
 use futures_util::future::BoxFuture;
+
+use crate::{Db, Result, Sql, Tx};
 
 /// A lease as of its last acquisition or renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Reverts migrations, the newest first, in one transaction.
 
+use futures_util::future::BoxFuture;
+
 use super::{APPLIED, Applied, EVERY, EXISTS, Migration, Migrations, lock, pending};
 use crate::{Db, Engine, Error, Result, Tx};
-use futures_util::future::BoxFuture;
 
 /// The migrations to revert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::BoxFuture;
+
 use super::copy_text::Kind;
 use crate::{Db, Error, Read, Result};
-use futures_util::future::BoxFuture;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {

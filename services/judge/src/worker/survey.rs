@@ -1,8 +1,9 @@
 //! Tests all languages on this machine, for `agon doctor`.
 
+use futures_util::future::BoxFuture;
+
 use super::{Worker, probe};
 use crate::languages::Toolchain;
-use futures_util::future::BoxFuture;
 
 /// Whether a language works on this machine.
 #[derive(Clone, Debug, serde::Serialize)]
