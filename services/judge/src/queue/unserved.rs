@@ -2,19 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use prost::Message as _;
 use proto::judge as pb;
 use tokio::time::Instant;
 
 use super::Queue;
+use super::workers::{LANGUAGES_TTL, read_all};
 use crate::error::Error;
 use crate::measure;
 use crate::store;
-
-/// How long the languages of the workers are cached.
-const TTL: Duration = Duration::from_millis(500);
 
 /// The languages of the connected workers, and when they were read.
 pub(super) type CachedOffer = Option<(Instant, Arc<Offer>)>;
@@ -55,15 +51,13 @@ impl Queue {
     async fn offer_of_workers(&self) -> Result<Arc<Offer>, Error> {
         let cached = self.cached_offer().clone();
         if let Some((since, offer)) = cached
-            && since.elapsed() < TTL
+            && since.elapsed() < LANGUAGES_TTL
         {
             return Ok(offer);
         }
         let since = Instant::now();
         let hellos = store::workers::live_hellos(&self.0.db, self.live_since()).await?;
-        let hellos = hellos.iter().map(|hello| pb::WorkerHello::decode(hello.as_slice()));
-        let hellos = hellos.collect::<Result<_, _>>().map_err(Error::stored)?;
-        let offer = Arc::new(Offer::of(hellos));
+        let offer = Arc::new(Offer::of(read_all(hellos)?));
         *self.cached_offer() = Some((since, offer.clone()));
         Ok(offer)
     }

@@ -19,7 +19,7 @@ pub(super) const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 /// A worker is not listed after this time without a message, or after its lease time if that is longer.
 const WORKER_TIMEOUT: chrono::Duration = chrono::Duration::seconds(60);
 /// How long a list of languages is cached.
-const LANGUAGES_TTL: Duration = Duration::from_millis(500);
+pub(super) const LANGUAGES_TTL: Duration = Duration::from_millis(500);
 
 /// A list of languages, and when it was read.
 pub(super) type CachedLanguages = Option<(Instant, Vec<pb::Language>)>;
@@ -157,7 +157,7 @@ fn by_id(languages: Vec<pb::Language>) -> Languages {
     languages.into_iter().map(|language| (language.language_id.clone(), language)).collect()
 }
 
-fn read_all<M: Message + Default>(
+pub(super) fn read_all<M: Message + Default>(
     stored: impl IntoIterator<Item = Vec<u8>>,
 ) -> Result<Vec<M>, Error> {
     stored.into_iter().map(|stored| read(&stored)).collect()
