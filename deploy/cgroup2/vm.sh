@@ -29,7 +29,7 @@ kernel=$(kernels | tail -n 1)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 image=$work/image
-mkdir -p "$image"/{bin,dev,host,layer,modules,proc,root}
+mkdir -p "$image"/{bin,dev,host,layer,modules,proc,system}
 cp "$(command -v busybox)" "$image/bin/busybox"
 
 # The drivers for the shared file system, in load order.
@@ -50,16 +50,16 @@ for module in /modules/*; do $bb insmod "$module"; done
 $bb mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=1048576 machine /host
 $bb mount -t tmpfs tmpfs /layer
 $bb mkdir /layer/upper /layer/work
-$bb mount -t overlay -o lowerdir=/host,upperdir=/layer/upper,workdir=/layer/work overlay /root
-$bb mount -t proc proc /root/proc
-$bb mount -t sysfs sysfs /root/sys
-$bb mount -t devtmpfs devtmpfs /root/dev
-$bb mkdir -p /root/dev/shm /root/dev/pts
-for empty in run dev/shm; do $bb mount -t tmpfs tmpfs /root/$empty; done
-$bb mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
+$bb mount -t overlay -o lowerdir=/host,upperdir=/layer/upper,workdir=/layer/work overlay /system
+$bb mount -t proc proc /system/proc
+$bb mount -t sysfs sysfs /system/sys
+$bb mount -t devtmpfs devtmpfs /system/dev
+$bb mkdir -p /system/dev/shm /system/dev/pts
+for empty in run dev/shm; do $bb mount -t tmpfs tmpfs /system/$empty; done
+$bb mount -t cgroup2 cgroup2 /system/sys/fs/cgroup
 $bb ip link set lo up
-$bb cp /command /root/run/command
-exec $bb switch_root /root /bin/bash /run/command
+$bb cp /command /system/run/command
+exec $bb switch_root /system /bin/bash /run/command
 INIT
 chmod +x "$image/init"
 

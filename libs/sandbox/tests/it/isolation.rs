@@ -2,6 +2,7 @@
 
 use crate::fixture::{Fixture, rogue_spec, slow};
 use sandbox::{Exit, Output, RunSpec, Stdin, Violation};
+use std::path::Path;
 use std::time::Duration;
 
 #[tokio::test]
@@ -22,7 +23,8 @@ async fn host_files_are_hidden() {
     let answer = answers.path().join("1.ans");
     std::fs::write(&answer, "42\n").unwrap();
     let own = format!("/proc/{}/mem", std::process::id());
-    let own_root = format!("/proc/{}/root/etc/shadow", std::process::id());
+    let host_root = Path::new("/proc").join(std::process::id().to_string()).join("root");
+    let own_root = host_root.join("etc/shadow").display().to_string();
     let paths = [
         "/etc/shadow",
         "/etc/hostname",
