@@ -28,6 +28,7 @@ impl Server {
             .args(["--grpc", &format!("127.0.0.1:{grpc_port}")])
             .args(["--admin", &format!("127.0.0.1:{admin_port}")])
             .args(["--set", "challenge.submissions_per_hour=100000"])
+            .args(["--set", "limits.submit=0", "--set", "limits.read=0"])
             .args(settings.iter().flat_map(|setting| ["--set", setting]))
             .stdout(Stdio::null())
             .spawn()
