@@ -6,7 +6,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as Cx, Poll};
 use std::time::{Duration, Instant};
@@ -180,7 +180,8 @@ impl Shared {
         let mut call = Call::begin(method, in_process, context);
         let context = call.context().clone();
 
-        let admitted = self.admit(request, in_process, method);
+        // Futures are pinned where they are made: moving them would copy kilobytes in every call.
+        let admitted = pin!(self.admit(request, in_process, method));
         let admitted = within(context.deadline, admitted).await;
         let (request, permit) = match admitted.unwrap_or_else(|| Err(deadline_exceeded())) {
             Ok(admitted) => admitted,
@@ -190,7 +191,7 @@ impl Shared {
             }
         };
         let work = AssertUnwindSafe(inner.call(request)).catch_unwind();
-        let work = context.clone().scope(work);
+        let work = pin!(context.clone().scope(work));
         let response = match within(context.deadline, work).await {
             Some(Ok(Ok(response))) => response,
             Some(Ok(Err(never))) => match never {},
