@@ -15,6 +15,10 @@ use super::run;
 use super::slots::{self, LeasedSlot};
 use crate::languages::{Commands, Files, Precompile};
 
+/// The pause after a header was preempted, and its bound when that happens again and again.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// The size limit of a precompiled header.
 const MAX_HEADER_SIZE: u64 = 512 << 20;
 
@@ -90,21 +94,26 @@ fn output_of(what: &str, outcome: Outcome) -> Result<String, Failure> {
     Err(Failure::Internal(format!("{what} {how}")))
 }
 
-/// Precompiles missing headers. A header that a player's job preempts is started again.
+/// Precompiles missing headers. A header that a player's job preempts is started again after a pause, which grows while
+/// players keep the worker busy: they would otherwise share it with work that is always thrown away.
 async fn precompile_when_idle(engine: &Engine, offered: &Offered) -> Result<(), Failure> {
     let Some(precompile) = &offered.language.precompile else { return Ok(()) };
     let directory = engine.offer.header_directory(&offered.toolchain);
     let is_missing = |header: &&String| !directory.join(Precompile::file(header)).exists();
     let mut missing = precompile.headers.iter().filter(is_missing);
-    let mut next = missing.next();
+    let (mut next, mut pause) = (missing.next(), SHORTEST_PAUSE);
     while let Some(header) = next {
         let mut leased = slots::first_slot(engine, Class::Background).await?;
         tokio::select! {
             done = precompile_header(engine, offered, header, &mut leased) => {
                 done?;
-                next = missing.next();
+                (next, pause) = (missing.next(), SHORTEST_PAUSE);
             }
-            () = engine.admission.preempted(Class::Background) => {}
+            () = engine.admission.preempted(Class::Background) => {
+                drop(leased);
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
         }
     }
     Ok(())
