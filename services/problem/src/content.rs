@@ -65,6 +65,11 @@ impl Problems {
         let attachments = &content.manifest.attachments;
         let found = attachments.iter().find(|attachment| attachment.name == file).cloned();
         let attachment = found.ok_or(Error::NotFound("attachment"))?;
+        if content.version.state == "rejected" {
+            let text = "the verification of this version failed or was canceled, so its files are not stored; import a \
+                        corrected package";
+            return Err(Error::Precondition("VERSION_REJECTED", text));
+        }
         let chunks = self.objects.get(&attachment.object.digest).await?;
         Ok((attachment, chunks))
     }

@@ -98,7 +98,8 @@ impl Service for Problems {
             "0001_problems",
             ("0002_list_indexes"),
             "0003_canceled_imports",
-            "0004_released_objects"
+            "0004_released_objects",
+            "0005_release_rejected_versions"
         ),
         publishes: &[events::PROBLEM, events::VERIFICATION],
         consumes: &[events::JUDGEMENTS],

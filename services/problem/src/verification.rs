@@ -77,7 +77,7 @@ impl Problems {
         for check in &checks {
             store::imports::save_check(tx, check).await?;
         }
-        store::versions::set_state(tx, import.problem_id, import.version, "rejected").await?;
+        store::versions::reject(tx, import.problem_id, import.version).await?;
         let now = tx.now();
         store::imports::cancel(tx, id, now).await?;
         let cache = self.cache.clone();
@@ -128,8 +128,10 @@ impl Problems {
         mut found: Vec<Finding>,
     ) -> Result<()> {
         let (problem, version, now) = (import.problem_id, import.version, tx.now());
-        let state = if passed { "verified" } else { "rejected" };
-        store::versions::set_state(tx, problem, version, state).await?;
+        match passed {
+            true => store::versions::verify(tx, problem, version).await?,
+            false => store::versions::reject(tx, problem, version).await?,
+        }
         if passed && import.publish {
             found.extend(publish(tx, problem, version, manifest).await?);
         }

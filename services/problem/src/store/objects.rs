@@ -75,6 +75,27 @@ pub async fn release_problem(tx: &mut Tx, problem: Uuid) -> Result<()> {
     Ok(())
 }
 
+/// Ends the references of a version, and releases their objects. Housekeeping keeps those with another reference;
+/// to look for one here would miss that of a version that is released at the same time.
+pub async fn release_version(tx: &mut Tx, problem: Uuid, version: i64) -> Result<()> {
+    let release = tx.new_id();
+    tx.query(
+        "INSERT INTO released_objects (digest, release_id)
+         SELECT digest, $1 FROM object_refs WHERE problem_id = $2 AND version = $3",
+    )
+    .bind(release)
+    .bind(problem)
+    .bind(version)
+    .execute()
+    .await?;
+    tx.query("DELETE FROM object_refs WHERE problem_id = $1 AND version = $2")
+        .bind(problem)
+        .bind(version)
+        .execute()
+        .await?;
+    Ok(())
+}
+
 db::record! {
     #[derive(Clone, Debug)]
     pub struct Released {

@@ -102,8 +102,17 @@ pub async fn set_time_limit(tx: &mut Tx, problem: Uuid, version: i64, limit_us: 
     Ok(())
 }
 
-/// Sets the state: `verified` or `rejected`.
-pub async fn set_state(tx: &mut Tx, problem: Uuid, version: i64, state: &str) -> Result<()> {
+pub async fn verify(tx: &mut Tx, problem: Uuid, version: i64) -> Result<()> {
+    set_state(tx, problem, version, "verified").await
+}
+
+/// Rejects a version and releases its objects: only verified versions are judged or published.
+pub async fn reject(tx: &mut Tx, problem: Uuid, version: i64) -> Result<()> {
+    set_state(tx, problem, version, "rejected").await?;
+    super::objects::release_version(tx, problem, version).await
+}
+
+async fn set_state(tx: &mut Tx, problem: Uuid, version: i64, state: &str) -> Result<()> {
     tx.query("UPDATE versions SET state = $3 WHERE problem_id = $1 AND version = $2")
         .bind(problem)
         .bind(version)

@@ -51,6 +51,66 @@ async fn deleted_problems_are_purged_with_their_objects() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn objects_of_rejected_versions_are_removed_at_once() {
+    each(|world| async move {
+        let setter = world.setter();
+        let clean_up = async || world.running.service.clean_up().await.unwrap().objects;
+        world.import(&setter, &Files::valid(), false).await;
+        let before = objects(&world);
+        // Each has one object that the first version does not need.
+        let rejected = [("data/secret/1.in", "rejected\n"), ("attachments/tool.txt", "canceled\n")]
+            .map(|(file, text)| Files::valid().with(file, text));
+        let canceled = world.import(&setter, &rejected[1], false).await;
+        let id = canceled.problem_import_id.clone();
+        let cancel = pb::CancelProblemImportRequest { problem_import_id: id.clone() };
+        world.imports_of(&setter).cancel_problem_import(cancel).await.unwrap();
+        assert_eq!(objects(&world), before + 1);
+        assert_eq!((clean_up().await, objects(&world)), (1, before));
+        let refused = world.attachment(&setter, &canceled.problem_id, "tool.txt").await;
+        assert_refused(refused, Code::FailedPrecondition, "VERSION_REJECTED");
+
+        world.judge();
+        let failing = rejected[0].clone().with("submissions/accepted/a.py", "# WA\n");
+        let failed = world.verified(&setter, &failing, false).await;
+        assert_eq!(failed.state(), pb::ImportState::Failed);
+        // The report stays.
+        assert!(failed.checks.iter().any(|check| check.message.contains("expected AC")));
+        // Its solution has the content of another one of the first version.
+        assert_eq!((clean_up().await, objects(&world)), (1, before));
+
+        // The same package again.
+        let again = world.verified(&setter, &rejected[1], true).await;
+        assert_eq!((again.state(), objects(&world)), (pb::ImportState::Succeeded, before + 1));
+        assert_eq!(clean_up().await, 0);
+        let found = world.attachment(&setter, &again.problem_id, "tool.txt").await.unwrap();
+        assert_eq!(found, b"canceled\n");
+        assert_eq!(world.finished(&setter, &id).await.state(), pb::ImportState::Canceled);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn migration_releases_the_objects_of_rejected_versions() {
+    each(|world| async move {
+        let setter = world.setter();
+        let kept = world.import(&setter, &Files::valid(), false).await;
+        let before = objects(&world);
+        let files = Files::valid().with("data/secret/1.in", "rejected\n");
+        let rejected = world.import(&setter, &files, false).await;
+        assert_eq!((kept.version, rejected.version), (1, 2));
+        // As an earlier release left it.
+        world.db.script("UPDATE versions SET state = 'rejected' WHERE version = 2").await;
+        assert_eq!(world.running.service.clean_up().await.unwrap().objects, 0);
+        let migration =
+            include_str!("../../../../migrations/problem/0005_release_rejected_versions.sql");
+        world.db.script(migration).await;
+        assert_eq!(world.running.service.clean_up().await.unwrap().objects, 1);
+        assert_eq!(objects(&world), before);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn objects_of_unfinished_imports_are_removed_after_a_day() {
     each(|world| async move {
         let setter = world.setter();

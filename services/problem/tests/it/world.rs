@@ -150,6 +150,23 @@ impl World {
         last.into_iter().last().and_then(|message| message.problem_import).expect("an import")
     }
 
+    /// Downloads an attachment.
+    pub async fn attachment(
+        &self,
+        user: &User,
+        problem: &str,
+        name: &str,
+    ) -> Result<Vec<u8>, Status> {
+        let message =
+            pb::DownloadAttachmentRequest { problem_id: problem.into(), name: name.into() };
+        let mut bodies = self.problems_of(user).download_attachment(message).await?.into_inner();
+        let mut bytes = Vec::new();
+        while let Some(body) = bodies.message().await? {
+            bytes.extend_from_slice(&body.data);
+        }
+        Ok(bytes)
+    }
+
     pub async fn get(&self, token: Option<&str>, name: &str) -> Result<pb::Problem, Status> {
         let message = pb::GetProblemRequest { problem_id: name.to_owned() };
         let answer = self.problems().get_problem(request(token, message)).await?;

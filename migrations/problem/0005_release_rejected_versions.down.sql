@@ -1,0 +1,1 @@
+-- Nothing to undo: rejected versions are never judged, with or without references.
