@@ -111,7 +111,7 @@ pub fn read(reader: &Reader<'_>) -> Data {
         }
     }
     if !data.tests.iter().any(|test| !test.sample) {
-        reader.report.error("data/secret", "has no test; at least one is required");
+        reader.missing("data/secret", "has no test; at least one is required");
     }
     if data.tests.len() > reader.size_limits.tests {
         let max = reader.size_limits.tests;
@@ -223,10 +223,10 @@ fn check_case(reader: &Reader<'_>, name: &str, files: &Files) {
     for kind in [".in", ".ans"] {
         let (download, shown) = (format!("{kind}.download"), format!("{kind}.statement"));
         match (files.contains_key(download.as_str()), files.contains_key(shown.as_str())) {
-            (true, false) => {
+            (true, false) if !reader.is_explained(&path(&shown)) => {
                 report.error(&path(&download), format!("requires {}", path(&shown)));
             }
-            (false, true) => {
+            (false, true) if !reader.is_explained(&path(&download)) => {
                 report.warn(&path(&shown), format!("should come with {}", path(&download)));
             }
             _ => {}
@@ -238,8 +238,9 @@ fn has_input(reader: &Reader<'_>, name: &str, files: &Files) -> bool {
     if files.contains_key(".in") {
         return true;
     }
-    if let Some(extension) = files.keys().next() {
-        let message = format!("has no matching data/{name}.in");
+    let input = format!("data/{name}.in");
+    if let Some(extension) = files.keys().next().filter(|_| !reader.is_explained(&input)) {
+        let message = format!("has no matching {input}");
         reader.report.error(&format!("data/{name}{extension}"), message);
     }
     false
@@ -271,7 +272,7 @@ impl Data {
         }
         let settings = settings::of_test(reader, &name, files.contains_key(".yaml"));
         let Some(answer) = files.get(".ans").cloned() else {
-            reader.report.error(&path(".ans"), "is missing; every test has an answer");
+            reader.missing(&path(".ans"), "is missing; every test has an answer");
             return;
         };
         let Settings { checker, validator_arguments, description } = settings;
@@ -315,7 +316,7 @@ impl Data {
         let settings = settings::of_test(reader, &name, files.contains_key(".yaml"));
         let require = |extension: &str| {
             if !files.contains_key(extension) {
-                reader.report.error(&format!("data/{name}{extension}"), "is missing");
+                reader.missing(&format!("data/{name}{extension}"), "is missing");
             }
             files.get(extension).cloned()
         };

@@ -86,6 +86,25 @@ impl Report {
         self.add(Severity::Info, file, "", message);
     }
 
+    /// Whether there is an error about a file, or about one below it if it is a directory.
+    pub fn has_errors_in(&self, path: &str) -> bool {
+        let is_in = |file: &str| {
+            file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let findings = self.findings.borrow();
+        findings.iter().any(|it| it.severity == Severity::Error && is_in(&it.file))
+    }
+
+    /// Whether there is an error about a key of a file, or about one below it.
+    pub fn has_errors_at(&self, file: &str, key: &str) -> bool {
+        let is_at = |it: &Finding| {
+            let rest = it.key.strip_prefix(key);
+            it.file == file
+                && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.findings.borrow().iter().any(|it| it.severity == Severity::Error && is_at(it))
+    }
+
     pub fn has_errors(&self) -> bool {
         *self.errors.borrow() > 0
     }
@@ -98,7 +117,8 @@ impl Report {
         let listed = findings.iter().filter(|f| f.severity == Severity::Error).count();
         let missing = *self.errors.borrow() - listed;
         if missing > 0 {
-            let message = format!("has {missing} more errors than the {listed} listed ones");
+            let message =
+                format!("the package has {missing} more errors than the {listed} listed ones");
             findings.insert(listed, Finding::new(Severity::Error, "", message));
         }
         findings
@@ -119,7 +139,10 @@ mod tests {
         let findings = report.into_findings();
         assert!(findings.len() <= 401, "{}", findings.len());
         assert_eq!(findings[199].file, "data/199");
-        assert_eq!(findings[200].text(), "has 300 more errors than the 200 listed ones");
+        assert_eq!(
+            findings[200].text(),
+            "the package has 300 more errors than the 200 listed ones"
+        );
         assert!(findings.iter().all(|finding| finding.message.chars().count() <= 1001));
     }
 }

@@ -36,10 +36,14 @@ impl Languages {
         }
     }
 
-    /// The codes of the offered languages, for messages.
+    /// The codes of the offered languages, with other ids in parentheses, for messages.
     pub(crate) fn codes(&self) -> String {
-        let codes = TABLE.iter().filter(|language| self.offers(language)).map(|l| l.code);
-        codes.collect::<Vec<_>>().join(", ")
+        let name = |language: &Language| match (language.code, language.judge_id) {
+            (code, id) if code == id => code.to_owned(),
+            (code, id) => format!("{code} ({id})"),
+        };
+        let offered = TABLE.iter().filter(|language| self.offers(language));
+        offered.map(name).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -154,6 +158,6 @@ mod tests {
         assert!(Languages::built_in().offers(python) && !Languages::built_in().offers(kotlin));
         let offered = Languages::offered(["c17", "kotlin"].map(str::to_owned));
         assert!(!offered.offers(python) && offered.offers(kotlin));
-        assert_eq!(offered.codes(), "c, kotlin");
+        assert_eq!(offered.codes(), "c (c17), kotlin");
     }
 }

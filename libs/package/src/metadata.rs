@@ -83,18 +83,24 @@ fn check_version(fields: &mut Fields<'_>) -> bool {
     version == "2025-09"
 }
 
+/// Types that are not supported.
+const SPECIAL: [&str; 4] = ["scoring", "multi-pass", "interactive", "submit-answer"];
 /// Types that exclude each other.
 const INCOMPATIBLE: [(&str, &str); 3] =
     [("pass-fail", "scoring"), ("multi-pass", "submit-answer"), ("interactive", "submit-answer")];
 
 fn types(fields: &mut Fields<'_>) -> BTreeSet<String> {
-    let mut types = BTreeSet::new();
+    let (mut types, mut known) = (BTreeSet::new(), true);
     let Some(value) = fields.take("type") else { return ["pass-fail".to_owned()].into() };
     for value in value.clone().one_or_many() {
-        let Some(kind) = value.text() else { continue };
+        let Some(kind) = value.text() else {
+            known = false;
+            continue;
+        };
+        known &= kind == "pass-fail" || SPECIAL.contains(&kind.as_str());
         match kind.as_str() {
             "pass-fail" => {}
-            "scoring" | "multi-pass" | "interactive" | "submit-answer" => {
+            _ if SPECIAL.contains(&kind.as_str()) => {
                 value.error(format!("`{kind}` is not supported yet; only `pass-fail` is"));
             }
             _ => value.error(format!(
@@ -111,6 +117,10 @@ fn types(fields: &mut Fields<'_>) -> BTreeSet<String> {
             value.error(format!("`{one}` and `{other}` cannot be combined"));
         }
     }
+    if !known {
+        // It may be of any type.
+        types.extend(SPECIAL.map(str::to_owned));
+    }
     types
 }
 
@@ -124,13 +134,17 @@ fn names(fields: &mut Fields<'_>) -> BTreeMap<String, String> {
             value.error("is empty; it must have a name for each language of a statement");
         }
         let all = value.fields().map(|mut map| map.take_all()).unwrap_or_default();
-        let name = |(language, value): (String, Value<'_>)| {
+        let mut names = BTreeMap::new();
+        let mut known = true;
+        for (language, value) in all {
             if !is_language(&language) {
                 value.error("is not a language code such as `en` or `pt-BR`");
+                known = false;
             }
-            title(&value).map(|title| (language, title))
-        };
-        return all.into_iter().filter_map(name).collect();
+            names.insert(language, title(&value).unwrap_or_default());
+        }
+        // Without all codes, statements cannot be compared with the names.
+        return if known { names } else { BTreeMap::new() };
     }
     title(&value).map(|title| ("en".to_owned(), title)).into_iter().collect()
 }
@@ -199,6 +213,8 @@ fn rights(fields: &mut Fields<'_>) -> Vec<String> {
             value.text();
         }
         None if matches!(name.as_str(), "unknown" | "public domain") => {}
+        // With another license, credits or source it may not be required.
+        None if ["license", "credits", "source"].iter().any(|key| fields.has_errors_in(key)) => {}
         None if authors.is_empty() && !known_source => {
             fields.error("rights_owner", format!("is missing; the license `{name}` requires it"));
         }
@@ -210,8 +226,9 @@ fn rights(fields: &mut Fields<'_>) -> Vec<String> {
 fn source(value: Value<'_>) {
     if let Node::Map(_) = value.node {
         let Some(mut fields) = value.fields() else { return };
-        if fields.take("name").and_then(|value| value.scalar()).is_none() {
-            fields.error("name", "is missing");
+        match fields.take("name") {
+            Some(value) => drop(value.scalar()),
+            None => fields.error("name", "is missing"),
         }
         fields.take("url").and_then(|value| value.text());
         return fields.finish();
@@ -249,11 +266,13 @@ pub fn people(value: Value<'_>) -> Vec<String> {
 fn person(value: Value<'_>) -> Option<String> {
     let name = if let Node::Map(_) = value.node {
         let mut fields = value.fields()?;
-        let name = fields.take("name").and_then(|value| value.text());
-        match name.as_deref().map(check_name) {
-            None => fields.error("name", "is missing"),
-            Some(Err(refusal)) => fields.error("name", refusal.to_string()),
-            Some(Ok(())) => {}
+        let value = fields.take("name");
+        if value.is_none() {
+            fields.error("name", "is missing");
+        }
+        let name = value.and_then(|value| value.text());
+        if let Some(Err(refusal)) = name.as_deref().map(check_name) {
+            fields.error("name", refusal.to_string());
         }
         for key in ["email", "orcid", "kattis"] {
             fields.take(key).and_then(|value| value.text());

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::finding::Report;
 use crate::language::{self, Language};
 use crate::reader::Reader;
 use crate::spool::Blob;
@@ -96,11 +95,11 @@ pub fn find(reader: &Reader<'_>, file: &str, hints: Hints<'_>) -> Found {
     }
     let mains: Vec<&Source> = sources.iter().filter(|s| is_of(language, s)).collect();
     if mains.is_empty() {
-        report.error(file, format!("has no file of the language `{code}`"));
+        reader.missing(file, &format!("has no file of the language `{code}`"));
         return Found::Invalid;
     }
     let entry_point = match hints.entry_point {
-        Some(name) => entry_point_file(file, &mains, name, report),
+        Some(name) => entry_point_file(reader, file, &mains, name),
         None => Some(default_entry_point(code, &mains)),
     };
     let Some(entry_point) = entry_point else { return Found::Invalid };
@@ -130,7 +129,7 @@ fn fix_extensions(language: &Language, sources: &mut [Source]) {
 }
 
 fn sources(reader: &Reader<'_>, file: &str) -> Option<Vec<Source>> {
-    let Reader { tree, report, .. } = reader;
+    let tree = reader.tree;
     let mut sources = Vec::new();
     if let Some(blob) = tree.file(file) {
         let name = file.rsplit('/').next().unwrap_or(file).to_owned();
@@ -145,7 +144,7 @@ fn sources(reader: &Reader<'_>, file: &str) -> Option<Vec<Source>> {
         sources.push(Source { path: name.to_owned(), blob: reader.with_constants(path, blob)? });
     }
     if sources.is_empty() {
-        report.error(file, "is an empty directory; a program is expected");
+        reader.missing(file, "is an empty directory; a program is expected");
         return None;
     }
     Some(sources)
@@ -196,12 +195,17 @@ fn detect_language(
     }
 }
 
-fn entry_point_file(file: &str, mains: &[&Source], name: &str, report: &Report) -> Option<String> {
+fn entry_point_file(
+    reader: &Reader<'_>,
+    file: &str,
+    mains: &[&Source],
+    name: &str,
+) -> Option<String> {
     // The entry point is a class in Java and a file otherwise.
     let class = format!("{}.java", name.replace('.', "/"));
     let found = mains.iter().find(|s| s.path == name || s.path == class);
     if found.is_none() {
-        report.error(file, format!("has no file for the entry point `{name}`"));
+        reader.missing(file, &format!("has no file for the entry point `{name}`"));
     }
     found.map(|source| source.path.clone())
 }

@@ -78,7 +78,7 @@ fn read_tree(tree: &Tree, scratch: &Path, server: &Server, report: &Report) -> O
         changed,
         reported,
     };
-    if tree.file(metadata::FILE).is_none() {
+    if tree.file(metadata::FILE).is_none() && !reader.is_explained(metadata::FILE) {
         report.error(metadata::FILE, "is missing; every package needs one in its top directory");
         return None;
     }
@@ -98,7 +98,7 @@ fn read_tree(tree: &Tree, scratch: &Path, server: &Server, report: &Report) -> O
     let validators = program::read_all(&reader, "input_validators");
     if validators.is_empty() {
         let message = "is missing or holds no program; at least one input validator is required";
-        report.error("input_validators", message);
+        reader.missing("input_validators", message);
     }
     let names = validators.iter().map(|validator| validator.name().to_owned()).collect();
     let reader = Reader { validators: &names, ..reader };

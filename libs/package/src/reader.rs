@@ -41,6 +41,19 @@ impl Reader<'_> {
         self.types.is_none_or(|types| types.contains(kind))
     }
 
+    /// Whether an error that was already reported explains that something is missing at `path`: a finding that only
+    /// follows from it would hide the cause.
+    pub fn is_explained(&self, path: &str) -> bool {
+        self.tree.is_refused(path) || self.report.has_errors_in(path)
+    }
+
+    /// Reports what is missing at `path`, unless another error explains it.
+    pub fn missing(&self, path: &str, message: &str) {
+        if !self.is_explained(path) {
+            self.report.error(path, message);
+        }
+    }
+
     /// Whether this is the first call for a file.
     pub fn is_first_report(&self, file: &str) -> bool {
         self.reported.borrow_mut().insert(file.to_owned())
@@ -49,7 +62,9 @@ impl Reader<'_> {
     /// Like `text`, with another report.
     pub fn text_for(&self, path: &str, report: &Report) -> Option<String> {
         let Some(blob) = self.tree.file(path) else {
-            report.error(path, "is missing");
+            if !self.is_explained(path) {
+                report.error(path, "is missing");
+            }
             return None;
         };
         if blob.size > self.size_limits.text {

@@ -1,7 +1,7 @@
 //! Settings of tests: `test_group.yaml` and `<test>.yaml`. For each key, the file of the test overrides the file of its
 //! directory, which overrides the file of the parent directory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::checker::Checker;
 use crate::finding::Report;
@@ -126,9 +126,8 @@ fn read_keys(reader: &Reader<'_>, fields: &mut Fields<'_>, group: bool) -> Overr
         let parsed = Checker::parse(&value.clone().texts()?);
         parsed.map_err(|message| value.error(message)).ok()
     });
-    let validator_arguments = fields
-        .take("input_validator_args")
-        .and_then(|value| validator_arguments(value, reader.validators));
+    let validator_arguments =
+        fields.take("input_validator_args").and_then(|value| validator_arguments(reader, value));
     // Groups of examples may have a description; groups of tests may not.
     let examples = ["data/invalid_input/", "data/invalid_output/", "data/valid_output/"];
     let mut description = None;
@@ -156,11 +155,11 @@ fn refuse_scoring(reader: &Reader<'_>, fields: &mut Fields<'_>) {
     }
 }
 
-fn validator_arguments(value: Value<'_>, known: &BTreeSet<String>) -> Option<ValidatorArguments> {
+fn validator_arguments(reader: &Reader<'_>, value: Value<'_>) -> Option<ValidatorArguments> {
     if let Node::Map(_) = value.node {
         let mut map = BTreeMap::new();
         for (name, value) in value.fields()?.take_all() {
-            if !known.contains(&name) {
+            if !reader.validators.contains(&name) && !reader.is_explained("input_validators") {
                 value.error(format!("names the input validator `{name}`, which does not exist"));
             }
             map.insert(name, value.texts().unwrap_or_default());

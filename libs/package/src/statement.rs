@@ -57,7 +57,7 @@ pub fn read(reader: &Reader<'_>, metadata: &Metadata, samples: &[Sample]) -> Vec
         }
     }
     if files.is_empty() {
-        reader.report.error("statement", "has no statement such as statement/problem.en.md");
+        reader.missing("statement", "has no statement such as statement/problem.en.md");
         return Vec::new();
     }
     check_names(reader, metadata, &files.keys().map(String::as_str).collect());
@@ -70,7 +70,7 @@ pub fn read(reader: &Reader<'_>, metadata: &Metadata, samples: &[Sample]) -> Vec
 }
 
 fn check_names(reader: &Reader<'_>, metadata: &Metadata, languages: &BTreeSet<&str>) {
-    if metadata.names.is_empty() {
+    if metadata.names.is_empty() || reader.is_explained("statement") {
         return;
     }
     let named: BTreeSet<&str> = metadata.names.keys().map(String::as_str).collect();
@@ -217,8 +217,10 @@ impl EmbeddedImages<'_> {
             }
         };
         let Some(blob) = self.reader.tree.file(&path) else {
-            let message = format!("includes `{}`, which is not in statement/", shorten(name));
-            report.error(from, message);
+            if !self.reader.is_explained(&path) {
+                let message = format!("includes `{}`, which is not in statement/", shorten(name));
+                report.error(from, message);
+            }
             return None;
         };
         // Repetitions count towards `MAX_HTML`, not towards the limit on images.

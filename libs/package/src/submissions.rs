@@ -141,14 +141,14 @@ fn check(
     if !reader.tree.children("submissions/accepted").iter().any(|(n, _)| !program::is_side_file(n))
     {
         let message = "is missing; at least one accepted solution is required";
-        reader.report.error("submissions/accepted", message);
+        reader.missing("submissions/accepted", message);
     }
     let files = solutions.iter().map(|solution| &solution.program.file);
     let files: Vec<&String> = files.chain(unverified.iter().map(|one| &one.file)).collect();
     for pattern in rules.keys() {
         let known = DEFAULTS.iter().any(|(directory, ..)| directory == pattern);
         let matches = |file: &&String| glob::matches(pattern, &file["submissions/".len()..]);
-        if !known && !files.iter().any(matches) {
+        if !known && !files.iter().any(matches) && !reader.is_explained("submissions") {
             reader.report.add(Severity::Warning, FILE, pattern, "matches no solution");
         }
     }
@@ -158,7 +158,9 @@ fn check(
     }
     let bounds =
         |solution: &Solution| solution.requirements.iter().any(Requirement::is_lower_bound);
-    if !solutions.is_empty() && !solutions.iter().any(bounds) {
+    // A solution that was refused could have been one.
+    let complete = !solutions.is_empty() && !reader.is_explained("submissions");
+    if complete && !solutions.iter().any(bounds) {
         let message = "no solution must finish within the time limit; at least one is required, such \
                        as an accepted one without `use_for_time_limit: false`";
         reader.report.error("submissions", message);
@@ -235,7 +237,8 @@ fn rule(reader: &Reader<'_>, mut fields: Fields<'_>, base: Rule, data: &Data) ->
             value.error("unknown key; expected a setting or a pattern of tests");
             continue;
         }
-        if !data.tests.iter().any(|test| glob::matches(&key, &test.name)) {
+        let matches = data.tests.iter().any(|test| glob::matches(&key, &test.name));
+        if !matches && !reader.is_explained("data") {
             value.warn("matches no test");
         }
         if let Some(mut fields) = value.fields() {

@@ -23,6 +23,8 @@ pub struct Tree {
     pub name: Option<String>,
     files: BTreeMap<String, Blob>,
     directories: BTreeSet<String>,
+    /// Paths that were reported and dropped: that something is missing there is no further mistake.
+    refused: BTreeSet<String>,
     /// Paths that links to directories added.
     linked: usize,
 }
@@ -35,8 +37,8 @@ enum Node {
     Symlink(String),
     /// The content of an ignored entry is not read.
     Ignored,
-    /// Refused, unless its name is ignored; the message says why.
-    Refused(String),
+    /// Refused, unless its name is ignored; the message says why. `None` if a message about another path does.
+    Refused(Option<String>),
 }
 
 type Nodes = BTreeMap<String, Node>;
@@ -58,8 +60,8 @@ impl Tree {
         }
         let (name, mut nodes) = strip_top_directory(nodes);
         drop_ignored(&mut nodes, report);
-        drop_refused(&mut nodes, report);
-        let mut tree = Self { name, ..Self::default() };
+        let refused = drop_refused(&mut nodes, report);
+        let mut tree = Self { name, refused, ..Self::default() };
         let links = Links { nodes: &nodes, top: tree.name.clone(), size_limits, report };
         for (path, node) in &nodes {
             match node {
@@ -76,6 +78,15 @@ impl Tree {
 
     pub fn file(&self, path: &str) -> Option<&Blob> {
         self.files.get(path)
+    }
+
+    /// Whether a reported mistake explains that something is missing at `path` or below it.
+    pub fn is_refused(&self, path: &str) -> bool {
+        let below = format!("{path}/");
+        let next = self.refused.range(below.clone()..).next();
+        let ancestors = path.match_indices('/').map(|(at, _)| &path[..at]);
+        ancestors.chain([path]).any(|path| self.refused.contains(path))
+            || next.is_some_and(|next| next.starts_with(&below))
     }
 
     pub fn is_directory(&self, path: &str) -> bool {
@@ -125,7 +136,10 @@ impl Tree {
         let target = match links.resolve(link) {
             Ok(target) => target,
             Err(message) => {
-                links.report.error(link, message);
+                if !self.is_refused(&message.target) {
+                    links.report.error(link, message.text);
+                }
+                self.refused.insert(destination.to_owned());
                 return Ok(());
             }
         };
@@ -138,6 +152,7 @@ impl Tree {
             links
                 .report
                 .error(link, "links to a directory that contains it; link to files instead");
+            self.refused.insert(destination.to_owned());
             return Ok(());
         }
         for (path, node) in links.nodes.range(prefix.clone()..) {
@@ -168,10 +183,10 @@ fn insert(nodes: &mut Nodes, path: String, kind: Kind) {
         Kind::File(blob) => Node::File(blob),
         Kind::Directory => Node::Directory,
         Kind::Ignored => Node::Ignored,
-        Kind::Refused(message) => Node::Refused(message),
+        Kind::Refused(message) => Node::Refused(Some(message)),
         Kind::Symlink(target) => match String::from_utf8(target) {
             Ok(target) => Node::Symlink(target),
-            Err(_) => Node::Refused("links to a name that is not UTF-8".to_owned()),
+            Err(_) => Node::Refused(Some("links to a name that is not UTF-8".to_owned())),
         },
         Kind::HardLink(target) => hard_link(nodes, &target),
     };
@@ -180,7 +195,7 @@ fn insert(nodes: &mut Nodes, path: String, kind: Kind) {
         (Some(Node::Directory), Node::Directory) | (Some(Node::Ignored), _) => None,
         (Some(_), _) => {
             let message = "occurs twice in the package; a path must have one entry";
-            nodes.insert(path, Node::Refused(message.to_owned()))
+            nodes.insert(path, Node::Refused(Some(message.to_owned())))
         }
     };
 }
@@ -188,12 +203,13 @@ fn insert(nodes: &mut Nodes, path: String, kind: Kind) {
 fn hard_link(nodes: &Nodes, target: &[u8]) -> Node {
     let refuse = |what: &str| {
         let message = format!("is a hard link to {}, which {what}", printable(target));
-        Node::Refused(message)
+        Node::Refused(Some(message))
     };
     match names::normalise(target) {
         Err(_) => refuse("is outside the package"),
         Ok(path) => match path.and_then(|path| nodes.get(&path)) {
             Some(node @ (Node::File(_) | Node::Symlink(_))) => node.clone(),
+            Some(Node::Refused(_)) => Node::Refused(None),
             Some(Node::Ignored) => refuse("is ignored because of its name; store the file itself"),
             _ => refuse("is not an earlier file of the archive"),
         },
@@ -248,20 +264,40 @@ fn drop_ignored(nodes: &mut Nodes, report: &Report) {
     });
 }
 
-/// Reports and drops entries that cannot be used, and paths inside a file or a link.
-fn drop_refused(nodes: &mut Nodes, report: &Report) {
+/// Reports and drops entries that cannot be used, and paths inside a file or a link. Returns their paths.
+fn drop_refused(nodes: &mut Nodes, report: &Report) -> BTreeSet<String> {
     let is_leaf =
         |(path, node): (&String, &Node)| (!matches!(node, Node::Directory)).then(|| path.clone());
     let leaves: BTreeSet<String> = nodes.iter().filter_map(is_leaf).collect();
+    let mut refused = BTreeSet::new();
     nodes.retain(|path, node| {
-        let inside = path.match_indices('/').any(|(at, _)| leaves.contains(&path[..at]));
-        if inside {
-            report.error(path, "is inside a file or a link");
-        } else if let Node::Refused(message) = node {
-            report.error(path, message.as_str());
+        let mut parents = path.match_indices('/').map(|(at, _)| &path[..at]);
+        let leaf = parents.find(|parent| leaves.contains(*parent));
+        match (leaf, &*node) {
+            // Its parent was reported.
+            (Some(leaf), _) if refused.contains(leaf) => {}
+            (Some(_), _) => report.error(path, "is inside a file or a link"),
+            (None, Node::Refused(Some(message))) => report.error(path, message.as_str()),
+            (None, Node::Refused(None)) => {}
+            (None, _) => return true,
         }
-        !inside && !matches!(node, Node::Refused(_))
+        refused.insert(path.clone());
+        false
     });
+    refused
+}
+
+/// Why a link has no target.
+struct BadLink {
+    text: String,
+    /// The path that does not exist; empty for other reasons.
+    target: String,
+}
+
+impl From<&str> for BadLink {
+    fn from(text: &str) -> Self {
+        Self { text: text.to_owned(), target: String::new() }
+    }
 }
 
 /// Resolves links.
@@ -278,7 +314,7 @@ const OUTSIDE: &str =
 
 impl Links<'_> {
     /// The final target of the link at `link`, which exists.
-    fn resolve(&self, link: &str) -> Result<String, String> {
+    fn resolve(&self, link: &str) -> Result<String, BadLink> {
         let mut pending: VecDeque<String> = link.split('/').map(str::to_owned).collect();
         let mut path: Vec<String> = Vec::new();
         let mut hops = 0;
@@ -287,7 +323,7 @@ impl Links<'_> {
                 "" | "." => continue,
                 ".." => {
                     if path.pop().is_none() && !self.enters_again(&mut pending) {
-                        return Err(OUTSIDE.to_owned());
+                        return Err(OUTSIDE.into());
                     }
                     continue;
                 }
@@ -296,10 +332,10 @@ impl Links<'_> {
             let Some(Node::Symlink(target)) = self.nodes.get(&path.join("/")) else { continue };
             hops += 1;
             if hops > MAX_HOPS {
-                return Err("is part of a cycle of links".to_owned());
+                return Err("is part of a cycle of links".into());
             }
             if target.starts_with('/') {
-                return Err(OUTSIDE.to_owned());
+                return Err(OUTSIDE.into());
             }
             path.pop();
             for part in target.split('/').rev() {
@@ -317,7 +353,7 @@ impl Links<'_> {
         pending.pop_front().is_some_and(|part| Some(part) == self.top)
     }
 
-    fn existing(&self, target: String) -> Result<String, String> {
+    fn existing(&self, target: String) -> Result<String, BadLink> {
         let inside = format!("{target}/");
         let has_content = || {
             let next = self.nodes.range(inside.clone()..).next();
@@ -327,9 +363,10 @@ impl Links<'_> {
             return Ok(target);
         }
         let shown = printable(target.as_bytes());
-        Err(match names::ignored_part(&target) {
+        let text = match names::ignored_part(&target) {
             Some(_) => format!("links to {shown}, which is ignored because of its name"),
             None => format!("links to {shown}, which does not exist in the package"),
-        })
+        };
+        Err(BadLink { text, target })
     }
 }

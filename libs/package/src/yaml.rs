@@ -152,6 +152,11 @@ impl<'r> Fields<'r> {
         self.report.add(Severity::Error, &self.file, &self.path(key), message);
     }
 
+    /// Whether an error about a key, or about one below it, was reported.
+    pub fn has_errors_in(&self, key: &str) -> bool {
+        self.report.has_errors_at(&self.file, &self.path(key))
+    }
+
     /// Reports the remaining entries as unknown keys.
     pub fn finish(self) {
         for (key, _) in &self.entries {

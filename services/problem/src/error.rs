@@ -136,12 +136,13 @@ fn of_package(error: package::Error) -> Status {
                 details.add_bad_request_violation(*file, text);
             }
             if listed < errors.len() {
-                let text =
-                    format!("has {} more errors than the listed ones", errors.len() - listed);
+                let missing = errors.len() - listed;
+                let text = format!("the package has {missing} more errors than the listed ones");
                 details.add_bad_request_violation(named(""), text);
             }
             let text = match errors.as_slice() {
                 [] => "the package is invalid".to_owned(),
+                [("content", text)] => format!("the package is invalid: {text}"),
                 [(file, text)] => format!("the package is invalid: {file}: {text}"),
                 [(file, text), ..] => format!(
                     "the package is invalid: {} errors, of which the first is in {file}: {text}",

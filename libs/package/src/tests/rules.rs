@@ -189,6 +189,59 @@ fn every_file_is_checked_although_problem_yaml_is_broken() {
 }
 
 #[test]
+fn no_finding_only_follows_from_another() {
+    #[track_caller]
+    fn single(bytes: &[u8], file: &str, part: &str) {
+        let findings = findings(bytes);
+        let [only] = findings.as_slice() else { panic!("{file}: {findings:?}") };
+        assert!(only.starts_with(&format!("{file}: ")) && only.contains(part), "{findings:?}");
+    }
+    for (name, _) in &Files::minimal().0 {
+        let mut files = Files::minimal();
+        files.0.push((name.clone(), Vec::new()));
+        single(&files.tar(), name, "occurs twice");
+    }
+    let mut tar = tar::Builder::new(Vec::new());
+    let twice = ("data/secret/1.in".to_owned(), Vec::new());
+    for (name, bytes) in Files::minimal().0.iter().chain([&twice]) {
+        add(&mut tar, name, tar::EntryType::Regular, "", bytes);
+    }
+    for (name, kind, target) in [
+        ("data/secret/2.in", tar::EntryType::Symlink, "1.in"),
+        ("data/secret/2.ans", tar::EntryType::Link, "data/secret/1.in"),
+    ] {
+        add(&mut tar, name, kind, target, b"");
+    }
+    single(&tar.into_inner().unwrap(), "data/secret/1.in", "occurs twice");
+
+    let kotlin = |from: &str, to: &str| Files::minimal().without(from).with(to, "x");
+    let validator = kotlin("input_validators/check.py", "input_validators/check.kt")
+        .with("data/secret/1.yaml", "input_validator_args: {check: [x]}\n");
+    let offered = "use one of c (c17), cpp (cpp20), java, javascript, python3, rust";
+    single(&validator.tar(), "input_validators/check.kt", offered);
+    let solution = kotlin("submissions/accepted/a.py", "submissions/accepted/a.kt")
+        .with("submissions/wrong_answer/w.py", "x");
+    single(&solution.tar(), "submissions/accepted/a.kt", "`kotlin` is not offered");
+    for (yaml, part) in [
+        ("license: x\n", "license: `x` is not one of"),
+        ("license: cc0\ncredits: {authors: [{name: [x]}]}\n", "credits.authors[0].name: is"),
+        ("license: cc0\nsource: {name: [x]}\n", "source.name: is"),
+        ("type: multi\nlimits: {validation_passes: 2}\n", "type: `multi` is not a type"),
+        ("type: [1]\nlimits: {validation_passes: 2}\n", "type[0]: is"),
+    ] {
+        single(&Files::minimal().yaml(yaml).tar(), "problem.yaml", part);
+    }
+    let yaml = "problem_format_version: 2025-09\nuuid: 8ee7605a-d1ce-47b3-be37-15de5acd757e\n";
+    for (name, part) in [
+        ("name: {en: 5}\n", "name.en: is"),
+        ("name: {english: Sum}\n", "name.english: is not a language code"),
+    ] {
+        let files = with(&[("problem.yaml", &format!("{yaml}{name}"))]);
+        single(&files.tar(), "problem.yaml", part);
+    }
+}
+
+#[test]
 fn one_solution_must_bound_the_time_limit() {
     let yaml = "accepted: {use_for_time_limit: false}\n";
     let none = with(&[("submissions/submissions.yaml", yaml)]);

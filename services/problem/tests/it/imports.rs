@@ -59,7 +59,10 @@ async fn all_errors_of_a_package_are_returned_at_once() {
     assert!(many.message().contains("150 errors"), "{}", many.message());
     // Bounded for huge packages: the last one says how many are missing.
     let huge = status::fields(&refuse(900).await);
-    let last = ("content".to_owned(), "has 700 more errors than the 200 listed ones".to_owned());
+    let last = (
+        "content".to_owned(),
+        "the package has 700 more errors than the 200 listed ones".to_owned(),
+    );
     assert_eq!((huge.len(), huge.last()), (201, Some(&last)));
     assert!(huge.iter().all(|(file, text)| !file.is_empty() && !text.is_empty()));
 }

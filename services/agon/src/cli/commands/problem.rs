@@ -97,7 +97,7 @@ fn verify(path: &Path) -> Result<ExitCode, Failure> {
     let max = server.size_limits.upload;
     let read = if archive.size > max {
         Err(package::Error::TooLarge(format!(
-            "is larger than {max} bytes, the default of a server"
+            "the package is larger than {max} bytes, the default of a server"
         )))
     } else {
         package::read(archive.file, scratch.path(), &server)
@@ -125,9 +125,12 @@ fn offline_finding(finding: &Finding) -> String {
     finding_line(severity, &finding.file, &finding.text())
 }
 
+/// Without a file, the message is about the package as a whole and names it.
 fn finding_line(severity: &str, file: &str, message: &str) -> String {
-    let file = if file.is_empty() { "package" } else { file };
-    format!("{severity}: {file}: {message}\n")
+    match file {
+        "" => format!("{severity}: {message}\n"),
+        file => format!("{severity}: {file}: {message}\n"),
+    }
 }
 
 async fn upload(
@@ -316,11 +319,11 @@ mod tests {
 
     #[test]
     fn every_error_of_a_refused_package_is_printed() {
-        let fields = [("data/secret/1.ans", "is missing"), ("content", "has no name")];
+        let fields = [("data/secret/1.ans", "is missing"), ("content", "the zip file is damaged")];
         let fields = fields.map(|(file, text)| (file.to_owned(), text.to_owned()));
         assert_eq!(
             refusal(&fields),
-            "error: data/secret/1.ans: is missing\nerror: package: has no name\n\
+            "error: data/secret/1.ans: is missing\nerror: the zip file is damaged\n\
              the package was refused\n"
         );
     }
