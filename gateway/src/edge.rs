@@ -9,7 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
+    ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
@@ -101,6 +101,7 @@ impl Edge {
     /// Checks what the HTTP library does not check, or not exactly.
     fn check_head(&self, parts: &Parts) -> Result<(), Failure> {
         headers::check_host(parts)?;
+        check_target(parts)?;
         headers::check_transfer_encoding(parts)?;
         let target = parts.uri.path_and_query().map_or(0, |target| target.as_str().len());
         if target > self.config.uri_bytes {
@@ -230,6 +231,34 @@ impl Edge {
         }
         let origins = &self.config.cors_origins;
         cors::expose(cors::allowed(&parts.headers, origins), origins, headers);
+    }
+}
+
+/// Refuses targets that no route can have (RFC 9112, section 3.2). An absolute target must have a scheme of HTTP.
+fn check_target(parts: &Parts) -> Result<(), Failure> {
+    if parts.method == Method::CONNECT {
+        let message = "CONNECT is not supported: this server is not a proxy";
+        let http = StatusCode::METHOD_NOT_ALLOWED;
+        let mut failure = Failure::client(http, "METHOD_NOT_ALLOWED", message);
+        failure.set(ALLOW, EVERY_METHOD);
+        return Err(failure);
+    }
+    let invalid = |message: String| {
+        Err(Failure::client(StatusCode::BAD_REQUEST, "REQUEST_TARGET_INVALID", message))
+    };
+    match (parts.uri.scheme_str(), parts.uri.path()) {
+        (Some(scheme), _) if !["http", "https"].contains(&scheme) => {
+            invalid(format!("the scheme of the request target must be http or https, not {scheme}"))
+        }
+        (_, "*") if parts.method == Method::OPTIONS => Ok(()),
+        (_, "*") => invalid(format!(
+            "the request target * is for OPTIONS only, not for {}; use a path such as /v1/problems",
+            parts.method
+        )),
+        (_, path) if !path.starts_with('/') => {
+            invalid("the request target must be a path such as /v1/problems".to_owned())
+        }
+        _ => Ok(()),
     }
 }
 

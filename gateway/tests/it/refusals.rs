@@ -140,8 +140,42 @@ async fn options_of_the_server_lists_every_method() {
     let response = raw(&edge, b"OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
     assert!(response.starts_with("HTTP/1.1 204 "), "{response}");
     assert!(response.contains("allow: DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"), "{response}");
-    let get = raw(&edge, b"GET * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
-    assert!(get.starts_with("HTTP/1.1 400 "), "{get}");
+}
+
+#[tokio::test]
+async fn targets_that_no_route_can_have_are_refused() {
+    let edge = Edge::start().await;
+    let send = async |line: &str| {
+        let request = format!("{line}\r\nhost: x\r\nconnection: close\r\n\r\n");
+        raw(&edge, request.as_bytes()).await
+    };
+    for line in ["GET http://x/v1/books/b1 HTTP/1.1", "GET HTTPS://x/v1/books/b1 HTTP/1.1"] {
+        let response = send(line).await;
+        assert!(response.starts_with("HTTP/1.1 200 "), "{line}: {response}");
+    }
+    for (line, status, reason, part) in [
+        ("GET * HTTP/1.1", 400, "REQUEST_TARGET_INVALID", "* is for OPTIONS only, not for GET"),
+        ("PRI * HTTP/1.1", 400, "REQUEST_TARGET_INVALID", "* is for OPTIONS only, not for PRI"),
+        ("PRI * HTTP/2.0", 400, "REQUEST_MALFORMED", "request line"),
+        ("GET x:80 HTTP/1.1", 400, "REQUEST_TARGET_INVALID", "must be a path"),
+        (
+            "GET ftp://x/v1/books/b1 HTTP/1.1",
+            400,
+            "REQUEST_TARGET_INVALID",
+            "http or https, not ftp",
+        ),
+        ("OPTIONS ftp://x/v1/books/b1 HTTP/1.1", 400, "REQUEST_TARGET_INVALID", "not ftp"),
+        ("CONNECT x:80 HTTP/1.1", 405, "METHOD_NOT_ALLOWED", "not a proxy"),
+        ("CONNECT * HTTP/1.1", 405, "METHOD_NOT_ALLOWED", "not a proxy"),
+    ] {
+        let response = send(line).await;
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {response}");
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
+        let json: serde_json::Value = serde_json::from_str(body).expect(&response);
+        assert!(head.contains("content-type: application/json"), "{line}: {response}");
+        assert!(json["message"].as_str().is_some_and(|it| it.contains(part)), "{line}: {response}");
+        assert!(body.contains(reason), "{line}: {response}");
+    }
 }
 
 #[tokio::test]
