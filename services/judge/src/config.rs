@@ -30,13 +30,15 @@ pub struct Config {
     pub compile_seconds: u64,
     /// The wall time limit for compiling, in seconds; at least twice the CPU time limit.
     pub compile_wall_seconds: u64,
-    /// The memory limit for compiling, in MiB, unless a problem declares one.
+    /// The memory limit for compiling, in MiB, unless a problem declares one. 2048 is the default of the package
+    /// format, with which packages are tested elsewhere; it is a limit only, no memory is reserved.
     pub compile_memory_mib: u64,
     /// The default CPU time limit of an input validator for one input, in seconds.
     pub validator_seconds: u64,
     /// The default memory limit of an input validator, in MiB.
     pub validator_memory_mib: u64,
-    /// The lease of a job expires when its worker sends no heartbeat for this time, in seconds.
+    /// A worker that sends no heartbeat for this time, in seconds, has vanished: the leases of its jobs expire, and it
+    /// is not listed or counted.
     pub lease_seconds: u64,
     /// The interval of worker heartbeats, in seconds.
     pub heartbeat_seconds: u64,

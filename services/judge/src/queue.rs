@@ -43,6 +43,7 @@ struct Inner {
     cache: Cache,
     /// Offered until a worker has reported its languages.
     configured: Vec<pb::Language>,
+    started: DateTime<Utc>,
     wake: Notify,
     /// Wakes the task that publishes progress to the other instances.
     progress_changed: Notify,
@@ -125,6 +126,7 @@ impl Queue {
     pub fn new(config: Config, db: Db, cache: Cache, configured: Vec<pb::Language>) -> Queue {
         Queue(Arc::new(Inner {
             config,
+            started: db.clock().now(),
             db,
             cache,
             configured,

@@ -58,7 +58,9 @@ impl LanguageService for Judge {
         &self,
         _: Request<pb::ListLanguagesRequest>,
     ) -> Result<Response<pb::ListLanguagesResponse>, Status> {
-        Ok(Response::new(pb::ListLanguagesResponse { languages: self.queue.languages().await? }))
+        let mut languages = self.queue.languages().await?;
+        self.queue.mark_unserved(&mut languages).await?;
+        Ok(Response::new(pb::ListLanguagesResponse { languages }))
     }
 }
 

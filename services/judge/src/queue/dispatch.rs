@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 use super::notify::{JobNotifier, sleep_until};
-use super::{Queue, RunningJob, give_up, workers};
+use super::{Queue, RunningJob, give_up};
 use crate::judgement::{Capacity, Lease, Subject};
 use crate::measure;
 use crate::store::{self, Job};
@@ -42,7 +42,7 @@ impl Queue {
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
             interval
         };
-        let (mut poll, mut refresh) = (every(POLL_INTERVAL), every(workers::REFRESH_INTERVAL));
+        let (mut poll, mut refresh) = (every(POLL_INTERVAL), every(self.refresh_interval()));
         let mut notifier = JobNotifier::open(&self).await;
         let mut announce_at = None;
         loop {
@@ -79,6 +79,7 @@ impl Queue {
             let now = self.0.db.clock().now();
             let age = oldest.and_then(|since| (now - since).to_std().ok()).unwrap_or_default();
             measure::queue(waiting, running, age);
+            measure::workers(self.connected_count());
             self.report_unserved(&mut unserved).await;
         }
     }
@@ -115,8 +116,10 @@ impl Queue {
 
     /// Reserves a job for the worker with the most free slots, except for the `idle` streams.
     pub(super) fn next_demand(&self, idle: &BTreeSet<Uuid>) -> Option<Demand> {
+        let since = self.live_since();
         let mut state = self.state();
-        let ready = state.connections.iter_mut().filter(|(id, _)| !idle.contains(id));
+        let ready = state.connections.iter_mut();
+        let ready = ready.filter(|(id, worker)| worker.seen >= since && !idle.contains(id));
         let ready = ready.filter_map(|(id, worker)| Some((id, worker.capacity()?, worker)));
         let (id, capacity, connection) = ready.max_by_key(|(_, _, worker)| worker.ready)?;
         connection.request(-1);

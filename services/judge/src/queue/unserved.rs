@@ -48,23 +48,37 @@ impl Offer {
 }
 
 impl Queue {
-    async fn offer_of_workers(&self) -> Result<Arc<Offer>, Error> {
+    /// The languages of the workers; `None` shortly after the start, when they are not all known.
+    async fn offer_of_workers(&self) -> Result<Option<Arc<Offer>>, Error> {
+        if self.is_starting() {
+            return Ok(None);
+        }
         let cached = self.cached_offer().clone();
         if let Some((since, offer)) = cached
             && since.elapsed() < LANGUAGES_TTL
         {
-            return Ok(offer);
+            return Ok(Some(offer));
         }
         let since = Instant::now();
-        let hellos = store::workers::live_hellos(&self.0.db, self.live_since()).await?;
+        let hellos = store::workers::live_hellos(&self.0.db, self.heard_since()).await?;
         let offer = Arc::new(Offer::of(read_all(hellos)?));
         *self.cached_offer() = Some((since, offer.clone()));
-        Ok(offer)
+        Ok(Some(offer))
     }
 
     /// Why a waiting job in this language cannot be taken; `None` if a connected worker can take it.
     pub async fn waits_for(&self, language: &str) -> Result<Option<String>, Error> {
-        Ok(self.offer_of_workers().await?.lacks(language))
+        Ok(self.offer_of_workers().await?.and_then(|offer| offer.lacks(language)))
+    }
+
+    /// Marks the languages that no connected worker offers.
+    pub async fn mark_unserved(&self, languages: &mut [pb::Language]) -> Result<(), Error> {
+        let offer = self.offer_of_workers().await?;
+        for language in languages {
+            let lacks = |offer: &Arc<Offer>| offer.lacks(&language.language_id).is_some();
+            language.unserved = offer.as_ref().is_some_and(lacks);
+        }
+        Ok(())
     }
 
     /// The languages of waiting jobs that no connected worker offers, sorted.
@@ -73,7 +87,7 @@ impl Queue {
         if queued.is_empty() {
             return Ok(Vec::new());
         }
-        let offer = self.offer_of_workers().await?;
+        let Some(offer) = self.offer_of_workers().await? else { return Ok(Vec::new()) };
         let lacks = |id: &String| !id.is_empty() && offer.lacks(id).is_some();
         Ok(queued.into_iter().filter(lacks).collect())
     }

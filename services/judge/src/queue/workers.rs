@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use db::Tx;
 use prost::Message;
 use proto::judge as pb;
@@ -14,10 +15,6 @@ use crate::error::Error;
 use crate::judgement::timestamp;
 use crate::store;
 
-/// The interval for updating the last-seen times of the workers connected to this instance.
-pub(super) const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
-/// A worker is not listed after this time without a message, or after its lease time if that is longer.
-const WORKER_TIMEOUT: chrono::Duration = chrono::Duration::seconds(60);
 /// How long a list of languages is cached.
 pub(super) const LANGUAGES_TTL: Duration = Duration::from_millis(500);
 
@@ -96,14 +93,40 @@ impl Queue {
         self.0.db.transact(refresh).await
     }
 
-    pub(super) fn live_since(&self) -> chrono::DateTime<chrono::Utc> {
-        self.0.db.clock().now() - self.0.config.lease().max(WORKER_TIMEOUT)
+    /// Workers that were last heard before this time have vanished. Their leases have expired, too.
+    pub(super) fn live_since(&self) -> DateTime<Utc> {
+        self.0.db.clock().now() - self.0.config.lease()
+    }
+
+    /// The number of workers connected here that have not vanished.
+    pub(super) fn connected_count(&self) -> usize {
+        let since = self.live_since();
+        self.state().connections.values().filter(|worker| worker.seen >= since).count()
+    }
+
+    /// The interval for updating the last-seen times of the workers connected to this instance. The stored time of a
+    /// worker that sends heartbeats is at most three quarters of the lease time old.
+    pub(super) fn refresh_interval(&self) -> Duration {
+        let config = &self.0.config;
+        config.heartbeat().min(Duration::from_secs(config.lease_seconds) / 4)
+    }
+
+    /// Whether workers may not have been heard since this process started: they need one heartbeat, and those of other
+    /// instances one refresh.
+    pub(super) fn is_starting(&self) -> bool {
+        self.0.db.clock().now() < self.0.started + self.0.config.heartbeat() * 2
+    }
+
+    /// Workers that were last heard before this time are not counted. The database may name workers that vanished while
+    /// this process did not run, or after the backup from which it was restored.
+    pub(super) fn heard_since(&self) -> DateTime<Utc> {
+        self.live_since().max(self.0.started)
     }
 
     /// The workers of all instances, by name.
     pub async fn workers(&self) -> Result<Vec<pb::Worker>, Error> {
         let mut workers = Vec::new();
-        for worker in store::workers::live(&self.0.db, self.live_since()).await? {
+        for worker in store::workers::live(&self.0.db, self.heard_since()).await? {
             let hello: pb::WorkerHello = read(&worker.hello)?;
             // The time is exact for workers connected here.
             let seen = self.state().connections.get(&worker.stream).map(|worker| worker.seen);

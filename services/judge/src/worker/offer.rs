@@ -199,5 +199,6 @@ fn wire(id: &str, language: &Language, version: &str) -> pb::Language {
         extra_time: Duration::from_millis(language.extra_time_ms).try_into().ok(),
         memory_floor_bytes: i64::try_from(language.memory_floor_mib << 20).unwrap_or(i64::MAX),
         source_name: language.source_name.clone(),
+        unserved: false,
     }
 }

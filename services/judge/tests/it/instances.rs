@@ -99,6 +99,24 @@ async fn instances_list_the_same_workers_and_languages() {
 }
 
 #[tokio::test]
+async fn worker_that_was_not_heard_since_the_start_is_not_counted() {
+    each(async |one, _two| {
+        let mut worker = FakeWorker::hello(&one, "w1", "cpp20").await;
+        worker.receives_nothing().await;
+        one.clock().advance(Duration::from_secs(1));
+        // The database names the worker, as after a crash or a restore.
+        let late = one.beside().await;
+        assert_eq!(one.listed_workers().await, [("w1".into(), 0)]);
+        assert_eq!(late.listed_workers().await, []);
+        let mut worker = FakeWorker::hello(&one, "w1", "cpp20").await;
+        worker.receives_nothing().await;
+        assert_eq!(late.listed_workers().await, [("w1".into(), 0)]);
+        assert_eq!(late.listed_languages().await, ["cpp20"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn workers_connecting_concurrently_keep_each_others_languages() {
     each(async |one, two| {
         let languages = ["a", "b", "c", "d", "e", "f"];
@@ -222,6 +240,7 @@ async fn job_lost_with_ten_workers_is_a_judge_error() {
             if run > 3 {
                 worker.receives_nothing().await;
                 one.clock().advance(Duration::from_secs(60));
+                worker.heartbeat(&[]);
             }
             assert_eq!(worker.job().await.attempt, run + 1);
             attempts += 1;

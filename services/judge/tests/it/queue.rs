@@ -291,8 +291,13 @@ async fn job_whose_language_no_worker_offers_says_so() {
         let check = world.request_verification(id()).await;
         eventually("the check is known", || async { world.verification(check).await.is_ok() })
             .await;
+        // Shortly after the start, workers may still connect.
+        assert_eq!((message(java).await.as_str(), unserved().await.len()), ("", 0));
+        assert!(world.languages().await.iter().all(|language| !language.unserved));
+        world.clock().advance(Duration::from_secs(10));
         assert_eq!(message(java).await, "no worker is connected");
         assert_eq!(unserved().await, ["cpp20", "java"]);
+        assert!(world.languages().await.iter().all(|language| language.unserved));
         let mut worker = FakeWorker::hello(&world, "w1", "cpp20").await;
         eventually("a worker offers one language", || async { unserved().await == ["java"] }).await;
         let text = "no connected worker offers the language java";
@@ -312,6 +317,44 @@ async fn job_whose_language_no_worker_offers_says_so() {
         assert_eq!(other.job().await.submission_id, java.to_string());
         eventually("no language is missing", || async { unserved().await.is_empty() }).await;
         assert_eq!(message(java).await, "");
+        assert!(world.languages().await.iter().all(|language| !language.unserved));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn silent_worker_is_not_counted() {
+    each(async |world| {
+        world.clock().advance(Duration::from_secs(10));
+        let mut worker = FakeWorker::hello(&world, "w1", "cpp20").await;
+        worker.receives_nothing().await;
+        let submission = world.waiting_judgement().await;
+        let message = async || world.submission(submission).await.unwrap().message;
+        world.clock().advance(Duration::from_secs(29));
+        assert_eq!((world.listed_workers().await.len(), message().await.as_str()), (1, ""));
+        world.clock().advance(Duration::from_secs(2));
+        assert_eq!(world.listed_workers().await, []);
+        eventually("the languages are read again", || async {
+            message().await == "no worker is connected"
+        })
+        .await;
+        // Every message counts.
+        worker.ready(1);
+        assert_eq!(worker.job().await.submission_id, submission.to_string());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn silent_worker_gets_no_job() {
+    each(async |world| {
+        let mut silent = FakeWorker::connect(&world, "w1", 2).await;
+        silent.receives_nothing().await;
+        world.clock().advance(Duration::from_secs(31));
+        let mut other = FakeWorker::connect(&world, "w2", 1).await;
+        world.request_judgement().await;
+        other.job().await;
+        silent.receives_nothing().await;
     })
     .await;
 }
