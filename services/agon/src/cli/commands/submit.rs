@@ -1,8 +1,10 @@
 //! `agon submit`
 
-use std::future::ready;
+use std::cell::{Cell, RefCell};
+use std::future::{pending, ready};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use ids::Clock;
@@ -22,6 +24,10 @@ use crate::failure::Failure;
 
 type Client = SubmissionServiceClient<SignedIn>;
 
+/// How often a queued submission asks whether a worker can take it.
+const WAIT_INTERVAL: Duration = Duration::from_secs(3);
+const QUEUED: &str = "queued";
+
 /// Submits a program, waits for the judgement and prints the verdict.
 pub async fn run(arguments: Submit) -> Result<ExitCode, Failure> {
     submit(arguments).await.map_err(Failure::refused)
@@ -38,7 +44,7 @@ async fn submit(arguments: Submit) -> Result<ExitCode, Failure> {
         Some(language) => language,
         None => language_of(&channel, &arguments.file).await?,
     };
-    let mut client = Client::new(channel);
+    let mut client = Client::new(channel.clone());
     let request = CreateSubmissionRequest {
         problem_id: arguments.problem,
         language,
@@ -52,7 +58,7 @@ async fn submit(arguments: Submit) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     eprintln!("submission {}", submission.submission_id);
-    let done = follow(&client, submission).await?;
+    let done = follow(&client, channel, submission).await?;
     if done.state() == SubmissionState::Aborted {
         return Err(Failure::new("the submission was aborted by an operator"));
     }
@@ -63,9 +69,12 @@ async fn submit(arguments: Submit) -> Result<ExitCode, Failure> {
 
 /// The language of the file, by its extension.
 async fn language_of(channel: &SignedIn, file: &Path) -> Result<String, Failure> {
+    choose(&languages(channel).await?, file).map_err(Failure::usage)
+}
+
+async fn languages(channel: &SignedIn) -> Result<Vec<Language>, Status> {
     let mut client = LanguageServiceClient::new(channel.clone());
-    let languages = client.list_languages(ListLanguagesRequest {}).await?.into_inner().languages;
-    choose(&languages, file).map_err(Failure::usage)
+    Ok(client.list_languages(ListLanguagesRequest {}).await?.into_inner().languages)
 }
 
 fn choose(languages: &[Language], file: &Path) -> Result<String, String> {
@@ -87,15 +96,54 @@ fn choose(languages: &[Language], file: &Path) -> Result<String, String> {
     ))
 }
 
-async fn follow(client: &Client, submission: Submission) -> Result<Submission, Failure> {
-    let mut progress = Progress::new("queued");
+async fn follow(
+    client: &Client,
+    channel: SignedIn,
+    submission: Submission,
+) -> Result<Submission, Failure> {
+    let progress = RefCell::new(Progress::new(QUEUED));
+    let language = submission.language.clone();
+    let begun = Cell::new(false);
+    let explain = async {
+        while !begun.get() {
+            tokio::time::sleep(WAIT_INTERVAL).await;
+            // A failed call says nothing; the watch reports its own failures.
+            let Ok(languages) = languages(&channel).await else { continue };
+            if !begun.get() {
+                progress.borrow_mut().update(&waiting(&languages, &language), 0, 0);
+            }
+        }
+        pending().await
+    };
+    let done = tokio::select! {
+        done = watch(client, submission, &progress, &begun) => done?,
+        never = explain => never,
+    };
+    progress.into_inner().finish();
+    Ok(done)
+}
+
+/// What a submission in this language waits for.
+fn waiting(languages: &[Language], id: &str) -> String {
+    let unserved = languages.iter().any(|it| it.language_id == id && it.unserved);
+    match unserved || !languages.iter().any(|it| it.language_id == id) {
+        true => format!("{QUEUED}: no connected worker offers the language {id}"),
+        false => QUEUED.to_owned(),
+    }
+}
+
+async fn watch(
+    client: &Client,
+    submission: Submission,
+    progress: &RefCell<Progress>,
+    begun: &Cell<bool>,
+) -> Result<Submission, Failure> {
     let submission_id = submission.submission_id.clone();
     let watch = async || {
         let request = WatchSubmissionRequest { submission_id: submission_id.clone() };
         let stream = client.clone().watch_submission(request).await?.into_inner();
         Ok::<_, Status>(stream.try_filter_map(|message| ready(Ok(message.submission))))
     };
-    let mut begun = false;
     let show = |now: &Submission| {
         let phase = match now.state() {
             SubmissionState::Compiling => "compiling",
@@ -103,16 +151,15 @@ async fn follow(client: &Client, submission: Submission) -> Result<Submission, F
             // Over: its result follows.
             SubmissionState::Done | SubmissionState::Aborted => return,
             // A worker was lost, or a message was late.
-            SubmissionState::Queued | SubmissionState::Unspecified if begun => "judging",
-            SubmissionState::Queued | SubmissionState::Unspecified => "queued",
+            SubmissionState::Queued | SubmissionState::Unspecified if begun.get() => "judging",
+            // Shown already, perhaps with the reason.
+            SubmissionState::Queued | SubmissionState::Unspecified => return,
         };
-        begun |= phase != "queued";
+        begun.set(true);
         let (done, total) = (count(now.done_count), count(now.test_count));
-        progress.update(phase, done, total);
+        progress.borrow_mut().update(phase, done, total);
     };
-    let done = client::follow(submission, is_over, watch, show).await?;
-    progress.finish();
-    Ok(done)
+    client::follow(submission, is_over, watch, show).await
 }
 
 fn count(n: i32) -> u64 {
@@ -183,6 +230,21 @@ mod tests {
         assert_eq!(choose(&all, Path::new("b.py")).as_deref(), Ok("python"));
         assert!(choose(&all, Path::new("b")).unwrap_err().contains("cpp, python"));
         assert!(choose(&[], Path::new("b.c")).unwrap_err().contains("judge is not running"));
+    }
+
+    #[test]
+    fn queued_submissions_name_a_missing_language() {
+        let language = |id: &str, unserved| Language {
+            language_id: id.into(),
+            unserved,
+            ..Language::default()
+        };
+        let all = [language("c17", false), language("java", true)];
+        assert_eq!(waiting(&all, "c17"), "queued");
+        for id in ["java", "go"] {
+            let text = format!("queued: no connected worker offers the language {id}");
+            assert_eq!(waiting(&all, id), text);
+        }
     }
 
     #[test]
