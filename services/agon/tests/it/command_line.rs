@@ -1,13 +1,16 @@
 //! Tests of the commands.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 
 use db::testing::Kind;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::world::{C, PROBLEM, World, eventually, failed, succeeded};
+use crate::cluster;
+use crate::world::{C, PROBLEM, TIMEOUT, World, eventually, failed, succeeded};
 
 pub async fn submit_waits_for_the_verdict(world: &World) {
     let good = world.dir.path().join("good.c");
@@ -236,13 +239,46 @@ async fn users_and_roles_are_managed_by_commands() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn submit_says_that_no_worker_is_connected() {
+    let roles = cluster::services().chain(["gateway"]).collect::<Vec<_>>().join(",");
+    let roles = format!("roles={roles}");
+    let heartbeat = "judge.heartbeat_seconds=1";
+    let world = World::with(&Kind::Sqlite, &["--set", &roles, "--set", heartbeat]);
+    world.samples().await;
+    world.log_in_admin();
+    let file = world.dir.path().join("a.c");
+    std::fs::write(&file, C).unwrap();
+    let file = file.display().to_string();
+    let mut child = world
+        .command(&["submit", "paper-lanterns", &file])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let (sender, lines) = mpsc::channel();
+    std::thread::spawn(move || stderr.lines().try_for_each(|line| sender.send(line.unwrap())));
+    let said = tokio::task::block_in_place(|| {
+        let mut lines = std::iter::from_fn(|| lines.recv_timeout(TIMEOUT).ok());
+        lines.any(|line| line == "queued: no connected worker offers the language c17…")
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(said);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_servers_are_explained() {
     let world = World::idle(&Kind::Sqlite);
     let list = |server: &str| world.agon(&["problem", "list", "--server", server]);
     failed(&list("http://127.0.0.1:1"), 69, "nothing listens at http://127.0.0.1:1");
-    failed(&list(&world.url("")), 69, "is an HTTP server");
+    failed(&list(&world.url("")), 69, "is an HTTP server, the REST port of Agon");
+    failed(&list(&world.server.admin), 69, "is an HTTP server, the admin port of Agon");
     failed(&list("127.0.0.1:1"), 2, "http://host:port");
-    failed(&list("https://127.0.0.1:1"), 69, "--ca FILE");
+    failed(&list("https://127.0.0.1:1"), 69, "nothing listens at https://127.0.0.1:1");
+    let tls = world.server.grpc.replace("http:", "https:");
+    let plain = format!("{tls} does not use TLS; try --server {}", world.server.grpc);
+    failed(&list(&tls), 69, &plain);
 
     let other = world.dir.path().join("other");
     std::fs::create_dir(&other).unwrap();
