@@ -1,1 +1,2 @@
--- Nothing to undo: rejected versions are never judged, with or without references.
+-- Nothing to undo: the objects of rejected versions are never needed.
+SELECT 1;
