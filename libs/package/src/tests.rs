@@ -302,7 +302,9 @@ fn invalid_and_unsupported_files_are_refused() {
     ] {
         refused(&minimal.clone().with(file, text), &parts);
     }
-    refused(&minimal.clone().without("data/secret/1.in"), &["data/secret", "no test"]);
+    let no_input = minimal.clone().without("data/secret/1.in");
+    refused(&no_input, &["data/secret/1.ans", "no matching data/secret/1.in"]);
+    refused(&no_input.without("data/secret/1.ans"), &["data/secret", "no test"]);
     refused(
         &minimal.clone().without("input_validators/check.py"),
         &["input_validators", "missing"],
