@@ -13,12 +13,15 @@ pub enum Role {
     Player,
     Setter,
     Organiser,
+    /// Usually on one contest, by a role binding on it.
+    Director,
     Judge,
     Admin,
 }
 
 /// All roles, in ascending order.
-pub const ALL: [Role; 5] = [Role::Player, Role::Setter, Role::Organiser, Role::Judge, Role::Admin];
+pub const ALL: [Role; 6] =
+    [Role::Player, Role::Setter, Role::Organiser, Role::Director, Role::Judge, Role::Admin];
 
 const PLAYER: &[&str] = &["challenge.submission.create"];
 
@@ -28,12 +31,16 @@ const ORGANISER: &[&str] = &[
     "auth.invitation.create",
     "auth.invitation.delete",
     "auth.invitation.list",
-    "challenge.challenge.create",
+    "challenge.contest.create",
     "challenge.submission.create",
     "problem.problem.create",
 ];
 
+const DIRECTOR: &[&str] =
+    &["challenge.contest.judge", "challenge.contest.update", "challenge.submission.create"];
+
 const JUDGE: &[&str] = &[
+    "challenge.contest.judge",
     "challenge.source.get",
     "challenge.submission.create",
     "challenge.submission.get",
@@ -58,8 +65,9 @@ const ADMIN: &[&str] = &[
     "auth.user.list",
     "auth.user.suspend",
     "auth.user.update",
-    "challenge.challenge.create",
-    "challenge.challenge.update",
+    "challenge.contest.create",
+    "challenge.contest.judge",
+    "challenge.contest.update",
     "challenge.source.get",
     "challenge.submission.create",
     "challenge.submission.get",
@@ -87,6 +95,7 @@ impl Role {
             Self::Player => "player",
             Self::Setter => "setter",
             Self::Organiser => "organiser",
+            Self::Director => "director",
             Self::Judge => "judge",
             Self::Admin => "admin",
         }
@@ -96,7 +105,10 @@ impl Role {
         match self {
             Self::Player => "Every user: solves problems.",
             Self::Setter => "Creates problems and manages their own.",
-            Self::Organiser => "Runs events and invites people.",
+            Self::Organiser => "Creates contests, rules their own, and invites people.",
+            Self::Director => {
+                "Rules contests and sees their hidden results; usually granted on one contest."
+            }
             Self::Judge => "Reads every program, verdict and problem, and rejudges.",
             Self::Admin => "Holds every permission.",
         }
@@ -107,6 +119,7 @@ impl Role {
             Self::Player => PLAYER,
             Self::Setter => SETTER,
             Self::Organiser => ORGANISER,
+            Self::Director => DIRECTOR,
             Self::Judge => JUDGE,
             Self::Admin => ADMIN,
         }
@@ -157,7 +170,7 @@ impl fmt::Display for Role {
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown role; must be player, setter, organiser, judge or admin")]
+#[error("unknown role; must be player, setter, organiser, director, judge or admin")]
 pub struct UnknownRole;
 
 impl FromStr for Role {
