@@ -12,6 +12,8 @@ use crate::request::MAX_SOURCE;
 pub struct Config {
     /// Practice submissions that one user may make per hour; 0 = unlimited.
     pub submissions_per_hour: u32,
+    /// Attempts of one participant at one problem of a contest; 0 = unlimited.
+    pub contest_attempts: u32,
     /// The largest source in bytes, at most 262144. A problem may set a lower limit.
     pub source_limit_bytes: u32,
     /// How often a watched submission is read again without a live message, in milliseconds.
@@ -27,6 +29,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             submissions_per_hour: 60,
+            contest_attempts: 200,
             source_limit_bytes: 256 * 1024,
             watch_refresh_ms: 2000,
             stale_after_seconds: 300,

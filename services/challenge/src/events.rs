@@ -1,15 +1,22 @@
 //! The events that the service publishes and consumes.
 //!
-//! Publishes agon.submission.v1. Consumes agon.judgement.v1, which carries the verdicts of submissions.
+//! Publishes agon.submission.v1 and agon.challenge.v1. Consumes agon.judgement.v1, which carries the verdicts of
+//! submissions.
 
 use access::Caller;
 use bus::{Consumes, Event, Fault, Received, Topic};
+use chrono::{DateTime, Utc};
 use db::Tx;
 use prost::{Message, Name};
-use proto::event::{JudgementCompleted, SubmissionCreated, SubmissionJudged};
+use proto::event::{
+    ContestFinalized, ContestPublished, ContestStateChanged, JudgementCompleted,
+    ParticipantRegistered, SubmissionCreated, SubmissionJudged,
+};
 use uuid::Uuid;
 
 use crate::Challenge;
+use crate::contest::{Contest, Participant, State};
+use crate::contests;
 use crate::error::Error;
 use crate::submission::{Outcome, Submission};
 use crate::submissions::viewer;
@@ -20,6 +27,17 @@ pub const SUBMISSION: Topic = Topic::new("agon.submission.v1", "challenge")
     .key("submission_id")
     .types(&["agon.event.v1.SubmissionCreated", "agon.event.v1.SubmissionJudged"])
     .projection(project);
+
+/// Contests: published, reached a state, got a participant, finalized.
+pub const CHALLENGE: Topic = Topic::new("agon.challenge.v1", "challenge")
+    .key("challenge_id")
+    .types(&[
+        "agon.event.v1.ContestPublished",
+        "agon.event.v1.ContestStateChanged",
+        "agon.event.v1.ParticipantRegistered",
+        "agon.event.v1.ContestFinalized",
+    ])
+    .projection(project_contest);
 
 pub const JUDGEMENTS: Consumes = Consumes { consumer: "challenge", topics: &["agon.judgement.v1"] };
 
@@ -32,6 +50,74 @@ pub fn submission_created(tx: &mut Tx, submission: &Submission) {
 pub fn submission_judged(tx: &mut Tx, submission: &Submission, outcome: &Outcome) {
     let judged = wire::judged(submission, outcome);
     bus::outbox::append(tx, Event::new(&SUBMISSION, submission.id, submission.version, &judged));
+}
+
+fn append_contest<M: Message + Name>(tx: &mut Tx, contest: Uuid, number: i64, message: &M) {
+    bus::outbox::append(tx, Event::new(&CHALLENGE, contest, number, message));
+}
+
+/// Events of a contest have the numbers of its log.
+pub fn contest_published(tx: &mut Tx, contest: &Contest, number: i64) {
+    let message = ContestPublished {
+        challenge_id: contest.id.to_string(),
+        public: contest.is_public(),
+        start_time: Some(wire::timestamp(contest.starts_at)),
+        end_time: Some(wire::timestamp(contest.ends_at)),
+    };
+    append_contest(tx, contest.id, number, &message);
+}
+
+pub fn contest_state_changed(
+    tx: &mut Tx,
+    contest: &Contest,
+    number: i64,
+    state: State,
+    at: DateTime<Utc>,
+) {
+    let message = ContestStateChanged {
+        challenge_id: contest.id.to_string(),
+        public: contest.is_public(),
+        state: contests::wire::state(state).into(),
+        state_time: Some(wire::timestamp(at)),
+    };
+    append_contest(tx, contest.id, number, &message);
+}
+
+pub fn participant_registered(tx: &mut Tx, participant: &Participant, number: i64) {
+    let message = ParticipantRegistered {
+        challenge_id: participant.contest_id.to_string(),
+        participant_id: participant.id.to_string(),
+        user_id: participant.user_id.to_string(),
+    };
+    append_contest(tx, participant.contest_id, number, &message);
+}
+
+pub fn contest_finalized(tx: &mut Tx, contest: &Contest, number: i64) {
+    let message = ContestFinalized {
+        challenge_id: contest.id.to_string(),
+        public: contest.is_public(),
+        participant_count: i32::try_from(contest.participant_count).unwrap_or(i32::MAX),
+    };
+    append_contest(tx, contest.id, number, &message);
+}
+
+/// Events of public contests are public, registrations are for the user who registered; everything is for those who
+/// judge contests.
+fn project_contest(event: &Received, caller: &Caller) -> Option<Received> {
+    let data = event.data.clone();
+    let shown = if event.type_name == ContestPublished::full_name() {
+        ContestPublished::decode(data).ok()?.public
+    } else if event.type_name == ContestStateChanged::full_name() {
+        ContestStateChanged::decode(data).ok()?.public
+    } else if event.type_name == ContestFinalized::full_name() {
+        ContestFinalized::decode(data).ok()?.public
+    } else if event.type_name == ParticipantRegistered::full_name() {
+        let user_id = ids::parse(&ParticipantRegistered::decode(data).ok()?.user_id)?;
+        caller.acting().is_user() && caller.acting().id == user_id
+    } else {
+        false
+    };
+    (shown || contests::viewer::Viewer::of(caller).lists_all()).then(|| event.clone())
 }
 
 /// Callers who may see the submission see the whole event: it contains nothing more.

@@ -1,14 +1,20 @@
 //! Calls to the auth, problem and judge services.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use access::{Authorised, Caller};
-use proto::auth::GetUserRequest;
+use futures_util::stream::{Stream, StreamExt as _};
+use proto::auth::access_service_client::AccessServiceClient;
 use proto::auth::user_service_client::UserServiceClient;
+use proto::auth::{CheckPermissionRequest, GetUserRequest};
+use proto::google::api::HttpBody;
 use proto::judge::judgement_service_client::JudgementServiceClient;
 use proto::judge::{GetJudgementRequest, get_judgement_request::Subject};
 use proto::problem::problem_service_client::ProblemServiceClient;
-use proto::problem::{GetProblemRequest, Problem};
+use proto::problem::{
+    DownloadAttachmentRequest, GetProblemRequest, GetStatementRequest, Problem, Statement,
+};
 use rpc::status;
 use service::{OpenError, peer};
 use tonic::{Code, Request, Status};
@@ -27,8 +33,12 @@ const OPTIONAL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The largest judgement in bytes: each of many tests may have a message and an output.
 const MAX_JUDGEMENT: usize = 32 << 20;
 
+/// Parts of a file.
+pub type Bodies = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
+
 #[derive(Clone)]
 pub struct Peers {
+    access: AccessServiceClient<Authorised>,
     users: UserServiceClient<Authorised>,
     problems: ProblemServiceClient<Authorised>,
     judgements: JudgementServiceClient<Authorised>,
@@ -39,6 +49,7 @@ impl Peers {
     pub fn new(peers: &service::Peers) -> Result<Self, OpenError> {
         let judge = peers.channel("judge")?;
         Ok(Self {
+            access: AccessServiceClient::new(peers.channel("auth")?),
             users: UserServiceClient::new(peers.channel("auth")?),
             problems: ProblemServiceClient::new(peers.channel("problem")?),
             judgements: JudgementServiceClient::new(judge.clone())
@@ -74,6 +85,55 @@ impl Peers {
         }
     }
 
+    /// The problem with this id or slug, also if the caller may not see it.
+    pub async fn any_problem(&self, name: &str) -> Result<Problem, Error> {
+        let mut request = Request::new(GetProblemRequest { problem_id: name.to_owned() });
+        request.set_timeout(TIMEOUT);
+        match self.problems.clone().get_problem(request).await {
+            Ok(response) => response.into_inner().problem.ok_or(Error::ProblemNotFound),
+            Err(status) => Err(of_problem(status, Error::ProblemNotFound)),
+        }
+    }
+
+    /// The statement of a problem, also if the caller may not see it.
+    pub async fn statement(&self, problem: Uuid, language: &str) -> Result<Statement, Error> {
+        let (problem_id, language) = (problem.to_string(), language.to_owned());
+        let mut request = Request::new(GetStatementRequest { problem_id, language });
+        request.set_timeout(TIMEOUT);
+        match self.problems.clone().get_statement(request).await {
+            Ok(response) => response.into_inner().statement.ok_or(Error::StatementNotFound),
+            Err(status) => Err(of_problem(status, Error::StatementNotFound)),
+        }
+    }
+
+    /// An attachment of a problem, also if the caller may not see it.
+    pub async fn attachment(&self, problem: Uuid, name: &str) -> Result<Bodies, Error> {
+        let request =
+            DownloadAttachmentRequest { problem_id: problem.to_string(), name: name.to_owned() };
+        match self.problems.clone().download_attachment(request).await {
+            Ok(response) => Ok(response.into_inner().boxed()),
+            Err(status) => Err(of_problem(status, Error::AttachmentNotFound)),
+        }
+    }
+
+    /// Whether a user holds a permission on a contest.
+    pub async fn allows(&self, user: Uuid, permission: &str, contest: Uuid) -> Result<bool, Error> {
+        let mut request = Request::new(CheckPermissionRequest {
+            user_id: user.to_string(),
+            permission: permission.to_owned(),
+            resource: format!("contests/{contest}"),
+        });
+        request.set_timeout(OPTIONAL_TIMEOUT);
+        match self.access.clone().check_permission(request).await {
+            Ok(response) => Ok(response.into_inner().allowed),
+            // A deleted user has no permissions.
+            Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {
+                Ok(false)
+            }
+            Err(status) => Err(peer("auth")(status).into()),
+        }
+    }
+
     /// The judge's judgement of a submission; `None` when it has none.
     pub async fn judgement(
         &self,
@@ -105,4 +165,13 @@ impl Peers {
 fn is_unknown(status: &Status) -> bool {
     status.code() == Code::NotFound
         && status::reason(status).as_deref() == Some("JUDGEMENT_NOT_FOUND")
+}
+
+/// The error of a call to the problem service: `missing` where it finds nothing; refused fields are the caller's.
+fn of_problem(status: Status, missing: Error) -> Error {
+    match status.code() {
+        Code::NotFound => missing,
+        Code::InvalidArgument => service::Error::from(status).into(),
+        _ => peer("problem")(status).into(),
+    }
 }

@@ -3,14 +3,24 @@
 use proto::challenge::CreateSubmissionRequest;
 use rpc::Violations;
 
+use crate::contest::request::is_label;
+
 /// The largest source in bytes. A problem may set a lower limit.
 pub const MAX_SOURCE: usize = 256 * 1024;
 
 /// The violations that do not depend on the problem and the available languages.
 pub fn check(request: &CreateSubmissionRequest, source_limit: usize) -> Violations {
-    let CreateSubmissionRequest { problem_id, language, source, request_id } = request;
+    let CreateSubmissionRequest { problem_id, language, source, request_id, challenge_id } =
+        request;
     let mut violations = Violations::default();
-    violations.check(is_problem(problem_id), "problem_id", "must be a problem id or a slug");
+    if challenge_id.is_empty() {
+        violations.check(is_problem(problem_id), "problem_id", "must be a problem id or a slug");
+    } else {
+        let what = "must be a label of the contest, a problem id or a slug";
+        violations.check(is_label(problem_id) || is_problem(problem_id), "problem_id", what);
+        let what = "must be a contest id or a slug";
+        violations.check(is_problem(challenge_id), "challenge_id", what);
+    }
     violations.check(is_language(language), "language", "must be a language_id from ListLanguages");
     violations.check(!source.is_empty(), "source", "must not be empty");
     check_size(&mut violations, source, source_limit);
@@ -53,6 +63,7 @@ mod tests {
             language: "cpp20".into(),
             source: "int main() {}".into(),
             request_id: String::new(),
+            challenge_id: String::new(),
         };
         change(&mut request);
         let violations = check(&request, 100).into_result().err();
@@ -67,6 +78,8 @@ mod tests {
         rejects(|r| r.problem_id = "0192f0c1-2345-7abc-8def-0123456789ab".into(), &[]);
         rejects(|r| r.problem_id = String::new(), &["problem_id"]);
         rejects(|r| r.problem_id = "A+B".into(), &["problem_id"]);
+        rejects(|r| (r.challenge_id, r.problem_id) = ("finals".into(), "A".into()), &[]);
+        rejects(|r| r.challenge_id = "Finals!".into(), &["challenge_id"]);
         rejects(|r| r.language = String::new(), &["language"]);
         rejects(|r| r.language = "C++".into(), &["language"]);
         rejects(|r| r.language = "l".repeat(33), &["language"]);

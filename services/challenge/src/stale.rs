@@ -56,7 +56,7 @@ impl Challenge {
 
     /// Checks unless another process holds the lease.
     async fn check_as_lease_holder(&self, owner: &str) -> Result<Found, Error> {
-        let count = store::waiting_count(&self.db).await?;
+        let count = store::submissions::waiting_count(&self.db).await?;
         metrics::gauge!("agon_submissions_waiting").set(count as f64);
         let ttl = self.config.stale_check() * 2 + Duration::from_secs(60);
         match lease::acquire(&self.db, LEASE, owner, ttl).await? {
@@ -71,7 +71,7 @@ impl Challenge {
         let before = self.clock.now() - age;
         let (mut found, mut after) = (Found::default(), (DateTime::UNIX_EPOCH, Uuid::nil()));
         loop {
-            let batch = store::stale(&self.db, before, after, BATCH).await?;
+            let batch = store::submissions::stale(&self.db, before, after, BATCH).await?;
             let Some(last) = batch.last() else { return Ok(found) };
             after = *last;
             for (_, id) in batch {
@@ -107,7 +107,9 @@ impl Challenge {
     async fn request_again(&self, id: Uuid, before: DateTime<Utc>) -> Result<Answer, Error> {
         let now = self.clock.now();
         let work = self.db.transact(|mut tx| async move {
-            if let Some(submission) = store::request_again(&mut tx, id, before, now).await? {
+            if let Some(submission) =
+                store::submissions::request_again(&mut tx, id, before, now).await?
+            {
                 events::submission_created(&mut tx, &submission);
                 tracing::warn!(submission_id = %id, "unknown to the judge, requested again");
             }

@@ -19,8 +19,21 @@ pub struct Submission {
     /// In bytes.
     pub source_size: i64,
     pub created_at: DateTime<Utc>,
+    /// `None` in practice.
+    pub place: Option<Place>,
     /// `None` until it is judged.
     pub outcome: Option<Outcome>,
+}
+
+/// The place of a submission in a contest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub challenge_id: Uuid,
+    pub participant_id: Uuid,
+    /// The contest time at which it was stored, in microseconds.
+    pub time_us: i64,
+    /// The number of the attempt of the participant at the problem, from 1.
+    pub attempt: i64,
 }
 
 /// The result of judging a submission.
@@ -87,6 +100,8 @@ pub struct Sight {
     pub source: bool,
     /// Every test that ran, including those after the test that decided the verdict.
     pub every_test: bool,
+    /// Only sample tests, and no numbers of tests: how far a program gets is secret during a contest.
+    pub samples_only: bool,
 }
 
 impl Viewer {
@@ -96,6 +111,7 @@ impl Viewer {
             submission: own || self.service || self.sees_submissions,
             source: own || self.service || self.sees_sources,
             every_test: self.service || self.sees_submissions,
+            samples_only: false,
         }
     }
 }
@@ -121,7 +137,7 @@ impl View {
             return None;
         }
         let Some(outcome) = &mut submission.outcome else {
-            return Some(Self::of_pending(submission, judging));
+            return Some(Self::of_pending(submission, judging).limited_to(sight));
         };
         // The stored event decides which tests ran and which are samples. The judge's response only adds details, and only
         // if it is about the same judgement.
@@ -142,14 +158,24 @@ impl View {
             true => judging.compile_output.clone(),
             false => String::new(),
         };
-        Some(Self {
+        let view = Self {
             state: State::Done,
             done_count: i32::try_from(tests.len()).unwrap_or(i32::MAX),
             test_count: outcome.test_count,
             compile_output,
             tests,
             submission,
-        })
+        };
+        Some(view.limited_to(sight))
+    }
+
+    /// Hides the tests that `sight` does not include.
+    fn limited_to(mut self, sight: Sight) -> Self {
+        if sight.samples_only {
+            self.tests.retain(|test| test.sample);
+            (self.done_count, self.test_count) = (0, 0);
+        }
+        self
     }
 
     /// The view in lists, where the judge is not asked.
@@ -159,7 +185,7 @@ impl View {
         if let Some(outcome) = &view.submission.outcome {
             (view.done_count, view.test_count) = (outcome.test_count, outcome.test_count);
         }
-        Some(view)
+        Some(view.limited_to(sight))
     }
 
     /// The view before the verdict, for a viewer who may see the submission.

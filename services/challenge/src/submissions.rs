@@ -7,18 +7,20 @@ use proto::challenge::{
     CreateSubmissionRequest, CreateSubmissionResponse, GetSubmissionSourceResponse,
     ListSubmissionsRequest,
 };
+use proto::problem::Problem;
 use rpc::Violations;
 use service::{Idempotent, Page};
 use uuid::Uuid;
 
 use crate::Challenge;
+use crate::contests;
 use crate::error::Error;
 use crate::events;
 use crate::judging::Judging;
 use crate::limit::Limit;
 use crate::request;
-use crate::store::{self, Filter};
-use crate::submission::{Outcome, Submission, View, Viewer};
+use crate::store::{self, submissions::Filter};
+use crate::submission::{Outcome, Sight, Submission, View, Viewer};
 use crate::wire;
 
 /// The permission to see the submissions of all users.
@@ -46,42 +48,58 @@ impl Challenge {
     ) -> Result<CreateSubmissionResponse, Error> {
         let author = caller.user()?.id;
         request::check(request, self.config.source_limit()).into_result()?;
-        let content = [&request.problem_id, &request.language, &request.source];
-        let content = content.map(|text| text.as_bytes());
-        let once = Idempotent::new(author, "CreateSubmission", &request.request_id, &content);
+        let content =
+            [&request.problem_id, &request.language, &request.source, &request.challenge_id];
+        // A practice submission has the digest that it had before there were contests.
+        let count = if request.challenge_id.is_empty() { 3 } else { 4 };
+        let content = &content.map(|text| text.as_bytes())[..count];
+        let once = Idempotent::new(author, "CreateSubmission", &request.request_id, content);
         // A retry gets the first response even if the problem or the judge is unavailable now.
         if let Some(response) = once.replay(&self.db).await? {
             return Ok(response);
         }
-        let (problem_id, problem_version) = self.resolve(caller, request).await?;
+        let response = match request.challenge_id.is_empty() {
+            true => self.practise(caller, request, &once).await?,
+            false => self.submit_to_contest(caller, request, &once).await?,
+        };
+        let kind = if request.challenge_id.is_empty() { "practice" } else { "contest" };
+        metrics::counter!("agon_submissions_created_total", "kind" => kind).increment(1);
+        Ok(response)
+    }
+
+    async fn practise(
+        &self,
+        caller: &Caller,
+        request: &CreateSubmissionRequest,
+        once: &Idempotent<'_>,
+    ) -> Result<CreateSubmissionResponse, Error> {
+        let problem = self.peers.problem(caller, &request.problem_id);
+        let (problem_id, problem_version) = self.resolve(problem, request).await?;
         let new = &Submission {
             id: self.clock.new_id(),
             version: 1,
-            user_id: author,
+            user_id: caller.user()?.id,
             problem_id,
             problem_version,
             language: request.language.clone(),
             source_size: i64::try_from(request.source.len()).unwrap_or(i64::MAX),
             created_at: self.clock.now(),
+            place: None,
             outcome: None,
         };
         let accept =
             |mut tx: TxGuard| async move { self.accept(&mut tx, &request.source, new).await };
-        let response = once.run(&self.db, accept).await?;
-        metrics::counter!("agon_submissions_created_total").increment(1);
-        Ok(response)
+        once.run(&self.db, accept).await
     }
 
     /// The problem's id and published version. Fails if the problem is not published, or does not accept the request.
-    async fn resolve(
+    pub(crate) async fn resolve(
         &self,
-        caller: &Caller,
+        problem: impl Future<Output = Result<Problem, Error>>,
         request: &CreateSubmissionRequest,
     ) -> Result<(Uuid, i64), Error> {
-        let (problem, language) = tokio::join!(
-            self.peers.problem(caller, &request.problem_id),
-            self.peers.languages.check(&request.language),
-        );
+        let (problem, language) =
+            tokio::join!(problem, self.peers.languages.check(&request.language));
         let problem = problem?;
         if problem.published_version == 0 {
             return Err(Error::NotPublished);
@@ -107,15 +125,15 @@ impl Challenge {
         new: &Submission,
     ) -> Result<CreateSubmissionResponse, Error> {
         let now = new.created_at;
-        let ordinal = store::lock_submitter(tx, new.user_id).await?;
+        let ordinal = store::submissions::lock_submitter(tx, new.user_id).await?;
         let limit = Limit::hourly(self.config.submissions_per_hour);
         if let Some(decisive) = limit.decisive(ordinal) {
-            let time = store::time_of(&mut *tx, new.user_id, decisive).await?;
+            let time = store::submissions::time_of(&mut *tx, new.user_id, decisive).await?;
             limit
                 .check(time, now)
                 .map_err(|retry_after| Error::TooMany { count: limit.count, retry_after })?;
         }
-        store::insert(tx, new, ordinal, source).await?;
+        store::submissions::insert(tx, new, ordinal, source).await?;
         events::submission_created(tx, new);
         let view = View::of_pending(new.clone(), &Judging::default());
         Ok(CreateSubmissionResponse { submission: Some(wire::submission(view)) })
@@ -124,7 +142,7 @@ impl Challenge {
     /// One submission, with the judge's progress on it.
     pub async fn get(&self, viewer: &Viewer, id: &str) -> Result<View, Error> {
         let submission = self.find(parse_id(id)?).await?;
-        let sight = viewer.sight(submission.user_id);
+        let sight = self.sight(viewer, &submission).await?;
         if !sight.submission {
             return Err(Error::NotFound);
         }
@@ -132,11 +150,26 @@ impl Challenge {
         View::new(submission, &judging, sight).ok_or(Error::NotFound)
     }
 
+    /// What a viewer may see of a submission now.
+    pub(crate) async fn sight(
+        &self,
+        viewer: &Viewer,
+        submission: &Submission,
+    ) -> Result<Sight, Error> {
+        let sight = viewer.sight(submission.user_id);
+        let Some(place) = submission.place.filter(|_| !sight.every_test) else { return Ok(sight) };
+        let contest = store::contests::by_id(&self.db, place.challenge_id).await?;
+        let now = self.clock.now();
+        let samples_only = contest.is_some_and(|contest| !contest.has_ended(now));
+        Ok(Sight { samples_only, ..sight })
+    }
+
     /// A submission with its tests.
     pub(crate) async fn find(&self, id: Uuid) -> Result<Submission, Error> {
-        let mut submission = store::find(&self.db, id).await?.ok_or(Error::NotFound)?;
+        let mut submission =
+            store::submissions::find(&self.db, id).await?.ok_or(Error::NotFound)?;
         if let Some(outcome) = &mut submission.outcome {
-            outcome.tests = store::tests(&self.db, id).await?;
+            outcome.tests = store::submissions::tests(&self.db, id).await?;
         }
         Ok(submission)
     }
@@ -147,11 +180,11 @@ impl Challenge {
         id: &str,
     ) -> Result<GetSubmissionSourceResponse, Error> {
         let id = parse_id(id)?;
-        let submission = store::find(&self.db, id).await?.ok_or(Error::NotFound)?;
+        let submission = store::submissions::find(&self.db, id).await?.ok_or(Error::NotFound)?;
         if !viewer.sight(submission.user_id).source {
             return Err(Error::NotFound);
         }
-        let source = store::source(&self.db, id).await?.ok_or(Error::NotFound)?;
+        let source = store::submissions::source(&self.db, id).await?.ok_or(Error::NotFound)?;
         let language = submission.language;
         Ok(GetSubmissionSourceResponse { submission_id: id.to_string(), language, source })
     }
@@ -168,11 +201,12 @@ impl Challenge {
         let args: Vec<&[u8]> = args.iter().map(Vec::as_slice).collect();
         let (size, token) = (request.page_size, &request.page_token);
         let page = Page::open(&self.page_key, "ListSubmissions", &args, size, token)?;
-        let rows = store::list(&self.db, &filter, page.after, page.limit()).await?;
+        let rows = store::submissions::list(&self.db, &filter, page.after, page.limit()).await?;
         let (submissions, token) = page.close(rows, |last| last.id);
         let views = submissions.into_iter().filter_map(|submission| {
             let sight = viewer.sight(submission.user_id);
-            View::listed(submission, sight)
+            let samples_only = submission.place.is_some() && !sight.every_test;
+            View::listed(submission, Sight { samples_only, ..sight })
         });
         Ok((views.collect(), token))
     }
@@ -212,7 +246,11 @@ impl Challenge {
             };
         let language = Some(request.language.clone()).filter(|language| !language.is_empty());
         let problem_id = self.problem_id(caller, &request.problem_id).await?;
-        Ok(Filter { user_id, problem_id, verdict, language })
+        let challenge_id = match request.challenge_id.as_str() {
+            "" => None,
+            name => Some(self.contest(&contests::viewer::Viewer::of(caller), name).await?.id),
+        };
+        Ok(Filter { user_id, problem_id, verdict, language, challenge_id })
     }
 
     /// The id of the problem with this id or slug. An id is not looked up: the submissions of a deleted problem stay
@@ -239,13 +277,14 @@ impl Challenge {
         id: Uuid,
         outcome: &Outcome,
     ) -> Result<bool, Error> {
-        let Some(submission) = store::judge(tx, id, outcome).await? else {
-            return match store::find(&mut *tx, id).await? {
+        let Some(submission) = store::submissions::judge(tx, id, outcome).await? else {
+            return match store::submissions::find(&mut *tx, id).await? {
                 Some(_) => Ok(false),
                 None => Err(Error::NotFound),
             };
         };
         events::submission_judged(tx, &submission, outcome);
+        self.record_verdict(tx, &submission, outcome).await?;
         let this = self.clone();
         let verdict = outcome.verdict.code();
         tx.after_commit(move || {
@@ -257,12 +296,13 @@ impl Challenge {
 }
 
 /// The arguments for which a page token is valid.
-fn page_args(viewer: &Viewer, filter: &Filter) -> [Vec<u8>; 5] {
+fn page_args(viewer: &Viewer, filter: &Filter) -> [Vec<u8>; 6] {
     let bytes = |id: Option<Uuid>| id.unwrap_or_default().as_bytes().to_vec();
     let verdict = filter.verdict.map_or(0, Verdict::number).to_be_bytes().to_vec();
     let language = filter.language.clone().unwrap_or_default().into_bytes();
-    let [viewer, user, problem] = [viewer.user_id, filter.user_id, filter.problem_id].map(bytes);
-    [viewer, user, problem, verdict, language]
+    let ids = [viewer.user_id, filter.user_id, filter.problem_id, filter.challenge_id];
+    let [viewer, user, problem, challenge] = ids.map(bytes);
+    [viewer, user, problem, challenge, verdict, language]
 }
 
 pub fn parse_id(id: &str) -> Result<Uuid, Error> {

@@ -44,7 +44,7 @@ impl Challenge {
     }
 
     /// Differs from submission to submission, so that watchers do not read all at once.
-    fn refresh(&self, id: Uuid) -> Duration {
+    pub(crate) fn refresh(&self, id: Uuid) -> Duration {
         let refresh = self.config.watch_refresh();
         refresh + refresh.mul_f64(f64::from(id.as_bytes()[15]) / 1024.0)
     }
@@ -56,7 +56,7 @@ impl Watched for Watch {
 
     async fn read(&mut self, live: bool) -> Result<(), Error> {
         let submission = self.challenge.find(self.id).await?;
-        let sight = self.viewer.sight(submission.user_id);
+        let sight = self.challenge.sight(&self.viewer, &submission).await?;
         if !sight.submission {
             return Err(Error::NotFound);
         }

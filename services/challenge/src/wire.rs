@@ -7,11 +7,11 @@ use proto::{Verdict, event, judge};
 use uuid::Uuid;
 
 use crate::judging::{Judging, Progress, State};
-use crate::submission::{Detail, Outcome, Submission, Test, View};
+use crate::submission::{Detail, Outcome, Place, Submission, Test, View};
 
 pub fn submission(view: View) -> challenge::Submission {
     let View { submission, state, done_count, test_count, tests, compile_output } = view;
-    let outcome = submission.outcome;
+    let (outcome, place) = (submission.outcome, submission.place);
     let done = outcome.as_ref();
     challenge::Submission {
         submission_id: submission.id.to_string(),
@@ -31,7 +31,22 @@ pub fn submission(view: View) -> challenge::Submission {
         create_time: Some(timestamp(submission.created_at)),
         judge_time: done.map(|outcome| timestamp(outcome.judged_at)),
         isolation: outcome.map_or_else(String::new, |outcome| outcome.isolation),
+        challenge_id: challenge_id(place),
+        contest_time: place.map(|place| duration_us(place.time_us)),
     }
+}
+
+fn challenge_id(place: Option<Place>) -> String {
+    place.map_or_else(String::new, |place| place.challenge_id.to_string())
+}
+
+fn clamp(number: i64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+pub fn duration_us(us: i64) -> prost_types::Duration {
+    let nanos = i32::try_from(us.rem_euclid(1_000_000) * 1000).unwrap_or(0);
+    prost_types::Duration { seconds: us.div_euclid(1_000_000), nanos }
 }
 
 fn test(test: Test) -> challenge::TestOutcome {
@@ -179,6 +194,8 @@ pub fn created(submission: &Submission) -> event::SubmissionCreated {
         problem_version: submission.problem_version,
         user_id: submission.user_id.to_string(),
         language: submission.language.clone(),
+        challenge_id: challenge_id(submission.place),
+        attempt: submission.place.map_or(0, |place| clamp(place.attempt)),
     }
 }
 
@@ -192,5 +209,6 @@ pub fn judged(submission: &Submission, outcome: &Outcome) -> event::SubmissionJu
         verdict: outcome.verdict.number(),
         cpu_time_us: outcome.cpu_time_us,
         memory_bytes: outcome.memory_bytes,
+        challenge_id: challenge_id(submission.place),
     }
 }

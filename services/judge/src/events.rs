@@ -86,6 +86,7 @@ fn request_of(event: &Received) -> Result<JudgementRequest, Fault> {
             version: created.problem_version,
             language: created.language,
             owner: Some(id("user_id", &created.user_id)?),
+            attempt: created.attempt.into(),
             traceparent,
         });
     }
@@ -96,6 +97,7 @@ fn request_of(event: &Received) -> Result<JudgementRequest, Fault> {
         version: requested.version,
         language: requested.language,
         owner: None,
+        attempt: 0,
         traceparent,
     })
 }
@@ -119,11 +121,13 @@ mod tests {
             problem_version: 7,
             user_id: user.to_string(),
             language: "cpp20".into(),
+            challenge_id: Uuid::from_u128(4).to_string(),
+            attempt: 3,
         };
         let event = Event::new(&SUBMISSION, Uuid::from_u128(1), 1, &created);
         let request = request_of(&Received::testing(&event)).unwrap();
         assert_eq!(request.subject, Subject::Submission(Uuid::from_u128(1)));
-        assert_eq!((request.version, request.owner), (7, Some(user)));
+        assert_eq!((request.version, request.owner, request.attempt), (7, Some(user), 3));
         let bad = SubmissionCreated { user_id: "invalid".into(), ..created };
         let event = Event::new(&SUBMISSION, Uuid::from_u128(1), 1, &bad);
         assert!(matches!(request_of(&Received::testing(&event)), Err(Fault::Undecodable(_))));

@@ -49,17 +49,23 @@ pub struct JudgementRequest {
     pub language: String,
     /// The author; `None` for a verification.
     pub owner: Option<Uuid>,
+    /// The number of the attempt at a problem of a contest, from 1; 0 in practice and for a verification.
+    pub attempt: i64,
     /// The trace to continue.
     pub traceparent: Option<String>,
 }
 
 /// The priority of a job; the lowest number is dispatched first.
 ///
-/// Values below [`Priority::practice`] are reserved for contests, and values above it for rejudging. Further pending
-/// submissions of a user come after the first ones of all users.
+/// Contests precede practice. Further pending submissions of a user come after the first ones of all users.
 pub struct Priority;
 
 impl Priority {
+    /// A submission to a contest: first attempts at a problem precede later ones.
+    pub fn contest(attempt: i64) -> i64 {
+        attempt.clamp(1, 50)
+    }
+
     /// A submission whose author has this many other pending submissions.
     pub fn practice(pending: i64) -> i64 {
         100 + pending.clamp(0, 50)
@@ -157,6 +163,8 @@ mod tests {
 
     #[test]
     fn first_submission_precedes_the_tenth_of_another_user() {
+        assert!(Priority::contest(1) < Priority::contest(10));
+        assert!(Priority::contest(1000) < Priority::practice(0));
         assert!(Priority::practice(0) < Priority::practice(9));
         assert!(Priority::practice(1000) < Priority::VERIFICATION);
         assert!(Priority::verification(0) < Priority::verification(9));

@@ -147,13 +147,16 @@ pub struct Login {
 pub struct Submit {
     #[command(flatten)]
     pub remote: Remote,
-    /// Slug or id of the problem
+    /// Slug or id of the problem; with --contest also its label there
     pub problem: String,
     /// Source file of the program
     pub file: PathBuf,
     /// Language [default: chosen by the file's extension]
     #[arg(long, short)]
     pub language: Option<String>,
+    /// Slug or id of the contest [default: practice]
+    #[arg(long)]
+    pub contest: Option<String>,
     /// Print the submission's id and exit without waiting for the verdict
     #[arg(long)]
     pub no_wait: bool,

@@ -87,7 +87,11 @@ const HELP: &[(&str, &str)] = &[
     ("agon_rpc_server_calls_total", "Completed calls, by method and code."),
     ("agon_rpc_server_duration_seconds", "Duration of calls, by method."),
     ("agon_rpc_server_shed_total", "Calls refused by load shedding."),
-    ("agon_submissions_created_total", "Submissions created."),
+    (
+        "agon_standings_update_seconds",
+        "Time to bring the standings of a contest up to its log, before an answer.",
+    ),
+    ("agon_submissions_created_total", "Submissions created, by kind."),
     ("agon_submissions_judged_total", "Submissions judged, by verdict."),
     (
         "agon_submissions_requested_again_total",

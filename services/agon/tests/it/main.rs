@@ -6,6 +6,7 @@ mod cluster;
 #[path = "../../../../libs/runtime/tests/it/collector.rs"]
 mod collector;
 mod command_line;
+mod contests;
 mod crash;
 mod end_to_end;
 mod engines;

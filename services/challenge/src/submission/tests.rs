@@ -77,6 +77,7 @@ fn pending() -> Submission {
         language: "cpp20".into(),
         source_size: 5,
         created_at: DateTime::UNIX_EPOCH,
+        place: None,
         outcome: None,
     }
 }

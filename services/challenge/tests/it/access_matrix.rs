@@ -32,7 +32,7 @@ async fn submissions_are_visible_to_authors_judges_and_services() {
         assert_eq!(row(&world.with_roles("jo", &[Role::Judge])).await, [ok; 4]);
         assert_eq!(row(&world.with_roles("root", &[Role::Admin])).await, [ok; 4]);
         assert_eq!(row(&world.service()).await, [ok; 4]);
-        let invalid = User { id: ada.id, token: "invalid".into() };
+        let invalid = User { id: ada.id, token: "invalid".into(), account: None };
         assert_eq!(row(&invalid).await, [Code::Unauthenticated; 4]);
         assert_eq!(code(world.create(&invalid, valid()).await), Code::Unauthenticated);
         // Only users submit.

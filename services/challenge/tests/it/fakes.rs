@@ -1,12 +1,14 @@
-//! Fakes of the problem service and the judge.
+//! Fakes of the auth service, the problem service and the judge.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use access::Caller;
 use futures_util::Stream;
+use proto::auth::access_service_server::{AccessService, AccessServiceServer};
+use proto::auth::*;
 use proto::google::api::HttpBody;
 use proto::judge::judgement_service_server::{JudgementService, JudgementServiceServer};
 use proto::judge::language_service_server::{LanguageService, LanguageServiceServer};
@@ -28,6 +30,8 @@ pub struct Inner {
     pub owners: Mutex<HashMap<String, Uuid>>,
     pub languages: Mutex<Vec<String>>,
     pub judgements: Mutex<HashMap<String, Judgement>>,
+    /// Permissions on resources: user, permission, resource.
+    pub grants: Mutex<HashSet<(String, String, String)>>,
     unavailable: AtomicBool,
 }
 
@@ -66,6 +70,7 @@ impl Fakes {
 
     pub fn services(&self) -> Services {
         Services::new()
+            .add(AccessServiceServer::new(self.clone()))
             .add(ProblemServiceServer::new(self.clone()))
             .add(JudgementServiceServer::new(self.clone()))
             .add(LanguageServiceServer::new(self.clone()))
@@ -76,6 +81,27 @@ impl Fakes {
             true => Err(Status::unavailable("the fakes are unavailable")),
             false => Ok(()),
         }
+    }
+}
+
+#[tonic::async_trait]
+impl AccessService for Fakes {
+    async fn check_permission(
+        &self,
+        request: Request<CheckPermissionRequest>,
+    ) -> Result<Response<CheckPermissionResponse>, Status> {
+        self.check_available()?;
+        assert!(Caller::of(&request).is_service_itself());
+        let CheckPermissionRequest { user_id, permission, resource } = request.into_inner();
+        let allowed = self.grants.lock().unwrap().contains(&(user_id, permission, resource));
+        Ok(Response::new(CheckPermissionResponse { allowed }))
+    }
+
+    service::unimplemented_rpcs! {
+        list_roles(ListRolesRequest) -> ListRolesResponse;
+        create_role_binding(CreateRoleBindingRequest) -> CreateRoleBindingResponse;
+        list_role_bindings(ListRoleBindingsRequest) -> ListRoleBindingsResponse;
+        delete_role_binding(DeleteRoleBindingRequest) -> DeleteRoleBindingResponse;
     }
 }
 
@@ -140,6 +166,18 @@ impl ProblemService for Fakes {
         Ok(Response::new(GetProblemResponse { problem: Some(problem) }))
     }
 
+    async fn get_statement(
+        &self,
+        request: Request<GetStatementRequest>,
+    ) -> Result<Response<GetStatementResponse>, Status> {
+        self.check_available()?;
+        assert!(Caller::of(&request).is_service_itself());
+        let name = request.into_inner().problem_id;
+        let title = self.problems.lock().unwrap()[&name].title.clone();
+        let statement = Some(Statement { title, html: "<p>Add.</p>".into(), ..Default::default() });
+        Ok(Response::new(GetStatementResponse { statement }))
+    }
+
     type DownloadAttachmentStream = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
 
     service::unimplemented_rpcs! {
@@ -151,7 +189,6 @@ impl ProblemService for Fakes {
         publish_problem(PublishProblemRequest) -> PublishProblemResponse;
         list_problem_versions(ListProblemVersionsRequest) -> ListProblemVersionsResponse;
         get_problem_version(GetProblemVersionRequest) -> GetProblemVersionResponse;
-        get_statement(GetStatementRequest) -> GetStatementResponse;
         download_attachment(DownloadAttachmentRequest) -> Self::DownloadAttachmentStream;
     }
 }

@@ -50,6 +50,8 @@ impl DerefMut for World {
 pub struct User {
     pub id: Uuid,
     pub token: String,
+    /// Name and roles; `None` for a user with this token only.
+    pub account: Option<(String, Vec<Role>)>,
 }
 
 /// Runs a test on every database.
@@ -79,11 +81,20 @@ impl World {
         let mut bytes = [0; 16];
         bytes[..name.len()].copy_from_slice(name.as_bytes());
         let id = Uuid::from_bytes(bytes);
-        User { id, token: self.running.issuer.user(id, name, roles) }
+        let token = self.running.issuer.user(id, name, roles);
+        User { id, token, account: Some((name.to_owned(), roles.to_vec())) }
     }
 
     pub fn service(&self) -> User {
-        User { id: Uuid::nil(), token: self.running.issuer.service("judge") }
+        User { id: Uuid::nil(), token: self.running.issuer.service("judge"), account: None }
+    }
+
+    /// A request with a token that is valid at the time of the clock.
+    pub fn request<T>(&self, user: &User, message: T) -> tonic::Request<T> {
+        match &user.account {
+            Some((name, roles)) => bearer(&self.running.issuer.user(user.id, name, roles), message),
+            None => bearer(&user.token, message),
+        }
     }
 
     pub fn client(&self) -> SubmissionServiceClient<Channel> {
@@ -95,7 +106,7 @@ impl World {
         user: &User,
         request: CreateSubmissionRequest,
     ) -> Result<Submission, Status> {
-        let response = self.client().create_submission(bearer(&user.token, request)).await?;
+        let response = self.client().create_submission(self.request(user, request)).await?;
         Ok(response.into_inner().submission.unwrap())
     }
 
@@ -105,13 +116,13 @@ impl World {
 
     pub async fn get(&self, user: &User, submission_id: &str) -> Result<Submission, Status> {
         let request = GetSubmissionRequest { submission_id: submission_id.into() };
-        let response = self.client().get_submission(bearer(&user.token, request)).await?;
+        let response = self.client().get_submission(self.request(user, request)).await?;
         Ok(response.into_inner().submission.unwrap())
     }
 
     pub async fn source(&self, user: &User, submission_id: &str) -> Result<String, Status> {
         let request = GetSubmissionSourceRequest { submission_id: submission_id.into() };
-        let response = self.client().get_submission_source(bearer(&user.token, request)).await?;
+        let response = self.client().get_submission_source(self.request(user, request)).await?;
         Ok(response.into_inner().source)
     }
 
@@ -120,7 +131,7 @@ impl World {
         user: &User,
         request: ListSubmissionsRequest,
     ) -> Result<ListSubmissionsResponse, Status> {
-        let response = self.client().list_submissions(bearer(&user.token, request)).await?;
+        let response = self.client().list_submissions(self.request(user, request)).await?;
         Ok(response.into_inner())
     }
 
@@ -130,7 +141,7 @@ impl World {
         submission_id: &str,
     ) -> Result<Streaming<WatchSubmissionResponse>, Status> {
         let request = WatchSubmissionRequest { submission_id: submission_id.into() };
-        let response = self.client().watch_submission(bearer(&user.token, request)).await?;
+        let response = self.client().watch_submission(self.request(user, request)).await?;
         Ok(response.into_inner())
     }
 
@@ -162,6 +173,6 @@ pub fn valid() -> CreateSubmissionRequest {
         problem_id: "a-plus-b".into(),
         language: "cpp20".into(),
         source: "int main() {}".into(),
-        request_id: String::new(),
+        ..CreateSubmissionRequest::default()
     }
 }

@@ -33,7 +33,8 @@ async fn add(tx: &mut Tx, language: &str, priority: i64) -> Uuid {
     let (subject, problem_id) = (Subject::Submission(tx.new_id()), tx.new_id());
     let language = language.to_owned();
     let (version, owner, traceparent) = (1, None, None);
-    let request = JudgementRequest { subject, problem_id, version, language, owner, traceparent };
+    let request =
+        JudgementRequest { subject, problem_id, version, language, owner, attempt: 0, traceparent };
     enqueue(tx, &request, priority).await.unwrap().unwrap()
 }
 

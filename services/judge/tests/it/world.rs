@@ -246,6 +246,7 @@ impl World {
             problem_version: 1,
             user_id: user.to_string(),
             language: language.to_owned(),
+            ..SubmissionCreated::default()
         };
         self.base.publish(&SUBMISSION, id, &event).await;
     }

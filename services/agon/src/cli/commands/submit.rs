@@ -50,6 +50,7 @@ async fn submit(arguments: Submit) -> Result<ExitCode, Failure> {
         language,
         source,
         request_id: Clock::system().new_id().to_string(),
+        challenge_id: arguments.contest.unwrap_or_default(),
     };
     let answer = client.create_submission(request).await?.into_inner();
     let submission = answer.submission.unwrap_or_default();

@@ -1,0 +1,13 @@
+DROP INDEX submissions_pending_by_challenge;
+DROP INDEX submissions_by_participant_and_problem;
+DROP INDEX submissions_by_challenge_and_problem;
+DROP INDEX submissions_by_challenge_and_user;
+DROP INDEX submissions_by_challenge;
+ALTER TABLE submissions DROP COLUMN attempt;
+ALTER TABLE submissions DROP COLUMN contest_time_us;
+ALTER TABLE submissions DROP COLUMN participant_id;
+ALTER TABLE submissions DROP COLUMN challenge_id;
+DROP TABLE challenge_log;
+DROP TABLE challenge_logs;
+DROP TABLE participants;
+DROP TABLE contests;

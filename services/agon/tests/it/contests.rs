@@ -1,0 +1,91 @@
+//! One contest, from its draft to its results.
+
+use access::testing::bearer;
+use proto::challenge::contest_service_client::ContestServiceClient;
+use proto::challenge::{StandingsView, WatchStandingsRequest};
+use reqwest::Method;
+use rpc::Channel;
+use serde_json::{Value, json};
+
+use crate::world::{PROBLEM, PYTHON, World, eventually};
+
+/// The contest is frozen from its start, so that every verdict is hidden until the thaw.
+pub async fn from_draft_to_results(world: &World) {
+    let admin = world.log_in("admin", &world.admin_password()).await;
+    let [ada, bob] = ["contestant-a", "contestant-b"].map(async |name| world.player(name).await);
+    let (ada, bob) = (ada.await, bob.await);
+    let start = chrono::DateTime::from_timestamp(now() + 3, 0).unwrap();
+    let contest = json!({
+        "slug": "story", "title": "Story", "startTime": start.to_rfc3339(),
+        "duration": "3600s", "freezeDuration": "3600s",
+    });
+    let problems = json!([{"label": "A", "problemId": PROBLEM, "color": "#FF0000"}]);
+    let body = json!({"contest": contest, "problems": problems});
+    let draft = world.post("/v1/contests", Some(&admin), body).await;
+    assert_eq!(draft["state"], "CONTEST_STATE_DRAFT", "{draft}");
+    let hidden = world.call(Method::GET, "/v1/contests/story", Some(&ada), None).await;
+    assert_eq!(hidden.0, 404, "{}", hidden.1);
+    world.post("/v1/contests/story:publish", Some(&admin), json!({})).await;
+    for token in [&ada, &bob] {
+        world.post("/v1/contests/story:register", Some(token), json!({})).await;
+    }
+    eventually("the contest starts", async || {
+        let contest = world.get("/v1/contests/story", None).await;
+        (contest["state"] == "CONTEST_STATE_FROZEN").then_some(())
+    })
+    .await;
+
+    let channel = Channel::connect(&world.server.grpc).unwrap();
+    let mut client = ContestServiceClient::new(channel);
+    let view = StandingsView::Jury.into();
+    let watch = WatchStandingsRequest { contest_id: "story".into(), view, ..Default::default() };
+    let stream = client.watch_standings(bearer(&admin, watch)).await;
+    let mut jury = stream.unwrap().into_inner();
+    let statement = world.get("/v1/contests/story/problems/A/statement", Some(&ada)).await;
+    assert!(!statement["html"].as_str().unwrap().is_empty(), "{statement}");
+    for (token, source) in [(&bob, "print(0)\n"), (&ada, PYTHON)] {
+        let body = json!({
+            "challengeId": "story", "problemId": "A", "language": "python3", "source": source,
+        });
+        let created = world.post("/v1/submissions", Some(token), body).await;
+        world.verdict(token, created["submissionId"].as_str().unwrap()).await;
+    }
+    // Every instance shows the jury what is hidden from the public.
+    loop {
+        let update = jury.message().await.unwrap().expect("the stream ended");
+        if update.rows.iter().any(|row| row.solved_count == 1) {
+            break;
+        }
+    }
+    let public = world.get("/v1/contests/story/standings", None).await;
+    assert_eq!(table(&public), [("contestant-a", 1, 0), ("contestant-b", 1, 0)], "{public}");
+    assert_eq!(public["rows"][0]["cells"][0]["pendingCount"], 1, "{public}");
+
+    let seconds = now() - start.timestamp() + 1;
+    let body = json!({"duration": format!("{seconds}s")});
+    world.post("/v1/contests/story:extend", Some(&admin), body).await;
+    eventually("the contest ends", async || {
+        let contest = world.get("/v1/contests/story", None).await;
+        (contest["state"] == "CONTEST_STATE_ENDED").then_some(())
+    })
+    .await;
+    world.post("/v1/contests/story:thaw", Some(&admin), json!({})).await;
+    let done = world.post("/v1/contests/story:finalize", Some(&admin), json!({})).await;
+    assert_eq!(done["state"], "CONTEST_STATE_FINALIZED", "{done}");
+    let public = world.get("/v1/contests/story/standings", None).await;
+    assert_eq!(table(&public), [("contestant-a", 1, 1), ("contestant-b", 2, 0)], "{public}");
+}
+
+fn now() -> i64 {
+    ids::Clock::system().now().timestamp()
+}
+
+/// Name, rank and solved problems of each row.
+fn table(standings: &Value) -> Vec<(&str, i64, i64)> {
+    let rows = standings["rows"].as_array().unwrap().iter();
+    let number = |value: &Value| value.as_i64().unwrap_or_default();
+    rows.map(|row| {
+        (row["name"].as_str().unwrap(), number(&row["rank"]), number(&row["solvedCount"]))
+    })
+    .collect()
+}

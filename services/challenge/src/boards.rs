@@ -1,0 +1,149 @@
+//! The boards of contests in this process, built from their logs.
+//!
+//! Every process keeps its own boards. A reader first applies what the log holds beyond its board, so that any process
+//! answers with the newest committed state.
+
+use std::sync::Arc;
+
+use db::Db;
+use proto::Verdict;
+use quick_cache::sync::Cache;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use uuid::Uuid;
+
+use crate::contest::State;
+use crate::error::Error;
+use crate::format::{Icpc, Settings};
+use crate::log::{Entry, Kind, ParticipantChanged};
+use crate::standings::{self, Board, Rules};
+use crate::store;
+
+/// The most boards in memory; the least used ones are built again when they are needed.
+const MAX_BOARDS: usize = 64;
+/// Entries read by one statement.
+const BATCH: i64 = 20_000;
+
+pub struct Boards(Cache<Uuid, Arc<Mutex<Current>>>);
+
+/// A board with the number of the last entry that it contains.
+#[derive(Default)]
+pub struct Current {
+    board: Option<Board>,
+    seq: i64,
+}
+
+impl Current {
+    /// The board; empty if the log is.
+    pub fn board(&mut self) -> &Board {
+        self.board.get_or_insert_with(|| Board::new(no_rules()))
+    }
+}
+
+impl Default for Boards {
+    fn default() -> Self {
+        Self(Cache::new(MAX_BOARDS))
+    }
+}
+
+impl Boards {
+    /// The board of a contest with every committed entry, locked for reading.
+    pub async fn current(&self, db: &Db, contest: Uuid) -> Result<OwnedMutexGuard<Current>, Error> {
+        let slot = match self.0.get(&contest) {
+            Some(slot) => slot,
+            None => {
+                let new = Arc::new(Mutex::new(Current::default()));
+                match self.0.get_value_or_guard(&contest, None) {
+                    quick_cache::sync::GuardResult::Value(slot) => slot,
+                    quick_cache::sync::GuardResult::Guard(guard) => {
+                        // Fails only if the entry was replaced, which nothing does.
+                        guard.insert(new.clone()).ok();
+                        new
+                    }
+                    quick_cache::sync::GuardResult::Timeout => new,
+                }
+            }
+        };
+        let mut current = slot.lock_owned().await;
+        let start = std::time::Instant::now();
+        while catch_up(db, contest, &mut current).await? {}
+        metrics::histogram!("agon_standings_update_seconds").record(start.elapsed());
+        Ok(current)
+    }
+}
+
+/// Applies the next entries of the log; false when there may be no more.
+async fn catch_up(db: &Db, contest: Uuid, current: &mut Current) -> Result<bool, Error> {
+    let entries = store::log::read(db, contest, current.seq, BATCH).await?;
+    let Some((last, _)) = entries.last() else { return Ok(false) };
+    let (last, count) = (*last, entries.len());
+    let entries = entries.iter().flat_map(|(_, entry)| of_log(entry));
+    match &mut current.board {
+        Some(board) => {
+            for entry in entries {
+                board.apply(entry);
+            }
+        }
+        none => *none = Some(Board::load(no_rules(), entries)),
+    }
+    current.seq = last;
+    Ok(count >= usize::try_from(BATCH).unwrap_or(usize::MAX))
+}
+
+/// The rules before the first entry, which holds those of the contest.
+fn no_rules() -> Rules {
+    let format = Settings::Icpc(Icpc { penalty_minutes: 0 });
+    Rules { format, freeze_us: None, problems: Vec::new() }
+}
+
+/// What an entry of the log means for the board; nothing for entries of a later version.
+fn of_log(entry: &Entry) -> Vec<standings::Entry> {
+    let Some(kind) = &entry.kind else { return Vec::new() };
+    match kind {
+        Kind::Settings(settings) => {
+            let problems = settings.problem_ids.iter().filter_map(|id| uuid(id)).collect();
+            let penalty_minutes = u32::try_from(settings.penalty_minutes).unwrap_or_default();
+            let format = Settings::Icpc(Icpc { penalty_minutes });
+            let rules = Rules { format, freeze_us: settings.freeze_us, problems };
+            vec![standings::Entry::RulesChanged(rules)]
+        }
+        Kind::State(changed) => match State::of(&changed.state) {
+            Some(State::Thawed) => vec![standings::Entry::Thawed],
+            _ => Vec::new(),
+        },
+        Kind::Participant(changed) => participant(changed),
+        Kind::Attempt(attempt) => {
+            let ids = [&attempt.submission_id, &attempt.participant_id, &attempt.problem_id];
+            let [Some(submission), Some(participant), Some(problem)] = ids.map(|id| uuid(id))
+            else {
+                return Vec::new();
+            };
+            let at_us = attempt.time_us;
+            vec![standings::Entry::Attempt { submission, participant, problem, at_us }]
+        }
+        Kind::Judged(judged) => {
+            // After a judge error the submission waits for another judgement.
+            let verdict = Verdict::from_number(judged.verdict);
+            let verdict = verdict.filter(|verdict| *verdict != Verdict::JudgeError);
+            let (Some(submission), Some(verdict)) = (uuid(&judged.submission_id), verdict) else {
+                return Vec::new();
+            };
+            vec![standings::Entry::Judged { submission, verdict }]
+        }
+    }
+}
+
+fn participant(changed: &ParticipantChanged) -> Vec<standings::Entry> {
+    let Some(participant) = uuid(&changed.participant_id) else { return Vec::new() };
+    let ParticipantChanged { unofficial, hidden, disqualified, withdrawn, .. } = *changed;
+    if withdrawn {
+        return vec![standings::Entry::ParticipantWithdrawn { participant }];
+    }
+    vec![
+        standings::Entry::ParticipantAdded { participant, hidden, unofficial },
+        standings::Entry::ParticipantUpdated { participant, hidden, unofficial, disqualified },
+    ]
+}
+
+fn uuid(bytes: &[u8]) -> Option<Uuid> {
+    Uuid::from_slice(bytes).ok()
+}

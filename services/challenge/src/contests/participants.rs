@@ -1,0 +1,226 @@
+//! The use cases of participants.
+
+use db::TxGuard;
+use proto::challenge as pb;
+use rpc::Violations;
+use service::{Idempotent, Page, check_request_id};
+use uuid::Uuid;
+
+use super::viewer::Viewer;
+use super::wire;
+use crate::Challenge;
+use crate::contest::{Contest, Participant, Registration, request};
+use crate::error::Error;
+use crate::log;
+use crate::{events, store};
+
+/// The fields that organisers can set.
+const FIELDS: [&str; 4] = ["unofficial", "hidden", "disqualified", "extra_time"];
+
+impl Challenge {
+    /// Registers the caller, once per request id.
+    pub async fn register(
+        &self,
+        caller: &access::Caller,
+        request: &pb::RegisterForContestRequest,
+    ) -> Result<pb::RegisterForContestResponse, Error> {
+        let user = caller.user()?;
+        let mut violations = Violations::default();
+        check_request_id(&mut violations, &request.request_id);
+        violations.into_result()?;
+        let found = self.contest_named(&request.contest_id).await?;
+        // Who knows the code of a private contest may join it without seeing it first.
+        let joins = found.published_at.is_some()
+            && found.registration == Registration::Code
+            && found.access_code == request.access_code;
+        if !joins {
+            self.contest(&Viewer::of(caller), &request.contest_id).await?;
+        }
+        let content = [found.id.as_bytes(), request.access_code.as_bytes()];
+        let once = Idempotent::new(user.id, "RegisterForContest", &request.request_id, &content);
+        let register = |mut tx: TxGuard| async move {
+            let (mut log, contest) = self.locked(&mut tx, found.id, "").await?;
+            let now = tx.now();
+            let known = store::participants::by_user(&mut *tx, contest.id, user.id).await?;
+            check_open(&contest, now)?;
+            let active = known.as_ref().is_some_and(|it| it.withdrawn_at.is_none());
+            if !active && contest.registration == Registration::Code {
+                check_code(&contest, &request.access_code)?;
+            }
+            let participant = match known {
+                Some(known) if active => known,
+                Some(known) => Participant { withdrawn_at: None, ..known },
+                None => Participant {
+                    id: tx.new_id(),
+                    contest_id: contest.id,
+                    user_id: user.id,
+                    name: user.name.clone(),
+                    unofficial: false,
+                    hidden: false,
+                    disqualified: false,
+                    extra_time: chrono::TimeDelta::zero(),
+                    registered_at: now,
+                    withdrawn_at: None,
+                },
+            };
+            if !active {
+                store::participants::save(&mut tx, &participant).await?;
+                let number = log.append(&mut tx, now, &log::participant(&participant)).await?;
+                events::participant_registered(&mut tx, &participant, number);
+                self.count(&mut tx, contest, i64::from(participant.is_counted())).await?;
+            }
+            let participant = Some(wire::participant(&participant));
+            Ok(pb::RegisterForContestResponse { participant })
+        };
+        once.run(&self.db, register).await
+    }
+
+    /// Saves a contest whose states may have been recorded, with its new number of participants.
+    async fn count(&self, tx: &mut db::Tx, mut contest: Contest, change: i64) -> Result<(), Error> {
+        contest.participant_count += change;
+        store::contests::save(tx, &contest).await?;
+        self.notify_contest(tx, contest.id);
+        Ok(())
+    }
+
+    /// Withdraws the caller, once per request id.
+    pub async fn withdraw(
+        &self,
+        caller: &access::Caller,
+        request: &pb::WithdrawFromContestRequest,
+    ) -> Result<pb::WithdrawFromContestResponse, Error> {
+        let user = caller.user()?.id;
+        let mut violations = Violations::default();
+        check_request_id(&mut violations, &request.request_id);
+        violations.into_result()?;
+        let found = self.contest_named(&request.contest_id).await?;
+        let content = [found.id.as_bytes().as_slice()];
+        let once = Idempotent::new(user, "WithdrawFromContest", &request.request_id, &content);
+        let withdraw = |mut tx: TxGuard| async move {
+            let (mut log, contest) = self.locked(&mut tx, found.id, "").await?;
+            let now = tx.now();
+            let participant = store::participants::by_user(&mut *tx, contest.id, user).await?;
+            let Some(mut participant) = participant else {
+                // Also hides private contests from those who do not take part.
+                return Err(match contest.is_public() {
+                    true => Error::ParticipantNotFound,
+                    false => Error::ContestNotFound,
+                });
+            };
+            if participant.withdrawn_at.is_none() {
+                if contest.state(now).is_closed() {
+                    return Err(Error::closed());
+                }
+                if contest.has_ended(now) {
+                    return Err(Error::ended());
+                }
+                let counted = i64::from(participant.is_counted());
+                participant.withdrawn_at = Some(now);
+                store::participants::save(&mut tx, &participant).await?;
+                log.append(&mut tx, now, &log::participant(&participant)).await?;
+                self.count(&mut tx, contest, -counted).await?;
+            }
+            let participant = Some(wire::participant(&participant));
+            Ok(pb::WithdrawFromContestResponse { participant })
+        };
+        once.run(&self.db, withdraw).await
+    }
+
+    /// Changes how a participant counts.
+    pub async fn update_participant(
+        &self,
+        viewer: &Viewer,
+        request: &pb::UpdateParticipantRequest,
+    ) -> Result<pb::Participant, Error> {
+        let draft = request.participant.clone().unwrap_or_default();
+        let mask = request.update_mask.as_ref().map_or(&[][..], |mask| &mask.paths);
+        let fields = fields(mask)?;
+        let invalid = |what: String| Error::invalid("participant.extra_time", what);
+        let extra_time = request::extra_time(draft.extra_time.as_ref()).map_err(invalid)?;
+        let Some(id) = ids::parse(&draft.participant_id) else {
+            let text = "must be a participant id (a UUID)";
+            return Err(Error::invalid("participant.participant_id", text));
+        };
+        let found = self.own_contest(viewer, &request.contest_id).await?;
+        let (fields, draft) = (&fields, &draft);
+        let updated = self.db.transact(|mut tx| async move {
+            let (mut log, contest) = self.locked(&mut tx, found.id, "").await?;
+            let now = tx.now();
+            if contest.state(now).is_closed() {
+                return Err(Error::closed());
+            }
+            let known = store::participants::by_ids(&mut *tx, vec![id]).await?.pop();
+            let known = known.filter(|it| it.contest_id == contest.id);
+            let before = known.ok_or(Error::ParticipantNotFound)?;
+            let mut participant = before.clone();
+            for field in fields {
+                match *field {
+                    "unofficial" => participant.unofficial = draft.unofficial,
+                    "hidden" => participant.hidden = draft.hidden,
+                    "disqualified" => participant.disqualified = draft.disqualified,
+                    _ => participant.extra_time = extra_time,
+                }
+            }
+            store::participants::save(&mut tx, &participant).await?;
+            log.append(&mut tx, now, &log::participant(&participant)).await?;
+            let change = i64::from(participant.is_counted()) - i64::from(before.is_counted());
+            self.count(&mut tx, contest, change).await?;
+            Ok(participant)
+        });
+        let participant: Result<Participant, Error> = updated.await;
+        Ok(wire::participant(&participant?))
+    }
+
+    pub async fn list_participants(
+        &self,
+        viewer: &Viewer,
+        request: &pb::ListParticipantsRequest,
+    ) -> Result<pb::ListParticipantsResponse, Error> {
+        let contest = self.contest(viewer, &request.contest_id).await?;
+        let all = viewer.user.is_some() || viewer.lists_all();
+        let all = all && self.judges(viewer, &contest).await?;
+        let args = [contest.id.as_bytes().as_slice(), &[u8::from(all)]];
+        let (size, token) = (request.page_size, &request.page_token);
+        let page: Page<'_, Uuid> =
+            Page::open(&self.page_key, "ListParticipants", &args, size, token)?;
+        let rows =
+            store::participants::list(&self.db, contest.id, all, page.after, page.limit()).await?;
+        let (participants, next_page_token) = page.close(rows, |last| last.id);
+        let mut participants: Vec<_> = participants.iter().map(wire::participant).collect();
+        if !all {
+            // Extra time is between the participant and the organisers.
+            participants.iter_mut().for_each(|it| it.extra_time = None);
+        }
+        Ok(pb::ListParticipantsResponse { participants, next_page_token })
+    }
+}
+
+fn check_open(contest: &Contest, now: chrono::DateTime<chrono::Utc>) -> Result<(), Error> {
+    if contest.state(now).is_closed() {
+        return Err(Error::closed());
+    }
+    if contest.published_at.is_none() {
+        let text = "the contest is not published";
+        return Err(Error::precondition("CONTEST_NOT_PUBLISHED", text));
+    }
+    if contest.has_ended(now) { Err(Error::ended()) } else { Ok(()) }
+}
+
+fn check_code(contest: &Contest, code: &str) -> Result<(), Error> {
+    if contest.access_code == code { Ok(()) } else { Err(Error::AccessCodeWrong) }
+}
+
+fn fields(mask: &[String]) -> Result<Vec<&'static str>, Error> {
+    if mask.iter().any(|path| path == "*") {
+        return Ok(FIELDS.to_vec());
+    }
+    let known = |path: &String| {
+        let path = path.strip_prefix("participant.").unwrap_or(path);
+        FIELDS.into_iter().find(|field| *field == path)
+    };
+    let fields: Option<Vec<_>> = mask.iter().map(known).collect();
+    fields.filter(|fields| !fields.is_empty()).ok_or_else(|| {
+        let text = format!("must name fields among {}, or be *", FIELDS.join(", "));
+        Error::invalid("update_mask", text)
+    })
+}

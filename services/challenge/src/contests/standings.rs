@@ -1,0 +1,175 @@
+//! Pages of the standings.
+
+use std::collections::HashMap;
+
+use proto::challenge as pb;
+use rpc::page::page_size;
+use service::Page;
+use uuid::Uuid;
+
+use super::viewer::Viewer;
+use super::wire;
+use crate::Challenge;
+use crate::contest::{Contest, Participant};
+use crate::error::Error;
+use crate::format::{Cell, Score};
+use crate::standings::{Board, Cursor, Row, Standing, View};
+use crate::store;
+
+/// A cursor in a page token: standing, points, penalty, last improvement, participant.
+type Position = (u8, i64, i64, i64, Uuid);
+
+/// The first rows of the standings, with what else a page shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    pub rows: Vec<pb::StandingsRow>,
+    pub labels: Vec<String>,
+    pub row_count: i32,
+    pub frozen: bool,
+    pub state: pb::ContestState,
+}
+
+impl Challenge {
+    pub async fn standings(
+        &self,
+        viewer: &Viewer,
+        request: &pb::GetStandingsRequest,
+    ) -> Result<pb::GetStandingsResponse, Error> {
+        let (contest, view) =
+            self.contest_for_standings(viewer, &request.contest_id, request.view).await?;
+        let args = [contest.id.as_bytes().as_slice(), &[u8::from(view == View::Jury)]];
+        let (size, token) = (request.page_size, &request.page_token);
+        let page: Page<'_, Position> =
+            Page::open(&self.page_key, "GetStandings", &args, size, token)?;
+        let limit = usize::try_from(page.limit()).unwrap_or(usize::MAX);
+        let after = page.after.map(cursor);
+        let mut snapshot = self.snapshot(&contest, view, after.as_ref(), limit).await?;
+        let (rows, next_page_token) =
+            page.close(std::mem::take(&mut snapshot.1), |last| position(&last.cursor()));
+        snapshot.0.rows.truncate(rows.len());
+        let Snapshot { rows, labels, row_count, frozen, .. } = snapshot.0;
+        Ok(pb::GetStandingsResponse { rows, labels, row_count, frozen, next_page_token })
+    }
+
+    /// The contest, and the view if the viewer may have it.
+    pub(super) async fn contest_for_standings(
+        &self,
+        viewer: &Viewer,
+        name: &str,
+        view: i32,
+    ) -> Result<(Contest, View), Error> {
+        let view = match pb::StandingsView::try_from(view) {
+            Ok(pb::StandingsView::Unspecified | pb::StandingsView::Public) => View::Public,
+            Ok(pb::StandingsView::Jury) => View::Jury,
+            Err(_) => {
+                let text = "must be a value of the enum StandingsView";
+                return Err(Error::invalid("view", text));
+            }
+        };
+        let contest = self.contest(viewer, name).await?;
+        if view == View::Jury && !self.judges(viewer, &contest).await? {
+            return Err(Error::NotJury);
+        }
+        Ok((contest, view))
+    }
+
+    /// Up to `limit` rows after a cursor, as messages and as rows.
+    pub(super) async fn snapshot(
+        &self,
+        contest: &Contest,
+        view: View,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<(Snapshot, Vec<Row>), Error> {
+        let (rows, firsts, count) = {
+            let mut current = self.boards.current(&self.db, contest.id).await?;
+            let board = current.board();
+            (board.page(view, after, limit), firsts(board, view), board.count(view))
+        };
+        let ids = rows.iter().map(|row| row.participant).collect();
+        let participants = store::participants::by_ids(&self.db, ids).await?;
+        let participants: HashMap<Uuid, Participant> =
+            participants.into_iter().map(|it| (it.id, it)).collect();
+        let now = self.clock.now();
+        let shows_problems = view == View::Jury || contest.has_started(now);
+        let labels = contest.problems.iter().filter(|_| shows_problems);
+        let frozen = contest.thawed_at.is_none() && contest.freezes_at.is_some_and(|at| now >= at);
+        let shown =
+            rows.iter().map(|row| shown(row, contest, participants.get(&row.participant), &firsts));
+        let snapshot = Snapshot {
+            rows: shown.collect(),
+            labels: labels.map(|problem| problem.label.clone()).collect(),
+            row_count: i32::try_from(count).unwrap_or(i32::MAX),
+            frozen: frozen && view == View::Public,
+            state: wire::state(contest.state(now)),
+        };
+        Ok((snapshot, rows))
+    }
+}
+
+/// The size of a watched page.
+pub fn watched_rows(size: i32) -> Result<usize, Error> {
+    let size = page_size(size, 50, 200)?;
+    Ok(usize::try_from(size).unwrap_or_default())
+}
+
+/// The participant who solved each problem first.
+fn firsts(board: &Board, view: View) -> HashMap<Uuid, Uuid> {
+    let problems = board.rules().problems.iter();
+    let first = |problem: &Uuid| {
+        board.first_to_solve(view, *problem).map(|first| (*problem, first.participant))
+    };
+    problems.filter_map(first).collect()
+}
+
+fn shown(
+    row: &Row,
+    contest: &Contest,
+    participant: Option<&Participant>,
+    firsts: &HashMap<Uuid, Uuid>,
+) -> pb::StandingsRow {
+    let clamp = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
+    let cell = |(problem, cell): &(Uuid, Cell)| {
+        let label = contest.problems.iter().find(|it| it.problem_id == *problem)?.label.clone();
+        Some(pb::StandingsCell {
+            label,
+            solved: cell.solved,
+            first: cell.solved && firsts.get(problem) == Some(&row.participant),
+            attempt_count: i32::try_from(cell.tries).unwrap_or(i32::MAX),
+            pending_count: i32::try_from(cell.pending).unwrap_or(i32::MAX),
+            solve_minute: cell.at_us.map_or(0, |at| at.div_euclid(60_000_000)),
+            penalty_minutes: cell.penalty,
+        })
+    };
+    pb::StandingsRow {
+        participant_id: row.participant.to_string(),
+        user_id: participant.map(|it| it.user_id.to_string()).unwrap_or_default(),
+        name: participant.map(|it| it.name.clone()).unwrap_or_default(),
+        rank: row.rank.and_then(|rank| i32::try_from(rank).ok()).unwrap_or_default(),
+        solved_count: clamp(row.score.points),
+        penalty_minutes: row.score.penalty,
+        last_accepted_minute: row.score.last,
+        cells: row.cells.iter().filter_map(cell).collect(),
+        unofficial: row.standing == Standing::Unofficial,
+        disqualified: row.standing == Standing::Disqualified,
+    }
+}
+
+fn position(cursor: &Cursor) -> Position {
+    let standing = match cursor.standing {
+        Standing::Ranked => 0,
+        Standing::Unofficial => 1,
+        Standing::Disqualified => 2,
+    };
+    let Score { points, penalty, last } = cursor.score;
+    (standing, points, penalty, last, cursor.participant)
+}
+
+fn cursor((standing, points, penalty, last, participant): Position) -> Cursor {
+    let standing = match standing {
+        0 => Standing::Ranked,
+        1 => Standing::Unofficial,
+        _ => Standing::Disqualified,
+    };
+    Cursor { standing, score: Score { points, penalty, last }, participant }
+}

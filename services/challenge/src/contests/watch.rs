@@ -1,0 +1,141 @@
+//! Live streams of contests and standings.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+
+use futures_util::stream::{Stream, StreamExt as _};
+use proto::challenge as pb;
+use service::Watched;
+use uuid::Uuid;
+
+use super::standings::{Snapshot, watched_rows};
+use super::viewer::Viewer;
+use super::{channel, wire};
+use crate::Challenge;
+use crate::contest::Contest;
+use crate::error::Error;
+use crate::standings::View;
+use crate::store;
+
+pub type Updates<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
+
+impl Challenge {
+    pub async fn watch_contest(
+        &self,
+        viewer: &Viewer,
+        name: &str,
+    ) -> Result<service::Views<WatchedContest>, Error> {
+        let contest = self.contest(viewer, name).await?;
+        let id = contest.id;
+        let watched = WatchedContest { challenge: self.clone(), contest };
+        let (refresh, shutdown) = (self.refresh(id), self.shutdown.clone());
+        service::watch(&self.cache, &channel(id), refresh, shutdown, watched).await
+    }
+
+    /// The first rows of the standings, then those that change.
+    pub async fn watch_standings(
+        &self,
+        viewer: &Viewer,
+        request: &pb::WatchStandingsRequest,
+    ) -> Result<Updates<pb::WatchStandingsResponse>, Error> {
+        let limit = watched_rows(request.page_size)?;
+        let (contest, view) =
+            self.contest_for_standings(viewer, &request.contest_id, request.view).await?;
+        let id = contest.id;
+        let watched = WatchedStandings { challenge: self.clone(), id, view, limit, snapshot: None };
+        let (refresh, shutdown) = (self.refresh(id), self.shutdown.clone());
+        let snapshots =
+            service::watch(&self.cache, &channel(id), refresh, shutdown, watched).await?;
+        let mut sent = Sent::default();
+        Ok(snapshots.map(move |snapshot| Ok(sent.update(snapshot?))).boxed())
+    }
+
+    async fn reload(&self, id: Uuid) -> Result<Contest, Error> {
+        let contest = store::contests::by_id(&self.db, id).await?;
+        contest.filter(|it| it.deleted_at.is_none()).ok_or(Error::ContestNotFound)
+    }
+}
+
+pub struct WatchedContest {
+    challenge: Challenge,
+    contest: Contest,
+}
+
+impl Watched for WatchedContest {
+    type View = pb::Contest;
+    type Error = Error;
+
+    async fn read(&mut self, _live: bool) -> Result<(), Error> {
+        self.contest = self.challenge.reload(self.contest.id).await?;
+        Ok(())
+    }
+
+    fn view(&self) -> Result<pb::Contest, Error> {
+        Ok(wire::contest(&self.contest, self.challenge.clock.now(), false))
+    }
+
+    fn is_final(view: &pb::Contest) -> bool {
+        is_final(view.state())
+    }
+}
+
+pub struct WatchedStandings {
+    challenge: Challenge,
+    id: Uuid,
+    view: View,
+    limit: usize,
+    snapshot: Option<Snapshot>,
+}
+
+impl Watched for WatchedStandings {
+    type View = Snapshot;
+    type Error = Error;
+
+    async fn read(&mut self, _live: bool) -> Result<(), Error> {
+        let contest = self.challenge.reload(self.id).await?;
+        let read = self.challenge.snapshot(&contest, self.view, None, self.limit).await?;
+        self.snapshot = Some(read.0);
+        Ok(())
+    }
+
+    fn view(&self) -> Result<Snapshot, Error> {
+        self.snapshot.clone().ok_or(Error::ContestNotFound)
+    }
+
+    fn is_final(view: &Snapshot) -> bool {
+        is_final(view.state)
+    }
+}
+
+fn is_final(state: pb::ContestState) -> bool {
+    matches!(state, pb::ContestState::Finalized | pb::ContestState::Canceled)
+}
+
+/// What a stream has sent.
+#[derive(Default)]
+struct Sent {
+    count: i64,
+    rows: HashMap<String, pb::StandingsRow>,
+}
+
+impl Sent {
+    /// The message that leads from what was sent to this snapshot. Its number counts messages of this stream only: the
+    /// number of log entries would reveal hidden verdicts.
+    fn update(&mut self, snapshot: Snapshot) -> pb::WatchStandingsResponse {
+        let Snapshot { rows, labels, row_count, frozen, state } = snapshot;
+        let participant_ids = rows.iter().map(|row| row.participant_id.clone()).collect();
+        let changed = rows.iter().filter(|row| self.rows.get(&row.participant_id) != Some(*row));
+        let changed = changed.cloned().collect();
+        self.rows = rows.into_iter().map(|row| (row.participant_id.clone(), row)).collect();
+        self.count += 1;
+        pb::WatchStandingsResponse {
+            sequence: self.count,
+            rows: changed,
+            participant_ids,
+            labels,
+            row_count,
+            frozen,
+            state: state.into(),
+        }
+    }
+}
