@@ -33,7 +33,6 @@ pub struct Current {
 }
 
 impl Current {
-    /// The board; empty if the log is.
     pub fn board(&mut self) -> &Board {
         self.board.get_or_insert_with(|| Board::new(no_rules()))
     }
@@ -65,28 +64,49 @@ impl Boards {
         };
         let mut current = slot.lock_owned().await;
         let start = std::time::Instant::now();
-        while catch_up(db, contest, &mut current).await? {}
+        match &mut current.board {
+            Some(_) => catch_up(db, contest, &mut current).await?,
+            None => build(db, contest, &mut current).await?,
+        }
         metrics::histogram!("agon_standings_update_seconds").record(start.elapsed());
         Ok(current)
     }
 }
 
-/// Applies the next entries of the log; false when there may be no more.
-async fn catch_up(db: &Db, contest: Uuid, current: &mut Current) -> Result<bool, Error> {
-    let entries = store::log::read(db, contest, current.seq, BATCH).await?;
-    let Some((last, _)) = entries.last() else { return Ok(false) };
-    let (last, count) = (*last, entries.len());
-    let entries = entries.iter().flat_map(|(_, entry)| of_log(entry));
-    match &mut current.board {
-        Some(board) => {
-            for entry in entries {
-                board.apply(entry);
-            }
-        }
-        none => *none = Some(Board::load(no_rules(), entries)),
+/// Builds the board from the whole log, which is much faster than applying one entry after the other.
+async fn build(db: &Db, contest: Uuid, current: &mut Current) -> Result<(), Error> {
+    let (mut all, mut seq) = (Vec::new(), 0);
+    while let Some(entries) = next(db, contest, &mut seq).await? {
+        all.extend(entries);
     }
-    current.seq = last;
-    Ok(count >= usize::try_from(BATCH).unwrap_or(usize::MAX))
+    current.board = Some(Board::load(no_rules(), all));
+    current.seq = seq;
+    Ok(())
+}
+
+/// Applies the entries that the log holds beyond the board.
+async fn catch_up(db: &Db, contest: Uuid, current: &mut Current) -> Result<(), Error> {
+    let mut seq = current.seq;
+    while let Some(entries) = next(db, contest, &mut seq).await? {
+        let Some(board) = &mut current.board else { return Ok(()) };
+        for entry in entries {
+            board.apply(entry);
+        }
+        current.seq = seq;
+    }
+    Ok(())
+}
+
+/// The entries after a number, which becomes that of the last one; `None` if there are none.
+async fn next(
+    db: &Db,
+    contest: Uuid,
+    seq: &mut i64,
+) -> Result<Option<Vec<standings::Entry>>, Error> {
+    let entries = store::log::read(db, contest, *seq, BATCH).await?;
+    let Some((last, _)) = entries.last() else { return Ok(None) };
+    *seq = *last;
+    Ok(Some(entries.iter().flat_map(|(_, entry)| of_log(entry)).collect()))
 }
 
 /// The rules before the first entry, which holds those of the contest.

@@ -111,7 +111,8 @@ impl Challenge {
     pub async fn get_contest(&self, viewer: &Viewer, name: &str) -> Result<pb::Contest, Error> {
         let contest = self.contest(viewer, name).await?;
         // Only contests with a code have something that organisers alone see.
-        let organises = !contest.access_code.is_empty() && self.organises(viewer, &contest).await?;
+        let organises = !contest.access_code.is_empty()
+            && self.organises(viewer, &contest).await.unwrap_or(false);
         Ok(wire::contest(&contest, self.clock.now(), organises))
     }
 
@@ -189,8 +190,27 @@ impl Challenge {
             return Err(service::Error::EtagMismatch.into());
         }
         let now = tx.now();
-        record_due(tx, &mut log, &mut contest, now).await?;
+        self.record_due(tx, &mut log, &mut contest, now).await?;
         Ok((log, contest))
+    }
+
+    /// Records and saves the states that began by `now`, with their planned times.
+    async fn record_due(
+        &self,
+        tx: &mut Tx,
+        log: &mut Log,
+        contest: &mut Contest,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let due = contest.due(now);
+        for &(state, at) in &due {
+            record(tx, log, contest, state, at).await?;
+        }
+        if !due.is_empty() {
+            store::contests::save(tx, contest).await?;
+            self.notify_contest(tx, contest.id);
+        }
+        Ok(())
     }
 
     /// Saves changed settings: with a new version, and with a message to the watchers.
@@ -229,19 +249,6 @@ impl Challenge {
         });
         deleted.await
     }
-}
-
-/// Records the states that began by `now`, with their planned times. The contest has to be saved.
-pub(crate) async fn record_due(
-    tx: &mut Tx,
-    log: &mut Log,
-    contest: &mut Contest,
-    now: DateTime<Utc>,
-) -> Result<(), Error> {
-    for (state, at) in contest.due(now) {
-        record(tx, log, contest, state, at).await?;
-    }
-    Ok(())
 }
 
 /// Records one state of a contest in the log and as an event.

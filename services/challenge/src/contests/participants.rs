@@ -178,7 +178,7 @@ impl Challenge {
     ) -> Result<pb::ListParticipantsResponse, Error> {
         let contest = self.contest(viewer, &request.contest_id).await?;
         let all = viewer.user.is_some() || viewer.lists_all();
-        let all = all && self.judges(viewer, &contest).await?;
+        let all = all && self.judges(viewer, &contest).await.unwrap_or(false);
         let args = [contest.id.as_bytes().as_slice(), &[u8::from(all)]];
         let (size, token) = (request.page_size, &request.page_token);
         let page: Page<'_, Uuid> =

@@ -101,7 +101,7 @@ impl Challenge {
         let contest = self.contest(viewer, name).await?;
         self.check_problems_visible(viewer, &contest).await?;
         let ended = contest.has_ended(self.clock.now());
-        let with_ids = ended || self.judges(viewer, &contest).await?;
+        let with_ids = ended || self.judges(viewer, &contest).await.unwrap_or(false);
         Ok(shown(&contest, with_ids))
     }
 

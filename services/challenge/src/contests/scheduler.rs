@@ -9,7 +9,6 @@ use db::lease::{self, Lease};
 use runtime::Component;
 use uuid::Uuid;
 
-use super::record_due;
 use crate::Challenge;
 use crate::error::Error;
 use crate::log::Log;
@@ -84,9 +83,7 @@ impl Challenge {
             let contest = store::contests::by_id(&mut *tx, id).await?;
             let mut contest = contest.ok_or(Error::ContestNotFound)?;
             let now = tx.now();
-            record_due(&mut tx, &mut log, &mut contest, now).await?;
-            store::contests::save(&mut tx, &contest).await?;
-            self.notify_contest(&mut tx, id);
+            self.record_due(&mut tx, &mut log, &mut contest, now).await?;
             Ok(true)
         });
         record.await

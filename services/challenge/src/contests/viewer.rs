@@ -126,10 +126,10 @@ impl Challenge {
         viewer: &Viewer,
         contest: &Contest,
     ) -> Result<(), Error> {
-        let started = contest.has_started(self.clock.now()) && contest.canceled_at.is_none();
-        if started || self.judges(viewer, contest).await? {
+        let (canceled, now) = (contest.canceled_at.is_some(), self.clock.now());
+        if (contest.has_started(now) && !canceled) || self.judges(viewer, contest).await? {
             return Ok(());
         }
-        Err(Error::not_started())
+        Err(if canceled { Error::closed() } else { Error::not_started() })
     }
 }

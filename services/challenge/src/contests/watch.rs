@@ -75,7 +75,8 @@ impl Watched for WatchedContest {
     }
 
     fn is_final(view: &pb::Contest) -> bool {
-        is_final(view.state())
+        let frozen = view.freeze_time.is_some() && view.thaw_time.is_none();
+        is_final(view.state(), frozen)
     }
 }
 
@@ -103,12 +104,16 @@ impl Watched for WatchedStandings {
     }
 
     fn is_final(view: &Snapshot) -> bool {
-        is_final(view.state)
+        is_final(view.state, view.frozen)
     }
 }
 
-fn is_final(state: pb::ContestState) -> bool {
-    matches!(state, pb::ContestState::Finalized | pb::ContestState::Canceled)
+/// Whether nothing changes any more that a watcher sees. The thaw may follow the final results.
+fn is_final(state: pb::ContestState, frozen: bool) -> bool {
+    match state {
+        pb::ContestState::Finalized => !frozen,
+        state => state == pb::ContestState::Canceled,
+    }
 }
 
 /// What a stream has sent.

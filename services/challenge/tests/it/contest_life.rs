@@ -270,13 +270,16 @@ async fn results_are_final_when_everything_is_judged() {
         let pending = assert_refused(pending, Code::FailedPrecondition, "SUBMISSIONS_PENDING");
         assert!(pending.message().contains(&entry.submission_id), "{pending:?}");
         world.give(&ada, &entry, Verdict::Accepted).await;
-        assert_eq!(cell(&world.public(&id).await, &ada, "A"), Some((false, 0, 1)));
-        assert_eq!(thaw(&world, &olga, &id).await.unwrap().state(), ContestState::Thawed);
-        thaw(&world, &olga, &id).await.unwrap();
-        assert_eq!(cell(&world.public(&id).await, &ada, "A"), Some((true, 1, 0)));
         let done = finalize(&world, &olga, &id).await.unwrap();
         assert_eq!(done.state(), ContestState::Finalized);
-        assert!(done.finalize_time.is_some());
+        assert!(done.finalize_time.is_some() && done.thaw_time.is_none());
+        // Final results can be shown later.
+        assert_eq!(cell(&world.public(&id).await, &ada, "A"), Some((false, 0, 1)));
+        for _ in 0..2 {
+            let thawed = thaw(&world, &olga, &id).await.unwrap();
+            assert_eq!(thawed.state(), ContestState::Finalized);
+        }
+        assert_eq!(cell(&world.public(&id).await, &ada, "A"), Some((true, 1, 0)));
         assert_eq!(world.event_count("ContestFinalized").await, 1);
         assert_refused(
             finalize(&world, &olga, &id).await,

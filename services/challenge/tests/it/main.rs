@@ -8,6 +8,7 @@ mod contest_world;
 mod create;
 mod fakes;
 mod judging;
+mod leaks;
 mod limits;
 mod lists;
 mod stale;
