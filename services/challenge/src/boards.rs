@@ -149,7 +149,31 @@ fn of_log(entry: &Entry) -> Vec<standings::Entry> {
             };
             vec![standings::Entry::Judged { submission, verdict }]
         }
+        _ => of_jury(kind).into_iter().collect(),
     }
+}
+
+/// What an action of the jury means for the board.
+fn of_jury(kind: &Kind) -> Option<standings::Entry> {
+    const SECOND_US: i64 = 1_000_000;
+    Some(match kind {
+        Kind::Ignored(it) => {
+            standings::Entry::Ignored { submission: uuid(&it.submission_id)?, ignored: it.ignored }
+        }
+        Kind::PenaltyAdjusted(it) => standings::Entry::PenaltyAdjusted {
+            participant: uuid(&it.participant_id)?,
+            minutes: i32::try_from(it.minutes).ok()?,
+        },
+        Kind::IntervalRemoved(it) => standings::Entry::IntervalRemoved {
+            id: uuid(&it.interval_id)?,
+            from_us: it.from.checked_mul(SECOND_US)?,
+            to_us: it.to.checked_mul(SECOND_US)?,
+        },
+        Kind::IntervalRestored(it) => {
+            standings::Entry::IntervalRestored { id: uuid(&it.interval_id)? }
+        }
+        _ => return None,
+    })
 }
 
 fn participant(changed: &ParticipantChanged) -> Vec<standings::Entry> {

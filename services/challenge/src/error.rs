@@ -34,6 +34,8 @@ pub enum Error {
     ParticipantNotFound,
     #[error("the problem has no statement in this language, and no other")]
     StatementNotFound,
+    #[error("no such interval is removed from the contest")]
+    IntervalNotFound,
     #[error("the problem has no such attachment")]
     AttachmentNotFound,
     #[error("another contest has this slug")]
@@ -41,7 +43,7 @@ pub enum Error {
     /// The caller may see the contest, but not change it.
     #[error("you must own this contest or have the permission challenge.contest.update on it")]
     NotYourContest,
-    #[error("the jury's view requires the permission challenge.contest.judge on the contest")]
+    #[error("this requires the permission challenge.contest.judge on the contest")]
     NotJury,
     #[error("only participants may submit; register first")]
     NotParticipant,
@@ -120,6 +122,7 @@ impl From<Error> for Status {
             Error::ParticipantNotFound => status::not_found("PARTICIPANT_NOT_FOUND", text),
             Error::StatementNotFound => status::not_found("STATEMENT_NOT_FOUND", text),
             Error::AttachmentNotFound => status::not_found("ATTACHMENT_NOT_FOUND", text),
+            Error::IntervalNotFound => status::not_found("INTERVAL_NOT_FOUND", text),
             Error::SlugTaken => status::error(Code::AlreadyExists, "SLUG_TAKEN", text),
             Error::NotYourContest => status::permission_denied("NOT_YOUR_CONTEST", text),
             Error::NotJury => status::permission_denied("NOT_JURY", text),

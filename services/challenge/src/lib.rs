@@ -20,6 +20,7 @@ use cache::Cache;
 use db::Db;
 use futures_util::future::BoxFuture;
 use ids::Clock;
+use proto::challenge::contest_jury_service_server::ContestJuryServiceServer;
 use proto::challenge::contest_service_server::ContestServiceServer;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
 use runtime::{Shutdown, Tasks};
@@ -33,6 +34,7 @@ mod error;
 pub mod events;
 pub mod format;
 mod judging;
+mod jury;
 mod languages;
 mod limit;
 mod log;
@@ -81,7 +83,8 @@ impl Service for Challenge {
             "challenge",
             "0001_submissions",
             "0002_list_indexes",
-            "0003_contests"
+            "0003_contests",
+            "0004_jury_actions"
         ),
         publishes: &[events::SUBMISSION, events::CHALLENGE],
         consumes: &[events::JUDGEMENTS],
@@ -104,6 +107,7 @@ impl Service for Challenge {
         Services::new()
             .add(SubmissionServiceServer::new(self.clone()))
             .add(ContestServiceServer::new(self.clone()))
+            .add(ContestJuryServiceServer::new(self.clone()))
     }
 
     fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {

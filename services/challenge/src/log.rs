@@ -55,7 +55,7 @@ impl Log {
 /// An entry as it is stored.
 #[derive(Clone, PartialEq, Message)]
 pub struct Entry {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub kind: Option<Kind>,
 }
 
@@ -76,6 +76,15 @@ pub enum Kind {
     /// A submission has a verdict.
     #[prost(message, tag = "5")]
     Judged(Judged),
+    /// A submission counts no more, or again.
+    #[prost(message, tag = "6")]
+    Ignored(Ignored),
+    #[prost(message, tag = "7")]
+    PenaltyAdjusted(PenaltyAdjusted),
+    #[prost(message, tag = "8")]
+    IntervalRemoved(IntervalRemoved),
+    #[prost(message, tag = "9")]
+    IntervalRestored(IntervalRestored),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -131,6 +140,39 @@ pub struct Judged {
     pub verdict: i32,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub struct Ignored {
+    #[prost(bytes = "vec", tag = "1")]
+    pub submission_id: Vec<u8>,
+    #[prost(bool, tag = "2")]
+    pub ignored: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct PenaltyAdjusted {
+    #[prost(bytes = "vec", tag = "1")]
+    pub participant_id: Vec<u8>,
+    #[prost(int64, tag = "2")]
+    pub minutes: i64,
+}
+
+/// Contest times are in seconds.
+#[derive(Clone, PartialEq, Message)]
+pub struct IntervalRemoved {
+    #[prost(bytes = "vec", tag = "1")]
+    pub interval_id: Vec<u8>,
+    #[prost(int64, tag = "2")]
+    pub from: i64,
+    #[prost(int64, tag = "3")]
+    pub to: i64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct IntervalRestored {
+    #[prost(bytes = "vec", tag = "1")]
+    pub interval_id: Vec<u8>,
+}
+
 impl From<Kind> for Entry {
     fn from(kind: Kind) -> Self {
         Self { kind: Some(kind) }
@@ -169,4 +211,21 @@ pub fn attempt(submission: Uuid, participant: Uuid, problem: Uuid, time_us: i64)
 
 pub fn judged(submission: Uuid, verdict: Verdict) -> Entry {
     Kind::Judged(Judged { submission_id: bytes(submission), verdict: verdict.number() }).into()
+}
+
+pub fn ignored(submission: Uuid, ignored: bool) -> Entry {
+    Kind::Ignored(Ignored { submission_id: bytes(submission), ignored }).into()
+}
+
+pub fn penalty_adjusted(participant: Uuid, minutes: i64) -> Entry {
+    Kind::PenaltyAdjusted(PenaltyAdjusted { participant_id: bytes(participant), minutes }).into()
+}
+
+/// Contest times are in seconds.
+pub fn interval_removed(interval: Uuid, from: i64, to: i64) -> Entry {
+    Kind::IntervalRemoved(IntervalRemoved { interval_id: bytes(interval), from, to }).into()
+}
+
+pub fn interval_restored(interval: Uuid) -> Entry {
+    Kind::IntervalRestored(IntervalRestored { interval_id: bytes(interval) }).into()
 }

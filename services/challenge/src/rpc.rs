@@ -1,4 +1,5 @@
 //! The RPCs, each one call of a use case.
 
 mod contests;
+mod jury;
 mod submissions;

@@ -34,6 +34,8 @@ pub struct Place {
     pub time_us: i64,
     /// The number of the attempt of the participant at the problem, from 1.
     pub attempt: i64,
+    /// The jury made it count no more.
+    pub ignored: bool,
 }
 
 /// The result of judging a submission.

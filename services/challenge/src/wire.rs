@@ -33,6 +33,7 @@ pub fn submission(view: View) -> challenge::Submission {
         isolation: outcome.map_or_else(String::new, |outcome| outcome.isolation),
         challenge_id: challenge_id(place),
         contest_time: place.map(|place| duration_us(place.time_us)),
+        ignored: place.is_some_and(|place| place.ignored),
     }
 }
 

@@ -237,6 +237,11 @@ pub fn duration(duration: Option<&prost_types::Duration>) -> Result<TimeDelta, S
     seconds(duration, SHORTEST, LONGEST)
 }
 
+/// A moment of a contest, counted from its start.
+pub fn contest_time(time: Option<&prost_types::Duration>) -> Result<TimeDelta, String> {
+    seconds(time, 0, LONGEST)
+}
+
 pub fn extra_time(duration: Option<&prost_types::Duration>) -> Result<TimeDelta, String> {
     seconds(duration, 0, MAX_EXTRA_TIME)
 }

@@ -96,6 +96,7 @@ impl Challenge {
             participant_id: participant.id,
             time_us: contest.time_us(now),
             attempt: last + 1,
+            ignored: false,
         };
         let id = tx.new_id();
         let new = Submission { id, created_at: now, place: Some(place), ..draft.clone() };

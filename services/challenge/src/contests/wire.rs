@@ -2,8 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proto::challenge as pb;
+use uuid::Uuid;
 
 use crate::contest::{Contest, Format, Participant, Problem, Registration, State, Visibility};
+use crate::jury::{Action, Deed};
 use crate::wire::timestamp;
 
 /// A contest at a time; with its access code only for organisers.
@@ -97,6 +99,37 @@ pub fn participant(participant: &Participant) -> pb::Participant {
         extra_time: Some(duration(participant.extra_time)),
         create_time: Some(timestamp(participant.registered_at)),
         withdraw_time: participant.withdrawn_at.map(timestamp),
+    }
+}
+
+pub fn jury_action(action: &Action) -> pb::JuryAction {
+    let deed = &action.deed;
+    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    let seconds = |seconds: i64| duration(TimeDelta::seconds(seconds));
+    pb::JuryAction {
+        jury_action_id: action.id.to_string(),
+        kind: jury_action_kind(deed).into(),
+        user_id: action.user_id.to_string(),
+        reason: action.reason.clone(),
+        submission_id: text(deed.submission()),
+        participant_id: text(deed.participant()),
+        penalty_minutes: deed.minutes().map_or(0, clamp),
+        from: deed.interval().map(|(from, _)| seconds(from)),
+        to: deed.interval().map(|(_, to)| seconds(to)),
+        extra_time: deed.extra_time().map(seconds),
+        interval_id: text(deed.restored_interval()),
+        create_time: Some(timestamp(action.created_at)),
+    }
+}
+
+fn jury_action_kind(deed: &Deed) -> pb::JuryActionKind {
+    match deed {
+        Deed::Ignored { .. } => pb::JuryActionKind::SubmissionIgnored,
+        Deed::Restored { .. } => pb::JuryActionKind::SubmissionRestored,
+        Deed::PenaltyAdjusted { .. } => pb::JuryActionKind::PenaltyAdjusted,
+        Deed::IntervalRemoved { .. } => pb::JuryActionKind::IntervalRemoved,
+        Deed::IntervalRestored { .. } => pb::JuryActionKind::IntervalRestored,
+        Deed::ExtraTimeGranted { .. } => pb::JuryActionKind::ExtraTimeGranted,
     }
 }
 

@@ -31,12 +31,13 @@ db::record! {
         participant_id: Option<Uuid>,
         contest_time_us: Option<i64>,
         attempt: Option<i64>,
+        ignored: bool,
     }
 }
 
 const COLUMNS: &str = "submission_id, version, user_id, problem_id, problem_version, language, \
      source_size, created_at, judgement_id, verdict, cpu_time_us, memory_bytes, test_count, \
-     isolation, judged_at, challenge_id, participant_id, contest_time_us, attempt";
+     isolation, judged_at, challenge_id, participant_id, contest_time_us, attempt, ignored";
 
 impl Row {
     fn into_submission(self) -> Result<Submission, Error> {
@@ -59,6 +60,7 @@ impl Row {
                 participant_id,
                 time_us: self.contest_time_us.unwrap_or_default(),
                 attempt: self.attempt.unwrap_or_default(),
+                ignored: self.ignored,
             }),
             _ => None,
         };
@@ -293,12 +295,12 @@ pub async fn last_attempt(
     Ok(last.unwrap_or_default())
 }
 
-/// Up to `limit` submissions of a contest that have no verdict or a judge error.
+/// Up to `limit` submissions of a contest that count and have no verdict or a judge error.
 pub async fn pending_in(read: impl Read<'_>, challenge: Uuid, limit: i64) -> db::Result<Vec<Uuid>> {
     let rows: Vec<(Uuid,)> = read
         .query(
             "SELECT submission_id FROM submissions
-             WHERE challenge_id = $1 AND (verdict IS NULL OR verdict = 'JE')
+             WHERE challenge_id = $1 AND NOT ignored AND (verdict IS NULL OR verdict = 'JE')
              ORDER BY submission_id LIMIT $2",
         )
         .bind_all((challenge, limit))
@@ -315,4 +317,16 @@ pub async fn is_attempted(read: impl Read<'_>, challenge: Uuid, problem: Uuid) -
         .fetch_scalar_optional()
         .await?;
     Ok(found.is_some())
+}
+
+/// Whether a submission of a contest counts from now on; false if the contest does not have it.
+pub async fn set_ignored(
+    tx: &mut Tx,
+    challenge: Uuid,
+    id: Uuid,
+    ignored: bool,
+) -> db::Result<bool> {
+    let query = "UPDATE submissions SET version = version + 1, ignored = $3
+                 WHERE submission_id = $1 AND challenge_id = $2";
+    Ok(tx.query(query).bind_all((id, challenge, ignored)).execute().await? == 1)
 }

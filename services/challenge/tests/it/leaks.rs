@@ -3,14 +3,14 @@
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use prost_types::method_options::IdempotencyLevel;
+use proto::challenge::contest_jury_service_client::ContestJuryServiceClient;
 use proto::challenge::*;
 use tonic::{Request, Status};
 
-use crate::contest_world::*;
 use crate::world::*;
 
 /// The read RPCs of the service that this test calls.
-const CALLED: [&str; 13] = [
+const CALLED: [&str; 14] = [
     "DownloadContestAttachment",
     "GetContest",
     "GetContestStatement",
@@ -19,6 +19,7 @@ const CALLED: [&str; 13] = [
     "GetSubmissionSource",
     "ListContestProblems",
     "ListContests",
+    "ListJuryActions",
     "ListParticipants",
     "ListSubmissions",
     "WatchContest",
@@ -79,6 +80,7 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
         };
     }
     let (mut contests, mut submissions) = (world.contests(), world.client());
+    let mut jury = ContestJuryServiceClient::new(world.running.channel.clone());
     let contest_id = || contest.to_owned();
     let submission_id = || hidden.to_owned();
     let label = || "B".to_owned();
@@ -144,6 +146,11 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
             WatchStandingsRequest { contest_id: contest_id(), ..Default::default() }
         ),
         watch!(contests, watch_contest, WatchContestRequest { contest_id: contest_id() }),
+        call!(
+            jury,
+            list_jury_actions,
+            ListJuryActionsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
         call!(submissions, get_submission, GetSubmissionRequest { submission_id: submission_id() }),
         call!(
             submissions,

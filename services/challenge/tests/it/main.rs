@@ -8,6 +8,7 @@ mod contest_world;
 mod create;
 mod fakes;
 mod judging;
+mod jury;
 mod leaks;
 mod limits;
 mod lists;
