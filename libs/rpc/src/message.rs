@@ -8,12 +8,13 @@ use futures_util::FutureExt as _;
 use http::Request;
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::transport::server::TcpConnectInfo;
+use tonic::{Code, Status};
 
 use crate::MAX_MESSAGE;
 use crate::reading::Reading;
+use crate::status;
 
 /// The flag and the length in front of a message.
 const PREFIX: usize = 5;
@@ -31,6 +32,16 @@ pub(crate) async fn read(
     let (parts, body) = request.into_parts();
     let message = read_body(body, reading, peer.map(|peer| peer.ip())).await?;
     Ok(Request::from_parts(parts, Body::new(Full::new(message))))
+}
+
+/// The request, in whose body every error is that of the client.
+pub(crate) fn incoming(request: Request<Body>) -> Request<Body> {
+    request.map(|body| Body::new(body.map_err(disconnected)))
+}
+
+/// tonic has UNKNOWN or INTERNAL for a request that was reset or whose connection was lost.
+fn disconnected(_: Status) -> Status {
+    status::error(Code::Cancelled, "REQUEST_INCOMPLETE", "the request ended before it was complete")
 }
 
 async fn read_body(
@@ -55,7 +66,7 @@ async fn read_body(
             }
         };
         let Some(frame) = next else { break };
-        let Ok(data) = frame?.into_data() else { continue };
+        let Ok(data) = frame.map_err(disconnected)?.into_data() else { continue };
         if let Some(reader) = &mut reader {
             reader.received(data.len()).map_err(|error| error.status())?;
         }

@@ -220,7 +220,9 @@ impl Shared {
         if in_process {
             return Ok((request, None));
         }
-        if method.known() && !method.client_streaming {
+        if method.client_streaming {
+            request = message::incoming(request);
+        } else if method.known() {
             request = message::read(request, &self.reading).await?;
         }
         if method.plumbing {

@@ -11,6 +11,7 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use rpc::{Connections, Limits, Pace, Reading, Stack, Trusted, status};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
@@ -23,6 +24,7 @@ use crate::probe::{Client, Server, get};
 type Never = StreamBody<Pending<Result<Frame<Bytes>, Infallible>>>;
 
 const GET: &str = "agon.problem.v1.ImportService/GetProblemImport";
+const IMPORT: &str = "agon.problem.v1.ImportService/ImportProblem";
 const WATCH: &str = "agon.problem.v1.ImportService/WatchProblemImport";
 
 /// Makes `count` calls without their messages over one connection; the statuses.
@@ -81,6 +83,47 @@ async fn one_address_cannot_take_the_memory_of_incomplete_messages() {
     let statuses = withhold(&server, GET, 10).await;
     let refused = statuses.iter().filter(|status| status.code() == Code::ResourceExhausted);
     assert_eq!(refused.count(), 6, "{statuses:?}");
+}
+
+/// Sends part of a message, then resets the call, or closes the connection if there is no reason.
+async fn leave(server: &Server, method: &str, reason: Option<h2::Reason>) {
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let (mut client, connection) = h2::client::handshake(stream).await.unwrap();
+    let mut driver = JoinSet::new();
+    driver.spawn(connection);
+    let url = format!("{}/{method}", server.url());
+    let request = Request::post(url).header("content-type", "application/grpc");
+    let request = request.body(()).unwrap();
+    let (response, mut body) = client.send_request(request, false).unwrap();
+    body.send_data(Bytes::from_static(b"\0\0\0\0\x09\x0a"), false).unwrap();
+    // The call has begun when a later one on the same connection is answered.
+    let unknown = Request::post(server.url()).header("content-type", "application/grpc");
+    let (answer, _) = client.send_request(unknown.body(()).unwrap(), true).unwrap();
+    answer.await.unwrap();
+    if let Some(reason) = reason {
+        body.send_reset(reason);
+        assert!(response.await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn clients_that_leave_cancel_their_calls() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let server = Server::start(Stack::new(proto::DESCRIPTOR_SET), Limits::default()).await;
+    let reasons = [None, Some(h2::Reason::INTERNAL_ERROR), Some(h2::Reason::CANCEL)];
+    for method in [GET, IMPORT] {
+        for reason in reasons {
+            leave(&server, method, reason).await;
+        }
+        let canceled = format!("method=\"{method}\",code=\"CANCELLED\"}} {}", reasons.len());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !metrics.render().contains(&canceled) {
+            assert!(Instant::now() < deadline, "{canceled} not in {}", metrics.render());
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 #[tokio::test]
