@@ -137,7 +137,7 @@ impl Tree {
             Ok(target) => target,
             Err(message) => {
                 if !self.is_refused(&message.target) {
-                    links.report.error(link, message.text);
+                    links.report_once(link, message.text);
                 }
                 self.refused.insert(destination.to_owned());
                 return Ok(());
@@ -149,9 +149,7 @@ impl Tree {
         }
         let prefix = if target.is_empty() { String::new() } else { format!("{target}/") };
         if link.starts_with(&prefix) || depth > MAX_NESTED_LINKS {
-            links
-                .report
-                .error(link, "links to a directory that contains it; link to files instead");
+            links.report_once(link, too_deep(link.starts_with(&prefix)));
             self.refused.insert(destination.to_owned());
             return Ok(());
         }
@@ -312,7 +310,22 @@ struct Links<'a> {
 const OUTSIDE: &str =
     "links to something outside the package; links must be relative and stay inside the package";
 
+fn too_deep(contains_itself: bool) -> String {
+    if contains_itself {
+        return "links to a directory that contains it; link to files instead".to_owned();
+    }
+    let text = "is part of a cycle of links to directories, or of a chain of more than";
+    format!("{text} {MAX_NESTED_LINKS}; link to files instead")
+}
+
 impl Links<'_> {
+    /// Links to directories can lead to the same link many times.
+    fn report_once(&self, link: &str, text: String) {
+        if !self.report.has_errors_in(link) {
+            self.report.error(link, text);
+        }
+    }
+
     /// The final target of the link at `link`, which exists.
     fn resolve(&self, link: &str) -> Result<String, BadLink> {
         let mut pending: VecDeque<String> = link.split('/').map(str::to_owned).collect();
@@ -332,7 +345,9 @@ impl Links<'_> {
             let Some(Node::Symlink(target)) = self.nodes.get(&path.join("/")) else { continue };
             hops += 1;
             if hops > MAX_HOPS {
-                return Err("is part of a cycle of links".into());
+                let text =
+                    format!("is part of a cycle of links, or of a chain of more than {MAX_HOPS}");
+                return Err(text.as_str().into());
             }
             if target.starts_with('/') {
                 return Err(OUTSIDE.into());

@@ -155,6 +155,46 @@ fn links_to_directories_cannot_multiply() {
 }
 
 #[test]
+fn a_bad_link_is_reported_once() {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in &Files::minimal().0 {
+        add(&mut tar, name, tar::EntryType::Regular, "", bytes);
+    }
+    // Both links of each directory lead to the same bad link, by two paths a level.
+    for (name, target) in [("a/x", "../b"), ("a/y", "../b"), ("b/x", "../c"), ("b/y", "../c")] {
+        add(&mut tar, name, tar::EntryType::Symlink, target, b"");
+    }
+    add(&mut tar, "c/bad", tar::EntryType::Symlink, "nothing", b"");
+    let findings = findings(&tar.into_inner().unwrap());
+    let about = findings.iter().filter(|line| line.contains("does not exist"));
+    assert_eq!(about.count(), 1, "{findings:?}");
+}
+
+#[test]
+fn chains_of_links_are_limited() {
+    let chain = |length: usize, directory: bool| {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in &Files::minimal().0 {
+            add(&mut tar, name, tar::EntryType::Regular, "", bytes);
+        }
+        for i in 0..length {
+            let (link, target) = match directory {
+                true => (format!("d{i}/x"), format!("../d{}", i + 1)),
+                false => (format!("l{i}"), format!("l{}", i + 1)),
+            };
+            add(&mut tar, &link, tar::EntryType::Symlink, &target, b"");
+        }
+        add(&mut tar, &format!("d{length}/file"), tar::EntryType::Regular, "", b"");
+        add(&mut tar, &format!("l{length}"), tar::EntryType::Regular, "", b"");
+        tar.into_inner().unwrap()
+    };
+    assert!(read_with(&chain(40, false), &SizeLimits::default()).1.is_ok());
+    refused_bytes(&chain(41, false), &["l0", "cycle of links, or of a chain of more than 40"]);
+    assert!(read_with(&chain(5, true), &SizeLimits::default()).1.is_ok());
+    refused_bytes(&chain(6, true), &["d5/x", "links to directories, or of a chain of more than 4"]);
+}
+
+#[test]
 fn odd_names_are_ignored_whatever_they_are() {
     use tar::EntryType as T;
     let odd: [(&[u8], T, &str); 9] = [
