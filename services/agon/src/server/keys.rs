@@ -31,6 +31,12 @@ pub fn load(config: &Config, account: &str) -> Result<Option<SigningKey>, Failur
     Ok(secret.map(|secret| SigningKey::from_seed(secret.derive(&format!("service-key/{account}")))))
 }
 
+/// Where [`load`] finds the key of an account.
+pub fn source(config: &Config, account: &str) -> String {
+    let path = path(config, account);
+    if path.exists() { format!("in {}", path.display()) } else { "derived from root_secret".into() }
+}
+
 /// The key of an account. Generates a missing key if this process runs all services.
 pub fn load_or_create(config: &Config, account: &str) -> Result<SigningKey, Failure> {
     if let Some(key) = load(config, account)? {

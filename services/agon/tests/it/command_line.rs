@@ -285,7 +285,7 @@ async fn wrong_servers_are_explained() {
     let other = other.display().to_string();
     let secret = format!("root_secret={}", "ab".repeat(32));
     let dlq = world.agon(&["events", "dlq", "list", "--data", &other, "--set", &secret]);
-    failed(&dlq, 77, "refuses the key of operator");
+    failed(&dlq, 77, "refuses the key of operator derived from root_secret");
     failed(&world.agon(&["events", "dlq", "list", "--data", &other]), 78, &other);
 }
 

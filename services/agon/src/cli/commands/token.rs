@@ -14,7 +14,8 @@ use crate::failure::Failure;
 use crate::server::keys;
 
 /// What to do without the right key.
-pub const REMEDY: &str = "set --data to the directory of the running server, or set root_secret";
+pub const REMEDY: &str =
+    "set --data to the directory of the running server, or root_secret to the secret of the server";
 
 /// Prints the token and nothing else, for command substitution.
 pub async fn run(arguments: Token) -> Result<ExitCode, Failure> {
@@ -55,8 +56,9 @@ async fn credentials(
     match credentials.token().await {
         Ok(token) => Ok((credentials, token)),
         Err(status) if status.code() == Code::Unauthenticated => Err(Failure::denied(format!(
-            "{} refuses the key of {account} from {directory}: {}; {REMEDY}",
+            "{} refuses the key of {account} {}: {}; {REMEDY}",
             remote.server,
+            keys::source(&config, account),
             status.message()
         ))),
         Err(status) => Err(status.into()),
