@@ -92,7 +92,8 @@ fn stop_at_failure(checks: &mut [Check], time: TimeLimit) -> Option<Vec<Finding>
         return None;
     }
     failed.filter(|check| check.kind == Kind::Solution).for_each(Check::compare);
-    let text = format!("stopped at the first failure; {unfinished} checks were not finished");
+    let were = if unfinished == 1 { "check was" } else { "checks were" };
+    let text = format!("stopped at the first failure; {unfinished} {were} not finished");
     findings.push(Finding::new(Severity::Info, "", text));
     Some(findings)
 }

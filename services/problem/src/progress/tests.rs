@@ -173,7 +173,7 @@ fn first_failure_ends_the_import() {
         let Next::Done { passed: false, findings, inferred_us: None } = next else {
             panic!("{next:?}")
         };
-        assert!(findings.last().unwrap().message.contains("1 checks were not finished"));
+        assert!(findings.last().unwrap().message.contains("1 check was not finished"));
         findings
     };
     // A validator that does not compile.
