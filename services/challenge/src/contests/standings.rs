@@ -137,8 +137,8 @@ fn shown(
             first: cell.solved && firsts.get(problem) == Some(&row.participant),
             attempt_count: i32::try_from(cell.tries).unwrap_or(i32::MAX),
             pending_count: i32::try_from(cell.pending).unwrap_or(i32::MAX),
-            solve_minute: cell.at_us.map_or(0, |at| at.div_euclid(60_000_000)),
-            penalty_minutes: cell.penalty,
+            solve_minute: cell.at_us.map_or(0, |at| clamp(at.div_euclid(60_000_000))),
+            penalty_minutes: clamp(cell.penalty),
         })
     };
     pb::StandingsRow {
@@ -147,8 +147,8 @@ fn shown(
         name: participant.map(|it| it.name.clone()).unwrap_or_default(),
         rank: row.rank.and_then(|rank| i32::try_from(rank).ok()).unwrap_or_default(),
         solved_count: clamp(row.score.points),
-        penalty_minutes: row.score.penalty,
-        last_accepted_minute: row.score.last,
+        penalty_minutes: clamp(row.score.penalty),
+        last_accepted_minute: clamp(row.score.last),
         cells: row.cells.iter().filter_map(cell).collect(),
         unofficial: row.standing == Standing::Unofficial,
         disqualified: row.standing == Standing::Disqualified,

@@ -143,7 +143,7 @@ impl World {
 }
 
 /// Name, rank, solved problems and penalty of each row.
-pub fn table(standings: &GetStandingsResponse) -> Vec<(&str, i32, i32, i64)> {
+pub fn table(standings: &GetStandingsResponse) -> Vec<(&str, i32, i32, i32)> {
     let rows = standings.rows.iter();
     rows.map(|row| (row.name.as_str(), row.rank, row.solved_count, row.penalty_minutes)).collect()
 }
