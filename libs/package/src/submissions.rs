@@ -11,7 +11,7 @@ use crate::reader::Reader;
 use crate::yaml::{self, Fields, Node, Value};
 
 const FILE: &str = "submissions/submissions.yaml";
-/// Patterns of solutions: each is compared with each of them.
+/// The most patterns: every solution is compared with every pattern.
 const MAX_PATTERNS: usize = 1000;
 
 /// A jury solution.
@@ -158,7 +158,7 @@ fn check(
     }
     let bounds =
         |solution: &Solution| solution.requirements.iter().any(Requirement::is_lower_bound);
-    // A solution that was refused could have been one.
+    // A solution that was refused could have had such a requirement.
     let complete = !solutions.is_empty() && !reader.is_explained("submissions");
     if complete && !solutions.iter().any(bounds) {
         let message = "no solution must finish within the time limit; at least one is required, such \

@@ -114,13 +114,20 @@ pub fn read<'r>(file: &str, text: &str, report: &'r Report) -> Option<Fields<'r>
     match serde_saphyr::from_str_with_options::<Node>(text, options) {
         Ok(node) => Value { file: file.to_owned(), key: String::new(), node, report }.fields(),
         Err(error) => {
-            // The user formatter mentions no parser options.
-            let message = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
-            let message: String = message.chars().take(300).collect();
-            report.error(file, format!("is not valid YAML: {message}"));
+            report.error(file, refusal(&error));
             None
         }
     }
+}
+
+fn refusal(error: &serde_saphyr::Error) -> String {
+    if let serde_saphyr::Error::Budget { .. } = error.without_snippet() {
+        return "is too large, or too deeply nested".to_owned();
+    }
+    // The user formatter mentions no parser options.
+    let message = error.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+    let message: String = message.chars().take(300).collect();
+    format!("is not valid YAML: {message}")
 }
 
 /// The entries of a map that were not taken yet.
