@@ -26,7 +26,7 @@ pub(crate) struct Reader {
 pub(crate) type Offsets = BTreeMap<String, i64>;
 
 impl Reader {
-    /// Starts after `offsets`, and adds the partitions missing there: at their start or at their end.
+    /// Starts after `offsets`. Partitions without an offset start at their beginning or at their end.
     pub async fn open(
         kafka: &Kafka,
         topics: &[Topic],
