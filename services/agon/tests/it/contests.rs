@@ -76,6 +76,32 @@ pub async fn from_draft_to_results(world: &World) {
     assert_eq!(table(&public), [("contestant-a", 1, 1), ("contestant-b", 2, 0)], "{public}");
 }
 
+/// A contest `round` with a participant, a judged submission that the jury ignores, and no results.
+pub async fn canceled(world: &World, admin: &str, player: &str) {
+    let start = chrono::DateTime::from_timestamp(now() + 2, 0).unwrap().to_rfc3339();
+    let contest = json!({
+        "slug": "round", "title": "Round", "startTime": start, "duration": "3600s",
+    });
+    let body = json!({"contest": contest, "problems": [{"label": "A", "problemId": PROBLEM}]});
+    world.post("/v1/contests", Some(admin), body).await;
+    world.post("/v1/contests/round:publish", Some(admin), json!({})).await;
+    world.post("/v1/contests/round:register", Some(player), json!({})).await;
+    eventually("the contest starts", async || {
+        let contest = world.get("/v1/contests/round", None).await;
+        (contest["state"] == "CONTEST_STATE_RUNNING").then_some(())
+    })
+    .await;
+    let body = json!({
+        "challengeId": "round", "problemId": "A", "language": "python3", "source": PYTHON,
+    });
+    let created = world.post("/v1/submissions", Some(player), body).await;
+    let id = created["submissionId"].as_str().unwrap();
+    world.verdict(player, id).await;
+    let path = format!("/v1/contests/round/submissions/{id}:ignore");
+    world.post(&path, Some(admin), json!({"reason": "sent twice"})).await;
+    world.post("/v1/contests/round:cancel", Some(admin), json!({})).await;
+}
+
 fn now() -> i64 {
     ids::Clock::system().now().timestamp()
 }

@@ -7,6 +7,7 @@ use db::testing::{Kind, kinds};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::contests;
 use crate::responses::{Caller, Recorder, assert_same};
 use crate::world::{AGON, PROBLEM, PYTHON, Server, World, eventually, failed, succeeded, text};
 
@@ -90,6 +91,8 @@ async fn populated(scale: Scale) -> (World, Vec<String>) {
         let judged = world.verdict(&admin, id).await;
         assert_eq!(judged["verdict"], program(*number).2, "{user}: {judged}");
     }
+    let player = world.log_in(&users[1], &password(&users[1])).await;
+    contests::canceled(&world, &admin, &player).await;
     (world, users)
 }
 

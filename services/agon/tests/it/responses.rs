@@ -34,6 +34,7 @@ impl<'a> Recorder<'a> {
             self.public(*caller, users).await;
             self.problems(*caller).await;
             self.submissions(*caller, users).await;
+            self.contest(*caller).await;
         }
         let all = ROUTES.lines().filter_map(|line| line.strip_prefix("GET "));
         let all: BTreeSet<&str> = all.filter_map(|line| line.split(' ').next()).collect();
@@ -106,6 +107,26 @@ impl<'a> Recorder<'a> {
             self.record(caller, source, &format!("{path}/source")).await;
             let watch = "/v1/submissions/{submission_id}:watch";
             self.record(caller, watch, &format!("{path}:watch")).await;
+        }
+    }
+
+    /// The contest is canceled: streams of others do not end.
+    async fn contest(&mut self, caller: Caller<'_>) {
+        self.pages(caller, "/v1/contests", "/v1/contests?pageSize=1").await;
+        for (route, rest) in [
+            ("", ""),
+            (":watch", ":watch"),
+            ("/jury-actions", "/jury-actions"),
+            ("/participants", "/participants"),
+            ("/problems", "/problems"),
+            ("/problems/{label}/attachments/{name}", "/problems/A/attachments/none.txt"),
+            ("/problems/{label}/statement", "/problems/A/statement"),
+            ("/standings", "/standings"),
+            ("/standings", "/standings?view=STANDINGS_VIEW_JURY"),
+            ("/standings:watch", "/standings:watch"),
+        ] {
+            let route = Box::leak(format!("/v1/contests/{{contest_id}}{route}").into_boxed_str());
+            self.record(caller, route, &format!("/v1/contests/round{rest}")).await;
         }
     }
 
