@@ -192,6 +192,6 @@ fn built_in_roles_are_listed() {
         let request = bearer(&token, pb::ListRolesRequest {});
         let roles = world.access().list_roles(request).await.unwrap().into_inner().roles;
         let names: Vec<String> = roles.into_iter().map(|role| role.name).collect();
-        assert_eq!(names, ["player", "setter", "organiser", "judge", "admin"]);
+        assert_eq!(names, ["player", "setter", "organiser", "director", "judge", "admin"]);
     });
 }
