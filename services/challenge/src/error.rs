@@ -6,6 +6,7 @@ use rpc::status;
 use tonic::{Code, Status};
 
 use crate::contest;
+use crate::duel;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -49,6 +50,18 @@ pub enum Error {
     NotParticipant,
     #[error("the access code is wrong")]
     AccessCodeWrong,
+    /// Does not exist, or the caller may not see it.
+    #[error("there is no such duel")]
+    DuelNotFound,
+    #[error("you have no such ticket")]
+    TicketNotFound,
+    #[error("only the players of the duel can do this")]
+    NotPlayer,
+    #[error("the limit of {0} open invitations is reached")]
+    TooManyInvitations(usize),
+    /// Reason and text.
+    #[error("{1}")]
+    Exists(&'static str, String),
     /// The state of the contest does not allow it: reason and text.
     #[error("{1}")]
     Precondition(&'static str, String),
@@ -90,6 +103,20 @@ impl From<contest::Refusal> for Error {
     }
 }
 
+impl From<duel::Refusal> for Error {
+    fn from(refusal: duel::Refusal) -> Self {
+        use duel::Refusal::{NoDrawOffer, NotInvited, NotRunning, OtherPlayer, TooEarly};
+        let (reason, text) = match refusal {
+            NotInvited => ("DUEL_NOT_INVITED", "the invitation is not open any more"),
+            NotRunning => ("DUEL_NOT_RUNNING", "the duel is not running"),
+            OtherPlayer => ("OTHER_PLAYER", "only the other player of the duel can do this"),
+            TooEarly => ("TOO_EARLY", "no draw can be offered in the first 10 minutes"),
+            NoDrawOffer => ("NO_DRAW_OFFER", "the other player offers no draw"),
+        };
+        Self::precondition(reason, text)
+    }
+}
+
 impl From<db::Error> for Error {
     fn from(error: db::Error) -> Self {
         Self::Common(error.into())
@@ -128,6 +155,13 @@ impl From<Error> for Status {
             Error::NotJury => status::permission_denied("NOT_JURY", text),
             Error::NotParticipant => status::permission_denied("NOT_PARTICIPANT", text),
             Error::AccessCodeWrong => status::permission_denied("ACCESS_CODE_WRONG", text),
+            Error::DuelNotFound => status::not_found("DUEL_NOT_FOUND", text),
+            Error::TicketNotFound => status::not_found("TICKET_NOT_FOUND", text),
+            Error::NotPlayer => status::permission_denied("NOT_A_PLAYER", text),
+            Error::TooManyInvitations(_) => {
+                status::error(Code::ResourceExhausted, "TOO_MANY_INVITATIONS", text)
+            }
+            Error::Exists(reason, _) => status::error(Code::AlreadyExists, reason, text),
             Error::Precondition(reason, _) => status::failed_precondition(reason, text),
             Error::Common(error) => error.into(),
         }

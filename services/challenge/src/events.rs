@@ -1,7 +1,7 @@
 //! The events that the service publishes and consumes.
 //!
 //! Publishes agon.submission.v1 and agon.challenge.v1. Consumes agon.judgement.v1, which carries the verdicts of
-//! submissions.
+//! submissions, and agon.problem.v1 and agon.user.v1 for duels.
 
 use access::Caller;
 use bus::{Consumes, Event, Fault, Received, Topic};
@@ -9,14 +9,16 @@ use chrono::{DateTime, Utc};
 use db::Tx;
 use prost::{Message, Name};
 use proto::event::{
-    ContestFinalized, ContestPublished, ContestStateChanged, JudgementCompleted,
-    ParticipantRegistered, SubmissionCreated, SubmissionJudged,
+    ContestFinalized, ContestPublished, ContestStateChanged, DuelFinished, DuelInvited,
+    DuelStarted, JudgementCompleted, ParticipantRegistered, SubmissionCreated, SubmissionJudged,
 };
 use uuid::Uuid;
 
 use crate::Challenge;
 use crate::contest::{Contest, Participant, State};
 use crate::contests;
+use crate::duel::{Duel, Ending};
+use crate::duels;
 use crate::error::Error;
 use crate::submission::{Outcome, Submission};
 use crate::submissions::viewer;
@@ -28,7 +30,7 @@ pub const SUBMISSION: Topic = Topic::new("agon.submission.v1", "challenge")
     .types(&["agon.event.v1.SubmissionCreated", "agon.event.v1.SubmissionJudged"])
     .projection(project);
 
-/// Contests: published, reached a state, got a participant, finalized.
+/// Contests: published, reached a state, got a participant, finalized. Duels: invited, started, finished.
 pub const CHALLENGE: Topic = Topic::new("agon.challenge.v1", "challenge")
     .key("challenge_id")
     .types(&[
@@ -36,10 +38,17 @@ pub const CHALLENGE: Topic = Topic::new("agon.challenge.v1", "challenge")
         "agon.event.v1.ContestStateChanged",
         "agon.event.v1.ParticipantRegistered",
         "agon.event.v1.ContestFinalized",
+        "agon.event.v1.DuelInvited",
+        "agon.event.v1.DuelStarted",
+        "agon.event.v1.DuelFinished",
     ])
-    .projection(project_contest);
+    .projection(project_challenge);
 
 pub const JUDGEMENTS: Consumes = Consumes { consumer: "challenge", topics: &["agon.judgement.v1"] };
+
+/// What duels must know of problems and players.
+pub const PLAYERS: Consumes =
+    Consumes { consumer: "challenge-duels", topics: &["agon.problem.v1", "agon.user.v1"] };
 
 /// Appends `SubmissionCreated`, which requests a judgement.
 pub fn submission_created(tx: &mut Tx, submission: &Submission) {
@@ -52,8 +61,8 @@ pub fn submission_judged(tx: &mut Tx, submission: &Submission, outcome: &Outcome
     bus::outbox::append(tx, Event::new(&SUBMISSION, submission.id, submission.version, &judged));
 }
 
-fn append_contest<M: Message + Name>(tx: &mut Tx, contest: Uuid, number: i64, message: &M) {
-    bus::outbox::append(tx, Event::new(&CHALLENGE, contest, number, message));
+fn append_challenge<M: Message + Name>(tx: &mut Tx, challenge: Uuid, number: i64, message: &M) {
+    bus::outbox::append(tx, Event::new(&CHALLENGE, challenge, number, message));
 }
 
 /// Events of a contest have the numbers of its log.
@@ -64,7 +73,7 @@ pub fn contest_published(tx: &mut Tx, contest: &Contest, number: i64) {
         start_time: Some(wire::timestamp(contest.starts_at)),
         end_time: Some(wire::timestamp(contest.ends_at)),
     };
-    append_contest(tx, contest.id, number, &message);
+    append_challenge(tx, contest.id, number, &message);
 }
 
 pub fn contest_state_changed(
@@ -80,7 +89,7 @@ pub fn contest_state_changed(
         state: contests::wire::state(state).into(),
         state_time: Some(wire::timestamp(at)),
     };
-    append_contest(tx, contest.id, number, &message);
+    append_challenge(tx, contest.id, number, &message);
 }
 
 pub fn participant_registered(tx: &mut Tx, participant: &Participant, number: i64) {
@@ -89,7 +98,7 @@ pub fn participant_registered(tx: &mut Tx, participant: &Participant, number: i6
         participant_id: participant.id.to_string(),
         user_id: participant.user_id.to_string(),
     };
-    append_contest(tx, participant.contest_id, number, &message);
+    append_challenge(tx, participant.contest_id, number, &message);
 }
 
 pub fn contest_finalized(tx: &mut Tx, contest: &Contest, number: i64) {
@@ -98,12 +107,54 @@ pub fn contest_finalized(tx: &mut Tx, contest: &Contest, number: i64) {
         public: contest.is_public(),
         participant_count: i32::try_from(contest.participant_count).unwrap_or(i32::MAX),
     };
-    append_contest(tx, contest.id, number, &message);
+    append_challenge(tx, contest.id, number, &message);
 }
 
-/// Events of public contests are public, registrations are for the user who registered; everything is for those who
+pub fn duel_invited(tx: &mut Tx, duel: &Duel, number: i64) {
+    let [challenger_id, opponent_id] = duel.user_ids().map(|id| id.to_string());
+    let message = DuelInvited {
+        challenge_id: duel.id.to_string(),
+        challenger_id,
+        opponent_id,
+        expire_time: duel.expires_at.map(wire::timestamp),
+    };
+    append_challenge(tx, duel.id, number, &message);
+}
+
+pub fn duel_started(tx: &mut Tx, duel: &Duel, number: i64) {
+    let message = DuelStarted {
+        challenge_id: duel.id.to_string(),
+        user_ids: duel.user_ids().map(|id| id.to_string()).to_vec(),
+        problem_ids: problem_ids(duel),
+        start_time: duel.started_at.map(wire::timestamp),
+        end_time: duel.ends_at.map(wire::timestamp),
+    };
+    append_challenge(tx, duel.id, number, &message);
+}
+
+pub fn duel_finished(tx: &mut Tx, duel: &Duel, number: i64) {
+    let winner = duel.ending.and_then(Ending::winner);
+    let message = DuelFinished {
+        challenge_id: duel.id.to_string(),
+        user_ids: duel.user_ids().map(|id| id.to_string()).to_vec(),
+        result: duel.ending.map_or(0, |ending| duels::wire::result(ending).into()),
+        winner_id: winner
+            .map(|side| duel.players[side.index()].user_id.to_string())
+            .unwrap_or_default(),
+        problem_ids: problem_ids(duel),
+        start_time: duel.started_at.map(wire::timestamp),
+        finish_time: duel.finished_at.map(wire::timestamp),
+    };
+    append_challenge(tx, duel.id, number, &message);
+}
+
+fn problem_ids(duel: &Duel) -> Vec<String> {
+    duel.problems.iter().map(|problem| problem.problem_id.to_string()).collect()
+}
+
+/// Started and finished duels are public, invitations are for the two players. Events of public contests are public, registrations are for the user who registered; everything is for those who
 /// judge contests.
-fn project_contest(event: &Received, caller: &Caller) -> Option<Received> {
+fn project_challenge(event: &Received, caller: &Caller) -> Option<Received> {
     let data = event.data.clone();
     let shown = if event.type_name == ContestPublished::full_name() {
         ContestPublished::decode(data).ok()?.public
@@ -114,6 +165,12 @@ fn project_contest(event: &Received, caller: &Caller) -> Option<Received> {
     } else if event.type_name == ParticipantRegistered::full_name() {
         let user_id = ids::parse(&ParticipantRegistered::decode(data).ok()?.user_id)?;
         caller.acting().is_user() && caller.acting().id == user_id
+    } else if event.is::<DuelInvited>() {
+        let DuelInvited { challenger_id, opponent_id, .. } = DuelInvited::decode(data).ok()?;
+        let own = |id: &String| ids::parse(id) == Some(caller.acting().id);
+        caller.acting().is_user() && [challenger_id, opponent_id].iter().any(own)
+    } else if event.is::<DuelStarted>() || event.is::<DuelFinished>() {
+        true
     } else {
         false
     };

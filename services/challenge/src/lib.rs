@@ -1,7 +1,7 @@
-//! Practice and contests: submissions, from their acceptance to their verdict, and the standings that follow from them.
+//! Practice, duels and contests: submissions, from their acceptance to their verdict, and the standings that follow from them.
 //!
 //! Owns: submissions with their source and verdict; contests with their participants, logs and standings; and the rules
-//! of who may see which part. A submission is processed by events: `SubmissionCreated` requests a judgement from the
+//! of who may see which part; duels with the matchmaker. A submission is processed by events: `SubmissionCreated` requests a judgement from the
 //! judge, `JudgementCompleted` returns it, and `SubmissionJudged` announces the verdict.
 //!
 //! Must not know: how programs are run, the content of tests, how users sign in. It reads a problem's id, version and
@@ -22,6 +22,8 @@ use futures_util::future::BoxFuture;
 use ids::Clock;
 use proto::challenge::contest_jury_service_server::ContestJuryServiceServer;
 use proto::challenge::contest_service_server::ContestServiceServer;
+use proto::challenge::duel_service_server::DuelServiceServer;
+use proto::challenge::matchmaking_service_server::MatchmakingServiceServer;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
 use runtime::{Shutdown, Tasks};
 use service::{Context, Descriptor, OpenError, Service};
@@ -30,6 +32,8 @@ mod boards;
 mod config;
 mod contest;
 mod contests;
+mod duel;
+mod duels;
 mod error;
 pub mod events;
 pub mod format;
@@ -38,9 +42,11 @@ mod jury;
 mod languages;
 mod limit;
 mod log;
+mod matchmaker;
 mod peers;
 mod request;
 mod rpc;
+mod schedule;
 mod stale;
 pub mod standings;
 mod store;
@@ -48,6 +54,11 @@ mod submission;
 mod submissions;
 mod watch;
 mod wire;
+
+use contests::scheduler::ContestScheduler;
+use duels::scheduler::DuelScheduler;
+use duels::tickets::Matchmaker;
+use schedule::Schedule;
 
 pub use config::Config;
 pub use error::Error;
@@ -84,10 +95,11 @@ impl Service for Challenge {
             "0001_submissions",
             "0002_list_indexes",
             "0003_contests",
-            "0004_jury_actions"
+            "0004_jury_actions",
+            "0005_duels"
         ),
         publishes: &[events::SUBMISSION, events::CHALLENGE],
-        consumes: &[events::JUDGEMENTS],
+        consumes: &[events::JUDGEMENTS, events::PLAYERS],
         calls: &["auth", "problem", "judge"],
     };
 
@@ -108,6 +120,8 @@ impl Service for Challenge {
             .add(SubmissionServiceServer::new(self.clone()))
             .add(ContestServiceServer::new(self.clone()))
             .add(ContestJuryServiceServer::new(self.clone()))
+            .add(DuelServiceServer::new(self.clone()))
+            .add(MatchmakingServiceServer::new(self.clone()))
     }
 
     fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {
@@ -115,8 +129,18 @@ impl Service for Challenge {
         service::consume(tasks, bus, &self.db, &events::JUDGEMENTS, handler)?;
         let health = tasks.readiness().component("submissions");
         tasks.spawn("stale submissions", self.clone().check_stale(health));
-        let health = tasks.readiness().component("contests");
-        tasks.spawn("contest scheduler", self.clone().schedule(health));
+        let catalog = duels::catalog::Catalog(self.clone());
+        service::consume(tasks, bus, &self.db, &events::PLAYERS, catalog)?;
+        self.spawn(tasks, ContestScheduler(self.clone()));
+        self.spawn(tasks, DuelScheduler(self.clone()));
+        self.spawn(tasks, Matchmaker::new(self.clone()));
         Ok(())
+    }
+}
+
+impl Challenge {
+    fn spawn<S: Schedule>(&self, tasks: &Tasks, schedule: S) {
+        let health = tasks.readiness().component(S::NAME);
+        tasks.spawn(S::NAME, self.clone().run_schedule(schedule, health));
     }
 }

@@ -1,4 +1,4 @@
-//! The log of a contest: everything that decides its standings, in order.
+//! The log of a contest or duel: everything that decides its standings or result, in order.
 //!
 //! Entries hold ids, never names. They are stored as protobuf messages, which later versions extend.
 
@@ -9,6 +9,7 @@ use proto::Verdict;
 use uuid::Uuid;
 
 use crate::contest::{Contest, Participant, State};
+use crate::duel::{Duel, Ending, Side};
 use crate::store;
 
 /// The log of one contest, locked until the end of the transaction. Whatever changes a contest locks its log first.
@@ -55,7 +56,7 @@ impl Log {
 /// An entry as it is stored.
 #[derive(Clone, PartialEq, Message)]
 pub struct Entry {
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 25")]
     pub kind: Option<Kind>,
 }
 
@@ -85,6 +86,9 @@ pub enum Kind {
     IntervalRemoved(IntervalRemoved),
     #[prost(message, tag = "9")]
     IntervalRestored(IntervalRestored),
+    /// A duel changed.
+    #[prost(message, tag = "25")]
+    Duel(DuelChanged),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -173,6 +177,21 @@ pub struct IntervalRestored {
     pub interval_id: Vec<u8>,
 }
 
+#[derive(Clone, PartialEq, Message)]
+pub struct DuelChanged {
+    #[prost(string, tag = "1")]
+    pub state: String,
+    /// Empty unless finished.
+    #[prost(string, tag = "2")]
+    pub ending: String,
+    /// Empty without a winner.
+    #[prost(bytes = "vec", tag = "3")]
+    pub winner_id: Vec<u8>,
+    /// The player who offers a draw; empty without an offer.
+    #[prost(bytes = "vec", tag = "4")]
+    pub draw_offered_by: Vec<u8>,
+}
+
 impl From<Kind> for Entry {
     fn from(kind: Kind) -> Self {
         Self { kind: Some(kind) }
@@ -228,4 +247,15 @@ pub fn interval_removed(interval: Uuid, from: i64, to: i64) -> Entry {
 
 pub fn interval_restored(interval: Uuid) -> Entry {
     Kind::IntervalRestored(IntervalRestored { interval_id: bytes(interval) }).into()
+}
+
+pub fn duel(duel: &Duel) -> Entry {
+    let user = |side: Side| bytes(duel.players[side.index()].user_id);
+    Kind::Duel(DuelChanged {
+        state: duel.state.name().to_owned(),
+        ending: duel.ending.map(Ending::name).unwrap_or_default().to_owned(),
+        winner_id: duel.ending.and_then(Ending::winner).map(user).unwrap_or_default(),
+        draw_offered_by: duel.draw_offer.map(|offer| user(offer.side)).unwrap_or_default(),
+    })
+    .into()
 }

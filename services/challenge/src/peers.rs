@@ -7,7 +7,7 @@ use access::{Authorised, Caller};
 use futures_util::stream::{Stream, StreamExt as _};
 use proto::auth::access_service_client::AccessServiceClient;
 use proto::auth::user_service_client::UserServiceClient;
-use proto::auth::{CheckPermissionRequest, GetUserRequest};
+use proto::auth::{CheckPermissionRequest, GetUserRequest, UserState};
 use proto::google::api::HttpBody;
 use proto::judge::judgement_service_client::JudgementServiceClient;
 use proto::judge::{GetJudgementRequest, get_judgement_request::Subject};
@@ -32,6 +32,12 @@ const OPTIONAL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The largest judgement in bytes: each of many tests may have a message and an output.
 const MAX_JUDGEMENT: usize = 32 << 20;
+
+pub struct User {
+    pub id: Uuid,
+    pub name: String,
+    pub suspended: bool,
+}
 
 /// Parts of a file.
 pub type Bodies = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
@@ -58,13 +64,16 @@ impl Peers {
         })
     }
 
-    pub async fn user_id(&self, username: &str) -> Result<Uuid, Error> {
-        let mut request = Request::new(GetUserRequest { user_id: username.to_owned() });
+    /// The user with this id or username.
+    pub async fn user(&self, name: &str) -> Result<User, Error> {
+        let mut request = Request::new(GetUserRequest { user_id: name.to_owned() });
         request.set_timeout(TIMEOUT);
         match self.users.clone().get_user(request).await {
             Ok(response) => {
                 let user = response.into_inner().user.unwrap_or_default();
-                ids::parse(&user.user_id).ok_or(Error::UserNotFound)
+                let suspended = user.state() == UserState::Suspended;
+                let id = ids::parse(&user.user_id).ok_or(Error::UserNotFound)?;
+                Ok(User { id, name: user.username, suspended })
             }
             Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {
                 Err(Error::UserNotFound)

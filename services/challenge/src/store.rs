@@ -1,7 +1,10 @@
 //! Every SQL statement of the service.
 
+pub mod catalog;
 pub mod contests;
+pub mod duels;
 pub mod jury;
 pub mod log;
 pub mod participants;
 pub mod submissions;
+pub mod tickets;

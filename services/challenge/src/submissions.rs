@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::Challenge;
 use crate::contests;
+use crate::duel;
 use crate::error::Error;
 use crate::events;
 use crate::judging::Judging;
@@ -58,11 +59,13 @@ impl Challenge {
         if let Some(response) = once.replay(&self.db).await? {
             return Ok(response);
         }
-        let response = match request.challenge_id.is_empty() {
-            true => self.practise(caller, request, &once).await?,
-            false => self.submit_to_contest(caller, request, &once).await?,
+        let (kind, response) = if request.challenge_id.is_empty() {
+            ("practice", self.practise(caller, request, &once).await?)
+        } else if let Some(duel) = self.duel_named(caller, &request.challenge_id).await? {
+            ("duel", self.submit_to_duel(caller, request, &duel, &once).await?)
+        } else {
+            ("contest", self.submit_to_contest(caller, request, &once).await?)
         };
-        let kind = if request.challenge_id.is_empty() { "practice" } else { "contest" };
         metrics::counter!("agon_submissions_created_total", "kind" => kind).increment(1);
         Ok(response)
     }
@@ -158,9 +161,14 @@ impl Challenge {
     ) -> Result<Sight, Error> {
         let sight = viewer.sight(submission.user_id);
         let Some(place) = submission.place.filter(|_| !sight.every_test) else { return Ok(sight) };
-        let contest = store::contests::by_id(&self.db, place.challenge_id).await?;
         let now = self.clock.now();
-        let samples_only = contest.is_some_and(|contest| !contest.has_ended(now));
+        let samples_only = match store::contests::by_id(&self.db, place.challenge_id).await? {
+            Some(contest) => !contest.has_ended(now),
+            None => {
+                let duel = store::duels::by_id(&self.db, place.challenge_id).await?;
+                duel.is_some_and(|duel| duel.state == duel::State::Running)
+            }
+        };
         Ok(Sight { samples_only, ..sight })
     }
 
@@ -223,7 +231,7 @@ impl Challenge {
             "" | "me" => Some(caller.user()?.id),
             name if request::is_username(name) => Some(match ids::parse(name) {
                 Some(id) => id,
-                None => self.peers.user_id(name).await?,
+                None => self.peers.user(name).await?.id,
             }),
             _ => {
                 let text = "must be a user id, a username or `me`";
@@ -248,7 +256,10 @@ impl Challenge {
         let problem_id = self.problem_id(caller, &request.problem_id).await?;
         let challenge_id = match request.challenge_id.as_str() {
             "" => None,
-            name => Some(self.contest(&contests::viewer::Viewer::of(caller), name).await?.id),
+            name => Some(match self.duel_named(caller, name).await? {
+                Some(duel) => duel.id,
+                None => self.contest(&contests::viewer::Viewer::of(caller), name).await?.id,
+            }),
         };
         Ok(Filter { user_id, problem_id, verdict, language, challenge_id })
     }

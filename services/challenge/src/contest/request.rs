@@ -247,7 +247,7 @@ pub fn extra_time(duration: Option<&prost_types::Duration>) -> Result<TimeDelta,
 }
 
 /// Whole seconds between two bounds; an absent duration is 0.
-fn seconds(
+pub fn seconds(
     duration: Option<&prost_types::Duration>,
     min: i64,
     max: i64,

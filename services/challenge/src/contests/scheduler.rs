@@ -3,61 +3,33 @@
 //! What callers see follows from the times alone; the scheduler writes the log and the events. One process does it under
 //! a lease. After a pause it records everything it missed, in order.
 
-use std::time::Duration;
-
+use chrono::{DateTime, Utc};
 use db::lease::{self, Lease};
-use runtime::Component;
 use uuid::Uuid;
 
 use crate::Challenge;
 use crate::error::Error;
 use crate::log::Log;
+use crate::schedule::Schedule;
 use crate::store;
 
-const LEASE: &str = "contest scheduler";
-const TTL: Duration = Duration::from_secs(15);
-/// The longest time between two looks at the database.
-const PERIOD: Duration = Duration::from_secs(1);
 const BATCH: i64 = 100;
 
+pub struct ContestScheduler(pub Challenge);
+
+impl Schedule for ContestScheduler {
+    const NAME: &'static str = "contest scheduler";
+
+    async fn next(&self) -> Result<Option<DateTime<Utc>>, Error> {
+        Ok(store::contests::next_transition(&self.0.db).await?)
+    }
+
+    async fn run(&self, lease: &Lease) -> Result<(), Error> {
+        self.0.record_all_due(lease).await
+    }
+}
+
 impl Challenge {
-    /// Runs until the shutdown.
-    pub(crate) async fn schedule(self, health: Component) {
-        health.ready();
-        let owner = self.clock.new_id().to_string();
-        let round = async || {
-            if let Err(error) = self.record_as_lease_holder(&owner).await {
-                tracing::warn!(%error, "contest scheduler failed");
-            }
-            tokio::time::sleep(self.until_next().await).await;
-        };
-        while self.shutdown.unless_begun(round()).await.is_some() {}
-        // The next holder need not wait for the expiry.
-        if let Ok(Some(lease)) = lease::acquire(&self.db, LEASE, &owner, Duration::ZERO).await {
-            lease::release(&self.db, &lease).await.ok();
-        }
-    }
-
-    /// The time to the next state, at most a period.
-    async fn until_next(&self) -> Duration {
-        let next = store::contests::next_transition(&self.db).await.ok().flatten();
-        let wait = next.map(|at| (at - self.clock.now()).to_std().unwrap_or_default());
-        wait.unwrap_or(PERIOD).clamp(Duration::from_millis(10), PERIOD)
-    }
-
-    /// Does nothing if another process holds the lease.
-    async fn record_as_lease_holder(&self, owner: &str) -> Result<(), Error> {
-        // A process without due contests leaves the lease alone, so that idle ones cost one read.
-        let now = self.clock.now();
-        if store::contests::due(&self.db, now, 1).await?.is_empty() {
-            return Ok(());
-        }
-        match lease::acquire(&self.db, LEASE, owner, TTL).await? {
-            Some(lease) => self.record_all_due(&lease).await,
-            None => Ok(()),
-        }
-    }
-
     /// Records what is due, in the order of the planned times. Stops when the lease is lost.
     pub async fn record_all_due(&self, lease: &Lease) -> Result<(), Error> {
         loop {

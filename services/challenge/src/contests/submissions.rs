@@ -106,7 +106,7 @@ impl Challenge {
         Ok(new)
     }
 
-    /// Writes the verdict of a contest's submission to the log.
+    /// Writes the verdict of a submission to the log of its contest or duel, which it may decide.
     pub(crate) async fn record_verdict(
         &self,
         tx: &mut Tx,
@@ -118,7 +118,13 @@ impl Challenge {
         let mut log = log.ok_or(Error::ContestNotFound)?;
         let entry = log::judged(submission.id, outcome.verdict);
         log.append(tx, outcome.judged_at, &entry).await?;
-        self.notify_contest(tx, place.challenge_id);
+        match store::duels::by_id(&mut *tx, place.challenge_id).await? {
+            Some(mut duel) => {
+                self.settle_duel(tx, &mut log, &mut duel).await?;
+                self.notify_duel(tx, duel.id);
+            }
+            None => self.notify_contest(tx, place.challenge_id),
+        }
         Ok(())
     }
 }

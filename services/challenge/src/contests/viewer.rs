@@ -35,6 +35,11 @@ impl Viewer {
         }
     }
 
+    /// Whether the viewer is in the jury of every contest and duel.
+    pub fn judges_all(&self) -> bool {
+        self.judges
+    }
+
     /// Whether lists include all contests.
     pub fn lists_all(&self) -> bool {
         self.updates || self.judges

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use access::Caller;
 use futures_util::Stream;
 use proto::auth::access_service_server::{AccessService, AccessServiceServer};
+use proto::auth::user_service_server::{UserService, UserServiceServer};
 use proto::auth::*;
 use proto::google::api::HttpBody;
 use proto::judge::judgement_service_server::{JudgementService, JudgementServiceServer};
@@ -30,6 +31,8 @@ pub struct Inner {
     pub owners: Mutex<HashMap<String, Uuid>>,
     pub languages: Mutex<Vec<String>>,
     pub judgements: Mutex<HashMap<String, Judgement>>,
+    /// By id and by name.
+    pub users: Mutex<HashMap<String, User>>,
     /// Permissions on resources: user, permission, resource.
     pub grants: Mutex<HashSet<(String, String, String)>>,
     unavailable: AtomicBool,
@@ -71,6 +74,7 @@ impl Fakes {
     pub fn services(&self) -> Services {
         Services::new()
             .add(AccessServiceServer::new(self.clone()))
+            .add(UserServiceServer::new(self.clone()))
             .add(ProblemServiceServer::new(self.clone()))
             .add(JudgementServiceServer::new(self.clone()))
             .add(LanguageServiceServer::new(self.clone()))
@@ -102,6 +106,28 @@ impl AccessService for Fakes {
         create_role_binding(CreateRoleBindingRequest) -> CreateRoleBindingResponse;
         list_role_bindings(ListRoleBindingsRequest) -> ListRoleBindingsResponse;
         delete_role_binding(DeleteRoleBindingRequest) -> DeleteRoleBindingResponse;
+    }
+}
+
+#[tonic::async_trait]
+impl UserService for Fakes {
+    async fn get_user(
+        &self,
+        request: Request<GetUserRequest>,
+    ) -> Result<Response<GetUserResponse>, Status> {
+        self.check_available()?;
+        assert!(Caller::of(&request).is_service_itself());
+        let user = self.users.lock().unwrap().get(&request.get_ref().user_id).cloned();
+        let not_found = || rpc::status::not_found("USER_NOT_FOUND", "there is no such user");
+        Ok(Response::new(GetUserResponse { user: Some(user.ok_or_else(not_found)?) }))
+    }
+
+    service::unimplemented_rpcs! {
+        register_user(RegisterUserRequest) -> RegisterUserResponse;
+        list_users(ListUsersRequest) -> ListUsersResponse;
+        update_user(UpdateUserRequest) -> UpdateUserResponse;
+        suspend_user(SuspendUserRequest) -> SuspendUserResponse;
+        reinstate_user(ReinstateUserRequest) -> ReinstateUserResponse;
     }
 }
 

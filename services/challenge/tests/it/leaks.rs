@@ -10,21 +10,26 @@ use tonic::{Request, Status};
 use crate::world::*;
 
 /// The read RPCs of the service that this test calls.
-const CALLED: [&str; 14] = [
+const CALLED: [&str; 19] = [
     "DownloadContestAttachment",
     "GetContest",
     "GetContestStatement",
+    "GetDuel",
     "GetStandings",
     "GetSubmission",
     "GetSubmissionSource",
+    "GetTicket",
     "ListContestProblems",
     "ListContests",
+    "ListDuels",
     "ListJuryActions",
     "ListParticipants",
     "ListSubmissions",
     "WatchContest",
+    "WatchDuel",
     "WatchStandings",
     "WatchSubmission",
+    "WatchTicket",
 ];
 
 #[test]
@@ -81,6 +86,7 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
     }
     let (mut contests, mut submissions) = (world.contests(), world.client());
     let mut jury = ContestJuryServiceClient::new(world.running.channel.clone());
+    let (mut duels, mut tickets) = (world.duels(), world.tickets());
     let contest_id = || contest.to_owned();
     let submission_id = || hidden.to_owned();
     let label = || "B".to_owned();
@@ -151,6 +157,11 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
             list_jury_actions,
             ListJuryActionsRequest { contest_id: contest_id(), ..Default::default() }
         ),
+        call!(duels, get_duel, GetDuelRequest { duel_id: contest_id() }),
+        call!(duels, list_duels, ListDuelsRequest::default()),
+        watch!(duels, watch_duel, WatchDuelRequest { duel_id: contest_id() }),
+        call!(tickets, get_ticket, GetTicketRequest { ticket_id: contest_id() }),
+        watch!(tickets, watch_ticket, WatchTicketRequest { ticket_id: contest_id() }),
         call!(submissions, get_submission, GetSubmissionRequest { submission_id: submission_id() }),
         call!(
             submissions,

@@ -24,6 +24,14 @@ pub const JUDGEMENT: Topic = Topic::new("agon.judgement.v1", "judge")
     .key("submission_id")
     .types(&["agon.event.v1.JudgementCompleted"]);
 
+pub const PROBLEM: Topic = Topic::new("agon.problem.v1", "problem").key("problem_id").types(&[
+    "agon.event.v1.ProblemCreated",
+    "agon.event.v1.ProblemPublished",
+    "agon.event.v1.ProblemDeleted",
+]);
+pub const USER: Topic =
+    Topic::new("agon.user.v1", "auth").key("user_id").types(&["agon.event.v1.UserAccessChanged"]);
+
 /// The time at which every test starts.
 pub const START: i64 = 1_800_000_000;
 
@@ -66,7 +74,9 @@ pub async fn each_with<Fut: Future<Output = ()>>(config: Config, test: impl Fn(W
         fakes.problem("a-plus-b");
         let services = fakes.clone();
         let clock = Clock::manual(DateTime::from_timestamp(START, 0).unwrap());
-        let setup = Setup::<Challenge>::new(config.clone()).clock(clock).topics(&[JUDGEMENT]);
+        let setup = Setup::<Challenge>::new(config.clone())
+            .clock(clock)
+            .topics(&[JUDGEMENT, PROBLEM, USER]);
         let base = setup.peers(move || services.services()).open(&kind).await;
         test(World { base, fakes }).await;
     }
