@@ -35,6 +35,7 @@ const HELP: &[(&str, &str)] = &[
     ("agon_db_wait_seconds", "Time that transactions waited for a connection or the write lock."),
     ("agon_disk_free_bytes", "Free space in the file system of the data directory."),
     ("agon_disk_size_bytes", "Size of the file system of the data directory."),
+    ("agon_duels_finished_total", "Duels finished or voided, by result."),
     ("agon_http_request_duration_seconds", "Duration of REST requests, by method and route."),
     ("agon_http_requests_in_flight", "REST requests in progress."),
     (
@@ -72,6 +73,7 @@ const HELP: &[(&str, &str)] = &[
         "Verifications aborted because their results were not needed any more.",
     ),
     ("agon_judge_workers", "Workers that contacted the queue recently."),
+    ("agon_matchmaker_wait_seconds", "Wait of matched tickets, from creation to match."),
     ("agon_objects_failures_total", "Object store operations that failed."),
     ("agon_outbox_failures_total", "Failures after which a relay restarted."),
     ("agon_outbox_oldest_seconds", "Age of the oldest event not published to Kafka yet."),

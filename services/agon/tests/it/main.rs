@@ -8,6 +8,7 @@ mod collector;
 mod command_line;
 mod contests;
 mod crash;
+mod duels;
 mod end_to_end;
 mod engines;
 mod faults;

@@ -93,6 +93,10 @@ async fn populated(scale: Scale) -> (World, Vec<String>) {
     }
     let player = world.log_in(&users[1], &password(&users[1])).await;
     contests::canceled(&world, &admin, &player).await;
+    let duel = world.post("/v1/duels", Some(&player), json!({"opponent": users[0]})).await;
+    let opponent = world.log_in(&users[0], &password(&users[0])).await;
+    let path = format!("/v1/duels/{}:decline", duel["duelId"].as_str().unwrap());
+    world.post(&path, Some(&opponent), json!({})).await;
     (world, users)
 }
 

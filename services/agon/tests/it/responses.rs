@@ -11,6 +11,9 @@ const ROUTES: &str = include_str!("../../../../proto/routes.txt");
 /// Routes that are not recorded: an endless stream, and the current state of workers.
 const EXCLUDED: [&str; 2] = ["/v1/events", "/v1/judge/workers"];
 
+/// An id that nothing has.
+const UNKNOWN: &str = "00000000-0000-7000-8000-000000000000";
+
 pub type Caller<'a> = (&'a str, Option<&'a str>);
 
 /// Status, content type and body, by caller and path.
@@ -35,6 +38,7 @@ impl<'a> Recorder<'a> {
             self.problems(*caller).await;
             self.submissions(*caller, users).await;
             self.contest(*caller).await;
+            self.duels(*caller).await;
         }
         let all = ROUTES.lines().filter_map(|line| line.strip_prefix("GET "));
         let all: BTreeSet<&str> = all.filter_map(|line| line.split(' ').next()).collect();
@@ -127,6 +131,21 @@ impl<'a> Recorder<'a> {
         ] {
             let route = Box::leak(format!("/v1/contests/{{contest_id}}{route}").into_boxed_str());
             self.record(caller, route, &format!("/v1/contests/round{rest}")).await;
+        }
+    }
+
+    /// The only duel is an invitation that was declined, which others do not see.
+    async fn duels(&mut self, caller: Caller<'_>) {
+        self.pages(caller, "/v1/duels", "/v1/duels?userId=me").await;
+        let path = "/v1/duels?state=DUEL_STATE_DECLINED";
+        let duels = self.record(caller, "/v1/duels", path).await;
+        let id = duels["duels"][0]["duelId"].as_str().unwrap_or(UNKNOWN).to_owned();
+        for rest in ["", ":watch"] {
+            let route = Box::leak(format!("/v1/duels/{{duel_id}}{rest}").into_boxed_str());
+            self.record(caller, route, &format!("/v1/duels/{id}{rest}")).await;
+            let route = format!("/v1/matchmaking-tickets/{{ticket_id}}{rest}");
+            let path = format!("/v1/matchmaking-tickets/{UNKNOWN}{rest}");
+            self.record(caller, Box::leak(route.into_boxed_str()), &path).await;
         }
     }
 
