@@ -20,6 +20,7 @@ use cache::Cache;
 use db::Db;
 use futures_util::future::BoxFuture;
 use ids::Clock;
+use proto::challenge::clarification_service_server::ClarificationServiceServer;
 use proto::challenge::contest_jury_service_server::ContestJuryServiceServer;
 use proto::challenge::contest_service_server::ContestServiceServer;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
@@ -27,6 +28,7 @@ use runtime::{Shutdown, Tasks};
 use service::{Context, Descriptor, OpenError, Service};
 
 mod boards;
+mod clarification;
 mod config;
 mod contest;
 mod contests;
@@ -84,7 +86,8 @@ impl Service for Challenge {
             "0001_submissions",
             "0002_list_indexes",
             "0003_contests",
-            "0004_jury_actions"
+            "0004_jury_actions",
+            "0005_clarifications"
         ),
         publishes: &[events::SUBMISSION, events::CHALLENGE],
         consumes: &[events::JUDGEMENTS],
@@ -108,6 +111,7 @@ impl Service for Challenge {
             .add(SubmissionServiceServer::new(self.clone()))
             .add(ContestServiceServer::new(self.clone()))
             .add(ContestJuryServiceServer::new(self.clone()))
+            .add(ClarificationServiceServer::new(self.clone()))
     }
 
     fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {

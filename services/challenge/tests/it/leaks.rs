@@ -3,6 +3,7 @@
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use prost_types::method_options::IdempotencyLevel;
+use proto::challenge::clarification_service_client::ClarificationServiceClient;
 use proto::challenge::contest_jury_service_client::ContestJuryServiceClient;
 use proto::challenge::*;
 use tonic::{Request, Status};
@@ -10,18 +11,20 @@ use tonic::{Request, Status};
 use crate::world::*;
 
 /// The read RPCs of the service that this test calls.
-const CALLED: [&str; 14] = [
+const CALLED: [&str; 16] = [
     "DownloadContestAttachment",
     "GetContest",
     "GetContestStatement",
     "GetStandings",
     "GetSubmission",
     "GetSubmissionSource",
+    "ListClarifications",
     "ListContestProblems",
     "ListContests",
     "ListJuryActions",
     "ListParticipants",
     "ListSubmissions",
+    "WatchClarifications",
     "WatchContest",
     "WatchStandings",
     "WatchSubmission",
@@ -80,7 +83,9 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
         };
     }
     let (mut contests, mut submissions) = (world.contests(), world.client());
-    let mut jury = ContestJuryServiceClient::new(world.running.channel.clone());
+    let channel = || world.running.channel.clone();
+    let mut jury = ContestJuryServiceClient::new(channel());
+    let mut clarifications = ClarificationServiceClient::new(channel());
     let contest_id = || contest.to_owned();
     let submission_id = || hidden.to_owned();
     let label = || "B".to_owned();
@@ -151,6 +156,20 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
             list_jury_actions,
             ListJuryActionsRequest { contest_id: contest_id(), ..Default::default() }
         ),
+        call!(
+            clarifications,
+            list_clarifications,
+            ListClarificationsRequest {
+                contest_id: contest_id(),
+                page_size: 1,
+                ..Default::default()
+            }
+        ),
+        watch!(
+            clarifications,
+            watch_clarifications,
+            WatchClarificationsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
         call!(submissions, get_submission, GetSubmissionRequest { submission_id: submission_id() }),
         call!(
             submissions,
@@ -182,7 +201,7 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
 #[tokio::test]
 async fn frozen_verdicts_change_no_answer() {
     each(|world| async move {
-        let (_, contest) = world.finals().await;
+        let (olga, contest) = world.finals().await;
         let id = contest.contest_id;
         let (ada, bob, eve) = (world.user("ada"), world.user("bob"), world.user("eve"));
         for user in [&ada, &bob] {
@@ -197,6 +216,13 @@ async fn frozen_verdicts_change_no_answer() {
         let mut hidden = Vec::new();
         for label in ["A", "B", "B"] {
             hidden.push(world.enter(&bob, &id, label).await.unwrap());
+        }
+        for text in ["Hello", "Lunch"] {
+            let contest_id = id.clone();
+            let announcement =
+                CreateAnnouncementRequest { contest_id, text: text.into(), ..Default::default() };
+            let mut client = ClarificationServiceClient::new(world.running.channel.clone());
+            client.create_announcement(world.request(&olga, announcement)).await.unwrap();
         }
         let all = async || {
             let mut all = Vec::new();

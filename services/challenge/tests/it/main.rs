@@ -1,6 +1,8 @@
 //! The service through its generated client, on every database.
 
 mod access_matrix;
+mod clarification_events;
+mod clarifications;
 mod contest_access;
 mod contest_life;
 mod contest_submissions;
