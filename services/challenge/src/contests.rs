@@ -1,5 +1,6 @@
 //! The use cases of contests: create, list, change and delete them.
 
+pub mod balloons;
 pub mod clarification_watch;
 pub mod clarifications;
 pub mod jury;

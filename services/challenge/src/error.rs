@@ -38,6 +38,8 @@ pub enum Error {
     IntervalNotFound,
     #[error("the problem has no such attachment")]
     AttachmentNotFound,
+    #[error("the contest has no balloon for this submission")]
+    BalloonNotFound,
     #[error("the contest has no such clarification")]
     ClarificationNotFound,
     #[error("{0} questions of yours have no answer; wait for one before you ask more")]
@@ -131,6 +133,7 @@ impl From<Error> for Status {
             Error::StatementNotFound => status::not_found("STATEMENT_NOT_FOUND", text),
             Error::AttachmentNotFound => status::not_found("ATTACHMENT_NOT_FOUND", text),
             Error::IntervalNotFound => status::not_found("INTERVAL_NOT_FOUND", text),
+            Error::BalloonNotFound => status::not_found("BALLOON_NOT_FOUND", text),
             Error::ClarificationNotFound => status::not_found("CLARIFICATION_NOT_FOUND", text),
             Error::TooManyQuestions(_) => {
                 status::error(Code::ResourceExhausted, "TOO_MANY_QUESTIONS", text)

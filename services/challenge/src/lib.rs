@@ -20,6 +20,7 @@ use cache::Cache;
 use db::Db;
 use futures_util::future::BoxFuture;
 use ids::Clock;
+use proto::challenge::balloon_service_server::BalloonServiceServer;
 use proto::challenge::clarification_service_server::ClarificationServiceServer;
 use proto::challenge::contest_jury_service_server::ContestJuryServiceServer;
 use proto::challenge::contest_service_server::ContestServiceServer;
@@ -112,6 +113,7 @@ impl Service for Challenge {
             .add(ContestServiceServer::new(self.clone()))
             .add(ContestJuryServiceServer::new(self.clone()))
             .add(ClarificationServiceServer::new(self.clone()))
+            .add(BalloonServiceServer::new(self.clone()))
     }
 
     fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {

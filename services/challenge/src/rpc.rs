@@ -1,5 +1,6 @@
 //! The RPCs, each one call of a use case.
 
+mod balloons;
 mod clarifications;
 mod contests;
 mod jury;

@@ -116,6 +116,18 @@ impl Board {
         self.row_at(view, self.roster.index(participant)?)
     }
 
+    /// The first contest time, with removed intervals, whose verdicts the public view does not have; `None` if it has all.
+    pub fn frozen_from(&self) -> Option<i64> {
+        self.rules.freeze_us.filter(|_| !self.thawed)?;
+        // Binary search: later times are frozen too.
+        let (mut open, mut frozen) = (-1, i64::MAX / 2);
+        while frozen - open > 1 {
+            let middle = open + (frozen - open) / 2;
+            if self.is_frozen(middle) { frozen = middle } else { open = middle }
+        }
+        Some(frozen)
+    }
+
     /// The number of rows.
     pub fn count(&self, view: View) -> usize {
         self.order(view).listed().len()

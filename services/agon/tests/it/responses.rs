@@ -116,6 +116,8 @@ impl<'a> Recorder<'a> {
         for (route, rest) in [
             ("", ""),
             (":watch", ":watch"),
+            ("/balloons", "/balloons?includeFrozen=true"),
+            ("/balloons:watch", "/balloons:watch"),
             ("/clarifications", "/clarifications"),
             ("/clarifications:watch", "/clarifications:watch"),
             ("/jury-actions", "/jury-actions"),

@@ -109,7 +109,7 @@ impl Watched for WatchedStandings {
 }
 
 /// Whether nothing changes any more that a watcher sees. The thaw may follow the final results.
-fn is_final(state: pb::ContestState, frozen: bool) -> bool {
+pub(super) fn is_final(state: pb::ContestState, frozen: bool) -> bool {
     match state {
         pb::ContestState::Finalized => !frozen,
         state => state == pb::ContestState::Canceled,

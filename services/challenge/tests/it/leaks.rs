@@ -3,6 +3,7 @@
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use prost_types::method_options::IdempotencyLevel;
+use proto::challenge::balloon_service_client::BalloonServiceClient;
 use proto::challenge::clarification_service_client::ClarificationServiceClient;
 use proto::challenge::contest_jury_service_client::ContestJuryServiceClient;
 use proto::challenge::*;
@@ -11,19 +12,21 @@ use tonic::{Request, Status};
 use crate::world::*;
 
 /// The read RPCs of the service that this test calls.
-const CALLED: [&str; 16] = [
+const CALLED: [&str; 18] = [
     "DownloadContestAttachment",
     "GetContest",
     "GetContestStatement",
     "GetStandings",
     "GetSubmission",
     "GetSubmissionSource",
+    "ListBalloons",
     "ListClarifications",
     "ListContestProblems",
     "ListContests",
     "ListJuryActions",
     "ListParticipants",
     "ListSubmissions",
+    "WatchBalloons",
     "WatchClarifications",
     "WatchContest",
     "WatchStandings",
@@ -86,6 +89,7 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
     let channel = || world.running.channel.clone();
     let mut jury = ContestJuryServiceClient::new(channel());
     let mut clarifications = ClarificationServiceClient::new(channel());
+    let mut balloons = BalloonServiceClient::new(channel());
     let contest_id = || contest.to_owned();
     let submission_id = || hidden.to_owned();
     let label = || "B".to_owned();
@@ -169,6 +173,16 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
             clarifications,
             watch_clarifications,
             WatchClarificationsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
+        call!(
+            balloons,
+            list_balloons,
+            ListBalloonsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
+        watch!(
+            balloons,
+            watch_balloons,
+            WatchBalloonsRequest { contest_id: contest_id(), ..Default::default() }
         ),
         call!(submissions, get_submission, GetSubmissionRequest { submission_id: submission_id() }),
         call!(

@@ -1,6 +1,7 @@
 //! The service through its generated client, on every database.
 
 mod access_matrix;
+mod balloons;
 mod clarification_events;
 mod clarifications;
 mod contest_access;
