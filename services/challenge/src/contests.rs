@@ -7,6 +7,7 @@ pub mod jury;
 pub mod life;
 pub mod participants;
 pub mod problems;
+pub mod results;
 pub mod scheduler;
 mod sent;
 pub mod standings;

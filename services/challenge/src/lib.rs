@@ -24,10 +24,12 @@ use proto::challenge::balloon_service_server::BalloonServiceServer;
 use proto::challenge::clarification_service_server::ClarificationServiceServer;
 use proto::challenge::contest_jury_service_server::ContestJuryServiceServer;
 use proto::challenge::contest_service_server::ContestServiceServer;
+use proto::challenge::result_service_server::ResultServiceServer;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
 use runtime::{Shutdown, Tasks};
 use service::{Context, Descriptor, OpenError, Service};
 
+mod awards;
 mod boards;
 mod clarification;
 mod config;
@@ -43,6 +45,7 @@ mod limit;
 mod log;
 mod peers;
 mod request;
+mod results;
 mod rpc;
 mod stale;
 pub mod standings;
@@ -114,6 +117,7 @@ impl Service for Challenge {
             .add(ContestJuryServiceServer::new(self.clone()))
             .add(ClarificationServiceServer::new(self.clone()))
             .add(BalloonServiceServer::new(self.clone()))
+            .add(ResultServiceServer::new(self.clone()))
     }
 
     fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {

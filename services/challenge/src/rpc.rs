@@ -4,4 +4,5 @@ mod balloons;
 mod clarifications;
 mod contests;
 mod jury;
+mod results;
 mod submissions;

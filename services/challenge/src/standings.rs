@@ -19,7 +19,7 @@ mod row;
 mod solves;
 
 pub use entry::{Change, Entry, Rows, Rules};
-pub use row::{Cursor, FirstSolve, Row, Standing, View};
+pub use row::{Cursor, FirstSolve, Line, Row, Standing, View};
 
 use intervals::Intervals;
 use order::{Order, Place};
@@ -114,6 +114,21 @@ impl Board {
     /// `None` if the view does not list the participant.
     pub fn row(&self, view: View, participant: Uuid) -> Option<Row> {
         self.row_at(view, self.roster.index(participant)?)
+    }
+
+    /// Every row without its cells, in order.
+    pub fn lines(&self, view: View) -> Vec<Line> {
+        let order = self.order(view);
+        let line = |&index: &Index| {
+            let place = order.place(index);
+            Some(Line {
+                participant: self.roster.get(index).id,
+                standing: place.standing?,
+                rank: order.rank(self.format(), place),
+                score: place.score,
+            })
+        };
+        order.listed().iter().filter_map(line).collect()
     }
 
     /// The first contest time, with removed intervals, whose verdicts the public view does not have; `None` if it has all.

@@ -1,5 +1,6 @@
 //! Every SQL statement of the service.
 
+pub mod awards;
 pub mod balloons;
 pub mod clarifications;
 pub mod contests;

@@ -116,6 +116,8 @@ impl<'a> Recorder<'a> {
         for (route, rest) in [
             ("", ""),
             (":watch", ":watch"),
+            ("/awards", "/awards"),
+            ("/awards", "/awards?view=STANDINGS_VIEW_JURY"),
             ("/balloons", "/balloons?includeFrozen=true"),
             ("/balloons:watch", "/balloons:watch"),
             ("/clarifications", "/clarifications"),
@@ -125,6 +127,8 @@ impl<'a> Recorder<'a> {
             ("/problems", "/problems"),
             ("/problems/{label}/attachments/{name}", "/problems/A/attachments/none.txt"),
             ("/problems/{label}/statement", "/problems/A/statement"),
+            ("/results", "/results"),
+            ("/results", "/results?format=RESULTS_FORMAT_HTML&view=STANDINGS_VIEW_JURY"),
             ("/standings", "/standings"),
             ("/standings", "/standings?view=STANDINGS_VIEW_JURY"),
             ("/standings:watch", "/standings:watch"),

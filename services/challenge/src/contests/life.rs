@@ -17,6 +17,8 @@ use crate::{events, store};
 
 /// How many submissions or questions an error names.
 const SHOWN: i64 = 20;
+/// The most bronze medals that organisers may add.
+const MAX_EXTRA_BRONZE: i32 = 100;
 
 /// A request to move a contest.
 pub struct Move<'a> {
@@ -32,7 +34,7 @@ pub enum Step {
     Cancel,
     Extend(Option<prost_types::Duration>),
     Thaw,
-    Finalize,
+    Finalize { extra_bronze: i32 },
 }
 
 impl Step {
@@ -42,7 +44,7 @@ impl Step {
             Self::Cancel => "CancelContest",
             Self::Extend(_) => "ExtendContest",
             Self::Thaw => "ThawContest",
-            Self::Finalize => "FinalizeContest",
+            Self::Finalize { .. } => "FinalizeContest",
         }
     }
 }
@@ -61,6 +63,10 @@ impl Challenge {
             && let Err(what) = request::duration(duration.as_ref())
         {
             violations.add("duration", what);
+        }
+        if let Step::Finalize { extra_bronze } = step {
+            let valid = (0..=MAX_EXTRA_BRONZE).contains(&extra_bronze);
+            violations.check(valid, "extra_bronze_count", "must be 0 to 100");
         }
         violations.into_result()?;
         let found = self.own_contest(viewer, contest_id).await?;
@@ -108,7 +114,10 @@ impl Challenge {
                 contest.thawed_at = Some(now);
                 record(tx, &mut log, &mut contest, State::Thawed, now).await?;
             }
-            Step::Finalize => finalize(tx, &mut log, &mut contest, now).await?,
+            Step::Finalize { extra_bronze } => {
+                finalize(tx, &mut log, &mut contest, now).await?;
+                store::awards::set_extra_bronze(tx, contest.id, *extra_bronze).await?;
+            }
         }
         self.save(tx, &mut contest, now).await?;
         Ok(contest)

@@ -298,6 +298,25 @@ fn entries_about_unknown_participants_and_submissions_change_nothing() {
 }
 
 #[test]
+fn lines_are_the_rows_without_cells() {
+    let attempts =
+        [(1, 1, 10, Some(Accepted)), (2, 1, 10, Some(Accepted)), (3, 2, 70, Some(Accepted))];
+    let mut board = board(rules(Some(60)), 4, &attempts);
+    board.apply(Entry::ParticipantAdded { participant: id(4), hidden: true, unofficial: false });
+    for view in [View::Jury, View::Public] {
+        let rows = board.page(view, None, usize::MAX);
+        let lines = rows.iter().map(|row| Line {
+            participant: row.participant,
+            standing: row.standing,
+            rank: row.rank,
+            score: row.score,
+        });
+        assert_eq!(board.lines(view), lines.collect::<Vec<_>>());
+        assert_eq!(board.lines(view).len(), board.count(view));
+    }
+}
+
+#[test]
 fn the_freeze_begins_later_with_a_removed_interval_before_it() {
     let check = |board: &Board, minute: Option<i64>| {
         assert_eq!(board.frozen_from(), minute.map(|minute| minute * MINUTE));

@@ -6,19 +6,22 @@ use prost_types::method_options::IdempotencyLevel;
 use proto::challenge::balloon_service_client::BalloonServiceClient;
 use proto::challenge::clarification_service_client::ClarificationServiceClient;
 use proto::challenge::contest_jury_service_client::ContestJuryServiceClient;
+use proto::challenge::result_service_client::ResultServiceClient;
 use proto::challenge::*;
 use tonic::{Request, Status};
 
 use crate::world::*;
 
 /// The read RPCs of the service that this test calls.
-const CALLED: [&str; 18] = [
+const CALLED: [&str; 20] = [
     "DownloadContestAttachment",
+    "ExportResults",
     "GetContest",
     "GetContestStatement",
     "GetStandings",
     "GetSubmission",
     "GetSubmissionSource",
+    "ListAwards",
     "ListBalloons",
     "ListClarifications",
     "ListContestProblems",
@@ -90,6 +93,7 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
     let mut jury = ContestJuryServiceClient::new(channel());
     let mut clarifications = ClarificationServiceClient::new(channel());
     let mut balloons = BalloonServiceClient::new(channel());
+    let mut results = ResultServiceClient::new(channel());
     let contest_id = || contest.to_owned();
     let submission_id = || hidden.to_owned();
     let label = || "B".to_owned();
@@ -183,6 +187,16 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
             balloons,
             watch_balloons,
             WatchBalloonsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
+        call!(
+            results,
+            list_awards,
+            ListAwardsRequest { contest_id: contest_id(), page_size: 1, ..Default::default() }
+        ),
+        watch!(
+            results,
+            export_results,
+            ExportResultsRequest { contest_id: contest_id(), ..Default::default() }
         ),
         call!(submissions, get_submission, GetSubmissionRequest { submission_id: submission_id() }),
         call!(
