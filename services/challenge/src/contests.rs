@@ -1,10 +1,15 @@
 //! The use cases of contests: create, list, change and delete them.
 
+pub mod balloons;
+pub mod clarification_watch;
+pub mod clarifications;
 pub mod jury;
 pub mod life;
 pub mod participants;
 pub mod problems;
+pub mod results;
 pub mod scheduler;
+mod sent;
 pub mod standings;
 pub mod submissions;
 pub mod viewer;

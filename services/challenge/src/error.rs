@@ -39,6 +39,12 @@ pub enum Error {
     IntervalNotFound,
     #[error("the problem has no such attachment")]
     AttachmentNotFound,
+    #[error("the contest has no balloon for this submission")]
+    BalloonNotFound,
+    #[error("the contest has no such clarification")]
+    ClarificationNotFound,
+    #[error("{0} questions of yours have no answer; wait for one before you ask more")]
+    TooManyQuestions(u32),
     #[error("another contest has this slug")]
     SlugTaken,
     /// The caller may see the contest, but not change it.
@@ -81,6 +87,10 @@ impl Error {
 
     pub fn not_started() -> Self {
         Self::precondition("CONTEST_NOT_STARTED", "the contest has not started")
+    }
+
+    pub fn not_published() -> Self {
+        Self::precondition("CONTEST_NOT_PUBLISHED", "the contest is not published")
     }
 
     pub fn ended() -> Self {
@@ -150,6 +160,11 @@ impl From<Error> for Status {
             Error::StatementNotFound => status::not_found("STATEMENT_NOT_FOUND", text),
             Error::AttachmentNotFound => status::not_found("ATTACHMENT_NOT_FOUND", text),
             Error::IntervalNotFound => status::not_found("INTERVAL_NOT_FOUND", text),
+            Error::BalloonNotFound => status::not_found("BALLOON_NOT_FOUND", text),
+            Error::ClarificationNotFound => status::not_found("CLARIFICATION_NOT_FOUND", text),
+            Error::TooManyQuestions(_) => {
+                status::error(Code::ResourceExhausted, "TOO_MANY_QUESTIONS", text)
+            }
             Error::SlugTaken => status::error(Code::AlreadyExists, "SLUG_TAKEN", text),
             Error::NotYourContest => status::permission_denied("NOT_YOUR_CONTEST", text),
             Error::NotJury => status::permission_denied("NOT_JURY", text),

@@ -5,16 +5,19 @@
 
 use access::Caller;
 use bus::{Consumes, Event, Fault, Received, Topic};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use db::Tx;
 use prost::{Message, Name};
 use proto::event::{
-    ContestFinalized, ContestPublished, ContestStateChanged, DuelFinished, DuelInvited,
-    DuelStarted, JudgementCompleted, ParticipantRegistered, SubmissionCreated, SubmissionJudged,
+    AnnouncementCreated, ClarificationAnswered, ClarificationAsked, ContestFinalized,
+    ContestPublished, ContestStateChanged, DuelFinished, DuelInvited, DuelStarted,
+    JudgementCompleted, ParticipantRegistered, SubmissionCreated, SubmissionJudged,
 };
 use uuid::Uuid;
 
 use crate::Challenge;
+use crate::clarification::Clarification;
 use crate::contest::{Contest, Participant, State};
 use crate::contests;
 use crate::duel::{Duel, Ending};
@@ -30,7 +33,8 @@ pub const SUBMISSION: Topic = Topic::new("agon.submission.v1", "challenge")
     .types(&["agon.event.v1.SubmissionCreated", "agon.event.v1.SubmissionJudged"])
     .projection(project);
 
-/// Contests: published, reached a state, got a participant, finalized. Duels: invited, started, finished.
+/// Contests: published, reached a state, got a participant, finalized; their clarifications. Duels: invited, started,
+/// finished.
 pub const CHALLENGE: Topic = Topic::new("agon.challenge.v1", "challenge")
     .key("challenge_id")
     .types(&[
@@ -41,6 +45,9 @@ pub const CHALLENGE: Topic = Topic::new("agon.challenge.v1", "challenge")
         "agon.event.v1.DuelInvited",
         "agon.event.v1.DuelStarted",
         "agon.event.v1.DuelFinished",
+        "agon.event.v1.ClarificationAsked",
+        "agon.event.v1.ClarificationAnswered",
+        "agon.event.v1.AnnouncementCreated",
     ])
     .projection(project_challenge);
 
@@ -152,9 +159,69 @@ fn problem_ids(duel: &Duel) -> Vec<String> {
     duel.problems.iter().map(|problem| problem.problem_id.to_string()).collect()
 }
 
-/// Started and finished duels are public, invitations are for the two players. Events of public contests are public, registrations are for the user who registered; everything is for those who
-/// judge contests.
+pub fn clarification_asked(
+    tx: &mut Tx,
+    asked: &Clarification,
+    participant: &Participant,
+    number: i64,
+) {
+    let message = ClarificationAsked {
+        challenge_id: asked.contest_id.to_string(),
+        clarification_id: asked.id.to_string(),
+        participant_id: participant.id.to_string(),
+        user_id: participant.user_id.to_string(),
+    };
+    append_challenge(tx, asked.contest_id, number, &message);
+}
+
+pub fn clarification_answered(
+    tx: &mut Tx,
+    contest: &Contest,
+    answered: &Clarification,
+    participant: &Participant,
+    number: i64,
+) {
+    let message = ClarificationAnswered {
+        challenge_id: contest.id.to_string(),
+        clarification_id: answered.id.to_string(),
+        to_all: answered.public,
+        public: answered.public && contest.is_public(),
+        participant_id: participant.id.to_string(),
+        user_id: participant.user_id.to_string(),
+    };
+    append_challenge(tx, contest.id, number, &message);
+}
+
+pub fn announcement_created(
+    tx: &mut Tx,
+    contest: &Contest,
+    announcement: &Clarification,
+    number: i64,
+) {
+    let message = AnnouncementCreated {
+        challenge_id: contest.id.to_string(),
+        clarification_id: announcement.id.to_string(),
+        public: contest.is_public(),
+    };
+    append_challenge(tx, contest.id, number, &message);
+}
+
+/// Events of public contests, and starts and results of duels, are public; registrations, invitations, questions and
+/// private answers are for the users whom they are about; everything is for those who judge contests. Others get no number of the log, which counts hidden verdicts.
 fn project_challenge(event: &Received, caller: &Caller) -> Option<Received> {
+    if contests::viewer::Viewer::of(caller).lists_all() {
+        return Some(event.clone());
+    }
+    let data = visible_to(event, caller)?;
+    let mut shown = event.clone();
+    (shown.data, shown.version) = (data, 0);
+    Some(shown)
+}
+
+/// The message of an event as a user may see it.
+fn visible_to(event: &Received, caller: &Caller) -> Option<Bytes> {
+    let acting = caller.acting();
+    let is_caller = |user_id: &str| acting.is_user() && ids::parse(user_id) == Some(acting.id);
     let data = event.data.clone();
     let shown = if event.type_name == ContestPublished::full_name() {
         ContestPublished::decode(data).ok()?.public
@@ -162,19 +229,29 @@ fn project_challenge(event: &Received, caller: &Caller) -> Option<Received> {
         ContestStateChanged::decode(data).ok()?.public
     } else if event.type_name == ContestFinalized::full_name() {
         ContestFinalized::decode(data).ok()?.public
+    } else if event.type_name == AnnouncementCreated::full_name() {
+        AnnouncementCreated::decode(data).ok()?.public
     } else if event.type_name == ParticipantRegistered::full_name() {
-        let user_id = ids::parse(&ParticipantRegistered::decode(data).ok()?.user_id)?;
-        caller.acting().is_user() && caller.acting().id == user_id
+        is_caller(&ParticipantRegistered::decode(data).ok()?.user_id)
+    } else if event.type_name == ClarificationAsked::full_name() {
+        is_caller(&ClarificationAsked::decode(data).ok()?.user_id)
+    } else if event.type_name == ClarificationAnswered::full_name() {
+        let answered = ClarificationAnswered::decode(data).ok()?;
+        if answered.public && !is_caller(&answered.user_id) {
+            let (participant_id, user_id) = Default::default();
+            let reduced = ClarificationAnswered { participant_id, user_id, ..answered };
+            return Some(reduced.encode_to_vec().into());
+        }
+        is_caller(&answered.user_id)
     } else if event.is::<DuelInvited>() {
-        let DuelInvited { challenger_id, opponent_id, .. } = DuelInvited::decode(data).ok()?;
-        let own = |id: &String| ids::parse(id) == Some(caller.acting().id);
-        caller.acting().is_user() && [challenger_id, opponent_id].iter().any(own)
+        let invited = DuelInvited::decode(data).ok()?;
+        is_caller(&invited.challenger_id) || is_caller(&invited.opponent_id)
     } else if event.is::<DuelStarted>() || event.is::<DuelFinished>() {
         true
     } else {
         false
     };
-    (shown || contests::viewer::Viewer::of(caller).lists_all()).then(|| event.clone())
+    shown.then(|| event.data.clone())
 }
 
 /// Callers who may see the submission see the whole event: it contains nothing more.

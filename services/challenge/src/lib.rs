@@ -20,15 +20,20 @@ use cache::Cache;
 use db::Db;
 use futures_util::future::BoxFuture;
 use ids::Clock;
+use proto::challenge::balloon_service_server::BalloonServiceServer;
+use proto::challenge::clarification_service_server::ClarificationServiceServer;
 use proto::challenge::contest_jury_service_server::ContestJuryServiceServer;
 use proto::challenge::contest_service_server::ContestServiceServer;
 use proto::challenge::duel_service_server::DuelServiceServer;
 use proto::challenge::matchmaking_service_server::MatchmakingServiceServer;
+use proto::challenge::result_service_server::ResultServiceServer;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
 use runtime::{Shutdown, Tasks};
 use service::{Context, Descriptor, OpenError, Service};
 
+mod awards;
 mod boards;
+mod clarification;
 mod config;
 mod contest;
 mod contests;
@@ -45,6 +50,7 @@ mod log;
 mod matchmaker;
 mod peers;
 mod request;
+mod results;
 mod rpc;
 mod schedule;
 mod stale;
@@ -96,7 +102,8 @@ impl Service for Challenge {
             "0002_list_indexes",
             "0003_contests",
             "0004_jury_actions",
-            "0005_duels"
+            "0005_duels",
+            "0006_clarifications"
         ),
         publishes: &[events::SUBMISSION, events::CHALLENGE],
         consumes: &[events::JUDGEMENTS, events::PLAYERS],
@@ -122,6 +129,9 @@ impl Service for Challenge {
             .add(ContestJuryServiceServer::new(self.clone()))
             .add(DuelServiceServer::new(self.clone()))
             .add(MatchmakingServiceServer::new(self.clone()))
+            .add(ClarificationServiceServer::new(self.clone()))
+            .add(BalloonServiceServer::new(self.clone()))
+            .add(ResultServiceServer::new(self.clone()))
     }
 
     fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {

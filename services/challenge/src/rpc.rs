@@ -1,7 +1,10 @@
 //! The RPCs, each one call of a use case.
 
+mod balloons;
+mod clarifications;
 mod contests;
 mod duels;
 mod jury;
 mod matchmaking;
+mod results;
 mod submissions;

@@ -19,7 +19,7 @@ mod row;
 mod solves;
 
 pub use entry::{Change, Entry, Rows, Rules};
-pub use row::{Cursor, FirstSolve, Row, Standing, View};
+pub use row::{Cursor, FirstSolve, Line, Row, Standing, View};
 
 use intervals::Intervals;
 use order::{Order, Place};
@@ -114,6 +114,33 @@ impl Board {
     /// `None` if the view does not list the participant.
     pub fn row(&self, view: View, participant: Uuid) -> Option<Row> {
         self.row_at(view, self.roster.index(participant)?)
+    }
+
+    /// Every row without its cells, in order.
+    pub fn lines(&self, view: View) -> Vec<Line> {
+        let order = self.order(view);
+        let line = |&index: &Index| {
+            let place = order.place(index);
+            Some(Line {
+                participant: self.roster.get(index).id,
+                standing: place.standing?,
+                rank: order.rank(self.format(), place),
+                score: place.score,
+            })
+        };
+        order.listed().iter().filter_map(line).collect()
+    }
+
+    /// The first contest time, with removed intervals, whose verdicts the public view does not have; `None` if it has all.
+    pub fn frozen_from(&self) -> Option<i64> {
+        self.rules.freeze_us.filter(|_| !self.thawed)?;
+        // Binary search: later times are frozen too.
+        let (mut open, mut frozen) = (-1, i64::MAX / 2);
+        while frozen - open > 1 {
+            let middle = open + (frozen - open) / 2;
+            if self.is_frozen(middle) { frozen = middle } else { open = middle }
+        }
+        Some(frozen)
     }
 
     /// The number of rows.

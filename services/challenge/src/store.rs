@@ -1,6 +1,9 @@
 //! Every SQL statement of the service.
 
+pub mod awards;
+pub mod balloons;
 pub mod catalog;
+pub mod clarifications;
 pub mod contests;
 pub mod duels;
 pub mod jury;

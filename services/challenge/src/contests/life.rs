@@ -15,8 +15,10 @@ use crate::error::Error;
 use crate::log::{self, Log};
 use crate::{events, store};
 
-/// How many pending submissions an error names.
-const SHOWN_PENDING: i64 = 20;
+/// How many submissions or questions an error names.
+const SHOWN: i64 = 20;
+/// The most bronze medals that organisers may add.
+const MAX_EXTRA_BRONZE: i32 = 100;
 
 /// A request to move a contest.
 pub struct Move<'a> {
@@ -32,7 +34,7 @@ pub enum Step {
     Cancel,
     Extend(Option<prost_types::Duration>),
     Thaw,
-    Finalize,
+    Finalize { extra_bronze: i32 },
 }
 
 impl Step {
@@ -42,7 +44,7 @@ impl Step {
             Self::Cancel => "CancelContest",
             Self::Extend(_) => "ExtendContest",
             Self::Thaw => "ThawContest",
-            Self::Finalize => "FinalizeContest",
+            Self::Finalize { .. } => "FinalizeContest",
         }
     }
 }
@@ -61,6 +63,10 @@ impl Challenge {
             && let Err(what) = request::duration(duration.as_ref())
         {
             violations.add("duration", what);
+        }
+        if let Step::Finalize { extra_bronze } = step {
+            let valid = (0..=MAX_EXTRA_BRONZE).contains(&extra_bronze);
+            violations.check(valid, "extra_bronze_count", "must be 0 to 100");
         }
         violations.into_result()?;
         let found = self.own_contest(viewer, contest_id).await?;
@@ -108,7 +114,10 @@ impl Challenge {
                 contest.thawed_at = Some(now);
                 record(tx, &mut log, &mut contest, State::Thawed, now).await?;
             }
-            Step::Finalize => finalize(tx, &mut log, &mut contest, now).await?,
+            Step::Finalize { extra_bronze } => {
+                finalize(tx, &mut log, &mut contest, now).await?;
+                store::awards::set_extra_bronze(tx, contest.id, *extra_bronze).await?;
+            }
         }
         self.save(tx, &mut contest, now).await?;
         Ok(contest)
@@ -177,9 +186,15 @@ async fn finalize(
         let text = "a participant has extra time left";
         return Err(Error::precondition("CONTEST_NOT_ENDED", text));
     }
-    let pending = store::submissions::pending_in(&mut *tx, contest.id, SHOWN_PENDING + 1).await?;
+    let pending = store::submissions::pending_in(&mut *tx, contest.id, SHOWN + 1).await?;
     if !pending.is_empty() {
-        return Err(Error::precondition("SUBMISSIONS_PENDING", pending_text(&pending)));
+        let text = listed("submissions without a verdict or with a judge error", &pending);
+        return Err(Error::precondition("SUBMISSIONS_PENDING", text));
+    }
+    let open = store::clarifications::unanswered_in(&mut *tx, contest.id, SHOWN + 1).await?;
+    if !open.is_empty() {
+        let text = listed("questions without an answer", &open);
+        return Err(Error::precondition("CLARIFICATIONS_UNANSWERED", text));
     }
     contest.finalized_at = Some(now);
     record(tx, log, contest, State::Finalized, now).await?;
@@ -188,9 +203,10 @@ async fn finalize(
     Ok(())
 }
 
-fn pending_text(pending: &[Uuid]) -> String {
-    let shown = usize::try_from(SHOWN_PENDING).unwrap_or(usize::MAX);
-    let ids: Vec<String> = pending.iter().take(shown).map(Uuid::to_string).collect();
-    let more = if pending.len() > shown { " and more" } else { "" };
-    format!("submissions without a verdict or with a judge error: {}{more}", ids.join(", "))
+/// What prevents final results, and its first ids.
+fn listed(what: &str, all: &[Uuid]) -> String {
+    let shown = usize::try_from(SHOWN).unwrap_or(usize::MAX);
+    let ids: Vec<String> = all.iter().take(shown).map(Uuid::to_string).collect();
+    let more = if all.len() > shown { " and more" } else { "" };
+    format!("{what}: {}{more}", ids.join(", "))
 }

@@ -200,8 +200,7 @@ fn check_open(contest: &Contest, now: chrono::DateTime<chrono::Utc>) -> Result<(
         return Err(Error::closed());
     }
     if contest.published_at.is_none() {
-        let text = "the contest is not published";
-        return Err(Error::precondition("CONTEST_NOT_PUBLISHED", text));
+        return Err(Error::not_published());
     }
     if contest.has_ended(now) { Err(Error::ended()) } else { Ok(()) }
 }

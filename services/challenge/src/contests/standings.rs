@@ -114,7 +114,7 @@ pub fn watched_rows(size: i32) -> Result<usize, Error> {
 }
 
 /// The participant who solved each problem first.
-fn firsts(board: &Board, view: View) -> HashMap<Uuid, Uuid> {
+pub(super) fn firsts(board: &Board, view: View) -> HashMap<Uuid, Uuid> {
     let problems = board.rules().problems.iter();
     let first = |problem: &Uuid| {
         board.first_to_solve(view, *problem).map(|first| (*problem, first.participant))

@@ -125,6 +125,12 @@ impl Challenge {
         }
     }
 
+    /// A contest whose jury the viewer belongs to.
+    pub(crate) async fn jury_contest(&self, viewer: &Viewer, name: &str) -> Result<Contest, Error> {
+        let contest = self.contest(viewer, name).await?;
+        if self.judges(viewer, &contest).await? { Ok(contest) } else { Err(Error::NotJury) }
+    }
+
     /// Fails unless the viewer may read the problems at this time.
     pub(crate) async fn check_problems_visible(
         &self,

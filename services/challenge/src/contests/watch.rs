@@ -50,7 +50,7 @@ impl Challenge {
         Ok(snapshots.map(move |snapshot| Ok(sent.update(snapshot?))).boxed())
     }
 
-    async fn reload(&self, id: Uuid) -> Result<Contest, Error> {
+    pub(super) async fn reload(&self, id: Uuid) -> Result<Contest, Error> {
         let contest = store::contests::by_id(&self.db, id).await?;
         contest.filter(|it| it.deleted_at.is_none()).ok_or(Error::ContestNotFound)
     }
@@ -109,7 +109,7 @@ impl Watched for WatchedStandings {
 }
 
 /// Whether nothing changes any more that a watcher sees. The thaw may follow the final results.
-fn is_final(state: pb::ContestState, frozen: bool) -> bool {
+pub(super) fn is_final(state: pb::ContestState, frozen: bool) -> bool {
     match state {
         pb::ContestState::Finalized => !frozen,
         state => state == pb::ContestState::Canceled,

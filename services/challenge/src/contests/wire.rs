@@ -4,6 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proto::challenge as pb;
 use uuid::Uuid;
 
+use crate::clarification::{Clarification, Reader};
 use crate::contest::{Contest, Format, Participant, Problem, Registration, State, Visibility};
 use crate::jury::{Action, Deed};
 use crate::wire::timestamp;
@@ -99,6 +100,40 @@ pub fn participant(participant: &Participant) -> pb::Participant {
         extra_time: Some(duration(participant.extra_time)),
         create_time: Some(timestamp(participant.registered_at)),
         withdraw_time: participant.withdrawn_at.map(timestamp),
+    }
+}
+
+/// A clarification as its reader may see it; `name` is that of the participant who asked.
+pub fn clarification(
+    clarification: &Clarification,
+    contest: &Contest,
+    now: DateTime<Utc>,
+    reader: Reader,
+    name: Option<&str>,
+) -> pb::Clarification {
+    // Which problems a contest has is secret until its start.
+    let shows_label = reader.jury || contest.has_started(now);
+    let problem = clarification.problem_id.filter(|_| shows_label);
+    let problem = problem.and_then(|id| contest.problems.iter().find(|it| it.problem_id == id));
+    let kind = match clarification.participant_id {
+        Some(_) => pb::ClarificationKind::Question,
+        None => pb::ClarificationKind::Announcement,
+    };
+    let author = clarification.participant_id.filter(|_| reader.sees_author(clarification));
+    let answered_by = clarification.answered_by.filter(|_| reader.jury);
+    pb::Clarification {
+        clarification_id: clarification.id.to_string(),
+        kind: kind.into(),
+        label: problem.map(|problem| problem.label.clone()).unwrap_or_default(),
+        question: clarification.question.clone(),
+        answer: clarification.answer.clone(),
+        public: clarification.public,
+        participant_id: author.map(|id| id.to_string()).unwrap_or_default(),
+        participant_name: author.and(name).unwrap_or_default().to_owned(),
+        answer_user_id: answered_by.map(|id| id.to_string()).unwrap_or_default(),
+        create_time: Some(timestamp(clarification.created_at)),
+        answer_time: clarification.answered_at.map(timestamp),
+        etag: if reader.jury { clarification.etag() } else { String::new() },
     }
 }
 

@@ -139,8 +139,10 @@ impl ContestService for Challenge {
         &self,
         request: Request<pb::FinalizeContestRequest>,
     ) -> Answer<pb::FinalizeContestResponse> {
-        let pb::FinalizeContestRequest { contest_id, etag, request_id } = request.get_ref();
-        let step = Move { contest_id, etag, request_id, step: Step::Finalize };
+        let pb::FinalizeContestRequest { contest_id, etag, request_id, extra_bronze_count } =
+            request.get_ref();
+        let step = Step::Finalize { extra_bronze: *extra_bronze_count };
+        let step = Move { contest_id, etag, request_id, step };
         let contest = Some(self.move_contest(&viewer(&request), step).await?);
         Ok(Response::new(pb::FinalizeContestResponse { contest }))
     }

@@ -34,6 +34,16 @@ pub struct Row {
     pub cells: Vec<(Uuid, Cell)>,
 }
 
+/// A row without its cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub participant: Uuid,
+    pub standing: Standing,
+    /// As in [`Row`].
+    pub rank: Option<u32>,
+    pub score: Score,
+}
+
 /// A position between rows of one view. It stays valid when rows move or disappear. It contains a score, so a cursor of the
 /// jury's view must not reach the public.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

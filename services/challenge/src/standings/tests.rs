@@ -296,3 +296,41 @@ fn entries_about_unknown_participants_and_submissions_change_nothing() {
     }
     check(&board, View::Jury, &["1 #1 1 10 10 | 1:+1@10"]);
 }
+
+#[test]
+fn lines_are_the_rows_without_cells() {
+    let attempts =
+        [(1, 1, 10, Some(Accepted)), (2, 1, 10, Some(Accepted)), (3, 2, 70, Some(Accepted))];
+    let mut board = board(rules(Some(60)), 4, &attempts);
+    board.apply(Entry::ParticipantAdded { participant: id(4), hidden: true, unofficial: false });
+    for view in [View::Jury, View::Public] {
+        let rows = board.page(view, None, usize::MAX);
+        let lines = rows.iter().map(|row| Line {
+            participant: row.participant,
+            standing: row.standing,
+            rank: row.rank,
+            score: row.score,
+        });
+        assert_eq!(board.lines(view), lines.collect::<Vec<_>>());
+        assert_eq!(board.lines(view).len(), board.count(view));
+    }
+}
+
+#[test]
+fn the_freeze_begins_later_with_a_removed_interval_before_it() {
+    let check = |board: &Board, minute: Option<i64>| {
+        assert_eq!(board.frozen_from(), minute.map(|minute| minute * MINUTE));
+    };
+    check(&board(rules(None), 1, &[]), None);
+    check(&board(rules(Some(0)), 1, &[]), Some(0));
+    let mut board = board(rules(Some(60)), 1, &[]);
+    check(&board, Some(60));
+    for (interval, from, to, expected) in
+        [(1, 10, 15, 65), (2, 65, 70, 65), (3, 60, 80, 85), (4, 200, 300, 85)]
+    {
+        board.apply(removed(interval, from, to));
+        check(&board, Some(expected));
+    }
+    board.apply(Entry::Thawed);
+    check(&board, None);
+}

@@ -3,15 +3,19 @@
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use prost_types::method_options::IdempotencyLevel;
+use proto::challenge::balloon_service_client::BalloonServiceClient;
+use proto::challenge::clarification_service_client::ClarificationServiceClient;
 use proto::challenge::contest_jury_service_client::ContestJuryServiceClient;
+use proto::challenge::result_service_client::ResultServiceClient;
 use proto::challenge::*;
 use tonic::{Request, Status};
 
 use crate::world::*;
 
 /// The read RPCs of the service that this test calls.
-const CALLED: [&str; 19] = [
+const CALLED: [&str; 25] = [
     "DownloadContestAttachment",
+    "ExportResults",
     "GetContest",
     "GetContestStatement",
     "GetDuel",
@@ -19,12 +23,17 @@ const CALLED: [&str; 19] = [
     "GetSubmission",
     "GetSubmissionSource",
     "GetTicket",
+    "ListAwards",
+    "ListBalloons",
+    "ListClarifications",
     "ListContestProblems",
     "ListContests",
     "ListDuels",
     "ListJuryActions",
     "ListParticipants",
     "ListSubmissions",
+    "WatchBalloons",
+    "WatchClarifications",
     "WatchContest",
     "WatchDuel",
     "WatchStandings",
@@ -85,8 +94,12 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
         };
     }
     let (mut contests, mut submissions) = (world.contests(), world.client());
-    let mut jury = ContestJuryServiceClient::new(world.running.channel.clone());
     let (mut duels, mut tickets) = (world.duels(), world.tickets());
+    let channel = || world.running.channel.clone();
+    let mut jury = ContestJuryServiceClient::new(channel());
+    let mut clarifications = ClarificationServiceClient::new(channel());
+    let mut balloons = BalloonServiceClient::new(channel());
+    let mut results = ResultServiceClient::new(channel());
     let contest_id = || contest.to_owned();
     let submission_id = || hidden.to_owned();
     let label = || "B".to_owned();
@@ -162,6 +175,40 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
         watch!(duels, watch_duel, WatchDuelRequest { duel_id: contest_id() }),
         call!(tickets, get_ticket, GetTicketRequest { ticket_id: contest_id() }),
         watch!(tickets, watch_ticket, WatchTicketRequest { ticket_id: contest_id() }),
+        call!(
+            clarifications,
+            list_clarifications,
+            ListClarificationsRequest {
+                contest_id: contest_id(),
+                page_size: 1,
+                ..Default::default()
+            }
+        ),
+        watch!(
+            clarifications,
+            watch_clarifications,
+            WatchClarificationsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
+        call!(
+            balloons,
+            list_balloons,
+            ListBalloonsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
+        watch!(
+            balloons,
+            watch_balloons,
+            WatchBalloonsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
+        call!(
+            results,
+            list_awards,
+            ListAwardsRequest { contest_id: contest_id(), page_size: 1, ..Default::default() }
+        ),
+        watch!(
+            results,
+            export_results,
+            ExportResultsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
         call!(submissions, get_submission, GetSubmissionRequest { submission_id: submission_id() }),
         call!(
             submissions,
@@ -193,7 +240,7 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
 #[tokio::test]
 async fn frozen_verdicts_change_no_answer() {
     each(|world| async move {
-        let (_, contest) = world.finals().await;
+        let (olga, contest) = world.finals().await;
         let id = contest.contest_id;
         let (ada, bob, eve) = (world.user("ada"), world.user("bob"), world.user("eve"));
         for user in [&ada, &bob] {
@@ -208,6 +255,13 @@ async fn frozen_verdicts_change_no_answer() {
         let mut hidden = Vec::new();
         for label in ["A", "B", "B"] {
             hidden.push(world.enter(&bob, &id, label).await.unwrap());
+        }
+        for text in ["Hello", "Lunch"] {
+            let contest_id = id.clone();
+            let announcement =
+                CreateAnnouncementRequest { contest_id, text: text.into(), ..Default::default() };
+            let mut client = ClarificationServiceClient::new(world.running.channel.clone());
+            client.create_announcement(world.request(&olga, announcement)).await.unwrap();
         }
         let all = async || {
             let mut all = Vec::new();

@@ -1,6 +1,9 @@
 //! The service through its generated client, on every database.
 
 mod access_matrix;
+mod balloons;
+mod clarification_events;
+mod clarifications;
 mod contest_access;
 mod contest_life;
 mod contest_submissions;
@@ -15,6 +18,7 @@ mod leaks;
 mod limits;
 mod lists;
 mod matchmaking;
+mod results;
 mod stale;
 mod standings;
 mod watch;
