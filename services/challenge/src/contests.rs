@@ -4,6 +4,7 @@ pub mod jury;
 pub mod life;
 pub mod participants;
 pub mod problems;
+pub mod rosters;
 pub mod scheduler;
 pub mod standings;
 pub mod submissions;

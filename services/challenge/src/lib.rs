@@ -23,6 +23,7 @@ use ids::Clock;
 use proto::challenge::contest_jury_service_server::ContestJuryServiceServer;
 use proto::challenge::contest_service_server::ContestServiceServer;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
+use proto::challenge::team_service_server::TeamServiceServer;
 use runtime::{Shutdown, Tasks};
 use service::{Context, Descriptor, OpenError, Service};
 
@@ -46,6 +47,8 @@ pub mod standings;
 mod store;
 mod submission;
 mod submissions;
+mod team;
+mod teams;
 mod watch;
 mod wire;
 
@@ -84,7 +87,8 @@ impl Service for Challenge {
             "0001_submissions",
             "0002_list_indexes",
             "0003_contests",
-            "0004_jury_actions"
+            "0004_jury_actions",
+            "0005_teams"
         ),
         publishes: &[events::SUBMISSION, events::CHALLENGE],
         consumes: &[events::JUDGEMENTS],
@@ -108,6 +112,7 @@ impl Service for Challenge {
             .add(SubmissionServiceServer::new(self.clone()))
             .add(ContestServiceServer::new(self.clone()))
             .add(ContestJuryServiceServer::new(self.clone()))
+            .add(TeamServiceServer::new(self.clone()))
     }
 
     fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {

@@ -20,6 +20,7 @@ use service::{OpenError, peer};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
+use crate::contest::Person;
 use crate::error::Error;
 use crate::judging::Judging;
 use crate::languages::Languages;
@@ -59,12 +60,18 @@ impl Peers {
     }
 
     pub async fn user_id(&self, username: &str) -> Result<Uuid, Error> {
-        let mut request = Request::new(GetUserRequest { user_id: username.to_owned() });
+        self.user(username).await.map(|user| user.user_id)
+    }
+
+    /// The user with this id or username.
+    pub async fn user(&self, name: &str) -> Result<Person, Error> {
+        let mut request = Request::new(GetUserRequest { user_id: name.to_owned() });
         request.set_timeout(TIMEOUT);
         match self.users.clone().get_user(request).await {
             Ok(response) => {
                 let user = response.into_inner().user.unwrap_or_default();
-                ids::parse(&user.user_id).ok_or(Error::UserNotFound)
+                let user_id = ids::parse(&user.user_id).ok_or(Error::UserNotFound)?;
+                Ok(Person { user_id, name: user.username })
             }
             Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {
                 Err(Error::UserNotFound)

@@ -3,3 +3,4 @@
 mod contests;
 mod jury;
 mod submissions;
+mod teams;

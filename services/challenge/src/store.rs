@@ -5,3 +5,4 @@ pub mod jury;
 pub mod log;
 pub mod participants;
 pub mod submissions;
+pub mod teams;

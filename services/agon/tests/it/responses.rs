@@ -35,6 +35,7 @@ impl<'a> Recorder<'a> {
             self.problems(*caller).await;
             self.submissions(*caller, users).await;
             self.contest(*caller).await;
+            self.teams(*caller).await;
         }
         let all = ROUTES.lines().filter_map(|line| line.strip_prefix("GET "));
         let all: BTreeSet<&str> = all.filter_map(|line| line.split(' ').next()).collect();
@@ -127,6 +128,15 @@ impl<'a> Recorder<'a> {
         ] {
             let route = Box::leak(format!("/v1/contests/{{contest_id}}{route}").into_boxed_str());
             self.record(caller, route, &format!("/v1/contests/round{rest}")).await;
+        }
+    }
+
+    async fn teams(&mut self, caller: Caller<'_>) {
+        let teams = self.pages(caller, "/v1/teams", "/v1/teams").await;
+        let ids = listed(&teams, "teams").map(|team| team["teamId"].as_str().unwrap().to_owned());
+        let unknown = "01900000-0000-7000-8000-000000000000".to_owned();
+        for id in ids.chain([unknown]) {
+            self.record(caller, "/v1/teams/{team_id}", &format!("/v1/teams/{id}")).await;
         }
     }
 

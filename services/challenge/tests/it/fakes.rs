@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use access::Caller;
 use futures_util::Stream;
 use proto::auth::access_service_server::{AccessService, AccessServiceServer};
+use proto::auth::user_service_server::{UserService, UserServiceServer};
 use proto::auth::*;
 use proto::google::api::HttpBody;
 use proto::judge::judgement_service_server::{JudgementService, JudgementServiceServer};
@@ -71,6 +72,7 @@ impl Fakes {
     pub fn services(&self) -> Services {
         Services::new()
             .add(AccessServiceServer::new(self.clone()))
+            .add(UserServiceServer::new(self.clone()))
             .add(ProblemServiceServer::new(self.clone()))
             .add(JudgementServiceServer::new(self.clone()))
             .add(LanguageServiceServer::new(self.clone()))
@@ -102,6 +104,37 @@ impl AccessService for Fakes {
         create_role_binding(CreateRoleBindingRequest) -> CreateRoleBindingResponse;
         list_role_bindings(ListRoleBindingsRequest) -> ListRoleBindingsResponse;
         delete_role_binding(DeleteRoleBindingRequest) -> DeleteRoleBindingResponse;
+    }
+}
+
+/// Every name of lower-case letters is a user, with the id that `World::user` gives it.
+#[tonic::async_trait]
+impl UserService for Fakes {
+    async fn get_user(
+        &self,
+        request: Request<GetUserRequest>,
+    ) -> Result<Response<GetUserResponse>, Status> {
+        self.check_available()?;
+        let name = request.into_inner().user_id;
+        let name = ids::parse(&name).map_or(name, |id| {
+            let bytes: Vec<u8> = id.as_bytes().iter().copied().take_while(|b| *b != 0).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        let known = (1..=16).contains(&name.len()) && name != "nobody";
+        if !known || !name.bytes().all(|b| b.is_ascii_lowercase()) {
+            return Err(rpc::status::not_found("USER_NOT_FOUND", "there is no such user"));
+        }
+        let user_id = crate::world::user_id(&name).to_string();
+        let user = Some(User { user_id, username: name, ..User::default() });
+        Ok(Response::new(GetUserResponse { user }))
+    }
+
+    service::unimplemented_rpcs! {
+        register_user(RegisterUserRequest) -> RegisterUserResponse;
+        list_users(ListUsersRequest) -> ListUsersResponse;
+        update_user(UpdateUserRequest) -> UpdateUserResponse;
+        suspend_user(SuspendUserRequest) -> SuspendUserResponse;
+        reinstate_user(ReinstateUserRequest) -> ReinstateUserResponse;
     }
 }
 

@@ -4,24 +4,27 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use prost_types::method_options::IdempotencyLevel;
 use proto::challenge::contest_jury_service_client::ContestJuryServiceClient;
+use proto::challenge::team_service_client::TeamServiceClient;
 use proto::challenge::*;
 use tonic::{Request, Status};
 
 use crate::world::*;
 
 /// The read RPCs of the service that this test calls.
-const CALLED: [&str; 14] = [
+const CALLED: [&str; 16] = [
     "DownloadContestAttachment",
     "GetContest",
     "GetContestStatement",
     "GetStandings",
     "GetSubmission",
     "GetSubmissionSource",
+    "GetTeam",
     "ListContestProblems",
     "ListContests",
     "ListJuryActions",
     "ListParticipants",
     "ListSubmissions",
+    "ListTeams",
     "WatchContest",
     "WatchStandings",
     "WatchSubmission",
@@ -62,7 +65,13 @@ async fn first<T: std::fmt::Debug>(
 }
 
 /// What a user, or an anonymous caller, gets from every RPC of [`CALLED`].
-async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str) -> Vec<String> {
+async fn answers(
+    world: &World,
+    user: Option<&User>,
+    contest: &str,
+    hidden: &str,
+    team: &str,
+) -> Vec<String> {
     fn request<T>(world: &World, user: Option<&User>, message: T) -> Request<T> {
         match user {
             Some(user) => world.request(user, message),
@@ -81,6 +90,7 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
     }
     let (mut contests, mut submissions) = (world.contests(), world.client());
     let mut jury = ContestJuryServiceClient::new(world.running.channel.clone());
+    let mut teams = TeamServiceClient::new(world.running.channel.clone());
     let contest_id = || contest.to_owned();
     let submission_id = || hidden.to_owned();
     let label = || "B".to_owned();
@@ -140,6 +150,25 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
                 ..Default::default()
             }
         ),
+        call!(
+            contests,
+            get_standings,
+            GetStandingsRequest {
+                contest_id: contest_id(),
+                group: "north".into(),
+                page_size: 1,
+                ..Default::default()
+            }
+        ),
+        call!(
+            contests,
+            get_standings,
+            GetStandingsRequest {
+                contest_id: contest_id(),
+                at_minute: Some(35),
+                ..Default::default()
+            }
+        ),
         watch!(
             contests,
             watch_standings,
@@ -151,6 +180,8 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
             list_jury_actions,
             ListJuryActionsRequest { contest_id: contest_id(), ..Default::default() }
         ),
+        call!(teams, get_team, GetTeamRequest { team_id: team.to_owned() }),
+        call!(teams, list_teams, ListTeamsRequest { user_id: "bob".into(), ..Default::default() }),
         call!(submissions, get_submission, GetSubmissionRequest { submission_id: submission_id() }),
         call!(
             submissions,
@@ -182,12 +213,13 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
 #[tokio::test]
 async fn frozen_verdicts_change_no_answer() {
     each(|world| async move {
-        let (_, contest) = world.finals().await;
+        let (olga, contest) = world.finals().await;
         let id = contest.contest_id;
         let (ada, bob, eve) = (world.user("ada"), world.user("bob"), world.user("eve"));
-        for user in [&ada, &bob] {
-            world.join(user, &id).await.unwrap();
-        }
+        world.join(&ada, &id).await.unwrap();
+        let team = world.team(&bob, "Engines", &[&world.user("zoe")]).await.team_id;
+        let bobs = world.join_with(&bob, &id, &team).await.unwrap();
+        world.set_group(&olga, &id, &bobs, "north", "NZL").await.unwrap();
         world.set_minute(20);
         for (user, label) in [(&ada, "A"), (&bob, "B")] {
             let open = world.enter(user, &id, label).await.unwrap();
@@ -195,13 +227,13 @@ async fn frozen_verdicts_change_no_answer() {
         }
         world.set_minute(42);
         let mut hidden = Vec::new();
-        for label in ["A", "B", "B"] {
+        for label in ["A", "B", "B", "A"] {
             hidden.push(world.enter(&bob, &id, label).await.unwrap());
         }
         let all = async || {
             let mut all = Vec::new();
             for viewer in [None, Some(&ada), Some(&eve)] {
-                all.push(answers(&world, viewer, &id, &hidden[0].submission_id).await);
+                all.push(answers(&world, viewer, &id, &hidden[0].submission_id, &team).await);
             }
             all
         };
@@ -216,6 +248,8 @@ async fn frozen_verdicts_change_no_answer() {
         before = all().await;
         assert!(before[0].iter().any(|answer| answer.contains("frozen: true")), "{before:?}");
         assert!(!before[0].iter().any(|answer| answer.contains("solved_count: 1")), "{before:?}");
+        world.give(&bob, &hidden[3], Verdict::Accepted).await;
+        assert_eq!(all().await, before, "after the end");
     })
     .await;
 }

@@ -14,5 +14,8 @@ mod limits;
 mod lists;
 mod stale;
 mod standings;
+mod standings_parts;
+mod team_contests;
+mod teams;
 mod watch;
 mod world;
