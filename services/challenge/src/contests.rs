@@ -1,5 +1,6 @@
 //! The use cases of contests: create, list, change and delete them.
 
+pub mod imports;
 pub mod jury;
 pub mod life;
 pub mod participants;

@@ -22,6 +22,7 @@ use futures_util::future::BoxFuture;
 use ids::Clock;
 use proto::challenge::contest_jury_service_server::ContestJuryServiceServer;
 use proto::challenge::contest_service_server::ContestServiceServer;
+use proto::challenge::participant_import_service_server::ParticipantImportServiceServer;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
 use proto::challenge::team_service_server::TeamServiceServer;
 use runtime::{Shutdown, Tasks};
@@ -34,6 +35,7 @@ mod contests;
 mod error;
 pub mod events;
 pub mod format;
+mod import;
 mod judging;
 mod jury;
 mod languages;
@@ -113,6 +115,7 @@ impl Service for Challenge {
             .add(ContestServiceServer::new(self.clone()))
             .add(ContestJuryServiceServer::new(self.clone()))
             .add(TeamServiceServer::new(self.clone()))
+            .add(ParticipantImportServiceServer::new(self.clone()))
     }
 
     fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {

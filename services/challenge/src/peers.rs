@@ -6,8 +6,11 @@ use std::time::Duration;
 use access::{Authorised, Caller};
 use futures_util::stream::{Stream, StreamExt as _};
 use proto::auth::access_service_client::AccessServiceClient;
+use proto::auth::account_service_client::AccountServiceClient;
 use proto::auth::user_service_client::UserServiceClient;
-use proto::auth::{CheckPermissionRequest, GetUserRequest};
+use proto::auth::{
+    CheckPermissionRequest, CreateAccountsRequest, GetUserRequest, MadeAccount, NewAccount,
+};
 use proto::google::api::HttpBody;
 use proto::judge::judgement_service_client::JudgementServiceClient;
 use proto::judge::{GetJudgementRequest, get_judgement_request::Subject};
@@ -28,6 +31,8 @@ use crate::wire;
 
 /// Timeout of calls without which a request cannot be answered.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout of calls that change many things.
+const LONG_TIMEOUT: Duration = Duration::from_secs(60);
 /// Timeout of calls whose answer is optional.
 const OPTIONAL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -40,6 +45,7 @@ pub type Bodies = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
 #[derive(Clone)]
 pub struct Peers {
     access: AccessServiceClient<Authorised>,
+    accounts: AccountServiceClient<Authorised>,
     users: UserServiceClient<Authorised>,
     problems: ProblemServiceClient<Authorised>,
     judgements: JudgementServiceClient<Authorised>,
@@ -51,6 +57,7 @@ impl Peers {
         let judge = peers.channel("judge")?;
         Ok(Self {
             access: AccessServiceClient::new(peers.channel("auth")?),
+            accounts: AccountServiceClient::new(peers.channel("auth")?),
             users: UserServiceClient::new(peers.channel("auth")?),
             problems: ProblemServiceClient::new(peers.channel("problem")?),
             judgements: JudgementServiceClient::new(judge.clone())
@@ -78,6 +85,19 @@ impl Peers {
             }
             Err(status) => Err(peer("auth")(status).into()),
         }
+    }
+
+    /// Makes accounts on behalf of the caller, or only checks them. Auth's violations name `accounts[i].field`.
+    pub async fn create_accounts(
+        &self,
+        caller: &Caller,
+        accounts: Vec<NewAccount>,
+        validate_only: bool,
+    ) -> Result<Vec<MadeAccount>, Status> {
+        let request = Request::new(CreateAccountsRequest { accounts, validate_only });
+        let mut request = caller.forward(request);
+        request.set_timeout(LONG_TIMEOUT);
+        Ok(self.accounts.clone().create_accounts(request).await?.into_inner().accounts)
     }
 
     /// The problem with this id or slug, on behalf of the caller.

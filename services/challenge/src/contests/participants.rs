@@ -88,7 +88,12 @@ impl Challenge {
     }
 
     /// Saves a contest whose states may have been recorded, with its new number of participants.
-    async fn count(&self, tx: &mut Tx, mut contest: Contest, change: i64) -> Result<(), Error> {
+    pub(super) async fn count(
+        &self,
+        tx: &mut Tx,
+        mut contest: Contest,
+        change: i64,
+    ) -> Result<(), Error> {
         contest.participant_count += change;
         store::contests::save(tx, &contest).await?;
         self.notify_contest(tx, contest.id);

@@ -111,6 +111,18 @@ pub async fn by_team(
     Ok(row.map(Participant::from))
 }
 
+/// The participants of a contest with some ids of an import (at least one).
+pub async fn by_external_ids(
+    read: impl Read<'_>,
+    contest: Uuid,
+    ids: Vec<String>,
+) -> db::Result<Vec<Participant>> {
+    let query = read.query("SELECT ").push(COLUMNS).push(" FROM participants WHERE contest_id = ");
+    let query = query.push_bind(contest).push(" AND external_id <> '' AND external_id");
+    let rows: Vec<Row> = query.push_in(ids).fetch_all().await?;
+    Ok(rows.into_iter().map(Participant::from).collect())
+}
+
 /// Whether a user belongs to a participant.
 pub async fn has_member(read: impl Read<'_>, participant: Uuid, user: Uuid) -> db::Result<bool> {
     let query =

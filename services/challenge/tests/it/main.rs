@@ -7,6 +7,7 @@ mod contest_submissions;
 mod contest_world;
 mod create;
 mod fakes;
+mod imports;
 mod judging;
 mod jury;
 mod leaks;
