@@ -28,6 +28,7 @@ const PLAYER: &[&str] = &["challenge.submission.create"];
 const SETTER: &[&str] = &["challenge.submission.create", "problem.problem.create"];
 
 const ORGANISER: &[&str] = &[
+    "auth.account.create",
     "auth.invitation.create",
     "auth.invitation.delete",
     "auth.invitation.list",
@@ -55,6 +56,7 @@ const JUDGE: &[&str] = &[
 
 /// All permissions.
 const ADMIN: &[&str] = &[
+    "auth.account.create",
     "auth.binding.create",
     "auth.binding.delete",
     "auth.binding.list",
@@ -105,7 +107,9 @@ impl Role {
         match self {
             Self::Player => "Every user: solves problems.",
             Self::Setter => "Creates problems and manages their own.",
-            Self::Organiser => "Creates contests, rules their own, and invites people.",
+            Self::Organiser => {
+                "Creates contests, rules their own, invites people and makes accounts for them."
+            }
             Self::Director => {
                 "Rules contests and sees their hidden results; usually granted on one contest."
             }

@@ -17,6 +17,9 @@ const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
 
+/// For generated passwords, which cannot be guessed, however fast the hash is. The hash is replaced when the user signs in.
+const RANDOM_MEMORY_KIB: u32 = 64;
+
 /// Length of a hash, in bytes.
 const OUTPUT: usize = 32;
 
@@ -49,6 +52,17 @@ impl Hasher {
     pub async fn hash(&self, password: String) -> Result<String> {
         let hash = move |memory: &Memory| memory.hash(&password);
         self.run(hash).await?.map_err(Error::internal)
+    }
+
+    /// The PHC strings for random passwords of at least 100 bits.
+    pub async fn hash_random(&self, passwords: Vec<String>) -> Result<Vec<String>> {
+        let params = Params::new(RANDOM_MEMORY_KIB, 1, LANES, None).map_err(Error::internal)?;
+        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+        let hash = move |memory: &Memory| {
+            passwords.iter().map(|password| memory.hash_with(&argon2, password)).collect()
+        };
+        let hashes: argon2::password_hash::Result<Vec<String>> = self.run(hash).await?;
+        hashes.map_err(Error::internal)
     }
 
     /// Whether the normalised password matches the hash.
@@ -89,13 +103,21 @@ struct Memory(Mutex<Vec<Box<[Block]>>>);
 
 impl Memory {
     fn hash(&self, password: &str) -> argon2::password_hash::Result<String> {
-        let (argon2, salt) = (argon2(), Salt::generate());
+        self.hash_with(&argon2(), password)
+    }
+
+    fn hash_with(
+        &self,
+        argon2: &Argon2<'_>,
+        password: &str,
+    ) -> argon2::password_hash::Result<String> {
+        let salt = Salt::generate();
         let hash = PasswordHash {
             algorithm: Algorithm::Argon2id.ident(),
             version: Some(Version::V0x13.into()),
             params: ParamsString::try_from(argon2.params())?,
             salt: Some(salt),
-            hash: Some(self.compute(&argon2, password, &salt, OUTPUT)?),
+            hash: Some(self.compute(argon2, password, &salt, OUTPUT)?),
         };
         Ok(hash.to_string())
     }

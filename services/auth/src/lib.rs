@@ -13,6 +13,7 @@
 //! - Secrets are not stored in clear: passwords as argon2id, refresh tokens and codes as SHA-256,
 //!   signing keys wrapped.
 
+mod accounts;
 mod audit;
 mod binding;
 mod bindings;
@@ -90,7 +91,8 @@ impl Service for Auth {
             "0001_accounts",
             "0002_tokens",
             ("0003_list_indexes"),
-            "0004_known_addresses"
+            "0004_known_addresses",
+            "0005_made_accounts"
         ),
         publishes: events::TOPICS,
         consumes: &[],

@@ -66,7 +66,7 @@ impl State {
             .map_err(|what| Error::field("new_password", &what))
     }
 
-    async fn set_password(
+    pub async fn set_password(
         &self,
         tx: &mut Tx,
         caller: &Caller,

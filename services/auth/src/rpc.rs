@@ -5,6 +5,7 @@ use std::sync::Arc;
 use access::Caller;
 use proto::auth as pb;
 use proto::auth::access_service_server::{AccessService, AccessServiceServer};
+use proto::auth::account_service_server::{AccountService, AccountServiceServer};
 use proto::auth::credential_service_server::{CredentialService, CredentialServiceServer};
 use proto::auth::invitation_service_server::{InvitationService, InvitationServiceServer};
 use proto::auth::session_service_server::{SessionService, SessionServiceServer};
@@ -30,6 +31,7 @@ pub fn services(state: &Arc<State>) -> rpc::Services {
         .add(CredentialServiceServer::new(server()).max_decoding_message_size(MAX_REQUEST))
         .add(InvitationServiceServer::new(server()).max_decoding_message_size(MAX_REQUEST))
         .add(AccessServiceServer::new(server()).max_decoding_message_size(MAX_REQUEST))
+        .add(AccountServiceServer::new(server()).max_decoding_message_size(MAX_REQUEST))
         .add(TokenServiceServer::new(server()).max_decoding_message_size(MAX_REQUEST))
 }
 
@@ -212,6 +214,17 @@ impl CredentialService for Server {
         let (caller, request) = split(request);
         let done = self.0.complete_reset(&caller, request).await;
         reply(done, |()| pb::CompletePasswordResetResponse {})
+    }
+}
+
+#[tonic::async_trait]
+impl AccountService for Server {
+    async fn create_accounts(
+        &self,
+        request: Request<pb::CreateAccountsRequest>,
+    ) -> Answer<pb::CreateAccountsResponse> {
+        let (caller, request) = split(request);
+        reply(self.0.create_accounts(&caller, request).await, |made| made)
     }
 }
 

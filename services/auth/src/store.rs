@@ -3,6 +3,7 @@
 //!
 //! Lock order, to prevent deadlocks: the user's row before the rows of their sessions.
 
+pub mod accounts;
 pub mod audit;
 pub mod bindings;
 pub mod invitations;

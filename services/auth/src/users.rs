@@ -116,7 +116,7 @@ impl State {
         Ok(Some(hash))
     }
 
-    fn new_user(&self, request: &pb::RegisterUserRequest, password_hash: String) -> User {
+    pub fn new_user(&self, request: &pb::RegisterUserRequest, password_hash: String) -> User {
         let now = self.clock.now();
         User {
             id: self.clock.new_id(),

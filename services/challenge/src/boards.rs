@@ -15,11 +15,13 @@ use crate::contest::State;
 use crate::error::Error;
 use crate::format::{Icpc, Settings};
 use crate::log::{Entry, Kind, ParticipantChanged};
-use crate::standings::{self, Board, Rules};
+use crate::standings::{self, Board, Past, Rules, View};
 use crate::store;
 
 /// The most boards in memory; the least used ones are built again when they are needed.
 const MAX_BOARDS: usize = 64;
+/// The most earlier minutes that are kept per board: about 5 MB each for 100,000 participants.
+const MAX_PASTS: usize = 4;
 /// Entries read by one statement.
 const BATCH: i64 = 20_000;
 
@@ -30,11 +32,29 @@ pub struct Boards(Cache<Uuid, Arc<Mutex<Current>>>);
 pub struct Current {
     board: Option<Board>,
     seq: i64,
+    /// Standings of earlier minutes that were read last, the newest at the end.
+    pasts: Vec<Past>,
 }
 
 impl Current {
     pub fn board(&mut self) -> &Board {
         self.board.get_or_insert_with(|| Board::new(no_rules()))
+    }
+
+    /// The board, and its standings at an earlier contest time if there is one.
+    pub fn board_at(&mut self, view: View, until_us: Option<i64>) -> (&Board, Option<&Past>) {
+        let board = self.board.get_or_insert_with(|| Board::new(no_rules()));
+        let Some(until_us) = until_us else { return (board, None) };
+        let known = self.pasts.iter().position(|past| past.is_of(view, until_us));
+        let past = match known {
+            Some(at) => self.pasts.remove(at),
+            None => board.past(view, until_us),
+        };
+        if self.pasts.len() >= MAX_PASTS {
+            self.pasts.remove(0);
+        }
+        self.pasts.push(past);
+        (board, self.pasts.last())
     }
 }
 
@@ -93,6 +113,7 @@ async fn catch_up(db: &Db, contest: Uuid, current: &mut Current) -> Result<(), E
             board.apply(entry);
         }
         current.seq = seq;
+        current.pasts.clear();
     }
     Ok(())
 }
@@ -182,9 +203,11 @@ fn participant(changed: &ParticipantChanged) -> Vec<standings::Entry> {
     if withdrawn {
         return vec![standings::Entry::ParticipantWithdrawn { participant }];
     }
+    let (group, country) = (changed.group.clone(), changed.country.clone());
     vec![
         standings::Entry::ParticipantAdded { participant, hidden, unofficial },
         standings::Entry::ParticipantUpdated { participant, hidden, unofficial, disqualified },
+        standings::Entry::ParticipantTagged { participant, group, country },
     ]
 }
 

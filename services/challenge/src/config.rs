@@ -16,6 +16,8 @@ pub struct Config {
     pub contest_attempts: u32,
     /// Questions of one participant of a contest that the jury has not answered; 0 = unlimited.
     pub contest_open_questions: u32,
+    /// Members of a team, with its captain.
+    pub team_members: u32,
     /// The largest source in bytes, at most 262144. A problem may set a lower limit.
     pub source_limit_bytes: u32,
     /// How often a watched submission is read again without a live message, in milliseconds.
@@ -33,6 +35,7 @@ impl Default for Config {
             submissions_per_hour: 60,
             contest_attempts: 200,
             contest_open_questions: 10,
+            team_members: 3,
             source_limit_bytes: 256 * 1024,
             watch_refresh_ms: 2000,
             stale_after_seconds: 300,

@@ -1,5 +1,6 @@
 //! Contests: settings, states and times. Pure.
 
+pub mod origin;
 pub mod request;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -271,13 +272,14 @@ impl Contest {
     }
 }
 
-/// A user who takes part in a contest.
+/// A user or a team that takes part in a contest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Participant {
     pub id: Uuid,
     pub contest_id: Uuid,
+    /// The user, or the captain of the team.
     pub user_id: Uuid,
-    /// The username at registration.
+    /// The username, or the name of the team, at registration.
     pub name: String,
     pub unofficial: bool,
     pub hidden: bool,
@@ -285,9 +287,49 @@ pub struct Participant {
     pub extra_time: TimeDelta,
     pub registered_at: DateTime<Utc>,
     pub withdrawn_at: Option<DateTime<Utc>>,
+    pub team_id: Option<Uuid>,
+    pub organization: String,
+    /// ISO 3166-1 alpha-3, or empty.
+    pub country: String,
+    /// What standings can be filtered by; may be empty.
+    pub group: String,
+    /// The id in an import, or empty.
+    pub external_id: String,
+}
+
+/// A user who belongs to a participant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    pub user_id: Uuid,
+    /// The username at registration.
+    pub name: String,
 }
 
 impl Participant {
+    pub fn new(id: Uuid, contest_id: Uuid, user_id: Uuid, name: &str, now: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            contest_id,
+            user_id,
+            name: name.to_owned(),
+            unofficial: false,
+            hidden: false,
+            disqualified: false,
+            extra_time: TimeDelta::zero(),
+            registered_at: now,
+            withdrawn_at: None,
+            team_id: None,
+            organization: String::new(),
+            country: String::new(),
+            group: String::new(),
+            external_id: String::new(),
+        }
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.withdrawn_at.is_none()
+    }
+
     /// Whether the participant counts in `participant_count`.
     pub fn is_counted(&self) -> bool {
         !self.hidden && self.withdrawn_at.is_none()

@@ -3,11 +3,13 @@
 pub mod balloons;
 pub mod clarification_watch;
 pub mod clarifications;
+pub mod imports;
 pub mod jury;
 pub mod life;
 pub mod participants;
 pub mod problems;
 pub mod results;
+pub mod rosters;
 pub mod scheduler;
 mod sent;
 pub mod standings;

@@ -69,7 +69,7 @@ impl Challenge {
             "me" => Some(caller.user()?.id),
             name if request::is_username(name) => Some(match ids::parse(name) {
                 Some(id) => id,
-                None => self.peers.user(name).await?.id,
+                None => self.peers.user_id(name).await?,
             }),
             _ => {
                 let text = "must be a user id, a username or `me`";

@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 
 use crate::contest;
 use crate::duel;
+use crate::team;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -68,6 +69,20 @@ pub enum Error {
     /// Reason and text.
     #[error("{1}")]
     Exists(&'static str, String),
+    #[error("there is no such team")]
+    TeamNotFound,
+    #[error("you are not invited to this team")]
+    TeamInvitationNotFound,
+    #[error("the team has no such member or invitation")]
+    MemberNotFound,
+    #[error("the user is a member of the team")]
+    MemberAlready,
+    #[error("only the captain of the team may do this")]
+    NotCaptain,
+    #[error("another team has this name, or one that looks like it")]
+    TeamNameTaken,
+    #[error("a user belongs to at most {} teams", team::MAX_TEAMS)]
+    TooManyTeams,
     /// The state of the contest does not allow it: reason and text.
     #[error("{1}")]
     Precondition(&'static str, String),
@@ -95,6 +110,12 @@ impl Error {
 
     pub fn ended() -> Self {
         Self::precondition("CONTEST_ENDED", "the contest has ended")
+    }
+
+    /// `name` is the user whom it is about.
+    pub fn takes_part_already(name: &str) -> Self {
+        let text = format!("{name} takes part in the contest in another way");
+        Self::precondition("TAKES_PART_ALREADY", text)
     }
 
     pub fn closed() -> Self {
@@ -177,6 +198,13 @@ impl From<Error> for Status {
                 status::error(Code::ResourceExhausted, "TOO_MANY_INVITATIONS", text)
             }
             Error::Exists(reason, _) => status::error(Code::AlreadyExists, reason, text),
+            Error::TeamNotFound => status::not_found("TEAM_NOT_FOUND", text),
+            Error::TeamInvitationNotFound => status::not_found("TEAM_INVITATION_NOT_FOUND", text),
+            Error::MemberNotFound => status::not_found("MEMBER_NOT_FOUND", text),
+            Error::MemberAlready => status::error(Code::AlreadyExists, "MEMBER_ALREADY", text),
+            Error::NotCaptain => status::permission_denied("NOT_CAPTAIN", text),
+            Error::TeamNameTaken => status::error(Code::AlreadyExists, "TEAM_NAME_TAKEN", text),
+            Error::TooManyTeams => status::error(Code::ResourceExhausted, "TOO_MANY_TEAMS", text),
             Error::Precondition(reason, _) => status::failed_precondition(reason, text),
             Error::Common(error) => error.into(),
         }

@@ -26,8 +26,10 @@ use proto::challenge::contest_jury_service_server::ContestJuryServiceServer;
 use proto::challenge::contest_service_server::ContestServiceServer;
 use proto::challenge::duel_service_server::DuelServiceServer;
 use proto::challenge::matchmaking_service_server::MatchmakingServiceServer;
+use proto::challenge::participant_import_service_server::ParticipantImportServiceServer;
 use proto::challenge::result_service_server::ResultServiceServer;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
+use proto::challenge::team_service_server::TeamServiceServer;
 use runtime::{Shutdown, Tasks};
 use service::{Context, Descriptor, OpenError, Service};
 
@@ -42,6 +44,7 @@ mod duels;
 mod error;
 pub mod events;
 pub mod format;
+mod import;
 mod judging;
 mod jury;
 mod languages;
@@ -58,6 +61,8 @@ pub mod standings;
 mod store;
 mod submission;
 mod submissions;
+mod team;
+mod teams;
 mod watch;
 mod wire;
 
@@ -103,7 +108,8 @@ impl Service for Challenge {
             "0003_contests",
             "0004_jury_actions",
             "0005_duels",
-            "0006_clarifications"
+            "0006_clarifications",
+            "0007_teams"
         ),
         publishes: &[events::SUBMISSION, events::CHALLENGE],
         consumes: &[events::JUDGEMENTS, events::PLAYERS],
@@ -132,6 +138,8 @@ impl Service for Challenge {
             .add(ClarificationServiceServer::new(self.clone()))
             .add(BalloonServiceServer::new(self.clone()))
             .add(ResultServiceServer::new(self.clone()))
+            .add(TeamServiceServer::new(self.clone()))
+            .add(ParticipantImportServiceServer::new(self.clone()))
     }
 
     fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {

@@ -121,6 +121,10 @@ pub struct ParticipantChanged {
     pub disqualified: bool,
     #[prost(bool, tag = "5")]
     pub withdrawn: bool,
+    #[prost(string, tag = "15")]
+    pub group: String,
+    #[prost(string, tag = "16")]
+    pub country: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -219,6 +223,8 @@ pub fn participant(participant: &Participant) -> Entry {
         hidden: participant.hidden,
         disqualified: participant.disqualified,
         withdrawn: participant.withdrawn_at.is_some(),
+        group: participant.group.clone(),
+        country: participant.country.clone(),
     })
     .into()
 }

@@ -6,8 +6,12 @@ use std::time::Duration;
 use access::{Authorised, Caller};
 use futures_util::stream::{Stream, StreamExt as _};
 use proto::auth::access_service_client::AccessServiceClient;
+use proto::auth::account_service_client::AccountServiceClient;
 use proto::auth::user_service_client::UserServiceClient;
-use proto::auth::{CheckPermissionRequest, GetUserRequest, UserState};
+use proto::auth::{
+    CheckPermissionRequest, CreateAccountsRequest, GetUserRequest, MadeAccount, NewAccount,
+    UserState,
+};
 use proto::google::api::HttpBody;
 use proto::judge::judgement_service_client::JudgementServiceClient;
 use proto::judge::{GetJudgementRequest, get_judgement_request::Subject};
@@ -20,6 +24,7 @@ use service::{OpenError, peer};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
 
+use crate::contest::Person;
 use crate::error::Error;
 use crate::judging::Judging;
 use crate::languages::Languages;
@@ -27,6 +32,8 @@ use crate::wire;
 
 /// Timeout of calls without which a request cannot be answered.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout of calls that change many things.
+const LONG_TIMEOUT: Duration = Duration::from_secs(60);
 /// Timeout of calls whose answer is optional.
 const OPTIONAL_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -34,8 +41,7 @@ const OPTIONAL_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_JUDGEMENT: usize = 32 << 20;
 
 pub struct User {
-    pub id: Uuid,
-    pub name: String,
+    pub person: Person,
     pub suspended: bool,
 }
 
@@ -45,6 +51,7 @@ pub type Bodies = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
 #[derive(Clone)]
 pub struct Peers {
     access: AccessServiceClient<Authorised>,
+    accounts: AccountServiceClient<Authorised>,
     users: UserServiceClient<Authorised>,
     problems: ProblemServiceClient<Authorised>,
     judgements: JudgementServiceClient<Authorised>,
@@ -56,12 +63,17 @@ impl Peers {
         let judge = peers.channel("judge")?;
         Ok(Self {
             access: AccessServiceClient::new(peers.channel("auth")?),
+            accounts: AccountServiceClient::new(peers.channel("auth")?),
             users: UserServiceClient::new(peers.channel("auth")?),
             problems: ProblemServiceClient::new(peers.channel("problem")?),
             judgements: JudgementServiceClient::new(judge.clone())
                 .max_decoding_message_size(MAX_JUDGEMENT),
             languages: Languages::new(judge),
         })
+    }
+
+    pub async fn user_id(&self, username: &str) -> Result<Uuid, Error> {
+        self.user(username).await.map(|user| user.person.user_id)
     }
 
     /// The user with this id or username.
@@ -72,14 +84,28 @@ impl Peers {
             Ok(response) => {
                 let user = response.into_inner().user.unwrap_or_default();
                 let suspended = user.state() == UserState::Suspended;
-                let id = ids::parse(&user.user_id).ok_or(Error::UserNotFound)?;
-                Ok(User { id, name: user.username, suspended })
+                let user_id = ids::parse(&user.user_id).ok_or(Error::UserNotFound)?;
+                let person = Person { user_id, name: user.username };
+                Ok(User { person, suspended })
             }
             Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {
                 Err(Error::UserNotFound)
             }
             Err(status) => Err(peer("auth")(status).into()),
         }
+    }
+
+    /// Makes accounts on behalf of the caller, or only checks them. Auth's violations name `accounts[i].field`.
+    pub async fn create_accounts(
+        &self,
+        caller: &Caller,
+        accounts: Vec<NewAccount>,
+        validate_only: bool,
+    ) -> Result<Vec<MadeAccount>, Status> {
+        let request = Request::new(CreateAccountsRequest { accounts, validate_only });
+        let mut request = caller.forward(request);
+        request.set_timeout(LONG_TIMEOUT);
+        Ok(self.accounts.clone().create_accounts(request).await?.into_inner().accounts)
     }
 
     /// The problem with this id or slug, on behalf of the caller.

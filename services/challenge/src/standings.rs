@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::format::{self, Cell, Format};
 
 mod entry;
+mod filter;
 mod intervals;
 mod order;
 mod roster;
@@ -19,12 +20,13 @@ mod row;
 mod solves;
 
 pub use entry::{Change, Entry, Rows, Rules};
+pub use filter::{Filter, Part, Past};
 pub use row::{Cursor, FirstSolve, Line, Row, Standing, View};
 
 use intervals::Intervals;
 use order::{Order, Place};
 use roster::{Attempt, Index, Participant, Roster};
-use solves::{Part, Solves};
+use solves::Solves;
 
 #[derive(Debug)]
 pub struct Board {
@@ -79,11 +81,11 @@ impl Board {
             }
             return change;
         };
-        let before = [View::Jury, View::Public].map(|view| self.content(view, index));
-        let solves = Part::all_of(index, self.roster.get(index));
+        let before = [View::Jury, View::Public].map(|view| self.content(view, index, i64::MAX));
+        let solves = solves::Part::all_of(index, self.roster.get(index));
         self.roster.apply(index, &entry);
-        self.solves.replace(&solves, &Part::all_of(index, self.roster.get(index)));
-        let after = [View::Jury, View::Public].map(|view| self.content(view, index));
+        self.solves.replace(&solves, &solves::Part::all_of(index, self.roster.get(index)));
+        let after = [View::Jury, View::Public].map(|view| self.content(view, index, i64::MAX));
 
         let place =
             |content: &Content| content.as_ref().map(|(place, _)| *place).unwrap_or_default();
@@ -101,14 +103,7 @@ impl Board {
 
     /// At most `limit` rows after the cursor, or from the first.
     pub fn page(&self, view: View, after: Option<&Cursor>, limit: usize) -> Vec<Row> {
-        let order = self.order(view);
-        let start = after.map_or(0, |cursor| {
-            let place = Place { standing: Some(cursor.standing), score: cursor.score };
-            let index = self.roster.index(cursor.participant).unwrap_or(Index::MAX);
-            order.count_to(self.format(), &place, index)
-        });
-        let rows = order.listed()[start..].iter().take(limit);
-        rows.filter_map(|&index| self.row_at(view, index)).collect()
+        self.part(view, None, &Filter::default(), after, limit).rows
     }
 
     /// `None` if the view does not list the participant.
@@ -187,15 +182,18 @@ impl Board {
 
     /// Computes and sorts every row of both views.
     fn sort(&mut self) {
-        let count = Index::try_from(self.roster.participants.len()).unwrap_or(Index::MAX);
-        let places = |view| {
-            let content = (0..count).map(|index| self.content(view, index));
-            content.map(|content| content.map(|(place, _)| place).unwrap_or_default()).collect()
-        };
-        let (jury, public) = (places(View::Jury), places(View::Public));
+        let (jury, public) =
+            (self.places(View::Jury, i64::MAX), self.places(View::Public, i64::MAX));
         let format = self.rules.format.format();
         self.jury.rebuild(format, jury);
         self.public.rebuild(format, public);
+    }
+
+    /// The place of every participant, without the attempts from a contest time on.
+    fn places(&self, view: View, until_us: i64) -> Vec<Place> {
+        let count = Index::try_from(self.roster.participants.len()).unwrap_or(Index::MAX);
+        let content = (0..count).map(|index| self.content(view, index, until_us));
+        content.map(|content| content.map(|(place, _)| place).unwrap_or_default()).collect()
     }
 
     fn order(&self, view: View) -> &Order {
@@ -212,7 +210,7 @@ impl Board {
     fn row_at(&self, view: View, index: Index) -> Option<Row> {
         let order = self.order(view);
         let (place, participant) = (order.place(index), self.roster.get(index));
-        let cells = self.cells(view, participant);
+        let cells = self.cells(view, participant, i64::MAX);
         Some(Row {
             participant: participant.id,
             standing: place.standing?,
@@ -222,17 +220,17 @@ impl Board {
         })
     }
 
-    fn content(&self, view: View, index: Index) -> Content {
+    fn content(&self, view: View, index: Index, until_us: i64) -> Content {
         let participant = self.roster.get(index);
         let standing = Some(participant.standing(view)?);
-        let cells = self.cells(view, participant);
+        let cells = self.cells(view, participant, until_us);
         let mut values = cells.iter().map(|&(_, cell)| cell);
         let score = self.format().score(&mut values, participant.adjustment_minutes);
         Some((Place { standing, score }, cells))
     }
 
     /// In the order of the rules. Cells are not kept: computing those of a page costs less than the memory of all.
-    fn cells(&self, view: View, participant: &Participant) -> Vec<(usize, Cell)> {
+    fn cells(&self, view: View, participant: &Participant, until_us: i64) -> Vec<(usize, Cell)> {
         let mut cells = Vec::new();
         let mut visible = Vec::new();
         for attempts in participant.by_problem() {
@@ -242,7 +240,8 @@ impl Board {
             };
             let counted = attempts.iter().filter(|attempt| !attempt.ignored);
             visible.clear();
-            visible.extend(counted.map(|attempt| self.visible(view, attempt)));
+            let shown = counted.map(|attempt| self.visible(view, attempt));
+            visible.extend(shown.filter(|attempt| attempt.at_us < until_us));
             let cell = self.format().cell(&visible);
             if cell != Cell::default() {
                 cells.push((at, cell));

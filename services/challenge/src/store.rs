@@ -10,4 +10,5 @@ pub mod jury;
 pub mod log;
 pub mod participants;
 pub mod submissions;
+pub mod teams;
 pub mod tickets;

@@ -118,6 +118,13 @@ impl Viewer {
     }
 }
 
+impl Sight {
+    /// Members of a team see what its authors see.
+    pub fn of_team_mate(self) -> Self {
+        Self { submission: true, source: true, ..self }
+    }
+}
+
 /// A submission as one viewer sees it at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {

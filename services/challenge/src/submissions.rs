@@ -159,7 +159,13 @@ impl Challenge {
         viewer: &Viewer,
         submission: &Submission,
     ) -> Result<Sight, Error> {
-        let sight = viewer.sight(submission.user_id);
+        let mut sight = viewer.sight(submission.user_id);
+        if let (Some(place), Some(user)) = (submission.place, viewer.user_id)
+            && !(sight.submission && sight.source)
+            && store::participants::has_member(&self.db, place.participant_id, user).await?
+        {
+            sight = sight.of_team_mate();
+        }
         let Some(place) = submission.place.filter(|_| !sight.every_test) else { return Ok(sight) };
         let now = self.clock.now();
         let samples_only = match store::contests::by_id(&self.db, place.challenge_id).await? {
@@ -189,7 +195,7 @@ impl Challenge {
     ) -> Result<GetSubmissionSourceResponse, Error> {
         let id = parse_id(id)?;
         let submission = store::submissions::find(&self.db, id).await?.ok_or(Error::NotFound)?;
-        if !viewer.sight(submission.user_id).source {
+        if !self.sight(viewer, &submission).await?.source {
             return Err(Error::NotFound);
         }
         let source = store::submissions::source(&self.db, id).await?.ok_or(Error::NotFound)?;
@@ -212,7 +218,10 @@ impl Challenge {
         let rows = store::submissions::list(&self.db, &filter, page.after, page.limit()).await?;
         let (submissions, token) = page.close(rows, |last| last.id);
         let views = submissions.into_iter().filter_map(|submission| {
-            let sight = viewer.sight(submission.user_id);
+            let mut sight = viewer.sight(submission.user_id);
+            if filter.participant_id.is_some() {
+                sight = sight.of_team_mate();
+            }
             let samples_only = submission.place.is_some() && !sight.every_test;
             View::listed(submission, Sight { samples_only, ..sight })
         });
@@ -231,15 +240,37 @@ impl Challenge {
             "" | "me" => Some(caller.user()?.id),
             name if request::is_username(name) => Some(match ids::parse(name) {
                 Some(id) => id,
-                None => self.peers.user(name).await?.id,
+                None => self.peers.user_id(name).await?,
             }),
             _ => {
                 let text = "must be a user id, a username or `me`";
                 return Err(Error::invalid("user_id", text));
             }
         };
+        let challenge_id = match request.challenge_id.as_str() {
+            "" => None,
+            name => Some(match self.duel_named(caller, name).await? {
+                Some(duel) => duel.id,
+                None => self.contest(&contests::viewer::Viewer::of(caller), name).await?.id,
+            }),
+        };
+        let mut participant_id = None;
+        if let (false, Some(challenge)) = (sees_all, challenge_id) {
+            participant_id = self.team_in(challenge, caller.user()?.id).await?;
+        }
+        let user_id = user_id.filter(|_| participant_id.is_none() || !request.user_id.is_empty());
         if !sees_all && user_id != viewer.user_id {
-            return Err(Error::OtherUsers);
+            // In a contest, the members of a team see its submissions.
+            let mate = match (participant_id, user_id) {
+                (Some(_), None) => true,
+                (Some(team), Some(user)) => {
+                    store::participants::has_member(&self.db, team, user).await?
+                }
+                _ => false,
+            };
+            if !mate {
+                return Err(Error::OtherUsers);
+            }
         }
         if !request.language.is_empty() && !request::is_language(&request.language) {
             let text = "must be a language_id from ListLanguages";
@@ -254,14 +285,13 @@ impl Challenge {
             };
         let language = Some(request.language.clone()).filter(|language| !language.is_empty());
         let problem_id = self.problem_id(caller, &request.problem_id).await?;
-        let challenge_id = match request.challenge_id.as_str() {
-            "" => None,
-            name => Some(match self.duel_named(caller, name).await? {
-                Some(duel) => duel.id,
-                None => self.contest(&contests::viewer::Viewer::of(caller), name).await?.id,
-            }),
-        };
-        Ok(Filter { user_id, problem_id, verdict, language, challenge_id })
+        Ok(Filter { user_id, problem_id, verdict, language, challenge_id, participant_id })
+    }
+
+    /// The team to which a user belongs in a contest, as a participant.
+    async fn team_in(&self, contest: Uuid, user: Uuid) -> Result<Option<Uuid>, Error> {
+        let participant = store::participants::by_user(&self.db, contest, user).await?;
+        Ok(participant.filter(|it| it.team_id.is_some()).map(|it| it.id))
     }
 
     /// The id of the problem with this id or slug. An id is not looked up: the submissions of a deleted problem stay
@@ -307,13 +337,14 @@ impl Challenge {
 }
 
 /// The arguments for which a page token is valid.
-fn page_args(viewer: &Viewer, filter: &Filter) -> [Vec<u8>; 6] {
+fn page_args(viewer: &Viewer, filter: &Filter) -> [Vec<u8>; 7] {
     let bytes = |id: Option<Uuid>| id.unwrap_or_default().as_bytes().to_vec();
     let verdict = filter.verdict.map_or(0, Verdict::number).to_be_bytes().to_vec();
     let language = filter.language.clone().unwrap_or_default().into_bytes();
     let ids = [viewer.user_id, filter.user_id, filter.problem_id, filter.challenge_id];
     let [viewer, user, problem, challenge] = ids.map(bytes);
-    [viewer, user, problem, challenge, verdict, language]
+    let participant = bytes(filter.participant_id);
+    [viewer, user, problem, challenge, participant, verdict, language]
 }
 
 pub fn parse_id(id: &str) -> Result<Uuid, Error> {

@@ -39,6 +39,7 @@ impl<'a> Recorder<'a> {
             self.submissions(*caller, users).await;
             self.contest(*caller).await;
             self.duels(*caller).await;
+            self.teams(*caller).await;
         }
         let all = ROUTES.lines().filter_map(|line| line.strip_prefix("GET "));
         let all: BTreeSet<&str> = all.filter_map(|line| line.split(' ').next()).collect();
@@ -154,6 +155,14 @@ impl<'a> Recorder<'a> {
             let route = format!("/v1/matchmaking-tickets/{{ticket_id}}{rest}");
             let path = format!("/v1/matchmaking-tickets/{UNKNOWN}{rest}");
             self.record(caller, Box::leak(route.into_boxed_str()), &path).await;
+        }
+    }
+
+    async fn teams(&mut self, caller: Caller<'_>) {
+        let teams = self.pages(caller, "/v1/teams", "/v1/teams").await;
+        let ids = listed(&teams, "teams").map(|team| team["teamId"].as_str().unwrap().to_owned());
+        for id in ids.chain([UNKNOWN.to_owned()]) {
+            self.record(caller, "/v1/teams/{team_id}", &format!("/v1/teams/{id}")).await;
         }
     }
 

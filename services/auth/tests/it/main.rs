@@ -1,5 +1,6 @@
 //! Tests of the auth service through its gRPC clients, in process, on every database.
 
+mod accounts;
 mod audit;
 mod bindings;
 mod garbage;

@@ -37,18 +37,8 @@ fn contest() -> Contest {
 }
 
 fn participant() -> Participant {
-    Participant {
-        id: Uuid::from_u128(3),
-        contest_id: Uuid::from_u128(1),
-        user_id: Uuid::from_u128(4),
-        name: "ada".into(),
-        unofficial: false,
-        hidden: false,
-        disqualified: false,
-        extra_time: TimeDelta::zero(),
-        registered_at: at(1),
-        withdrawn_at: None,
-    }
+    let [id, contest_id, user_id] = [3, 1, 4].map(Uuid::from_u128);
+    Participant::new(id, contest_id, user_id, "ada", at(1))
 }
 
 #[test]

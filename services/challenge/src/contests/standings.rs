@@ -10,14 +10,25 @@ use uuid::Uuid;
 use super::viewer::Viewer;
 use super::wire;
 use crate::Challenge;
+use crate::contest::origin::Origin;
 use crate::contest::{Contest, Participant};
 use crate::error::Error;
 use crate::format::{Cell, Score};
-use crate::standings::{Board, Cursor, Row, Standing, View};
+use crate::standings::{Board, Cursor, Filter, Part, Row, Standing, View};
 use crate::store;
 
 /// A cursor in a page token: standing, points, penalty, last improvement, participant.
 type Position = (u8, i64, i64, i64, Uuid);
+
+const MINUTE_US: i64 = 60_000_000;
+
+/// Which participants, and until when.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Choice {
+    filter: Filter,
+    /// Contest time, without removed intervals.
+    until_us: Option<i64>,
+}
 
 /// The first rows of the standings, with what else a page shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,18 +48,48 @@ impl Challenge {
     ) -> Result<pb::GetStandingsResponse, Error> {
         let (contest, view) =
             self.contest_for_standings(viewer, &request.contest_id, request.view).await?;
-        let args = [contest.id.as_bytes().as_slice(), &[u8::from(view == View::Jury)]];
+        let choice = self.choice(&contest, request)?;
+        let content = format!("{choice:?}");
+        let jury = [u8::from(view == View::Jury)];
+        let args = [contest.id.as_bytes().as_slice(), &jury, content.as_bytes()];
         let (size, token) = (request.page_size, &request.page_token);
         let page: Page<'_, Position> =
             Page::open(&self.page_key, "GetStandings", &args, size, token)?;
         let limit = usize::try_from(page.limit()).unwrap_or(usize::MAX);
         let after = page.after.map(cursor);
-        let mut snapshot = self.snapshot(&contest, view, after.as_ref(), limit).await?;
+        let after = after.as_ref();
+        let mut snapshot = self.snapshot(&contest, view, &choice, after, limit).await?;
         let (rows, next_page_token) =
             page.close(std::mem::take(&mut snapshot.1), |last| position(&last.cursor()));
         snapshot.0.rows.truncate(rows.len());
         let Snapshot { rows, labels, row_count, frozen, .. } = snapshot.0;
         Ok(pb::GetStandingsResponse { rows, labels, row_count, frozen, next_page_token })
+    }
+
+    /// What the request asks for, if it is allowed now.
+    fn choice(
+        &self,
+        contest: &Contest,
+        request: &pb::GetStandingsRequest,
+    ) -> Result<Choice, Error> {
+        let (group, country) = (request.group.as_str(), request.country.as_str());
+        let origin = Origin::new("", country, group);
+        origin.map_err(|(field, what)| Error::invalid(field, what))?;
+        let wanted = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        let filter = Filter { group: wanted(group), country: wanted(country) };
+        let Some(minute) = request.at_minute else { return Ok(Choice { filter, until_us: None }) };
+        let duration = contest.ends_at - contest.starts_at;
+        // A minute that has begun counts.
+        let last = (duration.num_seconds() + 59) / 60;
+        if !(0..=last).contains(&i64::from(minute)) {
+            let text = format!("must be between 0 and {last}, got {minute}");
+            return Err(Error::invalid("at_minute", text));
+        }
+        if !contest.has_ended(self.clock.now()) {
+            let text = "earlier standings can be read after the end of the contest";
+            return Err(Error::precondition("CONTEST_NOT_ENDED", text));
+        }
+        Ok(Choice { filter, until_us: Some(i64::from(minute) * MINUTE_US) })
     }
 
     /// The contest, and the view if the viewer may have it.
@@ -78,13 +119,14 @@ impl Challenge {
         &self,
         contest: &Contest,
         view: View,
+        choice: &Choice,
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<(Snapshot, Vec<Row>), Error> {
-        let (rows, firsts, count) = {
+        let (Part { rows, count }, firsts) = {
             let mut current = self.boards.current(&self.db, contest.id).await?;
-            let board = current.board();
-            (board.page(view, after, limit), firsts(board, view), board.count(view))
+            let (board, past) = current.board_at(view, choice.until_us);
+            (board.part(view, past, &choice.filter, after, limit), firsts(board, view))
         };
         let ids = rows.iter().map(|row| row.participant).collect();
         let participants = store::participants::by_ids(&self.db, ids).await?;
@@ -152,6 +194,10 @@ fn shown(
         cells: row.cells.iter().filter_map(cell).collect(),
         unofficial: row.standing == Standing::Unofficial,
         disqualified: row.standing == Standing::Disqualified,
+        team_id: participant.and_then(|it| it.team_id).map(|id| id.to_string()).unwrap_or_default(),
+        organization: participant.map(|it| it.organization.clone()).unwrap_or_default(),
+        country: participant.map(|it| it.country.clone()).unwrap_or_default(),
+        group: participant.map(|it| it.group.clone()).unwrap_or_default(),
     }
 }
 

@@ -8,7 +8,7 @@ use proto::challenge as pb;
 use service::Watched;
 use uuid::Uuid;
 
-use super::standings::{Snapshot, watched_rows};
+use super::standings::{Choice, Snapshot, watched_rows};
 use super::viewer::Viewer;
 use super::{channel, wire};
 use crate::Challenge;
@@ -94,7 +94,8 @@ impl Watched for WatchedStandings {
 
     async fn read(&mut self, _live: bool) -> Result<(), Error> {
         let contest = self.challenge.reload(self.id).await?;
-        let read = self.challenge.snapshot(&contest, self.view, None, self.limit).await?;
+        let all = Choice::default();
+        let read = self.challenge.snapshot(&contest, self.view, &all, None, self.limit).await?;
         self.snapshot = Some(read.0);
         Ok(())
     }

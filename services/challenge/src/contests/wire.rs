@@ -5,7 +5,9 @@ use proto::challenge as pb;
 use uuid::Uuid;
 
 use crate::clarification::{Clarification, Reader};
-use crate::contest::{Contest, Format, Participant, Problem, Registration, State, Visibility};
+use crate::contest::{
+    Contest, Format, Participant, Person, Problem, Registration, State, Visibility,
+};
 use crate::jury::{Action, Deed};
 use crate::wire::timestamp;
 
@@ -89,7 +91,11 @@ pub fn problem(problem: &Problem, with_id: bool) -> pb::ContestProblem {
     }
 }
 
-pub fn participant(participant: &Participant) -> pb::Participant {
+pub fn participant(participant: &Participant, members: &[Person]) -> pb::Participant {
+    let member = |it: &Person| pb::ParticipantMember {
+        user_id: it.user_id.to_string(),
+        name: it.name.clone(),
+    };
     pb::Participant {
         participant_id: participant.id.to_string(),
         user_id: participant.user_id.to_string(),
@@ -100,6 +106,12 @@ pub fn participant(participant: &Participant) -> pb::Participant {
         extra_time: Some(duration(participant.extra_time)),
         create_time: Some(timestamp(participant.registered_at)),
         withdraw_time: participant.withdrawn_at.map(timestamp),
+        team_id: participant.team_id.map(|id| id.to_string()).unwrap_or_default(),
+        members: members.iter().map(member).collect(),
+        organization: participant.organization.clone(),
+        country: participant.country.clone(),
+        group: participant.group.clone(),
+        external_id: participant.external_id.clone(),
     }
 }
 

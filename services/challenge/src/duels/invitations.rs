@@ -15,6 +15,7 @@ use crate::contests::viewer::Viewer;
 use crate::duel::{Duel, INVITATION, Mode, Player, State, TIME_LIMIT};
 use crate::error::Error;
 use crate::log::{self, Log};
+use crate::peers::User;
 use crate::{events, request, store};
 
 /// The most open invitations of one player.
@@ -34,7 +35,7 @@ struct Terms {
 
 impl Challenge {
     /// Invites a user, once per request id.
-    pub async fn invite(
+    pub async fn invite_to_duel(
         &self,
         caller: &Caller,
         request: &pb::InviteToDuelRequest,
@@ -47,15 +48,15 @@ impl Challenge {
         if let Some(response) = once.replay(&self.db).await? {
             return Ok(response);
         }
-        let opponent = self.peers.user(&request.opponent).await?;
-        if opponent.id == user {
+        let User { person, suspended } = self.peers.user(&request.opponent).await?;
+        if person.user_id == user {
             return Err(Error::invalid("opponent", "must be another user"));
         }
-        if opponent.suspended {
+        if suspended {
             let text = "the invited user is suspended";
             return Err(Error::precondition("USER_SUSPENDED", text));
         }
-        let opponent = Player { user_id: opponent.id, name: opponent.name };
+        let opponent = Player { user_id: person.user_id, name: person.name };
         self.invite_once(caller, opponent, terms, &once).await
     }
 

@@ -33,7 +33,7 @@ impl DuelService for Challenge {
         &self,
         request: Request<pb::InviteToDuelRequest>,
     ) -> Answer<pb::InviteToDuelResponse> {
-        let duel = Some(self.invite(Caller::of(&request), request.get_ref()).await?);
+        let duel = Some(self.invite_to_duel(Caller::of(&request), request.get_ref()).await?);
         Ok(Response::new(pb::InviteToDuelResponse { duel }))
     }
 

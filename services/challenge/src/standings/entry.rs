@@ -36,6 +36,12 @@ pub enum Entry {
     ParticipantWithdrawn {
         participant: Uuid,
     },
+    /// By what pages can be filtered; empty for none.
+    ParticipantTagged {
+        participant: Uuid,
+        group: String,
+        country: String,
+    },
     /// A second entry about the same submission changes nothing.
     Attempt {
         submission: Uuid,

@@ -31,6 +31,8 @@ pub struct Participant {
     pub unofficial: bool,
     pub disqualified: bool,
     pub withdrawn: bool,
+    pub group: Box<str>,
+    pub country: Box<str>,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,7 @@ impl Roster {
             Entry::ParticipantAdded { participant, .. } => Some(self.append(*participant)),
             Entry::ParticipantUpdated { participant, .. }
             | Entry::ParticipantWithdrawn { participant }
+            | Entry::ParticipantTagged { participant, .. }
             | Entry::PenaltyAdjusted { participant, .. } => self.index(*participant),
             Entry::Attempt { submission, participant, .. } => {
                 let known = self.submissions.contains_key(submission);
@@ -124,6 +127,10 @@ impl Roster {
             return;
         }
         let row = &mut self.participants[index as usize];
+        if let Entry::ParticipantTagged { group, country, .. } = entry {
+            (row.group, row.country) = (group.as_str().into(), country.as_str().into());
+            return;
+        }
         match *entry {
             Entry::ParticipantAdded { hidden, unofficial, .. } => {
                 (row.hidden, row.unofficial, row.withdrawn) = (hidden, unofficial, false);
@@ -160,6 +167,8 @@ impl Roster {
                 unofficial: false,
                 disqualified: false,
                 withdrawn: true,
+                group: Box::default(),
+                country: Box::default(),
             });
         }
         index

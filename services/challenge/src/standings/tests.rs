@@ -7,6 +7,7 @@ use crate::format::{Icpc, Score, Settings};
 use proto::Verdict::{self, Accepted, CompileError, JudgeError, WrongAnswer};
 
 mod naive;
+mod parts;
 mod properties;
 
 const MINUTE: i64 = 60_000_000;

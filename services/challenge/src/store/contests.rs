@@ -202,6 +202,10 @@ pub struct Filter {
     pub registered: bool,
 }
 
+/// Participants that a user belongs to; the user follows.
+const TAKES_PART: &str = "SELECT 1 FROM participant_members m JOIN participants p \
+     ON p.participant_id = m.participant_id WHERE m.contest_id = contests.contest_id AND m.user_id = ";
+
 /// Contests before a start time and id, the latest first.
 pub async fn list(
     read: impl Read<'_>,
@@ -217,16 +221,14 @@ pub async fn list(
     if !filter.all {
         query =
             query.push(" AND ((published_at IS NOT NULL AND visibility = 'public') OR owner_id = ");
-        query = query.push_bind(user).push(" OR EXISTS (SELECT 1 FROM participants p");
-        query = query.push(" WHERE p.contest_id = contests.contest_id AND p.user_id = ");
+        query = query.push_bind(user).push(" OR EXISTS (").push(TAKES_PART);
         query = query.push_bind(user).push(" AND p.withdrawn_at IS NULL))");
     }
     if filter.mine {
         query = query.push(" AND owner_id = ").push_bind(user);
     }
     if filter.registered {
-        query = query.push(" AND EXISTS (SELECT 1 FROM participants p");
-        query = query.push(" WHERE p.contest_id = contests.contest_id AND p.user_id = ");
+        query = query.push(" AND EXISTS (").push(TAKES_PART);
         query = query.push_bind(user).push(" AND p.withdrawn_at IS NULL)");
     }
     if !filter.text.is_empty() {

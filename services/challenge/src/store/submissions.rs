@@ -171,6 +171,8 @@ pub struct Filter {
     pub verdict: Option<Verdict>,
     pub language: Option<String>,
     pub challenge_id: Option<Uuid>,
+    /// The participant whose member reads the list.
+    pub participant_id: Option<Uuid>,
 }
 
 /// Submissions older than `before` without their tests, newest first.
@@ -185,6 +187,9 @@ pub async fn list(
         query = query.push(" AND challenge_id = ").push_bind(challenge_id);
         query = query
             .push(" /* scans: the submissions of one contest, or of a user or problem in it */");
+    }
+    if let Some(participant_id) = filter.participant_id {
+        query = query.push(" AND participant_id = ").push_bind(participant_id);
     }
     if let Some(user_id) = filter.user_id {
         query = query.push(" AND user_id = ").push_bind(user_id);
@@ -293,6 +298,16 @@ pub async fn last_attempt(
         .fetch_scalar_optional()
         .await?;
     Ok(last.unwrap_or_default())
+}
+
+/// Whether a participant has submissions.
+pub async fn has_any(read: impl Read<'_>, participant: Uuid) -> db::Result<bool> {
+    let found: Option<Uuid> = read
+        .query("SELECT submission_id FROM submissions WHERE participant_id = $1 LIMIT 1")
+        .bind(participant)
+        .fetch_scalar_optional()
+        .await?;
+    Ok(found.is_some())
 }
 
 /// Up to `limit` submissions of a contest that count and have no verdict or a judge error.

@@ -29,20 +29,6 @@ impl World {
         MatchmakingServiceClient::new(self.running.channel.clone())
     }
 
-    /// A user whom the auth service knows.
-    pub fn player(&self, name: &str) -> User {
-        let user = self.user(name);
-        let known = proto::auth::User {
-            user_id: user.id.to_string(),
-            username: name.into(),
-            ..Default::default()
-        };
-        let mut users = self.fakes.users.lock().unwrap();
-        users.insert(name.into(), known.clone());
-        users.insert(known.user_id.clone(), known);
-        user
-    }
-
     /// Adds a public problem with an owner, as the problem service would; returns its id.
     pub async fn published(&self, slug: &str, owner: &User, difficulty: i32) -> Uuid {
         let problem_id = self.fakes.problem(slug);
@@ -68,7 +54,11 @@ impl World {
         .await;
     }
 
-    pub async fn invite(&self, user: &User, request: InviteToDuelRequest) -> Result<Duel, Status> {
+    pub async fn challenge(
+        &self,
+        user: &User,
+        request: InviteToDuelRequest,
+    ) -> Result<Duel, Status> {
         let response = self.duels().invite_to_duel(self.request(user, request)).await?;
         Ok(response.into_inner().duel.unwrap())
     }
@@ -76,7 +66,7 @@ impl World {
     /// An invitation to a duel of the default kind.
     pub async fn invited(&self, user: &User, opponent: &str) -> Duel {
         let request = InviteToDuelRequest { opponent: opponent.into(), ..Default::default() };
-        self.invite(user, request).await.unwrap()
+        self.challenge(user, request).await.unwrap()
     }
 
     pub async fn duel(&self, user: &User, id: &str) -> Result<Duel, Status> {

@@ -11,7 +11,7 @@ use crate::world::*;
 #[tokio::test]
 async fn the_earliest_accepted_submission_wins_and_a_rematch_has_another_problem() {
     each(|world| async move {
-        let (ada, bob, sue) = (world.player("ada"), world.player("bob"), world.player("sue"));
+        let (ada, bob, sue) = (world.user("ada"), world.user("bob"), world.user("sue"));
         let first = world.published("first", &sue, 1100).await;
         world.published("second", &sue, 900).await;
         world.published("own", &ada, 1100).await;
@@ -74,7 +74,7 @@ async fn the_earliest_accepted_submission_wins_and_a_rematch_has_another_problem
 #[tokio::test]
 async fn time_decides_after_the_last_verdict_and_invitations_expire() {
     each(|world| async move {
-        let (ada, bob, sue) = (world.player("ada"), world.player("bob"), world.player("sue"));
+        let (ada, bob, sue) = (world.user("ada"), world.user("bob"), world.user("sue"));
         for (slug, difficulty) in [("one", 1100), ("two", 1200), ("three", 1300)] {
             world.published(slug, &sue, difficulty).await;
         }
@@ -86,7 +86,7 @@ async fn time_decides_after_the_last_verdict_and_invitations_expire() {
             time_limit: seconds(10 * MINUTE),
             ..Default::default()
         };
-        let duel = world.invite(&ada, request).await.unwrap();
+        let duel = world.challenge(&ada, request).await.unwrap();
         let duel = act!(world, &bob, accept_duel, AcceptDuelRequest, duel).unwrap();
         let points: Vec<i32> = duel.problems.iter().map(|problem| problem.points).collect();
         assert_eq!(points, [100, 200]);
@@ -115,7 +115,7 @@ async fn time_decides_after_the_last_verdict_and_invitations_expire() {
 #[tokio::test]
 async fn withdrawn_problems_void_and_suspended_players_lose() {
     each(|world| async move {
-        let (ada, bob, sue) = (world.player("ada"), world.player("bob"), world.player("sue"));
+        let (ada, bob, sue) = (world.user("ada"), world.user("bob"), world.user("sue"));
         let problem = world.published("one", &sue, 1100).await;
         let duel = world.invited(&ada, "bob").await;
         let duel = act!(world, &bob, accept_duel, AcceptDuelRequest, duel).unwrap();
@@ -166,8 +166,8 @@ async fn withdrawn_problems_void_and_suspended_players_lose() {
 #[tokio::test]
 async fn a_player_plays_one_duel_at_a_time() {
     each(|world| async move {
-        let (ada, bob, eve) = (world.player("ada"), world.player("bob"), world.player("eve"));
-        let sue = world.player("sue");
+        let (ada, bob, eve) = (world.user("ada"), world.user("bob"), world.user("eve"));
+        let sue = world.user("sue");
         for (slug, difficulty) in [("one", 1100), ("two", 1100), ("three", 1100)] {
             world.published(slug, &sue, difficulty).await;
         }
@@ -188,7 +188,7 @@ async fn a_player_plays_one_duel_at_a_time() {
             };
         // The free player is not held up.
         let request = InviteToDuelRequest { opponent: "sue".into(), ..Default::default() };
-        world.invite(free, request).await.unwrap();
+        world.challenge(free, request).await.unwrap();
     })
     .await;
 }
@@ -196,15 +196,19 @@ async fn a_player_plays_one_duel_at_a_time() {
 #[tokio::test]
 async fn only_players_move_and_fields_are_checked() {
     each(|world| async move {
-        let (ada, bob, eve) = (world.player("ada"), world.player("bob"), world.player("eve"));
+        let (ada, bob, eve) = (world.user("ada"), world.user("bob"), world.user("eve"));
         world.published("one", &eve, 0).await;
         let invite = |opponent: &str| InviteToDuelRequest {
             opponent: opponent.into(),
             ..Default::default()
         };
-        assert_invalid(world.invite(&ada, invite("ada")).await, &["opponent"]);
-        assert_invalid(world.invite(&ada, invite("")).await, &["opponent"]);
-        assert_refused(world.invite(&ada, invite("nemo")).await, Code::NotFound, "USER_NOT_FOUND");
+        assert_invalid(world.challenge(&ada, invite("ada")).await, &["opponent"]);
+        assert_invalid(world.challenge(&ada, invite("")).await, &["opponent"]);
+        assert_refused(
+            world.challenge(&ada, invite("Nemo")).await,
+            Code::NotFound,
+            "USER_NOT_FOUND",
+        );
         let wrong = InviteToDuelRequest {
             mode: 9,
             problem_count: -1,
@@ -213,15 +217,15 @@ async fn only_players_move_and_fields_are_checked() {
             ..invite("bob")
         };
         let fields = ["mode", "problem_count", "time_limit", "request_id"];
-        assert_invalid(world.invite(&ada, wrong).await, &fields);
+        assert_invalid(world.challenge(&ada, wrong).await, &fields);
         let many = InviteToDuelRequest { problem_count: 2, ..invite("bob") };
-        assert_invalid(world.invite(&ada, many).await, &["problem_count"]);
+        assert_invalid(world.challenge(&ada, many).await, &["problem_count"]);
 
         let once = InviteToDuelRequest { request_id: "once".into(), ..invite("bob") };
-        let duel = world.invite(&ada, once.clone()).await.unwrap();
-        assert_eq!(world.invite(&ada, once).await.unwrap().duel_id, duel.duel_id);
+        let duel = world.challenge(&ada, once.clone()).await.unwrap();
+        assert_eq!(world.challenge(&ada, once).await.unwrap().duel_id, duel.duel_id);
         for (user, opponent) in [(&ada, "bob"), (&bob, "ada")] {
-            let refused = world.invite(user, invite(opponent)).await;
+            let refused = world.challenge(user, invite(opponent)).await;
             assert_refused(refused, Code::AlreadyExists, "DUEL_EXISTS");
         }
         for user in [&ada, &eve] {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use access::Caller;
 use futures_util::Stream;
 use proto::auth::access_service_server::{AccessService, AccessServiceServer};
+use proto::auth::account_service_server::{AccountService, AccountServiceServer};
 use proto::auth::user_service_server::{UserService, UserServiceServer};
 use proto::auth::*;
 use proto::google::api::HttpBody;
@@ -31,10 +32,10 @@ pub struct Inner {
     pub owners: Mutex<HashMap<String, Uuid>>,
     pub languages: Mutex<Vec<String>>,
     pub judgements: Mutex<HashMap<String, Judgement>>,
-    /// By id and by name.
-    pub users: Mutex<HashMap<String, User>>,
     /// Permissions on resources: user, permission, resource.
     pub grants: Mutex<HashSet<(String, String, String)>>,
+    /// By key: the usernames of accounts that were made.
+    pub accounts: Mutex<HashMap<String, String>>,
     unavailable: AtomicBool,
 }
 
@@ -75,6 +76,7 @@ impl Fakes {
         Services::new()
             .add(AccessServiceServer::new(self.clone()))
             .add(UserServiceServer::new(self.clone()))
+            .add(AccountServiceServer::new(self.clone()))
             .add(ProblemServiceServer::new(self.clone()))
             .add(JudgementServiceServer::new(self.clone()))
             .add(LanguageServiceServer::new(self.clone()))
@@ -109,6 +111,7 @@ impl AccessService for Fakes {
     }
 }
 
+/// Every name of lower-case letters is a user, with the id that `World::user` gives it.
 #[tonic::async_trait]
 impl UserService for Fakes {
     async fn get_user(
@@ -116,10 +119,18 @@ impl UserService for Fakes {
         request: Request<GetUserRequest>,
     ) -> Result<Response<GetUserResponse>, Status> {
         self.check_available()?;
-        assert!(Caller::of(&request).is_service_itself());
-        let user = self.users.lock().unwrap().get(&request.get_ref().user_id).cloned();
-        let not_found = || rpc::status::not_found("USER_NOT_FOUND", "there is no such user");
-        Ok(Response::new(GetUserResponse { user: Some(user.ok_or_else(not_found)?) }))
+        let name = request.into_inner().user_id;
+        let name = ids::parse(&name).map_or(name, |id| {
+            let bytes: Vec<u8> = id.as_bytes().iter().copied().take_while(|b| *b != 0).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        });
+        let known = (1..=16).contains(&name.len()) && name != "nobody";
+        if !known || !name.bytes().all(|b| b.is_ascii_lowercase()) {
+            return Err(rpc::status::not_found("USER_NOT_FOUND", "there is no such user"));
+        }
+        let user_id = crate::world::user_id(&name).to_string();
+        let user = Some(User { user_id, username: name, ..User::default() });
+        Ok(Response::new(GetUserResponse { user }))
     }
 
     service::unimplemented_rpcs! {
@@ -128,6 +139,39 @@ impl UserService for Fakes {
         update_user(UpdateUserRequest) -> UpdateUserResponse;
         suspend_user(SuspendUserRequest) -> SuspendUserResponse;
         reinstate_user(ReinstateUserRequest) -> ReinstateUserResponse;
+    }
+}
+
+/// The username `taken` is taken. The password of an account is its name and the number of accounts.
+#[tonic::async_trait]
+impl AccountService for Fakes {
+    async fn create_accounts(
+        &self,
+        request: Request<CreateAccountsRequest>,
+    ) -> Result<Response<CreateAccountsResponse>, Status> {
+        self.check_available()?;
+        let caller = Caller::of(&request).clone();
+        assert!(caller.is_service(), "the call must carry the credential of the service");
+        caller.require("auth.account.create")?;
+        let CreateAccountsRequest { accounts, validate_only } = request.into_inner();
+        let mut violations = rpc::Violations::default();
+        for (index, account) in accounts.iter().enumerate() {
+            let free = account.username != "taken";
+            violations.check(free, &format!("accounts[{index}].username"), "is taken");
+        }
+        violations.into_result()?;
+        let mut known = self.accounts.lock().unwrap();
+        let made = accounts.into_iter().map(|NewAccount { key, username, .. }| {
+            let existing = known.contains_key(&key);
+            let mut made = MadeAccount { key, username, existing, ..Default::default() };
+            if !validate_only {
+                made.user_id = crate::world::user_id(&made.username).to_string();
+                known.insert(made.key.clone(), made.username.clone());
+                made.password = format!("{}-{}", made.username, known.len());
+            }
+            made
+        });
+        Ok(Response::new(CreateAccountsResponse { accounts: made.collect() }))
     }
 }
 

@@ -7,13 +7,14 @@ use proto::challenge::balloon_service_client::BalloonServiceClient;
 use proto::challenge::clarification_service_client::ClarificationServiceClient;
 use proto::challenge::contest_jury_service_client::ContestJuryServiceClient;
 use proto::challenge::result_service_client::ResultServiceClient;
+use proto::challenge::team_service_client::TeamServiceClient;
 use proto::challenge::*;
 use tonic::{Request, Status};
 
 use crate::world::*;
 
 /// The read RPCs of the service that this test calls.
-const CALLED: [&str; 25] = [
+const CALLED: [&str; 27] = [
     "DownloadContestAttachment",
     "ExportResults",
     "GetContest",
@@ -22,6 +23,7 @@ const CALLED: [&str; 25] = [
     "GetStandings",
     "GetSubmission",
     "GetSubmissionSource",
+    "GetTeam",
     "GetTicket",
     "ListAwards",
     "ListBalloons",
@@ -32,6 +34,7 @@ const CALLED: [&str; 25] = [
     "ListJuryActions",
     "ListParticipants",
     "ListSubmissions",
+    "ListTeams",
     "WatchBalloons",
     "WatchClarifications",
     "WatchContest",
@@ -76,7 +79,13 @@ async fn first<T: std::fmt::Debug>(
 }
 
 /// What a user, or an anonymous caller, gets from every RPC of [`CALLED`].
-async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str) -> Vec<String> {
+async fn answers(
+    world: &World,
+    user: Option<&User>,
+    contest: &str,
+    hidden: &str,
+    team: &str,
+) -> Vec<String> {
     fn request<T>(world: &World, user: Option<&User>, message: T) -> Request<T> {
         match user {
             Some(user) => world.request(user, message),
@@ -100,6 +109,7 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
     let mut clarifications = ClarificationServiceClient::new(channel());
     let mut balloons = BalloonServiceClient::new(channel());
     let mut results = ResultServiceClient::new(channel());
+    let mut teams = TeamServiceClient::new(channel());
     let contest_id = || contest.to_owned();
     let submission_id = || hidden.to_owned();
     let label = || "B".to_owned();
@@ -159,6 +169,25 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
                 ..Default::default()
             }
         ),
+        call!(
+            contests,
+            get_standings,
+            GetStandingsRequest {
+                contest_id: contest_id(),
+                group: "north".into(),
+                page_size: 1,
+                ..Default::default()
+            }
+        ),
+        call!(
+            contests,
+            get_standings,
+            GetStandingsRequest {
+                contest_id: contest_id(),
+                at_minute: Some(35),
+                ..Default::default()
+            }
+        ),
         watch!(
             contests,
             watch_standings,
@@ -209,6 +238,8 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
             export_results,
             ExportResultsRequest { contest_id: contest_id(), ..Default::default() }
         ),
+        call!(teams, get_team, GetTeamRequest { team_id: team.to_owned() }),
+        call!(teams, list_teams, ListTeamsRequest { user_id: "bob".into(), ..Default::default() }),
         call!(submissions, get_submission, GetSubmissionRequest { submission_id: submission_id() }),
         call!(
             submissions,
@@ -243,9 +274,10 @@ async fn frozen_verdicts_change_no_answer() {
         let (olga, contest) = world.finals().await;
         let id = contest.contest_id;
         let (ada, bob, eve) = (world.user("ada"), world.user("bob"), world.user("eve"));
-        for user in [&ada, &bob] {
-            world.join(user, &id).await.unwrap();
-        }
+        world.join(&ada, &id).await.unwrap();
+        let team = world.team(&bob, "Engines", &[&world.user("zoe")]).await.team_id;
+        let bobs = world.join_with(&bob, &id, &team).await.unwrap();
+        world.set_group(&olga, &id, &bobs, "north", "NZL").await.unwrap();
         world.set_minute(20);
         for (user, label) in [(&ada, "A"), (&bob, "B")] {
             let open = world.enter(user, &id, label).await.unwrap();
@@ -253,7 +285,7 @@ async fn frozen_verdicts_change_no_answer() {
         }
         world.set_minute(42);
         let mut hidden = Vec::new();
-        for label in ["A", "B", "B"] {
+        for label in ["A", "B", "B", "A"] {
             hidden.push(world.enter(&bob, &id, label).await.unwrap());
         }
         for text in ["Hello", "Lunch"] {
@@ -266,7 +298,7 @@ async fn frozen_verdicts_change_no_answer() {
         let all = async || {
             let mut all = Vec::new();
             for viewer in [None, Some(&ada), Some(&eve)] {
-                all.push(answers(&world, viewer, &id, &hidden[0].submission_id).await);
+                all.push(answers(&world, viewer, &id, &hidden[0].submission_id, &team).await);
             }
             all
         };
@@ -281,6 +313,8 @@ async fn frozen_verdicts_change_no_answer() {
         before = all().await;
         assert!(before[0].iter().any(|answer| answer.contains("frozen: true")), "{before:?}");
         assert!(!before[0].iter().any(|answer| answer.contains("solved_count: 1")), "{before:?}");
+        world.give(&bob, &hidden[3], Verdict::Accepted).await;
+        assert_eq!(all().await, before, "after the end");
     })
     .await;
 }

@@ -19,8 +19,8 @@ async fn reaches(world: &World, user: &User, id: &str, state: TicketState) -> Ti
 #[tokio::test]
 async fn tickets_of_one_mode_become_a_duel_that_ends_the_wait() {
     each(|world| async move {
-        let (ada, bob, eve) = (world.player("ada"), world.player("bob"), world.player("eve"));
-        let sue = world.player("sue");
+        let (ada, bob, eve) = (world.user("ada"), world.user("bob"), world.user("eve"));
+        let sue = world.user("sue");
         world.published("one", &sue, 1100).await;
         let mode = DuelMode::FirstToSolve;
         let first = world.create_ticket(&ada, mode).await.unwrap();
@@ -62,7 +62,7 @@ async fn tickets_of_one_mode_become_a_duel_that_ends_the_wait() {
 #[tokio::test]
 async fn tickets_are_deleted_expire_and_do_not_match_the_same_two_at_once() {
     each(|world| async move {
-        let (ada, bob, sue) = (world.player("ada"), world.player("bob"), world.player("sue"));
+        let (ada, bob, sue) = (world.user("ada"), world.user("bob"), world.user("sue"));
         world.published("one", &sue, 1100).await;
         world.published("two", &sue, 1100).await;
         let mode = DuelMode::FirstToSolve;

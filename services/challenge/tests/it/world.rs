@@ -88,9 +88,7 @@ impl World {
     }
 
     pub fn with_roles(&self, name: &str, roles: &[Role]) -> User {
-        let mut bytes = [0; 16];
-        bytes[..name.len()].copy_from_slice(name.as_bytes());
-        let id = Uuid::from_bytes(bytes);
+        let id = user_id(name);
         let token = self.running.issuer.user(id, name, roles);
         User { id, token, account: Some((name.to_owned(), roles.to_vec())) }
     }
@@ -176,6 +174,13 @@ impl World {
         let type_name = format!("agon.event.v1.{type_name}");
         self.db.query(sql).bind(type_name).fetch_scalar().await.unwrap()
     }
+}
+
+/// The id of the user with this name.
+pub fn user_id(name: &str) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    Uuid::from_bytes(bytes)
 }
 
 pub fn valid() -> CreateSubmissionRequest {

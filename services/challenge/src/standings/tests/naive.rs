@@ -73,6 +73,8 @@ impl Naive {
             Entry::ParticipantWithdrawn { participant } => {
                 self.person(participant, |person| person.withdrawn = true);
             }
+            // Changes no row of the whole standings.
+            Entry::ParticipantTagged { .. } => {}
             Entry::PenaltyAdjusted { participant, minutes } => {
                 self.person(participant, |person| person.minutes += i64::from(minutes));
             }

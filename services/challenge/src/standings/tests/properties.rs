@@ -81,7 +81,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
 }
 
 /// A log that begins with four participants, and has no `Thawed`.
-fn any_log() -> impl Strategy<Value = Vec<Entry>> {
+pub fn any_log() -> impl Strategy<Value = Vec<Entry>> {
     vec(any_entry(), 0..70).prop_map(|entries| (1..=4).map(added).chain(entries).collect())
 }
 

@@ -1,0 +1,11 @@
+DROP INDEX submissions_by_participant;
+DROP INDEX participants_by_team;
+DROP INDEX participants_by_external_id;
+ALTER TABLE participants DROP COLUMN external_id;
+ALTER TABLE participants DROP COLUMN group_name;
+ALTER TABLE participants DROP COLUMN country;
+ALTER TABLE participants DROP COLUMN organization;
+ALTER TABLE participants DROP COLUMN team_id;
+DROP TABLE participant_members;
+DROP TABLE team_members;
+DROP TABLE teams;
