@@ -15,6 +15,7 @@ mod jury;
 mod leaks;
 mod limits;
 mod lists;
+mod organiser_access;
 mod results;
 mod stale;
 mod standings;
