@@ -74,6 +74,14 @@ pub async fn from_draft_to_results(world: &World) {
     assert_eq!(done["state"], "CONTEST_STATE_FINALIZED", "{done}");
     let public = world.get("/v1/contests/story/standings", None).await;
     assert_eq!(table(&public), [("contestant-a", 1, 1), ("contestant-b", 2, 0)], "{public}");
+    let awards = world.get("/v1/contests/story/awards", None).await;
+    assert_eq!(awards["awards"][0]["awardId"], "winner", "{awards}");
+    assert_eq!(awards["awards"][0]["participantName"], "contestant-a", "{awards}");
+    let results = world.http.get(world.url("/v1/contests/story/results")).send().await.unwrap();
+    let media = results.headers()["content-type"].to_str().unwrap().to_owned();
+    let results = results.text().await.unwrap();
+    assert!(media.starts_with("text/tab-separated-values"), "{media}");
+    assert!(results.starts_with("results\t1\n") && results.contains("Gold Medal"), "{results}");
 }
 
 /// A contest `round` with a participant, a judged submission that the jury ignores, and no results.
@@ -97,6 +105,14 @@ pub async fn canceled(world: &World, admin: &str, player: &str) {
     let created = world.post("/v1/submissions", Some(player), body).await;
     let id = created["submissionId"].as_str().unwrap();
     world.verdict(player, id).await;
+    let (questions, text) = ("/v1/contests/round/clarifications", json!({"question": "Why?"}));
+    let asked = world.post(questions, Some(player), text).await;
+    let path = format!("{questions}/{}:answer", asked["clarificationId"].as_str().unwrap());
+    world.post(&path, Some(admin), json!({"answer": "So.", "public": true})).await;
+    let body = json!({"label": "A", "text": "Lunch"});
+    world.post("/v1/contests/round/announcements", Some(admin), body).await;
+    let path = format!("/v1/contests/round/balloons/{id}:deliver");
+    world.post(&path, Some(admin), json!({})).await;
     let path = format!("/v1/contests/round/submissions/{id}:ignore");
     world.post(&path, Some(admin), json!({"reason": "sent twice"})).await;
     world.post("/v1/contests/round:cancel", Some(admin), json!({})).await;

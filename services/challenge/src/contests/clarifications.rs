@@ -246,7 +246,7 @@ impl Challenge {
             let public = Scope::Public(contest.id);
             let public = stored::list(&self.db, public, false, after, limit).await?;
             rows.extend(public);
-            rows.sort_by(|one, other| other.id.cmp(&one.id));
+            rows.sort_by_key(|row| std::cmp::Reverse(row.id));
             rows.dedup_by_key(|row| row.id);
             rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         }

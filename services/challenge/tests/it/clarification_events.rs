@@ -4,11 +4,15 @@ use access::Role;
 use futures_util::StreamExt as _;
 use prost::Message as _;
 use proto::challenge::clarification_service_client::ClarificationServiceClient;
-use proto::challenge::{AnswerClarificationRequest, CreateAnnouncementRequest};
+use proto::challenge::result_service_client::ResultServiceClient;
+use proto::challenge::*;
 use proto::event::event_service_client::EventServiceClient;
 use proto::event::{ClarificationAnswered, Event, SubscribeRequest};
 
-use crate::clarifications::{ask, to};
+use tonic::Code;
+
+use crate::clarifications::{ask, client as clarifications, to};
+use crate::contest_world::finals;
 use crate::world::*;
 
 /// The first events of contests that a user gets.
@@ -85,6 +89,63 @@ async fn subscribers_get_their_own_and_public_clarifications_without_the_numbers
         // Numbers of the log count hidden verdicts.
         assert!(all.iter().all(|event| event.sequence > 0));
         assert!(own.iter().chain(&others).all(|event| event.sequence == 0));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn clarifications_and_results_of_private_contests_are_for_their_participants() {
+    each(|world| async move {
+        world.fakes.problem("b-minus-a");
+        let olga = world.organiser("olga");
+        let private = Contest { visibility: ContestVisibility::Private.into(), ..finals() };
+        let private = Contest {
+            registration: Registration::Code.into(),
+            access_code: "letmein".into(),
+            ..private
+        };
+        let id = world.create_contest(&olga, private).await.unwrap().contest_id;
+        world.publish_contest(&olga, &id).await.unwrap();
+        let (ada, eve) = (world.user("ada"), world.user("eve"));
+        let register = RegisterForContestRequest {
+            contest_id: id.clone(),
+            access_code: "letmein".into(),
+            ..Default::default()
+        };
+        world.contests().register_for_contest(world.request(&ada, register)).await.unwrap();
+        let announcement = CreateAnnouncementRequest {
+            contest_id: id.clone(),
+            text: "Lunch".into(),
+            ..Default::default()
+        };
+        let announcement = world.request(&olga, announcement);
+        clarifications(&world).create_announcement(announcement).await.unwrap();
+
+        let list = ListClarificationsRequest { contest_id: id.clone(), ..Default::default() };
+        let watch = WatchClarificationsRequest { contest_id: id.clone(), ..Default::default() };
+        let awards = ListAwardsRequest { contest_id: id.clone(), ..Default::default() };
+        let export = ExportResultsRequest { contest_id: id.clone(), ..Default::default() };
+        let mut client = clarifications(&world);
+        let mut results = ResultServiceClient::new(world.running.channel.clone());
+        let (code, reason) = (Code::NotFound, "CONTEST_NOT_FOUND");
+        let hidden = client.list_clarifications(world.request(&eve, list.clone())).await;
+        assert_refused(hidden, code, reason);
+        let hidden = client.watch_clarifications(world.request(&eve, watch.clone())).await;
+        assert_refused(hidden, code, reason);
+        assert_refused(results.list_awards(world.request(&eve, awards)).await, code, reason);
+        assert_refused(results.export_results(world.request(&eve, export)).await, code, reason);
+        assert_refused(ask(&world, &eve, &id, "", "Why?").await, code, reason);
+        let shown = client.list_clarifications(world.request(&ada, list)).await.unwrap();
+        assert_eq!(shown.into_inner().clarifications.len(), 1);
+
+        // A participant who withdraws watches no more.
+        let stream = client.watch_clarifications(world.request(&ada, watch)).await.unwrap();
+        let mut stream = stream.into_inner();
+        assert_eq!(stream.message().await.unwrap().unwrap().clarifications.len(), 1);
+        let withdraw = WithdrawFromContestRequest { contest_id: id.clone(), ..Default::default() };
+        world.contests().withdraw_from_contest(world.request(&ada, withdraw)).await.unwrap();
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(20), stream.message());
+        assert_refused(ended.await.expect("the end within 20 s"), code, reason);
     })
     .await;
 }

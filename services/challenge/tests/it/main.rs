@@ -19,6 +19,7 @@ mod leaks;
 mod limits;
 mod lists;
 mod matchmaking;
+mod organiser_access;
 mod results;
 mod stale;
 mod standings;

@@ -1,9 +1,12 @@
 //! Awards and results.
 
+use std::collections::HashSet;
+
 use proto::challenge::result_service_client::ResultServiceClient;
 use proto::challenge::*;
 use rpc::Channel;
 use tonic::{Code, Request, Status};
+use uuid::Uuid;
 
 use crate::contest_world::*;
 use crate::world::*;
@@ -180,6 +183,69 @@ async fn results_are_exported_when_they_are_final() {
         let (_, json) = export(&world, None, &id, ResultsFormat::Json, public).await.unwrap();
         assert!(json.contains("\"firstToSolve\":[{\"label\":\"A\""), "{json}");
         assert!(json.contains("\"status\":\"final\""), "{json}");
+    })
+    .await;
+}
+
+/// Registers copies of a participant, without calls.
+async fn copy_participant(world: &World, contest: &str, original: &str, count: usize) {
+    let ids = [contest, original].map(|id| id.parse::<Uuid>().unwrap());
+    let [contest, original] = ids;
+    let last = "SELECT last_seq FROM challenge_logs WHERE challenge_id = $1";
+    let last: i64 = world.db.query(last).bind(contest).fetch_scalar().await.unwrap();
+    let entry = "SELECT entry FROM challenge_log WHERE challenge_id = $1 AND seq = $2";
+    let entry = world.db.query(entry).bind_all((contest, last));
+    let entry: Vec<u8> = entry.fetch_scalar().await.unwrap();
+    let at = entry.windows(16).position(|bytes| bytes == original.as_bytes()).unwrap();
+    let mut tx = world.db.begin().await.unwrap();
+    for (number, seq) in (0..count).zip(last + 1..) {
+        let id = world.clock().new_id();
+        let mut entry = entry.clone();
+        entry[at..at + 16].copy_from_slice(id.as_bytes());
+        tx.query(
+            "INSERT INTO challenge_log (challenge_id, seq, time, entry)
+             SELECT challenge_id, $3, time, $4 FROM challenge_log WHERE challenge_id = $1 AND seq = $2",
+        )
+        .bind_all((contest, last, seq, entry))
+        .execute()
+        .await
+        .unwrap();
+        tx.query(
+            "INSERT INTO participants (participant_id, contest_id, user_id, name, unofficial, hidden, disqualified,
+               extra_time_s, registered_at)
+             SELECT $2, contest_id, $2, $3, unofficial, hidden, disqualified, extra_time_s, registered_at
+             FROM participants WHERE participant_id = $1",
+        )
+        .bind_all((original, id, format!("copy-{number}")))
+        .execute()
+        .await
+        .unwrap();
+    }
+    tx.query("UPDATE challenge_logs SET last_seq = $2 WHERE challenge_id = $1")
+        .bind_all((contest, last + i64::try_from(count).unwrap()))
+        .execute()
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn exports_have_every_participant_once() {
+    each(|world| async move {
+        let (olga, contest) = world.finals().await;
+        let id = contest.contest_id;
+        let ada = world.join(&world.user("ada"), &id).await.unwrap();
+        copy_participant(&world, &id, &ada.participant_id, 1_200).await;
+        let jury = StandingsView::Jury;
+        let (_, csv) = export(&world, Some(&olga), &id, ResultsFormat::Csv, jury).await.unwrap();
+        let names: HashSet<&str> =
+            csv.lines().skip(1).filter_map(|line| line.split('"').nth(1)).collect();
+        assert_eq!((csv.lines().count(), names.len()), (1_202, 1_201));
+        let (_, json) = export(&world, Some(&olga), &id, ResultsFormat::Json, jury).await.unwrap();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["results"].as_array().unwrap().len(), 1_201);
+        let of = ListAwardsRequest { contest_id: id, ..Default::default() };
+        assert!(awards(&world, None, of).await.unwrap().awards.is_empty());
     })
     .await;
 }
