@@ -1,4 +1,6 @@
-//! Files of participants: tables with tabs or commas between the columns. Pure.
+//! Files of participants: tables with tabs or commas between the columns, and those of the ICPC tools. Pure.
+
+mod icpc;
 
 use std::collections::{HashMap, HashSet};
 
@@ -52,38 +54,30 @@ impl Mistakes {
     }
 }
 
-/// The participants of a file, or its mistakes.
-pub fn parse(content: &[u8]) -> Result<Vec<Line>, Mistakes> {
+/// The values of a file by line; the error of a line says what is wrong.
+struct Table {
+    columns: Vec<&'static str>,
+    rows: Vec<(usize, Result<Vec<String>, String>)>,
+}
+
+/// The participants of a file, or its mistakes. `slug` is that of the contest.
+pub fn parse(content: &[u8], slug: &str) -> Result<Vec<Line>, Mistakes> {
     let mut mistakes = Mistakes::default();
-    let Ok(text) = std::str::from_utf8(content) else {
-        mistakes.violations.add("content", "must be UTF-8 text");
+    let Table { columns, rows } = table(content, slug)?;
+    if !(1..=MAX_LINES).contains(&rows.len()) {
+        let text = format!("must have 1 to {MAX_LINES} participants, got {}", rows.len());
+        mistakes.violations.add("content", text);
         return Err(mistakes);
-    };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let numbered = (1..).zip(text.lines());
-    let mut lines = numbered.filter(|(_, line)| !line.trim().is_empty());
-    let Some((first, head)) = lines.next() else {
-        mistakes.violations.add("content", "is empty; must be a table with a line of column names");
-        return Err(mistakes);
-    };
-    let separator = if head.contains('\t') { '\t' } else { ',' };
-    let columns = columns(first, head, separator)?;
+    }
     let mut found = Vec::new();
     let mut seen: HashMap<String, usize> = HashMap::new();
-    for (number, line) in lines {
-        if found.len() >= MAX_LINES {
-            mistakes
-                .violations
-                .add("content", format!("must have at most {MAX_LINES} participants"));
-            return Err(mistakes);
-        }
-        let values = match split(line, separator) {
-            Ok(values) if values.len() <= columns.len() => values,
-            Ok(values) => {
-                let text = format!("must have {} values, got {}", columns.len(), values.len());
-                mistakes.add(number, "id", text);
-                continue;
-            }
+    for (number, values) in rows {
+        let values = values.and_then(|values| match values.len() <= columns.len() {
+            true => Ok(values),
+            false => Err(format!("must have {} values, got {}", columns.len(), values.len())),
+        });
+        let values = match values {
+            Ok(values) => values,
             Err(what) => {
                 mistakes.add(number, "id", what);
                 continue;
@@ -95,10 +89,32 @@ pub fn parse(content: &[u8]) -> Result<Vec<Line>, Mistakes> {
         }
         found.push(line);
     }
-    if found.is_empty() && mistakes.count == 0 {
-        mistakes.violations.add("content", "has no participants below the column names");
-    }
     if mistakes.violations.is_empty() { Ok(found) } else { Err(mistakes) }
+}
+
+fn table(content: &[u8], slug: &str) -> Result<Table, Mistakes> {
+    let refused = |what: String| {
+        let mut mistakes = Mistakes::default();
+        mistakes.violations.add("content", what);
+        mistakes
+    };
+    let text = std::str::from_utf8(content).map_err(|_| refused("must be UTF-8 text".into()))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_start().starts_with('[') {
+        return icpc::json(text, slug).map_err(refused);
+    }
+    let numbered = (1..).zip(text.lines());
+    let mut lines = numbered.filter(|(_, line)| !line.trim().is_empty());
+    let Some((first, head)) = lines.next() else {
+        return Err(refused("is empty; must be a table with a line of column names".into()));
+    };
+    if icpc::is_tsv(head) {
+        return Ok(icpc::tsv(lines, slug));
+    }
+    let separator = if head.contains('\t') { '\t' } else { ',' };
+    let columns = columns(first, head, separator)?;
+    let rows = lines.map(|(number, line)| (number, split(line, separator).map_err(str::to_owned)));
+    Ok(Table { columns, rows: rows.collect() })
 }
 
 /// The columns in the order of the file.
@@ -208,20 +224,20 @@ mod tests {
     use super::*;
 
     fn fields(text: &str) -> Vec<String> {
-        let status = parse(text.as_bytes()).err().unwrap().into_result().unwrap_err();
+        let status = parse(text.as_bytes(), "finals").err().unwrap().into_result().unwrap_err();
         rpc::status::fields(&status).into_iter().map(|(field, _)| field).collect()
     }
 
     #[test]
     fn tables_with_tabs_and_commas_are_read() {
         let tsv = "\u{feff}username\tid\tcountry\thidden\r\nada\t7\tNZL\ttrue\r\n\r\nbob\t8\r\n";
-        let lines = parse(tsv.as_bytes()).ok().unwrap();
+        let lines = parse(tsv.as_bytes(), "").ok().unwrap();
         assert_eq!(lines.len(), 2);
         assert_eq!((lines[0].external_id.as_str(), lines[0].name.as_str()), ("7", "ada"));
         assert_eq!((lines[0].origin.country.as_str(), lines[0].hidden), ("NZL", true));
         assert_eq!((lines[1].number, lines[1].hidden), (4, false));
         let csv = "ID,username,name,organization\n1,ada,\"Ada, \"\"Countess\"\"\",ETH\n";
-        let lines = parse(csv.as_bytes()).ok().unwrap();
+        let lines = parse(csv.as_bytes(), "").ok().unwrap();
         assert_eq!(lines[0].name, "Ada, \"Countess\"");
         assert_eq!(lines[0].origin.organization, "ETH");
     }
@@ -248,6 +264,37 @@ mod tests {
         assert_eq!(fields(&format!("id,username{many}")).len(), MAX_VIOLATIONS);
         let long: String = (0..1001).map(|n| format!("\n{n},u{n}")).collect();
         assert_eq!(fields(&format!("id,username{long}")), ["content"]);
-        assert!(parse(&[0xff, 0xfe]).is_err());
+        assert!(parse(&[0xff, 0xfe], "").is_err());
+    }
+
+    #[test]
+    fn teams_of_the_icpc_tools_are_read() {
+        let tsv = "teams\t1\n1\t447047\t24\tSeven\tETH Zurich\tETH\tCHE\n2\t\t24\tEight\t\t\t\n";
+        let lines = parse(tsv.as_bytes(), "finals").ok().unwrap();
+        let ids: Vec<_> =
+            lines.iter().map(|it| (it.external_id.as_str(), it.username.as_str())).collect();
+        assert_eq!(ids, [("447047", "finals-1"), ("2", "finals-2")]);
+        let Origin { organization, country, group } = lines[0].origin.clone();
+        assert_eq!(
+            [organization.as_str(), country.as_str(), group.as_str()],
+            ["ETH Zurich", "CHE", "24"]
+        );
+        assert_eq!(lines[1].name, "Eight");
+        assert_eq!(fields("File_Version\t2\n1\t2\t3\n"), ["lines[2].id"]);
+
+        let json = r#"[{"id": "7", "icpc_id": "1", "name": "Seven", "group_ids": ["a", "b"],
+            "organization_id": "eth", "photo": []}, {"id": "8", "display_name": "Eight"}]"#;
+        let lines = parse(json.as_bytes(), "finals").ok().unwrap();
+        let names: Vec<_> =
+            lines.iter().map(|it| (it.username.as_str(), it.name.as_str())).collect();
+        assert_eq!(names, [("finals-7", "Seven"), ("finals-8", "Eight")]);
+        assert_eq!((lines[0].origin.group.as_str(), lines[1].number), ("a", 2));
+        for bad in ["[", "[]", r#"[{"name": "x"}]"#] {
+            assert_eq!(fields(bad), ["content"]);
+        }
+        assert_eq!(
+            fields(r#"[{"id": ""}, {"id": ""}]"#),
+            ["lines[1].id", "lines[2].id", "lines[2].id"]
+        );
     }
 }

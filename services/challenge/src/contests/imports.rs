@@ -48,7 +48,7 @@ impl Challenge {
         dry_run: bool,
         content: &[u8],
     ) -> Result<pb::ImportParticipantsResponse, Error> {
-        let lines = import::parse(content).map_err(refused)?;
+        let lines = import::parse(content, &contest.slug).map_err(refused)?;
         let known = known(&self.db, contest.id, &lines).await?;
         check_usernames(&lines, &known)?;
         let made = self.accounts(caller, contest.id, &lines, &known, dry_run).await?;
