@@ -15,6 +15,7 @@ async fn players_and_operators() {
         players::request_id_makes_submission_idempotent(world).await;
         players::deleted_session_is_revoked(world).await;
         contests::from_draft_to_results(world).await;
+        contests::organised_by_commands(world).await;
         command_line::submit_waits_for_the_verdict(world).await;
         command_line::import_shows_the_report(world).await;
         command_line::archives_are_imported_over_rest(world).await;
