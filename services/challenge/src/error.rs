@@ -34,6 +34,8 @@ pub enum Error {
     ParticipantNotFound,
     #[error("the problem has no statement in this language, and no other")]
     StatementNotFound,
+    #[error("the contest has no such rejudging")]
+    RejudgingNotFound,
     #[error("no such interval is removed from the contest")]
     IntervalNotFound,
     #[error("the problem has no such attachment")]
@@ -123,6 +125,7 @@ impl From<Error> for Status {
             Error::StatementNotFound => status::not_found("STATEMENT_NOT_FOUND", text),
             Error::AttachmentNotFound => status::not_found("ATTACHMENT_NOT_FOUND", text),
             Error::IntervalNotFound => status::not_found("INTERVAL_NOT_FOUND", text),
+            Error::RejudgingNotFound => status::not_found("REJUDGING_NOT_FOUND", text),
             Error::SlugTaken => status::error(Code::AlreadyExists, "SLUG_TAKEN", text),
             Error::NotYourContest => status::permission_denied("NOT_YOUR_CONTEST", text),
             Error::NotJury => status::permission_denied("NOT_JURY", text),

@@ -7,7 +7,8 @@
 //! Must not know: how programs are run, the content of tests, how users sign in. It reads a problem's id, version and
 //! limits from the problem service on behalf of the author.
 //!
-//! Invariants: an acknowledged submission is durable with its event; the first judgement that arrives is final; every
+//! Invariants: an acknowledged submission is durable with its event; the first judgement that arrives
+//! is final unless a rejudging is applied; every
 //! response about a submission is made from a [`submission::View`]; the standings are a function of a contest's
 //! [`log`], and their public view of nothing that the freeze hides.
 
@@ -22,6 +23,7 @@ use futures_util::future::BoxFuture;
 use ids::Clock;
 use proto::challenge::contest_jury_service_server::ContestJuryServiceServer;
 use proto::challenge::contest_service_server::ContestServiceServer;
+use proto::challenge::rejudging_service_server::RejudgingServiceServer;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
 use runtime::{Shutdown, Tasks};
 use service::{Context, Descriptor, OpenError, Service};
@@ -39,6 +41,8 @@ mod languages;
 mod limit;
 mod log;
 mod peers;
+mod rejudging;
+mod rejudgings;
 mod request;
 mod rpc;
 mod stale;
@@ -84,7 +88,8 @@ impl Service for Challenge {
             "0001_submissions",
             "0002_list_indexes",
             "0003_contests",
-            "0004_jury_actions"
+            "0004_jury_actions",
+            "0005_rejudgings"
         ),
         publishes: &[events::SUBMISSION, events::CHALLENGE],
         consumes: &[events::JUDGEMENTS],
@@ -108,6 +113,7 @@ impl Service for Challenge {
             .add(SubmissionServiceServer::new(self.clone()))
             .add(ContestServiceServer::new(self.clone()))
             .add(ContestJuryServiceServer::new(self.clone()))
+            .add(RejudgingServiceServer::new(self.clone()))
     }
 
     fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {

@@ -2,4 +2,5 @@
 
 mod contests;
 mod jury;
+mod rejudgings;
 mod submissions;

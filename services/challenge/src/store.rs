@@ -4,4 +4,5 @@ pub mod contests;
 pub mod jury;
 pub mod log;
 pub mod participants;
+pub mod rejudgings;
 pub mod submissions;

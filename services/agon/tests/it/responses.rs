@@ -11,6 +11,10 @@ const ROUTES: &str = include_str!("../../../../proto/routes.txt");
 /// Routes that are not recorded: an endless stream, and the current state of workers.
 const EXCLUDED: [&str; 2] = ["/v1/events", "/v1/judge/workers"];
 
+/// A rejudging that does not exist.
+const REJUDGING: &str = "/rejudgings/00000000-0000-0000-0000-000000000007";
+const REJUDGING_WATCH: &str = "/rejudgings/00000000-0000-0000-0000-000000000007:watch";
+
 pub type Caller<'a> = (&'a str, Option<&'a str>);
 
 /// Status, content type and body, by caller and path.
@@ -119,6 +123,9 @@ impl<'a> Recorder<'a> {
             ("/jury-actions", "/jury-actions"),
             ("/participants", "/participants"),
             ("/problems", "/problems"),
+            ("/rejudgings", "/rejudgings"),
+            ("/rejudgings/{rejudging_id}", REJUDGING),
+            ("/rejudgings/{rejudging_id}:watch", REJUDGING_WATCH),
             ("/problems/{label}/attachments/{name}", "/problems/A/attachments/none.txt"),
             ("/problems/{label}/statement", "/problems/A/statement"),
             ("/standings", "/standings"),

@@ -146,7 +146,7 @@ async fn participant_of(tx: &mut Tx, contest: &Contest, id: Uuid) -> Result<Part
     found.filter(|it| it.contest_id == contest.id).ok_or(Error::ParticipantNotFound)
 }
 
-fn check_reason(reason: &str) -> Result<(), String> {
+pub fn check_reason(reason: &str) -> Result<(), String> {
     if reason.trim().is_empty() {
         return Err("is required: 1 to 500 characters".into());
     }

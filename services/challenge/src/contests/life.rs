@@ -181,6 +181,10 @@ async fn finalize(
     if !pending.is_empty() {
         return Err(Error::precondition("SUBMISSIONS_PENDING", pending_text(&pending)));
     }
+    if store::rejudgings::is_open_in(&mut *tx, contest.id).await? {
+        let text = "a rejudging is open; apply or discard it first";
+        return Err(Error::precondition("REJUDGING_OPEN", text));
+    }
     contest.finalized_at = Some(now);
     record(tx, log, contest, State::Finalized, now).await?;
     let number = log.number(tx).await?;

@@ -4,16 +4,18 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use prost_types::method_options::IdempotencyLevel;
 use proto::challenge::contest_jury_service_client::ContestJuryServiceClient;
+use proto::challenge::rejudging_service_client::RejudgingServiceClient;
 use proto::challenge::*;
 use tonic::{Request, Status};
 
 use crate::world::*;
 
 /// The read RPCs of the service that this test calls.
-const CALLED: [&str; 14] = [
+const CALLED: [&str; 17] = [
     "DownloadContestAttachment",
     "GetContest",
     "GetContestStatement",
+    "GetRejudging",
     "GetStandings",
     "GetSubmission",
     "GetSubmissionSource",
@@ -21,8 +23,10 @@ const CALLED: [&str; 14] = [
     "ListContests",
     "ListJuryActions",
     "ListParticipants",
+    "ListRejudgings",
     "ListSubmissions",
     "WatchContest",
+    "WatchRejudging",
     "WatchStandings",
     "WatchSubmission",
 ];
@@ -62,7 +66,12 @@ async fn first<T: std::fmt::Debug>(
 }
 
 /// What a user, or an anonymous caller, gets from every RPC of [`CALLED`].
-async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str) -> Vec<String> {
+pub async fn answers(
+    world: &World,
+    user: Option<&User>,
+    contest: &str,
+    hidden: &str,
+) -> Vec<String> {
     fn request<T>(world: &World, user: Option<&User>, message: T) -> Request<T> {
         match user {
             Some(user) => world.request(user, message),
@@ -81,6 +90,7 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
     }
     let (mut contests, mut submissions) = (world.contests(), world.client());
     let mut jury = ContestJuryServiceClient::new(world.running.channel.clone());
+    let mut rejudgings = RejudgingServiceClient::new(world.running.channel.clone());
     let contest_id = || contest.to_owned();
     let submission_id = || hidden.to_owned();
     let label = || "B".to_owned();
@@ -150,6 +160,25 @@ async fn answers(world: &World, user: Option<&User>, contest: &str, hidden: &str
             jury,
             list_jury_actions,
             ListJuryActionsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
+        call!(
+            rejudgings,
+            list_rejudgings,
+            ListRejudgingsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
+        call!(
+            rejudgings,
+            get_rejudging,
+            GetRejudgingRequest {
+                contest_id: contest_id(),
+                rejudging_id: submission_id(),
+                ..Default::default()
+            }
+        ),
+        watch!(
+            rejudgings,
+            watch_rejudging,
+            WatchRejudgingRequest { contest_id: contest_id(), rejudging_id: submission_id() }
         ),
         call!(submissions, get_submission, GetSubmissionRequest { submission_id: submission_id() }),
         call!(

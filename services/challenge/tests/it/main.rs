@@ -12,6 +12,7 @@ mod jury;
 mod leaks;
 mod limits;
 mod lists;
+mod rejudgings;
 mod stale;
 mod standings;
 mod watch;
