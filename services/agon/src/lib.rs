@@ -57,6 +57,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Register(arguments) => runtime.block_on(commands::user::register(arguments)),
         Command::Submit(arguments) => runtime.block_on(commands::submit::run(arguments)),
         Command::Problem(arguments) => runtime.block_on(commands::problem::run(arguments)),
+        Command::Contest(command) => runtime.block_on(commands::contest::run(command)),
         Command::User(command) => runtime.block_on(commands::user::run(command)),
         Command::Role(command) => runtime.block_on(commands::user::role(command)),
         Command::Migrate(arguments) => runtime.block_on(commands::migrate::run(arguments)),

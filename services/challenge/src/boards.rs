@@ -104,6 +104,13 @@ async fn build(db: &Db, contest: Uuid, current: &mut Current) -> Result<(), Erro
     Ok(())
 }
 
+/// A board of its own with every committed entry.
+pub async fn fresh(db: &Db, contest: Uuid) -> Result<Board, Error> {
+    let mut current = Current::default();
+    build(db, contest, &mut current).await?;
+    Ok(current.board.unwrap_or_else(|| Board::new(no_rules())))
+}
+
 /// Applies the entries that the log holds beyond the board.
 async fn catch_up(db: &Db, contest: Uuid, current: &mut Current) -> Result<(), Error> {
     let mut seq = current.seq;
@@ -162,15 +169,21 @@ fn of_log(entry: &Entry) -> Vec<standings::Entry> {
             vec![standings::Entry::Attempt { submission, participant, problem, at_us }]
         }
         Kind::Judged(judged) => {
-            // After a judge error the submission waits for another judgement.
             let verdict = Verdict::from_number(judged.verdict);
-            let verdict = verdict.filter(|verdict| *verdict != Verdict::JudgeError);
             let (Some(submission), Some(verdict)) = (uuid(&judged.submission_id), verdict) else {
                 return Vec::new();
             };
-            vec![standings::Entry::Judged { submission, verdict }]
+            vec![judged_entry(submission, verdict)]
         }
         _ => of_jury(kind).into_iter().collect(),
+    }
+}
+
+/// What a verdict means for the board. After a judge error the submission waits for another judgement.
+pub fn judged_entry(submission: Uuid, verdict: Verdict) -> standings::Entry {
+    match verdict {
+        Verdict::JudgeError => standings::Entry::Unjudged { submission },
+        verdict => standings::Entry::Judged { submission, verdict },
     }
 }
 

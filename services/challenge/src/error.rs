@@ -36,6 +36,8 @@ pub enum Error {
     ParticipantNotFound,
     #[error("the problem has no statement in this language, and no other")]
     StatementNotFound,
+    #[error("the contest has no such rejudging")]
+    RejudgingNotFound,
     #[error("no such interval is removed from the contest")]
     IntervalNotFound,
     #[error("the problem has no such attachment")]
@@ -186,6 +188,7 @@ impl From<Error> for Status {
             Error::TooManyQuestions(_) => {
                 status::error(Code::ResourceExhausted, "TOO_MANY_QUESTIONS", text)
             }
+            Error::RejudgingNotFound => status::not_found("REJUDGING_NOT_FOUND", text),
             Error::SlugTaken => status::error(Code::AlreadyExists, "SLUG_TAKEN", text),
             Error::NotYourContest => status::permission_denied("NOT_YOUR_CONTEST", text),
             Error::NotJury => status::permission_denied("NOT_JURY", text),

@@ -12,7 +12,8 @@ use prost::{Message, Name};
 use proto::event::{
     AnnouncementCreated, ClarificationAnswered, ClarificationAsked, ContestFinalized,
     ContestPublished, ContestStateChanged, DuelFinished, DuelInvited, DuelStarted,
-    JudgementCompleted, ParticipantRegistered, SubmissionCreated, SubmissionJudged,
+    JudgementCompleted, JudgementRequested, ParticipantRegistered, RejudgingApplied,
+    SubmissionCreated, SubmissionJudged,
 };
 use uuid::Uuid;
 
@@ -23,17 +24,22 @@ use crate::contests;
 use crate::duel::{Duel, Ending};
 use crate::duels;
 use crate::error::Error;
+use crate::rejudging::{Rejudged, Rejudging};
 use crate::submission::{Outcome, Submission};
 use crate::submissions::viewer;
 use crate::wire;
 
-/// Submissions: created, judged.
+/// Submissions: created, to be judged again, judged.
 pub const SUBMISSION: Topic = Topic::new("agon.submission.v1", "challenge")
     .key("submission_id")
-    .types(&["agon.event.v1.SubmissionCreated", "agon.event.v1.SubmissionJudged"])
+    .types(&[
+        "agon.event.v1.SubmissionCreated",
+        "agon.event.v1.JudgementRequested",
+        "agon.event.v1.SubmissionJudged",
+    ])
     .projection(project);
 
-/// Contests: published, reached a state, got a participant, finalized; their clarifications. Duels: invited, started,
+/// Contests: published, reached a state, got a participant, finalized; their clarifications and rejudgings. Duels: invited, started,
 /// finished.
 pub const CHALLENGE: Topic = Topic::new("agon.challenge.v1", "challenge")
     .key("challenge_id")
@@ -48,6 +54,7 @@ pub const CHALLENGE: Topic = Topic::new("agon.challenge.v1", "challenge")
         "agon.event.v1.ClarificationAsked",
         "agon.event.v1.ClarificationAnswered",
         "agon.event.v1.AnnouncementCreated",
+        "agon.event.v1.RejudgingApplied",
     ])
     .projection(project_challenge);
 
@@ -66,6 +73,26 @@ pub fn submission_created(tx: &mut Tx, submission: &Submission) {
 pub fn submission_judged(tx: &mut Tx, submission: &Submission, outcome: &Outcome) {
     let judged = wire::judged(submission, outcome);
     bus::outbox::append(tx, Event::new(&SUBMISSION, submission.id, submission.version, &judged));
+}
+
+/// Appends `JudgementRequested`; `version` is the new one of the submission.
+pub fn judgement_requested(
+    tx: &mut Tx,
+    submission: &Submission,
+    version: i64,
+    rejudging: Uuid,
+    rejudged: &Rejudged,
+) {
+    let message = JudgementRequested {
+        submission_id: submission.id.to_string(),
+        ordinal: rejudged.ordinal,
+        rejudging_id: rejudging.to_string(),
+        problem_id: submission.problem_id.to_string(),
+        problem_version: rejudged.problem_version,
+        user_id: submission.user_id.to_string(),
+        language: submission.language.clone(),
+    };
+    bus::outbox::append(tx, Event::new(&SUBMISSION, submission.id, version, &message));
 }
 
 fn append_challenge<M: Message + Name>(tx: &mut Tx, challenge: Uuid, number: i64, message: &M) {
@@ -115,6 +142,22 @@ pub fn contest_finalized(tx: &mut Tx, contest: &Contest, number: i64) {
         participant_count: i32::try_from(contest.participant_count).unwrap_or(i32::MAX),
     };
     append_challenge(tx, contest.id, number, &message);
+}
+
+pub fn rejudging_applied(
+    tx: &mut Tx,
+    rejudging: &Rejudging,
+    number: i64,
+    submissions: usize,
+    changed: usize,
+) {
+    let message = RejudgingApplied {
+        challenge_id: rejudging.contest_id.to_string(),
+        rejudging_id: rejudging.id.to_string(),
+        submission_count: i32::try_from(submissions).unwrap_or(i32::MAX),
+        changed_count: i32::try_from(changed).unwrap_or(i32::MAX),
+    };
+    append_challenge(tx, rejudging.contest_id, number, &message);
 }
 
 pub fn duel_invited(tx: &mut Tx, duel: &Duel, number: i64) {
@@ -295,10 +338,15 @@ impl bus::Handler for Judgements {
         let Some((id, outcome)) = wire::outcome_of_event(&judged, tx.now()) else {
             return Err(Fault::undecodable("the judgement has an unknown id or verdict"));
         };
-        match self.0.judge(tx, id, &outcome).await {
+        let judged = match judged.ordinal {
+            // Events of earlier versions have no ordinal.
+            0 | 1 => self.0.judge(tx, id, &outcome).await,
+            ordinal => self.0.judge_again(tx, id, ordinal, &outcome).await,
+        };
+        match judged {
             Ok(true) => Ok(()),
             Ok(false) => {
-                tracing::info!(submission_id = %id, "ignored a second judgement");
+                tracing::info!(submission_id = %id, "ignored a judgement");
                 Ok(())
             }
             Err(Error::Common(error)) => Err(error.into()),

@@ -7,7 +7,8 @@
 //! Must not know: how programs are run, the content of tests, how users sign in. It reads a problem's id, version and
 //! limits from the problem service on behalf of the author.
 //!
-//! Invariants: an acknowledged submission is durable with its event; the first judgement that arrives is final; every
+//! Invariants: an acknowledged submission is durable with its event; the first judgement that arrives
+//! is final unless a rejudging is applied; every
 //! response about a submission is made from a [`submission::View`]; the standings are a function of a contest's
 //! [`log`], and their public view of nothing that the freeze hides.
 
@@ -27,6 +28,7 @@ use proto::challenge::contest_service_server::ContestServiceServer;
 use proto::challenge::duel_service_server::DuelServiceServer;
 use proto::challenge::matchmaking_service_server::MatchmakingServiceServer;
 use proto::challenge::participant_import_service_server::ParticipantImportServiceServer;
+use proto::challenge::rejudging_service_server::RejudgingServiceServer;
 use proto::challenge::result_service_server::ResultServiceServer;
 use proto::challenge::submission_service_server::SubmissionServiceServer;
 use proto::challenge::team_service_server::TeamServiceServer;
@@ -52,6 +54,8 @@ mod limit;
 mod log;
 mod matchmaker;
 mod peers;
+mod rejudging;
+mod rejudgings;
 mod request;
 mod results;
 mod rpc;
@@ -109,7 +113,8 @@ impl Service for Challenge {
             "0004_jury_actions",
             "0005_duels",
             "0006_clarifications",
-            "0007_teams"
+            "0007_teams",
+            "0008_rejudgings"
         ),
         publishes: &[events::SUBMISSION, events::CHALLENGE],
         consumes: &[events::JUDGEMENTS, events::PLAYERS],
@@ -140,6 +145,7 @@ impl Service for Challenge {
             .add(ResultServiceServer::new(self.clone()))
             .add(TeamServiceServer::new(self.clone()))
             .add(ParticipantImportServiceServer::new(self.clone()))
+            .add(RejudgingServiceServer::new(self.clone()))
     }
 
     fn start(&self, tasks: &Tasks, bus: &Bus) -> Result<(), OpenError> {

@@ -28,6 +28,7 @@ use crate::contest::Person;
 use crate::error::Error;
 use crate::judging::Judging;
 use crate::languages::Languages;
+use crate::submission::Submission;
 use crate::wire;
 
 /// Timeout of calls without which a request cannot be answered.
@@ -169,12 +170,18 @@ impl Peers {
         }
     }
 
-    /// The judge's judgement of a submission; `None` when it has none.
+    /// The judge's first judgement of a submission; `None` when it has none.
     pub async fn judgement(
         &self,
         submission_id: Uuid,
     ) -> Result<Option<proto::judge::Judgement>, Error> {
-        let subject = Subject::SubmissionId(submission_id.to_string());
+        self.find_judgement(Subject::SubmissionId(submission_id.to_string())).await
+    }
+
+    async fn find_judgement(
+        &self,
+        subject: Subject,
+    ) -> Result<Option<proto::judge::Judgement>, Error> {
         let mut request = Request::new(GetJudgementRequest { subject: Some(subject) });
         request.set_timeout(OPTIONAL_TIMEOUT);
         match self.judgements.clone().get_judgement(request).await {
@@ -184,9 +191,15 @@ impl Peers {
         }
     }
 
-    /// The judge's progress on a submission; empty when the judge is unavailable.
-    pub async fn judging(&self, submission_id: Uuid) -> Judging {
-        match self.judgement(submission_id).await {
+    /// The judge's progress on a submission, or its judgement that counts; empty when the judge is unavailable. Progress
+    /// of a rejudging is not shown.
+    pub async fn judging(&self, submission: &Submission) -> Judging {
+        let submission_id = submission.id;
+        let subject = match &submission.outcome {
+            Some(outcome) => Subject::JudgementId(outcome.judgement_id.to_string()),
+            None => Subject::SubmissionId(submission_id.to_string()),
+        };
+        match self.find_judgement(subject).await {
             Ok(judgement) => judgement.map(wire::judging).unwrap_or_default(),
             Err(error) => {
                 tracing::warn!(%submission_id, %error, "judge unavailable, progress omitted");

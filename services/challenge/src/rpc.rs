@@ -7,6 +7,7 @@ mod duels;
 mod imports;
 mod jury;
 mod matchmaking;
+mod rejudgings;
 mod results;
 mod submissions;
 mod teams;

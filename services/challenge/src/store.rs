@@ -9,6 +9,7 @@ pub mod duels;
 pub mod jury;
 pub mod log;
 pub mod participants;
+pub mod rejudgings;
 pub mod submissions;
 pub mod teams;
 pub mod tickets;

@@ -149,7 +149,7 @@ impl Challenge {
         if !sight.submission {
             return Err(Error::NotFound);
         }
-        let judging = self.peers.judging(submission.id).await;
+        let judging = self.peers.judging(&submission).await;
         View::new(submission, &judging, sight).ok_or(Error::NotFound)
     }
 

@@ -60,11 +60,11 @@ impl Watched for Watch {
         if !sight.submission {
             return Err(Error::NotFound);
         }
-        self.current = Some((submission, sight));
         if !live {
-            let judging = self.challenge.peers.judging(self.id).await;
+            let judging = self.challenge.peers.judging(&submission).await;
             self.judging.merge(judging);
         }
+        self.current = Some((submission, sight));
         Ok(())
     }
 

@@ -4,7 +4,8 @@
 use bus::{Consumes, Event, Fault, Received, Topic};
 use db::Tx;
 use proto::event::{
-    JudgedTest, JudgementCompleted, SubmissionCreated, VerificationCanceled, VerificationRequested,
+    JudgedTest, JudgementCompleted, JudgementRequested, SubmissionCreated, VerificationCanceled,
+    VerificationRequested,
 };
 use uuid::Uuid;
 
@@ -43,6 +44,7 @@ pub fn completed(tx: &mut Tx, id: Uuid, key: &Key, outcome: &Outcome) {
         test_count: judgement.test_count,
         tests: tests.collect(),
         isolation: judgement.isolation.clone(),
+        ordinal: key.ordinal,
     };
     bus::outbox::append(tx, Event::new(&JUDGEMENT, subject.id(), key.ordinal, &message));
 }
@@ -53,6 +55,7 @@ pub struct Requests(pub Queue);
 impl bus::Handler for Requests {
     fn handles(&self, event: &Received) -> bool {
         event.is::<SubmissionCreated>()
+            || event.is::<JudgementRequested>()
             || event.is::<VerificationRequested>()
             || event.is::<VerificationCanceled>()
     }
@@ -64,7 +67,8 @@ impl bus::Handler for Requests {
 
     async fn handle(&self, tx: &mut Tx, event: &Received) -> Result<(), Fault> {
         // The topics also carry events that the judge ignores.
-        if event.is::<SubmissionCreated>() || event.is::<VerificationRequested>() {
+        let requests = event.is::<SubmissionCreated>() || event.is::<JudgementRequested>();
+        if requests || event.is::<VerificationRequested>() {
             self.0.enqueue(tx, &request_of(event)?).await?;
         } else if event.is::<VerificationCanceled>() {
             let canceled: VerificationCanceled = event.decode()?;
@@ -87,6 +91,24 @@ fn request_of(event: &Received) -> Result<JudgementRequest, Fault> {
             language: created.language,
             owner: Some(id("user_id", &created.user_id)?),
             attempt: created.attempt.into(),
+            ordinal: 1,
+            traceparent,
+        });
+    }
+    if event.is::<JudgementRequested>() {
+        let requested: JudgementRequested = event.decode()?;
+        // The first judgement is requested by SubmissionCreated.
+        if requested.ordinal < 2 {
+            return Err(Fault::undecodable("the ordinal must be at least 2"));
+        }
+        return Ok(JudgementRequest {
+            subject: Subject::Submission(id("submission_id", &requested.submission_id)?),
+            problem_id: id("problem_id", &requested.problem_id)?,
+            version: requested.problem_version,
+            language: requested.language,
+            owner: Some(id("user_id", &requested.user_id)?),
+            attempt: 0,
+            ordinal: requested.ordinal,
             traceparent,
         });
     }
@@ -98,6 +120,7 @@ fn request_of(event: &Received) -> Result<JudgementRequest, Fault> {
         language: requested.language,
         owner: None,
         attempt: 0,
+        ordinal: 1,
         traceparent,
     })
 }
@@ -130,6 +153,24 @@ mod tests {
         assert_eq!((request.version, request.owner, request.attempt), (7, Some(user), 3));
         let bad = SubmissionCreated { user_id: "invalid".into(), ..created };
         let event = Event::new(&SUBMISSION, Uuid::from_u128(1), 1, &bad);
+        assert!(matches!(request_of(&Received::testing(&event)), Err(Fault::Undecodable(_))));
+    }
+    #[test]
+    fn request_of_a_rejudging_has_a_later_number() {
+        let requested = JudgementRequested {
+            submission_id: Uuid::from_u128(1).to_string(),
+            ordinal: 2,
+            rejudging_id: Uuid::from_u128(5).to_string(),
+            problem_id: Uuid::from_u128(2).to_string(),
+            problem_version: 8,
+            user_id: Uuid::from_u128(3).to_string(),
+            language: "cpp20".into(),
+        };
+        let event = Event::new(&SUBMISSION, Uuid::from_u128(1), 3, &requested);
+        let request = request_of(&Received::testing(&event)).unwrap();
+        assert_eq!((request.ordinal, request.version, request.attempt), (2, 8, 0));
+        let bad = JudgementRequested { ordinal: 1, ..requested };
+        let event = Event::new(&SUBMISSION, Uuid::from_u128(1), 3, &bad);
         assert!(matches!(request_of(&Received::testing(&event)), Err(Fault::Undecodable(_))));
     }
 }

@@ -51,6 +51,8 @@ pub struct JudgementRequest {
     pub owner: Option<Uuid>,
     /// The number of the attempt at a problem of a contest, from 1; 0 in practice and for a verification.
     pub attempt: i64,
+    /// The number of the judgement among those of its subject, from 1. Later ones are of rejudgings.
+    pub ordinal: i64,
     /// The trace to continue.
     pub traceparent: Option<String>,
 }
@@ -70,6 +72,9 @@ impl Priority {
     pub fn practice(pending: i64) -> i64 {
         100 + pending.clamp(0, 50)
     }
+
+    /// A submission that is judged again: after all others.
+    pub const REJUDGING: i64 = 160;
 
     /// A check of an import for a problem that has this many other pending checks: the first check of a small import
     /// precedes later ones of a large import.

@@ -10,9 +10,20 @@ use crate::judgement::{Lease, Subject, timestamp};
 use crate::queue::{Live, Queue};
 use crate::store::{self, Row};
 
-/// The latest judgement of a subject, with its progress while it runs.
-pub async fn get(db: &Db, queue: &Queue, subject: Subject) -> Result<pb::Judgement, Error> {
-    let mut row = store::latest(db, subject).await?.ok_or(Error::NotFound)?;
+/// The judgement to return.
+pub enum Wanted {
+    /// The first one of a submission or verification.
+    Of(Subject),
+    Judgement(Uuid),
+}
+
+/// A judgement, with its progress while it runs.
+pub async fn get(db: &Db, queue: &Queue, wanted: Wanted) -> Result<pb::Judgement, Error> {
+    let found = match wanted {
+        Wanted::Of(subject) => store::first(db, subject).await?,
+        Wanted::Judgement(id) => store::by_id(db, id).await?,
+    };
+    let mut row = found.ok_or(Error::NotFound)?;
     explain_wait(queue, &mut row).await?;
     let live = live(queue, &row).await;
     wire(row, live)

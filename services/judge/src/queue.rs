@@ -141,6 +141,7 @@ impl Queue {
     /// Adds a job in the caller's transaction. Does nothing if the subject already has one.
     pub async fn enqueue(&self, tx: &mut Tx, request: &JudgementRequest) -> db::Result<()> {
         let priority = match request.owner {
+            Some(_) if request.ordinal > 1 => Priority::REJUDGING,
             Some(_) if request.attempt > 0 => Priority::contest(request.attempt),
             Some(owner) => Priority::practice(store::pending_of(&mut *tx, owner).await?),
             None => {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::Judge;
 use crate::error::Error;
 use crate::judgement::Subject;
+use crate::judgements::Wanted;
 use crate::{judgements, queue};
 
 /// The maximum number of judgements of a request.
@@ -22,8 +23,8 @@ impl JudgementService for Judge {
         &self,
         request: Request<pb::GetJudgementRequest>,
     ) -> Result<Response<pb::GetJudgementResponse>, Status> {
-        let subject = subject(request.into_inner().subject)?;
-        let judgement = judgements::get(&self.db, &self.queue, subject).await?;
+        let wanted = wanted(request.into_inner().subject)?;
+        let judgement = judgements::get(&self.db, &self.queue, wanted).await?;
         Ok(Response::new(pb::GetJudgementResponse { judgement: Some(judgement) }))
     }
 
@@ -88,16 +89,19 @@ fn verifications(ids: &[String]) -> Result<Vec<Uuid>, Error> {
     ids.iter().map(read).collect()
 }
 
-fn subject(requested: Option<RequestedSubject>) -> Result<Subject, Error> {
+fn wanted(requested: Option<RequestedSubject>) -> Result<Wanted, Error> {
     let read = |field, text: &str| {
         ids::parse(text).ok_or_else(|| Error::invalid(field, "must be a UUID in lower case"))
     };
     match requested {
         Some(RequestedSubject::SubmissionId(text)) => {
-            read("submission_id", &text).map(Subject::Submission)
+            read("submission_id", &text).map(|id| Wanted::Of(Subject::Submission(id)))
         }
         Some(RequestedSubject::VerificationId(text)) => {
-            read("verification_id", &text).map(Subject::Verification)
+            read("verification_id", &text).map(|id| Wanted::Of(Subject::Verification(id)))
+        }
+        Some(RequestedSubject::JudgementId(text)) => {
+            read("judgement_id", &text).map(Wanted::Judgement)
         }
         None => Err(Error::invalid("subject", "is required")),
     }

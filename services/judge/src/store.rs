@@ -70,7 +70,7 @@ db::record! {
     }
 }
 
-/// Adds a job. Returns `None` if the subject already has one.
+/// Adds a job. Returns `None` if the subject already has one with this ordinal.
 pub async fn enqueue(
     tx: &mut Tx,
     request: &JudgementRequest,
@@ -83,7 +83,7 @@ pub async fn enqueue(
                  problem_version, language, owner_id, traceparent, priority, state, attempt,
                  crash_count, due_at, worker, verdict, cpu_time_us, memory_bytes, test_count, tests,
                  compile_output, message, isolation, created_at)
-             VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8, $9, 'queued', 0, 0, $10, '', '', 0, 0, 0,
+             VALUES ($1, $2, $3, $12, $4, $5, $6, $7, $8, $9, 'queued', 0, 0, $10, '', '', 0, 0, 0,
                      $11, '', '', '', $10)
              ON CONFLICT DO NOTHING",
         )
@@ -98,6 +98,7 @@ pub async fn enqueue(
         .bind(priority)
         .bind(now)
         .bind(Vec::new())
+        .bind(request.ordinal)
         .execute()
         .await?;
     Ok((added == 1).then_some(id))
@@ -336,7 +337,8 @@ const SELECT: &str =
          created_at, done_at
      FROM judgements ";
 
-pub async fn latest(read: impl Read<'_>, subject: Subject) -> Result<Option<Row>> {
+/// The first judgement of a subject. Later ones are of rejudgings, and are not shown before they are applied.
+pub async fn first(read: impl Read<'_>, subject: Subject) -> Result<Option<Row>> {
     let column = match subject {
         Subject::Submission(_) => "WHERE submission_id = ",
         Subject::Verification(_) => "WHERE verification_id = ",
@@ -344,9 +346,13 @@ pub async fn latest(read: impl Read<'_>, subject: Subject) -> Result<Option<Row>
     read.query(SELECT)
         .push(column)
         .push_bind(subject.id())
-        .push(" ORDER BY ordinal DESC LIMIT 1")
+        .push(" ORDER BY ordinal LIMIT 1")
         .fetch_optional()
         .await
+}
+
+pub async fn by_id(read: impl Read<'_>, id: Uuid) -> Result<Option<Row>> {
+    read.query(SELECT).push("WHERE id = ").push_bind(id).fetch_optional().await
 }
 
 /// The newest judgements of verifications.

@@ -1,5 +1,6 @@
 //! The arguments of the command line.
 
+mod contests;
 mod problems;
 mod users;
 
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use contests::*;
 pub use problems::*;
 pub use users::*;
 
@@ -38,6 +40,9 @@ pub enum Command {
     /// List, show, download and publish problems; import and verify packages.
     #[command(subcommand)]
     Problem(ProblemCommand),
+    /// Create and finalize contests; show standings and results.
+    #[command(subcommand)]
+    Contest(ContestCommand),
     /// List, show, suspend and reinstate users.
     #[command(subcommand)]
     User(UserCommand),

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod contest;
 pub mod doctor;
 pub mod events;
 pub mod keys;

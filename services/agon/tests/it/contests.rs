@@ -1,5 +1,7 @@
 //! One contest, from its draft to its results.
 
+use std::process::Stdio;
+
 use access::testing::bearer;
 use proto::challenge::contest_service_client::ContestServiceClient;
 use proto::challenge::{StandingsView, WatchStandingsRequest};
@@ -7,7 +9,7 @@ use reqwest::Method;
 use rpc::Channel;
 use serde_json::{Value, json};
 
-use crate::world::{PROBLEM, PYTHON, World, eventually};
+use crate::world::{PROBLEM, PYTHON, World, eventually, failed, succeeded};
 
 /// The contest is frozen from its start, so that every verdict is hidden until the thaw.
 pub async fn from_draft_to_results(world: &World) {
@@ -82,6 +84,55 @@ pub async fn from_draft_to_results(world: &World) {
     let results = results.text().await.unwrap();
     assert!(media.starts_with("text/tab-separated-values"), "{media}");
     assert!(results.starts_with("results\t1\n") && results.contains("Gold Medal"), "{results}");
+}
+
+/// A contest from a file to its results, by commands.
+pub async fn organised_by_commands(world: &World) {
+    world.log_in_admin();
+    let schema = succeeded(&world.agon(&["contest", "schema"]));
+    let file = world.dir.path().join("contest.yaml");
+    let path = file.display().to_string();
+    std::fs::write(&file, &schema).unwrap();
+    let valid = succeeded(&world.agon(&["contest", "create", &path, "--dry-run"]));
+    assert!(valid.contains("autumn-round, 2030-10-05 08:00:00 UTC, 5:00 hours"), "{valid}");
+
+    std::fs::write(&file, schema.replace("duration: 5h", "duration: long")).unwrap();
+    let refused = world.agon(&["contest", "create", &path]);
+    failed(&refused, 1, "contest.yaml:12: duration: must be 1s to 60d");
+    let start = chrono::DateTime::from_timestamp(now() + 3, 0).unwrap().to_rfc3339();
+    let yaml = |problem: &str| {
+        format!(
+            "slug: by-command\ntitle: By command\nstart: {start}\nduration: 2s\n\
+             problems:\n- problem: {problem}\n"
+        )
+    };
+    // Only the server knows the problems.
+    std::fs::write(&file, yaml("no-such-problem")).unwrap();
+    failed(&world.agon(&["contest", "create", &path]), 1, "problem");
+    std::fs::write(&file, yaml(PROBLEM)).unwrap();
+    let created = succeeded(&world.agon(&["contest", "create", &path, "--publish"]));
+    assert!(created.ends_with("Published by-command.\n"), "{created}");
+    failed(&world.agon(&["contest", "create", &path]), 1, "another contest has this slug");
+    let player = world.player("contestant-c").await;
+    world.post("/v1/contests/by-command:register", Some(&player), json!({})).await;
+
+    failed(&world.agon(&["contest", "finalize", "by-command"]), 1, "");
+    let mut watch = world.command(&["contest", "standings", "by-command"]);
+    let watching = watch.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("the contest is finalized", async || {
+        world.agon(&["contest", "finalize", "by-command"]).status.success().then_some(())
+    })
+    .await;
+    let watched = tokio::task::block_in_place(|| watching.wait_with_output()).unwrap();
+    assert_eq!(succeeded(&watched), "1\tcontestant-c\t0\t0\n");
+    let results = |format: &str| {
+        succeeded(&world.agon(&["contest", "results", "by-command", "--format", format]))
+    };
+    assert!(results("text").ends_with("   1  contestant-c       0        0\n"));
+    assert_eq!(results("tsv"), "rank\tname\tsolved\tpenalty\tA\n1\tcontestant-c\t0\t0\t\n");
+    let json: Value = serde_json::from_str(&results("json")).unwrap();
+    assert_eq!((&json["state"], &json["rows"][0]["rank"]), (&"finalized".into(), &1.into()));
+    failed(&world.agon(&["contest", "results", "no-such-contest"]), 1, "there is no such contest");
 }
 
 /// A contest `round` with a participant, a judged submission that the jury ignores, and no results.

@@ -16,6 +16,7 @@ async fn players_and_operators() {
         players::deleted_session_is_revoked(world).await;
         contests::from_draft_to_results(world).await;
         duels::from_tickets_to_result(world).await;
+        contests::organised_by_commands(world).await;
         command_line::submit_waits_for_the_verdict(world).await;
         command_line::import_shows_the_report(world).await;
         command_line::archives_are_imported_over_rest(world).await;

@@ -13,6 +13,9 @@ const EXCLUDED: [&str; 2] = ["/v1/events", "/v1/judge/workers"];
 
 /// An id that nothing has.
 const UNKNOWN: &str = "00000000-0000-7000-8000-000000000000";
+/// A rejudging that does not exist.
+const REJUDGING: &str = "/rejudgings/00000000-0000-0000-0000-000000000007";
+const REJUDGING_WATCH: &str = "/rejudgings/00000000-0000-0000-0000-000000000007:watch";
 
 pub type Caller<'a> = (&'a str, Option<&'a str>);
 
@@ -130,6 +133,9 @@ impl<'a> Recorder<'a> {
             ("/jury-actions", "/jury-actions"),
             ("/participants", "/participants"),
             ("/problems", "/problems"),
+            ("/rejudgings", "/rejudgings"),
+            ("/rejudgings/{rejudging_id}", REJUDGING),
+            ("/rejudgings/{rejudging_id}:watch", REJUDGING_WATCH),
             ("/problems/{label}/attachments/{name}", "/problems/A/attachments/none.txt"),
             ("/problems/{label}/statement", "/problems/A/statement"),
             ("/results", "/results"),

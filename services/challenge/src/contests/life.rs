@@ -196,6 +196,10 @@ async fn finalize(
         let text = listed("questions without an answer", &open);
         return Err(Error::precondition("CLARIFICATIONS_UNANSWERED", text));
     }
+    if store::rejudgings::is_open_in(&mut *tx, contest.id).await? {
+        let text = "a rejudging is open; apply or discard it first";
+        return Err(Error::precondition("REJUDGING_OPEN", text));
+    }
     contest.finalized_at = Some(now);
     record(tx, log, contest, State::Finalized, now).await?;
     let number = log.number(tx).await?;

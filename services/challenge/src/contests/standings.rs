@@ -164,7 +164,7 @@ pub(super) fn firsts(board: &Board, view: View) -> HashMap<Uuid, Uuid> {
     problems.filter_map(first).collect()
 }
 
-fn shown(
+pub(crate) fn shown(
     row: &Row,
     contest: &Contest,
     participant: Option<&Participant>,

@@ -55,6 +55,10 @@ pub enum Entry {
         submission: Uuid,
         verdict: Verdict,
     },
+    /// The submission is pending again, if it was judged.
+    Unjudged {
+        submission: Uuid,
+    },
     Ignored {
         submission: Uuid,
         ignored: bool,

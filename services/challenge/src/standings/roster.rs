@@ -107,9 +107,9 @@ impl Roster {
                 let known = self.submissions.contains_key(submission);
                 if known { None } else { self.index(*participant) }
             }
-            Entry::Judged { submission, .. } | Entry::Ignored { submission, .. } => {
-                self.submissions.get(submission).copied()
-            }
+            Entry::Judged { submission, .. }
+            | Entry::Unjudged { submission }
+            | Entry::Ignored { submission, .. } => self.submissions.get(submission).copied(),
             Entry::IntervalRemoved { .. }
             | Entry::IntervalRestored { .. }
             | Entry::Thawed
@@ -143,6 +143,11 @@ impl Roster {
             Entry::Judged { submission, verdict } => {
                 if let Some(attempt) = row.attempt(submission) {
                     attempt.verdict = Some(verdict);
+                }
+            }
+            Entry::Unjudged { submission } => {
+                if let Some(attempt) = row.attempt(submission) {
+                    attempt.verdict = None;
                 }
             }
             Entry::Ignored { submission, ignored } => {

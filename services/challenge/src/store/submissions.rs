@@ -7,6 +7,7 @@ use proto::{Verdict, event};
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::rejudging::Rejudged;
 use crate::submission::{Outcome, Place, Submission, Test};
 use crate::wire;
 
@@ -239,6 +240,79 @@ pub async fn judge(tx: &mut Tx, id: Uuid, outcome: &Outcome) -> Result<Option<Su
         .execute()
         .await?;
     row.into_submission().map(Some)
+}
+
+/// Up to `limit` submissions with a verdict that match, in the order of their ids; those of `ids`, unless it is empty.
+/// The filter must have a contest.
+pub async fn judged(
+    tx: &mut Tx,
+    filter: &Filter,
+    ids: &[Uuid],
+    limit: i64,
+) -> Result<Vec<Submission>, Error> {
+    let mut query = tx.query("SELECT ").push(COLUMNS);
+    query = query.push(" FROM submissions WHERE verdict IS NOT NULL AND challenge_id = ");
+    query = query.push_bind(filter.challenge_id.unwrap_or_default());
+    query = query.push(" /* scans: the submissions of one contest */");
+    if let Some(problem_id) = filter.problem_id {
+        query = query.push(" AND problem_id = ").push_bind(problem_id);
+    }
+    if let Some(verdict) = filter.verdict {
+        query = query.push(" AND verdict = ").push_bind(verdict.code());
+    }
+    if let Some(language) = &filter.language {
+        query = query.push(" AND language = ").push_bind(language.clone());
+    }
+    if !ids.is_empty() {
+        query = query.push(" AND submission_id").push_in(ids.iter().copied());
+    }
+    query = query.push(" ORDER BY submission_id LIMIT ").push_bind(limit);
+    let rows: Vec<Row> = query.fetch_all().await?;
+    rows.into_iter().map(Row::into_submission).collect()
+}
+
+/// Counts another requested judgement. Returns the new version of the submission, and the number of the judgement.
+pub async fn request_another(tx: &mut Tx, id: Uuid) -> db::Result<(i64, i64)> {
+    let query =
+        "UPDATE submissions SET version = version + 1, judgement_count = judgement_count + 1
+                 WHERE submission_id = $1 RETURNING version, judgement_count";
+    tx.query(query).bind(id).fetch_one().await
+}
+
+/// Replaces the outcome of a submission by that of a rejudging, and returns the new row.
+pub async fn judge_again(
+    tx: &mut Tx,
+    rejudged: &Rejudged,
+    outcome: &Outcome,
+) -> Result<Submission, Error> {
+    let id = rejudged.submission_id;
+    let row: Row = tx
+        .query(
+            "UPDATE submissions SET version = version + 1, judgement_id = $2, verdict = $3,
+               cpu_time_us = $4, memory_bytes = $5, test_count = $6, isolation = $7, judged_at = $8,
+               problem_version = $9
+             WHERE submission_id = $1 RETURNING ",
+        )
+        .push(COLUMNS)
+        .bind(id)
+        .bind(outcome.judgement_id)
+        .bind(outcome.verdict.code())
+        .bind(outcome.cpu_time_us)
+        .bind(outcome.memory_bytes)
+        .bind(i64::from(outcome.test_count))
+        .bind(outcome.isolation.as_str())
+        .bind(outcome.judged_at)
+        .bind(rejudged.problem_version)
+        .fetch_one()
+        .await?;
+    let tests = outcome.tests.iter().map(wire::test_to_event).collect();
+    let stored = event::JudgementCompleted { tests, ..Default::default() };
+    tx.query("UPDATE submission_tests SET tests = $2 WHERE submission_id = $1")
+        .bind(id)
+        .bind(stored.encode_to_vec())
+        .execute()
+        .await?;
+    row.into_submission()
 }
 
 /// Records another request to the judge, if the last one was before `before` and there is no verdict; returns the new

@@ -53,6 +53,15 @@ impl Fakes {
         self.add(slug, Problem { published_version: 3, ..Problem::default() })
     }
 
+    /// Publishes a version of a problem.
+    pub fn publish(&self, slug: &str, version: i64) {
+        for problem in self.problems.lock().unwrap().values_mut() {
+            if problem.slug == slug {
+                problem.published_version = version;
+            }
+        }
+    }
+
     /// Adds a problem; returns its id.
     pub fn add(&self, slug: &str, problem: Problem) -> String {
         let id = ids::Clock::system().new_id().to_string();
@@ -183,11 +192,15 @@ impl JudgementService for Fakes {
     ) -> Result<Response<GetJudgementResponse>, Status> {
         self.check_available()?;
         assert!(Caller::of(&request).is_service_itself());
-        let id = match request.into_inner().subject {
-            Some(get_judgement_request::Subject::SubmissionId(id)) => id,
+        let judgements = self.judgements.lock().unwrap();
+        let judgement = match request.into_inner().subject {
+            Some(get_judgement_request::Subject::SubmissionId(id)) => judgements.get(&id),
+            Some(get_judgement_request::Subject::JudgementId(id)) => {
+                judgements.values().find(|judgement| judgement.judgement_id == id)
+            }
             other => panic!("{other:?}"),
         };
-        let judgement = self.judgements.lock().unwrap().get(&id).cloned();
+        let judgement = judgement.cloned();
         let unknown =
             || rpc::status::not_found("JUDGEMENT_NOT_FOUND", "there is no such judgement");
         let judgement = Some(judgement.ok_or_else(unknown)?);

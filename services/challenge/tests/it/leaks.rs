@@ -6,6 +6,7 @@ use prost_types::method_options::IdempotencyLevel;
 use proto::challenge::balloon_service_client::BalloonServiceClient;
 use proto::challenge::clarification_service_client::ClarificationServiceClient;
 use proto::challenge::contest_jury_service_client::ContestJuryServiceClient;
+use proto::challenge::rejudging_service_client::RejudgingServiceClient;
 use proto::challenge::result_service_client::ResultServiceClient;
 use proto::challenge::team_service_client::TeamServiceClient;
 use proto::challenge::*;
@@ -14,12 +15,13 @@ use tonic::{Request, Status};
 use crate::world::*;
 
 /// The read RPCs of the service that this test calls.
-const CALLED: [&str; 27] = [
+const CALLED: [&str; 30] = [
     "DownloadContestAttachment",
     "ExportResults",
     "GetContest",
     "GetContestStatement",
     "GetDuel",
+    "GetRejudging",
     "GetStandings",
     "GetSubmission",
     "GetSubmissionSource",
@@ -33,12 +35,14 @@ const CALLED: [&str; 27] = [
     "ListDuels",
     "ListJuryActions",
     "ListParticipants",
+    "ListRejudgings",
     "ListSubmissions",
     "ListTeams",
     "WatchBalloons",
     "WatchClarifications",
     "WatchContest",
     "WatchDuel",
+    "WatchRejudging",
     "WatchStandings",
     "WatchSubmission",
     "WatchTicket",
@@ -79,7 +83,7 @@ async fn first<T: std::fmt::Debug>(
 }
 
 /// What a user, or an anonymous caller, gets from every RPC of [`CALLED`].
-async fn answers(
+pub async fn answers(
     world: &World,
     user: Option<&User>,
     contest: &str,
@@ -110,6 +114,7 @@ async fn answers(
     let mut balloons = BalloonServiceClient::new(channel());
     let mut results = ResultServiceClient::new(channel());
     let mut teams = TeamServiceClient::new(channel());
+    let mut rejudgings = RejudgingServiceClient::new(channel());
     let contest_id = || contest.to_owned();
     let submission_id = || hidden.to_owned();
     let label = || "B".to_owned();
@@ -198,6 +203,25 @@ async fn answers(
             jury,
             list_jury_actions,
             ListJuryActionsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
+        call!(
+            rejudgings,
+            list_rejudgings,
+            ListRejudgingsRequest { contest_id: contest_id(), ..Default::default() }
+        ),
+        call!(
+            rejudgings,
+            get_rejudging,
+            GetRejudgingRequest {
+                contest_id: contest_id(),
+                rejudging_id: submission_id(),
+                ..Default::default()
+            }
+        ),
+        watch!(
+            rejudgings,
+            watch_rejudging,
+            WatchRejudgingRequest { contest_id: contest_id(), rejudging_id: submission_id() }
         ),
         call!(duels, get_duel, GetDuelRequest { duel_id: contest_id() }),
         call!(duels, list_duels, ListDuelsRequest::default()),

@@ -20,6 +20,7 @@ mod limits;
 mod lists;
 mod matchmaking;
 mod organiser_access;
+mod rejudgings;
 mod results;
 mod stale;
 mod standings;

@@ -33,8 +33,16 @@ async fn add(tx: &mut Tx, language: &str, priority: i64) -> Uuid {
     let (subject, problem_id) = (Subject::Submission(tx.new_id()), tx.new_id());
     let language = language.to_owned();
     let (version, owner, traceparent) = (1, None, None);
-    let request =
-        JudgementRequest { subject, problem_id, version, language, owner, attempt: 0, traceparent };
+    let request = JudgementRequest {
+        subject,
+        problem_id,
+        version,
+        language,
+        owner,
+        attempt: 0,
+        ordinal: 1,
+        traceparent,
+    };
     enqueue(tx, &request, priority).await.unwrap().unwrap()
 }
 
@@ -167,4 +175,33 @@ async fn count_of_waiting_jobs_is_limited_and_languages_are_read_by_index() {
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn judgement_of_a_rejudging_is_stored_beside_the_first_one() {
+    each(&Judge::DESCRIPTOR.migrations, |db| async move {
+        let mut tx = db.begin().await.unwrap();
+        judge_again(&mut tx).await;
+    })
+    .await;
+}
+
+async fn judge_again(tx: &mut Tx) {
+    let (subject, problem_id) = (Subject::Submission(tx.new_id()), tx.new_id());
+    let request = |ordinal| JudgementRequest {
+        subject,
+        problem_id,
+        version: ordinal,
+        language: "java".into(),
+        owner: None,
+        attempt: 0,
+        ordinal,
+        traceparent: None,
+    };
+    let one = enqueue(tx, &request(1), 1).await.unwrap().unwrap();
+    let two = enqueue(tx, &request(2), Priority::REJUDGING).await.unwrap().unwrap();
+    let repeated = enqueue(tx, &request(2), Priority::REJUDGING).await.unwrap();
+    assert!(repeated.is_none());
+    assert_eq!(first(&mut *tx, subject).await.unwrap().unwrap().id, one);
+    assert_eq!(by_id(&mut *tx, two).await.unwrap().unwrap().id, two);
 }

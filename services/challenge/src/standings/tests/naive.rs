@@ -90,6 +90,9 @@ impl Naive {
             Entry::Judged { submission, verdict } => {
                 self.attempt(submission, |attempt| attempt.verdict = Some(verdict));
             }
+            Entry::Unjudged { submission } => {
+                self.attempt(submission, |attempt| attempt.verdict = None);
+            }
             Entry::Ignored { submission, ignored } => {
                 self.attempt(submission, |attempt| attempt.ignored = ignored);
             }

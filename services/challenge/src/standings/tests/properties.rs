@@ -70,6 +70,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         1 => any_id(6).prop_map(|participant| Entry::ParticipantWithdrawn { participant }),
         12 => any_attempt(),
         12 => any_judged(),
+        2 => any_id(SUBMISSIONS).prop_map(|submission| Entry::Unjudged { submission }),
         2 => (any_id(SUBMISSIONS), any::<bool>())
             .prop_map(|(submission, ignored)| Entry::Ignored { submission, ignored }),
         2 => (any_id(6), -30..30_i32)
@@ -239,7 +240,7 @@ proptest! {
                 .collect::<Vec<_>>()),
     ) {
         let mut log = log;
-        log.retain(|entry| !matches!(entry, Entry::Judged { .. }));
+        log.retain(|entry| !matches!(entry, Entry::Judged { .. } | Entry::Unjudged { .. }));
         let mut late = Board::new(rules.clone());
         let mut early = Board::new(rules);
         for entry in &log {

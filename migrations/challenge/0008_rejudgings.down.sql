@@ -1,0 +1,3 @@
+ALTER TABLE submissions DROP COLUMN judgement_count;
+DROP TABLE rejudging_submissions;
+DROP TABLE rejudgings;
