@@ -71,6 +71,18 @@ pub async fn from_draft_to_results(world: &World) {
         (contest["state"] == "CONTEST_STATE_ENDED").then_some(())
     })
     .await;
+    let body = json!({"reason": "the tests changed"});
+    let rejudging = world.post("/v1/contests/story/rejudgings", Some(&admin), body).await;
+    let id = rejudging["rejudgingId"].as_str().unwrap();
+    let path = format!("/v1/contests/story/rejudgings/{id}");
+    eventually("the submissions are judged again", async || {
+        let found = world.get(&path, Some(&admin)).await;
+        (found["rejudging"]["judgedCount"] == 2).then_some(())
+    })
+    .await;
+    let applied = world.post(&format!("{path}:apply"), Some(&admin), json!({})).await;
+    assert_eq!(applied["state"], "REJUDGING_STATE_APPLIED", "{applied}");
+    assert_eq!(applied["changedCount"].as_i64().unwrap_or_default(), 0, "{applied}");
     world.post("/v1/contests/story:thaw", Some(&admin), json!({})).await;
     let done = world.post("/v1/contests/story:finalize", Some(&admin), json!({})).await;
     assert_eq!(done["state"], "CONTEST_STATE_FINALIZED", "{done}");
@@ -98,7 +110,7 @@ pub async fn organised_by_commands(world: &World) {
 
     std::fs::write(&file, schema.replace("duration: 5h", "duration: long")).unwrap();
     let refused = world.agon(&["contest", "create", &path]);
-    failed(&refused, 1, "contest.yaml:12: duration: must be 1s to 60d");
+    failed(&refused, 1, "contest.yaml:14: duration: must be 1s to 60d");
     let start = chrono::DateTime::from_timestamp(now() + 3, 0).unwrap().to_rfc3339();
     let yaml = |problem: &str| {
         format!(

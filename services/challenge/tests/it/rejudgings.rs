@@ -161,7 +161,10 @@ async fn new_verdicts_count_once_they_are_applied() {
             tokio::join!(apply(&world, &olga, &rejudging), apply(&world, &olga, &rejudging));
         let refused = if one.is_ok() { two } else { one };
         assert_refused(refused, Code::FailedPrecondition, "REJUDGING_CLOSED");
-        assert_eq!(world.event_count("RejudgingApplied").await, 1);
+        db::testing::eventually("the application is published", || async {
+            world.event_count("RejudgingApplied").await == 1
+        })
+        .await;
         let jury = world.jury(&olga, &id).await;
         assert_eq!(cell(&jury, &ada, "A"), Some((true, 1, 0)));
         assert_eq!(cell(&jury, &bob, "A"), Some((false, 1, 0)));

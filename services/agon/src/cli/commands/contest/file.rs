@@ -179,7 +179,8 @@ fn read(document: Document, reader: &mut Reader) -> (Contest, Vec<ContestProblem
         reader.need(("title", "contest.title"), document.title, title).unwrap_or_default();
     let keys = ("description", "contest.description");
     contest.description = reader.take(keys, document.description, Ok).unwrap_or_default();
-    let start = reader.need(("start", "contest.start_time"), document.start, start);
+    let start =
+        reader.need(("start", "contest.start_time"), document.start, |text: String| start(&text));
     contest.start_time = start.map(Into::into);
     let length = |text: String| seconds(&text, 1);
     let duration = reader.need(("duration", "contest.duration"), document.duration, length);
@@ -317,12 +318,12 @@ fn within(number: i32, min: i32, max: i32) -> Result<i32, String> {
     Ok(number)
 }
 
-fn start(text: String) -> Result<SystemTime, String> {
-    match DateTime::parse_from_rfc3339(&text) {
+fn start(text: &str) -> Result<SystemTime, String> {
+    match DateTime::parse_from_rfc3339(text) {
         Ok(time) => Ok(time.to_utc().into()),
         Err(_) => Err(format!(
             "must be a time with its offset, such as 2030-10-05T10:00:00+02:00, got {}",
-            shortened(&text)
+            shortened(text)
         )),
     }
 }

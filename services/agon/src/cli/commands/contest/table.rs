@@ -151,8 +151,8 @@ mod tests {
     #[test]
     fn table_has_a_column_for_each_problem() {
         let labels = ["A".to_owned(), "B".to_owned()];
-        let expected = "rank  name       solved  penalty  A        B\n   \
-                        1  ada             1      102  +2/62*   -2?1\n  \
+        let expected = "rank  name      solved  penalty  A       B\n   \
+                        1  ada            1      102  +2/62*  -2?1\n  \
                         dq  bob  [2J       0        0\n";
         assert_eq!(text(rows().iter(), &labels), expected);
         let expected = "rank\tname\tsolved\tpenalty\tA\tB\n1\tada\t1\t102\t+2/62*\t-2?1\n\
