@@ -5,9 +5,10 @@ use serde_json::{Value, json};
 
 use crate::tree::Error;
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("overview", include_str!("dashboards/overview.toml")),
     ("rpc", include_str!("dashboards/rpc.toml")),
+    ("contests", include_str!("dashboards/contests.toml")),
     ("judging", include_str!("dashboards/judging.toml")),
     ("engines", include_str!("dashboards/engines.toml")),
 ];

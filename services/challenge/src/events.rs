@@ -289,10 +289,8 @@ fn visible_to(event: &Received, caller: &Caller) -> Option<Bytes> {
     } else if event.is::<DuelInvited>() {
         let invited = DuelInvited::decode(data).ok()?;
         is_caller(&invited.challenger_id) || is_caller(&invited.opponent_id)
-    } else if event.is::<DuelStarted>() || event.is::<DuelFinished>() {
-        true
     } else {
-        false
+        event.is::<DuelStarted>() || event.is::<DuelFinished>()
     };
     shown.then(|| event.data.clone())
 }

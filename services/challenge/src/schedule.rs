@@ -51,8 +51,13 @@ impl Challenge {
     /// Returns the time until the next look. A process without due work leaves the lease alone, so that idle ones cost
     /// one read.
     async fn run_if_due<S: Schedule>(&self, schedule: &S, owner: &str) -> Result<Duration, Error> {
-        let Some(next) = schedule.next().await? else { return Ok(PERIOD) };
-        let wait = (next - self.clock.now()).to_std().unwrap_or_default();
+        let next = schedule.next().await?;
+        let now = self.clock.now();
+        let overdue = next.map_or(0, |next| (now - next).num_seconds().max(0));
+        #[expect(clippy::cast_precision_loss, reason = "a number of seconds")]
+        metrics::gauge!("agon_schedule_overdue_seconds", "schedule" => S::NAME).set(overdue as f64);
+        let Some(next) = next else { return Ok(PERIOD) };
+        let wait = (next - now).to_std().unwrap_or_default();
         if !wait.is_zero() {
             return Ok(wait.clamp(S::PAUSE, PERIOD));
         }

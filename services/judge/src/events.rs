@@ -155,6 +155,7 @@ mod tests {
         let event = Event::new(&SUBMISSION, Uuid::from_u128(1), 1, &bad);
         assert!(matches!(request_of(&Received::testing(&event)), Err(Fault::Undecodable(_))));
     }
+
     #[test]
     fn request_of_a_rejudging_has_a_later_number() {
         let requested = JudgementRequested {

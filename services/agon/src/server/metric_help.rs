@@ -90,6 +90,10 @@ const HELP: &[(&str, &str)] = &[
     ("agon_rpc_server_duration_seconds", "Duration of calls, by method."),
     ("agon_rpc_server_shed_total", "Calls refused by load shedding."),
     (
+        "agon_schedule_overdue_seconds",
+        "How long work that is due at a time has waited for it, by schedule.",
+    ),
+    (
         "agon_standings_update_seconds",
         "Time to bring the standings of a contest up to its log, before an answer.",
     ),

@@ -1,6 +1,7 @@
 //! The start of a duel.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use db::Tx;
 use uuid::Uuid;
@@ -88,13 +89,15 @@ async fn choose(tx: &mut Tx, duel: &Duel) -> Result<Vec<Problem>, Error> {
         let target = choice::target(lower, index);
         let mut found = None;
         for band in choice::bands(target) {
-            let key = band.start;
-            if !known.contains_key(&key) {
-                let users = duel.user_ids();
-                let read = store::catalog::candidates(&mut *tx, band, users, CANDIDATES).await?;
-                known.insert(key, read);
-            }
-            let Some(candidates) = known.get_mut(&key) else { continue };
+            let candidates = match known.entry(band.start) {
+                Entry::Occupied(read) => read.into_mut(),
+                Entry::Vacant(unread) => {
+                    let users = duel.user_ids();
+                    unread.insert(
+                        store::catalog::candidates(&mut *tx, band, users, CANDIDATES).await?,
+                    )
+                }
+            };
             let count = candidates.len();
             let picked = choice::pick(candidates, duel.id.as_u128(), index).cloned();
             if let Some(picked) = picked {
