@@ -317,12 +317,12 @@ pub async fn open_with_problem(read: impl Read<'_>, problem: Uuid) -> db::Result
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// Duels of a player that have not ended, the newest first.
+/// Duels of a player that have not ended, in the order in which they are locked.
 pub async fn open_of_player(read: impl Read<'_>, user: Uuid) -> db::Result<Vec<Uuid>> {
     let rows: Vec<(Uuid,)> = read
         .query(
             "SELECT d.duel_id FROM duel_players p JOIN duels d ON d.duel_id = p.duel_id
-             WHERE p.user_id = $1 AND d.state IN ('invited', 'running') ORDER BY p.duel_id DESC",
+             WHERE p.user_id = $1 AND d.state IN ('invited', 'running') ORDER BY p.duel_id",
         )
         .bind(user)
         .fetch_all()
