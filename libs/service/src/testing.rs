@@ -167,11 +167,13 @@ impl<S: Service> Setup<S> {
         directory: Arc<TempDir>,
         issuer: Issuer,
     ) -> Running<S> {
-        let (local, tasks) = (Local::new(), Tasks::default());
-        let channel = Channel::from(local.clone());
+        // The service reaches its peers only: a way to itself would keep it, and its connections, forever.
+        let (local, peers) = (Local::new(), Local::new());
+        let (channel, to_peers) = (Channel::from(local.clone()), Channel::from(peers.clone()));
+        let tasks = Tasks::default();
         let cache = self.cache.clone().unwrap_or_else(|| Cache::memory(self.clock.clone()));
         let name = S::DESCRIPTOR.name;
-        let peer = |peer: &&'static str| (*peer, issuer.credentials(name).channel(channel.clone()));
+        let peer = |peer: &&'static str| (*peer, issuer.credentials(name).channel(to_peers.clone()));
         let context = Context {
             peers: Peers::new(S::DESCRIPTOR.calls.iter().map(peer)),
             data_dir: directory.path().to_owned(),
@@ -187,8 +189,9 @@ impl<S: Service> Setup<S> {
         let service = S::open(self.config.clone(), context).await.expect("opening the service");
         let services = (self.peers)().merge(service.routes()).add(events);
         let layer = (self.layer)(&service, &issuer);
-        let (served, _health) = Stack::new(self.descriptor_set).build(services, &layer);
-        local.set(served);
+        let serve = |services| Stack::new(self.descriptor_set).build(services, &layer).0;
+        local.set(serve(services));
+        peers.set(serve((self.peers)()));
         if self.background {
             service.start(&tasks, &bus).expect("starting the service");
         }

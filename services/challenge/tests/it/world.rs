@@ -24,13 +24,14 @@ pub const JUDGEMENT: Topic = Topic::new("agon.judgement.v1", "judge")
     .key("submission_id")
     .types(&["agon.event.v1.JudgementCompleted"]);
 
-pub const PROBLEM: Topic = Topic::new("agon.problem.v1", "problem").key("problem_id").types(&[
+/// Topics of other services, with one producer: each producer of a test has a database.
+pub const PROBLEM: Topic = Topic::new("agon.problem.v1", "judge").key("problem_id").types(&[
     "agon.event.v1.ProblemCreated",
     "agon.event.v1.ProblemPublished",
     "agon.event.v1.ProblemDeleted",
 ]);
 pub const USER: Topic =
-    Topic::new("agon.user.v1", "auth").key("user_id").types(&["agon.event.v1.UserAccessChanged"]);
+    Topic::new("agon.user.v1", "judge").key("user_id").types(&["agon.event.v1.UserAccessChanged"]);
 
 /// The time at which every test starts.
 pub const START: i64 = 1_800_000_000;
