@@ -46,6 +46,7 @@ async fn standings(
             view: view(jury).into(),
             page_size: PAGE_SIZE,
             page_token,
+            ..Default::default()
         };
         let page = client.clone().get_standings(request).await?.into_inner();
         rows.extend(page.rows);
