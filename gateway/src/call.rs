@@ -259,12 +259,12 @@ impl Call<'_> {
 
 /// Taken when the request is complete, so that a client that does not send it holds none. Fails at
 /// once when no permit is free: a queue would only hide the overload.
-fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
+pub fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Failure> {
     semaphore.clone().try_acquire_owned().map_err(|_| Failure::overloaded())
 }
 
 /// Fails 500 ms after the deadline, for services that do not enforce their deadline.
-async fn within<T>(
+pub async fn within<T>(
     deadline: Duration,
     call: impl Future<Output = Result<T, Status>>,
 ) -> Result<T, Status> {
@@ -272,7 +272,7 @@ async fn within<T>(
     tokio::time::timeout(deadline + Duration::from_millis(500), call).await.map_err(late)?
 }
 
-fn with_headers(status: Status) -> Failure {
+pub fn with_headers(status: Status) -> Failure {
     let headers = headers::response_headers(status.metadata().clone());
     Failure::from(status).with_headers(headers)
 }

@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::headers::{self, REQUEST_ID};
 use crate::pages::Pages;
 use crate::record::{Meters, Record};
-use crate::{Upstream, accept, cors, etag};
+use crate::{Upstream, accept, ccs, cors, etag};
 
 /// The remote address of a request's connection.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +60,9 @@ pub async fn handle(State(edge): State<Arc<Edge>>, request: Request) -> Response
     let response = edge.respond(&parts, body, &context, &mut record);
     let result = context.clone().scope(response).await;
     let mut response = result.unwrap_or_else(|failure| {
+        if ccs::owns(parts.uri.path()) {
+            return ccs::failed(&edge, failure);
+        }
         let problem = accept::wants_problem(&parts.headers);
         failure.into_response(&edge.plan, problem, parts.headers.contains_key(AUTHORIZATION))
     });
@@ -87,6 +90,13 @@ impl Edge {
         if self.pages.has(path) {
             record.template = path.into();
             return self.page(parts, path);
+        }
+        if ccs::owns(path) {
+            if let Some(template) = ccs::template(path) {
+                record.template = template.into();
+            }
+            // Boxed, so that the future of other requests is small.
+            return Box::pin(ccs::respond(self, parts, context)).await;
         }
         let (route, segments) = self.find(&parts.method, path)?;
         record.template = self.targets[route].0.clone();
@@ -172,6 +182,9 @@ impl Edge {
     fn allow(&self, path: &str) -> Result<String, Failure> {
         if self.pages.has(path) {
             return Ok("GET, HEAD, OPTIONS".into());
+        }
+        if ccs::template(path).is_some() {
+            return Ok(ccs::METHODS.into());
         }
         // No route has an empty method, so this lists the methods of all matching routes.
         let mut methods: Vec<String> = match self.plan.find("", path) {

@@ -71,6 +71,19 @@ impl Failure {
         self
     }
 
+    pub fn message(&self) -> &str {
+        self.status.message()
+    }
+
+    pub fn code(&self) -> Code {
+        self.status.code()
+    }
+
+    /// The reason of the ErrorInfo detail.
+    pub fn reason(&self) -> Option<String> {
+        rpc::status::reason(&self.status)
+    }
+
     /// The error as JSON; also the last item of a failed stream.
     pub fn json(&self, plan: &Plan) -> serde_json::Value {
         let Failure { status, .. } = self;

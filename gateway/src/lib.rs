@@ -2,12 +2,13 @@
 //! annotations in their protos.
 //!
 //! Owns HTTP: methods, content negotiation, limits, conditional requests, streams, uploads, errors,
-//! CORS. Must not know any service or message; a new RPC needs no code here. Forwards the caller's
+//! CORS. Must not know any service or message, except in `ccs`; a new RPC needs no code here. Forwards the caller's
 //! credential and has no permissions of its own.
 
 mod accept;
 mod body;
 mod call;
+mod ccs;
 mod config;
 mod connection;
 mod cors;

@@ -3,7 +3,7 @@
 use db::testing::PrintOnPanic;
 
 use crate::world::World;
-use crate::{attacks, command_line, contests, duels, players};
+use crate::{attacks, ccs, command_line, contests, duels, players};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn players_and_operators() {
@@ -15,6 +15,7 @@ async fn players_and_operators() {
         players::request_id_makes_submission_idempotent(world).await;
         players::deleted_session_is_revoked(world).await;
         contests::from_draft_to_results(world).await;
+        ccs::tools_follow_a_contest(world).await;
         duels::from_tickets_to_result(world).await;
         contests::organised_by_commands(world).await;
         command_line::submit_waits_for_the_verdict(world).await;

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod backup;
+mod ccs;
 mod cluster;
 #[path = "../../../../libs/runtime/tests/it/collector.rs"]
 mod collector;
