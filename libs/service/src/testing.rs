@@ -173,7 +173,8 @@ impl<S: Service> Setup<S> {
         let tasks = Tasks::default();
         let cache = self.cache.clone().unwrap_or_else(|| Cache::memory(self.clock.clone()));
         let name = S::DESCRIPTOR.name;
-        let peer = |peer: &&'static str| (*peer, issuer.credentials(name).channel(to_peers.clone()));
+        let peer =
+            |peer: &&'static str| (*peer, issuer.credentials(name).channel(to_peers.clone()));
         let context = Context {
             peers: Peers::new(S::DESCRIPTOR.calls.iter().map(peer)),
             data_dir: directory.path().to_owned(),

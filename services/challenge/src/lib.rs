@@ -60,6 +60,7 @@ mod request;
 mod results;
 mod rpc;
 mod schedule;
+mod shared;
 mod stale;
 pub mod standings;
 mod store;
@@ -91,6 +92,7 @@ pub struct Inner {
     page_key: PageKey,
     peers: peers::Peers,
     boards: boards::Boards,
+    watched: contests::watch::SharedReads,
     shutdown: Shutdown,
 }
 
@@ -128,7 +130,9 @@ impl Service for Challenge {
             let Context { db, cache, clock, page_key, peers, shutdown, .. } = context;
             let peers = peers::Peers::new(&peers)?;
             let boards = boards::Boards::default();
-            let inner = Inner { config, db, cache, clock, page_key, peers, boards, shutdown };
+            let watched = contests::watch::SharedReads::default();
+            let inner =
+                Inner { config, db, cache, clock, page_key, peers, boards, watched, shutdown };
             Ok(Self(Arc::new(inner)))
         })
     }

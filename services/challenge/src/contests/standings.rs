@@ -14,6 +14,7 @@ use crate::contest::origin::Origin;
 use crate::contest::{Contest, Participant};
 use crate::error::Error;
 use crate::format::{Cell, Score};
+use crate::shared::Shared;
 use crate::standings::{Board, Cursor, Filter, Part, Row, Standing, View};
 use crate::store;
 
@@ -33,11 +34,25 @@ pub(super) struct Choice {
 /// The first rows of the standings, with what else a page shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
-    pub rows: Vec<pb::StandingsRow>,
+    pub rows: Vec<Shared<pb::StandingsRow>>,
     pub labels: Vec<String>,
     pub row_count: i32,
     pub frozen: bool,
     pub state: pb::ContestState,
+}
+
+impl Snapshot {
+    /// Makes the rows that are equal to earlier ones the same.
+    fn reuse(&mut self, earlier: &Self) {
+        let earlier: HashMap<&str, _> =
+            earlier.rows.iter().map(|row| (row.participant_id.as_str(), row)).collect();
+        for row in &mut self.rows {
+            let known = earlier.get(row.participant_id.as_str()).filter(|known| **known == row);
+            if let Some(known) = known {
+                *row = (*known).clone();
+            }
+        }
+    }
 }
 
 impl Challenge {
@@ -63,6 +78,7 @@ impl Challenge {
             page.close(std::mem::take(&mut snapshot.1), |last| position(&last.cursor()));
         snapshot.0.rows.truncate(rows.len());
         let Snapshot { rows, labels, row_count, frozen, .. } = snapshot.0;
+        let rows = rows.into_iter().map(Shared::into_inner).collect();
         Ok(pb::GetStandingsResponse { rows, labels, row_count, frozen, next_page_token })
     }
 
@@ -114,6 +130,25 @@ impl Challenge {
         Ok((contest, view))
     }
 
+    /// The first rows, as of a moment after this call, for watchers.
+    pub(super) async fn watched(
+        &self,
+        contest: Uuid,
+        view: View,
+        limit: usize,
+    ) -> Result<Shared<Snapshot>, Error> {
+        let read = |earlier: Option<Shared<Snapshot>>| async move {
+            let contest = self.reload(contest).await?;
+            let all = Choice::default();
+            let (mut snapshot, _) = self.snapshot(&contest, view, &all, None, limit).await?;
+            if let Some(earlier) = earlier {
+                snapshot.reuse(&earlier);
+            }
+            Ok(snapshot)
+        };
+        self.watched.standings.get((contest, view, limit), read).await
+    }
+
     /// Up to `limit` rows after a cursor, as messages and as rows.
     pub(super) async fn snapshot(
         &self,
@@ -136,8 +171,9 @@ impl Challenge {
         let shows_problems = view == View::Jury || contest.has_started(now);
         let labels = contest.problems.iter().filter(|_| shows_problems);
         let frozen = contest.thawed_at.is_none() && contest.freezes_at.is_some_and(|at| now >= at);
-        let shown =
-            rows.iter().map(|row| shown(row, contest, participants.get(&row.participant), &firsts));
+        let shown = rows.iter().map(|row| {
+            Shared::new(shown(row, contest, participants.get(&row.participant), &firsts))
+        });
         let snapshot = Snapshot {
             rows: shown.collect(),
             labels: labels.map(|problem| problem.label.clone()).collect(),

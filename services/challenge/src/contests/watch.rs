@@ -1,6 +1,5 @@
 //! Live streams of contests and standings.
 
-use std::collections::HashMap;
 use std::pin::Pin;
 
 use futures_util::stream::{Stream, StreamExt as _};
@@ -8,16 +7,30 @@ use proto::challenge as pb;
 use service::Watched;
 use uuid::Uuid;
 
-use super::standings::{Choice, Snapshot, watched_rows};
+use super::standings::{Snapshot, watched_rows};
 use super::viewer::Viewer;
 use super::{channel, wire};
 use crate::Challenge;
 use crate::contest::Contest;
 use crate::error::Error;
+use crate::shared::{Reads, Shared};
 use crate::standings::View;
 use crate::store;
 
 pub type Updates<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
+
+/// What the watchers of this process share.
+pub struct SharedReads {
+    pub contests: Reads<Uuid, Contest>,
+    /// By contest, view and number of rows.
+    pub standings: Reads<(Uuid, View, usize), Snapshot>,
+}
+
+impl Default for SharedReads {
+    fn default() -> Self {
+        Self { contests: Reads::new(), standings: Reads::new() }
+    }
+}
 
 impl Challenge {
     pub async fn watch_contest(
@@ -27,7 +40,7 @@ impl Challenge {
     ) -> Result<service::Views<WatchedContest>, Error> {
         let contest = self.contest(viewer, name).await?;
         let id = contest.id;
-        let watched = WatchedContest { challenge: self.clone(), contest };
+        let watched = WatchedContest { challenge: self.clone(), contest: Shared::new(contest) };
         let (refresh, shutdown) = (self.refresh(id), self.shutdown.clone());
         service::watch(&self.cache, &channel(id), refresh, shutdown, watched).await
     }
@@ -58,7 +71,7 @@ impl Challenge {
 
 pub struct WatchedContest {
     challenge: Challenge,
-    contest: Contest,
+    contest: Shared<Contest>,
 }
 
 impl Watched for WatchedContest {
@@ -66,7 +79,9 @@ impl Watched for WatchedContest {
     type Error = Error;
 
     async fn read(&mut self, _live: bool) -> Result<(), Error> {
-        self.contest = self.challenge.reload(self.contest.id).await?;
+        let id = self.contest.id;
+        let reload = |_| self.challenge.reload(id);
+        self.contest = self.challenge.watched.contests.get(id, reload).await?;
         Ok(())
     }
 
@@ -85,26 +100,24 @@ pub struct WatchedStandings {
     id: Uuid,
     view: View,
     limit: usize,
-    snapshot: Option<Snapshot>,
+    snapshot: Option<Shared<Snapshot>>,
 }
 
 impl Watched for WatchedStandings {
-    type View = Snapshot;
+    type View = Shared<Snapshot>;
     type Error = Error;
 
     async fn read(&mut self, _live: bool) -> Result<(), Error> {
-        let contest = self.challenge.reload(self.id).await?;
-        let all = Choice::default();
-        let read = self.challenge.snapshot(&contest, self.view, &all, None, self.limit).await?;
-        self.snapshot = Some(read.0);
+        let read = self.challenge.watched(self.id, self.view, self.limit).await?;
+        self.snapshot = Some(read);
         Ok(())
     }
 
-    fn view(&self) -> Result<Snapshot, Error> {
+    fn view(&self) -> Result<Shared<Snapshot>, Error> {
         self.snapshot.clone().ok_or(Error::ContestNotFound)
     }
 
-    fn is_final(view: &Snapshot) -> bool {
+    fn is_final(view: &Shared<Snapshot>) -> bool {
         is_final(view.state, view.frozen)
     }
 }
@@ -121,27 +134,31 @@ pub(super) fn is_final(state: pb::ContestState, frozen: bool) -> bool {
 #[derive(Default)]
 struct Sent {
     count: i64,
-    rows: HashMap<String, pb::StandingsRow>,
+    snapshot: Option<Shared<Snapshot>>,
 }
 
 impl Sent {
     /// The message that leads from what was sent to this snapshot. Its number counts messages of this stream only: the
     /// number of log entries would reveal hidden verdicts.
-    fn update(&mut self, snapshot: Snapshot) -> pb::WatchStandingsResponse {
-        let Snapshot { rows, labels, row_count, frozen, state } = snapshot;
-        let participant_ids = rows.iter().map(|row| row.participant_id.clone()).collect();
-        let changed = rows.iter().filter(|row| self.rows.get(&row.participant_id) != Some(*row));
-        let changed = changed.cloned().collect();
-        self.rows = rows.into_iter().map(|row| (row.participant_id.clone(), row)).collect();
+    fn update(&mut self, snapshot: Shared<Snapshot>) -> pb::WatchStandingsResponse {
+        let before = self.snapshot.as_ref().map_or(&[][..], |before| &before.rows);
+        // Rows that did not change are the same, mostly at the same index.
+        let is_new = |(index, row): &(usize, &Shared<pb::StandingsRow>)| {
+            let same = |before: &Shared<pb::StandingsRow>| before.is(row);
+            !before.get(*index).is_some_and(same) && !before.iter().any(same)
+        };
+        let changed = snapshot.rows.iter().enumerate().filter(is_new);
         self.count += 1;
-        pb::WatchStandingsResponse {
+        let update = pb::WatchStandingsResponse {
             sequence: self.count,
-            rows: changed,
-            participant_ids,
-            labels,
-            row_count,
-            frozen,
-            state: state.into(),
-        }
+            rows: changed.map(|(_, row)| row.clone().into_inner()).collect(),
+            participant_ids: snapshot.rows.iter().map(|row| row.participant_id.clone()).collect(),
+            labels: snapshot.labels.clone(),
+            row_count: snapshot.row_count,
+            frozen: snapshot.frozen,
+            state: snapshot.state.into(),
+        };
+        self.snapshot = Some(snapshot);
+        update
     }
 }

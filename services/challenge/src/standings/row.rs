@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::format::{Cell, Score};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum View {
     /// Every participant and verdict; hidden participants take a rank.
     Jury,

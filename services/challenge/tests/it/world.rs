@@ -70,17 +70,19 @@ pub async fn each<Fut: Future<Output = ()>>(test: impl Fn(World) -> Fut) {
 
 pub async fn each_with<Fut: Future<Output = ()>>(config: Config, test: impl Fn(World) -> Fut) {
     for kind in db::testing::kinds() {
-        let fakes = Fakes::default();
-        fakes.offer(&["cpp20", "python3"]);
-        fakes.problem("a-plus-b");
-        let services = fakes.clone();
-        let clock = Clock::manual(DateTime::from_timestamp(START, 0).unwrap());
-        let setup = Setup::<Challenge>::new(config.clone())
-            .clock(clock)
-            .topics(&[JUDGEMENT, PROBLEM, USER]);
-        let base = setup.peers(move || services.services()).open(&kind).await;
-        test(World { base, fakes }).await;
+        test(one(&kind, config.clone()).await).await;
     }
+}
+
+pub async fn one(kind: &db::testing::Kind, config: Config) -> World {
+    let fakes = Fakes::default();
+    fakes.offer(&["cpp20", "python3"]);
+    fakes.problem("a-plus-b");
+    let services = fakes.clone();
+    let clock = Clock::manual(DateTime::from_timestamp(START, 0).unwrap());
+    let setup = Setup::<Challenge>::new(config).clock(clock).topics(&[JUDGEMENT, PROBLEM, USER]);
+    let base = setup.peers(move || services.services()).open(kind).await;
+    World { base, fakes }
 }
 
 impl World {
