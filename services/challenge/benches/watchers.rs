@@ -23,6 +23,7 @@ const WATCHERS: usize = 10_000;
 const ROUNDS: usize = 5;
 
 #[tokio::main]
+#[expect(clippy::disallowed_methods, reason = "the process exits at the end")]
 async fn main() {
     let world = world::one(&db::testing::Kind::Sqlite, challenge::Config::default()).await;
     let (_, contest) = world.finals().await;
